@@ -1,0 +1,91 @@
+"""The operator's command line."""
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.app import App
+from bot.errors import StartupError
+from bot.settings import Settings
+
+cli = typer.Typer(
+    help="Easel: a Discord bot that makes pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@cli.callback()
+def easel() -> None:
+    """Easel: a Discord bot that makes pictures."""
+
+
+@cli.command()
+def run() -> None:
+    """Run the bot with the settings of the environment and .env, until it is stopped."""
+    settings = Settings.load()
+    start_logging(settings.log_level)
+    asyncio.run(_run(settings))
+
+
+@cli.command()
+def sandbox(
+    folder: Annotated[
+        Path, typer.Option(help="Where pictures, database and page are left.")
+    ] = Path("easel-sandbox"),
+) -> None:
+    """Try the bot without any account: against stand-ins of Discord and the image APIs."""
+    from bot.sandbox.demo import run_demo
+
+    raise SystemExit(asyncio.run(run_demo(folder)))
+
+
+def start_logging(level: str) -> None:
+    """Log to standard error. discord.py's DEBUG shows tokens, so it never goes below INFO."""
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
+    )
+    for name in ("discord", "aiohttp", "sqlalchemy", "aiosqlite", "asyncio"):
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
+
+
+async def _run(settings: Settings) -> None:
+    """Until SIGINT or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    async with App(settings) as app:
+        task = asyncio.ensure_future(app.run())
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            logging.getLogger(__name__).info("stopped")
+
+
+def main() -> None:
+    """Run the command; what cannot start says so in one line, with exit code 2."""
+    try:
+        cli()
+    except* StartupError as group:
+        sys.exit(_say(_first(group)))
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _say(error: BaseException) -> int:
+    print(f"easel: {error}", file=sys.stderr)  # noqa: T201  # the command line's own output
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""The composition root: opens everything that has a lifetime, and closes it in order."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+
+import aiohttp
+import discord
+from yarl import URL
+
+from bot.catalog import Catalog, oxen_spec
+from bot.client import EaselClient
+from bot.errors import ProviderError, StartupError
+from bot.ledger import thousandths
+from bot.pictures import Downloader, PictureStore
+from bot.providers.base import Provider
+from bot.providers.oxen import Oxen
+from bot.schedule import back_off
+from bot.settings import Settings
+from bot.store.database import Database, database_path
+from bot.studio import Studio
+from bot.worker.worker import Worker, utc_now
+from cogs.delivery import DiscordDelivery
+
+log = logging.getLogger(__name__)
+
+CATALOG_EVERY = 3600.0  # seconds between looks at the models endpoints
+CLOSE_SECONDS = 5.0
+LONG_ENOUGH = timedelta(minutes=5)  # connected for so long, the next failure is a first one again
+
+
+class App:
+    """One running Easel. `async with App(settings) as app: await app.run()`."""
+
+    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
+        settings.check()
+        self._settings = settings
+        self._now = now
+        self._stack = AsyncExitStack()
+        self._worker: Worker | None = None
+
+    async def __aenter__(self) -> "App":
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Serve until cancelled. StartupError where Discord refuses the token."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.worker.run(), name="worker")
+            group.create_task(self._follow_catalog(), name="catalog")
+            group.create_task(self._serve_discord(), name="discord")
+
+    @property
+    def worker(self) -> Worker:
+        if self._worker is None:
+            raise RuntimeError("the app is not open")
+        return self._worker
+
+    async def _open(self) -> None:
+        settings = self._settings
+        path = database_path(settings.database_url)
+        self._database = await self._stack.enter_async_context(Database(path))
+        self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
+        self._providers = self._make_providers()
+        self._catalog = Catalog(
+            [oxen_spec(price=thousandths(settings.oxen_price))], settings.default_model
+        )
+        self._delivery = DiscordDelivery(self._catalog)
+        self._worker = Worker(
+            self._database,
+            self._providers,
+            Downloader(self._session, allow_loopback=_is_loopback(settings.oxen_api_url)),
+            PictureStore(path.parent / "pictures"),
+            self._delivery,
+            timeout=settings.timeout,
+            now=self._now,
+        )
+        monthly = settings.monthly_credits
+        self._studio = Studio(
+            self._database,
+            self._catalog,
+            allowance=None if monthly is None else thousandths(monthly),
+            now=self._now,
+            wake=self._worker.wake,
+        )
+
+    def _make_providers(self) -> dict[str, Provider]:
+        settings = self._settings
+        found: dict[str, Provider] = {}
+        if (key := settings.oxen_key) is not None:
+            found["oxen"] = Oxen(
+                self._session,
+                key,
+                settings.oxen_api_url,
+                settings.oxen_model,
+                price=thousandths(settings.oxen_price),
+                credits_per_usd=settings.credits_per_usd,
+            )
+        return found
+
+    async def _follow_catalog(self) -> None:
+        """Take options and prices from the APIs that tell them, and look again every hour."""
+        while True:
+            for provider in self._providers.values():
+                try:
+                    self._catalog.update(await provider.describe())
+                except ProviderError as error:
+                    log.warning("%s does not describe its model: %s", provider.key, error)
+            await asyncio.sleep(CATALOG_EVERY)
+
+    async def _serve_discord(self) -> None:
+        """Stay logged in: a client that gave up is replaced by a new one (discord.md, T2, T3)."""
+        failures = 0
+        while True:
+            since = self._now()
+            client = EaselClient(
+                self._studio, self._database, api_url=self._settings.discord_api_url
+            )
+            self._delivery.attach(client)
+            try:
+                await client.start(self._settings.token.get_secret_value())
+            except discord.LoginFailure:
+                raise StartupError(
+                    "DISCORD_TOKEN: Discord refuses it. Reset it at "
+                    "https://discord.com/developers/applications and put the new one in .env."
+                ) from None
+            except Exception:
+                log.exception("the connection to Discord failed; connecting anew")
+            finally:
+                await self._close(client)
+            failures = 1 if self._now() - since > LONG_ENOUGH else failures + 1
+            wait = back_off(failures, first=timedelta(seconds=1), longest=timedelta(minutes=1))
+            await asyncio.sleep(wait.total_seconds())
+
+    async def _close(self, client: discord.Client) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.close()
+        except Exception:
+            log.exception("the connection to Discord did not close in order")
+
+
+def _is_loopback(address: str) -> bool:
+    host = URL(address).host or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,87 @@
+"""The Discord client: loads the cogs, registers commands when they changed, answers errors."""
+
+import hashlib
+import json
+import logging
+from typing import Any
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+from discord.http import Route
+
+from bot.store import notes
+from bot.store.database import Database
+from bot.studio import Studio
+from cogs.answers import answer_error
+from cogs.credits import Credits
+from cogs.imagine import Imagine
+from cogs.jobs import Jobs
+from cogs.results import DYNAMIC_ITEMS
+
+log = logging.getLogger(__name__)
+
+REGISTERED = "registered commands"  # the note that keeps their hash
+
+
+class EaselTree(app_commands.CommandTree["EaselClient"]):
+    async def on_error(
+        self,
+        interaction: discord.Interaction["EaselClient"],
+        error: app_commands.AppCommandError,
+        /,
+    ) -> None:
+        if interaction.type is discord.InteractionType.autocomplete:
+            log.error("autocompletion failed", exc_info=error)
+            return
+        await answer_error(interaction, error)
+
+
+class EaselClient(commands.AutoShardedBot):
+    """Asks for nothing but the servers themselves: no members, no messages, no presences."""
+
+    def __init__(self, studio: Studio, database: Database, *, api_url: str) -> None:
+        # Where the gateway is, the sharded client asks `GET /gateway/bot`.
+        Route.BASE = api_url
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            intents=discord.Intents(guilds=True),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            max_messages=None,
+            allowed_mentions=discord.AllowedMentions.none(),
+            tree_cls=EaselTree,
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+            allowed_contexts=app_commands.AppCommandContext(
+                guild=True, dm_channel=True, private_channel=False
+            ),
+        )
+        self.studio = studio
+        self._database = database
+        self._api_url = api_url
+
+    async def setup_hook(self) -> None:
+        await self.add_cog(Imagine(self.studio))
+        await self.add_cog(Jobs(self.studio, self.tree))
+        await self.add_cog(Credits(self.studio))
+        self.add_dynamic_items(*DYNAMIC_ITEMS)
+        await self._register_commands()
+
+    async def on_ready(self) -> None:
+        log.info("ready as %s in %s servers", self.user, len(self.guilds))
+
+    async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
+        """Messages that mention the bot are no commands of ours."""
+
+    async def _register_commands(self) -> None:
+        """Send the commands only when they changed: Discord limits how often they may be sent."""
+        payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
+        content = json.dumps([self._api_url, self.application_id, payload], sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        async with self._database.reading() as view:
+            if await notes.read(view, REGISTERED) == digest:
+                return
+        await self.tree.sync()
+        async with self._database.transaction() as tx:
+            await notes.write(tx, REGISTERED, digest)
+        log.info("registered %s commands", len(payload))

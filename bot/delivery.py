@@ -1,0 +1,37 @@
+"""What the worker knows of Discord: a job can be shown to the people who asked for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bot.errors import EaselError
+from bot.jobs import Job, Picture
+
+
+class NotDelivered(EaselError):
+    """Discord did not take it now; it is to be tried again, `retry_after` seconds from now."""
+
+    def __init__(self, why: str, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+
+
+class Delivery(Protocol):
+    async def show(self, job: Job) -> None:
+        """Make the status message tell the job's state. Best effort: it never raises."""
+
+    async def find_answer(self, job: Job) -> int | None:
+        """The id of the message that answered the request, or None where Discord has none.
+
+        Raises NotDelivered while Discord cannot be asked.
+        """
+
+    async def deliver(
+        self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
+    ) -> int | None:
+        """Show a settled job by its route, and return the message's id.
+
+        None means that no way is open and the result is kept for the member to ask for. With
+        `again`, an earlier try may have been taken: what it posted is found, not posted twice.
+        `missing` pictures were asked for and not made. Raises NotDelivered.
+        """

@@ -1,0 +1,155 @@
+"""A job: one request of one member, from `queued` until it is settled and delivered."""
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bot.errors import Reason
+
+JOB_ID_PATTERN = "[a-z2-7]{16}"
+TOKEN_LIFE = timedelta(minutes=15)  # Discord's interaction tokens (discord.md, Limits)
+
+
+def new_job_id() -> str:
+    """16 random base32 characters: fits a nonce (25), a custom_id (100) and a file name."""
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"  # waits for a place at the provider
+    SUBMITTING = "submitting"  # the creating request is, or was, on its way
+    RUNNING = "running"  # the provider has it; its remote ids are stored
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def settled(self) -> bool:
+        return not NEXT[self]
+
+
+NEXT: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.SUBMITTING, JobStatus.CANCELED, JobStatus.FAILED}),
+    JobStatus.SUBMITTING: frozenset(
+        {
+            JobStatus.QUEUED,  # surely not taken by the provider
+            JobStatus.RUNNING,
+            JobStatus.SUCCEEDED,
+            JobStatus.FAILED,
+            JobStatus.CANCELED,
+        }
+    ),
+    JobStatus.RUNNING: frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}),
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELED: frozenset(),
+}
+ACTIVE = frozenset(status for status in JobStatus if not status.settled)
+
+
+def sources(target: JobStatus) -> frozenset[JobStatus]:
+    """The statuses a job may be in to be moved to `target`; SQL guards every move with them."""
+    return frozenset(status for status, targets in NEXT.items() if target in targets)
+
+
+Option = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What was asked. `options` holds only what the member gave, by the names of our commands."""
+
+    model: str  # as members write it: `oxen`, `skills`
+    prompt: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()  # addresses that the provider can download without credentials
+
+    @property
+    def count(self) -> int:
+        return int(self.options.get("count", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way back to where a job was asked for; fixed at the request."""
+
+    channel_id: int
+    server_id: int  # 0 in direct messages: also the account's server
+    application_id: int
+    interaction_token: str | None = field(repr=False)  # None once it is erased
+    token_expires_at: datetime
+    message_id: int | None = None  # the answer "queued"; None until Discord has confirmed it
+
+    def token_at(self, now: datetime) -> str | None:
+        """The interaction's token while Discord still honours it."""
+        return self.interaction_token if now < self.token_expires_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that is not stored yet. `price` is in thousandths of a credit, for all pictures."""
+
+    user_id: int
+    route: Route
+    request: GenerationRequest
+    price: int
+    created_at: datetime
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A stored job. Amounts are in thousandths of a credit."""
+
+    id: str
+    status: JobStatus
+    user_id: int
+    route: Route
+    request: GenerationRequest
+    price: int
+    created_at: datetime
+    submitted_at: datetime | None  # when the newest submit was begun
+    running_at: datetime | None
+    settled_at: datetime | None
+    delivered_at: datetime | None
+    result_message_id: int | None
+    cancel_requested_at: datetime | None
+    submit_after: datetime | None  # not to be claimed before
+    reason: Reason | None
+    cost: int | None
+    estimated: bool  # the provider has not said what it charged; `cost` is the price
+    deliver_after: datetime | None
+    deliveries: int  # tries so far
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One piece of work at a provider."""
+
+    id: int
+    job_id: str
+    remote_id: str
+    state: JobStatus | None  # how it ended
+
+
+class PictureKind(StrEnum):
+    """Told by a file's first bytes, never by its name; the value is the file's ending."""
+
+    PNG = "png"
+    JPEG = "jpg"
+    WEBP = "webp"
+    GIF = "gif"  # known in order to be refused
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Bytes that are kept once, by their SHA-256 (hexadecimal). `size` is in bytes."""
+
+    sha256: str
+    kind: PictureKind
+    size: int
+    width: int
+    height: int

@@ -1,0 +1,96 @@
+"""Every setting, from the environment and `.env`; the environment wins."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.errors import StartupError
+
+# Three parts of URL-safe base64; the first is the bot's id.
+TOKEN = re.compile(r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}")
+DISCORD_API = "https://discord.com/api/v10"
+
+
+def _address(value: str) -> str:
+    HttpUrl(value)
+    return value.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Credits = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    discord_token: SecretStr | None = None
+    discord_api_url: Address = DISCORD_API
+    oxen_api_key: SecretStr | None = None
+    oxen_api_url: Address = "https://hub.oxen.ai/api"
+    oxen_model: str = "qwen-image-2"
+    oxen_price: Credits = Decimal("7.5")
+    credits_per_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(100)
+    default_model: str | None = None
+    monthly_credits: Credits | None = None
+    job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds
+    database_url: str = "sqlite:///data/easel.db"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @classmethod
+    def load(cls, env_file: Path | None = Path(".env")) -> "Settings":
+        """Read them all; StartupError names the first that is wrong."""
+        try:
+            return cls(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = str(first["loc"][0]).upper()
+            raise StartupError(f"{name}: {first['msg']}. Correct it in .env.") from None
+
+    @property
+    def token(self) -> SecretStr:
+        """Discord's token; StartupError where there is none that could be one."""
+        where = "https://discord.com/developers/applications, your application, Bot, Reset Token"
+        if self.discord_token is None:
+            raise StartupError(f"DISCORD_TOKEN is not set. Get one at {where}, and put it in .env.")
+        if not TOKEN.fullmatch(self.discord_token.get_secret_value()):
+            raise StartupError(f"DISCORD_TOKEN is not a bot's token. Copy it again from {where}.")
+        return self.discord_token
+
+    @property
+    def oxen_key(self) -> SecretStr | None:
+        return _key("OXEN_API_KEY", self.oxen_api_key)
+
+    def check(self) -> None:
+        """Raise StartupError where Easel could not start with these."""
+        _ = self.token
+        if self.oxen_key is None:
+            raise StartupError(
+                "No API key is set. Put OXEN_API_KEY in .env; "
+                "get one at https://www.oxen.ai/settings/profile."
+            )
+        known = ("oxen",)
+        if self.default_model is not None and self.default_model not in known:
+            raise StartupError(f"DEFAULT_MODEL must be one of: {', '.join(known)}.")
+
+    @property
+    def timeout(self) -> timedelta:
+        return timedelta(seconds=self.job_timeout)
+
+
+def _key(name: str, value: SecretStr | None) -> SecretStr | None:
+    """A key goes into a header: one with a line break or a space in it was pasted wrongly."""
+    if value is not None and not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
+        raise StartupError(f"{name} has a space or a line break in it. Copy it again into .env.")
+    return value

@@ -1,0 +1,126 @@
+"""One SQLite file through two engines: a writer of one connection, and a reader beside it.
+
+Every write is a transaction that began with BEGIN IMMEDIATE, so that what it reads cannot change
+before it writes (design.md, Storage, tells what was lost otherwise).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot.errors import StartupError
+
+Transaction = AsyncConnection  # what `Database.transaction` yields
+
+REVISION = "0001"  # the newest migration; a test holds it against the folder
+BUSY_SECONDS = 5.0  # how long to wait for another program that writes to the file
+READERS = 3
+
+REMEDY = (
+    "DATABASE_URL: {problem}. Set it to a file that Easel may write, e.g. sqlite:///data/easel.db"
+)
+
+
+class Database:
+    """Open it with `async with`; `transaction()` writes, `reading()` reads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)
+        self._reader = _engine(path, begin="BEGIN", pragmas=READER_PRAGMAS, size=READERS)
+
+    async def __aenter__(self) -> "Database":
+        try:
+            await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
+            await self._migrate()
+        except (OSError, DatabaseError) as error:
+            await self.close()
+            cause = error.orig if isinstance(error, DatabaseError) else error
+            raise StartupError(REMEDY.format(problem=f"{self.path}: {cause}")) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connections back; one left open would hang the exit (discord.md, Libraries)."""
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Run the block alone and whole: commit at its end, roll back on any exception."""
+        async with self._writer.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent view of what is committed; it cannot write."""
+        async with self._reader.begin() as connection:
+            yield connection
+
+    async def _migrate(self) -> None:
+        async with self._writer.connect() as connection:
+            if await connection.run_sync(_revision) == REVISION:
+                return
+        # Alembic costs a fifth of a second and 10 MB: only where there is something to do.
+        from bot.store.migrations import upgrade
+
+        async with self._writer.begin() as connection:
+            await connection.run_sync(upgrade)
+
+
+def database_path(url: str) -> Path:
+    """The file that DATABASE_URL names; StartupError where it is none of SQLite's."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StartupError(REMEDY.format(problem=f"“{url}” is not an address")) from error
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise StartupError(REMEDY.format(problem="only SQLite files are possible"))
+    return Path(parsed.database)
+
+
+WRITER_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # an answered request survives a power cut
+    "PRAGMA foreign_keys=ON",
+)
+READER_PRAGMAS = ("PRAGMA query_only=ON",)
+
+
+def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}",
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS * 2,
+        connect_args={"timeout": BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # the driver's own
+        connection.isolation_level = None  # the driver begins nothing by itself: we do, below
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _revision(connection: Connection) -> str | None:
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return str(found) if found else None

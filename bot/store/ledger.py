@@ -1,0 +1,135 @@
+"""Every query on the ledger. It is append-only: there is no update and no delete, here or below."""
+
+from datetime import datetime
+
+from sqlalchemy import case, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.jobs import Job
+from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage, month_of, next_month
+from bot.store.pictures import Role
+from bot.store.tables import job_pictures, ledger
+
+
+async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
+    await tx.execute(
+        insert(ledger),
+        [
+            {
+                "job_id": entry.job_id,
+                "user_id": entry.account.user_id,
+                "server_id": entry.account.server_id,
+                "kind": entry.kind,
+                "amount": entry.amount,
+                "month": entry.month,
+                "reason": entry.reason,
+                "details": dict(entry.details),
+                "created_at": entry.created_at,
+            }
+            for entry in entries
+        ],
+    )
+
+
+async def hold(tx: AsyncConnection, job: Job) -> None:
+    await append(tx, _entry(job, EntryKind.HOLD, -job.price, job.created_at))
+
+
+async def release(tx: AsyncConnection, job: Job, now: datetime) -> None:
+    """Give the whole hold back, to settle a job that costs its member nothing."""
+    await append(tx, _entry(job, EntryKind.RELEASE, job.price, now))
+
+
+async def capture(tx: AsyncConnection, job: Job, cost: Cost, now: datetime) -> None:
+    """Settle a job that was paid for: the whole hold is released, the cost is taken."""
+    await append(
+        tx,
+        _entry(job, EntryKind.RELEASE, job.price, now),
+        _entry(job, EntryKind.CAPTURE, -cost.amount, now, details=cost),
+    )
+
+
+async def adjust(
+    tx: AsyncConnection, job: Job, amount: int, now: datetime, *, reason: str, cost: Cost
+) -> None:
+    """Correct what a settled job was charged; once for each reason."""
+    await append(tx, _entry(job, EntryKind.ADJUSTMENT, amount, now, reason=reason, details=cost))
+
+
+async def sum_of_month(connection: AsyncConnection, user_id: int, month: str) -> int:
+    """Over all of a member's accounts: what MONTHLY_CREDITS limits."""
+    total = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(
+        ledger.c.user_id == user_id, ledger.c.month == month
+    )
+    return int((await connection.execute(total)).scalar_one())
+
+
+async def usage_of(
+    connection: AsyncConnection, user_id: int, now: datetime, allowance: int | None
+) -> Usage:
+    """A member's month over all of their accounts."""
+    mine = (ledger.c.user_id == user_id, ledger.c.month == month_of(now))
+    held = ledger.c.kind.in_((EntryKind.HOLD, EntryKind.RELEASE))
+    used = ledger.c.kind.in_((EntryKind.CAPTURE, EntryKind.ADJUSTMENT))
+    sums = (
+        await connection.execute(
+            select(
+                func.coalesce(func.sum(case((held, ledger.c.amount))), 0).label("held"),
+                func.coalesce(func.sum(case((used, ledger.c.amount))), 0).label("used"),
+                func.coalesce(func.sum(ledger.c.amount), 0).label("balance"),
+                func.count(case((ledger.c.kind == EntryKind.HOLD, 1))).label("jobs"),
+            ).where(*mine)
+        )
+    ).one()
+    pictures = (
+        select(func.count())
+        .select_from(ledger)
+        .join(job_pictures, job_pictures.c.job_id == ledger.c.job_id)
+        .where(*mine, ledger.c.kind == EntryKind.HOLD, job_pictures.c.role == Role.OUTPUT)
+    )
+    return Usage(
+        used=-int(sums.used),
+        held=-int(sums.held),
+        left=None if allowance is None else allowance + int(sums.balance),
+        jobs=sums.jobs,
+        pictures=int((await connection.execute(pictures)).scalar_one()),
+        resets_at=next_month(now),
+    )
+
+
+async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEntry]:
+    statement = select(ledger).where(ledger.c.job_id == job_id).order_by(ledger.c.id)
+    return [
+        LedgerEntry(
+            account=Account(row.user_id, row.server_id),
+            kind=EntryKind(row.kind),
+            amount=row.amount,
+            month=row.month,
+            created_at=row.created_at,
+            job_id=row.job_id,
+            reason=row.reason,
+            details=row.details,
+        )
+        for row in await connection.execute(statement)
+    ]
+
+
+def _entry(
+    job: Job,
+    kind: EntryKind,
+    amount: int,
+    now: datetime,
+    *,
+    reason: str = "",
+    details: Cost | None = None,
+) -> LedgerEntry:
+    return LedgerEntry(
+        account=Account(job.user_id, job.route.server_id),
+        kind=kind,
+        amount=amount,
+        month=month_of(job.created_at),
+        created_at=now,
+        job_id=job.id,
+        reason=reason,
+        details=details.details if details else {},
+    )

@@ -1,0 +1,67 @@
+"""Which pictures are kept, and which job they belong to. Their bytes are files (bot.pictures)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.jobs import Picture, PictureKind
+from bot.store.tables import job_pictures, pictures
+
+
+class Role(StrEnum):
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+async def attach(
+    tx: AsyncConnection, job_id: str, role: Role, kept: Sequence[Picture], now: datetime
+) -> None:
+    """Note a job's pictures in their order. The same bytes may belong to many jobs."""
+    hashes = [picture.sha256 for picture in kept]
+    known = select(pictures.c.sha256).where(pictures.c.sha256.in_(hashes))
+    seen = set((await tx.execute(known)).scalars())
+    new = {picture.sha256: picture for picture in kept if picture.sha256 not in seen}
+    if new:
+        await tx.execute(
+            insert(pictures),
+            [
+                {
+                    "sha256": picture.sha256,
+                    "kind": picture.kind,
+                    "size": picture.size,
+                    "width": picture.width,
+                    "height": picture.height,
+                    "created_at": now,
+                }
+                for picture in new.values()
+            ],
+        )
+    await tx.execute(
+        insert(job_pictures),
+        [
+            {"job_id": job_id, "role": role, "position": position, "sha256": sha256}
+            for position, sha256 in enumerate(hashes)
+        ],
+    )
+
+
+async def of_job(connection: AsyncConnection, job_id: str, role: Role) -> list[Picture]:
+    statement = (
+        select(pictures)
+        .join(job_pictures, job_pictures.c.sha256 == pictures.c.sha256)
+        .where(job_pictures.c.job_id == job_id, job_pictures.c.role == role)
+        .order_by(job_pictures.c.position)
+    )
+    return [
+        Picture(
+            sha256=row.sha256,
+            kind=PictureKind(row.kind),
+            size=row.size,
+            width=row.width,
+            height=row.height,
+        )
+        for row in await connection.execute(statement)
+    ]

@@ -1,0 +1,158 @@
+"""The tables. Amounts are thousandths of a credit, times are UTC, ids are Discord's snowflakes.
+
+A change here needs a migration: a test compares these tables with a migrated file.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from bot.jobs import JobStatus
+from bot.ledger import EntryKind
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Utc(TypeDecorator[datetime]):
+    """Aware UTC in, aware UTC out; SQLite itself keeps no time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+# SQLite numbers rows by itself only where the key is its own INTEGER.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("server_id", BigInteger, nullable=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("application_id", BigInteger, nullable=False),
+    Column("interaction_token", Text),  # erased when Discord no longer honours it
+    Column("token_expires_at", Utc, nullable=False),
+    Column("message_id", BigInteger),  # the answer "queued"; a job without it is not claimed
+    Column("model", String(32), nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("submit_after", Utc),
+    Column("submitted_at", Utc),
+    Column("lease_until", Utc),  # of a claim; past it, nobody is at work on a submitting job
+    Column("running_at", Utc),
+    Column("cancel_requested_at", Utc),
+    Column("settled_at", Utc),
+    Column("reason", String(32)),
+    Column("cost", BigInteger),
+    Column("estimated", Boolean, nullable=False, default=False),
+    Column("deliveries", Integer, nullable=False, default=0),
+    Column("deliver_after", Utc),
+    Column("delivered_at", Utc),
+    Column("result_message_id", BigInteger),
+    one_of("status", JobStatus),
+    Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
+    Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),
+    Index("ix_jobs_user_id_created_at", "user_id", "created_at"),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("provider", String(32), nullable=False),
+    Column("remote_id", String(200), nullable=False),
+    Column("state", String(16)),  # how it ended: succeeded, failed, canceled
+    UniqueConstraint("provider", "remote_id"),
+)
+
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+
+job_pictures = Table(
+    "job_pictures",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("role", String(8), primary_key=True),  # input, output
+    Column("position", Integer, primary_key=True),
+    Column("sha256", ForeignKey("pictures.sha256"), nullable=False, index=True),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id")),
+    Column("user_id", BigInteger, nullable=False),
+    Column("server_id", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("month", String(7), nullable=False),  # of the hold, "2026-11"
+    Column("reason", String(200), nullable=False, default=""),
+    Column("details", JSON, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    one_of("kind", EntryKind),
+    # Hold, release and capture carry no reason, so each is there once a job; adjustments have one.
+    UniqueConstraint("job_id", "kind", "reason"),
+    Index("ix_ledger_user_id_month", "user_id", "month"),
+)
+
+notes = Table(  # small facts to remember between starts, such as what commands were registered
+    "notes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""The worker moves jobs: it claims, submits, watches, settles and delivers them."""

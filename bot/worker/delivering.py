@@ -1,0 +1,78 @@
+"""From settled to delivered: tried again, with back-off, until Discord has said yes."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from bot.delivery import Delivery, NotDelivered
+from bot.jobs import Job, JobStatus
+from bot.pictures import PictureStore
+from bot.schedule import back_off
+from bot.store import jobs, ledger, pictures
+from bot.store.database import Database
+from bot.store.pictures import Role
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY = timedelta(seconds=2)
+LONGEST_RETRY = timedelta(minutes=10)
+
+
+class Delivering:
+    def __init__(
+        self,
+        database: Database,
+        delivery: Delivery,
+        store: PictureStore,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._delivery = delivery
+        self._store = store
+        self._now = now
+
+    async def show(self, job: Job) -> None:
+        await self._delivery.show(job)
+
+    async def deliver(self, job: Job) -> None:
+        async with self._database.transaction() as tx:
+            # Counted before the try: after a crash in it, the next one knows to look first.
+            await jobs.note(tx, job.id, deliveries=job.deliveries + 1)
+            kept = await pictures.of_job(tx, job.id, Role.OUTPUT)
+        missing = max(job.request.count - len(kept), 0) if kept else 0
+        files = [(picture, self._store.path(picture)) for picture in kept]
+        try:
+            message_id = await self._delivery.deliver(
+                job, files, missing=missing, again=job.deliveries > 0
+            )
+        except NotDelivered as error:
+            await self._later(job, error)
+            return
+        async with self._database.transaction() as tx:
+            await jobs.note(tx, job.id, delivered_at=self._now(), result_message_id=message_id)
+        log.info("job %s: delivered as message %s", job.id, message_id)
+
+    async def confirm_answer(self, job: Job) -> None:
+        """Find out what became of an answer that Discord neither confirmed nor refused."""
+        try:
+            message_id = await self._delivery.find_answer(job)
+        except NotDelivered as error:
+            log.warning("job %s: cannot ask for its answer: %s", job.id, error)
+            return
+        async with self._database.transaction() as tx:
+            if message_id is not None:
+                await jobs.confirm(tx, job.id, message_id)
+                return
+            log.warning("job %s: its answer never reached Discord; canceled", job.id)
+            now = self._now()
+            canceled = await jobs.move(
+                tx, job.id, JobStatus.CANCELED, settled_at=now, delivered_at=now
+            )
+            await ledger.release(tx, canceled, now)
+
+    async def _later(self, job: Job, error: NotDelivered) -> None:
+        wait = back_off(job.deliveries + 1, first=FIRST_RETRY, longest=LONGEST_RETRY)
+        wait = max(wait, timedelta(seconds=error.retry_after or 0))
+        log.warning("job %s: not delivered, again in %s: %s", job.id, wait, error)
+        async with self._database.transaction() as tx:
+            await jobs.note(tx, job.id, deliver_after=self._now() + wait)

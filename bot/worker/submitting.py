@@ -1,0 +1,136 @@
+"""From queued to running: the one request that creates, and what to believe when it is lost."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from bot.errors import ProviderError, Reason, Taken
+from bot.jobs import Job, JobStatus
+from bot.providers.base import Provider, Submitted
+from bot.schedule import back_off
+from bot.store import jobs, ledger
+from bot.store.database import Database
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=3)  # longer than a submit with its time-outs can take
+FIRST_RETRY = timedelta(seconds=2)
+LONGEST_RETRY = timedelta(minutes=2)
+GIVE_UP = timedelta(minutes=30)  # queued for so long: failed, uncharged
+# A generation shows up in the API's lists a moment after it was made: so look again, twice.
+SEARCH_WAITS = (1.0, 4.0, 0.0)  # seconds after each look
+SEARCH_AGAIN = timedelta(seconds=30)  # while the API cannot be asked
+SEARCH_UNTIL = timedelta(minutes=10)
+
+
+class Submitting:
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        now: Callable[[], datetime],
+        *,
+        search_waits: Sequence[float] = SEARCH_WAITS,
+    ) -> None:
+        self._database = database
+        self._providers = providers
+        self._now = now
+        self._search_waits = search_waits
+        self._tries: dict[str, int] = {}
+
+    async def claim(self, model: str) -> Job | None:
+        now = self._now()
+        async with self._database.transaction() as tx:
+            return await jobs.claim(tx, model, now=now, lease_until=now + LEASE)
+
+    async def submit(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
+        """Send a claimed job's request once, and store what came of it before anything else."""
+        try:
+            submitted = await self._providers[job.request.model].submit(job.request)
+        except ProviderError as error:
+            log.warning("job %s: submit: %s", job.id, error)
+            match error.taken:
+                case Taken.NO:
+                    return await self._queue_again(job, error), ()
+                case Taken.REFUSED:
+                    return await self.fail(job, error.reason), ()
+                case Taken.DOUBTFUL:
+                    return await self.search(job)
+        self._tries.pop(job.id, None)
+        return await self._start(job, submitted), submitted
+
+    async def search(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
+        """Adopt what a doubtful request made, or fail the job: it is never sent again.
+
+        Adopted are only generations that fit, belong to no job, and are just as many as were
+        asked for, so that a wrong one is never shown (a refund is better).
+        """
+        provider = self._providers[job.request.model]
+        since = job.submitted_at or job.created_at
+        try:
+            for wait in self._search_waits:
+                found = await provider.find(job.request, since)
+                if adopted := await self._adopt(job, found):
+                    return adopted, found
+                await asyncio.sleep(wait)
+        except ProviderError as error:
+            log.warning("job %s: in doubt, and cannot ask: %s", job.id, error)
+            if self._now() - since < SEARCH_UNTIL:
+                return await self._extend(job), ()
+        log.error("job %s: doubtful submit, hold released; it may have been charged", job.id)
+        return await self.fail(job, Reason.DOUBTFUL), ()
+
+    async def fail(self, job: Job, reason: Reason) -> Job:
+        """Settle a job that made nothing: failed, and its hold released."""
+        now = self._now()
+        self._tries.pop(job.id, None)
+        async with self._database.transaction() as tx:
+            failed = await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=now, reason=reason)
+            await ledger.release(tx, failed, now)
+        return failed
+
+    async def _start(self, job: Job, submitted: Sequence[Submitted]) -> Job:
+        provider = self._providers[job.request.model]
+        remote_ids = [each.remote_id for each in submitted]
+        async with self._database.transaction() as tx:
+            started = await jobs.move(
+                tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
+            )
+            await jobs.add_generations(tx, job.id, provider.key, remote_ids)
+        log.info("job %s: running at %s as %s", job.id, provider.key, ", ".join(remote_ids))
+        return started
+
+    async def _queue_again(self, job: Job, error: ProviderError) -> Job:
+        tries = self._tries[job.id] = self._tries.get(job.id, 0) + 1
+        wait = back_off(tries, first=FIRST_RETRY, longest=LONGEST_RETRY)
+        wait = max(wait, timedelta(seconds=error.retry_after or 0))
+        async with self._database.transaction() as tx:
+            return await jobs.move(
+                tx,
+                job.id,
+                JobStatus.QUEUED,
+                submit_after=self._now() + wait,
+                lease_until=None,
+                reason=error.reason,  # kept for the member, should it be given up
+            )
+
+    async def _extend(self, job: Job) -> Job:
+        async with self._database.transaction() as tx:
+            return await jobs.note(tx, job.id, lease_until=self._now() + SEARCH_AGAIN) or job
+
+    async def _adopt(self, job: Job, found: Sequence[Submitted]) -> Job | None:
+        provider = self._providers[job.request.model]
+        remote_ids = [each.remote_id for each in found]
+        async with self._database.transaction() as tx:
+            owned = await jobs.owned(tx, provider.key, remote_ids)
+            rivals = await jobs.twins_in_doubt(tx, job)
+            free = [remote_id for remote_id in remote_ids if remote_id not in owned]
+            if rivals or len(free) != job.request.count:
+                return None
+            adopted = await jobs.move(
+                tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
+            )
+            await jobs.add_generations(tx, job.id, provider.key, free)
+        log.warning("job %s: adopted %s after a doubtful submit", job.id, ", ".join(free))
+        return adopted

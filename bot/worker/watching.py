@@ -1,0 +1,210 @@
+"""Running jobs: asked about by one schedule, or as soon as a stream says that there is news."""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.errors import ProviderError, Reason
+from bot.jobs import Generation, Job
+from bot.providers.base import Failed, Provider, Running, Submitted, Update, Waiting
+from bot.schedule import wait_after
+from bot.store import jobs
+from bot.store.database import Database
+from bot.worker.settling import Settling
+
+log = logging.getLogger(__name__)
+
+CONCURRENT_POLLS = 8  # requests at once for each provider
+# A new id may be unknown for a moment (apis.md, E4): so many misses in a row, and it is lost.
+MISSES = 5
+
+
+@dataclass
+class Watch:
+    """What is known in memory of a running job; made anew from the rows after a restart."""
+
+    job: Job
+    generations: Sequence[Generation]
+    since: datetime
+    updates: dict[str, Update] = field(default_factory=dict)
+    misses: dict[str, int] = field(default_factory=dict)
+    asked: int = 0
+    not_before: datetime | None = None  # the provider asked to be left alone
+    cancel_sent: bool = False
+    news: bool = False  # a stream told of an end that no poll has asked about yet
+
+    @property
+    def pending(self) -> list[Generation]:
+        unended = (Waiting, Running, type(None))
+        return [
+            each
+            for each in self.generations
+            if isinstance(self.updates.get(each.remote_id), unended)
+        ]
+
+
+class Agenda:
+    """Which job is to be asked about next; a job has one time, the newest that was set."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, str]] = []
+        self._times: dict[str, datetime] = {}
+
+    def set(self, job_id: str, moment: datetime) -> None:
+        self._times[job_id] = moment
+        heapq.heappush(self._heap, (moment, job_id))
+
+    def drop(self, job_id: str) -> None:
+        self._times.pop(job_id, None)
+
+    def next(self) -> datetime | None:
+        while self._heap and self._times.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def take_due(self, now: datetime) -> list[str]:
+        due: list[str] = []
+        while (moment := self.next()) is not None and moment <= now:
+            _, job_id = heapq.heappop(self._heap)
+            del self._times[job_id]
+            due.append(job_id)
+        return due
+
+
+class Watching:
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        settling: Settling,
+        now: Callable[[], datetime],
+        *,
+        timeout: timedelta,
+    ) -> None:
+        self._database = database
+        self._providers = providers
+        self._settling = settling
+        self._now = now
+        self._timeout = timeout
+        self._places = {key: asyncio.Semaphore(CONCURRENT_POLLS) for key in providers}
+        self._watches: dict[str, Watch] = {}
+        self._by_remote_id: dict[str, str] = {}
+        self.agenda = Agenda()
+
+    async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
+        """Watch a running job; `submitted` tells what the creating request has told already."""
+        async with self._database.reading() as view:
+            generations = await jobs.generations_of(view, job.id)
+        watch = Watch(job, generations, since=job.running_at or self._now())
+        watch.updates = {each.remote_id: each.update for each in submitted}
+        self._watches[job.id] = watch
+        self._by_remote_id |= {each.remote_id: job.id for each in generations}
+        if watch.pending:
+            self._plan(watch)
+        else:
+            self.agenda.set(job.id, self._now())
+
+    def news_of(self, remote_id: str) -> None:
+        """A stream told that this generation has ended: ask at once."""
+        if watch := self._watches.get(self._by_remote_id.get(remote_id, "")):
+            watch.news = True
+            self._plan(watch)
+
+    async def poll(self, job_id: str) -> Job | None:
+        """Ask about a job once, and settle it if it has ended. The settled job, else None."""
+        watch = self._watches.get(job_id)
+        if watch is None:
+            return None
+        try:
+            return await self._turn(watch)
+        finally:
+            if job_id in self._watches:
+                self._plan(watch)
+
+    async def cancel(self, job: Job) -> None:
+        """Ask the provider, once, to stop what is not finished; the next poll tells the rest."""
+        watch = self._watches[job.id]
+        watch.cancel_sent = True
+        await self._cancel_pending(watch)
+        self.agenda.set(job.id, self._now())
+
+    async def _turn(self, watch: Watch) -> Job | None:
+        watch.asked += 1
+        watch.news = False
+        overtime = self._now() - watch.since >= self._timeout
+        if overtime and watch.pending:
+            await self._cancel_pending(watch)
+        await asyncio.gather(*(self._ask(watch, each) for each in watch.pending))
+        if watch.pending and not overtime:
+            return None
+        ended = [(each, watch.updates.get(each.remote_id, Running())) for each in watch.generations]
+        if overtime:
+            late = Failed(Reason.TIMEOUT, "no end within JOB_TIMEOUT")
+            ended = [(e, late if isinstance(u, Waiting | Running) else u) for e, u in ended]
+        settled = await self._settle(watch, ended, last=overtime)
+        if settled:
+            self._forget(watch)
+        return settled
+
+    async def _settle(
+        self, watch: Watch, ended: Sequence[tuple[Generation, Update]], *, last: bool
+    ) -> Job | None:
+        try:
+            return await self._settling.settle(watch.job, ended)
+        except ProviderError as error:
+            log.warning("job %s: pictures cannot be had: %s", watch.job.id, error)
+            if not last:
+                watch.updates.clear()  # their addresses may have expired: ask for new ones
+                return None
+            gone = Failed(error.reason, f"pictures could not be had: {error.detail}")
+            return await self._settling.settle(watch.job, [(each, gone) for each, _ in ended])
+
+    async def _ask(self, watch: Watch, generation: Generation) -> None:
+        remote_id = generation.remote_id
+        provider = self._providers[watch.job.request.model]
+        try:
+            async with self._places[watch.job.request.model]:
+                watch.updates[remote_id] = await provider.fetch(remote_id)
+            watch.misses.pop(remote_id, None)
+        except ProviderError as error:
+            log.info("job %s: poll: %s", watch.job.id, error)
+            if error.retry_after:
+                watch.not_before = self._now() + timedelta(seconds=error.retry_after)
+            if error.reason is Reason.NOT_FOUND:
+                misses = watch.misses[remote_id] = watch.misses.get(remote_id, 0) + 1
+                if misses >= MISSES:
+                    watch.updates[remote_id] = Failed(Reason.NOT_FOUND, error.detail)
+
+    async def _cancel_pending(self, watch: Watch) -> None:
+        provider = self._providers[watch.job.request.model]
+        if not provider.can_cancel:
+            return
+        for generation in watch.pending:
+            try:
+                await provider.cancel(generation.remote_id)
+            except ProviderError as error:
+                log.warning("job %s: cancel %s: %s", watch.job.id, generation.remote_id, error)
+
+    def wants_cancel(self, job: Job) -> bool:
+        watch = self._watches.get(job.id)
+        return watch is not None and not watch.cancel_sent
+
+    def _plan(self, watch: Watch) -> None:
+        moment = self._now()
+        if not watch.news:
+            moment += wait_after(moment - watch.since, watch.asked)
+            deadline = watch.since + self._timeout
+            if self._now() < deadline:
+                moment = min(moment, deadline)
+            if watch.not_before and watch.pending:
+                moment = max(moment, watch.not_before)
+        self.agenda.set(watch.job.id, moment)
+
+    def _forget(self, watch: Watch) -> None:
+        del self._watches[watch.job.id]
+        self.agenda.drop(watch.job.id)
+        for generation in watch.generations:
+            self._by_remote_id.pop(generation.remote_id, None)

@@ -1,0 +1,232 @@
+"""The background task: the rows say what there is to do, and it does it, many jobs at once.
+
+Nothing that matters is kept in memory only. Killed at any instant, the next start finds every job
+in a status from which it goes on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from bot.delivery import Delivery
+from bot.errors import ProviderError, Reason
+from bot.jobs import Job, JobStatus
+from bot.pictures import Downloader, PictureStore
+from bot.providers.base import Provider, Submitted
+from bot.store import jobs
+from bot.store.database import Database
+from bot.store.jobs import MoveRefused
+from bot.worker.delivering import Delivering
+from bot.worker.settling import COST_UNTIL, Settling
+from bot.worker.submitting import GIVE_UP, Submitting
+from bot.worker.watching import Watching
+
+log = logging.getLogger(__name__)
+
+CONCURRENT_SUBMITS = 4  # for each provider
+CONCURRENT_DELIVERIES = 8
+CHORES_EVERY = timedelta(seconds=2)  # what nobody wakes us for
+ANSWER_GRACE = timedelta(seconds=15)  # afterwards an answer that is not confirmed is in doubt
+BUSY_WAIT = timedelta(milliseconds=200)  # until a poll that met other work is tried again
+COOL_DOWN = 5.0  # seconds that a job is left alone after an error that should not have been
+STREAM_RETRY = 5.0  # seconds until a stream that ended is opened again
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Worker:
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        downloader: Downloader,
+        store: PictureStore,
+        delivery: Delivery,
+        *,
+        timeout: timedelta,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._database = database
+        self._providers = providers
+        self._now = now
+        self._submitting = Submitting(database, providers, now)
+        self._settling = Settling(database, providers, downloader, store, now)
+        self._watching = Watching(database, providers, self._settling, now, timeout=timeout)
+        self._delivering = Delivering(database, delivery, store, now)
+        self._busy: set[str] = set()  # jobs that a task is at work on
+        self._submits = dict.fromkeys(providers, 0)
+        self._deliveries = 0
+        self._wake = asyncio.Event()
+        self._chores_due = now()
+        self._rows_changed = True
+        self._next_row: datetime | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def wake(self) -> None:
+        """Rows have changed: look at them now."""
+        self._rows_changed = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; what is under way is then cancelled too, and found again."""
+        async with self._database.transaction() as tx:
+            await jobs.clear_leases(tx)
+        async with self._database.reading() as view:
+            running = await jobs.running(view)
+        for job in running:
+            await self._watching.begin(job)
+        async with asyncio.TaskGroup() as self._tasks:
+            for provider in self._providers.values():
+                self._tasks.create_task(self._listen(provider), name=f"events {provider.key}")
+            while True:
+                self._wake.clear()
+                await self._turn()
+                await self._pause()
+
+    async def _turn(self) -> None:
+        """Start everything that is due; an error here is the database's, and passes or is told."""
+        try:
+            for job_id in self._watching.agenda.take_due(self._now()):
+                if not self._start(job_id, self._poll(job_id)):
+                    self._watching.agenda.set(job_id, self._now() + BUSY_WAIT)
+            if self._rows_changed or self._past(self._next_row) or self._past(self._chores_due):
+                self._rows_changed = False
+                await self._read_rows()
+            if self._past(self._chores_due):
+                self._chores_due = self._now() + CHORES_EVERY
+                await self._chores()
+        except Exception:
+            log.exception("the worker's turn failed; it goes on")
+            await asyncio.sleep(COOL_DOWN)
+
+    def _past(self, moment: datetime | None) -> bool:
+        return moment is not None and moment <= self._now()
+
+    async def _read_rows(self) -> None:
+        now = self._now()
+        async with self._database.reading() as view:
+            models = await jobs.models_with_work(view, now)
+            due = await jobs.deliverable(view, now, limit=CONCURRENT_DELIVERIES * 2)
+            wishes = await jobs.cancel_wishes(view)
+            self._next_row = await jobs.next_wake(view, now)
+        for model in models:
+            await self._claim(model)
+        free = CONCURRENT_DELIVERIES - self._deliveries
+        for job in [job for job in due if job.id not in self._busy][:free]:
+            self._deliveries += 1
+            self._start(job.id, self._deliver(job))
+        for job in wishes:
+            if self._watching.wants_cancel(job):
+                self._start(job.id, self._watching.cancel(job))
+
+    async def _claim(self, model: str) -> None:
+        """Claim as many jobs as there are places. A model without a provider waits for its key."""
+        if model not in self._submits:
+            return
+        while self._submits[model] < CONCURRENT_SUBMITS:
+            job = await self._submitting.claim(model)
+            if job is None:
+                return
+            self._submits[model] += 1
+            self._start(job.id, self._submit(job))
+
+    async def _chores(self) -> None:
+        now = self._now()
+        async with self._database.transaction() as tx:
+            await jobs.erase_tokens(tx, now)
+        async with self._database.reading() as view:
+            unanswered = await jobs.unanswered(view, now - ANSWER_GRACE)
+            overdue = await jobs.overdue(view, now - GIVE_UP)
+            abandoned = await jobs.abandoned(view, now)
+            estimated = await jobs.estimated(view, now - COST_UNTIL)
+        for job in unanswered:
+            self._start(job.id, self._confirm_answer(job))
+        for job in overdue:
+            self._start(job.id, self._give_up(job))
+        for job in abandoned:
+            self._start(job.id, self._search(job))
+        for job in estimated:
+            self._start(job.id, self._settling.ask_late_cost(job))
+
+    async def _pause(self) -> None:
+        """Until something is due, or until woken."""
+        times = [self._chores_due, self._watching.agenda.next(), self._next_row]
+        wait = min(moment for moment in times if moment is not None) - self._now()
+        try:
+            async with asyncio.timeout(max(wait.total_seconds(), 0)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _start(self, job_id: str, work: Coroutine[object, object, None]) -> bool:
+        """One task at a time for a job: False where one is at work on it."""
+        if job_id in self._busy or self._tasks is None:
+            work.close()
+            return False
+        self._busy.add(job_id)
+        self._tasks.create_task(self._guarded(job_id, work), name=f"job {job_id}")
+        return True
+
+    async def _guarded(self, job_id: str, work: Coroutine[object, object, None]) -> None:
+        """Run one job's work; whatever it raises, the other jobs go on."""
+        try:
+            await work
+        except MoveRefused as error:
+            log.info("job %s: %s", job_id, error)
+        except Exception:
+            log.exception("job %s: unexpected; it is tried again", job_id)
+            await asyncio.sleep(COOL_DOWN)
+            self._rows_changed = True
+        finally:
+            self._busy.discard(job_id)
+            self._wake.set()
+
+    async def _submit(self, job: Job) -> None:
+        try:
+            after, submitted = await self._submitting.submit(job)
+        finally:
+            self._submits[job.request.model] -= 1
+            self.wake()
+        await self._begin(after, submitted)
+
+    async def _search(self, job: Job) -> None:
+        await self._begin(*await self._submitting.search(job))
+        self.wake()
+
+    async def _begin(self, job: Job, submitted: Sequence[Submitted]) -> None:
+        if job.status is JobStatus.RUNNING:
+            await self._watching.begin(job, submitted)
+            await self._delivering.show(job)
+
+    async def _poll(self, job_id: str) -> None:
+        if await self._watching.poll(job_id):
+            self.wake()
+
+    async def _deliver(self, job: Job) -> None:
+        try:
+            await self._delivering.deliver(job)
+        finally:
+            self._deliveries -= 1
+            self.wake()
+
+    async def _confirm_answer(self, job: Job) -> None:
+        await self._delivering.confirm_answer(job)
+        self.wake()
+
+    async def _give_up(self, job: Job) -> None:
+        await self._submitting.fail(job, job.reason or Reason.UNAVAILABLE)
+        self.wake()
+
+    async def _listen(self, provider: Provider) -> None:
+        """Follow a provider's stream; without it, polling alone finds everything, later."""
+        while True:
+            try:
+                async for remote_id in provider.events():
+                    self._watching.news_of(remote_id)
+                    self._wake.set()
+            except ProviderError as error:
+                log.info("stream of %s: %s", provider.key, error)
+            await asyncio.sleep(STREAM_RETRY)

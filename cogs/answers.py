@@ -1,0 +1,56 @@
+"""Answers to one member, and what is said when something went wrong."""
+
+import logging
+from typing import Any, Protocol, runtime_checkable
+
+import discord
+from discord import app_commands, ui
+
+from bot.errors import UserError
+from bot.studio import Studio
+from cogs.views import answer_view
+
+log = logging.getLogger(__name__)
+
+SORRY = "Something went wrong here, and it has been noted. Please try again."
+LATE = {10062, 40060}  # Discord's codes: the interaction is gone, or was answered already
+
+
+@runtime_checkable
+class HasStudio(Protocol):
+    """Our client, as the buttons see it: they outlive every view, so they find it through this."""
+
+    studio: Studio
+
+
+def studio_of(interaction: discord.Interaction[Any]) -> Studio:
+    client = interaction.client
+    if not isinstance(client, HasStudio):
+        raise TypeError("the client has no studio")
+    return client.studio
+
+
+async def answer_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:
+    """Answer the member alone, whether something was answered before or not."""
+    nobody = discord.AllowedMentions.none()
+    if interaction.response.is_done():
+        await interaction.followup.send(view=view, ephemeral=True, allowed_mentions=nobody)
+    else:
+        await interaction.response.send_message(view=view, ephemeral=True, allowed_mentions=nobody)
+
+
+async def answer_error(interaction: discord.Interaction[Any], error: Exception) -> None:
+    """Tell a member why it did not work: a UserError in its own words, all else in one sentence."""
+    cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+    if isinstance(cause, discord.HTTPException) and cause.code in LATE:
+        log.warning("interaction %s came too late to be answered", interaction.id)
+        return
+    if isinstance(cause, UserError):
+        text = str(cause)
+    else:
+        log.error("interaction %s failed", interaction.id, exc_info=cause)
+        text = SORRY
+    try:
+        await answer_privately(interaction, answer_view(text))
+    except (discord.HTTPException, OSError, TimeoutError) as failure:
+        log.warning("interaction %s could not be answered: %s", interaction.id, failure)

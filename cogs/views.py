@@ -1,0 +1,217 @@
+"""What members see: jobs, lists and answers as components. Pure; the wording is here."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import discord
+from discord import ui
+
+from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whole
+from bot.errors import Reason
+from bot.jobs import Job, JobStatus, Picture
+from bot.ledger import Usage, credits_text
+from cogs.text import plain, shorten
+
+ACCENT = discord.Colour(0x5B6EE1)
+AMBER = discord.Colour(0xE0A83C)
+PROMPT_SHOWN = 1200  # characters of a prompt in a message; all texts together have 4000
+ALT_TEXT = 1024
+
+FAILURES = {
+    Reason.AUTH: "{service} does not accept this bot's key. Tell the people who run the bot.",
+    Reason.CREDITS: "The bot's account at {service} is empty. Tell the people who run the bot.",
+    Reason.REJECTED: "{service} refused this prompt or picture. Put it another way and try again.",
+    Reason.INVALID: "{service} could not work with these options. Change them and try again.",
+    Reason.NOT_FOUND: "{service} has lost this job. Please ask again.",
+    Reason.RATE_LIMITED: "{service} is too busy at the moment. Try again in a few minutes.",
+    Reason.UNAVAILABLE: "{service} cannot be reached at the moment. Try again in a few minutes.",
+    Reason.TIMEOUT: "{service} did not finish in time. Try again, or ask for fewer pictures.",
+    Reason.MALFORMED: "{service} sent an answer that cannot be read. Please try again.",
+    Reason.DOUBTFUL: "The connection to {service} broke while asking. Please ask again.",
+    Reason.NO_PICTURE: "{service} finished without a picture. Please try again.",
+    Reason.UNKNOWN: "{service} could not make this picture. Please try again.",
+}
+NOT_CHARGED = "You were not charged."
+
+STATES = {
+    JobStatus.QUEUED: "Queued",
+    JobStatus.SUBMITTING: "Starting",
+    JobStatus.RUNNING: "Drawing",
+    JobStatus.SUCCEEDED: "Done",
+    JobStatus.FAILED: "Failed",
+    JobStatus.CANCELED: "Canceled",
+}
+
+
+def panel(*texts: str, colour: discord.Colour = ACCENT) -> ui.LayoutView:
+    """Texts under one another in a frame."""
+    view = ui.LayoutView(timeout=None)
+    view.add_item(ui.Container(*(ui.TextDisplay(text) for text in texts), accent_colour=colour))
+    return view
+
+
+def waiting_view(job: Job, spec: ModelSpec, *, chosen: bool = False) -> ui.LayoutView:
+    """A job that is not settled: what was asked and its state."""
+    pictures = "1 picture" if job.request.count == 1 else f"{job.request.count} pictures"
+    since = job.running_at or job.created_at
+    doing = STATES[job.status] if not job.cancel_requested_at else "Canceling"
+    by = f"{spec.title} (chosen for you)" if chosen else spec.title
+    return panel(
+        f"**{doing}** {_ago(since)}\n{quoted(job)}",
+        _small(f"{pictures} by {by}", f"{credits_text(job.price)} credits"),
+    )
+
+
+def canceled_view(job: Job) -> ui.LayoutView:
+    return panel(f"**Canceled.** {NOT_CHARGED}\n{quoted(job)}", _small(f"job {job.id}"))
+
+
+def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
+    """One sentence of what happened and what to do."""
+    sentence = FAILURES[job.reason or Reason.UNKNOWN].format(service=spec.service)
+    return panel(
+        f"<@{job.user_id}> {sentence} {NOT_CHARGED}\n{quoted(job)}",
+        _small(spec.title, f"job {job.id}"),
+        colour=AMBER,
+    )
+
+
+def result_view(
+    job: Job, spec: ModelSpec, names: Sequence[str], *, missing: int, shrunk: bool
+) -> ui.LayoutView:
+    """The pictures, uploaded beside it under `names`, and how they came about."""
+    alt = shorten(job.request.prompt, ALT_TEXT)
+    gallery = ui.MediaGallery(
+        *(discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name in names)
+    )
+    remarks = []
+    if missing:
+        remarks.append(f"{spec.service} made {len(names)} of {job.request.count} pictures.")
+    if shrunk:
+        remarks.append("Shrunk to what may be uploaded here; the original is kept.")
+    view = ui.LayoutView(timeout=None)
+    view.add_item(
+        ui.Container(
+            ui.TextDisplay(f"<@{job.user_id}>\n{quoted(job)}"),
+            gallery,
+            *(ui.TextDisplay(remark) for remark in remarks),
+            ui.TextDisplay(_small(*_facts(job, spec))),
+            accent_colour=ACCENT,
+        )
+    )
+    return view
+
+
+def jobs_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
+    if not jobs:
+        return panel("You have no jobs yet. Ask for a picture with /imagine.")
+    lines = [_job_line(job, catalog) for job in jobs]
+    shown = _within(lines, 3500)
+    left_out = len(lines) - len(shown)
+    more = (_small(f"and {left_out} more"),) if left_out else ()
+    return panel("### Your jobs", "\n".join(shown), *more)
+
+
+def usage_view(usage: Usage) -> ui.LayoutView:
+    left = "no limit" if usage.left is None else f"{credits_text(usage.left)} credits"
+    resets = int(usage.resets_at.timestamp())
+    return panel(
+        "### Your month",
+        f"Used: **{credits_text(usage.used)}** credits\n"
+        f"Held for jobs under way: **{credits_text(usage.held)}** credits\n"
+        f"Left: **{left}**\n"
+        f"Pictures: **{usage.pictures}** · Jobs: **{usage.jobs}**",
+        f"-# Starts anew <t:{resets}:R>, on <t:{resets}:D> (UTC). "
+        "Failed and canceled jobs cost nothing.",
+    )
+
+
+def models_view(catalog: Catalog) -> ui.LayoutView:
+    texts = []
+    for spec in catalog.specs.values():
+        price = credits_text(spec.price) + ("" if spec.price_known else " (estimated)")
+        options = "\n".join(f"- `{name}` {_possible(of)}" for name, of in spec.options.items())
+        texts.append(f"### {spec.title}\n`model:{spec.key}` · {price} credits a picture\n{options}")
+    return panel(*texts)
+
+
+def help_view(commands: Iterable[tuple[str, str]]) -> ui.LayoutView:
+    """`commands` are names and descriptions, as Discord shows them."""
+    listed = "\n".join(f"- `/{name}` {description}" for name, description in commands)
+    return panel(
+        "### Easel makes pictures\n"
+        "Describe a picture with `/imagine`. You can go on talking: it comes to this channel "
+        "when it is done, and mentions you.",
+        listed,
+        "-# Every picture costs credits: /usage tells how many you have used. "
+        "What fails or is canceled costs nothing.",
+    )
+
+
+def answer_view(text: str) -> ui.LayoutView:
+    """A refusal, or a short word to one member."""
+    return panel(text, colour=AMBER)
+
+
+def quoted(job: Job) -> str:
+    """The prompt as a quotation that cannot break out of it."""
+    return f"> {plain(job.request.prompt, PROMPT_SHOWN)}"
+
+
+def file_name(job: Job, position: int, picture: Picture) -> str:
+    """ASCII, with the job's id: a search of the channel finds the result by it."""
+    return f"easel-{job.id}-{position}.{picture.kind}"
+
+
+def _facts(job: Job, spec: ModelSpec) -> Iterable[str]:
+    yield spec.title
+    if "seed" in job.request.options:
+        yield f"seed {job.request.options['seed']}"
+    if job.settled_at is not None:
+        yield f"{round((job.settled_at - job.created_at).total_seconds())} s"
+    if job.cost is not None:
+        yield f"{'about ' if job.estimated else ''}{credits_text(job.cost)} credits"
+
+
+def _job_line(job: Job, catalog: Catalog) -> str:
+    moment = job.settled_at or job.running_at or job.created_at
+    message_id = job.result_message_id or (None if job.status.settled else job.route.message_id)
+    place = job.route.server_id or "@me"
+    channel = f"https://discord.com/channels/{place}/{job.route.channel_id}"
+    link = f" · [show]({channel}/{message_id})" if message_id else ""
+    spec = catalog.specs.get(job.request.model)
+    service = spec.service if spec else job.request.model
+    prompt = plain(job.request.prompt, 80)
+    return f"- **{STATES[job.status]}** {_ago(moment)} · {prompt} · {service}{link}"
+
+
+def _possible(option: OptionSpec) -> str:
+    match option:
+        case Choice(values, default):
+            return ", ".join(f"**{each}**" if each == default else each for each in values)
+        case Whole(minimum, maximum):
+            return f"{minimum} to {maximum}"
+        case Flag(default):
+            return "yes or no, **yes** by itself" if default else "yes or no, **no** by itself"
+        case Text(None):
+            return "text"
+        case Text(longest):
+            return f"text, up to {longest} characters"
+
+
+def _within(lines: Sequence[str], limit: int) -> list[str]:
+    shown: list[str] = []
+    for line in lines:
+        limit -= len(line) + 1
+        if limit < 0:
+            break
+        shown.append(line)
+    return shown
+
+
+def _ago(moment: datetime) -> str:
+    return f"<t:{int(moment.timestamp())}:R>"
+
+
+def _small(*facts: str) -> str:
+    return "-# " + " · ".join(facts)

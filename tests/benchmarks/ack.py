@@ -1,0 +1,151 @@
+"""How long a member waits for the first answer: `python -m tests.benchmarks.ack`.
+
+The real bot and a bare discord.py bot, each in its own process, answer at the same stand-in of
+Discord, turn and turn about, so that the machine's noise meets both. Measured from the dispatch
+of the interaction to the arrival of its callback.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from bot.sandbox.discord import Channel, FakeDiscord, User
+from bot.sandbox.oxen import FakeOxen
+from tests.easel import KEY, TOKEN
+
+IN_FLIGHT = 200
+PAUSE = 0.02  # seconds between two commands: members do not type in a closed loop
+BARE_TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ5.Cl2FMQ.bare-bot-bare-bot-bare-bot"
+
+
+@asynccontextmanager
+async def process(
+    *arguments: str, folder: Path, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """One bot, stopped at the end of the block."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    root = str(Path(__file__).parents[2])
+    running = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": root, **environment},
+    )
+    try:
+        yield running
+    finally:
+        if running.returncode is None:
+            running.terminate()
+        await asyncio.wait_for(running.wait(), 20)
+
+
+class Discord:
+    """A stand-in with one server, one channel and a member who asks."""
+
+    def __init__(self, token: str) -> None:
+        self.api = FakeDiscord(token=token)
+        self.channel: Channel
+        self.member: User
+
+    async def __aenter__(self) -> "Discord":
+        await self.api.__aenter__()
+        self.channel = self.api.add_channel(self.api.add_guild("Bench"), "art")
+        self.member = self.api.add_user("Ada")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.api.__aexit__(None, None, None)
+
+    async def ask(self, name: str, **options: object) -> float:
+        """Milliseconds until the acknowledgement."""
+        interaction = await self.api.command(self.member, self.channel, name, options)
+        await interaction.answered()
+        return interaction.acknowledged_after * 1000
+
+
+async def measure(rounds: int, easel: Discord, bare: Discord) -> tuple[list[float], list[float]]:
+    ours: list[float] = []
+    theirs: list[float] = []
+    for number in range(rounds):
+        ours.append(await easel.ask("imagine", prompt=f"a fox, number {number}"))
+        await asyncio.sleep(PAUSE)
+        theirs.append(await bare.ask("ping"))
+        await asyncio.sleep(PAUSE)
+    return ours, theirs
+
+
+def quantile(values: list[float], q: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[q - 1]
+
+
+def report(name: str, ours: list[float], theirs: list[float]) -> None:
+    p50, p99 = quantile(ours, 50), quantile(ours, 99)
+    bare50, bare99 = quantile(theirs, 50), quantile(theirs, 99)
+    print(
+        f"{name:<18} easel p50 {p50:6.1f} ms  p99 {p99:6.1f} ms | "
+        f"bare p50 {bare50:6.1f} ms  p99 {bare99:6.1f} ms | "
+        f"p99 ratio {p99 / bare99:4.1f}"
+    )
+
+
+def resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
+
+
+async def main(rounds: int) -> None:
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        easel = await stack.enter_async_context(Discord(TOKEN))
+        bare = await stack.enter_async_context(Discord(BARE_TOKEN))
+        oxen = await stack.enter_async_context(FakeOxen(key=KEY, generation_seconds=1.0))
+        running = await stack.enter_async_context(
+            process(
+                "-m",
+                "bot",
+                "run",
+                folder=folder,
+                DISCORD_TOKEN=TOKEN,
+                DISCORD_API_URL=easel.api.url,
+                OXEN_API_KEY=KEY,
+                OXEN_API_URL=oxen.url,
+                LOG_LEVEL="WARNING",
+            )
+        )
+        await stack.enter_async_context(
+            process(
+                "-m",
+                "tests.benchmarks.bare_bot",
+                folder=folder,
+                BARE_TOKEN=BARE_TOKEN,
+                BARE_API_URL=bare.api.url,
+            )
+        )
+        for discord in (easel, bare):
+            await discord.api.commands_registered(20)
+            await discord.api.connected(20)
+        await measure(10, easel, bare)  # warm up
+
+        report("idle", *await measure(rounds, easel, bare))
+        oxen.manual = True  # from here on nothing finishes: the jobs pile up
+        already = len(oxen.generations)
+        for number in range(IN_FLIGHT):
+            await easel.ask("imagine", prompt=f"a whale, number {number}")
+        async with asyncio.timeout(60):
+            while len(oxen.generations) < already + IN_FLIGHT:
+                await asyncio.sleep(0.1)
+        report(f"{IN_FLIGHT} jobs in flight", *await measure(rounds, easel, bare))
+        print(f"RSS of easel: {resident_mb(running.pid):.0f} MB")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rounds", nargs="?", type=int, default=300)
+    asyncio.run(main(parser.parse_args().rounds))

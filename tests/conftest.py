@@ -1,0 +1,20 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.store.database import Database
+from tests.easel import Stage, stage
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with Database(tmp_path / "easel.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def at(tmp_path: Path) -> AsyncIterator[Stage]:
+    """Discord and the image APIs, ready; a test starts Easel between them itself."""
+    async with stage(tmp_path) as made:
+        yield made

@@ -1,0 +1,125 @@
+"""The whole bot in this process, with the sandbox's Discord and image APIs around it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bot.app import App
+from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
+from bot.sandbox.oxen import FakeOxen
+from bot.settings import Settings
+from bot.store.database import Database
+from tests.openapi import description
+
+TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
+KEY = "oxen-key-of-the-tests"
+
+
+class Clock:
+    """The time as Easel and the sandbox see it: real, plus what a test has moved it by."""
+
+    def __init__(self) -> None:
+        self.moved = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.moved
+
+    def seconds(self) -> float:
+        return self().timestamp()
+
+    def move(self, **by: float) -> None:
+        self.moved += timedelta(**by)
+
+
+@dataclass
+class Stage:
+    """Discord with a server, a channel and two members; Oxen; and Easel between them."""
+
+    discord: FakeDiscord
+    oxen: FakeOxen
+    folder: Path
+    clock: Clock
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.server: Guild = self.discord.add_guild("Easel Test")
+        self.channel: Channel = self.discord.add_channel(self.server, "art")
+        self.ada: User = self.discord.add_user("Ada")
+        self.ben: User = self.discord.add_user("Ben")
+
+    @asynccontextmanager
+    async def easel(self, **changes: object) -> AsyncIterator[App]:
+        """Run the bot until the block ends; a second time on the same file is a restart."""
+        settings = Settings(
+            _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
+            **{
+                "discord_token": TOKEN,
+                "discord_api_url": self.discord.url,
+                "oxen_api_key": KEY,
+                "oxen_api_url": self.oxen.url,
+                "database_url": f"sqlite:///{self.path}",
+                **self.settings,
+                **changes,
+            },
+        )
+        async with App(settings, now=self.clock) as app:
+            running = asyncio.create_task(app.run())
+            connected = asyncio.create_task(self.discord.connected())
+            try:
+                await asyncio.wait({running, connected}, return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    await running
+                await self.discord.commands_registered()
+                yield app
+                assert not running.done(), running.exception()
+            finally:
+                connected.cancel()
+                running.cancel()
+                await asyncio.gather(running, connected, return_exceptions=True)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "easel.db"
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """The bot's file, beside the bot."""
+        async with Database(self.path) as database:
+            yield database
+
+    async def imagine(
+        self, prompt: str = "a fox in the snow", *, by: User | None = None, **options: object
+    ) -> Interaction:
+        return await self.command("imagine", by=by, prompt=prompt, **options)
+
+    async def command(self, name: str, *, by: User | None = None, **options: object) -> Interaction:
+        interaction = await self.discord.command(by or self.ada, self.channel, name, options)
+        return await interaction.answered()
+
+    async def result(self, text: str, *, timeout: float = 10.0) -> Message:
+        """The first message in the channel with pictures whose text contains `text`."""
+        return await self.discord.wait_for_message(
+            lambda message: bool(message.pictures()) and text in message.text(), timeout
+        )
+
+    async def said(self, text: str, *, timeout: float = 10.0) -> Message:
+        return await self.discord.wait_for_message(
+            lambda message: not message.deleted and text in message.text(), timeout
+        )
+
+
+@asynccontextmanager
+async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
+    clock = Clock()
+    oracle = description()
+    discord = FakeDiscord(
+        token=TOKEN, clock=clock.seconds, on_request=oracle.check if oracle else None
+    )
+    async with discord, FakeOxen(key=KEY, generation_seconds=0.1) as oxen:
+        yield Stage(discord, oxen, folder, clock, settings)
+        assert discord.violations == []
+        assert oxen.violations == []

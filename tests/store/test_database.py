@@ -1,0 +1,135 @@
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DatabaseError
+
+from bot.errors import StartupError
+from bot.store import notes
+from bot.store.database import REVISION, Database, database_path
+from bot.store.migrations import config, upgrade
+from bot.store.tables import metadata
+from bot.store.tables import notes as notes_table
+
+
+async def test_the_file_is_durable_and_keeps_its_references(database: Database) -> None:
+    async with database.transaction() as tx:
+        pragmas = {
+            name: (await tx.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+async def test_sixty_transactions_at_once_lose_nothing(database: Database) -> None:
+    async def count_up() -> None:
+        async with database.transaction() as tx:
+            value = int(await notes.read(tx, "count") or 0)
+            await asyncio.sleep(0)
+            await notes.write(tx, "count", str(value + 1))
+
+    await asyncio.gather(*(count_up() for _ in range(60)))
+
+    async with database.reading() as view:
+        assert await notes.read(view, "count") == "60"
+
+
+async def test_a_reader_sees_nothing_that_is_not_committed(database: Database) -> None:
+    async with database.transaction() as tx:
+        await notes.write(tx, "name", "value")
+        async with database.reading() as view:
+            assert await notes.read(view, "name") is None
+
+
+async def test_a_block_that_fails_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ValueError, match="on purpose"):
+        async with database.transaction() as tx:
+            await notes.write(tx, "name", "value")
+            raise ValueError("on purpose")
+
+    async with database.reading() as view:
+        assert await notes.read(view, "name") is None
+
+
+async def test_cancelled_transactions_are_whole_and_never_block_the_next(
+    database: Database,
+) -> None:
+    async def write_two(number: int) -> None:
+        async with database.transaction() as tx:
+            await tx.execute(insert(notes_table).values(name=f"{number}a", value="x"))
+            await tx.execute(insert(notes_table).values(name=f"{number}b", value="x"))
+
+    for number in range(60):
+        task = asyncio.create_task(write_two(number))
+        for _ in range(number % 30):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    await asyncio.wait_for(write_two(1000), 5)
+    async with database.reading() as view:
+        names = set((await view.execute(select(notes_table.c.name))).scalars())
+    assert {name[:-1] + "a" for name in names} == {name for name in names if name[-1] == "a"}
+    assert {name[:-1] + "b" for name in names} == {name for name in names if name[-1] == "b"}
+
+
+async def test_the_reader_cannot_write(database: Database) -> None:
+    async with database.reading() as view:
+        with pytest.raises(DatabaseError, match="readonly"):
+            await notes.write(view, "name", "value")
+
+
+async def test_the_migrations_make_just_the_tables(database: Database) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async with database.transaction() as tx:
+        assert await tx.run_sync(differences) == []
+
+
+def test_the_newest_migration_is_the_one_that_a_start_looks_for() -> None:
+    assert ScriptDirectory.from_config(config()).get_current_head() == REVISION
+
+
+async def test_a_file_made_by_the_oldest_version_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old = Database(path)
+    async with old._writer.begin() as connection:
+        await connection.run_sync(upgrade, "0001")
+        await notes.write(connection, "kept", "yes")
+    await old.close()
+
+    async with Database(path) as database, database.reading() as view:
+        assert await notes.read(view, "kept") == "yes"
+    with sqlite3.connect(path) as plain:
+        assert plain.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISION,)]
+    plain.close()
+
+
+@pytest.mark.parametrize("url", ["hello", "postgresql://db/easel", "sqlite://", ""])
+def test_an_address_that_is_no_file_is_refused_with_the_remedy(url: str) -> None:
+    with pytest.raises(StartupError, match=r"DATABASE_URL: .*sqlite:///data/easel.db"):
+        database_path(url)
+
+
+async def test_a_file_that_is_no_database_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear reader, this is a letter and no database. " * 50)
+
+    with pytest.raises(StartupError, match=r"DATABASE_URL: .*not a database"):
+        async with Database(path):
+            pass
+
+
+async def test_a_folder_that_cannot_be_made_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(StartupError, match="DATABASE_URL: "):
+        async with Database(tmp_path / "file" / "easel.db"):
+            pass

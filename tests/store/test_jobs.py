@@ -1,0 +1,165 @@
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+from bot.jobs import NEXT, JobStatus
+from bot.store import jobs
+from bot.store.database import Database
+from bot.store.jobs import MoveRefused
+from bot.store.tables import jobs as table
+from tests.rows import NOW, add, new_job, one
+
+LEASE = NOW + timedelta(minutes=3)
+
+
+async def test_a_job_comes_back_as_it_was_stored(database: Database) -> None:
+    new = new_job(count=2, aspect_ratio="2:1", expand_prompt=False)
+
+    stored = await one(database, new, message_id=None)
+
+    async with database.reading() as view:
+        assert await jobs.get(view, new.id) == stored
+        assert await jobs.get(view, "nothing") is None
+    assert (stored.status, stored.request, stored.route) == (
+        JobStatus.QUEUED,
+        new.request,
+        new.route,
+    )
+    assert "interaction-token" not in repr(stored)
+
+
+@pytest.mark.parametrize(("source", "target"), list(product(JobStatus, JobStatus)))
+async def test_only_legal_moves_are_made(
+    database: Database, source: JobStatus, target: JobStatus
+) -> None:
+    job = await one(database)
+    async with database.transaction() as tx:
+        await tx.execute(table.update().values(status=source))
+
+    async with database.transaction() as tx:
+        if target in NEXT[source]:
+            moved = await jobs.move(tx, job.id, target)
+            assert moved.status is target
+        else:
+            with pytest.raises(MoveRefused):
+                await jobs.move(tx, job.id, target)
+
+
+async def test_only_answered_jobs_are_claimed(database: Database) -> None:
+    await one(database, message_id=None)
+
+    async with database.transaction() as tx:
+        assert await jobs.models_with_work(tx, NOW) == []
+        assert await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE) is None
+
+
+async def test_claims_go_round_by_member(database: Database) -> None:
+    """Ada asked four times before Ben and Cleo asked once each."""
+    async with database.transaction() as tx:
+        for minute, user_id in enumerate([1, 1, 1, 1, 2, 3]):
+            await add(tx, new_job(user_id, at=NOW + timedelta(minutes=minute)))
+
+    served = []
+    for second in range(6):
+        now = NOW + timedelta(hours=1, seconds=second)
+        async with database.transaction() as tx:
+            job = await jobs.claim(tx, "oxen", now=now, lease_until=LEASE)
+        served.append(job and job.user_id)
+
+    assert served == [1, 2, 3, 1, 1, 1]
+
+
+async def test_a_job_is_claimed_once(database: Database) -> None:
+    job = await one(database)
+
+    async with database.transaction() as tx:
+        first = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        second = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+
+    assert first is not None
+    assert (first.id, first.status, second) == (job.id, JobStatus.SUBMITTING, None)
+
+
+async def test_a_job_sent_back_waits_for_its_time(database: Database) -> None:
+    job = await one(database)
+    later = NOW + timedelta(seconds=30)
+    async with database.transaction() as tx:
+        await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        await jobs.move(tx, job.id, JobStatus.QUEUED, submit_after=later)
+
+    async with database.transaction() as tx:
+        assert await jobs.next_wake(tx, NOW) == later
+        assert await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE) is None
+        assert await jobs.claim(tx, "oxen", now=later, lease_until=LEASE) is not None
+
+
+async def test_a_submitting_job_is_abandoned_when_its_lease_ends(database: Database) -> None:
+    await one(database)
+    async with database.transaction() as tx:
+        claimed = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+
+        assert await jobs.abandoned(tx, NOW) == []
+        assert await jobs.abandoned(tx, LEASE) == [claimed]
+
+
+async def test_after_a_start_every_lease_is_over(database: Database) -> None:
+    await one(database)
+    async with database.transaction() as tx:
+        claimed = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        await jobs.clear_leases(tx)
+
+        assert await jobs.abandoned(tx, NOW) == [claimed]
+
+
+async def test_settled_jobs_are_deliverable_until_delivered(database: Database) -> None:
+    job = await one(database)
+    later = NOW + timedelta(seconds=9)
+    async with database.transaction() as tx:
+        assert await jobs.deliverable(tx, NOW, 10) == []
+
+        await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=NOW)
+        assert [each.id for each in await jobs.deliverable(tx, NOW, 10)] == [job.id]
+
+        await jobs.note(tx, job.id, deliver_after=later)
+        assert await jobs.deliverable(tx, NOW, 10) == []
+        assert await jobs.next_wake(tx, NOW) == later
+
+        await jobs.note(tx, job.id, delivered_at=later)
+        assert await jobs.deliverable(tx, later, 10) == []
+
+
+async def test_tokens_are_erased_when_discord_forgets_them(database: Database) -> None:
+    job = await one(database)
+    async with database.transaction() as tx:
+        await jobs.erase_tokens(tx, job.route.token_expires_at - timedelta(seconds=1))
+        assert await jobs.get(tx, job.id) == job
+
+        await jobs.erase_tokens(tx, job.route.token_expires_at)
+        erased = await jobs.get(tx, job.id)
+
+    assert erased == replace(job, route=replace(job.route, interaction_token=None))
+
+
+async def test_a_remote_id_belongs_to_one_job(database: Database) -> None:
+    job = await one(database)
+    async with database.transaction() as tx:
+        made = await jobs.add_generations(tx, job.id, "oxen", ["b", "a"])
+
+        assert [each.remote_id for each in made] == ["b", "a"]
+        assert await jobs.generations_of(tx, job.id) == made
+        assert await jobs.owned(tx, "oxen", ["a", "z"]) == {"a"}
+        assert await jobs.owned(tx, "skills", ["a"]) == frozenset()
+
+
+async def test_a_twin_in_doubt_is_seen(database: Database) -> None:
+    async with database.transaction() as tx:
+        first, twin = [await add(tx, new_job(user, count=2)) for user in (1, 2)]
+        other = await add(tx, new_job(3, count=3))
+        for job in (first, twin, other):
+            await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+
+        twins = await jobs.twins_in_doubt(tx, first)
+
+    assert [each.id for each in twins] == [twin.id]

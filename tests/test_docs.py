@@ -1,0 +1,50 @@
+"""The README cannot rot: it is held against the program."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+CI = (ROOT / ".ci" / "run").read_text()
+
+
+def table_names(heading: str) -> list[str]:
+    """The first cells of the table under a heading."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
+
+
+def test_every_setting_is_in_the_readme_once() -> None:
+    assert sorted(table_names("Settings")) == sorted(name.upper() for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
+def test_a_default_that_is_told_is_the_default(name: str) -> None:
+    default = Settings.model_fields[name.lower()].default
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
+
+    assert default is None or f"`{default}`" in row
+
+
+@pytest.mark.parametrize(
+    "command", ["pip install . && easel sandbox", "pip install '.[test]' && pytest"]
+)
+def test_the_readmes_two_commands_are_those_of_ci(command: str) -> None:
+    assert f"\n{command}\n" in README
+    for part in command.split(" && "):
+        assert part.replace("pip install", "pip install --quiet") in CI
+
+
+def test_the_changelog_has_the_version() -> None:
+    assert "[Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_example_names_only_settings() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    names = {line.partition("=")[0].lower() for line in lines if line and line[0] != "#"}
+
+    assert names <= set(Settings.model_fields)
