@@ -21,6 +21,7 @@ from bot.providers.oxen import Oxen
 from bot.schedule import back_off
 from bot.settings import Settings
 from bot.store.database import Database, database_path
+from bot.store.lock import InstanceLock
 from bot.studio import Studio
 from bot.worker.worker import Worker, utc_now
 from cogs.delivery import DiscordDelivery
@@ -69,6 +70,7 @@ class App:
     async def _open(self) -> None:
         settings = self._settings
         path = database_path(settings.database_url)
+        self._stack.enter_context(InstanceLock(path))
         self._database = await self._stack.enter_async_context(Database(path))
         self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
         self._providers = self._make_providers()
