@@ -18,12 +18,12 @@ from bot.ledger import thousandths
 from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Provider
 from bot.providers.oxen import Oxen
-from bot.schedule import back_off
+from bot.schedule import back_off, utc_now
 from bot.settings import Settings
 from bot.store.database import Database, database_path
 from bot.store.lock import InstanceLock
 from bot.studio import Studio
-from bot.worker.worker import Worker, utc_now
+from bot.worker.worker import Worker
 from cogs.delivery import DiscordDelivery
 
 log = logging.getLogger(__name__)
@@ -78,10 +78,13 @@ class App:
             [oxen_spec(price=thousandths(settings.oxen_price))], settings.default_model
         )
         self._delivery = DiscordDelivery(self._catalog)
+        downloader = await self._stack.enter_async_context(
+            Downloader(allow_loopback=_is_loopback(settings.oxen_api_url))
+        )
         self._worker = Worker(
             self._database,
             self._providers,
-            Downloader(self._session, allow_loopback=_is_loopback(settings.oxen_api_url)),
+            downloader,
             PictureStore(path.parent / "pictures"),
             self._delivery,
             timeout=settings.timeout,

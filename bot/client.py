@@ -61,11 +61,14 @@ class EaselClient(commands.AutoShardedBot):
         self._api_url = api_url
 
     async def setup_hook(self) -> None:
+        await self.load_cogs()
+        await self._register_commands()
+
+    async def load_cogs(self) -> None:
         await self.add_cog(Imagine(self.studio))
         await self.add_cog(Jobs(self.studio, self.tree))
         await self.add_cog(Credits(self.studio))
         self.add_dynamic_items(*DYNAMIC_ITEMS)
-        await self._register_commands()
 
     async def on_ready(self) -> None:
         log.info("ready as %s in %s servers", self.user, len(self.guilds))

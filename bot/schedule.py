@@ -1,6 +1,6 @@
-"""When to ask a provider next. Pure, so that it can be read and tested without a clock."""
+"""When to ask a provider next. The schedule is pure: it can be tested without a clock."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 FIRST = timedelta(seconds=2)
 # (age up to, interval): most pictures take 5 to 30 s (apis.md, C3), so that is where we ask often.
@@ -23,3 +23,8 @@ def back_off(tries: int, *, first: timedelta, longest: timedelta) -> timedelta:
     """Doubling waits: `first` after the first try, never more than `longest`."""
     doublings = min(max(tries - 1, 0), 30)
     return min(first * (1 << doublings), longest)
+
+
+def utc_now() -> datetime:
+    """The clock, where no test puts its own in its place."""
+    return datetime.now(UTC)

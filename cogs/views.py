@@ -81,7 +81,7 @@ def result_view(
 ) -> ui.LayoutView:
     """The pictures, uploaded beside it under `names`, and how they came about."""
     alt = shorten(job.request.prompt, ALT_TEXT)
-    gallery = ui.MediaGallery(
+    gallery: ui.MediaGallery[ui.LayoutView] = ui.MediaGallery(
         *(discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name in names)
     )
     remarks = []

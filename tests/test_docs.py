@@ -2,10 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from discord import app_commands
 
-from bot.settings import Settings
+from bot.catalog import Catalog, oxen_spec
+from bot.client import EaselClient
+from bot.settings import DISCORD_API, Settings
+from bot.store.database import Database
+from bot.studio import Studio
+from bot.schedule import utc_now
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

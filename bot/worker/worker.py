@@ -7,13 +7,14 @@ in a status from which it goes on.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from bot.delivery import Delivery
 from bot.errors import ProviderError, Reason
 from bot.jobs import Job, JobStatus
 from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Provider, Submitted
+from bot.schedule import utc_now
 from bot.store import jobs
 from bot.store.database import Database
 from bot.store.jobs import MoveRefused
@@ -31,10 +32,6 @@ ANSWER_GRACE = timedelta(seconds=15)  # afterwards an answer that is not confirm
 BUSY_WAIT = timedelta(milliseconds=200)  # until a poll that met other work is tried again
 COOL_DOWN = 5.0  # seconds that a job is left alone after an error that should not have been
 STREAM_RETRY = 5.0  # seconds until a stream that ended is opened again
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Worker:

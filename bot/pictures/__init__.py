@@ -1,0 +1,8 @@
+"""Pictures: downloaded with limits, told by their bytes, kept once, shrunk where they must be."""
+
+from bot.pictures.download import Downloader
+from bot.pictures.header import NotAPicture, measure, sniff
+from bot.pictures.keep import PictureStore
+from bot.pictures.shrink import shrink
+
+__all__ = ["Downloader", "NotAPicture", "PictureStore", "measure", "shrink", "sniff"]

@@ -1,0 +1,101 @@
+"""What a picture is, by its first bytes alone: nothing is decoded, so nothing can explode."""
+
+import struct
+
+from bot.errors import EaselError
+from bot.jobs import PictureKind
+
+
+class NotAPicture(EaselError):
+    """The bytes are no picture that we know, or end before they tell its size."""
+
+
+def sniff(data: bytes) -> PictureKind | None:
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PictureKind.PNG
+    if data.startswith(b"\xff\xd8\xff"):
+        return PictureKind.JPEG
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return PictureKind.WEBP
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return PictureKind.GIF
+    return None
+
+
+def measure(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels, as the header says; NotAPicture where it does not."""
+    try:
+        match sniff(data):
+            case PictureKind.PNG:
+                size = _png(data)
+            case PictureKind.JPEG:
+                size = _jpeg(data)
+            case PictureKind.WEBP:
+                size = _webp(data)
+            case PictureKind.GIF:
+                size = struct.unpack_from("<HH", data, 6)
+            case None:
+                raise NotAPicture("no known kind of picture")
+    except struct.error:
+        raise NotAPicture("it ends before its size") from None
+    width, height = size
+    if not width or not height:
+        raise NotAPicture("it has no size")
+    return width, height
+
+
+def _png(data: bytes) -> tuple[int, int]:
+    if data[12:16] != b"IHDR":
+        raise NotAPicture("a PNG without a header")
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+# Frame headers are SOF0 to SOF15, except for the tables and the arithmetic coding between them.
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
+
+
+def _jpeg(data: bytes) -> tuple[int, int]:
+    """Walk the segments: metadata of any length may stand before the frame header."""
+    at = 2
+    while at < len(data):
+        if data[at] != 0xFF:
+            raise NotAPicture("a JPEG whose segments cannot be followed")
+        while at < len(data) and data[at] == 0xFF:  # fill bytes
+            at += 1
+        (marker,) = struct.unpack_from("B", data, at)
+        at += 1
+        if marker in JPEG_BARE:
+            continue
+        if marker in {0xD9, 0xDA}:
+            raise NotAPicture("a JPEG without a frame header")
+        if marker in JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 3)
+            return width, height
+        (length,) = struct.unpack_from(">H", data, at)
+        if length < 2:
+            raise NotAPicture("a JPEG whose segments cannot be followed")
+        at += length
+    raise NotAPicture("it ends before its size")
+
+
+def _webp(data: bytes) -> tuple[int, int]:
+    match data[12:16]:
+        case b"VP8X":
+            low, high = data[24:27], data[27:30]
+            if len(high) < 3:
+                raise NotAPicture("it ends before its size")
+            return int.from_bytes(low, "little") + 1, int.from_bytes(high, "little") + 1
+        case b"VP8L":
+            signature, bits = struct.unpack_from("<BI", data, 20)
+            if signature != 0x2F:
+                raise NotAPicture("a WebP without a header")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8 ":
+            if data[23:26] != b"\x9d\x01\x2a":
+                raise NotAPicture("a WebP without a header")
+            width, height = struct.unpack_from("<HH", data, 26)
+            return width & 0x3FFF, height & 0x3FFF
+        case _:
+            raise NotAPicture("a WebP without a header")

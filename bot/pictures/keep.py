@@ -1,0 +1,74 @@
+"""Bytes kept once by their SHA-256, as files: `pictures/ab/abcd….png`."""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from bot.errors import ProviderError, Reason
+from bot.jobs import Picture
+from bot.pictures.header import NotAPicture, measure, sniff
+
+MAX_PIXELS = 40_000_000  # of a picture that we are ready to decode
+
+
+class PictureStore:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, picture: Picture) -> Path:
+        name = f"{picture.sha256}.{picture.kind}"
+        return self._folder / picture.sha256[:2] / name
+
+    async def keep(self, data: bytes) -> Picture:
+        """Keep these bytes; when this returns they are on the disk.
+
+        ProviderError(MALFORMED) where they are no picture, or one too big to be shown.
+        """
+        return await asyncio.to_thread(self._keep, data)
+
+    async def read(self, picture: Picture) -> bytes:
+        return await asyncio.to_thread(self.path(picture).read_bytes)
+
+    def _keep(self, data: bytes) -> Picture:
+        picture = _judge(data)
+        path = self.path(picture)
+        if path.exists() and path.stat().st_size == len(data):
+            return picture
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Renamed into place when it is whole: a crash leaves a picture or nothing.
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+        return picture
+
+
+def _judge(data: bytes) -> Picture:
+    kind = sniff(data)
+    if kind is None:
+        raise ProviderError(Reason.MALFORMED, "not a picture")
+    try:
+        width, height = measure(data)
+    except NotAPicture as error:
+        raise ProviderError(Reason.MALFORMED, f"not a picture: {error}") from error
+    if width * height > MAX_PIXELS:
+        raise ProviderError(Reason.MALFORMED, f"a picture of {width}x{height} pixels")
+    return Picture(hashlib.sha256(data).hexdigest(), kind, len(data), width, height)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is durable when its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

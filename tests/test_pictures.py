@@ -1,0 +1,292 @@
+import asyncio
+import base64
+import io
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bot.errors import ProviderError, Reason
+from bot.jobs import PictureKind
+from bot.pictures import Downloader, NotAPicture, PictureStore, measure, shrink, sniff
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (48, 32), mode: str = "RGB") -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise(size, 80).convert(mode).save(out, kind)
+    return out.getvalue()
+
+
+def jpeg_with_metadata(length: int) -> bytes:
+    """A valid JPEG whose frame header comes after `length` bytes of metadata."""
+    plain = picture("JPEG")
+    segments = b""
+    while length > 0:
+        part = min(length, 65_000)
+        segments += b"\xff\xe1" + struct.pack(">H", part + 2) + b"x" * part
+        length -= part
+    return plain[:2] + segments + plain[2:]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (picture("PNG"), PictureKind.PNG),
+        (picture("JPEG"), PictureKind.JPEG),
+        (picture("WEBP"), PictureKind.WEBP),
+        (picture("WEBP", mode="RGBA"), PictureKind.WEBP),
+        (picture("GIF", mode="P"), PictureKind.GIF),
+        (jpeg_with_metadata(90_000), PictureKind.JPEG),
+    ],
+)
+def test_kind_and_size_are_told_by_the_bytes(data: bytes, kind: PictureKind) -> None:
+    assert sniff(data) is kind
+    assert measure(data) == (48, 32)
+
+
+def test_a_lossless_webp_is_measured() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (301, 7)).save(out, "WEBP", lossless=True)
+
+    assert measure(out.getvalue()) == (301, 7)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello", picture("PNG")[:20], picture("JPEG")[:10], picture("WEBP")[:22], b"%PDF-1.7"],
+)
+def test_what_ends_early_or_is_none_is_no_picture(data: bytes) -> None:
+    with pytest.raises(NotAPicture):
+        measure(data)
+
+
+HEADS = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBPVP8", b"GIF89a"]
+
+
+@given(st.sampled_from(HEADS), st.binary(max_size=200))
+def test_any_bytes_are_measured_or_refused(head: bytes, tail: bytes) -> None:
+    try:
+        width, height = measure(head + tail)
+    except NotAPicture:
+        return
+    assert width > 0
+    assert height > 0
+
+
+async def test_bytes_are_kept_once_under_their_hash(tmp_path: Path) -> None:
+    store = PictureStore(tmp_path)
+    data = picture()
+
+    kept, again = await store.keep(data), await store.keep(data)
+
+    assert kept == again
+    assert (kept.kind, kept.size, kept.width, kept.height) == ("png", len(data), 48, 32)
+    assert await store.read(kept) == data
+    assert [path.name for path in tmp_path.rglob("*.*")] == [f"{kept.sha256}.png"]
+
+
+@pytest.mark.parametrize(
+    "data", [b"<html>no</html>", picture()[:18], picture("PNG", (2, 2))[:8] + b"\0" * 40]
+)
+async def test_what_is_no_picture_is_not_kept(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await PictureStore(tmp_path).keep(data)
+
+    assert caught.value.reason is Reason.MALFORMED
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_decompression_bomb_is_not_kept(tmp_path: Path) -> None:
+    bomb = picture()[:16] + struct.pack(">II", 20_000, 20_000) + picture()[24:]
+
+    with pytest.raises(ProviderError, match="20000x20000"):
+        await PictureStore(tmp_path).keep(bomb)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+async def test_a_copy_is_shrunk_until_it_fits(mode: str) -> None:
+    data = picture("PNG", (600, 400), mode)
+
+    small, kind = await shrink(data, 20_000)
+
+    assert len(small) <= 20_000
+    assert sniff(small) is kind
+    width, height = measure(small)
+    assert abs(width / height - 1.5) < 0.02
+
+
+async def test_what_cannot_be_decoded_cannot_be_shrunk() -> None:
+    with pytest.raises(ProviderError, match="cannot be read"):
+        await shrink(picture()[:60], 10)
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+KEY = {"Authorization": "Bearer secret"}
+
+
+class Origin:
+    """A web server of one handler, which remembers what keys it was sent."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.keys: list[str | None] = []
+        self._handler = handler
+        app = web.Application()
+        app.router.add_get("/{tail:.*}", self._serve)
+        self.server = TestServer(app, host="127.0.0.1")
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        self.keys.append(request.headers.get("Authorization"))
+        return await self._handler(request)
+
+    def url(self, path: str = "/a.png") -> str:
+        return str(self.server.make_url(path))
+
+    async def __aenter__(self) -> "Origin":
+        await self.server.start_server()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.server.close()
+
+
+@pytest.fixture
+async def downloader() -> AsyncIterator[Downloader]:
+    async with Downloader(allow_loopback=True) as opened:
+        yield opened
+
+
+def nobody(_: str) -> dict[str, str]:
+    return {}
+
+
+async def test_a_key_never_crosses_to_another_origin(downloader: Downloader) -> None:
+    data = picture()
+
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(body=data)
+
+    async with Origin(serve) as cdn:
+
+        async def redirect(_: web.Request) -> web.Response:
+            raise web.HTTPFound(cdn.url())
+
+        async with Origin(redirect) as api:
+            fetched = await downloader.fetch(
+                api.url(), lambda url: KEY if url.startswith(api.url("")) else {}
+            )
+
+            assert fetched == data
+            assert api.keys == ["Bearer secret"]
+            assert cdn.keys == [None]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/a.png",
+        "http://localhost:1/a.png",
+        "http://10.0.0.1/a.png",
+        "http://192.168.1.1/",
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::1]:1/a.png",
+        "http://0.0.0.0/",
+        "ftp://example.com/a.png",
+        "file:///etc/passwd",
+        "hello",
+        "",
+    ],
+)
+async def test_private_and_strange_addresses_are_refused(url: str) -> None:
+    async with Downloader() as strict:
+        with pytest.raises(ProviderError) as caught:
+            await strict.fetch(url, nobody)
+
+    assert caught.value.reason is Reason.MALFORMED
+
+
+async def test_a_redirect_into_a_private_network_is_refused(downloader: Downloader) -> None:
+    async def redirect(_: web.Request) -> web.Response:
+        raise web.HTTPFound("http://10.1.2.3/a.png")
+
+    async with Origin(redirect) as api:
+        with pytest.raises(ProviderError, match="private network"):
+            await downloader.fetch(api.url(), nobody)
+
+
+async def test_redirects_in_a_circle_end(downloader: Downloader) -> None:
+    async def redirect(request: web.Request) -> web.Response:
+        raise web.HTTPFound(request.path)
+
+    async with Origin(redirect) as api:
+        with pytest.raises(ProviderError, match="more than 5 redirects"):
+            await downloader.fetch(api.url(), nobody)
+
+        assert len(api.keys) == 6
+
+
+async def test_a_picture_without_an_end_is_cut_off(downloader: Downloader) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b"x" * 10_000)
+        return response
+
+    async with Origin(endless) as api:
+        with pytest.raises(ProviderError, match="more than 50000 bytes"):
+            await downloader.fetch(api.url(), nobody, limit=50_000)
+
+
+async def test_a_passing_failure_is_tried_again(downloader: Downloader) -> None:
+    statuses = iter([503, 502])
+
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(status=next(statuses, 200), body=b"picture")
+
+    async with Origin(serve) as api:
+        assert await downloader.fetch(api.url(), nobody) == b"picture"
+
+
+async def test_an_expired_address_is_told_at_once(downloader: Downloader) -> None:
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(status=403)
+
+    async with Origin(serve) as api:
+        with pytest.raises(ProviderError) as caught:
+            await downloader.fetch(api.url(), nobody)
+
+        assert caught.value.reason is Reason.NOT_FOUND
+        assert len(api.keys) == 1
+
+
+async def test_data_addresses_are_decoded(downloader: Downloader) -> None:
+    data = picture()
+    url = "data:image/png;base64," + base64.b64encode(data).decode()
+
+    assert await downloader.fetch(url, nobody) == data
+    for wrong in ("data:image/png;base64,***", "data:image/png"):
+        with pytest.raises(ProviderError):
+            await downloader.fetch(wrong, nobody)
+
+
+async def test_nothing_blocks_the_event_loop_while_shrinking() -> None:
+    data = picture("PNG", (1500, 1500))
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.005)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    await shrink(data, 50_000)
+    ticking.cancel()
+
+    assert ticks >= 3
