@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import stamina
 import typer
 
 from bot.app import App
@@ -51,6 +52,7 @@ def start_logging(level: str) -> None:
     logging.basicConfig(
         level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
     )
+    stamina.instrumentation.set_on_retry_hooks([])  # we log what comes of it ourselves
     for name in ("discord", "aiohttp", "sqlalchemy", "aiosqlite", "asyncio"):
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
 

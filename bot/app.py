@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 
 import aiohttp
 import discord
@@ -79,7 +78,7 @@ class App:
         )
         self._delivery = DiscordDelivery(self._catalog)
         downloader = await self._stack.enter_async_context(
-            Downloader(allow_loopback=_is_loopback(settings.oxen_api_url))
+            Downloader(private_hosts=[URL(settings.oxen_api_url).host or ""])
         )
         self._worker = Worker(
             self._database,
@@ -153,11 +152,3 @@ class App:
                 await client.close()
         except Exception:
             log.exception("the connection to Discord did not close in order")
-
-
-def _is_loopback(address: str) -> bool:
-    host = URL(address).host or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -4,6 +4,7 @@ Options carry the names of our commands; a provider knows what its API calls the
 those of the APIs' own documents; what a models endpoint says later takes their place.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -130,8 +131,9 @@ class Catalog:
 
 def check_request(request: GenerationRequest, spec: ModelSpec) -> None:
     """Raise a UserError that lists what is possible, for the first thing the model cannot do."""
-    if not request.prompt.strip() or len(request.prompt) > MAX_PROMPT:
-        raise PromptRefused(len(request.prompt.strip()))
+    visible = any(_is_visible(character) for character in request.prompt)
+    if not visible or len(request.prompt) > MAX_PROMPT:
+        raise PromptRefused(len(request.prompt) if visible else 0)
     if len(request.inputs) > spec.max_inputs:
         raise InputsRefused(len(request.inputs), spec)
     for name, value in request.options.items():
@@ -175,6 +177,11 @@ def _check_together(request: GenerationRequest, spec: ModelSpec) -> None:
         raise OptionRefused(f"{lonely[0]} needs an input picture. Use /edit with a picture.")
 
 
+def _is_visible(character: str) -> bool:
+    """Spaces, joiners and the empty Braille cell are typed to make a prompt of nothing."""
+    return unicodedata.category(character)[0] not in "ZC" and character != "\u2800"
+
+
 def _quoted(value: Option) -> str:
     text = str(value)
     return f"“{text[:40]}…”" if len(text) > 40 else f"“{text}”"
@@ -201,4 +208,30 @@ def oxen_spec(*, price: int) -> ModelSpec:
         price=price,
         seed_makes_one=True,
         input_options=frozenset({"match_input_image"}),
+    )
+
+
+def skills_spec(price: int) -> ModelSpec:
+    """skills.video's `qwen-image-2-pro` by its document's table; it tells prices nowhere."""
+    ratios = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3")
+    sizes = (
+        *("square_hd", "square", "portrait_4_3", "portrait_16_9"),
+        *("landscape_4_3", "landscape_16_9"),
+    )
+    return ModelSpec(
+        key="skills",
+        title="Qwen Image 2 Pro at skills.video",
+        service="skills.video",
+        options={
+            "aspect_ratio": Choice(ratios, default="1:1"),
+            "image_size": Choice(sizes),
+            "count": Whole(1, MAX_COUNT, default=1),  # `n`
+            "negative_prompt": Text(500),
+            "seed": Whole(0, MAX_SEED),
+            "expand_prompt": Flag(default=True),
+            "safety_checker": Flag(default=True),
+            "output_format": Choice(("jpeg", "png", "webp"), default="png"),
+        },
+        max_inputs=MAX_INPUTS,
+        price=price,
     )

@@ -8,8 +8,11 @@ from typing import Any
 import discord
 from discord import app_commands
 from discord.ext import commands
+from discord.gateway import DiscordWebSocket
 from discord.http import Route
+from yarl import URL
 
+from bot.settings import DISCORD_API
 from bot.store import notes
 from bot.store.database import Database
 from bot.studio import Studio
@@ -41,7 +44,6 @@ class EaselClient(commands.AutoShardedBot):
     """Asks for nothing but the servers themselves: no members, no messages, no presences."""
 
     def __init__(self, studio: Studio, database: Database, *, api_url: str) -> None:
-        # Where the gateway is, the sharded client asks `GET /gateway/bot`.
         Route.BASE = api_url
         super().__init__(
             command_prefix=commands.when_mentioned,
@@ -61,6 +63,7 @@ class EaselClient(commands.AutoShardedBot):
         self._api_url = api_url
 
     async def setup_hook(self) -> None:
+        await self._find_gateway()
         await self.load_cogs()
         await self._register_commands()
 
@@ -75,6 +78,13 @@ class EaselClient(commands.AutoShardedBot):
 
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
         """Messages that mention the bot are no commands of ours."""
+
+    async def _find_gateway(self) -> None:
+        """discord.py asks for the gateway's address once; for a session that was invalidated it
+        goes to this default, which must then not be Discord's own where a stand-in is set."""
+        if self._api_url != DISCORD_API:
+            _, address, _ = await self.http.get_bot_gateway()
+            DiscordWebSocket.DEFAULT_GATEWAY = URL(address)
 
     async def _register_commands(self) -> None:
         """Send the commands only when they changed: Discord limits how often they may be sent."""

@@ -47,7 +47,7 @@ class Taken(StrEnum):
     DOUBTFUL = "doubtful"  # no readable answer: it must not be sent again
 
 
-@dataclass
+@dataclass(eq=False)
 class ProviderError(EaselError):
     """What went wrong at an image API.
 

@@ -3,6 +3,7 @@
 import logging
 from typing import Any, Protocol, runtime_checkable
 
+import aiohttp
 import discord
 from discord import app_commands, ui
 
@@ -13,6 +14,8 @@ from cogs.views import answer_view
 log = logging.getLogger(__name__)
 
 SORRY = "Something went wrong here, and it has been noted. Please try again."
+# Discord was not reached, or not heard: what was sent may have arrived.
+IN_DOUBT = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
 LATE = {10062, 40060}  # Discord's codes: the interaction is gone, or was answered already
 
 
@@ -52,5 +55,5 @@ async def answer_error(interaction: discord.Interaction[Any], error: Exception) 
         text = SORRY
     try:
         await answer_privately(interaction, answer_view(text))
-    except (discord.HTTPException, OSError, TimeoutError) as failure:
+    except (discord.HTTPException, *IN_DOUBT) as failure:
         log.warning("interaction %s could not be answered: %s", interaction.id, failure)

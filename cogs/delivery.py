@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import discord
 from discord import ui
 from discord.http import Route as HttpRoute
 
 from bot.catalog import Catalog, ModelSpec
 from bot.delivery import NotDelivered
+from bot.errors import ProviderError
 from bot.jobs import Job, JobStatus, Picture
 from bot.pictures import shrink
+from cogs.answers import IN_DOUBT
 from cogs.results import status_view
 from cogs.views import canceled_view, failed_view, file_name, result_view
 
@@ -27,9 +28,14 @@ SEND_SECONDS = 60.0  # up to 25 MiB of pictures
 UPLOAD_LIMIT = 10 * 1024 * 1024  # of one file, where the server is not known
 REQUEST_BYTES = 24 * 1024 * 1024  # Discord takes 25 MiB in all (discord.md, Limits)
 SEARCHED = 200  # messages since the status message that may carry the result
-# What another try may mend; everything else closes a way for good.
+# A refusal closes a way for good, but for these: revoked, too fast.
+TOO_LARGE = 413
+SMALLEST_UPLOAD = 16 * 1024  # bytes; a refusal of less is not for its size
 NOT_THE_WAYS_FAULT = {401, 429}
-PASSING = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
+
+
+class TooLarge(Exception):
+    """Discord takes less than it is known to take: its limits have changed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,11 @@ class Post:
     view: ui.LayoutView
     pictures: tuple[tuple[str, bytes], ...]
     user_id: int
+
+    @property
+    def largest(self) -> int:
+        """Bytes of its largest picture."""
+        return max((len(data) for _, data in self.pictures), default=0)
 
     def files(self) -> list[discord.File]:
         return [discord.File(io.BytesIO(data), filename=name) for name, data in self.pictures]
@@ -86,7 +97,7 @@ class DiscordDelivery:
         try:
             async with asyncio.timeout(SHOW_SECONDS):
                 await self._edit_answer(job, status_view(job, self._spec(job)))
-        except (discord.HTTPException, *PASSING, NotDelivered) as error:
+        except (discord.HTTPException, *IN_DOUBT, NotDelivered) as error:
             log.info("job %s: its status could not be shown: %s", job.id, error)
 
     async def find_answer(self, job: Job) -> int | None:
@@ -102,7 +113,7 @@ class DiscordDelivery:
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 message = await self._connected().http.request(route)
-        except PASSING as error:
+        except IN_DOUBT as error:
             raise NotDelivered(str(error)) from error
         except discord.HTTPException as error:
             if error.status in {401, 404}:
@@ -116,7 +127,7 @@ class DiscordDelivery:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 return await self._deliver(job, pictures, missing=missing, again=again)
-        except PASSING as error:
+        except IN_DOUBT as error:
             raise NotDelivered(f"{type(error).__name__}: {error}") from error
         except discord.RateLimited as error:
             raise NotDelivered("rate limited", error.retry_after) from error
@@ -131,13 +142,25 @@ class DiscordDelivery:
         if again and (message_id := await self._find_result(job)):
             await self._remove_status(job)
             return message_id
-        post = await self._compose(job, pictures, missing=missing)
+        limit = self._upload_limit(job)
+        while True:
+            post = await self._compose(job, pictures, missing=missing, limit=limit)
+            try:
+                return await self._post(job, post)
+            except TooLarge:
+                limit = post.largest // 2
+                log.info("job %s: too large to be uploaded; shrinking to %s bytes", job.id, limit)
+
+    async def _post(self, job: Job, post: Post) -> int | None:
+        """Try the route's ways in order. None where no way is open."""
         for way in (self._to_channel, self._to_answer, self._to_member):
             try:
                 message_id = await way(job, post)
             except discord.HTTPException as error:
                 if error.status in NOT_THE_WAYS_FAULT or error.status >= 500:
                     raise
+                if error.status == TOO_LARGE and post.largest > SMALLEST_UPLOAD:
+                    raise TooLarge from error
                 log.info("job %s: %s is closed: %s", job.id, way.__name__, error)
                 continue
             if message_id is not None:
@@ -164,12 +187,12 @@ class DiscordDelivery:
         return message.id
 
     async def _compose(
-        self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int
+        self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, limit: int
     ) -> Post:
         spec = self._spec(job)
         if job.status is JobStatus.FAILED:
             return Post(failed_view(job, spec), (), job.user_id)
-        limit = min(self._upload_limit(job), REQUEST_BYTES // len(pictures))
+        limit = min(limit, REQUEST_BYTES // len(pictures))
         files: list[tuple[str, bytes]] = []
         shrunk = False
         for position, (picture, path) in enumerate(pictures, start=1):
@@ -177,11 +200,16 @@ class DiscordDelivery:
             name = file_name(job, position, picture)
             if len(data) > limit:
                 shrunk = True
-                data, kind = await shrink(data, limit)
+                try:
+                    data, kind = await shrink(data, limit)
+                except ProviderError as error:
+                    log.error("job %s: %s is kept and cannot be posted: %s", job.id, path, error)
+                    continue
                 name = f"{name.rpartition('.')[0]}.{kind}"
             files.append((name, data))
         names = [name for name, _ in files]
-        view = result_view(job, spec, names, missing=missing, shrunk=shrunk)
+        left_out = len(pictures) - len(names)
+        view = result_view(job, spec, names, missing=missing, shrunk=shrunk, left_out=left_out)
         return Post(view, tuple(files), job.user_id)
 
     async def _show_canceled(self, job: Job) -> int | None:
@@ -230,7 +258,7 @@ class DiscordDelivery:
                 else:
                     channel = client.get_partial_messageable(job.route.channel_id)
                     await channel.get_partial_message(message_id).delete()
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, *IN_DOUBT) as error:
             log.info("job %s: its status message stays: %s", job.id, error)
 
     async def _find_result(self, job: Job) -> int | None:

@@ -1,6 +1,7 @@
 """/imagine: a picture from a description."""
 
 import asyncio
+import logging
 from typing import Any
 
 import discord
@@ -10,8 +11,11 @@ from discord.ext import commands
 from bot.catalog import MAX_COUNT, MAX_PROMPT, MAX_SEED, Choice
 from bot.jobs import TOKEN_LIFE, Option, Route
 from bot.studio import Studio
+from cogs.answers import IN_DOUBT
 from cogs.results import status_view
 from cogs.text import shorten
+
+log = logging.getLogger(__name__)
 
 MAX_CHOICES = 25
 ANSWER_SECONDS = 10.0  # Discord gives us 3 s to begin; an answer that takes longer is in doubt
@@ -89,9 +93,11 @@ async def request_job(
                 view=status_view(job, accepted.spec, chosen=accepted.chosen),
                 allowed_mentions=discord.AllowedMentions.none(),
             )
-    except discord.HTTPException as error:
-        if error.status < 500:  # surely not shown; anything else the worker finds out
-            await studio.withdraw(job.id)
+    except IN_DOUBT as error:
+        log.warning("job %s: whether its answer arrived is in doubt: %r", job.id, error)
+        return  # the worker finds out
+    except discord.HTTPException:
+        await studio.withdraw(job.id)
         raise
     if answer.message_id is not None:
         await studio.confirm(job.id, answer.message_id)

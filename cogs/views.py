@@ -77,23 +77,35 @@ def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
 
 
 def result_view(
-    job: Job, spec: ModelSpec, names: Sequence[str], *, missing: int, shrunk: bool
+    job: Job,
+    spec: ModelSpec,
+    names: Sequence[str],
+    *,
+    missing: int = 0,
+    shrunk: bool = False,
+    left_out: int = 0,
 ) -> ui.LayoutView:
-    """The pictures, uploaded beside it under `names`, and how they came about."""
+    """The pictures, uploaded beside it under `names`, and how they came about.
+
+    `missing` were not made, `left_out` are kept but cannot be uploaded here.
+    """
     alt = shorten(job.request.prompt, ALT_TEXT)
     gallery: ui.MediaGallery[ui.LayoutView] = ui.MediaGallery(
         *(discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name in names)
     )
     remarks = []
     if missing:
-        remarks.append(f"{spec.service} made {len(names)} of {job.request.count} pictures.")
-    if shrunk:
+        made = job.request.count - missing
+        remarks.append(f"{spec.service} made {made} of {job.request.count} pictures.")
+    if left_out:
+        remarks.append(f"{left_out} too large to be uploaded here; the bot keeps the originals.")
+    if shrunk and names:
         remarks.append("Shrunk to what may be uploaded here; the original is kept.")
     view = ui.LayoutView(timeout=None)
     view.add_item(
         ui.Container(
             ui.TextDisplay(f"<@{job.user_id}>\n{quoted(job)}"),
-            gallery,
+            *((gallery,) if names else ()),
             *(ui.TextDisplay(remark) for remark in remarks),
             ui.TextDisplay(_small(*_facts(job, spec))),
             accent_colour=ACCENT,

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import App
+from bot.jobs import Job
+from bot.ledger import balance
 from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
 from bot.sandbox.oxen import FakeOxen
 from bot.settings import Settings
+from bot.store import jobs, ledger
 from bot.store.database import Database
 from tests.openapi import description
 
@@ -92,11 +95,21 @@ class Stage:
             yield database
 
     async def imagine(
-        self, prompt: str = "a fox in the snow", *, by: User | None = None, **options: object
+        self,
+        prompt: str = "a fox in the snow",
+        *,
+        by: User | None = None,
+        **options: Any,  # noqa: ANN401  # what a member may type
     ) -> Interaction:
         return await self.command("imagine", by=by, prompt=prompt, **options)
 
-    async def command(self, name: str, *, by: User | None = None, **options: object) -> Interaction:
+    async def command(
+        self,
+        name: str,
+        *,
+        by: User | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Interaction:
         interaction = await self.discord.command(by or self.ada, self.channel, name, options)
         return await interaction.answered()
 
@@ -110,6 +123,50 @@ class Stage:
         return await self.discord.wait_for_message(
             lambda message: not message.deleted and text in message.text(), timeout
         )
+
+    async def finish(self) -> None:
+        """Bring all of Oxen's generations to their end, where they move only by hand."""
+        for remote_id, generation in self.oxen.generations.items():
+            if not generation.settled:
+                self.oxen.finish(remote_id)
+                await self.oxen.settled(remote_id)
+
+    def created(self) -> list[Any]:
+        """The bodies of all creating requests that Oxen was sent."""
+        return [
+            request.body
+            for request in self.oxen.requests
+            if request.method == "POST" and request.path == "/api/ai/queue"
+        ]
+
+    async def jobs(self, user: User | None = None) -> list[Job]:
+        """A member's jobs as they are stored, newest first."""
+        async with self.database() as database, database.reading() as view:
+            return await jobs.recent_of(view, (user or self.ada).id, 100)
+
+    async def balance(self, user: User | None = None) -> int:
+        """Thousandths of a credit, over all months."""
+        async with self.database() as database, database.reading() as view:
+            found = await jobs.recent_of(view, (user or self.ada).id, 100)
+            entries = [await ledger.entries_of(view, job.id) for job in found]
+        return balance(entry for of_job in entries for entry in of_job)
+
+    async def settled(self, count: int = 1, *, timeout: float = 10.0) -> list[Job]:
+        """Wait until all of Ada's jobs are settled and delivered, at least `count` of them."""
+        async with asyncio.timeout(timeout), self.database() as database:
+            while True:
+                async with database.reading() as view:
+                    found = await jobs.recent_of(view, self.ada.id, 100)
+                if len(found) >= count and all(job.delivered_at for job in found):
+                    return found
+                await asyncio.sleep(0.02)
+
+
+def text_of(interaction: Interaction) -> str:
+    """What the member was answered, for their eyes only."""
+    assert interaction.message is not None
+    assert interaction.message.ephemeral_to is interaction.user
+    return interaction.message.text()
 
 
 @asynccontextmanager

@@ -27,8 +27,8 @@ LIBRARIES = {
     "sqlalchemy": ("bot/store/",),
     "alembic": ("bot/store/migrations/",),
     "aiosqlite": ("bot/store/",),
-    # cogs/delivery.py only to name the error that discord.py lets through
-    "aiohttp": ("bot/providers/", "bot/pictures", "bot/sandbox/", "bot/app.py", "cogs/delivery.py"),
+    # cogs/answers.py only to name the error that discord.py lets through
+    "aiohttp": ("bot/providers/", "bot/pictures", "bot/sandbox/", "bot/app.py", "cogs/answers.py"),
     "PIL": ("bot/pictures", "bot/sandbox/"),
     "pydantic_settings": ("bot/settings.py",),
     "typer": ("bot/__main__.py",),

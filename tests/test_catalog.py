@@ -52,7 +52,7 @@ def test_what_it_cannot_is_refused_with_what_is_possible(
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UserError, match="no model “dall-e”[.] Choose one of: oxen"):
+    with pytest.raises(UserError, match=r"no model “dall-e”\. Choose one of: oxen"):
         Catalog([OXEN]).get("dall-e")
 
 

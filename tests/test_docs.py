@@ -9,10 +9,10 @@ from discord import app_commands
 
 from bot.catalog import Catalog, oxen_spec
 from bot.client import EaselClient
+from bot.schedule import utc_now
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database
 from bot.studio import Studio
-from bot.schedule import utc_now
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -44,6 +44,25 @@ def test_the_readmes_two_commands_are_those_of_ci(command: str) -> None:
     assert f"\n{command}\n" in README
     for part in command.split(" && "):
         assert part.replace("pip install", "pip install --quiet") in CI
+
+
+async def test_every_command_and_option_is_in_the_readme(database: Database) -> None:
+    studio = Studio(
+        database, Catalog([oxen_spec(price=1)]), allowance=None, now=utc_now, wake=lambda: None
+    )
+    client = EaselClient(studio, database, api_url=DISCORD_API)
+    await client.load_cogs()
+    commands: list[app_commands.Command[Any, ..., Any]] = [
+        command
+        for command in client.tree.walk_commands()
+        if isinstance(command, app_commands.Command)
+    ]
+    imagine = next(command for command in commands if command.name == "imagine")
+
+    assert sorted(table_names("Commands")) == sorted(
+        [f"/{command.qualified_name}" for command in commands]
+        + [parameter.display_name for parameter in imagine.parameters]
+    )
 
 
 def test_the_changelog_has_the_version() -> None:

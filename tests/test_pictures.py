@@ -157,7 +157,7 @@ class Origin:
 
 @pytest.fixture
 async def downloader() -> AsyncIterator[Downloader]:
-    async with Downloader(allow_loopback=True) as opened:
+    async with Downloader(private_hosts=["127.0.0.1"]) as opened:
         yield opened
 
 
@@ -196,6 +196,10 @@ async def test_a_key_never_crosses_to_another_origin(downloader: Downloader) -> 
         "http://169.254.169.254/latest/meta-data",
         "http://[::1]:1/a.png",
         "http://0.0.0.0/",
+        "http://[::ffff:10.0.0.1]/a.png",
+        "http://[64:ff9b::7f00:1]/a.png",
+        "http://[2002:7f00:1::]/a.png",
+        "http://224.0.0.1/a.png",
         "ftp://example.com/a.png",
         "file:///etc/passwd",
         "hello",

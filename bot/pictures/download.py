@@ -9,9 +9,9 @@ import base64
 import binascii
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import unquote_to_bytes
 
 import aiohttp
@@ -33,15 +33,16 @@ PASSING = {429, 500, 502, 503, 504}
 class Downloader:
     """Use it with `async with`: it has a connection pool of its own.
 
-    `allow_loopback` is for an API that is itself configured at a loopback address.
+    `private_hosts` may be reached although they are private: those where an API itself is
+    configured, such as a stand-in on loopback.
     """
 
-    def __init__(self, *, allow_loopback: bool = False) -> None:
-        self._allow_loopback = allow_loopback
+    def __init__(self, *, private_hosts: Iterable[str] = ()) -> None:
+        self._private_hosts = frozenset(private_hosts)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "Downloader":
-        connector = aiohttp.TCPConnector(resolver=PublicResolver(self._allow_loopback))
+        connector = aiohttp.TCPConnector(resolver=PublicResolver(self._private_hosts))
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=aiohttp.ClientTimeout(total=HOP_SECONDS)
         )
@@ -98,7 +99,8 @@ class Downloader:
         except TimeoutError as error:
             raise ProviderError(Reason.TIMEOUT, "the picture did not come in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ProviderError(Reason.UNAVAILABLE, f"{type(error).__name__}: {error}") from error
+            # aiohttp's errors carry the request with its key: they end here.
+            raise ProviderError(Reason.UNAVAILABLE, f"{type(error).__name__}: {error}") from None
 
     def _checked(self, url: str) -> URL:
         """An address whose host is a number is not resolved, so it is looked at here."""
@@ -113,7 +115,7 @@ class Downloader:
             number = ip_address(host)
         except ValueError:
             return address
-        if not _may_reach(str(number), self._allow_loopback):
+        if host not in self._private_hosts and not is_public(number):
             raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
         return address
 
@@ -121,15 +123,17 @@ class Downloader:
 class PublicResolver(AbstractResolver):
     """Resolves names, and refuses those that lead into a private network."""
 
-    def __init__(self, allow_loopback: bool) -> None:
+    def __init__(self, private_hosts: frozenset[str]) -> None:
         self._inner = aiohttp.ThreadedResolver()
-        self._allow_loopback = allow_loopback
+        self._private_hosts = private_hosts
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
-        allowed = [each for each in found if _may_reach(each["host"], self._allow_loopback)]
+        if host in self._private_hosts:
+            return found
+        allowed = [each for each in found if is_public(ip_address(each["host"].partition("%")[0]))]
         if not allowed:
             raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
         return allowed
@@ -138,9 +142,18 @@ class PublicResolver(AbstractResolver):
         await self._inner.close()
 
 
-def _may_reach(address: str, allow_loopback: bool) -> bool:
-    number = ip_address(address.partition("%")[0])
-    return number.is_global or (allow_loopback and number.is_loopback)
+NAT64 = ip_network("64:ff9b::/96")
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether it leads to the open internet, also where it wraps an IPv4 address."""
+    if isinstance(address, IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour
+        if address in NAT64:
+            wrapped = IPv4Address(int(address) & 0xFFFFFFFF)
+        if wrapped is not None:
+            return is_public(wrapped)
+    return address.is_global and not address.is_multicast
 
 
 def _check_status(status: int) -> None:

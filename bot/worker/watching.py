@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job
-from bot.providers.base import Failed, Provider, Running, Submitted, Update, Waiting
+from bot.providers.base import Canceled, Failed, Provider, Running, Submitted, Update, Waiting
 from bot.schedule import wait_after
 from bot.store import jobs
 from bot.store.database import Database
@@ -143,7 +143,8 @@ class Watching:
         ended = [(each, watch.updates.get(each.remote_id, Running())) for each in watch.generations]
         if overtime:
             late = Failed(Reason.TIMEOUT, "no end within JOB_TIMEOUT")
-            ended = [(e, late if isinstance(u, Waiting | Running) else u) for e, u in ended]
+            unmade = (Waiting, Running) if watch.cancel_sent else (Waiting, Running, Canceled)
+            ended = [(each, late if isinstance(end, unmade) else end) for each, end in ended]
         settled = await self._settle(watch, ended, last=overtime)
         if settled:
             self._forget(watch)

@@ -1,0 +1,39 @@
+"""The folder that a demonstration leaves its files in."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+MARK: Final = ".easel-sandbox"
+MARK_TEXT: Final = "`easel sandbox` made this folder and clears it at each run.\n"
+LEFT: Final = ("pictures", "data", "index.html", "easel.log")
+
+
+class FolderRefused(Exception):
+    """The folder is somebody's; the text says so and what to do."""
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, or clear what an earlier run left there and nothing else.
+
+    FolderRefused where the folder holds anything and is not ours, or holds settings (`.env`) that
+    the bot would read.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FolderRefused(f"{folder} is a file. Choose a folder with --folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / MARK
+    if not mark.is_file() and any(folder.iterdir()):
+        raise FolderRefused(f"{folder} is not empty. Choose a new folder with --folder.")
+    if (folder / ".env").exists():
+        raise FolderRefused(f"{folder} has a .env, which the bot would read. Move it away first.")
+    mark.write_text(MARK_TEXT)
+    for name in LEFT:
+        _remove(folder / name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""The pictures of a message, fetched as a member's client would fetch them."""
+
+import asyncio
+import io
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from PIL import Image
+
+from bot.sandbox.discord import Message
+from bot.sandbox.discord.components import walk
+
+FETCH_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture that decoded whole."""
+
+    kind: str
+    width: int
+    height: int
+
+
+async def fetch_pictures(message: Message) -> list[Shown]:
+    """Download and decode all; raises where one cannot be."""
+    limit = aiohttp.ClientTimeout(total=FETCH_SECONDS)
+    async with aiohttp.ClientSession(timeout=limit, raise_for_status=True) as http:
+        found: list[Shown] = []
+        for url in message.pictures():
+            async with http.get(url) as answer:
+                found.append(await asyncio.to_thread(_decode, await answer.read()))
+        return found
+
+
+def _decode(data: bytes) -> Shown:
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.load()
+        return Shown(picture.format or "", picture.width, picture.height)
+
+
+def alt_texts(message: Message) -> list[str]:
+    """What each picture is described as, in order."""
+    return [
+        item["description"] or ""
+        for component in walk(message.components)
+        for item in component.get("items", [])
+    ]

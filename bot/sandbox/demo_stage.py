@@ -1,0 +1,136 @@
+"""Who and what takes part in a demonstration, and how its steps look at it."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from bot.sandbox.demo_process import BotProcess
+from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
+from bot.sandbox.oxen import FakeOxen
+from bot.sandbox.transcript import Transcript
+
+CREDITS_PER_USD: Final = 100  # as the bot is set for the demonstration
+WAIT_SECONDS: Final = 8.0  # less than a step has, so that what was waited for is told
+# An escaped character is kept; what is taken for its meaning goes.
+MARKS: Final = re.compile(r"\\(?P<kept>[^\w\s]|_)|<t:\d+:\w>|^(?:#+|-#|>|-) |[*`]", re.M)
+BRIEF: Final = 96  # characters
+
+
+class Unmet(Exception):
+    """Something is not as it should be."""
+
+    def __init__(self, expected: str, seen: object) -> None:
+        super().__init__(f"expected {expected}, saw {seen}")
+        self.expected = expected
+        self.seen = str(seen)
+
+
+def expect(fact: object, expected: str, seen: object) -> None:
+    """Unmet where the fact is false."""
+    if not fact:
+        raise Unmet(expected, seen)
+
+
+@dataclass
+class Stage:
+    """One server with one channel and two members; `asked` are the jobs so far, by member."""
+
+    discord: FakeDiscord
+    oxen: FakeOxen
+    transcript: Transcript
+    bot: BotProcess
+    folder: Path
+    server: Guild = field(init=False)
+    channel: Channel = field(init=False)
+    ada: User = field(init=False)
+    ben: User = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ada = self.discord.add_user("Ada")
+        self.ben = self.discord.add_user("Ben")
+        self.server = self.discord.add_guild("Easel Sandbox", owner=self.ada)
+        self.channel = self.discord.add_channel(self.server, "art")
+
+    async def use(self, user: User, command: str, **options: object) -> Interaction:
+        """Use a command as a member would, and wait for what the bot answers."""
+        written = " ".join(f"{name}:{value}" for name, value in options.items())
+        self.transcript.did(user.name, f"/{command} {written}".rstrip())
+        asked = await self.discord.command(user, self.channel, command, options)
+        return await asked.answered()
+
+    async def told(self, user: User, command: str) -> str:
+        """What a command that takes no options answers, to this member alone."""
+        asked = await self.use(user, command)
+        message = answer_of(asked)
+        expect(message.ephemeral_to is user, f"an answer for {user.name} alone", "a public one")
+        return message.text()
+
+    async def until(self, message: Message, fact: Callable[[Message], bool], what: str) -> None:
+        """Wait until a message that is there becomes as described."""
+        await self.discord.world.changes.until(
+            lambda: fact(message) or None, WAIT_SECONDS, f"{what}: {brief(message.text())}"
+        )
+
+    async def result_after(self, status: Message, user: User) -> Message:
+        """The first message with pictures that pings a member after their status message."""
+
+        def fits(message: Message) -> bool:
+            later = message.id > status.id
+            return later and bool(message.pictures()) and user.id in message.pings
+
+        try:
+            return await self.discord.wait_for_message(fits, WAIT_SECONDS, self.channel)
+        except TimeoutError:
+            here = self.discord.channel_messages(self.channel, user)
+            raise Unmet(f"pictures for {user.name}", brief(here[-1].text())) from None
+
+    @contextmanager
+    def oxen_at_rest(self) -> Iterator[None]:
+        """Nothing that is asked of Oxen.ai gets done in the block."""
+        self.oxen.manual = True
+        try:
+            yield
+        finally:
+            self.oxen.manual = False
+
+    def charged(self, prompt: str | None = None) -> Decimal:
+        """What Oxen.ai has charged, in credits: for all, or for one prompt."""
+        return CREDITS_PER_USD * sum(
+            (
+                self.oxen.charges.get(remote_id, Decimal(0))
+                for remote_id, generation in self.oxen.generations.items()
+                if prompt is None or generation.body.get("prompt") == prompt
+            ),
+            Decimal(0),
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """`seconds` is how long it may take."""
+
+    title: str
+    run: Callable[[Stage], Awaitable[None]]
+    seconds: float = 10.0
+
+
+def answer_of(asked: Interaction) -> Message:
+    if asked.message is None:
+        raise Unmet("a message as the answer", asked.response)
+    return asked.message
+
+
+def brief(text: str) -> str:
+    """A message's text as one short line without marks."""
+    lines = MARKS.sub(lambda found: found["kept"] or "", text).splitlines()
+    line = " · ".join(" ".join(each.split()) for each in lines if each.strip())
+    return line if len(line) <= BRIEF else f"{line[: BRIEF - 1].rstrip()}…"
+
+
+def plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

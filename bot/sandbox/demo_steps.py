@@ -1,0 +1,202 @@
+"""The steps of the demonstration: what members do, and what must come of it.
+
+A step tells what it sees as it sees it, and raises Unmet where something is not as it should be.
+"""
+
+import asyncio
+import re
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from bot.sandbox.demo_pictures import alt_texts, fetch_pictures
+from bot.sandbox.demo_stage import CREDITS_PER_USD, Stage, Step, answer_of, brief, expect, plain
+from bot.sandbox.discord import Message, User
+
+COMMANDS: Final = {"imagine", "jobs", "usage", "models", "help"}
+LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
+FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
+CASTLE: Final = "a castle in the clouds, seen from below"
+STOP_SECONDS: Final = 10.0
+USED: Final = re.compile(r"Used: \*\*([\d.]+)\*\*")
+
+
+async def log_in(stage: Stage) -> None:
+    await stage.discord.connected()
+    stage.transcript.saw(f"the bot is logged in and sees the server “{stage.server.name}”")
+    await stage.discord.commands_registered()
+    names = {str(command["name"]) for command in stage.discord.commands}
+    expect(names >= COMMANDS, f"the commands {sorted(COMMANDS)}", sorted(names))
+    stage.transcript.saw(f"commands: {', '.join(f'/{name}' for name in sorted(names))}")
+
+
+async def complete_options(stage: Stage) -> None:
+    for typed, wanted in (({"model": ""}, "oxen"), ({"aspect_ratio": "16"}, "16:9")):
+        [(option, text)] = typed.items()
+        stage.transcript.did("Ada", f"/imagine prompt:{LIGHTHOUSE[:12]}… {option}:{text}▏")
+        given = {"prompt": LIGHTHOUSE, **typed}
+        choices = await stage.discord.complete(
+            stage.ada, stage.channel, "imagine", given, focused=option
+        )
+        values = [str(choice["value"]) for choice in choices]
+        expect(wanted in values, f"{wanted} among the choices of {option}", values)
+        stage.transcript.saw(f"{option}: {', '.join(str(choice['name']) for choice in choices)}")
+
+
+async def two_pictures(stage: Stage) -> None:
+    options = {"count": 2, "aspect_ratio": "3:2", "negative_prompt": "people, text"}
+    with stage.oxen_at_rest():  # else it may be done before anybody sees it begin
+        status = await _imagine(stage, stage.ada, prompt=LIGHTHOUSE, expand_prompt=False, **options)
+        await stage.until(status, lambda it: "Drawing" in it.text(), "it never said Drawing")
+    stage.transcript.saw(f"then: {brief(status.text())}")
+    result = await stage.result_after(status, stage.ada)
+    await _check_result(stage, result, stage.ada, LIGHTHOUSE, ratio=3 / 2, count=2)
+    await stage.until(status, lambda it: it.deleted, "the status message stays")
+    stage.transcript.saw("the status message is gone")
+    asked = {
+        "num_generations": options.pop("count"),
+        "enable_prompt_expansion": False,
+        **options,
+    }
+    for generation in stage.oxen.generations.values():
+        sent = {name: generation.body.get(name) for name in asked}
+        expect(sent == asked, f"Oxen.ai asked for {asked}", sent)
+
+
+async def another_member(stage: Stage) -> None:
+    status = await _imagine(stage, stage.ben, prompt=FOX, aspect_ratio="9:16", seed=7, model="oxen")
+    result = await stage.result_after(status, stage.ben)
+    await _check_result(stage, result, stage.ben, FOX, ratio=9 / 16, count=1)
+    expect("seed 7" in result.text(), "the seed in the small line", result.text())
+    expect(not result.pings_everyone, "a prompt that pings nobody", "everyone pinged")
+    stage.transcript.saw("the @everyone and the Markdown of the prompt are only text")
+
+
+async def cancel_by_button(stage: Stage) -> None:
+    before = stage.charged()
+    with stage.oxen_at_rest():
+        status = await _imagine(stage, stage.ada, prompt=CASTLE)
+        await stage.until(status, lambda it: "Drawing" in it.text(), "the job never began")
+        button = next(str(it["custom_id"]) for it in status.buttons() if it["label"] == "Cancel")
+        stage.transcript.did("Ada", "[Cancel]")
+        await (await stage.discord.click(stage.ada, status, button)).answered()
+        await stage.until(status, lambda it: "Canceled" in it.text(), "the job is not canceled")
+    stage.transcript.saw(brief(status.text()))
+    expect(not status.buttons(), "no button on a canceled job", status.buttons())
+    expect(stage.charged() == before, "nothing charged for it", stage.charged() - before)
+
+
+async def ask_around(stage: Stage) -> None:
+    for user, prompt in ((stage.ada, LIGHTHOUSE), (stage.ben, FOX)):
+        text = await stage.told(user, "usage")
+        charged = stage.charged(prompt)
+        used = USED.search(text)
+        right = used is not None and Decimal(used[1]) == charged
+        expect(right, f"{plain(charged)} credits used, as Oxen.ai charged", text)
+        stage.transcript.saw(f"{plain(charged)} credits used, which is what Oxen.ai charged")
+    for command, wanted in (("jobs", "Canceled"), ("models", "aspect_ratio"), ("help", "/imagine")):
+        text = await stage.told(stage.ada, command)
+        expect(wanted in text, f"{wanted} in the answer", text)
+        stage.transcript.saw(brief(text))
+
+
+async def refusal(stage: Stage) -> None:
+    before = len(stage.oxen.generations)
+    asked = await stage.use(stage.ada, "imagine", prompt="a pear", aspect_ratio="7:5")
+    message = answer_of(asked)
+    expect(message.ephemeral_to is stage.ada, "a refusal that only Ada sees", "a public one")
+    expect("16:9" in message.text(), "the ratios that are possible", message.text())
+    expect(len(stage.oxen.generations) == before, "nothing asked of Oxen.ai", "a generation")
+    stage.transcript.saw(f"only Ada sees: {brief(message.text())}")
+
+
+async def ledger(stage: Stage) -> None:
+    total, lines, open_holds = await asyncio.to_thread(
+        read_ledger, stage.folder / "data" / "easel.db"
+    )
+    charged = stage.charged()
+    balance = Decimal(total) / 1000
+    expect(balance == -charged, f"a ledger that adds up to -{plain(charged)} credits", balance)
+    expect(open_holds == 0, "no hold left open", f"{open_holds} open")
+    dollars = plain(charged / CREDITS_PER_USD)
+    stage.transcript.saw(
+        f"{lines} entries add up to {plain(balance)} credits: the {dollars} dollars that Oxen.ai "
+        "charged; no hold is open"
+    )
+
+
+async def nothing_wrong(stage: Stage) -> None:
+    for name, stand_in in (("Discord", stage.discord), ("Oxen.ai", stage.oxen)):
+        expect(not stand_in.violations, f"nothing wrong for {name}", stand_in.violations)
+    calls = len(stage.discord.requests), len(stage.oxen.requests)
+    stage.transcript.saw(
+        f"{calls[0]} calls to Discord and {calls[1]} to Oxen.ai, none out of order"
+    )
+
+
+async def stop(stage: Stage) -> None:
+    stage.transcript.did("operator", "SIGTERM")
+    stage.bot.terminate()
+    code = await stage.bot.ended()
+    expect(code == 0, "exit code 0", code)
+    stage.transcript.saw("it ended in order, with exit code 0")
+
+
+async def _imagine(stage: Stage, user: User, **options: object) -> Message:
+    """Use /imagine; the status message that answers it."""
+    asked = await stage.use(user, "imagine", **options)
+    status = answer_of(asked)
+    expect(status.ephemeral_to is None, "a status message for all", status.text())
+    seconds = asked.acknowledged_after or 0
+    stage.transcript.saw(f"answered in {seconds * 1000:.0f} ms: {brief(status.text())}")
+    return status
+
+
+async def _check_result(
+    stage: Stage, result: Message, user: User, prompt: str, *, ratio: float, count: int
+) -> None:
+    expect(result.pings == [user.id], f"a ping for {user.name} alone", result.pings)
+    shown = await fetch_pictures(result)
+    expect(len(shown) == count, f"{count} pictures", shown)
+    for each in shown:
+        near = abs(each.width / each.height / ratio - 1) < 0.03
+        expect(near, f"a picture {ratio:.2f} times as wide as high", each)
+    described = alt_texts(result)
+    expect(described == [prompt] * count, "the prompt as the alt text", described)
+    small = result.text().splitlines()[-1]
+    expect(small.startswith("-# ") and "credits" in small, "a small line with the cost", small)
+    sizes = ", ".join(f"{each.width}×{each.height} {each.kind}" for each in shown)
+    stage.transcript.saw(f"{user.name} is pinged, alone; pictures: {sizes}")
+    stage.transcript.saw(brief(small))
+
+
+def read_ledger(path: Path) -> tuple[int, int, int]:
+    """The sum of all entries in thousandths, their number, and the holds not released."""
+    open_holds = """
+        SELECT count(*) FROM (
+            SELECT job_id FROM ledger WHERE kind IN ('hold', 'release')
+            GROUP BY job_id HAVING sum(amount) <> 0
+        )
+    """
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+    try:
+        total, lines = database.execute("SELECT sum(amount), count(*) FROM ledger").fetchone()
+        (left,) = database.execute(open_holds).fetchone()
+    finally:
+        database.close()
+    return int(total or 0), int(lines), int(left)
+
+
+STEPS: Final = (
+    Step("The bot starts, logs in and registers its commands", log_in, seconds=20),
+    Step("Options complete themselves", complete_options),
+    Step("/imagine with two pictures", two_pictures),
+    Step("Another member, another shape, and a prompt that means mischief", another_member),
+    Step("A job is canceled by its button", cancel_by_button),
+    Step("/usage, /jobs, /models, /help", ask_around),
+    Step("A value typed past the list is refused in private", refusal),
+    Step("The ledger in the database", ledger),
+    Step("Nobody did what the services do not allow", nothing_wrong),
+    Step("The bot stops when it is told to", stop, seconds=STOP_SECONDS),
+)

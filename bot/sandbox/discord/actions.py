@@ -1,0 +1,255 @@
+"""What members do: write, use commands and menus, press buttons, choose, fill in modals."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bot.sandbox.discord import components as tree
+from bot.sandbox.discord.choosing import choose
+from bot.sandbox.discord.commands import CHAT_INPUT, MESSAGE_MENU, USER_MENU
+from bot.sandbox.discord.drafts import read_draft
+from bot.sandbox.discord.entering import (
+    Entry,
+    MemberError,
+    Resolved,
+    find_command,
+    find_options,
+    nest,
+)
+from bot.sandbox.discord.filling import fill_modal
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL, Interaction
+from bot.sandbox.discord.messages import Message
+from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.discord.uploads import Attachment, Upload
+from bot.sandbox.discord.world import World
+
+
+class Actions:
+    """The part of `FakeDiscord` that members use. What Discord would not let them do is a
+    `MemberError`; what gets through reaches the application as an interaction."""
+
+    world: World
+    response_seconds: float
+
+    async def say(
+        self, user: User, channel: Channel, content: str = "", uploads: Sequence[Upload] = ()
+    ) -> Message:
+        """Write a message as a member."""
+        if channel.guild:
+            self.world.join(channel.guild, user)
+        prepared = await self.world.prepare(channel, dict(enumerate(uploads)))
+        draft = read_draft({"content": content}, prepared, self.world.ids.next)
+        return self.world.create(self.world.new_message(channel, user), draft)
+
+    async def command(
+        self,
+        user: User,
+        channel: Channel,
+        name: str,
+        options: Mapping[str, object] | None = None,
+        *,
+        user_install_only: bool = False,
+    ) -> Interaction:
+        """Use a chat-input command; `name` may go on with a group and a subcommand. Options are
+        given by their names: files as `Upload`, users as `User`, channels as `Channel`."""
+        given = dict(options or {})
+        command, entry, path = await self._open(user, channel, name, given, user_install_only)
+        wanted, way = find_options(command, path)
+        data = self._command_data(command, channel)
+        data["options"] = nest(entry.all(wanted, given), way)
+        return self._finish(COMMAND, user, channel, data, entry.resolved, user_install_only)
+
+    async def complete(
+        self,
+        user: User,
+        channel: Channel,
+        name: str,
+        options: Mapping[str, object],
+        focused: str,
+        timeout: float = 3,
+        *,
+        user_install_only: bool = False,
+    ) -> list[Json]:
+        """The choices offered while `focused` is typed, whose text so far is in `options`."""
+        given = dict(options)
+        command, entry, path = await self._open(user, channel, name, given, user_install_only)
+        wanted, way = find_options(command, path)
+        data = self._command_data(command, channel)
+        data["options"] = nest(entry.some(wanted, given, focused), way)
+        asked = self._finish(AUTOCOMPLETE, user, channel, data, entry.resolved, user_install_only)
+        await asked.answered(timeout)
+        return asked.choices or []
+
+    async def menu(
+        self,
+        user: User,
+        channel: Channel,
+        name: str,
+        target: Message | User,
+        *,
+        user_install_only: bool = False,
+    ) -> Interaction:
+        """Use a message menu, or a user menu if `target` is a user."""
+        kind = MESSAGE_MENU if isinstance(target, Message) else USER_MENU
+        self._enter(user, channel)
+        command = find_command(
+            self.world.commands, name, kind, user, channel, guest=user_install_only
+        )
+        resolved = Resolved()
+        if isinstance(target, Message):
+            self._check_sees(user, target)
+            resolved.messages[target.id] = target
+        else:
+            resolved.users[target.id] = target
+        data = self._command_data(command, channel) | {"target_id": str(target.id)}
+        return self._finish(COMMAND, user, channel, data, resolved, user_install_only)
+
+    async def click(self, user: User, message: Message, custom_id: str) -> Interaction:
+        """Press a button, as far as this user sees the message and the button is enabled."""
+        button = self._usable(user, message, custom_id)
+        if button["type"] != tree.BUTTON:
+            raise MemberError(f"{custom_id!r} is no button")
+        data = {"component_type": tree.BUTTON, "custom_id": custom_id, "id": button["id"]}
+        return self._on_message(user, message, data, Resolved())
+
+    async def select(
+        self, user: User, message: Message, custom_id: str, values: Iterable[object]
+    ) -> Interaction:
+        """Choose in a select: values of a string select, `User`s of a user select."""
+        found = self._usable(user, message, custom_id)
+        if found["type"] not in tree.SELECTS:
+            raise MemberError(f"{custom_id!r} is no select")
+        resolved = Resolved()
+        chosen = choose(found, list(values), resolved)
+        data = {
+            "component_type": found["type"],
+            "custom_id": custom_id,
+            "id": found["id"],
+            "values": chosen,
+        }
+        return self._on_message(user, message, data, resolved)
+
+    async def submit_modal(
+        self, user: User, interaction: Interaction, values: Mapping[str, object]
+    ) -> Interaction:
+        """Send the modal which `interaction` was answered with. `values` by custom_id: text,
+        lists of values or of `Upload`s, True or False; what is not named stays as it was."""
+        if interaction.modal is None or interaction.user is not user:
+            raise MemberError("this user sees no modal")
+        entry = await self._entry(user, interaction.channel, _uploads(values.values()))
+        data: Json = {
+            "custom_id": interaction.modal["custom_id"],
+            "components": fill_modal(interaction.modal["components"], values, entry),
+        }
+        return self._finish(
+            MODAL,
+            user,
+            interaction.channel,
+            data,
+            entry.resolved,
+            interaction.guest,
+            source=interaction.source,
+            parent=interaction,
+        )
+
+    async def _open(
+        self, user: User, channel: Channel, name: str, given: Mapping[str, object], guest: bool
+    ) -> tuple[Json, Entry, list[str]]:
+        self._enter(user, channel)
+        first, *path = name.split(" ")
+        command = find_command(self.world.commands, first, CHAT_INPUT, user, channel, guest=guest)
+        return command, await self._entry(user, channel, _uploads(given.values())), path
+
+    def _enter(self, user: User, channel: Channel) -> None:
+        if channel.deleted:
+            raise MemberError("the channel is gone")
+        if channel.guild is not None:
+            self.world.join(channel.guild, user)
+        elif user not in channel.recipients:
+            raise MemberError("these are the direct messages of others")
+
+    async def _entry(self, user: User, channel: Channel, uploads: list[Upload]) -> Entry:
+        """Members' files are kept apart, for a time only: discord.md, "Limits"."""
+        world = self.world
+        prepared: dict[int, Attachment] = {}
+        for upload in uploads:
+            prepared[id(upload)] = await world.cdn.prepare(
+                world.ids.next(), world.application_id, upload, ephemeral=True
+            )
+
+        def keep(upload: Upload) -> Attachment:
+            attachment = prepared[id(upload)]
+            world.cdn.keep(attachment)
+            return attachment
+
+        return Entry(user, Resolved(), keep)
+
+    def _command_data(self, command: Json, channel: Channel) -> Json:
+        data: Json = {"id": command["id"], "name": command["name"], "type": command["type"]}
+        if "guild_id" in command and channel.guild:
+            data["guild_id"] = command["guild_id"]
+        return data
+
+    def _check_sees(self, user: User, message: Message) -> None:
+        hidden = message.ephemeral_to is not None and message.ephemeral_to is not user
+        if message.deleted or message.channel.deleted or hidden:
+            raise MemberError("this user sees no such message")
+        self._enter(user, message.channel)
+
+    def _usable(self, user: User, message: Message, custom_id: str) -> Json:
+        self._check_sees(user, message)
+        found = message.interactive(custom_id)
+        if found is None:
+            raise MemberError(f"there is no {custom_id!r} on the message")
+        if found["disabled"]:
+            raise MemberError(f"{custom_id!r} is disabled")
+        return found
+
+    def _on_message(
+        self, user: User, message: Message, data: Json, resolved: Resolved
+    ) -> Interaction:
+        guest = message.interaction is not None and message.interaction.guest
+        return self._finish(COMPONENT, user, message.channel, data, resolved, guest, source=message)
+
+    def _finish(
+        self,
+        kind: int,
+        user: User,
+        channel: Channel,
+        data: Json,
+        resolved: Resolved,
+        guest: bool,
+        *,
+        source: Message | None = None,
+        parent: Interaction | None = None,
+    ) -> Interaction:
+        """Make the interaction and tell the application."""
+        world = self.world
+        found = resolved.to_json(channel.guild, world.cdn.to_json)
+        interaction = Interaction(
+            id=world.ids.next(),
+            type=kind,
+            user=user,
+            channel=channel,
+            application_id=world.application_id,
+            data=data | ({"resolved": found} if found else {}),
+            created_at=world.clock(),
+            changes=world.changes,
+            response_seconds=self.response_seconds,
+            guest=guest,
+            source=source,
+            parent=parent,
+        )
+        world.interactions[interaction.id] = interaction
+        world.dispatch("INTERACTION_CREATE", interaction.payload(), guild=channel.guild)
+        world.changes.notify()
+        return interaction
+
+
+def _uploads(values: Iterable[object]) -> list[Upload]:
+    found: list[Upload] = []
+    for value in values:
+        if isinstance(value, Upload):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _uploads(value)
+    return found

@@ -1,0 +1,128 @@
+"""Registering commands: what Discord refuses, and how it answers what it accepts."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from bot.sandbox.discord.command_options import read_locales, read_name, read_options
+from bot.sandbox.discord.forms import Form, Json, Problems, Refusal, invalid
+
+CHAT_INPUT, USER_MENU, MESSAGE_MENU = 1, 2, 3
+MOST: Final = {CHAT_INPUT: 100, USER_MENU: 15, MESSAGE_MENU: 15}  # per scope
+CHARACTERS: Final = 8000  # of a whole command in its longest locale
+COMMAND_KEYS: Final = frozenset(
+    {"id", "type", "name", "name_localizations", "description", "description_localizations"}
+    | {"options", "default_member_permissions", "dm_permission", "default_permission", "nsfw"}
+    | {"contexts", "integration_types", "handler"}
+    # a command may be sent back as it was answered
+    | {"application_id", "version", "guild_id"}
+)
+
+
+def read_commands(body: Any, known: list[Json], make: Callable[[], int]) -> list[Json]:  # noqa: ANN401
+    """Check the whole set of one scope. Ids of `known` commands of the same name and kind stay.
+    Raises `Refusal`."""
+    if not isinstance(body, list):
+        raise invalid((), "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
+    problems = Problems()
+    found: list[Json] = []
+    counts = dict.fromkeys(MOST, 0)
+    names: set[tuple[int, str]] = set()
+    for index, item in enumerate(body):
+        if not isinstance(item, dict):
+            problems.add((index,), "MODEL_TYPE_CONVERT", "Only dictionaries may be used here")
+            continue
+        form = Form(item, problems, (index,))
+        command = _command(form)
+        kind, name = command["type"], command["name"]
+        counts[kind] += 1
+        if (kind, name) in names:
+            form.wrong(
+                "name",
+                "APPLICATION_COMMANDS_DUPLICATE_NAME",
+                "Application command names must be unique",
+            )
+        names.add((kind, name))
+        found.append(command)
+    problems.settle()
+    for kind, count in counts.items():
+        if count > MOST[kind]:
+            raise Refusal(
+                400, 30032, f"Maximum number of application commands reached ({MOST[kind]})"
+            )
+    return [_registered(command, known, make) for command in found]
+
+
+def _registered(command: Json, known: list[Json], make: Callable[[], int]) -> Json:
+    same = (
+        old["id"]
+        for old in known
+        if (old["type"], old["name"]) == (command["type"], command["name"])
+    )
+    return {"id": next(same, None) or str(make()), **command, "version": str(make())}
+
+
+def _command(form: Form) -> Json:
+    form.only(COMMAND_KEYS)
+    kind = form.choice("type", tuple(MOST)) or CHAT_INPUT
+    command: Json = {
+        "type": kind,
+        "name": read_name(form, chat=kind == CHAT_INPUT),
+        "name_localizations": read_locales(form, "name", 32, chat=kind == CHAT_INPUT),
+        "description": "",
+        "description_localizations": None,
+        "default_member_permissions": _permissions(form),
+        "dm_permission": form.flag("dm_permission") is not False,
+        "nsfw": form.flag("nsfw") or False,
+        "contexts": _set(form, "contexts", (0, 1, 2)),
+        "integration_types": _set(form, "integration_types", (0, 1)) or [0],
+    }
+    if kind != CHAT_INPUT:
+        if form.data.get("description") or form.data.get("options"):
+            form.wrong(
+                "description",
+                "APPLICATION_COMMAND_CONTEXT_MENU_DESCRIPTION_PROHIBITED",
+                "Context menu commands cannot have description or options",
+            )
+        return command
+    command["description"] = form.text("description", 100, low=1, required=True) or ""
+    command["description_localizations"] = read_locales(form, "description", 100)
+    if form.has("options"):
+        command["options"] = read_options(form, depth=0)
+    if _characters(command) > CHARACTERS:
+        form.wrong(
+            None,
+            "APPLICATION_COMMAND_TOO_LARGE",
+            f"Command exceeds maximum size ({CHARACTERS})",
+        )
+    return command
+
+
+def _permissions(form: Form) -> str | None:
+    value = form.data.get("default_member_permissions")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not str(value).isdigit():
+        form.wrong("default_member_permissions", "NUMBER_TYPE_COERCE", "It is not a bit set.")
+    return str(value)
+
+
+def _set(form: Form, name: str, allowed: tuple[int, ...]) -> list[int] | None:
+    """A list of distinct numbers out of those allowed, or None."""
+    if not form.has(name):
+        return None
+    values = form.items(name, len(allowed), low=1)
+    if any(isinstance(item, bool) or item not in allowed for item in values):
+        form.wrong(name, "BASE_TYPE_CHOICES", f"Values must be among {allowed}.")
+    elif len(set(values)) != len(values):
+        form.wrong(name, "SET_TYPE_ALREADY_CONTAINS_VALUE", "Values must be unique.")
+    return values
+
+
+def _characters(part: Json) -> int:
+    """Name, description and values of a part with all it holds, each in its longest locale."""
+    total = len(str(part["value"])) if "value" in part else 0
+    for name in ("name", "description"):
+        texts = [part.get(name) or "", *(part.get(f"{name}_localizations") or {}).values()]
+        total += max(len(text) for text in texts)
+    inner = [*part.get("options", []), *part.get("choices", [])]
+    return total + sum(_characters(item) for item in inner)

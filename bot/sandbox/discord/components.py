@@ -1,0 +1,75 @@
+"""Components: their kinds, and the tree which they make in a message or in a modal."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.uploads import Attachment
+
+ROW, BUTTON, STRING_SELECT, TEXT_INPUT = 1, 2, 3, 4
+USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT = 5, 6, 7, 8
+SECTION, TEXT, THUMBNAIL, GALLERY, FILE, SEPARATOR, CONTAINER = 9, 10, 11, 12, 13, 14, 17
+LINK, PREMIUM = 5, 6
+
+SELECTS: Final = frozenset(
+    {STRING_SELECT, USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT}
+)
+IN_ROW: Final = SELECTS | {BUTTON}
+IN_CONTAINER: Final = frozenset({ROW, SECTION, TEXT, GALLERY, FILE, SEPARATOR})
+AT_TOP: Final = IN_CONTAINER | {CONTAINER}
+COMPONENTS: Final = 40  # in a message, counting nested ones
+TEXT_TOTAL: Final = 4000  # over all TextDisplays
+MISSING_FILE: Final = "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND"
+
+
+@dataclass(eq=False)
+class Media:
+    """A picture or file in a component: kept by us, or somebody else's address."""
+
+    id: int
+    attachment: Attachment | None = None
+    url: str = ""
+
+    def to_json(self, address: Callable[[Attachment], str]) -> Json:
+        file = self.attachment
+        url = address(file) if file else self.url
+        shown: Json = {"id": str(self.id), "url": url, "proxy_url": url, "flags": 0}
+        if file:
+            shown |= {
+                "attachment_id": str(file.id),
+                "width": file.width,
+                "height": file.height,
+                "content_type": file.content_type,
+            }
+        return shown
+
+
+def walk(components: list[Json]) -> Iterator[Json]:
+    """Every component with all it holds, in the order it is shown."""
+    for component in components:
+        yield component
+        yield from walk(component.get("components", []))
+        for name in ("accessory", "component"):
+            if name in component:
+                yield from walk([component[name]])
+
+
+def shown(value: Any, address: Callable[[Attachment], str]) -> Any:  # noqa: ANN401 - any JSON
+    """The tree as the API answers it: media with freshly signed addresses."""
+    if isinstance(value, Media):
+        return value.to_json(address)
+    if isinstance(value, dict):
+        return {name: shown(item, address) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shown(item, address) for item in value]
+    return value
+
+
+def media_of(components: list[Json]) -> list[Media]:
+    """What galleries, thumbnails and file components show, in order."""
+    found = []
+    for component in walk(components):
+        items = [item["media"] for item in component.get("items", [])]
+        found += [*items, *(component[name] for name in ("media", "file") if name in component)]
+    return found

@@ -1,0 +1,165 @@
+"""Servers with their roles and members, and how the API shows them."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from bot.sandbox.discord import permissions
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.models import MIB, Channel, User
+
+
+@dataclass(eq=False)
+class Role:
+    id: int
+    name: str
+    permissions: int
+    position: int = 0
+    bot_id: int | None = None
+
+    def to_json(self) -> Json:
+        shown: Json = {
+            "id": str(self.id),
+            "name": self.name,
+            "permissions": str(self.permissions),
+            "position": self.position,
+            "color": 0,
+            "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+            "hoist": False,
+            "managed": self.bot_id is not None,
+            "mentionable": False,
+            "icon": None,
+            "unicode_emoji": None,
+            "flags": 0,
+        }
+        if self.bot_id is not None:
+            shown["tags"] = {"bot_id": str(self.bot_id)}
+        return shown
+
+
+@dataclass(eq=False)
+class Member:
+    user: User
+    joined_at: str
+    roles: list[Role] = field(default_factory=list)
+
+    def to_json(self, *, with_user: bool = True) -> Json:
+        shown: Json = {
+            "roles": [str(role.id) for role in self.roles],
+            "joined_at": self.joined_at,
+            "nick": None,
+            "avatar": None,
+            "banner": None,
+            "premium_since": None,
+            "communication_disabled_until": None,
+            "pending": False,
+            "deaf": False,
+            "mute": False,
+            "flags": 0,
+        }
+        if with_user:
+            shown["user"] = self.user.to_json()
+        return shown
+
+
+@dataclass(eq=False)
+class Guild:
+    """A server. `upload_limit` is what a file may weigh there, by its boost tier."""
+
+    id: int
+    name: str
+    owner: User
+    joined_at: str
+    locale: str = "en-US"
+    bot_present: bool = True
+    upload_limit: int = 10 * MIB
+    roles: list[Role] = field(default_factory=list)
+    members: dict[int, Member] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
+
+    @property
+    def premium_tier(self) -> int:
+        return {50 * MIB: 2, 100 * MIB: 3}.get(self.upload_limit, 0)
+
+    def permissions_of(self, user: User) -> int:
+        """What a member may in the whole server."""
+        if user is self.owner:
+            return permissions.EVERY
+        member = self.members.get(user.id)
+        granted = self.roles[0].permissions
+        for role in member.roles if member else ():
+            granted |= role.permissions
+        return permissions.EVERY if granted & permissions.ADMINISTRATOR else granted
+
+    def partial(self) -> Json:
+        return {"id": str(self.id), "locale": self.locale, "features": []}
+
+    def to_json(self) -> Json:
+        return {
+            "id": str(self.id),
+            "name": self.name,
+            "owner_id": str(self.owner.id),
+            "preferred_locale": self.locale,
+            "premium_tier": self.premium_tier,
+            "premium_subscription_count": 0,
+            "roles": [role.to_json() for role in self.roles],
+            **GUILD_DEFAULTS,
+        }
+
+    def to_gateway(self, bot: User) -> Json:
+        """As in GUILD_CREATE: with channels, threads, and the members who are always sent."""
+        shown = [self.members[user.id] for user in (bot, self.owner) if user.id in self.members]
+        open_ones = [channel for channel in self.channels.values() if not channel.archived]
+        return {
+            **self.to_json(),
+            "joined_at": self.joined_at,
+            "large": False,
+            "unavailable": False,
+            "member_count": len(self.members),
+            "members": [member.to_json() for member in shown],
+            "channels": [one.to_json() for one in open_ones if not one.is_thread],
+            "threads": [
+                one.to_json() for one in open_ones if one.is_thread and one.bot_can_see_thread
+            ],
+            "voice_states": [],
+            "presences": [],
+            "stage_instances": [],
+            "guild_scheduled_events": [],
+            "soundboard_sounds": [],
+        }
+
+
+GUILD_DEFAULTS: Final[Json] = {
+    "icon": None,
+    "description": None,
+    "home_header": None,
+    "splash": None,
+    "discovery_splash": None,
+    "features": [],
+    "banner": None,
+    "application_id": None,
+    "region": "us-west",
+    "afk_channel_id": None,
+    "afk_timeout": 300,
+    "system_channel_id": None,
+    "system_channel_flags": 0,
+    "widget_enabled": False,
+    "widget_channel_id": None,
+    "verification_level": 0,
+    "default_message_notifications": 0,
+    "mfa_level": 0,
+    "explicit_content_filter": 0,
+    "max_presences": None,
+    "max_members": 500_000,
+    "max_stage_video_channel_users": 50,
+    "max_video_channel_users": 25,
+    "vanity_url_code": None,
+    "rules_channel_id": None,
+    "safety_alerts_channel_id": None,
+    "public_updates_channel_id": None,
+    "premium_progress_bar_enabled": False,
+    "nsfw": False,
+    "nsfw_level": 0,
+    "emojis": [],
+    "stickers": [],
+    "incidents_data": None,
+}

@@ -1,0 +1,161 @@
+"""Messages as they are kept, and how the API shows them."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bot.sandbox.discord import components as tree
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.mentions import Pings
+from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.discord.uploads import Attachment, Cdn
+
+if TYPE_CHECKING:
+    from bot.sandbox.discord.interactions import Interaction
+
+SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SILENT, V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 12, 1 << 15
+
+PICTURES = ("image", "thumbnail")
+
+
+@dataclass(eq=False)
+class Message:
+    """A message as it stands now. `ephemeral_to` is the only user who sees it, if there is one."""
+
+    id: int
+    channel: Channel
+    author: User
+    cdn: Cdn
+    created_at: str
+    type: int = 0
+    content: str = ""
+    embeds_kept: list[Json] = field(default_factory=list)
+    tree: list[Json] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
+    flags: int = 0
+    nonce: str | int | None = None
+    ephemeral_to: User | None = None
+    edited_at: str | None = None
+    pinged: Pings = field(default_factory=Pings)
+    mentions: list[User] = field(default_factory=list)
+    interaction: "Interaction | None" = None
+    reference: "Message | None" = None
+    deleted: bool = False
+
+    @property
+    def is_v2(self) -> bool:
+        return bool(self.flags & V2)
+
+    @property
+    def loading(self) -> bool:
+        return bool(self.flags & LOADING)
+
+    @property
+    def pings(self) -> list[int]:
+        return list(self.pinged.users)
+
+    @property
+    def pings_everyone(self) -> bool:
+        return self.pinged.everyone
+
+    @property
+    def components(self) -> list[Json]:
+        shown: list[Json] = tree.shown(self.tree, self.cdn.address)
+        return shown
+
+    @property
+    def embeds(self) -> list[Json]:
+        return [_embed_shown(embed, self.cdn) for embed in self.embeds_kept]
+
+    @property
+    def attachments(self) -> list[Json]:
+        """Files which are shown by themselves: none with V2 (T6), nor those shown in an embed."""
+        if self.is_v2:
+            return []
+        used = embedded(self.embeds_kept)
+        return [self.cdn.to_json(file) for file in self.files if file not in used]
+
+    def text(self) -> str:
+        """All that is written in it: content, embeds and TextDisplays."""
+        parts = [self.content]
+        for embed in self.embeds_kept:
+            parts += [embed.get("title", ""), embed.get("description", "")]
+            parts += [f"{item['name']}\n{item['value']}" for item in embed["fields"]]
+            parts.append(embed.get("footer", {}).get("text", ""))
+        parts += [item["content"] for item in tree.walk(self.tree) if item["type"] == tree.TEXT]
+        return "\n".join(part for part in parts if part)
+
+    def pictures(self) -> list[str]:
+        """The addresses of what its galleries show."""
+        return [
+            item["media"]["url"]
+            for component in tree.walk(self.components)
+            for item in component.get("items", [])
+        ]
+
+    def buttons(self) -> list[Json]:
+        return [item for item in tree.walk(self.components) if item["type"] == tree.BUTTON]
+
+    def interactive(self, custom_id: str) -> Json | None:
+        """The component with this custom_id."""
+        found = (item for item in tree.walk(self.tree) if item.get("custom_id") == custom_id)
+        return next(found, None)
+
+    def to_json(self, *, blank: bool = False, nested: bool = True) -> Json:
+        """As the API shows it; `blank` without what the message-content intent is needed for."""
+        shown: Json = {
+            "id": str(self.id),
+            "channel_id": str(self.channel.id),
+            "type": self.type,
+            "author": self.author.to_json(),
+            "timestamp": self.created_at,
+            "edited_timestamp": self.edited_at,
+            "flags": self.flags,
+            "content": "" if blank else self.content,
+            "embeds": [] if blank else self.embeds,
+            "attachments": [] if blank else self.attachments,
+            "components": [] if blank else self.components,
+            "mentions": [user.to_json() for user in self.mentions],
+            "mention_roles": [str(role) for role in self.pinged.roles],
+            "mention_everyone": self.pinged.everyone,
+            "pinned": False,
+            "tts": False,
+        }
+        if self.interaction is not None:
+            shown |= self.interaction.origin()
+        if self.reference is not None:
+            shown["message_reference"] = self._reference(self.reference)
+            if nested and not self.reference.deleted:
+                shown["referenced_message"] = self.reference.to_json(blank=blank, nested=False)
+            elif nested:
+                shown["referenced_message"] = None
+        return shown
+
+    def _reference(self, other: "Message") -> Json:
+        where: Json = {
+            "type": 0,
+            "message_id": str(other.id),
+            "channel_id": str(other.channel.id),
+        }
+        if other.channel.guild:
+            where["guild_id"] = str(other.channel.guild.id)
+        return where
+
+
+def embedded(embeds: list[Json]) -> list[Attachment]:
+    """The files which embeds show."""
+    pictures = [embed[name] for embed in embeds for name in PICTURES if name in embed]
+    return [part["url"] for part in pictures if isinstance(part["url"], Attachment)]
+
+
+def _embed_shown(embed: Json, cdn: Cdn) -> Json:
+    shown = dict(embed)
+    for name in PICTURES:
+        if name not in shown:
+            continue
+        file = shown[name]["url"]
+        if isinstance(file, Attachment):
+            url = cdn.address(file)
+            shown[name] = {"url": url, "proxy_url": url}
+            if file.width and file.height:
+                shown[name] |= {"width": file.width, "height": file.height}
+    return shown

@@ -1,0 +1,42 @@
+"""The permission bits which the stand-in knows."""
+
+from typing import Final
+
+ADMINISTRATOR: Final = 1 << 3
+MANAGE_CHANNELS: Final = 1 << 4
+MANAGE_GUILD: Final = 1 << 5
+ADD_REACTIONS: Final = 1 << 6
+VIEW_CHANNEL: Final = 1 << 10
+SEND_MESSAGES: Final = 1 << 11
+MANAGE_MESSAGES: Final = 1 << 13
+EMBED_LINKS: Final = 1 << 14
+ATTACH_FILES: Final = 1 << 15
+READ_MESSAGE_HISTORY: Final = 1 << 16
+MENTION_EVERYONE: Final = 1 << 17
+USE_EXTERNAL_EMOJIS: Final = 1 << 18
+USE_APPLICATION_COMMANDS: Final = 1 << 31
+MANAGE_THREADS: Final = 1 << 34
+CREATE_PUBLIC_THREADS: Final = 1 << 35
+SEND_MESSAGES_IN_THREADS: Final = 1 << 38
+USE_EXTERNAL_APPS: Final = 1 << 50
+
+EVERY: Final = (1 << 53) - 1
+
+# what @everyone may in a new server, as far as the stand-in knows the bits
+EVERYONE: Final = (
+    ADD_REACTIONS
+    | VIEW_CHANNEL
+    | SEND_MESSAGES
+    | EMBED_LINKS
+    | ATTACH_FILES
+    | READ_MESSAGE_HISTORY
+    | MENTION_EVERYONE
+    | USE_EXTERNAL_EMOJIS
+    | USE_APPLICATION_COMMANDS
+    | CREATE_PUBLIC_THREADS
+    | SEND_MESSAGES_IN_THREADS
+    | USE_EXTERNAL_APPS
+)
+
+# what an app may where it answers without being a member, or in a direct message
+GUEST: Final = ATTACH_FILES | EMBED_LINKS | MENTION_EVERYONE | USE_EXTERNAL_EMOJIS

@@ -1,0 +1,99 @@
+"""Setting the scene: people, servers and channels, and what becomes of them."""
+
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.guilds import Guild
+from bot.sandbox.discord.models import Channel, ChannelKind, User
+from bot.sandbox.discord.world import World
+
+
+class Places:
+    """The part of `FakeDiscord` that makes and changes places. All of it may be used before or
+    after a client connects, who is told as by Discord."""
+
+    world: World
+
+    def add_user(self, name: str) -> User:
+        return self.world.add_user(name)
+
+    def add_guild(self, name: str, *, owner: User | None = None, bot: bool = True) -> Guild:
+        """A server; without `bot` one where the app can only be by a user's own install."""
+        return self.world.add_guild(name, owner, bot=bot)
+
+    def add_channel(
+        self,
+        guild: Guild,
+        name: str,
+        *,
+        nsfw: bool = False,
+        kind: ChannelKind = ChannelKind.TEXT,
+        parent: Channel | None = None,
+        bot_permissions: int | None = None,
+        bot_in_thread: bool = True,
+    ) -> Channel:
+        """`bot_permissions` is exactly what the bot may there (default: what everyone may).
+        Threads need `parent` and have its permissions; `bot_in_thread=False` keeps the bot out
+        of a private one."""
+        world = self.world
+        channel = Channel(world.ids.next(), name, kind, world.now(), guild, bot_id=world.bot.id)
+        if channel.is_thread != (parent is not None):
+            raise ValueError("a thread needs a parent, and nothing else has one")
+        if channel.is_thread and bot_permissions is not None:
+            raise ValueError("a thread has the permissions of its parent")
+        channel.parent = parent
+        channel.nsfw = parent.nsfw if parent else nsfw
+        channel.overwrite = bot_permissions
+        channel.bot_in_thread = bot_in_thread
+        return world.add_channel(channel)
+
+    def dm_channel(self, user: User) -> Channel:
+        """The direct messages between a user and the bot."""
+        return self.world.direct_channel(self.world.bot, user)
+
+    def private_channel(self, *users: User) -> Channel:
+        """Direct messages of others, where only a user-installed app can be used."""
+        return self.world.direct_channel(*users)
+
+    def set_permissions(self, guild: Guild, user: User, permissions: int) -> None:
+        """Give a member these permissions beside what everyone has."""
+        self.world.grant(guild, user, permissions)
+
+    def set_upload_limit(self, guild: Guild, size: int) -> None:
+        """What a file may weigh in a server, in bytes; 50 and 100 MiB are boost tiers 2 and 3."""
+        guild.upload_limit = size
+        self._tell("GUILD_UPDATE", guild.to_json(), guild)
+
+    def set_bot_permissions(self, channel: Channel, permissions: int | None) -> None:
+        channel.overwrite = permissions
+        if channel.guild:
+            self._tell("CHANNEL_UPDATE", channel.to_json(), channel.guild)
+
+    def remove_bot(self, guild: Guild) -> None:
+        """The bot is thrown out of a server."""
+        guild.bot_present = False
+        guild.members.pop(self.world.bot.id, None)
+        self._tell("GUILD_DELETE", {"id": str(guild.id)}, guild)
+
+    def delete_channel(self, channel: Channel) -> None:
+        """A channel goes, with its messages and threads."""
+        channel.deleted = True
+        for message in self.world.messages.values():
+            if message.channel is channel:
+                message.deleted = True
+                for file in message.files:
+                    file.gone = True
+        if channel.guild is None:
+            return
+        for thread in [one for one in channel.guild.channels.values() if one.parent is channel]:
+            self.delete_channel(thread)
+        channel.guild.channels.pop(channel.id, None)
+        event = "THREAD_DELETE" if channel.is_thread else "CHANNEL_DELETE"
+        self._tell(event, channel.to_json(), channel.guild)
+
+    def archive_thread(self, channel: Channel, *, locked: bool = False) -> None:
+        channel.archived, channel.locked = True, locked
+        if channel.guild:
+            self._tell("THREAD_UPDATE", channel.to_json(), channel.guild)
+
+    def _tell(self, event: str, data: Json, guild: Guild) -> None:
+        self.world.dispatch(event, data, guild=guild)
+        self.world.changes.notify()

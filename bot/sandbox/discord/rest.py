@@ -1,0 +1,234 @@
+"""The REST side: finding the route, checking the token, reading bodies, answering in JSON."""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import BodyPartReader, web
+
+from bot.sandbox.discord.forms import Json, Problems, Refusal, Unsupported, invalid
+from bot.sandbox.discord.models import MIB
+from bot.sandbox.discord.uploads import Upload
+
+log = logging.getLogger(__name__)
+
+PREFIX: Final = "/api/v10"
+LARGEST_REQUEST: Final = 25 * MIB
+FILE_FIELD: Final = re.compile(r"files\[(\d{1,2})\]")
+NO_BODY: Final = "The request body contains invalid JSON."
+
+OnRequest = Callable[[str, str, object], None]
+
+
+@dataclass
+class Call:
+    """One request as a handler sees it: `body` is the JSON (or payload_json), `uploads` the
+    files by the n of their `files[n]`."""
+
+    path: dict[str, str]
+    query: dict[str, str]
+    body: Any
+    uploads: dict[int, Upload]
+
+    def id(self, name: str) -> int:
+        text = self.path[name]
+        if not (text.isascii() and text.isdigit() and len(text) <= 20):
+            raise invalid((name,), "NUMBER_TYPE_COERCE", f'Value "{text}" is not snowflake.')
+        return int(text)
+
+    def object(self) -> Json:
+        """The body, which must be a JSON object."""
+        if not isinstance(self.body, dict):
+            raise Refusal(400, 50109, NO_BODY)
+        return self.body
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`body` None is an answer without one."""
+
+    status: int
+    body: object = None
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """`open` routes need no bot token: theirs is in the path, or they are public."""
+
+    method: str
+    path: str
+    handler: Handler
+    open: bool = False
+
+
+@dataclass
+class Request:
+    """A line of the log of requests. `path` is as it was asked; `seconds` how long it took."""
+
+    method: str
+    path: str
+    status: int
+    at: float
+    seconds: float = 0.0
+    body: object = None
+    files: list[str] = field(default_factory=list)
+
+
+NOTE: ContextVar[Request] = ContextVar("note")
+
+
+class Rest:
+    """Serves the routes. What goes wrong inside the stand-in is a 500 and a violation."""
+
+    def __init__(
+        self,
+        routes: list[Route],
+        token: str,
+        clock: Callable[[], float],
+        on_request: OnRequest | None,
+    ) -> None:
+        self.routes = routes
+        self.token = token
+        self.clock = clock
+        self.on_request = on_request
+        self.requests: list[Request] = []
+        self.violations: list[str] = []
+
+    def add_to(self, app: web.Application) -> None:
+        for route in self.routes:
+            app.router.add_route(route.method, PREFIX + route.path, self._serve(route))
+        app.router.add_route("*", "/api/{rest:.*}", self._unknown)
+
+    @web.middleware
+    async def record(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        """The outermost middleware: notes every request with the answer it really got."""
+        began = time.perf_counter()
+        note = Request(request.method, request.path, 0, self.clock())
+        NOTE.set(note)
+        self.requests.append(note)
+        try:
+            response = await handler(request)
+            note.status = response.status
+            return response
+        finally:
+            note.seconds = time.perf_counter() - began
+
+    def _serve(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def serve(request: web.Request) -> web.Response:
+            try:
+                reply = await self._answer(route, request)
+            except Refusal as refusal:
+                log.debug("%s %s: %s", request.method, request.path, refusal)
+                reply = Reply(refusal.status, refusal.body())
+            except Unsupported as missing:
+                self._violation(f"{route.method} {route.path}: no {missing} in the stand-in")
+                reply = Reply(501, {"message": f"No {missing} here", "code": 0})
+            except Exception as error:
+                log.exception("The stand-in broke on %s %s", request.method, request.path)
+                self._violation(f"{route.method} {route.path}: {error!r}")
+                reply = Reply(500, {"message": "500: Internal Server Error", "code": 0})
+            return to_response(reply)
+
+        return serve
+
+    async def _answer(self, route: Route, request: web.Request) -> Reply:
+        if not route.open and request.headers.get("Authorization") != f"Bot {self.token}":
+            await request.read()
+            raise Refusal(401, 0, "401: Unauthorized")
+        body, uploads = await read_body(request)
+        note = NOTE.get()
+        note.body = body
+        note.files = [upload.filename for upload in uploads.values()]
+        if body is not None and self.on_request is not None:
+            self.on_request(route.method, route.path, body)
+        call = Call(dict(request.match_info), dict(request.query), body, uploads)
+        return await route.handler(call)
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        await request.read()
+        self._violation(f"{request.method} {request.path}: no such route in the stand-in")
+        return to_response(Reply(501, {"message": "No such route here", "code": 0}))
+
+    def _violation(self, text: str) -> None:
+        log.error(text)
+        self.violations.append(text)
+
+
+def to_response(reply: Reply) -> web.Response:
+    if reply.body is None:
+        return web.Response(status=reply.status)
+    # exactly this type: with a charset, some clients take the answer for text
+    headers = {"Content-Type": "application/json"}
+    return web.Response(status=reply.status, body=json.dumps(reply.body).encode(), headers=headers)
+
+
+async def read_body(request: web.Request) -> tuple[Any, dict[int, Upload]]:
+    """The JSON and the files of a request, in either of the two forms. Raises `Refusal`."""
+    if request.content_type.startswith("multipart/"):
+        return await _multipart(request)
+    data = await request.read()
+    if len(data) > LARGEST_REQUEST:
+        raise Refusal(413, 40005, "Request entity too large")
+    if not data:
+        return None, {}
+    if request.content_type != "application/json":
+        message = 'Expected "Content-Type" header to be one of {"application/json"}.'
+        raise Refusal(400, 50035, message)
+    return _parse(data), {}
+
+
+def _parse(data: bytes) -> Any:  # noqa: ANN401 - JSON as it came
+    try:
+        return json.loads(data)
+    except ValueError:
+        raise Refusal(400, 50109, NO_BODY) from None
+
+
+async def _multipart(request: web.Request) -> tuple[Any, dict[int, Upload]]:
+    body: Any = None
+    uploads: dict[int, Upload] = {}
+    problems = Problems()
+    total = 0
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader):
+            raise Refusal(400, 50035, "Nested multipart bodies are not accepted")
+        name = part.name or ""
+        data = await _part(part, LARGEST_REQUEST - total)
+        total += len(data)
+        number = FILE_FIELD.fullmatch(name)
+        if name == "payload_json":
+            body = _parse(data)
+        elif number and int(number[1]) not in uploads and part.filename:
+            uploads[int(number[1])] = Upload(part.filename, data)
+        else:
+            problems.add((name or "part",), "UNKNOWN_KEY", "Only payload_json and files[n].")
+    problems.settle()
+    if len(uploads) > 10:
+        raise invalid(("attachments",), "BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.")
+    return {} if body is None else body, uploads
+
+
+async def _part(part: BodyPartReader, left: int) -> bytes:
+    """One part; what goes over the limit is still read, so that the client hears the answer."""
+    data = bytearray()
+    size = 0
+    while chunk := await part.read_chunk(64 * 1024):
+        size += len(chunk)
+        if size <= left:
+            data += chunk
+    if size > left:
+        await part.release()
+        raise Refusal(413, 40005, "Request entity too large")
+    return bytes(data)

@@ -1,0 +1,74 @@
+"""Selects and other lists of options, in messages and in modals."""
+
+from bot.sandbox.discord.components import CHANNEL_SELECT, STRING_SELECT
+from bot.sandbox.discord.forms import Form, Json
+
+
+def read_emoji(form: Form) -> Json:
+    """A Unicode emoji; the stand-in has no custom ones."""
+    form.only({"id", "name", "animated"})
+    name = form.text("name", 32, low=1, required=True) or ""
+    if form.has("id") or (name and (name.isascii() or name[0].isalpha())):
+        form.wrong("name", "BUTTON_COMPONENT_INVALID_EMOJI", "Invalid emoji")
+    return {"name": name}
+
+
+def read_options(form: Form, high: int, *, low: int = 1, emoji: bool = False) -> list[Json]:
+    """The options of a select, a radio group or a checkbox group."""
+    keys = {"label", "value", "description", "default"} | ({"emoji"} if emoji else set())
+    found: list[Json] = []
+    seen: set[str] = set()
+    for option in form.forms("options", high, low=low, required=True):
+        option.only(keys)
+        value = option.text("value", 100, low=1, required=True) or ""
+        if value in seen:
+            option.wrong("value", "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", "Value is taken")
+        seen.add(value)
+        read: Json = {
+            "label": option.text("label", 100, low=1, required=True),
+            "value": value,
+            "description": option.text("description", 100),
+            "default": option.flag("default"),
+        }
+        if (given := option.form("emoji")) is not None:
+            read["emoji"] = read_emoji(given)
+        found.append({name: item for name, item in read.items() if item is not None})
+    return found
+
+
+def read_select(form: Form, kind: int, custom_id: str) -> Json:
+    """A select of any kind, in a message or in a modal."""
+    keys = {"type", "id", "custom_id", "placeholder", "min_values", "max_values", "disabled"}
+    special = "options" if kind == STRING_SELECT else "default_values"
+    extra = {"channel_types"} if kind == CHANNEL_SELECT else set()
+    form.only(keys | {special, "required"} | extra)
+    low, high = read_range(form, 25)
+    select: Json = {
+        "custom_id": custom_id,
+        "min_values": low,
+        "max_values": high,
+        "disabled": form.flag("disabled") or False,
+    }
+    if form.has("placeholder"):
+        select["placeholder"] = form.text("placeholder", 150)
+    if form.has("required"):
+        select["required"] = form.flag("required")
+    if kind == STRING_SELECT:
+        select["options"] = read_options(form, 25, emoji=True)
+        if high > len(select["options"]):
+            form.wrong("max_values", "NUMBER_TYPE_MAX", "There are fewer options than that.")
+        if sum(bool(option.get("default")) for option in select["options"]) > high:
+            form.wrong("options", "SELECT_COMPONENT_TOO_MANY_DEFAULT_VALUES", "Too many defaults")
+    elif form.has("default_values"):
+        select["default_values"] = form.items("default_values", 25)
+    return select
+
+
+def read_range(form: Form, limit: int) -> tuple[int, int]:
+    """`min_values` and `max_values`, which must not cross."""
+    low = form.whole("min_values", 0, limit)
+    high = form.whole("max_values", 1, limit)
+    low, high = 1 if low is None else low, 1 if high is None else high
+    if low > high:
+        form.wrong("min_values", "NUMBER_TYPE_MAX", "min_values must not be over max_values.")
+    return low, high

@@ -1,0 +1,188 @@
+"""A strict stand-in for Discord: REST, gateway and CDN from one server on loopback."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from bot.sandbox.discord.actions import Actions
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.gateway import Gateway
+from bot.sandbox.discord.messages import Message
+from bot.sandbox.discord.models import MIB, Channel, User
+from bot.sandbox.discord.places import Places
+from bot.sandbox.discord.rest import PREFIX, OnRequest, Request, Rest
+from bot.sandbox.discord.routes_app import AppRoutes
+from bot.sandbox.discord.routes_channels import ChannelRoutes
+from bot.sandbox.discord.routes_interactions import InteractionRoutes
+from bot.sandbox.discord.sessions import INVALID_SESSION, RECONNECT
+from bot.sandbox.discord.world import World
+from bot.sandbox.faults import Faults
+
+TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Sandbx.not-a-secret-it-opens-nothing"
+LARGEST_READ = 64 * MIB  # more than is allowed, so that the refusal is Discord's and not aiohttp's
+STOP_SECONDS = 2.0  # for requests which are still being answered
+
+
+class FakeDiscord(Places, Actions):
+    """Use it as `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
+
+    `on_request(method, path, body)` hears of every body of a known route, with the path as in
+    Discord's OpenAPI description; if it raises, the answer is a 500. That, and whatever the
+    stand-in was asked for and has not, is kept in `violations`: a test should find none.
+    The bot's id is the one in the token, if there is one, so that a client may know it early.
+    `clock` is for what lives long (tokens, CDN addresses); the 3 seconds for a first response
+    are real ones. `privileged_intents` are those which the application may identify with.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str = TOKEN,
+        response_seconds: float = 3.0,
+        token_seconds: float = 900.0,
+        clock: Callable[[], float] = time.time,
+        on_request: OnRequest | None = None,
+        bot_name: str = "Easel",
+        heartbeat_seconds: float = 41.25,
+        privileged_intents: int = 0,
+    ) -> None:
+        self.token = token
+        self.response_seconds = response_seconds
+        self.world = World(clock, token=token, bot_name=bot_name, privileged=privileged_intents)
+        self.gateway = Gateway(self.world, token, heartbeat_seconds)
+        self.world.dispatch = self.gateway.dispatch
+        self.faults = Faults()
+        routes = [
+            *AppRoutes(self.world, self.gateway).routes(),
+            *ChannelRoutes(self.world).routes(),
+            *InteractionRoutes(self.world, token_seconds).routes(),
+        ]
+        self.rest = Rest(routes, token, clock, on_request)
+        self.rest.violations = self.gateway.violations
+        self.url = ""
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def bot_user(self) -> User:
+        return self.world.bot
+
+    @property
+    def application_id(self) -> int:
+        return self.world.application_id
+
+    @property
+    def commands(self) -> list[Json]:
+        """The commands as registered, global ones and those of servers, with their ids."""
+        return self.world.commands
+
+    @property
+    def requests(self) -> list[Request]:
+        return self.rest.requests
+
+    @property
+    def violations(self) -> list[str]:
+        return self.rest.violations
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(
+            middlewares=[self.rest.record, self.faults.middleware],
+            client_max_size=LARGEST_READ,
+        )
+        app.router.add_get("/gateway", self.gateway.handle)
+        app.router.add_get("/gateway/", self.gateway.handle)
+        app.router.add_get("/attachments/{rest:.*}", self.world.cdn.serve)
+        app.router.add_get("/ephemeral-attachments/{rest:.*}", self.world.cdn.serve)
+        self.rest.add_to(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=STOP_SECONDS, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        origin = f"127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = f"http://{origin}{PREFIX}"
+        self.gateway.url = f"ws://{origin}/gateway"
+        self.world.cdn.origin = f"http://{origin}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.faults.clear()
+        self.gateway.stop()
+        if self._runner is not None:
+            async with asyncio.timeout(STOP_SECONDS * 3):
+                await self._runner.cleanup()
+
+    async def connected(self, timeout: float = 10) -> None:
+        """Wait until a gateway session is identified and connected."""
+        await self.world.changes.until(
+            lambda: self.gateway.live or None, timeout, "no client identified itself"
+        )
+
+    async def disconnected(self, timeout: float = 10) -> None:
+        """Wait until no client is connected."""
+        await self.world.changes.until(
+            lambda: None if self.gateway.live else True, timeout, "a client is still connected"
+        )
+
+    async def commands_registered(self, timeout: float = 10) -> None:
+        await self.world.changes.until(
+            lambda: self.world.commands_arrived or None, timeout, "no commands were registered"
+        )
+
+    def channel_messages(self, channel: Channel, user: User | None = None) -> list[Message]:
+        """The messages of a channel in order, with the ephemeral ones which `user` sees."""
+        return [
+            message
+            for message in self.world.messages.values()
+            if message.channel is channel
+            and not message.deleted
+            and (message.ephemeral_to is None or message.ephemeral_to is user)
+        ]
+
+    async def wait_for_message(
+        self,
+        predicate: Callable[[Message], bool],
+        timeout: float = 10,
+        channel: Channel | None = None,
+    ) -> Message:
+        """The first message, of those there are or come, as soon as it fits: ephemeral ones
+        too, but none that is deleted."""
+
+        def probe() -> Message | None:
+            for message in self.world.messages.values():
+                here = channel is None or message.channel is channel
+                if here and not message.deleted and predicate(message):
+                    return message
+            return None
+
+        return await self.world.changes.until(probe, timeout, "no such message came")
+
+    async def drop_gateway(self, *, code: int = 4000, resumable: bool = True) -> None:
+        """Close every connection; a session which is not resumable is forgotten."""
+        for session in self.gateway.live:
+            if not resumable:
+                self.gateway.sessions.pop(session.id)
+            if session.connection is not None:
+                session.connection.close(code)
+        await self.disconnected()
+
+    async def request_reconnect(self) -> None:
+        """Ask every client to connect again and resume."""
+        for session in self.gateway.live:
+            if session.connection is not None:
+                session.connection.send({"op": RECONNECT, "s": None, "t": None, "d": None})
+
+    async def invalidate_session(self) -> None:
+        """Tell every client that its session is void and cannot be resumed."""
+        for session in self.gateway.live:
+            connection = session.connection
+            del self.gateway.sessions[session.id]
+            if connection is not None:
+                connection.session = None
+                connection.send({"op": INVALID_SESSION, "s": None, "t": None, "d": False})

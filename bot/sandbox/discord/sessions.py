@@ -1,0 +1,100 @@
+"""Sessions and connections of the gateway."""
+
+import asyncio
+import json
+import time
+import zlib
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.guilds import Guild
+
+DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME = 0, 1, 2, 3, 4, 6
+RECONNECT, MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10, 11
+UNKNOWN_ERROR, UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED = 4000, 4001, 4002, 4003
+BAD_TOKEN, AGAIN, BAD_SEQUENCE, TOO_FAST, TIMED_OUT = 4004, 4005, 4007, 4008, 4009
+BAD_SHARD, BAD_VERSION, BAD_INTENTS, NO_INTENTS = 4010, 4012, 4013, 4014
+
+GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 0, 1 << 9, 1 << 12, 1 << 15
+PRIVILEGED: Final = 1 << 1 | 1 << 8 | MESSAGE_CONTENT
+INTENTS: Final = (1 << 26) - 1
+COMMANDS_A_MINUTE: Final = 120
+LARGEST_COMMAND: Final = 4096  # bytes a client may send at once
+
+
+@dataclass(eq=False)
+class Session:
+    """What outlives a connection: the events which a client may ask for again."""
+
+    id: str
+    intents: int
+    shard: tuple[int, int]
+    sequence: int = 0
+    sent: list[tuple[int, Json]] = field(default_factory=list)
+    connection: "Connection | None" = None
+
+    def dispatch(self, event: str, data: Json | None) -> None:
+        self.sequence += 1
+        payload: Json = {"op": DISPATCH, "s": self.sequence, "t": event, "d": data}
+        self.sent.append((self.sequence, payload))
+        if self.connection is not None:
+            self.connection.send(payload)
+
+    def wants(self, event: str, guild: Guild | None) -> bool:
+        """Whether an event is for this shard and these intents."""
+        number, count = self.shard
+        if ((guild.id >> 22) % count if guild else 0) != number:
+            return False
+        if event.startswith("MESSAGE_"):
+            return bool(self.intents & (GUILD_MESSAGES if guild else DIRECT_MESSAGES))
+        if event.startswith(("GUILD_", "CHANNEL_", "THREAD_")):
+            return bool(self.intents & GUILDS)
+        return True
+
+
+class Connection:
+    """One WebSocket. Sending is a queue with one writer, so that events keep their order and
+    whoever causes them need not wait."""
+
+    def __init__(self, socket: web.WebSocketResponse, *, compress: bool) -> None:
+        self.socket = socket
+        self.session: Session | None = None
+        self.closing = False
+        self.heard = time.monotonic()
+        self._commands: deque[float] = deque()
+        self._queue: asyncio.Queue[Json | int] = asyncio.Queue()
+        self._deflate = zlib.compressobj() if compress else None
+
+    def send(self, payload: Json) -> None:
+        self._queue.put_nowait(payload)
+
+    def close(self, code: int) -> None:
+        """Close once everything before has been sent."""
+        self.closing = True
+        self._queue.put_nowait(code)
+
+    async def write(self) -> None:
+        while True:
+            item = await self._queue.get()
+            if isinstance(item, int):
+                # long enough for the client's own close frame, and no longer
+                async with asyncio.timeout(2):
+                    await self.socket.close(code=item)
+                return
+            text = json.dumps(item)
+            if self._deflate is None:
+                await self.socket.send_str(text)
+                continue
+            data = self._deflate.compress(text.encode())
+            await self.socket.send_bytes(data + self._deflate.flush(zlib.Z_SYNC_FLUSH))
+
+    def too_fast(self) -> bool:
+        now = time.monotonic()
+        self._commands.append(now)
+        while self._commands[0] < now - 60:
+            self._commands.popleft()
+        return len(self._commands) > COMMANDS_A_MINUTE

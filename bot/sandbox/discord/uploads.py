@@ -1,0 +1,179 @@
+"""Files: what is uploaded, and the addresses under which it is served."""
+
+import asyncio
+import hashlib
+import hmac
+import io
+import mimetypes
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+from aiohttp import web
+from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from bot.sandbox.discord.forms import Json
+
+FRESH_SECONDS: Final = 24 * 3600  # discord.md, "CDN addresses"
+GONE: Final = "This content is no longer available."
+
+IMAGE_READERS: Final = (
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"GIF8", GifImageFile),
+    (b"RIFF", WebPImageFile),
+)
+WEBP_TYPE: Final = "image/webp"  # not in the table of every Python version
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as a member or a client hands it over."""
+
+    filename: str
+    data: bytes
+    content_type: str | None = None
+
+
+@dataclass(eq=False)
+class Attachment:
+    """A file which is kept. `folder` is its channel, or the application for what members gave
+    to a command. `gone` is set when its message is deleted."""
+
+    id: int
+    folder: int
+    filename: str
+    data: bytes
+    content_type: str | None
+    width: int | None
+    height: int | None
+    created_at: float
+    ephemeral: bool = False
+    description: str | None = None
+    gone: bool = False
+
+    @property
+    def path(self) -> str:
+        root = "ephemeral-attachments" if self.ephemeral else "attachments"
+        return f"/{root}/{self.folder}/{self.id}/{quote(self.filename)}"
+
+
+def kept_name(filename: str) -> str:
+    """A file's name as Discord keeps it: no folders, no spaces, nothing unusual."""
+    name = PurePosixPath(filename.replace("\\", "/")).name.replace(" ", "_")
+    return re.sub(r"[^\w.\-]", "", name, flags=re.ASCII) or "unknown"
+
+
+def content_type_of(filename: str) -> str | None:
+    if filename.lower().endswith(".webp"):
+        return WEBP_TYPE
+    return mimetypes.guess_type(filename)[0]
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height from the header; None for what is no picture. Call it in a thread."""
+    for magic, reader in IMAGE_READERS:
+        if data.startswith(magic):
+            try:
+                # the reader itself, not Image.open, which warns of very large pictures
+                with reader(io.BytesIO(data)) as picture:
+                    return picture.size
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+                return None
+    return None
+
+
+class Cdn:
+    """Keeps files, signs their addresses and serves them."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.origin = ""
+        self.files: dict[str, Attachment] = {}
+        self._key = secrets.token_bytes(32)
+
+    async def prepare(
+        self, file_id: int, folder: int, upload: Upload, *, ephemeral: bool = False
+    ) -> Attachment:
+        """An attachment which is not served yet: see `keep`."""
+        size = await asyncio.to_thread(picture_size, upload.data)
+        name = kept_name(upload.filename)
+        return Attachment(
+            id=file_id,
+            folder=folder,
+            filename=name,
+            data=upload.data,
+            content_type=upload.content_type or content_type_of(name),
+            width=size[0] if size else None,
+            height=size[1] if size else None,
+            created_at=self.clock(),
+            ephemeral=ephemeral,
+        )
+
+    def keep(self, attachment: Attachment) -> None:
+        self.files[attachment.path] = attachment
+
+    def address(self, attachment: Attachment) -> str:
+        """A freshly signed address."""
+        return self._sign(attachment.path)
+
+    def _sign(self, path: str) -> str:
+        issued = int(self.clock())
+        dates = f"ex={issued + FRESH_SECONDS:x}&is={issued:x}"
+        return f"{self.origin}{path}?{dates}&hm={self._digest(path, dates)}&"
+
+    def _digest(self, path: str, dates: str) -> str:
+        return hmac.new(self._key, f"{path}?{dates}".encode(), hashlib.sha256).hexdigest()
+
+    def refresh(self, url: str) -> str | None:
+        """The same file's address, freshly signed; None if it is not an address of this CDN."""
+        parts = urlsplit(url)
+        if f"{parts.scheme}://{parts.netloc}" != self.origin:
+            return None
+        return self._sign(parts.path)
+
+    def find(self, path: str, query: str) -> Attachment | None:
+        """The file behind a signed address, or None if the address or the file is no longer
+        good."""
+        asked = {name: values[0] for name, values in parse_qs(query).items()}
+        dates = f"ex={asked.get('ex', '')}&is={asked.get('is', '')}"
+        if not hmac.compare_digest(self._digest(path, dates), asked.get("hm", "")):
+            return None
+        attachment = self.files.get(path)
+        if attachment is None or attachment.gone or self.clock() >= int(asked["ex"], 16):
+            return None
+        old = self.clock() - attachment.created_at >= FRESH_SECONDS
+        return None if attachment.ephemeral and old else attachment
+
+    async def serve(self, request: web.Request) -> web.Response:
+        attachment = self.find(request.rel_url.raw_path, request.rel_url.raw_query_string)
+        if attachment is None:
+            return web.Response(status=404, text=GONE)
+        kind = attachment.content_type or "application/octet-stream"
+        return web.Response(body=attachment.data, headers={"Content-Type": kind})
+
+    def to_json(self, attachment: Attachment) -> Json:
+        url = self.address(attachment)
+        shown: Json = {
+            "id": str(attachment.id),
+            "filename": attachment.filename,
+            "size": len(attachment.data),
+            "url": url,
+            "proxy_url": url,
+        }
+        optional = {
+            "content_type": attachment.content_type,
+            "width": attachment.width,
+            "height": attachment.height,
+            "description": attachment.description,
+            "ephemeral": attachment.ephemeral or None,
+        }
+        return shown | {name: value for name, value in optional.items() if value is not None}

@@ -1,0 +1,267 @@
+"""All that exists on the stand-in, and the events which tell of its changes."""
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from bot.sandbox.discord import permissions
+from bot.sandbox.discord.changes import Changes
+from bot.sandbox.discord.drafts import Draft
+from bot.sandbox.discord.forms import Json, Refusal, as_snowflake
+from bot.sandbox.discord.guilds import Guild, Member, Role
+from bot.sandbox.discord.interactions import Interaction
+from bot.sandbox.discord.messages import Message
+from bot.sandbox.discord.models import (
+    Channel,
+    ChannelKind,
+    Snowflakes,
+    User,
+    iso,
+)
+from bot.sandbox.discord.uploads import Attachment, Cdn, Upload
+
+NONCE_SECONDS: Final = 300.0  # "the past few minutes" in Discord's documentation
+UNKNOWN_CHANNEL: Final = (404, 10003, "Unknown Channel")
+UNKNOWN_MESSAGE: Final = (404, 10008, "Unknown Message")
+
+
+class Dispatch(Protocol):
+    """Where events go: the gateway. `message` is the one an event shows, which sessions without
+    the message-content intent may see only in part."""
+
+    def __call__(
+        self, event: str, data: Json, *, guild: Guild | None, message: Message | None = None
+    ) -> None: ...
+
+
+class World:
+    """The stores, and the rules which every route shares."""
+
+    def __init__(
+        self, clock: Callable[[], float], *, token: str, bot_name: str, privileged: int
+    ) -> None:
+        self.clock = clock
+        self.ids = Snowflakes(clock)
+        self.cdn = Cdn(clock)
+        self.changes = Changes()
+        self.privileged_intents = privileged
+        # as for applications made since 2016, the bot's user has the application's id
+        self.application_id = _id_in(token) or self.ids.next()
+        self.bot = User(self.application_id, bot_name, bot=True)
+        self.verify_key = secrets.token_hex(32)
+        self.users: dict[int, User] = {self.bot.id: self.bot}
+        self.operator = self.add_user("operator")
+        self.guilds: dict[int, Guild] = {}
+        self.channels: dict[int, Channel] = {}
+        self.messages: dict[int, Message] = {}
+        self.interactions: dict[int, Interaction] = {}
+        self.commands: list[Json] = []
+        self.commands_arrived = False
+        self.typing: list[tuple[int, float]] = []
+        self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
+        self.dispatch: Dispatch = _nowhere
+
+    def add_user(self, name: str) -> User:
+        user = User(self.ids.next(), name)
+        self.users[user.id] = user
+        return user
+
+    def now(self) -> str:
+        return iso(self.clock())
+
+    def add_guild(self, name: str, owner: User | None, *, bot: bool) -> Guild:
+        guild_id = self.ids.next()
+        guild = Guild(guild_id, name, owner or self.operator, self.now(), bot_present=bot)
+        guild.roles = [Role(guild_id, "@everyone", permissions.EVERYONE)]
+        self.guilds[guild.id] = guild
+        self.join(guild, guild.owner)
+        if bot:
+            role = Role(self.ids.next(), self.bot.name, permissions.EVERYONE, 1, bot_id=self.bot.id)
+            guild.roles.append(role)
+            guild.members[self.bot.id] = Member(self.bot, self.now(), [role])
+            self.dispatch("GUILD_CREATE", guild.to_gateway(self.bot), guild=guild)
+        return guild
+
+    def join(self, guild: Guild, user: User) -> Member:
+        if user.id not in guild.members:
+            guild.members[user.id] = Member(user, self.now())
+        return guild.members[user.id]
+
+    def grant(self, guild: Guild, user: User, granted: int) -> None:
+        """Give a member a role of its own with these permissions, beside what everyone has."""
+        role = Role(self.ids.next(), f"{user.name}'s", granted, len(guild.roles))
+        guild.roles.append(role)
+        member = self.join(guild, user)
+        member.roles.append(role)
+        data = {"guild_id": str(guild.id), "role": role.to_json()}
+        self.dispatch("GUILD_ROLE_CREATE", data, guild=guild)
+
+    def add_channel(self, channel: Channel) -> Channel:
+        self.channels[channel.id] = channel
+        if channel.guild is not None:
+            channel.guild.channels[channel.id] = channel
+            event = "THREAD_CREATE" if channel.is_thread else "CHANNEL_CREATE"
+            self.dispatch(event, channel.to_json(), guild=channel.guild)
+        return channel
+
+    def direct_channel(self, *people: User) -> Channel:
+        """The direct messages between these people, of whom the bot may be one."""
+        for channel in self.channels.values():
+            if channel.guild is None and {*channel.recipients} == {*people}:
+                return channel
+        kind = ChannelKind.DM if len(people) == 2 else ChannelKind.GROUP_DM
+        channel = Channel(self.ids.next(), "", kind, self.now(), bot_id=self.bot.id)
+        channel.recipients = list(people)
+        return self.add_channel(channel)
+
+    def channel_for_bot(self, channel_id: int, needed: int) -> Channel:
+        """A channel which the bot reaches by itself, or the refusal which Discord gives."""
+        channel = self.channels.get(channel_id)
+        if channel is None or channel.deleted:
+            raise Refusal(*UNKNOWN_CHANNEL)
+        if channel.guild is None:
+            if self.bot not in channel.recipients:
+                raise Refusal(*UNKNOWN_CHANNEL)
+            return channel
+        granted = channel.bot_permissions()
+        if not granted & permissions.VIEW_CHANNEL:
+            raise Refusal(403, 50001, "Missing Access")
+        if needed & ~granted:
+            raise Refusal(403, 50013, "Missing Permissions")
+        return channel
+
+    def in_channel(self, channel: Channel) -> list[Message]:
+        """What everybody there sees, oldest first."""
+        return [
+            message
+            for message in self.messages.values()
+            if message.channel is channel and not message.deleted and not message.ephemeral_to
+        ]
+
+    def message_for_bot(self, channel: Channel, message_id: int) -> Message:
+        message = self.messages.get(message_id)
+        if (
+            message is None
+            or message.deleted
+            or message.channel is not channel
+            or message.ephemeral_to is not None
+        ):
+            raise Refusal(*UNKNOWN_MESSAGE)
+        return message
+
+    def blank_for_bot(self, message: Message) -> bool:
+        """Whether the bot may not read it over REST (T14)."""
+        return not self.privileged_intents & 1 << 15 and not self.readable(message)
+
+    def readable(self, message: Message) -> bool:
+        """Whether the bot may read it even without the message-content intent (T14)."""
+        own = message.author is self.bot or self.bot in message.mentions
+        return own or message.channel.guild is None
+
+    async def prepare(
+        self, channel: Channel, uploads: Mapping[int, Upload]
+    ) -> dict[int, Attachment]:
+        """Attachments for uploads, not yet kept. 413 if one is too large for the channel."""
+        for upload in uploads.values():
+            if len(upload.data) > channel.upload_limit:
+                raise Refusal(413, 40005, "Request entity too large")
+        return {
+            number: await self.cdn.prepare(self.ids.next(), channel.id, upload)
+            for number, upload in uploads.items()
+        }
+
+    def create(self, message: Message, draft: Draft) -> Message:
+        """Put a checked body into a new message and show it."""
+        draft.put_into(message)
+        self.keep(message, draft)
+        self.messages[message.id] = message
+        if message.ephemeral_to is None:
+            message.channel.last_message_id = message.id
+            self.tell("MESSAGE_CREATE", message)
+        self.changes.notify()
+        return message
+
+    def edit(self, message: Message, draft: Draft) -> Message:
+        first = message.loading
+        gone = [file for file in message.files if file not in draft.files]
+        draft.put_into(message)
+        self.keep(message, draft, edit=not first)
+        for file in gone:
+            file.gone = True
+        message.edited_at = None if first else self.now()
+        self.tell("MESSAGE_UPDATE", message)
+        self.changes.notify()
+        return message
+
+    def keep(self, message: Message, draft: Draft, *, edit: bool = False) -> None:
+        for file in draft.files:
+            self.cdn.keep(file)
+        found = draft.pings(message)
+        message.mentions = [self.users[user] for user in found.users if user in self.users]
+        if not edit:  # an edit shows mentions, but pings nobody
+            message.pinged = found
+
+    def delete(self, message: Message) -> None:
+        message.deleted = True
+        for file in message.files:
+            file.gone = True
+        if message.ephemeral_to is None:
+            channel = message.channel
+            data = {"id": str(message.id), "channel_id": str(channel.id)}
+            if channel.guild:
+                data["guild_id"] = str(channel.guild.id)
+            if self._bot_listens(channel):
+                self.dispatch("MESSAGE_DELETE", data, guild=channel.guild)
+        self.changes.notify()
+
+    def tell(self, event: str, message: Message) -> None:
+        """Show a message to those who listen in its channel, if anybody else sees it at all."""
+        channel = message.channel
+        if message.ephemeral_to is not None or not self._bot_listens(channel):
+            return
+        data = message.to_json()
+        if event == "MESSAGE_CREATE" and message.nonce is not None:
+            data["nonce"] = message.nonce
+        if channel.guild:
+            data["guild_id"] = str(channel.guild.id)
+            member = channel.guild.members.get(message.author.id)
+            if member is not None:
+                data["member"] = member.to_json(with_user=False)
+        self.dispatch(event, data, guild=channel.guild, message=message)
+
+    def _bot_listens(self, channel: Channel) -> bool:
+        if channel.guild is None:
+            return self.bot in channel.recipients
+        return bool(channel.bot_permissions() & permissions.VIEW_CHANNEL)
+
+    def remembered(self, channel: Channel, nonce: str | int) -> Message | None:
+        """The message which the bot sent here with this nonce, within the last minutes."""
+        found = self._nonces.get((channel.id, str(nonce)))
+        if found is None or self.clock() - found[0] >= NONCE_SECONDS or found[1].deleted:
+            return None
+        return found[1]
+
+    def remember(self, message: Message) -> None:
+        if message.nonce is not None:
+            key = (message.channel.id, str(message.nonce))
+            self._nonces[key] = (self.clock(), message)
+
+    def new_message(self, channel: Channel, author: User) -> Message:
+        """A message which nobody sees yet: see `create`."""
+        return Message(self.ids.next(), channel, author, self.cdn, self.now())
+
+
+def _id_in(token: str) -> int | None:
+    """A token of Discord begins with its bot's id, in base 64; some libraries read it there."""
+    first = token.split(".")[0]
+    try:
+        return as_snowflake(base64.b64decode(first + "=" * (-len(first) % 4)).decode())
+    except ValueError:
+        return None
+
+
+def _nowhere(
+    event: str, data: Json, *, guild: Guild | None, message: Message | None = None
+) -> None:
+    """Nobody is connected."""

@@ -1,0 +1,237 @@
+"""Faults on request, for every stand-in: what may go wrong between a client and its server."""
+
+import asyncio
+import json
+import re
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Body = bytes | str | Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Served instead of the real answer; the request has no effect."""
+
+    status: int
+    body: Body = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAfter:
+    """The request has its effect; this is served instead of the real answer."""
+
+    status: int
+    body: Body = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The connection is reset (a TCP RST) and the request has no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetAfter:
+    """The request has its effect, then the connection is reset (a TCP RST)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Everything goes on normally after a wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The request has its effect; the real answer is kept back until `Rule.release`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldBefore:
+    """Nothing happens until `Rule.release`, then everything goes on: a delayed effect, which
+    takes place even if the client gave up meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """The request has its effect; `bytes` bytes of the body are sent, then the connection ends,
+    short of its Content-Length. Only for answers which are not streamed."""
+
+    bytes: int
+
+
+Fault = Answer | AnswerAfter | Reset | ResetAfter | Stall | Hold | HoldBefore | Truncate
+
+
+class Rule:
+    """One fault and where it applies. `hits` counts how often it was met; for the kinds which let
+    the request take effect, a hit is counted once the effect has taken place."""
+
+    def __init__(
+        self, method: str, path: str, fault: Fault, times: int | None, owner: "Faults"
+    ) -> None:
+        self.method = method
+        self.path = re.compile(path)
+        self.fault = fault
+        self.left = times
+        self.hits = 0
+        self._owner = owner
+        self._met = asyncio.Event()
+        self._open = asyncio.Event()
+
+    def claim(self, method: str, path: str) -> bool:
+        """Whether this request is to be met, which uses up one of the rule's times."""
+        if self.method not in ("*", method) or not self.path.fullmatch(path) or self.left == 0:
+            return False
+        if self.left is not None:
+            self.left -= 1
+        return True
+
+    def meet(self) -> None:
+        self.hits += 1
+        self._met.set()
+
+    async def reached(self, timeout: float = 10.0, *, hits: int = 1) -> None:
+        """Wait until the rule was met `hits` times in all; TimeoutError if it is not."""
+        async with asyncio.timeout(timeout):
+            while self.hits < hits:
+                self._met.clear()
+                await self._met.wait()
+
+    def release(self) -> None:
+        """Let go of what is held, and hold nothing from now on."""
+        self._open.set()
+
+    async def released(self) -> None:
+        await self._open.wait()
+
+    def remove(self) -> None:
+        """Forget the rule, and let go of what it holds."""
+        self._owner.forget(self)
+        self.release()
+
+
+class Faults:
+    """The rules of one server; the oldest which fits a request decides it.
+
+    Give `faults.middleware` to `aiohttp.web.Application`, and `clear()` before stopping the
+    server, so that nothing stays held.
+    """
+
+    def __init__(self) -> None:
+        self.rules: list[Rule] = []
+
+    def add(self, method: str, path: str, fault: Fault, times: int | None = 1) -> Rule:
+        """Meet requests of `method` ("*" for any) whose path without its query matches the whole
+        of the regular expression `path`; `times=None` is for ever."""
+        rule = Rule(method, path, fault, times, self)
+        self.rules.append(rule)
+        return rule
+
+    def forget(self, rule: Rule) -> None:
+        if rule in self.rules:
+            self.rules.remove(rule)
+
+    def clear(self) -> None:
+        for rule in list(self.rules):
+            rule.remove()
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        for rule in self.rules:
+            if rule.claim(request.method, request.path):
+                return await _apply(rule, request, handler)
+        return await handler(request)
+
+
+async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
+    fault = rule.fault
+    match fault:
+        case Answer():
+            await request.read()  # a client still sending would see a reset instead
+            rule.meet()
+            return _answer(fault)
+        case Reset():
+            rule.meet()
+            return _reset(request)
+        case Stall(seconds):
+            rule.meet()
+            await asyncio.sleep(seconds)
+            return await handler(request)
+        case HoldBefore():
+            rule.meet()
+            await rule.released()
+            return await handler(request)
+        case AnswerAfter() | ResetAfter() | Hold() | Truncate():
+            real = await _effect(request, handler)
+            rule.meet()
+            return await _afterwards(rule, fault, request, real)
+
+
+async def _afterwards(
+    rule: Rule,
+    fault: AnswerAfter | ResetAfter | Hold | Truncate,
+    request: web.Request,
+    real: web.StreamResponse,
+) -> web.StreamResponse:
+    match fault:
+        case AnswerAfter():
+            return _answer(fault)
+        case ResetAfter():
+            return _reset(request)
+        case Hold():
+            await rule.released()
+            return real
+        case Truncate(length):
+            return await _truncate(request, real, length)
+
+
+async def _effect(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        return refusal
+
+
+def _answer(fault: Answer | AnswerAfter) -> web.Response:
+    headers = dict(fault.headers)
+    if isinstance(fault.body, bytes):
+        return web.Response(status=fault.status, body=fault.body, headers=headers)
+    if isinstance(fault.body, str):
+        headers.setdefault("Content-Type", "text/plain")
+        return web.Response(status=fault.status, body=fault.body.encode(), headers=headers)
+    # without a charset: some clients take "application/json; charset=utf-8" for plain text
+    headers.setdefault("Content-Type", "application/json")
+    return web.Response(status=fault.status, body=json.dumps(fault.body).encode(), headers=headers)
+
+
+def _reset(request: web.Request) -> web.Response:
+    transport = request.transport
+    if transport is not None:
+        peer = transport.get_extra_info("socket")
+        # lingering for 0 seconds makes the kernel send RST instead of FIN
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()
+
+
+async def _truncate(
+    request: web.Request, real: web.StreamResponse, length: int
+) -> web.StreamResponse:
+    if not isinstance(real, web.Response) or not isinstance(real.body, bytes):
+        raise TypeError("only an answer which is held in memory can be truncated")
+    cut = web.StreamResponse(status=real.status, headers=real.headers)
+    cut.content_length = len(real.body)
+    await cut.prepare(request)
+    await cut.write(real.body[:length])
+    if request.transport is not None:
+        request.transport.close()
+    return cut

@@ -1,0 +1,252 @@
+"""Generations and what moves them: by the event loop's time, or by a test's hand."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal
+
+from bot.sandbox.drawing import Format, draw
+from bot.sandbox.imaging import Size
+
+State = Literal["queued", "processing", "succeeded", "failed", "cancelled"]
+
+TERMINAL: Final[frozenset[State]] = frozenset({"succeeded", "failed", "cancelled"})
+QUEUED_SHARE: Final = 0.25  # of a generation's time
+SPREAD: Final = 0.25  # a generation takes this share more or less, by its request
+
+
+class Failure(Exception):
+    """Why a generation failed, in the API's own words and code."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """What is to be drawn: one picture a seed."""
+
+    prompt: str
+    seeds: tuple[int, ...]
+    size: Size
+    inputs: tuple[bytes, ...] = ()
+    format: Format = "png"
+
+
+@dataclass(eq=False)
+class FakeGeneration:
+    """One piece of work. `body` is the request as it came; times are those of the clock.
+
+    `charged` is what it was charged in the end: dollars at Oxen, credits at skills.video.
+    """
+
+    id: str
+    model: str
+    body: dict[str, object]
+    enqueued_at: float
+    number: int  # in order of creation, from 0
+    pictures: int = 1
+    queued: bool = True  # False: made by a call that waits for it
+    status: State = "queued"
+    started_at: float | None = None
+    completed_at: float | None = None
+    failure: Failure | None = None
+    charged: Decimal = Decimal(0)
+    times_asked: int = 0
+    commission: Commission | None = None
+    doom: Failure | None = field(default=None, repr=False)
+    hurried: bool = field(default=False, repr=False)
+    drawn: dict[int, bytes] = field(default_factory=dict, repr=False)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    @property
+    def settled(self) -> bool:
+        return self.status in TERMINAL
+
+
+def dice(*parts: object) -> int:
+    """A number from 0 to 2147483647 that is always the same for the same parts."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+class Workshop:
+    """Owns a task for each generation. `prepare` checks the parameters, fetches the inputs and
+    raises Failure; `on_end` hears of each generation that has come to its end."""
+
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float],
+        prepare: Callable[[FakeGeneration], Awaitable[Commission]],
+        on_end: Callable[[FakeGeneration], None],
+        violations: list[str],
+    ) -> None:
+        self.seconds = seconds
+        self.generations: dict[str, FakeGeneration] = {}
+        self._clock = clock
+        self._prepare = prepare
+        self._on_end = on_end
+        self._violations = violations
+        self._manual = False
+        self._held = False
+        self._dooms: list[Failure] = []
+        self._news = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def manual(self) -> bool:
+        return self._manual
+
+    @manual.setter
+    def manual(self, on: bool) -> None:
+        self._manual = on
+        self._news.set()
+
+    def hold(self, *, on: bool) -> None:
+        """While on, generations are processed but do not end."""
+        self._held = on
+        self._news.set()
+
+    def doom(self, failure: Failure, times: int) -> None:
+        """The next `times` generations that are taken will fail, at their end."""
+        self._dooms += [failure] * times
+
+    def take(self, generation: FakeGeneration) -> None:
+        """Begin with it."""
+        self._add(generation)
+        task = asyncio.create_task(self._live(generation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def take_at_once(self, generation: FakeGeneration) -> None:
+        """Bring it to its end before this returns."""
+        self._add(generation)
+        self._move(generation, "processing")
+        await self._work(generation)
+
+    def advance(self, id: str, state: State) -> None:
+        """Move it now, whatever it was going to do by itself. An end is never left again."""
+        generation = self.generations[id]
+        if generation.settled:
+            raise ValueError(f"{id} is {generation.status} already")
+        if state == "failed":
+            generation.failure = generation.doom or Failure("Generation failed")
+        self._move(generation, state)
+
+    def finish(self, id: str) -> None:
+        """Let it come to its end now, even while others are held."""
+        self.generations[id].hurried = True
+        self._news.set()
+
+    async def settle(self, id: str, timeout: float) -> FakeGeneration:
+        """Wait for its end; TimeoutError if it does not come."""
+        generation = self.generations[id]
+        async with asyncio.timeout(timeout):
+            await self._until(lambda: generation.settled)
+        return generation
+
+    async def count(self, number: int, timeout: float) -> list[FakeGeneration]:
+        """Wait until there are `number` generations in all."""
+        async with asyncio.timeout(timeout):
+            await self._until(lambda: len(self.generations) >= number)
+        return list(self.generations.values())
+
+    async def changed(self) -> None:
+        """Wait for the next change of any generation."""
+        self._news.clear()
+        await self._news.wait()
+
+    async def commission(self, generation: FakeGeneration) -> Commission:
+        """What it draws, worked out once. Raises Failure."""
+        async with generation.lock:
+            if generation.commission is None:
+                generation.commission = await self._prepare(generation)
+        return generation.commission
+
+    async def picture(self, generation: FakeGeneration, index: int = 0) -> bytes:
+        """Drawn when it is asked for the first time, then kept."""
+        commission = await self.commission(generation)
+        async with generation.lock:
+            if index not in generation.drawn:
+                generation.drawn[index] = await asyncio.to_thread(
+                    draw,
+                    commission.prompt,
+                    commission.seeds[index],
+                    *commission.size,
+                    inputs=commission.inputs,
+                    format=commission.format,
+                )
+        return generation.drawn[index]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _add(self, generation: FakeGeneration) -> None:
+        if self._dooms:
+            generation.doom = self._dooms.pop(0)
+        self.generations[generation.id] = generation
+        self._news.set()
+
+    async def _live(self, generation: FakeGeneration) -> None:
+        spread = dice(generation.body, generation.number) / 2**31
+        seconds = self.seconds * (1 - SPREAD + 2 * SPREAD * spread)
+        await self._pause(generation, seconds * QUEUED_SHARE, held=False)
+        if generation.status == "queued":
+            self._move(generation, "processing")
+        if generation.status in ("failed", "cancelled"):
+            return
+        await self._work(generation, seconds * (1 - QUEUED_SHARE))
+
+    async def _work(self, generation: FakeGeneration, seconds: float | None = None) -> None:
+        try:
+            await self.commission(generation)
+            if seconds is not None and not generation.settled:
+                await self._pause(generation, seconds, held=True)
+            if generation.doom is not None and not generation.settled:
+                raise generation.doom
+        except Failure as failure:
+            self._fail(generation, failure)
+        if not generation.settled:
+            self._move(generation, "succeeded")
+
+    def _fail(self, generation: FakeGeneration, failure: Failure) -> None:
+        if generation.status == "succeeded":
+            self._violations.append(f"{generation.id} was made to succeed, but: {failure.message}")
+        if not generation.settled:
+            generation.failure = failure
+            self._move(generation, "failed")
+
+    async def _pause(self, generation: FakeGeneration, seconds: float, *, held: bool) -> None:
+        """Until the time is up and nothing holds it, or it was moved or hurried meanwhile."""
+        before = generation.status
+
+        def free() -> bool:
+            return generation.hurried or generation.status != before
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._until(free)
+        await self._until(lambda: free() or not (self._manual or (held and self._held)))
+
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        while not ready():
+            await self.changed()
+
+    def _move(self, generation: FakeGeneration, state: State) -> None:
+        now = self._clock()
+        generation.status = state
+        if state != "queued" and generation.started_at is None and state != "cancelled":
+            generation.started_at = now
+        if state in TERMINAL:
+            generation.completed_at = now
+            self._on_end(generation)
+        self._news.set()

@@ -1,0 +1,91 @@
+"""Sizes of pictures, and how an image API gets at its input pictures."""
+
+import asyncio
+import base64
+import binascii
+import io
+from typing import Final
+
+import aiohttp
+from PIL import Image, ImageOps
+
+Size = tuple[int, int]
+
+LONG_SIDE: Final = 1024  # pixels; the models make up to 2048, which a sandbox need not
+LARGEST_SIDE: Final = 2048
+LARGEST_INPUT: Final = 20 * 1024 * 1024  # bytes
+FETCH_SECONDS: Final = 10.0
+KINDS: Final = ("PNG", "JPEG", "WEBP")
+
+
+class UnusableInput(Exception):
+    """The address cannot be fetched, or what is there is not a picture. Its text is the API's."""
+
+
+def size_of_ratio(ratio: str, *, long_side: int = LONG_SIDE) -> Size:
+    """Pixels of `16:9` and the like; the longer side has `long_side`."""
+    wide, tall = (int(part) for part in ratio.split(":"))
+    longest = max(wide, tall)
+    return (round(long_side * wide / longest), round(long_side * tall / longest))
+
+
+def size_of_input(data: bytes) -> Size:
+    """As it is seen (EXIF's orientation counts), scaled down to what the models can make."""
+    with Image.open(io.BytesIO(data)) as opened:
+        wide, tall = opened.size
+        if opened.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
+            wide, tall = tall, wide
+    scale = min(1.0, LARGEST_SIDE / max(wide, tall))
+    return (max(1, round(wide * scale)), max(1, round(tall * scale)))
+
+
+async def fetch_input(session: aiohttp.ClientSession, address: str) -> bytes:
+    """The picture at an http(s) address or in a data URI, as a service downstream fetches it:
+    without any credentials. Raises UnusableInput."""
+    if address.startswith("data:"):
+        data = _from_data_uri(address)
+    else:
+        data = await _download(session, address)
+    await asyncio.to_thread(_check, data)
+    return data
+
+
+def _from_data_uri(address: str) -> bytes:
+    head, comma, payload = address.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise UnusableInput("Invalid image format ''")
+    try:
+        return base64.b64decode(payload, validate=True)
+    except binascii.Error:
+        raise UnusableInput("Invalid image format ''") from None
+
+
+async def _download(session: aiohttp.ClientSession, address: str) -> bytes:
+    try:
+        async with asyncio.timeout(FETCH_SECONDS), session.get(address) as response:
+            if response.status >= 400:
+                kind = "Client" if response.status < 500 else "Server"
+                raise UnusableInput(
+                    f"Failed to download image: {response.status} {kind} Error: "
+                    f"{response.reason} for url: {address}"
+                )
+            return await response.content.read(LARGEST_INPUT)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise UnusableInput(f"Failed to download image from {address}") from error
+
+
+def _check(data: bytes) -> None:
+    """Decode it once, so that a broken file is refused here and not while drawing."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            if opened.format not in KINDS:
+                raise UnusableInput(f"Invalid image format '{opened.format}'")
+            ImageOps.exif_transpose(opened)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ):
+        raise UnusableInput("Invalid image format ''") from None

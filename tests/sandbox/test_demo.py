@@ -1,0 +1,206 @@
+import asyncio
+import io
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bot.sandbox.demo import run_demo
+from bot.sandbox.demo_folder import FolderRefused, prepare
+from bot.sandbox.demo_process import environment, run_bot
+from bot.sandbox.demo_stage import Stage, Step, Unmet, brief
+from bot.sandbox.demo_steps import read_ledger
+
+
+async def run(folder: Path, *steps: Step) -> tuple[int, str]:
+    told = io.StringIO()
+    code = await run_demo(folder, stream=told, **({"steps": steps} if steps else {}))
+    return code, told.getvalue()
+
+
+def files_in(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir()}
+
+
+async def test_the_whole_demonstration_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "the operator's own")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/the-operators.db")
+    folder = tmp_path / "sandbox"
+
+    code, told = await run(folder)
+
+    assert code == 0, told
+    assert "✗" not in told
+    assert told.count("✓") >= 20
+    pictures = sorted((folder / "pictures").iterdir())
+    assert len(pictures) == 3
+    for picture in pictures:
+        with Image.open(picture) as opened:
+            opened.load()
+    page = (folder / "index.html").read_text()
+    assert all(f'src="pictures/{picture.name}"' in page for picture in pictures)
+    assert (folder / "data" / "easel.db").exists()
+    assert (folder / "easel.log").stat().st_size
+    assert not (tmp_path / "the-operators.db").exists()
+
+
+async def test_a_step_that_fails_tells_what_was_expected_and_shows_the_log(tmp_path: Path) -> None:
+    async def fail(stage: Stage) -> None:
+        await stage.discord.connected()
+        raise Unmet("a cat", "a dog")
+
+    async def never(stage: Stage) -> None:
+        raise AssertionError("a step after one that failed")
+
+    code, told = await run(tmp_path, Step("Cats", fail, seconds=20), Step("Dogs", never))
+
+    assert code == 1
+    assert "✗ expected: a cat" in told
+    assert "seen:     a dog" in told
+    assert "easel.log" in told
+    assert "Dogs" not in told
+    assert (tmp_path / "index.html").exists()
+
+
+async def test_a_step_that_takes_too_long_fails(tmp_path: Path) -> None:
+    async def wait(stage: Stage) -> None:
+        await asyncio.Event().wait()
+
+    code, told = await run(tmp_path, Step("Waiting", wait, seconds=0.05))
+
+    assert code == 1
+    assert "✗ expected: an end within 0.05 s" in told
+
+
+async def test_a_surprise_in_a_step_is_told_as_a_failure(tmp_path: Path) -> None:
+    async def stumble(stage: Stage) -> None:
+        raise KeyError("lost")
+
+    code, told = await run(tmp_path, Step("Stumbling", stumble))
+
+    assert code == 1
+    assert "KeyError: 'lost'" in told
+
+
+async def test_a_bot_that_ends_by_itself_fails_the_step_at_once(tmp_path: Path) -> None:
+    async def kill_and_wait(stage: Stage) -> None:
+        await stage.bot.kill()
+        await asyncio.Event().wait()
+
+    code, told = await run(tmp_path, Step("Dying", kill_and_wait))
+
+    assert code == 1
+    assert "✗ expected: the bot to go on running" in told
+    assert "exit code -9" in told
+
+
+async def test_a_member_who_may_not_do_something_fails_the_step(tmp_path: Path) -> None:
+    async def use_nothing(stage: Stage) -> None:
+        await stage.use(stage.ada, "nonsense")
+
+    code, told = await run(tmp_path, Step("Nonsense", use_nothing))
+
+    assert code == 1
+    assert "✗ expected: Discord to let a member do this" in told
+
+
+async def test_the_bot_never_outlives_the_demonstration(tmp_path: Path) -> None:
+    async with run_bot(tmp_path, {"DISCORD_API_URL": "http://127.0.0.1:9"}) as bot:
+        pass
+
+    async with asyncio.timeout(1):
+        assert await bot.ended() != 0
+
+
+async def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+
+    code, told = await run(tmp_path)
+
+    assert code == 2
+    assert "is not empty" in told
+    assert files_in(tmp_path) == {"index.html"}
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+
+    with pytest.raises(FolderRefused, match="is a file"):
+        prepare(tmp_path / "taken")
+
+
+def test_a_folder_with_settings_is_refused(tmp_path: Path) -> None:
+    prepare(tmp_path / "sandbox")
+    (tmp_path / "sandbox" / ".env").write_text("DISCORD_TOKEN=real")
+
+    with pytest.raises(FolderRefused, match=r"\.env"):
+        prepare(tmp_path / "sandbox")
+
+
+def test_our_folder_is_cleared_of_what_we_left_and_of_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "sandbox"
+    prepare(folder)
+    (folder / "data").mkdir()
+    (folder / "data" / "easel.db").write_text("old")
+    (folder / "index.html").write_text("old")
+    (folder / "notes.txt").write_text("mine")
+
+    prepare(folder)
+
+    assert files_in(folder) == {".easel-sandbox", "notes.txt"}
+
+
+def test_clearing_a_folder_does_not_follow_links_out_of_it(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "picture.png").write_text("mine")
+    prepare(tmp_path / "sandbox")
+    (tmp_path / "sandbox" / "pictures").symlink_to(elsewhere)
+
+    prepare(tmp_path / "sandbox")
+
+    assert (elsewhere / "picture.png").exists()
+    assert not (tmp_path / "sandbox" / "pictures").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "name", ["DISCORD_TOKEN", "OXEN_API_KEY", "SKILLS_API_KEY", "HTTPS_PROXY", "MONTHLY_CREDITS"]
+)
+def test_nothing_of_the_operators_settings_reaches_the_bot(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "the operator's")
+    monkeypatch.setenv("PATH", "kept")
+
+    seen = environment({"DISCORD_API_URL": "ours"})
+
+    assert name not in seen
+    assert seen["PATH"] == "kept"
+    assert seen["DISCORD_API_URL"] == "ours"
+
+
+def test_the_ledger_is_summed_and_holds_without_a_release_are_counted(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "easel.db")) as database:
+        database.execute("CREATE TABLE ledger (job_id TEXT, kind TEXT, amount INTEGER)")
+        database.executemany(
+            "INSERT INTO ledger VALUES (?, ?, ?)",
+            [
+                ("a", "hold", -7500),
+                ("a", "release", 7500),
+                ("a", "capture", -7500),
+                ("b", "hold", -15000),
+            ],
+        )
+        database.commit()
+
+    assert read_ledger(tmp_path / "easel.db") == (-22500, 4, 1)
+
+
+def test_a_message_is_told_as_one_short_line() -> None:
+    assert brief("**Queued** <t:1:R>\n> \\*a\\*\n-# 1 picture") == "Queued · *a* · 1 picture"
+    assert brief("a" * 500) == "a" * 95 + "…"

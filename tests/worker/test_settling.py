@@ -1,0 +1,112 @@
+import asyncio
+
+import pytest
+
+from bot.errors import Reason
+from bot.jobs import JobStatus
+from bot.ledger import EntryKind
+from bot.sandbox.faults import Answer
+from bot.store import ledger
+from tests.easel import Stage
+
+
+async def entries(at: Stage) -> list[tuple[EntryKind, int]]:
+    (job,) = await at.jobs()
+    async with at.database() as database, database.reading() as view:
+        return [(entry.kind, entry.amount) for entry in await ledger.entries_of(view, job.id)]
+
+
+async def test_hold_release_and_capture_are_on_the_ledger(at: Stage) -> None:
+    async with at.easel():
+        await at.imagine("a fox", count=2)
+        await at.settled()
+
+    assert await entries(at) == [
+        (EntryKind.HOLD, -15_000),
+        (EntryKind.RELEASE, 15_000),
+        (EntryKind.CAPTURE, -15_000),
+    ]
+
+
+async def test_what_was_not_made_is_named_and_not_charged(at: Stage) -> None:
+    at.oxen.fail_next("Something went wrong")
+    async with at.easel():
+        await at.imagine("a fox", count=3)
+        result = await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(result.pictures()) == 2
+    assert "made 2 of 3 pictures" in result.text()
+    assert await at.balance() == -15_000
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "says"),
+    [
+        ("Content flagged for: sexual", Reason.REJECTED, "refused this prompt or picture"),
+        ("Insufficient credits", Reason.CREDITS, "account at Oxen.ai is empty"),
+        ("Something went wrong", Reason.UNKNOWN, "could not make this picture"),
+    ],
+)
+async def test_a_generation_that_failed_costs_nothing_and_says_why(
+    at: Stage, message: str, reason: Reason, says: str
+) -> None:
+    at.oxen.fail_next(message)
+    async with at.easel():
+        await at.imagine("a fox")
+        failure = await at.said(says)
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, reason)
+    assert "You were not charged." in failure.text()
+    assert await at.balance() == 0
+
+
+async def test_a_cost_that_is_never_told_is_estimated_by_the_price(at: Stage) -> None:
+    at.oxen.cost_delay = None
+    async with at.easel():
+        await at.imagine("a fox")
+        result = await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert (job.cost, job.estimated) == (7500, True)
+    assert "about 7.5 credits" in result.text()
+    assert await at.balance() == -7500
+
+
+async def test_a_cost_that_is_told_late_corrects_the_estimate_once(at: Stage) -> None:
+    at.oxen.cost_delay = 5.0
+    async with at.easel(oxen_price=3):
+        at.oxen.models_answer = False
+        await at.imagine("a fox")
+        (job,) = await at.settled()
+        assert job.estimated
+        async with asyncio.timeout(10):
+            at.clock.move(seconds=6)
+            while (await at.jobs())[0].estimated:
+                await asyncio.sleep(0.02)
+
+    assert await at.balance() == -7500
+    assert [kind for kind, _ in await entries(at)].count(EntryKind.ADJUSTMENT) == 1
+
+
+async def test_a_picture_that_cannot_be_had_at_first_is_asked_for_anew(at: Stage) -> None:
+    at.oxen.faults.add("GET", "/api/repos/.*", Answer(404))
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_picture_that_is_none_fails_the_job(at: Stage) -> None:
+    at.oxen.faults.add("GET", "/api/repos/.*", Answer(200, b"<html>no picture</html>"), times=None)
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.said("finished without a picture")
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NO_PICTURE)
+    assert await at.balance() == 0

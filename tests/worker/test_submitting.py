@@ -1,0 +1,165 @@
+"""One creating request for each job, whatever becomes of its answer (design.md, step 5)."""
+
+import asyncio
+
+import pytest
+
+from bot.errors import Reason
+from bot.jobs import JobStatus
+from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Truncate
+from tests.easel import Stage
+
+QUEUE = "/api/ai/queue"
+OWN_503 = Answer(503, {"error": {"type": "unknown_error", "title": "Overloaded"}})
+
+
+@pytest.mark.parametrize(
+    "fault", [OWN_503, Answer(429, {"error": {"message": "Rate limit exceeded"}})]
+)
+async def test_what_was_surely_not_taken_is_sent_again(at: Stage, fault: Fault) -> None:
+    refused = at.oxen.faults.add("POST", QUEUE, fault)
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert refused.hits == 1
+    assert (job.status, len(at.oxen.generations)) == (JobStatus.SUCCEEDED, 1)
+
+
+async def test_retry_after_is_obeyed(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, Answer(429, {}, {"Retry-After": "40"}))
+    async with at.easel():
+        await at.imagine("a fox")
+        async with asyncio.timeout(5):
+            while not (found := await at.jobs()) or found[0].submit_after is None:
+                await asyncio.sleep(0.02)
+        (job,) = found
+        at.clock.move(seconds=45)
+        await at.result("a fox")
+
+    assert job.submit_after is not None
+    assert job.submitted_at is not None
+    assert 39 < (job.submit_after - job.submitted_at).total_seconds() < 45
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ResetAfter(),
+        AnswerAfter(500, "<html>oops</html>"),
+        AnswerAfter(502, "<html>bad gateway</html>"),
+        AnswerAfter(504, ""),
+        AnswerAfter(503, "<html>not the API's own words</html>"),
+        AnswerAfter(200, "not json"),
+        Truncate(20),
+    ],
+    ids=str,
+)
+async def test_a_request_whose_answer_was_lost_is_found_and_adopted(
+    at: Stage, fault: Fault
+) -> None:
+    lost = at.oxen.faults.add("POST", QUEUE, fault)
+    async with at.easel():
+        await at.imagine("a fox", count=2, aspect_ratio="1:1")
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert lost.hits == 1
+    assert (job.status, len(at.created()), len(at.oxen.generations)) == (JobStatus.SUCCEEDED, 1, 2)
+    assert await at.balance() == -15_000
+
+
+async def test_a_request_that_nobody_can_find_fails_uncharged_and_is_not_sent_again(
+    at: Stage,
+) -> None:
+    at.oxen.faults.add("POST", QUEUE, Reset())
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.said("Please ask again", timeout=15)
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
+    assert len(at.created()) == 1
+    assert await at.balance() == 0
+
+
+async def test_a_generation_that_fits_two_jobs_is_adopted_by_neither(at: Stage) -> None:
+    """A refund is better than the wrong picture."""
+    at.oxen.faults.add("POST", QUEUE, ResetAfter())
+    at.oxen.faults.add("POST", QUEUE, Reset())
+    async with at.easel():
+        await asyncio.gather(at.imagine("a fox"), at.imagine("a fox", by=at.ben))
+        await at.said("Please ask again", timeout=20)
+        await at.settled(timeout=20)
+        statuses = {(await at.jobs(user))[0].status for user in (at.ada, at.ben)}
+
+    assert JobStatus.FAILED in statuses
+    assert len(at.oxen.generations) == 1
+
+
+async def test_a_bot_killed_while_submitting_adopts_what_it_made(at: Stage) -> None:
+    held = at.oxen.faults.add("POST", QUEUE, Hold())
+    async with at.easel():
+        await at.imagine("a fox")
+        await held.reached()
+    (job,) = await at.jobs()
+    assert job.status is JobStatus.SUBMITTING
+    held.release()
+
+    async with at.easel():
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert (job.status, len(at.created())) == (JobStatus.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Answer(401, {"status": "error", "status_message": "unauthenticated"}), "this bot's key"),
+        (Answer(402, {"error": "Insufficient credits"}), "account at Oxen.ai is empty"),
+        (Answer(400, {"error": {"message": "Content flagged for: sexual"}}), "refused this prompt"),
+        (Answer(404, {"error": {"message": "Model not found: x"}}), "ask again"),
+    ],
+)
+async def test_a_refusal_fails_the_job_with_a_sentence(at: Stage, fault: Answer, says: str) -> None:
+    at.oxen.faults.add("POST", QUEUE, fault)
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        failure = await at.said("You were not charged.")
+        await at.settled()
+
+    assert says in failure.text()
+    assert failure.pings == [at.ada.id]
+    assert asked.message is not None
+    assert asked.message.deleted
+    assert await at.balance() == 0
+
+
+async def test_a_job_that_cannot_be_submitted_for_half_an_hour_fails_uncharged(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    async with at.easel():
+        await at.imagine("a fox")
+        at.clock.move(minutes=31)
+        failure = await at.said("cannot be reached")
+        (job,) = await at.settled()
+
+    assert failure.pings == [at.ada.id]
+    assert job.status is JobStatus.FAILED
+    assert await at.balance() == 0
+
+
+async def test_at_most_four_submits_are_under_way_at_once(at: Stage) -> None:
+    held = at.oxen.faults.add("POST", QUEUE, Hold(), times=None)
+    async with at.easel():
+        for number in range(7):
+            await at.imagine(f"fox {number}")
+        await held.reached(hits=4)
+        await asyncio.sleep(0.3)
+        under_way = held.hits
+        held.release()
+        await at.settled(7)
+
+    assert under_way == 4
+    assert len(at.created()) == 7
