@@ -10,6 +10,7 @@ from typing import Final
 
 from bot.sandbox.demo_process import BotProcess
 from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
+from bot.sandbox.generations import FakeGeneration
 from bot.sandbox.oxen import FakeOxen
 from bot.sandbox.transcript import Transcript
 
@@ -37,7 +38,7 @@ def expect(fact: object, expected: str, seen: object) -> None:
 
 @dataclass
 class Stage:
-    """One server with one channel and two members; `asked` are the jobs so far, by member."""
+    """A server with one channel and two members, the stand-ins, and the bot between them."""
 
     discord: FakeDiscord
     oxen: FakeOxen
@@ -89,24 +90,23 @@ class Stage:
             raise Unmet(f"pictures for {user.name}", brief(here[-1].text())) from None
 
     @contextmanager
-    def oxen_at_rest(self) -> Iterator[None]:
-        """Nothing that is asked of Oxen.ai gets done in the block."""
-        self.oxen.manual = True
+    def oxen_slow(self) -> Iterator[None]:
+        """Nothing that Oxen.ai begins is done before the block ends."""
+        self.oxen.hold_generations()
         try:
             yield
         finally:
-            self.oxen.manual = False
+            self.oxen.release_generations()
+
+    def generations(self, prompt: str | None = None) -> list[FakeGeneration]:
+        """What Oxen.ai was asked for: all, or for one prompt."""
+        everything = self.oxen.generations.values()
+        return [one for one in everything if prompt is None or one.body.get("prompt") == prompt]
 
     def charged(self, prompt: str | None = None) -> Decimal:
         """What Oxen.ai has charged, in credits: for all, or for one prompt."""
-        return CREDITS_PER_USD * sum(
-            (
-                self.oxen.charges.get(remote_id, Decimal(0))
-                for remote_id, generation in self.oxen.generations.items()
-                if prompt is None or generation.body.get("prompt") == prompt
-            ),
-            Decimal(0),
-        )
+        charges = (one.charged for one in self.generations(prompt))
+        return CREDITS_PER_USD * sum(charges, Decimal(0))
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,14 @@ def answer_of(asked: Interaction) -> Message:
     return asked.message
 
 
+def unmarked(text: str) -> str:
+    """A message's text as it reads: without what Discord takes for marks."""
+    return MARKS.sub(lambda found: found["kept"] or "", text)
+
+
 def brief(text: str) -> str:
     """A message's text as one short line without marks."""
-    lines = MARKS.sub(lambda found: found["kept"] or "", text).splitlines()
+    lines = unmarked(text).splitlines()
     line = " · ".join(" ".join(each.split()) for each in lines if each.strip())
     return line if len(line) <= BRIEF else f"{line[: BRIEF - 1].rstrip()}…"
 

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from bot.sandbox.demo_pictures import alt_texts, fetch_pictures
-from bot.sandbox.demo_stage import CREDITS_PER_USD, Stage, Step, answer_of, brief, expect, plain
+from bot.sandbox.demo_stage import (
+    CREDITS_PER_USD,
+    Stage,
+    Step,
+    answer_of,
+    brief,
+    expect,
+    plain,
+    unmarked,
+)
 from bot.sandbox.discord import Message, User
 
 COMMANDS: Final = {"imagine", "jobs", "usage", "models", "help"}
@@ -46,7 +55,7 @@ async def complete_options(stage: Stage) -> None:
 
 async def two_pictures(stage: Stage) -> None:
     options = {"count": 2, "aspect_ratio": "3:2", "negative_prompt": "people, text"}
-    with stage.oxen_at_rest():  # else it may be done before anybody sees it begin
+    with stage.oxen_slow():  # else it may be done before anybody sees it begin
         status = await _imagine(stage, stage.ada, prompt=LIGHTHOUSE, expand_prompt=False, **options)
         await stage.until(status, lambda it: "Drawing" in it.text(), "it never said Drawing")
     stage.transcript.saw(f"then: {brief(status.text())}")
@@ -59,7 +68,7 @@ async def two_pictures(stage: Stage) -> None:
         "enable_prompt_expansion": False,
         **options,
     }
-    for generation in stage.oxen.generations.values():
+    for generation in stage.generations(LIGHTHOUSE):
         sent = {name: generation.body.get(name) for name in asked}
         expect(sent == asked, f"Oxen.ai asked for {asked}", sent)
 
@@ -70,12 +79,13 @@ async def another_member(stage: Stage) -> None:
     await _check_result(stage, result, stage.ben, FOX, ratio=9 / 16, count=1)
     expect("seed 7" in result.text(), "the seed in the small line", result.text())
     expect(not result.pings_everyone, "a prompt that pings nobody", "everyone pinged")
+    expect(FOX in unmarked(result.text()), "the prompt as it was typed", result.text())
     stage.transcript.saw("the @everyone and the Markdown of the prompt are only text")
 
 
 async def cancel_by_button(stage: Stage) -> None:
     before = stage.charged()
-    with stage.oxen_at_rest():
+    with stage.oxen_slow():
         status = await _imagine(stage, stage.ada, prompt=CASTLE)
         await stage.until(status, lambda it: "Drawing" in it.text(), "the job never began")
         button = next(str(it["custom_id"]) for it in status.buttons() if it["label"] == "Cancel")
@@ -84,6 +94,8 @@ async def cancel_by_button(stage: Stage) -> None:
         await stage.until(status, lambda it: "Canceled" in it.text(), "the job is not canceled")
     stage.transcript.saw(brief(status.text()))
     expect(not status.buttons(), "no button on a canceled job", status.buttons())
+    [generation] = stage.generations(CASTLE)
+    expect(generation.status == "cancelled", "canceled at Oxen.ai too", generation.status)
     expect(stage.charged() == before, "nothing charged for it", stage.charged() - before)
 
 

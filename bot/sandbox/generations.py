@@ -96,6 +96,7 @@ class Workshop:
         self._violations = violations
         self._manual = False
         self._held = False
+        self._closed = False
         self._dooms: list[Failure] = []
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -159,7 +160,9 @@ class Workshop:
         return list(self.generations.values())
 
     async def changed(self) -> None:
-        """Wait for the next change of any generation."""
+        """Wait for the next change of any generation. ConnectionError once it is closed."""
+        if self._closed:
+            raise ConnectionError("the stand-in has stopped")
         self._news.clear()
         await self._news.wait()
 
@@ -186,6 +189,9 @@ class Workshop:
         return generation.drawn[index]
 
     async def close(self) -> None:
+        """End all tasks, and whatever waits for a generation."""
+        self._closed = True
+        self._news.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -190,7 +190,7 @@ class Service(ABC):
             self._no_doubles(where, (name for name, _ in pairs))
             return dict(pairs)
 
-        self._no_doubles(where, request.query.keys())
+        self._no_doubles(where, (name for name, _ in request.query.items()))
         try:
             return json.loads(raw, object_pairs_hook=without_doubles) if raw else None
         except ValueError:
@@ -211,8 +211,10 @@ class Service(ABC):
             return await handler(request)
         except Refusal as refusal:
             return answer(refusal.body, refusal.status)
-        except (web.HTTPException, ConnectionError):
+        except web.HTTPException:
             raise
+        except ConnectionError:  # the client is gone, or we are stopping
+            return answer(self.refusal(500).body, 500)
         except Exception as error:
             self.violations.append(f"{request.method} {request.path}: broke with {error!r}")
             return answer(self.refusal(500).body, 500)

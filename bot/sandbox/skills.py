@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 
 from bot.sandbox.drawing import Format
 from bot.sandbox.faults import Answer, Rule
-from bot.sandbox.generations import Commission, Failure, FakeGeneration, State, Workshop, dice
+from bot.sandbox.generations import Commission, FakeGeneration, State, Workshop, dice
 from bot.sandbox.imaging import (
     LONG_SIDE,
     Size,

@@ -101,6 +101,7 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS * 2,
+        pool_reset_on_return=None,
         connect_args={"timeout": BUSY_SECONDS},
     )
 

@@ -62,6 +62,11 @@ class Discord:
     async def __aexit__(self, *_: object) -> None:
         await self.api.__aexit__(None, None, None)
 
+    async def result_of(self, prompt: str) -> None:
+        await self.api.wait_for_message(
+            lambda message: bool(message.pictures()) and prompt in message.text()
+        )
+
     async def ask(self, name: str, **options: object) -> float:
         """Milliseconds until the acknowledgement."""
         interaction = await self.api.command(self.member, self.channel, name, options)
@@ -69,11 +74,17 @@ class Discord:
         return interaction.acknowledged_after * 1000
 
 
-async def measure(rounds: int, easel: Discord, bare: Discord) -> tuple[list[float], list[float]]:
+async def measure(
+    rounds: int, easel: Discord, bare: Discord, *, idle: bool
+) -> tuple[list[float], list[float]]:
+    """Turn and turn about. With `idle`, no job is under way when the next command comes."""
     ours: list[float] = []
     theirs: list[float] = []
     for number in range(rounds):
-        ours.append(await easel.ask("imagine", prompt=f"a fox, number {number}"))
+        prompt = f"a fox, number {number},"
+        ours.append(await easel.ask("imagine", prompt=prompt))
+        if idle:
+            await easel.result_of(prompt)
         await asyncio.sleep(PAUSE)
         theirs.append(await bare.ask("ping"))
         await asyncio.sleep(PAUSE)
@@ -105,7 +116,7 @@ async def main(rounds: int) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         easel = await stack.enter_async_context(Discord(TOKEN))
         bare = await stack.enter_async_context(Discord(BARE_TOKEN))
-        oxen = await stack.enter_async_context(FakeOxen(key=KEY, generation_seconds=1.0))
+        oxen = await stack.enter_async_context(FakeOxen(key=KEY, generation_seconds=0.05))
         running = await stack.enter_async_context(
             process(
                 "-m",
@@ -131,17 +142,15 @@ async def main(rounds: int) -> None:
         for discord in (easel, bare):
             await discord.api.commands_registered(20)
             await discord.api.connected(20)
-        await measure(10, easel, bare)  # warm up
+        await measure(10, easel, bare, idle=True)  # warm up
 
-        report("idle", *await measure(rounds, easel, bare))
+        report("idle", *await measure(rounds, easel, bare, idle=True))
         oxen.manual = True  # from here on nothing finishes: the jobs pile up
         already = len(oxen.generations)
         for number in range(IN_FLIGHT):
             await easel.ask("imagine", prompt=f"a whale, number {number}")
-        async with asyncio.timeout(60):
-            while len(oxen.generations) < already + IN_FLIGHT:
-                await asyncio.sleep(0.1)
-        report(f"{IN_FLIGHT} jobs in flight", *await measure(rounds, easel, bare))
+        await oxen.created(already + IN_FLIGHT, timeout=60)
+        report(f"{IN_FLIGHT} jobs in flight", *await measure(rounds, easel, bare, idle=False))
         print(f"RSS of easel: {resident_mb(running.pid):.0f} MB")
 
 
