@@ -54,7 +54,7 @@ class Description:
 
 
 def _normal(body: object) -> object:
-    """discord.py sends attachments' ids as numbers, where the description wants strings."""
+    """discord.py sends some ids as numbers, where the description wants strings."""
     if isinstance(body, list):
         return [_normal(each) for each in body]
     if not isinstance(body, dict):
@@ -65,6 +65,11 @@ def _normal(body: object) -> object:
         normal["attachments"] = [
             {**each, "id": str(each["id"])} if "id" in each else each for each in attachments
         ]
+    if isinstance(mentions := normal.get("allowed_mentions"), dict):
+        normal["allowed_mentions"] = {
+            key: [str(each) for each in value] if isinstance(value, list) else value
+            for key, value in mentions.items()
+        }
     return normal
 
 

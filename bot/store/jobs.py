@@ -114,22 +114,11 @@ async def clear_leases(tx: AsyncConnection) -> None:
     )
 
 
-async def abandoned(connection: AsyncConnection, now: datetime) -> list[Job]:
-    """Submitting jobs that nobody is at work on: what became of the request is in doubt."""
-    expired = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= now)
-    return await _list(connection, jobs.c.status == JobStatus.SUBMITTING, expired)
-
-
 async def cancel_wishes(connection: AsyncConnection) -> list[Job]:
     """Running jobs whose member wants them stopped."""
     return await _list(
         connection, jobs.c.status == JobStatus.RUNNING, jobs.c.cancel_requested_at.is_not(None)
     )
-
-
-async def estimated(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
-    """Jobs that were settled a short while ago without the provider having told the cost."""
-    return await _list(connection, jobs.c.estimated, jobs.c.settled_at > settled_after)
 
 
 async def twins_in_doubt(connection: AsyncConnection, job: Job) -> list[Job]:
@@ -138,23 +127,35 @@ async def twins_in_doubt(connection: AsyncConnection, job: Job) -> list[Job]:
     return [other for other in submitting if other.id != job.id and other.request == job.request]
 
 
-async def unanswered(connection: AsyncConnection, created_before: datetime) -> list[Job]:
-    """Queued jobs of which it is not known whether Discord took the answer."""
+async def neglected(
+    connection: AsyncConnection,
+    *,
+    asked_before: datetime,
+    queued_before: datetime,
+    now: datetime,
+    settled_after: datetime,
+) -> list[Job]:
+    """Jobs that nobody will ask to look at, for four reasons that their columns tell apart.
+
+    Queued without a message: asked for before `asked_before`, and whether Discord took the answer
+    is not known. Queued since before `queued_before`: to be given up. Submitting beyond its lease:
+    what became of the request is in doubt. Estimated and settled after `settled_after`: the
+    provider may tell the cost by now.
+    """
+    queued, answered = jobs.c.status == JobStatus.QUEUED, jobs.c.message_id.is_not(None)
+    expired = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= now)
     return await _list(
         connection,
-        jobs.c.status == JobStatus.QUEUED,
-        jobs.c.message_id.is_(None),
-        jobs.c.created_at <= created_before,
-    )
-
-
-async def overdue(connection: AsyncConnection, created_before: datetime) -> list[Job]:
-    """Jobs that are queued for so long that they are given up."""
-    return await _list(
-        connection,
-        jobs.c.status == JobStatus.QUEUED,
-        jobs.c.message_id.is_not(None),
-        jobs.c.created_at <= created_before,
+        or_(
+            and_(queued, ~answered, jobs.c.created_at <= asked_before),
+            and_(queued, answered, jobs.c.created_at <= queued_before),
+            and_(jobs.c.status == JobStatus.SUBMITTING, expired),
+            and_(
+                jobs.c.status == JobStatus.SUCCEEDED,
+                jobs.c.estimated,
+                jobs.c.settled_at > settled_after,
+            ),
+        ),
     )
 
 

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 CONCURRENT_SUBMITS = 4  # for each provider
 CONCURRENT_DELIVERIES = 8
 CHORES_EVERY = timedelta(seconds=2)  # what nobody wakes us for
+ERASE_EVERY = timedelta(minutes=1)
 ANSWER_GRACE = timedelta(seconds=15)  # afterwards an answer that is not confirmed is in doubt
 BUSY_WAIT = timedelta(milliseconds=200)  # until a poll that met other work is tried again
 COOL_DOWN = 5.0  # seconds that a job is left alone after an error that should not have been
@@ -57,7 +58,7 @@ class Worker:
         self._submits = dict.fromkeys(providers, 0)
         self._deliveries = 0
         self._wake = asyncio.Event()
-        self._chores_due = now()
+        self._chores_due = self._erase_due = now()
         self._rows_changed = True
         self._next_row: datetime | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -132,21 +133,32 @@ class Worker:
 
     async def _chores(self) -> None:
         now = self._now()
-        async with self._database.transaction() as tx:
-            await jobs.erase_tokens(tx, now)
+        if now >= self._erase_due:
+            self._erase_due = now + ERASE_EVERY
+            async with self._database.transaction() as tx:
+                await jobs.erase_tokens(tx, now)
         async with self._database.reading() as view:
-            unanswered = await jobs.unanswered(view, now - ANSWER_GRACE)
-            overdue = await jobs.overdue(view, now - GIVE_UP)
-            abandoned = await jobs.abandoned(view, now)
-            estimated = await jobs.estimated(view, now - COST_UNTIL)
-        for job in unanswered:
-            self._start(job.id, self._confirm_answer(job))
-        for job in overdue:
-            self._start(job.id, self._give_up(job))
-        for job in abandoned:
-            self._start(job.id, self._search(job))
-        for job in estimated:
-            self._start(job.id, self._settling.ask_late_cost(job))
+            neglected = await jobs.neglected(
+                view,
+                asked_before=now - ANSWER_GRACE,
+                queued_before=now - GIVE_UP,
+                now=now,
+                settled_after=now - COST_UNTIL,
+            )
+        for job in neglected:
+            self._start(job.id, self._attend(job))
+
+    async def _attend(self, job: Job) -> None:
+        match job.status:
+            case JobStatus.QUEUED if job.route.message_id is None:
+                await self._delivering.confirm_answer(job)
+            case JobStatus.QUEUED:
+                await self._submitting.fail(job, job.reason or Reason.UNAVAILABLE)
+            case JobStatus.SUBMITTING:
+                await self._begin(*await self._submitting.search(job))
+            case _:
+                await self._settling.ask_late_cost(job)
+        self.wake()
 
     async def _pause(self) -> None:
         """Until something is due, or until woken."""
@@ -189,10 +201,6 @@ class Worker:
             self.wake()
         await self._begin(after, submitted)
 
-    async def _search(self, job: Job) -> None:
-        await self._begin(*await self._submitting.search(job))
-        self.wake()
-
     async def _begin(self, job: Job, submitted: Sequence[Submitted]) -> None:
         if job.status is JobStatus.RUNNING:
             await self._watching.begin(job, submitted)
@@ -208,14 +216,6 @@ class Worker:
         finally:
             self._deliveries -= 1
             self.wake()
-
-    async def _confirm_answer(self, job: Job) -> None:
-        await self._delivering.confirm_answer(job)
-        self.wake()
-
-    async def _give_up(self, job: Job) -> None:
-        await self._submitting.fail(job, job.reason or Reason.UNAVAILABLE)
-        self.wake()
 
     async def _listen(self, provider: Provider) -> None:
         """Follow a provider's stream; without it, polling alone finds everything, later."""

@@ -71,7 +71,7 @@ class Discord:
         """Milliseconds until the acknowledgement."""
         interaction = await self.api.command(self.member, self.channel, name, options)
         await interaction.answered()
-        return interaction.acknowledged_after * 1000
+        return (interaction.acknowledged_after or 0.0) * 1000
 
 
 async def measure(

@@ -1,12 +1,12 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 import pytest
 
-from bot.jobs import NEXT, JobStatus
+from bot.jobs import NEXT, Job, JobStatus
 from bot.store import jobs
-from bot.store.database import Database
+from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
 from bot.store.tables import jobs as table
 from tests.rows import NOW, add, new_job, one
@@ -95,13 +95,42 @@ async def test_a_job_sent_back_waits_for_its_time(database: Database) -> None:
         assert await jobs.claim(tx, "oxen", now=later, lease_until=LEASE) is not None
 
 
+async def neglected(tx: Transaction, now: datetime) -> list[Job]:
+    return await jobs.neglected(
+        tx,
+        asked_before=now - timedelta(seconds=15),
+        queued_before=now - timedelta(minutes=30),
+        now=now,
+        settled_after=now - timedelta(seconds=60),
+    )
+
+
+async def test_each_kind_of_neglected_job_is_found_when_it_is_time(database: Database) -> None:
+    unanswered = await one(database, message_id=None)
+    queued = await one(database)
+    async with database.transaction() as tx:
+        assert await neglected(tx, NOW + timedelta(seconds=14)) == []
+        assert await neglected(tx, NOW + timedelta(seconds=15)) == [unanswered]
+        assert await neglected(tx, NOW + timedelta(minutes=30)) == [unanswered, queued]
+
+
+async def test_an_estimate_is_looked_at_for_a_minute(database: Database) -> None:
+    job = await one(database)
+    async with database.transaction() as tx:
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        done = await jobs.move(tx, job.id, JobStatus.SUCCEEDED, settled_at=NOW, estimated=True)
+
+        assert await neglected(tx, NOW + timedelta(seconds=59)) == [done]
+        assert await neglected(tx, NOW + timedelta(seconds=60)) == []
+
+
 async def test_a_submitting_job_is_abandoned_when_its_lease_ends(database: Database) -> None:
     await one(database)
     async with database.transaction() as tx:
         claimed = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
 
-        assert await jobs.abandoned(tx, NOW) == []
-        assert await jobs.abandoned(tx, LEASE) == [claimed]
+        assert await neglected(tx, NOW) == []
+        assert await neglected(tx, LEASE) == [claimed]
 
 
 async def test_after_a_start_every_lease_is_over(database: Database) -> None:
@@ -110,7 +139,7 @@ async def test_after_a_start_every_lease_is_over(database: Database) -> None:
         claimed = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
         await jobs.clear_leases(tx)
 
-        assert await jobs.abandoned(tx, NOW) == [claimed]
+        assert await neglected(tx, NOW) == [claimed]
 
 
 async def test_settled_jobs_are_deliverable_until_delivered(database: Database) -> None:
