@@ -15,6 +15,7 @@ from jsonschema.exceptions import best_match
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+SMALLEST_SNOWFLAKE = 10**15
 VARIABLE = re.compile(r"\{\w+\}")
 
 
@@ -53,24 +54,18 @@ class Description:
                 yield (method, VARIABLE.sub("{}", path)), pointer
 
 
-def _normal(body: object) -> object:
-    """discord.py sends some ids as numbers, where the description wants strings."""
+def _normal(body: object, key: str = "") -> object:
+    """discord.py sends ids as numbers, where the description wants strings; Discord takes both."""
     if isinstance(body, list):
-        return [_normal(each) for each in body]
-    if not isinstance(body, dict):
-        return body
-    normal = {key: _normal(value) for key, value in body.items()}
-    attachments = normal.get("attachments")
-    if isinstance(attachments, list):
-        normal["attachments"] = [
-            {**each, "id": str(each["id"])} if "id" in each else each for each in attachments
-        ]
-    if isinstance(mentions := normal.get("allowed_mentions"), dict):
-        normal["allowed_mentions"] = {
-            key: [str(each) for each in value] if isinstance(value, list) else value
-            for key, value in mentions.items()
+        return [_normal(each, key) for each in body]
+    if isinstance(body, dict):
+        attached = key == "attachments"
+        return {
+            name: str(value) if attached and name == "id" else _normal(value, name)
+            for name, value in body.items()
         }
-    return normal
+    is_snowflake = isinstance(body, int) and body > SMALLEST_SNOWFLAKE
+    return str(body) if is_snowflake else body
 
 
 @cache

@@ -5,8 +5,8 @@ before it writes (design.md, Storage, tells what was lost otherwise).
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ Transaction = AsyncConnection  # what `Database.transaction` yields
 REVISION = "0001"  # the newest migration; a test holds it against the folder
 BUSY_SECONDS = 5.0  # how long to wait for another program that writes to the file
 READERS = 3
+CLOSE_SECONDS = 5.0
 
 REMEDY = (
     "DATABASE_URL: {problem}. Set it to a file that Easel may write, e.g. sqlite:///data/easel.db"
@@ -34,11 +35,15 @@ class Database:
         self.path = path
         self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)
         self._reader = _engine(path, begin="BEGIN", pragmas=READER_PRAGMAS, size=READERS)
+        self._blocks = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def __aenter__(self) -> "Database":
         try:
             await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
             await self._migrate()
+            await self._open_readers()
         except (OSError, DatabaseError) as error:
             await self.close()
             cause = error.orig if isinstance(error, DatabaseError) else error
@@ -49,21 +54,47 @@ class Database:
         await self.close()
 
     async def close(self) -> None:
-        """Give the connections back; one left open would hang the exit (discord.md, Libraries)."""
+        """Close every connection: one left open would hang the exit (discord.md, Libraries).
+
+        Blocks that are open, such as that of a command just being answered, may end first.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._idle.wait()
         await self._writer.dispose()
         await self._reader.dispose()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Run the block alone and whole: commit at its end, roll back on any exception."""
-        async with self._writer.begin() as connection:
-            yield connection
+        with self._in_use():
+            async with self._writer.begin() as connection:
+                yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """One consistent view of what is committed; it cannot write."""
-        async with self._reader.begin() as connection:
-            yield connection
+        with self._in_use():
+            async with self._reader.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        self._blocks += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._blocks -= 1
+            if not self._blocks:
+                self._idle.set()
+
+    async def _open_readers(self) -> None:
+        """All at once and now: one that is cancelled while it opens would be lost, and its thread
+        would keep the process from ending."""
+        async with AsyncExitStack() as stack:
+            for _ in range(READERS):
+                await stack.enter_async_context(self._reader.connect())
 
     async def _migrate(self) -> None:
         async with self._writer.connect() as connection:
