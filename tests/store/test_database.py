@@ -27,6 +27,19 @@ async def test_the_file_is_durable_and_keeps_its_references(database: Database) 
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+async def test_the_log_is_written_back_beside_the_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the file alone has what was committed, once the log was written back."""
+    monkeypatch.setattr("bot.store.database.CHECKPOINT_SECONDS", 0.01)
+    async with Database(tmp_path / "easel.db") as database:
+        async with database.transaction() as tx:
+            await notes.write(tx, "name", "value")
+        async with asyncio.timeout(5):
+            while b"value" not in (tmp_path / "easel.db").read_bytes():
+                await asyncio.sleep(0.01)
+
+
 async def test_sixty_transactions_at_once_lose_nothing(database: Database) -> None:
     async def count_up() -> None:
         async with database.transaction() as tx:
