@@ -68,11 +68,20 @@ class Database:
         if self._checkpoints is not None:
             self._checkpoints.cancel()
             await asyncio.wait({self._checkpoints})
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._idle.wait()
+        await self.quiet()
         await self._writer.dispose()
         await self._reader.dispose()
+
+    async def quiet(self) -> None:
+        """Wait, for a few seconds at most, until no block is open.
+
+        A task that is cancelled inside a block loses its connection, so tasks are cancelled in the
+        moment that this returns.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._blocks:
+                    await self._idle.wait()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

@@ -79,10 +79,13 @@ class Worker:
         async with asyncio.TaskGroup() as self._tasks:
             for provider in self._providers.values():
                 self._tasks.create_task(self._listen(provider), name=f"events {provider.key}")
-            while True:
-                self._wake.clear()
-                await self._turn()
-                await self._pause()
+            try:
+                while True:
+                    self._wake.clear()
+                    await _whole(self._turn())
+                    await self._pause()
+            finally:
+                await self._database.quiet()
 
     async def _turn(self) -> None:
         """Start everything that is due; an error here is the database's, and passes or is told."""
@@ -227,3 +230,13 @@ class Worker:
             except ProviderError as error:
                 log.info("stream of %s: %s", provider.key, error)
             await asyncio.sleep(STREAM_RETRY)
+
+
+async def _whole(work: Coroutine[object, object, None]) -> None:
+    """Run it to its end also when we are cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

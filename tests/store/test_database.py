@@ -70,6 +70,11 @@ async def test_a_block_that_fails_leaves_nothing(database: Database) -> None:
         assert await notes.read(view, "name") is None
 
 
+@pytest.mark.filterwarnings(
+    # what is cancelled while it connects is closed by the garbage collector
+    "ignore:unclosed database:ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 async def test_cancelled_transactions_are_whole_and_never_block_the_next(
     database: Database,
 ) -> None:
