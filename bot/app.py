@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 
 import aiohttp
 import discord
+from pydantic import SecretStr
 from yarl import URL
 
-from bot.catalog import Catalog, oxen_spec
+from bot.catalog import SPECS, Catalog
 from bot.client import EaselClient
 from bot.errors import ProviderError, StartupError
 from bot.ledger import thousandths
 from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Provider
 from bot.providers.oxen import Oxen
+from bot.providers.skills import Skills
 from bot.schedule import back_off, utc_now
 from bot.settings import Settings
 from bot.store.database import Database, database_path
@@ -73,12 +75,14 @@ class App:
         self._database = await self._stack.enter_async_context(Database(path))
         self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
         self._providers = self._make_providers()
+        prices = {"oxen": settings.oxen_price, "skills": settings.skills_price}
         self._catalog = Catalog(
-            [oxen_spec(price=thousandths(settings.oxen_price))], settings.default_model
+            [SPECS[model](price=thousandths(prices[model])) for model in self._providers],
+            settings.default_model,
         )
         self._delivery = DiscordDelivery(self._catalog)
         downloader = await self._stack.enter_async_context(
-            Downloader(private_hosts=[URL(settings.oxen_api_url).host or ""])
+            Downloader(private_hosts=self._api_hosts())
         )
         self._worker = Worker(
             self._database,
@@ -99,18 +103,31 @@ class App:
         )
 
     def _make_providers(self) -> dict[str, Provider]:
-        settings = self._settings
-        found: dict[str, Provider] = {}
-        if (key := settings.oxen_key) is not None:
-            found["oxen"] = Oxen(
-                self._session,
+        """Those whose key is set. One that is added gets its line here and in the catalog."""
+        settings, session = self._settings, self._session
+        makers: dict[str, Callable[[SecretStr], Provider]] = {
+            "oxen": lambda key: Oxen(
+                session,
                 key,
                 settings.oxen_api_url,
                 settings.oxen_model,
                 price=thousandths(settings.oxen_price),
                 credits_per_usd=settings.credits_per_usd,
-            )
-        return found
+            ),
+            "skills": lambda key: Skills(
+                session,
+                key,
+                settings.skills_api_url,
+                settings.skills_model,
+                price=thousandths(settings.skills_price),
+            ),
+        }
+        keys = settings.keys
+        return {model: make(keys[model]) for model, make in makers.items() if model in keys}
+
+    def _api_hosts(self) -> list[str]:
+        addresses = (self._settings.oxen_api_url, self._settings.skills_api_url)
+        return [URL(address).host or "" for address in addresses]
 
     async def _follow_catalog(self) -> None:
         """Take options and prices from the APIs that tell them, and look again every hour."""

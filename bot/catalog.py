@@ -5,7 +5,7 @@ those of the APIs' own documents; what a models endpoint says later takes their 
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -62,6 +62,7 @@ class ModelSpec:
     price: int
     price_known: bool = False  # the service has told it; else it is the operator's setting
     seed_makes_one: bool = False  # a seed with `count` over 1 is refused
+    cancels: bool = True  # what has begun can be stopped
     input_options: frozenset[str] = frozenset()  # mean something only beside an input picture
 
     def takes(self, request: GenerationRequest) -> bool:
@@ -211,7 +212,7 @@ def oxen_spec(*, price: int) -> ModelSpec:
     )
 
 
-def skills_spec(price: int) -> ModelSpec:
+def skills_spec(*, price: int) -> ModelSpec:
     """skills.video's `qwen-image-2-pro` by its document's table; it tells prices nowhere."""
     ratios = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3")
     sizes = (
@@ -234,4 +235,9 @@ def skills_spec(price: int) -> ModelSpec:
         },
         max_inputs=MAX_INPUTS,
         price=price,
+        cancels=False,
     )
+
+
+# Every model that can be on offer, in the order in which they are tried.
+SPECS: Mapping[str, Callable[..., ModelSpec]] = {"oxen": oxen_spec, "skills": skills_spec}

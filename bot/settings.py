@@ -37,6 +37,10 @@ class Settings(BaseSettings):
 
     discord_token: SecretStr | None = None
     discord_api_url: Address = DISCORD_API
+    skills_api_key: SecretStr | None = None
+    skills_api_url: Address = "https://open.skills.video/api/v1"
+    skills_model: str = "qwen/qwen-image-2-pro"
+    skills_price: Credits = Decimal(20)
     oxen_api_key: SecretStr | None = None
     oxen_api_url: Address = "https://hub.oxen.ai/api"
     oxen_model: str = "qwen-image-2"
@@ -69,28 +73,35 @@ class Settings(BaseSettings):
         return self.discord_token
 
     @property
-    def oxen_key(self) -> SecretStr | None:
-        return _key("OXEN_API_KEY", self.oxen_api_key)
+    def keys(self) -> dict[str, SecretStr]:
+        """The API keys that are set, by the models' names; StartupError for one that cannot be."""
+        given = {"oxen": self.oxen_api_key, "skills": self.skills_api_key}
+        return {
+            model: _key(f"{model.upper()}_API_KEY", key)
+            for model, key in given.items()
+            if key is not None
+        }
 
     def check(self) -> None:
         """Raise StartupError where Easel could not start with these."""
         _ = self.token
-        if self.oxen_key is None:
+        if not self.keys:
             raise StartupError(
-                "No API key is set. Put OXEN_API_KEY in .env; "
-                "get one at https://www.oxen.ai/settings/profile."
+                "No API key is set. Put OXEN_API_KEY or SKILLS_API_KEY in .env; get one at "
+                "https://www.oxen.ai/settings/profile or https://skills.video/dashboard/developer."
             )
-        known = ("oxen",)
-        if self.default_model is not None and self.default_model not in known:
-            raise StartupError(f"DEFAULT_MODEL must be one of: {', '.join(known)}.")
+        if self.default_model is not None and self.default_model not in self.keys:
+            raise StartupError(
+                f"DEFAULT_MODEL must be one whose key is set: {', '.join(self.keys)}."
+            )
 
     @property
     def timeout(self) -> timedelta:
         return timedelta(seconds=self.job_timeout)
 
 
-def _key(name: str, value: SecretStr | None) -> SecretStr | None:
+def _key(name: str, value: SecretStr) -> SecretStr:
     """A key goes into a header: one with a line break or a space in it was pasted wrongly."""
-    if value is not None and not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
+    if not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
         raise StartupError(f"{name} has a space or a line break in it. Copy it again into .env.")
     return value

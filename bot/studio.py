@@ -32,6 +32,13 @@ class JobEnded(UserError):
         super().__init__(f"That job has ended already: it is {status}. There is nothing to cancel.")
 
 
+class CannotStop(UserError):
+    def __init__(self, service: str) -> None:
+        super().__init__(
+            f"{service} cannot stop a picture it has begun; it will be delivered and charged."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A request that was taken. `spec` is the model's, `chosen` tells that Easel chose it."""
@@ -114,6 +121,9 @@ class Studio:
                 raise NoSuchJob
             if job.status.settled:
                 raise JobEnded(job.status)
+            spec = self.catalog.get(job.request.model)
+            if job.status is not JobStatus.QUEUED and not spec.cancels:
+                raise CannotStop(spec.service)
             if job.status is JobStatus.QUEUED:
                 job = await jobs.move(
                     tx, job_id, JobStatus.CANCELED, settled_at=now, cancel_requested_at=now

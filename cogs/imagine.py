@@ -30,10 +30,12 @@ class Imagine(commands.Cog):
         prompt="What to draw, in any language",
         model="The service that draws it",
         aspect_ratio="The shape of the picture",
+        image_size="A size in place of a shape",
         count="How many pictures",
         negative_prompt="What must not be in the picture",
         seed="The same seed and options make the same picture again",
         expand_prompt="Let the model write the prompt out before it draws",
+        output_format="The kind of file",
     )
     async def imagine(
         self,
@@ -41,18 +43,22 @@ class Imagine(commands.Cog):
         prompt: app_commands.Range[str, 1, MAX_PROMPT],
         model: str | None = None,
         aspect_ratio: str | None = None,
+        image_size: str | None = None,
         count: app_commands.Range[int, 1, MAX_COUNT] | None = None,
         negative_prompt: str | None = None,
         seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
         expand_prompt: bool | None = None,
+        output_format: str | None = None,
     ) -> None:
         """Make a picture from a description"""
         given = {
             "aspect_ratio": aspect_ratio,
+            "image_size": image_size,
             "count": count,
             "negative_prompt": negative_prompt,
             "seed": seed,
             "expand_prompt": expand_prompt,
+            "output_format": output_format,
         }
         options = {name: value for name, value in given.items() if value is not None}
         await request_job(interaction, self.studio, prompt=prompt, options=options, model=model)
@@ -69,6 +75,18 @@ class Imagine(commands.Cog):
         self, interaction: discord.Interaction[Any], typed: str
     ) -> list[app_commands.Choice[str]]:
         return complete(interaction, self.studio, "aspect_ratio", typed)
+
+    @imagine.autocomplete("image_size")
+    async def complete_image_size(
+        self, interaction: discord.Interaction[Any], typed: str
+    ) -> list[app_commands.Choice[str]]:
+        return complete(interaction, self.studio, "image_size", typed)
+
+    @imagine.autocomplete("output_format")
+    async def complete_output_format(
+        self, interaction: discord.Interaction[Any], typed: str
+    ) -> list[app_commands.Choice[str]]:
+        return complete(interaction, self.studio, "output_format", typed)
 
 
 async def request_job(

@@ -13,6 +13,7 @@ from bot.jobs import Job
 from bot.ledger import balance
 from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
 from bot.sandbox.oxen import FakeOxen
+from bot.sandbox.skills import FakeSkills
 from bot.settings import Settings
 from bot.store import jobs, ledger
 from bot.store.database import Database
@@ -20,6 +21,7 @@ from tests.openapi import description
 
 TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 KEY = "oxen-key-of-the-tests"
+SKILLS_KEY = "skills-key-of-the-tests"
 
 
 class Clock:
@@ -40,10 +42,11 @@ class Clock:
 
 @dataclass
 class Stage:
-    """Discord with a server, a channel and two members; Oxen; and Easel between them."""
+    """Discord with a server, a channel and two members; both APIs; and Easel between them."""
 
     discord: FakeDiscord
     oxen: FakeOxen
+    skills: FakeSkills
     folder: Path
     clock: Clock
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -64,6 +67,8 @@ class Stage:
                 "discord_api_url": self.discord.url,
                 "oxen_api_key": KEY,
                 "oxen_api_url": self.oxen.url,
+                "skills_api_key": SKILLS_KEY,
+                "skills_api_url": self.skills.url,
                 "database_url": f"sqlite:///{self.path}",
                 **self.settings,
                 **changes,
@@ -176,7 +181,12 @@ async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
     discord = FakeDiscord(
         token=TOKEN, clock=clock.seconds, on_request=oracle.check if oracle else None
     )
-    async with discord, FakeOxen(key=KEY, generation_seconds=0.1) as oxen:
-        yield Stage(discord, oxen, folder, clock, settings)
+    async with (
+        discord,
+        FakeOxen(key=KEY, generation_seconds=0.1) as oxen,
+        FakeSkills(key=SKILLS_KEY, generation_seconds=0.1) as skills,
+    ):
+        yield Stage(discord, oxen, skills, folder, clock, settings)
         assert discord.violations == []
         assert oxen.violations == []
+        assert skills.violations == []

@@ -35,7 +35,7 @@ def test_a_token_and_one_key_are_enough() -> None:
         ({"DISCORD_TOKEN": TOKEN, "OXEN_API_KEY": "a\nb"}, "OXEN_API_KEY has a space or a line"),
         (
             {"DISCORD_TOKEN": TOKEN, "OXEN_API_KEY": "k", "DEFAULT_MODEL": "dall-e"},
-            "DEFAULT_MODEL must be one of: oxen",
+            "DEFAULT_MODEL must be one whose key is set: oxen",
         ),
     ],
 )

@@ -52,7 +52,7 @@ class Skills:
         """`price` is a picture's, in thousandths of a credit: the API tells none."""
         self._api = Api(session, url, key)
         self._model = model
-        self._spec = skills_spec(price)
+        self._spec = skills_spec(price=price)
         self._words = Vocabulary("skills")
 
     def headers_for(self, url: str) -> Mapping[str, str]:

@@ -8,6 +8,8 @@ from PIL import Image
 from bot.jobs import JobStatus
 from bot.sandbox.discord import MemberError
 from bot.sandbox.faults import Answer, Reset, ResetAfter, Stall
+from bot.sandbox.skills_models import Contract
+from bot.store import ledger
 from tests.easel import Stage, text_of
 
 
@@ -90,8 +92,18 @@ async def test_the_status_tells_what_happens_and_says_which_model_was_chosen(at:
     ("options", "says"),
     [
         ({"prompt": "a fox", "aspect_ratio": "5:4"}, "1:1, 16:9, 9:16, 4:3, 3:4, 3:2, 2:3"),
-        ({"prompt": "a fox", "model": "dall-e"}, "no model “dall-e”. Choose one of: oxen"),
+        ({"prompt": "a fox", "model": "dall-e"}, "no model “dall-e”. Choose one of: oxen, skills"),
         ({"prompt": "a fox", "seed": 1, "count": 2}, "one seed makes one picture"),
+        ({"prompt": "a fox", "model": "skills", "aspect_ratio": "2:1"}, "1:1, 16:9, 9:16"),
+        ({"prompt": "a fox", "model": "oxen", "image_size": "square"}, "no option image_size"),
+        (
+            {"prompt": "a fox", "aspect_ratio": "1:1", "image_size": "square"},
+            "aspect_ratio and image_size exclude each other",
+        ),
+        (
+            {"prompt": "a fox", "model": "skills", "negative_prompt": "x" * 501},
+            "skills.video takes up to 500",
+        ),
         ({"prompt": "\u2800\u200b"}, "1 to 2000 characters"),
     ],
 )
@@ -124,18 +136,88 @@ async def test_ranges_are_declared_to_discord(at: Stage, options: dict[str, Any]
             await at.command("imagine", **options)
 
 
-async def test_options_complete_themselves_by_what_is_typed(at: Stage) -> None:
+async def test_options_complete_themselves_by_the_model_and_what_is_typed(at: Stage) -> None:
     async def offered(option: str, typed: str, **others: object) -> list[str]:
         options = {"prompt": "a fox", option: typed, **others}
         found = await at.discord.complete(at.ada, at.channel, "imagine", options, option)
         return [choice["value"] for choice in found]
 
     async with at.easel():
-        assert await offered("model", "") == ["oxen"]
-        assert await offered("model", "QWEN") == ["oxen"]
+        assert await offered("model", "") == ["oxen", "skills"]
+        assert await offered("model", "OXEN") == ["oxen"]
         assert await offered("model", "dall") == []
         assert len(await offered("aspect_ratio", "")) == 9
+        assert len(await offered("aspect_ratio", "", model="oxen")) == 9
+        assert len(await offered("aspect_ratio", "", model="skills")) == 7
         assert await offered("aspect_ratio", "16", model="oxen") == ["16:9", "9:16"]
+        assert len(await offered("image_size", "", model="skills")) == 6
+        assert await offered("image_size", "", model="oxen") == []
+        assert await offered("output_format", "we", model="skills") == ["webp"]
+        assert await offered("output_format", "", model="oxen") == []
+
+
+@pytest.mark.parametrize("contract", ["old", "new"])
+async def test_skills_video_works_from_end_to_end(at: Stage, contract: Contract) -> None:
+    at.skills.contract = contract
+    async with at.easel():
+        await at.imagine(
+            "a hen", model="skills", image_size="portrait_4_3", output_format="webp", count=2
+        )
+        result = await at.result("a hen")
+        (job,) = await at.settled()
+
+    created = [r.body for r in at.skills.requests if r.method == "POST"]
+    assert created == [
+        {"prompt": "a hen", "image_size": "portrait_4_3", "output_format": "webp", "n": 2}
+    ]
+    assert len(result.pictures()) == 2
+    assert all(f"/easel-{job.id}-" in url and ".webp" in url for url in result.pictures())
+    assert "Qwen Image 2 Pro at skills.video" in result.text()
+    assert (job.cost, job.estimated) == (40_000, False)
+    assert await at.balance() == -40_000
+    async with at.database() as database, database.reading() as view:
+        capture = (await ledger.entries_of(view, job.id))[-1]
+    assert capture.details == {"total": "40", "subscription": "40", "permanent": "0"}
+
+
+async def test_without_a_model_the_one_that_can_is_chosen_and_named(at: Stage) -> None:
+    async with at.easel():
+        asked = await at.imagine("a hen", output_format="jpeg")
+        await at.result("a hen")
+
+    assert asked.message is not None
+    assert at.created() == []
+    assert len(at.skills.generations) == 1
+
+
+async def test_a_failure_inside_a_200_costs_the_member_nothing(at: Stage) -> None:
+    at.skills.charge_failed = True
+    at.skills.fail_next("Content was rejected", "IMAGE_GENERATION_CONTENT_REJECTED")
+    async with at.easel():
+        await at.imagine("a hen", model="skills")
+        failure = await at.said("refused this prompt or picture")
+        await at.settled()
+
+    assert "You were not charged." in failure.text()
+    assert await at.balance() == 0
+
+
+async def test_skills_video_cannot_stop_and_delivers_what_it_began(at: Stage) -> None:
+    at.skills.manual = True
+    async with at.easel():
+        await at.imagine("a hen", model="skills")
+        status = await at.said("Drawing")
+        pressed = await at.discord.click(at.ada, status, str(status.buttons()[0]["custom_id"]))
+        told = text_of(await pressed.answered())
+        for remote_id in at.skills.generations:
+            at.skills.finish(remote_id)
+        await at.result("a hen")
+        await at.settled()
+
+    assert told == (
+        "skills.video cannot stop a picture it has begun; it will be delivered and charged."
+    )
+    assert await at.balance() == -20_000
 
 
 async def test_who_has_no_credits_left_is_refused_with_what_resets_when(at: Stage) -> None:

@@ -109,7 +109,7 @@ async def test_every_option_is_sent_as_the_document_has_it(
     }
     inputs = tuple(f"https://example.com/{number}.png" for number in range(4))
     request = GenerationRequest("skills", "a cat", options, inputs)
-    check_request(request, skills_spec(20_000))
+    check_request(request, skills_spec(price=20_000))
     api_service.answers(row(), 202)
 
     await skills.submit(request)
@@ -127,12 +127,12 @@ async def test_every_option_is_sent_as_the_document_has_it(
     }
 
 
-@pytest.mark.parametrize("name", skills_spec(0).options)
+@pytest.mark.parametrize("name", skills_spec(price=0).options)
 async def test_no_option_has_a_name_or_value_that_the_document_has_not(
     skills: Skills, api_service: Service, name: str
 ) -> None:
     api_service.answers(row())
-    option = skills_spec(0).options[name]
+    option = skills_spec(price=0).options[name]
     values: tuple[Option, ...] = getattr(option, "values", ())
     if not values:
         values = {"Whole": (getattr(option, "maximum", 0),), "Flag": (True,), "Text": ("x",)}[
@@ -386,7 +386,7 @@ async def test_there_is_no_cancel_no_list_and_no_stream(
     assert caught.value.reason is Reason.INVALID
     assert await skills.find(REQUEST, datetime.now(UTC)) == ()
     assert [remote_id async for remote_id in skills.events()] == []
-    assert await skills.describe() == skills_spec(20_000)
+    assert await skills.describe() == skills_spec(price=20_000)
     assert api_service.asked == []
 
 
