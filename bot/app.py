@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import aiohttp
 import discord
@@ -23,7 +24,7 @@ from bot.schedule import back_off, utc_now
 from bot.settings import Settings
 from bot.store.database import Database, database_path
 from bot.store.lock import InstanceLock
-from bot.studio import Studio
+from bot.studio import Limits, Studio
 from bot.worker.worker import Worker
 from cogs.delivery import DiscordDelivery
 
@@ -84,20 +85,27 @@ class App:
         downloader = await self._stack.enter_async_context(
             Downloader(private_hosts=self._api_hosts())
         )
+        store = PictureStore(path.parent / "pictures")
         self._worker = Worker(
             self._database,
             self._providers,
             downloader,
-            PictureStore(path.parent / "pictures"),
+            store,
             self._delivery,
             timeout=settings.timeout,
             now=self._now,
         )
-        monthly = settings.monthly_credits
         self._studio = Studio(
             self._database,
             self._catalog,
-            allowance=None if monthly is None else thousandths(monthly),
+            limits=Limits(
+                servers=settings.servers,
+                blocked_users=settings.blocked_users,
+                budget=_limit(settings.budget_monthly),
+                allowance=_limit(settings.monthly_credits),
+                allow_unsafe=settings.allow_unsafe,
+            ),
+            pictures=store,
             now=self._now,
             wake=self._worker.wake,
         )
@@ -126,8 +134,9 @@ class App:
         return {model: make(keys[model]) for model, make in makers.items() if model in keys}
 
     def _api_hosts(self) -> list[str]:
-        addresses = (self._settings.oxen_api_url, self._settings.skills_api_url)
-        return [URL(address).host or "" for address in addresses]
+        settings = self._settings
+        addresses = {"oxen": settings.oxen_api_url, "skills": settings.skills_api_url}
+        return [URL(addresses[model]).host or "" for model in self._providers]
 
     async def _follow_catalog(self) -> None:
         """Take options and prices from the APIs that tell them, and look again every hour."""
@@ -169,3 +178,7 @@ class App:
                 await client.close()
         except Exception:
             log.exception("the connection to Discord did not close in order")
+
+
+def _limit(credits: Decimal | None) -> int | None:
+    return None if credits is None else thousandths(credits)

@@ -117,6 +117,10 @@ class Catalog:
         except KeyError:
             raise UnknownModel(key, self._specs) from None
 
+    def about(self, key: str) -> ModelSpec:
+        """What is known of a stored job's model, which may be on offer no longer."""
+        return self._specs.get(key) or SPECS[key](price=0)
+
     def choose(self, request: GenerationRequest) -> ModelSpec:
         """The model of a request that names none: the first that takes all of it."""
         specs = list(self._specs.values())

@@ -82,6 +82,7 @@ class Route:
     interaction_token: str | None = field(repr=False)  # None once it is erased
     token_expires_at: datetime
     message_id: int | None = None  # the answer "queued"; None until Discord has confirmed it
+    postable: bool = True  # the bot may post there; else the answer itself becomes the result
 
     def token_at(self, now: datetime) -> str | None:
         """The interaction's token while Discord still honours it."""

@@ -6,8 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import StartupError
 
@@ -21,6 +21,12 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _ids(value: object) -> object:
+    """ "1, 2 3" -> the ids; what else it may be, pydantic judges."""
+    return re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else value
+
+
+Ids = Annotated[frozenset[int], NoDecode, BeforeValidator(_ids)]
 Address = Annotated[str, AfterValidator(_address)]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 
@@ -48,6 +54,10 @@ class Settings(BaseSettings):
     credits_per_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(100)
     default_model: str | None = None
     monthly_credits: Credits | None = None
+    budget_monthly: Credits | None = None
+    servers: Ids = frozenset()
+    blocked_users: Ids = frozenset()
+    allow_unsafe: bool = False
     job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds
     database_url: str = "sqlite:///data/easel.db"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

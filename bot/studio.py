@@ -3,22 +3,57 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from bot.catalog import Catalog, ModelSpec, check_request
 from bot.errors import UserError
-from bot.jobs import GenerationRequest, Job, JobStatus, NewJob, Option, Route
+from bot.jobs import GenerationRequest, Job, JobStatus, NewJob, Option, Picture, Route
 from bot.ledger import Usage, credits_text, month_of, next_month
-from bot.store import jobs, ledger
-from bot.store.database import Database
+from bot.pictures import PictureStore
+from bot.store import jobs, ledger, pictures
+from bot.store.database import Database, Transaction
+from bot.store.pictures import Role
 
 HISTORY = 25  # jobs that a member sees in a list
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the operator allows. Amounts are thousandths of a credit; None is no limit."""
+
+    servers: frozenset[int] = frozenset()  # empty: all, and direct messages
+    blocked_users: frozenset[int] = frozenset()
+    budget: int | None = None  # of everybody together, in a month
+    allowance: int | None = None  # of one member, in a month
+    allow_unsafe: bool = False
 
 
 class NotEnoughCredits(UserError):
     def __init__(self, *, price: int, left: int, resets_at: datetime) -> None:
         super().__init__(
             f"This costs {credits_text(price)} credits and you have {credits_text(left)} left "
-            f"this month. Ask for fewer pictures, or wait until <t:{int(resets_at.timestamp())}:D>."
+            f"this month. Ask for fewer pictures, or wait until {_day(resets_at)}."
+        )
+
+
+class BudgetExhausted(UserError):
+    def __init__(self, *, resets_at: datetime) -> None:
+        super().__init__(
+            f"This bot's budget for the month is used up. It starts anew on {_day(resets_at)}."
+        )
+
+
+class ShutOut(UserError):
+    """The operator does not serve this member, or not here."""
+
+
+class UnsafeRefused(UserError):
+    def __init__(self, *, allowed: bool) -> None:
+        super().__init__(
+            "Only those who manage the server may switch the safety checker off, and only in an "
+            "age-restricted channel. Leave safety_checker out."
+            if allowed
+            else "The safety checker cannot be switched off here. Leave safety_checker out."
         )
 
 
@@ -54,17 +89,16 @@ class Studio:
         database: Database,
         catalog: Catalog,
         *,
-        allowance: int | None,
+        limits: Limits,
+        pictures: PictureStore,
         now: Callable[[], datetime],
         wake: Callable[[], None],
     ) -> None:
-        """`allowance`: thousandths of a credit a member may use in a month, None without limit.
-
-        `wake` is called when rows have changed that the worker should look at.
-        """
+        """`wake` is called when rows have changed that the worker should look at."""
         self.catalog = catalog
         self._database = database
-        self._allowance = allowance
+        self._limits = limits
+        self._pictures = pictures
         self._now = now
         self._wake = wake
 
@@ -76,14 +110,21 @@ class Studio:
         prompt: str,
         options: Mapping[str, Option],
         model: str | None = None,
+        may_be_unsafe: bool = False,
     ) -> Accepted:
         """Check the request, and in one transaction hold its price and store the job.
 
-        The job waits until `confirm` tells that its answer arrived.
+        The job waits until `confirm` tells that its answer arrived. `may_be_unsafe`: the place
+        and the member are such that the safety checker may be off, if the operator allows it.
         """
+        self._check_place(user_id, route)
         request = GenerationRequest(model=model or "", prompt=prompt.strip(), options=options)
         spec = self.catalog.get(model) if model else self.catalog.choose(request)
         check_request(request, spec)
+        if options.get("safety_checker") is False and not (
+            self._limits.allow_unsafe and may_be_unsafe
+        ):
+            raise UnsafeRefused(allowed=self._limits.allow_unsafe)
         new = NewJob(
             user_id=user_id,
             route=route,
@@ -92,9 +133,7 @@ class Studio:
             created_at=self._now(),
         )
         async with self._database.transaction() as tx:
-            if self._allowance is not None:
-                used = -await ledger.sum_of_month(tx, user_id, month_of(new.created_at))
-                self._check_allowance(new, self._allowance - used)
+            await self._check_credits(tx, new)
             job = await jobs.add(tx, new)
             await ledger.hold(tx, job)
         return Accepted(job, spec, chosen=model is None)
@@ -121,7 +160,7 @@ class Studio:
                 raise NoSuchJob
             if job.status.settled:
                 raise JobEnded(job.status)
-            spec = self.catalog.get(job.request.model)
+            spec = self.catalog.about(job.request.model)
             if job.status is not JobStatus.QUEUED and not spec.cancels:
                 raise CannotStop(spec.service)
             if job.status is JobStatus.QUEUED:
@@ -136,7 +175,7 @@ class Studio:
 
     async def usage(self, user_id: int) -> Usage:
         async with self._database.reading() as view:
-            return await ledger.usage_of(view, user_id, self._now(), self._allowance)
+            return await ledger.usage_of(view, user_id, self._now(), self._limits.allowance)
 
     async def jobs_of(self, user_id: int) -> list[Job]:
         """A member's active jobs, oldest first, then the newest that have ended."""
@@ -146,6 +185,37 @@ class Studio:
         ended = [job for job in recent if job.status.settled]
         return [*active, *ended][:HISTORY]
 
-    def _check_allowance(self, new: NewJob, left: int) -> None:
-        if new.price > left:
-            raise NotEnoughCredits(price=new.price, left=left, resets_at=next_month(new.created_at))
+    async def show(self, user_id: int, job_id: str) -> tuple[Job, list[tuple[Picture, Path]]]:
+        """An own job, with the pictures that were kept of it and their files."""
+        async with self._database.reading() as view:
+            job = await jobs.get(view, job_id)
+            if job is None or job.user_id != user_id:
+                raise NoSuchJob
+            kept = await pictures.of_job(view, job_id, Role.OUTPUT)
+        return job, [(picture, self._pictures.path(picture)) for picture in kept]
+
+    def _check_place(self, user_id: int, route: Route) -> None:
+        if user_id in self._limits.blocked_users:
+            raise ShutOut("The people who run this bot have shut you out of it. Ask them why.")
+        if self._limits.servers and route.server_id not in self._limits.servers:
+            raise ShutOut("This bot does not work here. Ask the people who run it to allow it.")
+
+    async def _check_credits(self, tx: Transaction, new: NewJob) -> None:
+        """In the transaction of the hold, so that two requests cannot both take the last credit."""
+        limits, month, resets_at = (
+            self._limits,
+            month_of(new.created_at),
+            next_month(new.created_at),
+        )
+        if limits.budget is not None:
+            left = limits.budget + await ledger.sum_of_month(tx, month)
+            if new.price > left:
+                raise BudgetExhausted(resets_at=resets_at)
+        if limits.allowance is not None:
+            left = limits.allowance + await ledger.sum_of_month(tx, month, user_id=new.user_id)
+            if new.price > left:
+                raise NotEnoughCredits(price=new.price, left=left, resets_at=resets_at)
+
+
+def _day(moment: datetime) -> str:
+    return f"<t:{int(moment.timestamp())}:D>"

@@ -1,7 +1,6 @@
 """DiscordDelivery: jobs shown in Discord, by their route."""
 
 import asyncio
-import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,11 @@ from discord.http import Route as HttpRoute
 
 from bot.catalog import Catalog, ModelSpec
 from bot.delivery import NotDelivered
-from bot.errors import ProviderError
 from bot.jobs import Job, JobStatus, Picture
-from bot.pictures import shrink
 from cogs.answers import IN_DOUBT
 from cogs.results import status_view
-from cogs.views import canceled_view, failed_view, file_name, result_view
+from cogs.uploads import Uploads, prepare
+from cogs.views import canceled_view, failed_view, result_view
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +24,6 @@ SHOW_SECONDS = 5.0
 ASK_SECONDS = 10.0
 SEND_SECONDS = 60.0  # up to 25 MiB of pictures
 UPLOAD_LIMIT = 10 * 1024 * 1024  # of one file, where the server is not known
-REQUEST_BYTES = 24 * 1024 * 1024  # Discord takes 25 MiB in all (discord.md, Limits)
 SEARCHED = 200  # messages since the status message that may carry the result
 # A refusal closes a way for good, but for these: revoked, too fast.
 TOO_LARGE = 413
@@ -40,19 +37,9 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message that can be sent more than once: discord.py uses its files up."""
-
     view: ui.LayoutView
-    pictures: tuple[tuple[str, bytes], ...]
+    uploads: Uploads
     user_id: int
-
-    @property
-    def largest(self) -> int:
-        """Bytes of its largest picture."""
-        return max((len(data) for _, data in self.pictures), default=0)
-
-    def files(self) -> list[discord.File]:
-        return [discord.File(io.BytesIO(data), filename=name) for name, data in self.pictures]
 
     def mentions(self) -> discord.AllowedMentions:
         """Nothing in the message may ping anybody but the member whose job it is."""
@@ -148,18 +135,19 @@ class DiscordDelivery:
             try:
                 return await self._post(job, post)
             except TooLarge:
-                limit = post.largest // 2
+                limit = post.uploads.largest // 2
                 log.info("job %s: too large to be uploaded; shrinking to %s bytes", job.id, limit)
 
     async def _post(self, job: Job, post: Post) -> int | None:
         """Try the route's ways in order. None where no way is open."""
-        for way in (self._to_channel, self._to_answer, self._to_member):
+        ways = (self._to_channel, self._to_answer, self._to_member)
+        for way in ways if job.route.postable else ways[1:]:
             try:
                 message_id = await way(job, post)
             except discord.HTTPException as error:
                 if error.status in NOT_THE_WAYS_FAULT or error.status >= 500:
                     raise
-                if error.status == TOO_LARGE and post.largest > SMALLEST_UPLOAD:
+                if error.status == TOO_LARGE and post.uploads.largest > SMALLEST_UPLOAD:
                     raise TooLarge from error
                 log.info("job %s: %s is closed: %s", job.id, way.__name__, error)
                 continue
@@ -171,18 +159,24 @@ class DiscordDelivery:
     async def _to_channel(self, job: Job, post: Post) -> int | None:
         channel = self._connected().get_partial_messageable(job.route.channel_id)
         message = await channel.send(
-            view=post.view, files=post.files(), nonce=job.id, allowed_mentions=post.mentions()
+            view=post.view,
+            files=post.uploads.files(),
+            nonce=job.id,
+            allowed_mentions=post.mentions(),
         )
         await self._remove_status(job)
         return message.id
 
     async def _to_answer(self, job: Job, post: Post) -> int | None:
-        return await self._edit_answer(job, post.view, files=post.files())
+        return await self._edit_answer(job, post.view, files=post.uploads.files())
 
     async def _to_member(self, job: Job, post: Post) -> int | None:
         user = await self._connected().fetch_user(job.user_id)
         message = await user.send(
-            view=post.view, files=post.files(), nonce=job.id, allowed_mentions=post.mentions()
+            view=post.view,
+            files=post.uploads.files(),
+            nonce=job.id,
+            allowed_mentions=post.mentions(),
         )
         return message.id
 
@@ -191,26 +185,9 @@ class DiscordDelivery:
     ) -> Post:
         spec = self._spec(job)
         if job.status is JobStatus.FAILED:
-            return Post(failed_view(job, spec), (), job.user_id)
-        limit = min(limit, REQUEST_BYTES // len(pictures))
-        files: list[tuple[str, bytes]] = []
-        shrunk = False
-        for position, (picture, path) in enumerate(pictures, start=1):
-            data = await asyncio.to_thread(path.read_bytes)
-            name = file_name(job, position, picture)
-            if len(data) > limit:
-                shrunk = True
-                try:
-                    data, kind = await shrink(data, limit)
-                except ProviderError as error:
-                    log.error("job %s: %s is kept and cannot be posted: %s", job.id, path, error)
-                    continue
-                name = f"{name.rpartition('.')[0]}.{kind}"
-            files.append((name, data))
-        names = [name for name, _ in files]
-        left_out = len(pictures) - len(names)
-        view = result_view(job, spec, names, missing=missing, shrunk=shrunk, left_out=left_out)
-        return Post(view, tuple(files), job.user_id)
+            return Post(failed_view(job, spec), Uploads(), job.user_id)
+        uploads = await prepare(job, pictures, limit)
+        return Post(result_view(job, spec, uploads, missing=missing), uploads, job.user_id)
 
     async def _show_canceled(self, job: Job) -> int | None:
         """A cancel was the member's own wish: the status message tells it, and nothing pings."""
@@ -280,7 +257,7 @@ class DiscordDelivery:
         return guild.filesize_limit if guild else UPLOAD_LIMIT
 
     def _spec(self, job: Job) -> ModelSpec:
-        return self._catalog.get(job.request.model)
+        return self._catalog.about(job.request.model)
 
     def _connected(self) -> discord.Client:
         if self._client is None or self._client.is_closed():

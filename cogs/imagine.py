@@ -36,6 +36,7 @@ class Imagine(commands.Cog):
         seed="The same seed and options make the same picture again",
         expand_prompt="Let the model write the prompt out before it draws",
         output_format="The kind of file",
+        safety_checker="Have the request and the picture checked; on by itself",
     )
     async def imagine(
         self,
@@ -49,6 +50,7 @@ class Imagine(commands.Cog):
         seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
         expand_prompt: bool | None = None,
         output_format: str | None = None,
+        safety_checker: bool | None = None,
     ) -> None:
         """Make a picture from a description"""
         given = {
@@ -59,6 +61,7 @@ class Imagine(commands.Cog):
             "seed": seed,
             "expand_prompt": expand_prompt,
             "output_format": output_format,
+            "safety_checker": safety_checker,
         }
         options = {name: value for name, value in given.items() if value is not None}
         await request_job(interaction, self.studio, prompt=prompt, options=options, model=model)
@@ -101,14 +104,20 @@ async def request_job(
 
     A refusal can so be private. The job is claimed only when Discord has confirmed the answer.
     """
+    lacking = lacking_of(interaction)
     accepted = await studio.request(
-        interaction.user.id, route_of(interaction), prompt=prompt, options=options, model=model
+        interaction.user.id,
+        route_of(interaction, postable=not lacking),
+        prompt=prompt,
+        options=options,
+        model=model,
+        may_be_unsafe=is_age_restricted(interaction) and interaction.permissions.manage_guild,
     )
     job = accepted.job
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await interaction.response.send_message(
-                view=status_view(job, accepted.spec, chosen=accepted.chosen),
+                view=status_view(job, accepted.spec, chosen=accepted.chosen, lacking=lacking),
                 allowed_mentions=discord.AllowedMentions.none(),
             )
     except IN_DOUBT as error:
@@ -121,13 +130,35 @@ async def request_job(
         await studio.confirm(job.id, answer.message_id)
 
 
-def route_of(interaction: discord.Interaction[Any]) -> Route:
+def lacking_of(interaction: discord.Interaction[Any]) -> list[str]:
+    """The permissions, as Discord names them, that a message of our own needs and we lack."""
+    if interaction.guild_id is None:
+        return []
+    may = interaction.app_permissions
+    in_thread = isinstance(interaction.channel, discord.Thread)
+    needed = {
+        "View Channel": may.view_channel,
+        "Send Messages in Threads" if in_thread else "Send Messages": (
+            may.send_messages_in_threads if in_thread else may.send_messages
+        ),
+        "Attach Files": may.attach_files,
+    }
+    return [name for name, given in needed.items() if not given]
+
+
+def is_age_restricted(interaction: discord.Interaction[Any]) -> bool:
+    channel = interaction.channel
+    return isinstance(channel, discord.TextChannel | discord.Thread) and channel.is_nsfw()
+
+
+def route_of(interaction: discord.Interaction[Any], *, postable: bool) -> Route:
     return Route(
         channel_id=interaction.channel_id or 0,
         server_id=interaction.guild_id or 0,
         application_id=interaction.application_id,
         interaction_token=interaction.token,
         token_expires_at=interaction.created_at + TOKEN_LIFE,
+        postable=postable,
     )
 
 

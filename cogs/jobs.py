@@ -1,14 +1,23 @@
-"""/jobs, /models and /help."""
+"""/jobs, /cancel, /history, /show, /models and /help."""
 
 from typing import Any
 
 import discord
-from discord import app_commands
+from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.studio import Studio
 from cogs.answers import answer_privately
-from cogs.views import help_view, jobs_view, models_view
+from cogs.imagine import choices
+from cogs.results import HistorySelect, show_job
+from cogs.views import (
+    cancel_view,
+    help_view,
+    history_view,
+    job_choice,
+    jobs_view,
+    models_view,
+)
 
 
 class Jobs(commands.Cog):
@@ -21,6 +30,45 @@ class Jobs(commands.Cog):
         """Your jobs: those under way and the last that ended"""
         mine = await self.studio.jobs_of(interaction.user.id)
         await answer_privately(interaction, jobs_view(mine, self.studio.catalog))
+
+    @app_commands.command()
+    @app_commands.describe(job="Which of your jobs")
+    async def cancel(self, interaction: discord.Interaction[Any], job: str) -> None:
+        """Cancel one of your jobs that is under way"""
+        canceled = await self.studio.cancel(interaction.user.id, job.strip().lower())
+        await answer_privately(interaction, cancel_view(canceled))
+
+    @app_commands.command()
+    async def history(self, interaction: discord.Interaction[Any]) -> None:
+        """Your last jobs that have ended, with their pictures on request"""
+        ended = [
+            job for job in await self.studio.jobs_of(interaction.user.id) if job.status.settled
+        ]
+        view = history_view(ended, self.studio.catalog)
+        if ended:
+            view.add_item(ui.ActionRow(HistorySelect(ended)))
+        await answer_privately(interaction, view)
+
+    @app_commands.command()
+    @app_commands.describe(job="Which of your jobs")
+    async def show(self, interaction: discord.Interaction[Any], job: str) -> None:
+        """All about one of your jobs, with its pictures"""
+        await show_job(interaction, self.studio, job)
+
+    @cancel.autocomplete("job")
+    async def complete_active(
+        self, interaction: discord.Interaction[Any], typed: str
+    ) -> list[app_commands.Choice[str]]:
+        mine = await self.studio.jobs_of(interaction.user.id)
+        active = [job for job in mine if not job.status.settled]
+        return choices([(job_choice(job), job.id) for job in active], typed)
+
+    @show.autocomplete("job")
+    async def complete_any(
+        self, interaction: discord.Interaction[Any], typed: str
+    ) -> list[app_commands.Choice[str]]:
+        mine = await self.studio.jobs_of(interaction.user.id)
+        return choices([(job_choice(job), job.id) for job in mine], typed)
 
     @app_commands.command()
     async def models(self, interaction: discord.Interaction[Any]) -> None:

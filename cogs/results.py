@@ -1,6 +1,8 @@
 """The buttons on our messages. Each carries its job's id, so that it works after any restart."""
 
+import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import discord
@@ -8,9 +10,12 @@ from discord import ui
 
 from bot.catalog import ModelSpec
 from bot.jobs import JOB_ID_PATTERN, Job
+from bot.studio import Studio
 from cogs.answers import answer_error, studio_of
-from cogs.views import canceled_view, waiting_view
+from cogs.uploads import prepare
+from cogs.views import canceled_view, job_choice, job_view, waiting_view
 
+UPLOAD_SECONDS = 60.0
 CANCEL_ID = rf"easel:cancel:(?P<job>{JOB_ID_PATTERN})"
 
 
@@ -43,17 +48,59 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
     async def _cancel(self, interaction: discord.Interaction[Any]) -> None:
         studio = studio_of(interaction)
         job = await studio.cancel(interaction.user.id, self.job_id)
-        spec = studio.catalog.get(job.request.model)
+        spec = studio.catalog.about(job.request.model)
         view = canceled_view(job) if job.status.settled else status_view(job, spec)
         await interaction.response.edit_message(view=view)
 
 
-def status_view(job: Job, spec: ModelSpec, *, chosen: bool = False) -> ui.LayoutView:
+class HistorySelect(ui.DynamicItem[ui.Select[Any]], template="easel:history"):
+    """Under /history: shows the pictures of the job that is chosen, to its member alone."""
+
+    def __init__(self, jobs: Sequence[Job] = ()) -> None:
+        options = [discord.SelectOption(label=job_choice(job), value=job.id) for job in jobs]
+        super().__init__(
+            ui.Select(
+                custom_id="easel:history",
+                placeholder="Show the pictures of …",
+                options=options or [discord.SelectOption(label="-")],
+            )
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> "HistorySelect":
+        return cls()
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        try:
+            await show_job(interaction, studio_of(interaction), self.item.values[0])
+        except Exception as error:
+            await answer_error(interaction, error)
+
+
+async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id: str) -> None:
+    """All about an own job, privately. Refused before anything is deferred."""
+    job, pictures = await studio.show(interaction.user.id, job_id.strip().lower())
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    uploads = await prepare(job, pictures, interaction.filesize_limit)
+    async with asyncio.timeout(UPLOAD_SECONDS):
+        await interaction.followup.send(
+            view=job_view(job, studio.catalog.about(job.request.model), uploads),
+            files=uploads.files(),
+            ephemeral=True,
+            allowed_mentions=discord.AllowedMentions.none(),
+        )
+
+
+def status_view(
+    job: Job, spec: ModelSpec, *, chosen: bool = False, lacking: Sequence[str] = ()
+) -> ui.LayoutView:
     """The status message of a job that waits, with its button while that does something."""
-    view = waiting_view(job, spec, chosen=chosen)
+    view = waiting_view(job, spec, chosen=chosen, lacking=lacking)
     if not job.cancel_requested_at:
         view.add_item(ui.ActionRow(CancelButton(job.id)))
     return view
 
 
-DYNAMIC_ITEMS = (CancelButton,)
+DYNAMIC_ITEMS = (CancelButton, HistorySelect)

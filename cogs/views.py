@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import discord
 from discord import ui
@@ -50,16 +51,30 @@ def panel(*texts: str, colour: discord.Colour = ACCENT) -> ui.LayoutView:
     return view
 
 
-def waiting_view(job: Job, spec: ModelSpec, *, chosen: bool = False) -> ui.LayoutView:
-    """A job that is not settled: what was asked and its state."""
+def waiting_view(
+    job: Job, spec: ModelSpec, *, chosen: bool = False, lacking: Sequence[str] = ()
+) -> ui.LayoutView:
+    """A job that is not settled: what was asked and its state.
+
+    `lacking` are the permissions without which the result cannot be a message of its own.
+    """
     pictures = "1 picture" if job.request.count == 1 else f"{job.request.count} pictures"
     since = job.running_at or job.created_at
     doing = STATES[job.status] if not job.cancel_requested_at else "Canceling"
     by = f"{spec.title} (chosen for you)" if chosen else spec.title
+    hint = f"I may not post here, so the result will replace this. I lack: {', '.join(lacking)}."
     return panel(
         f"**{doing}** {_ago(since)}\n{quoted(job)}",
         _small(f"{pictures} by {by}", f"{credits_text(job.price)} credits"),
+        *((hint,) if lacking else ()),
     )
+
+
+def cancel_view(job: Job) -> ui.LayoutView:
+    """The private answer to a wish to cancel."""
+    if job.status.settled:
+        return panel(f"**Canceled.** {NOT_CHARGED}\n{quoted(job)}")
+    return panel(f"**Canceling.** It is stopped as soon as its service allows.\n{quoted(job)}")
 
 
 def canceled_view(job: Job) -> ui.LayoutView:
@@ -76,42 +91,57 @@ def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
     )
 
 
-def result_view(
-    job: Job,
-    spec: ModelSpec,
-    names: Sequence[str],
-    *,
-    missing: int = 0,
-    shrunk: bool = False,
-    left_out: int = 0,
-) -> ui.LayoutView:
-    """The pictures, uploaded beside it under `names`, and how they came about.
-
-    `missing` were not made, `left_out` are kept but cannot be uploaded here.
-    """
-    alt = shorten(job.request.prompt, ALT_TEXT)
-    gallery: ui.MediaGallery[ui.LayoutView] = ui.MediaGallery(
-        *(discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name in names)
-    )
+def result_view(job: Job, spec: ModelSpec, shown: "Shown", *, missing: int = 0) -> ui.LayoutView:
+    """The pictures, uploaded beside it, and how they came about; `missing` were not made."""
     remarks = []
     if missing:
         made = job.request.count - missing
         remarks.append(f"{spec.service} made {made} of {job.request.count} pictures.")
-    if left_out:
-        remarks.append(f"{left_out} too large to be uploaded here; the bot keeps the originals.")
-    if shrunk and names:
-        remarks.append("Shrunk to what may be uploaded here; the original is kept.")
+    remarks += _upload_remarks(shown)
     view = ui.LayoutView(timeout=None)
     view.add_item(
         ui.Container(
             ui.TextDisplay(f"<@{job.user_id}>\n{quoted(job)}"),
-            *((gallery,) if names else ()),
+            *_gallery(job, shown),
             *(ui.TextDisplay(remark) for remark in remarks),
             ui.TextDisplay(_small(*_facts(job, spec))),
             accent_colour=ACCENT,
         )
     )
     return view
+
+
+def job_view(job: Job, spec: ModelSpec, shown: "Shown") -> ui.LayoutView:
+    """All about one job, for its member alone."""
+    options = " · ".join(f"{name} {plain(str(of), 80)}" for name, of in job.request.options.items())
+    told = [f"**{STATES[job.status]}** {_ago(job.settled_at or job.created_at)}\n{quoted(job)}"]
+    if job.status is JobStatus.FAILED:
+        told.append(FAILURES[job.reason or Reason.UNKNOWN].format(service=spec.service))
+    if options:
+        told.append(options)
+    view = ui.LayoutView(timeout=None)
+    view.add_item(
+        ui.Container(
+            *(ui.TextDisplay(text) for text in told),
+            *_gallery(job, shown),
+            *(ui.TextDisplay(remark) for remark in _upload_remarks(shown)),
+            ui.TextDisplay(_small(*_facts(job, spec), f"job {job.id}")),
+            accent_colour=ACCENT,
+        )
+    )
+    return view
+
+
+def history_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
+    if not jobs:
+        return panel("Nothing has ended yet. Ask for a picture with /imagine.")
+    lines = _within([_job_line(job, catalog) for job in jobs], 3500)
+    return panel("### Your last jobs", "\n".join(lines))
+
+
+def job_choice(job: Job) -> str:
+    """A job in a list to choose from: the start of its prompt."""
+    return shorten(f"{STATES[job.status]}: {job.request.prompt}", 100)
 
 
 def jobs_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
@@ -142,7 +172,11 @@ def models_view(catalog: Catalog) -> ui.LayoutView:
     texts = []
     for spec in catalog.specs.values():
         price = credits_text(spec.price) + ("" if spec.price_known else " (estimated)")
-        options = "\n".join(f"- `{name}` {_possible(of)}" for name, of in spec.options.items())
+        options = "\n".join(
+            f"- `{name}` {_possible(of)}"
+            for name, of in spec.options.items()
+            if name not in spec.input_options
+        )
         texts.append(f"### {spec.title}\n`model:{spec.key}` · {price} credits a picture\n{options}")
     return panel(*texts)
 
@@ -173,6 +207,32 @@ def quoted(job: Job) -> str:
 def file_name(job: Job, position: int, picture: Picture) -> str:
     """ASCII, with the job's id: a search of the channel finds the result by it."""
     return f"easel-{job.id}-{position}.{picture.kind}"
+
+
+class Shown(Protocol):
+    """Pictures that are uploaded beside a message (cogs.uploads)."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def shrunk(self) -> bool: ...
+    @property
+    def left_out(self) -> int: ...
+
+
+def _gallery(job: Job, shown: "Shown") -> Iterable[ui.MediaGallery[ui.LayoutView]]:
+    alt = shorten(job.request.prompt, ALT_TEXT)
+    items = [
+        discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name in shown.names
+    ]
+    return (ui.MediaGallery(*items),) if items else ()
+
+
+def _upload_remarks(shown: "Shown") -> Iterable[str]:
+    if shown.left_out:
+        yield f"{shown.left_out} too large to be uploaded here; the bot keeps the originals."
+    if shown.shrunk and shown.names:
+        yield "Shrunk to what may be uploaded here; the original is kept."
 
 
 def _facts(job: Job, spec: ModelSpec) -> Iterable[str]:

@@ -9,10 +9,11 @@ from discord import app_commands
 
 from bot.catalog import Catalog, oxen_spec
 from bot.client import EaselClient
+from bot.pictures import PictureStore
 from bot.schedule import utc_now
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database
-from bot.studio import Studio
+from bot.studio import Limits, Studio
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -34,7 +35,7 @@ def test_a_default_that_is_told_is_the_default(name: str) -> None:
     default = Settings.model_fields[name.lower()].default
     row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
 
-    assert default is None or f"`{default}`" in row
+    assert not default or f"`{default}`" in row
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,16 @@ def test_the_readmes_two_commands_are_those_of_ci(command: str) -> None:
         assert part.replace("pip install", "pip install --quiet") in CI
 
 
-async def test_every_command_and_option_is_in_the_readme(database: Database) -> None:
+async def test_every_command_and_option_is_in_the_readme(
+    database: Database, tmp_path: Path
+) -> None:
     studio = Studio(
-        database, Catalog([oxen_spec(price=1)]), allowance=None, now=utc_now, wake=lambda: None
+        database,
+        Catalog([oxen_spec(price=1)]),
+        limits=Limits(),
+        pictures=PictureStore(tmp_path),
+        now=utc_now,
+        wake=lambda: None,
     )
     client = EaselClient(studio, database, api_url=DISCORD_API)
     await client.load_cogs()

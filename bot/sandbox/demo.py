@@ -16,11 +16,13 @@ from bot.sandbox.demo_steps import STEPS
 from bot.sandbox.discord import FakeDiscord, MemberError
 from bot.sandbox.oxen import FakeOxen
 from bot.sandbox.page import Place, write_page
+from bot.sandbox.skills import FakeSkills
 from bot.sandbox.transcript import Transcript
 
 # Shaped like a bot's token; it opens nothing but the stand-in.
 TOKEN: Final = "c2FuZGJveC1lYXNlbA.Sandbx.no-account-needs-this-token-0"
 KEY: Final = "sandbox-oxen-key"
+SKILLS_KEY: Final = "skills-sandbox-key"
 GENERATION_SECONDS: Final = 0.8
 WHOLE_SECONDS: Final = 60.0
 LOG_LINES: Final = 20  # of the bot's log, shown when a step fails
@@ -44,25 +46,33 @@ async def run_demo(
     except (FolderRefused, OSError) as refused:
         transcript.say(f"easel: {refused}")
         return 2
-    transcript.say("The real Easel, with stand-ins for Discord and Oxen.ai on this computer.")
+    transcript.say(
+        "The real Easel, with stand-ins for Discord, Oxen.ai and skills.video on this computer."
+    )
     _end_with_us()
     discord = FakeDiscord(token=TOKEN)
-    async with discord, FakeOxen(key=KEY, generation_seconds=GENERATION_SECONDS) as oxen:
-        async with run_bot(folder, settings(discord, oxen)) as bot:
-            stage = Stage(discord, oxen, transcript, bot, folder)
+    async with (
+        discord,
+        FakeOxen(key=KEY, generation_seconds=GENERATION_SECONDS) as oxen,
+        FakeSkills(key=SKILLS_KEY, generation_seconds=GENERATION_SECONDS) as skills,
+    ):
+        async with run_bot(folder, settings(discord, oxen, skills)) as bot:
+            stage = Stage(discord, oxen, skills, transcript, bot, folder)
             succeeded = await _perform(stage, steps)
         await asyncio.to_thread(_leave_page, stage)
     _tell_what_is_left(transcript, folder)
     return 0 if succeeded else 1
 
 
-def settings(discord: FakeDiscord, oxen: FakeOxen) -> dict[str, str]:
+def settings(discord: FakeDiscord, oxen: FakeOxen, skills: FakeSkills) -> dict[str, str]:
     """The bot's environment: the stand-ins' addresses, and keys which open nothing else."""
     return {
         "DISCORD_TOKEN": TOKEN,
         "DISCORD_API_URL": discord.url,
         "OXEN_API_KEY": KEY,
         "OXEN_API_URL": oxen.url,
+        "SKILLS_API_KEY": SKILLS_KEY,
+        "SKILLS_API_URL": skills.url,
         "DATABASE_URL": "sqlite:///data/easel.db",
     }
 

@@ -12,6 +12,7 @@ from bot.sandbox.demo_process import BotProcess
 from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
 from bot.sandbox.generations import FakeGeneration
 from bot.sandbox.oxen import FakeOxen
+from bot.sandbox.skills import FakeSkills
 from bot.sandbox.transcript import Transcript
 
 CREDITS_PER_USD: Final = 100  # as the bot is set for the demonstration
@@ -42,6 +43,7 @@ class Stage:
 
     discord: FakeDiscord
     oxen: FakeOxen
+    skills: FakeSkills
     transcript: Transcript
     bot: BotProcess
     folder: Path
@@ -107,6 +109,10 @@ class Stage:
         """What Oxen.ai has charged, in credits: for all, or for one prompt."""
         charges = (one.charged for one in self.generations(prompt))
         return CREDITS_PER_USD * sum(charges, Decimal(0))
+
+    def charged_by_skills(self) -> Decimal:
+        """What skills.video has charged in all, in credits."""
+        return sum((one.charged for one in self.skills.generations.values()), Decimal(0))
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from bot.sandbox.demo_stage import (
 )
 from bot.sandbox.discord import Message, User
 
-COMMANDS: Final = {"imagine", "jobs", "usage", "models", "help"}
+COMMANDS: Final = {"imagine", "jobs", "cancel", "history", "show", "usage", "models", "help"}
 LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
+SEA: Final = "a city under the sea at night"
 CASTLE: Final = "a castle in the clouds, seen from below"
 STOP_SECONDS: Final = 10.0
 USED: Final = re.compile(r"Used: \*\*([\d.]+)\*\*")
@@ -83,6 +84,23 @@ async def another_member(stage: Stage) -> None:
     stage.transcript.saw("the @everyone and the Markdown of the prompt are only text")
 
 
+async def skills_video(stage: Stage) -> None:
+    for option, model, count in (("aspect_ratio", "skills", 7), ("aspect_ratio", "oxen", 9)):
+        stage.transcript.did("Ben", f"/imagine prompt:{SEA[:12]}… model:{model} {option}:▏")
+        given = {"prompt": SEA, "model": model, option: ""}
+        choices = await stage.discord.complete(
+            stage.ben, stage.channel, "imagine", given, focused=option
+        )
+        expect(len(choices) == count, f"{count} choices", [choice["value"] for choice in choices])
+        stage.transcript.saw(f"{option}: {', '.join(str(choice['value']) for choice in choices)}")
+    options = {"image_size": "portrait_4_3", "output_format": "webp", "count": 2}
+    status = await _imagine(stage, stage.ben, prompt=SEA, model="skills", **options)
+    result = await stage.result_after(status, stage.ben)
+    await _check_result(stage, result, stage.ben, SEA, ratio=3 / 4, count=2)
+    charged = stage.charged_by_skills()
+    stage.transcript.saw(f"skills.video charged {plain(charged)} credits")
+
+
 async def cancel_by_button(stage: Stage) -> None:
     before = stage.charged()
     with stage.oxen_slow():
@@ -100,13 +118,16 @@ async def cancel_by_button(stage: Stage) -> None:
 
 
 async def ask_around(stage: Stage) -> None:
-    for user, prompt in ((stage.ada, LIGHTHOUSE), (stage.ben, FOX)):
+    charges = {
+        stage.ada: stage.charged(LIGHTHOUSE),
+        stage.ben: stage.charged(FOX) + stage.charged_by_skills(),
+    }
+    for user, charged in charges.items():
         text = await stage.told(user, "usage")
-        charged = stage.charged(prompt)
         used = USED.search(text)
         right = used is not None and Decimal(used[1]) == charged
-        expect(right, f"{plain(charged)} credits used, as Oxen.ai charged", text)
-        stage.transcript.saw(f"{plain(charged)} credits used, which is what Oxen.ai charged")
+        expect(right, f"{plain(charged)} credits used, as the services charged", text)
+        stage.transcript.saw(f"{plain(charged)} credits used, which is what the services charged")
     for command, wanted in (("jobs", "Canceled"), ("models", "aspect_ratio"), ("help", "/imagine")):
         text = await stage.told(stage.ada, command)
         expect(wanted in text, f"{wanted} in the answer", text)
@@ -127,23 +148,28 @@ async def ledger(stage: Stage) -> None:
     total, lines, open_holds = await asyncio.to_thread(
         read_ledger, stage.folder / "data" / "easel.db"
     )
-    charged = stage.charged()
+    charged = stage.charged() + stage.charged_by_skills()
     balance = Decimal(total) / 1000
     expect(balance == -charged, f"a ledger that adds up to -{plain(charged)} credits", balance)
     expect(open_holds == 0, "no hold left open", f"{open_holds} open")
-    dollars = plain(charged / CREDITS_PER_USD)
+    dollars = plain(stage.charged() / CREDITS_PER_USD)
+    credits = plain(stage.charged_by_skills())
     stage.transcript.saw(
         f"{lines} entries add up to {plain(balance)} credits: the {dollars} dollars that Oxen.ai "
-        "charged; no hold is open"
+        f"charged and the {credits} credits of skills.video; no hold is open"
     )
 
 
 async def nothing_wrong(stage: Stage) -> None:
-    for name, stand_in in (("Discord", stage.discord), ("Oxen.ai", stage.oxen)):
+    for name, stand_in in (
+        ("Discord", stage.discord),
+        ("Oxen.ai", stage.oxen),
+        ("skills.video", stage.skills),
+    ):
         expect(not stand_in.violations, f"nothing wrong for {name}", stand_in.violations)
-    calls = len(stage.discord.requests), len(stage.oxen.requests)
     stage.transcript.saw(
-        f"{calls[0]} calls to Discord and {calls[1]} to Oxen.ai, none out of order"
+        f"{len(stage.discord.requests)} calls to Discord, {len(stage.oxen.requests)} to Oxen.ai "
+        f"and {len(stage.skills.requests)} to skills.video, none out of order"
     )
 
 
@@ -205,6 +231,7 @@ STEPS: Final = (
     Step("Options complete themselves", complete_options),
     Step("/imagine with two pictures", two_pictures),
     Step("Another member, another shape, and a prompt that means mischief", another_member),
+    Step("skills.video: the options follow the model", skills_video),
     Step("A job is canceled by its button", cancel_by_button),
     Step("/usage, /jobs, /models, /help", ask_around),
     Step("A value typed past the list is refused in private", refusal),

@@ -56,11 +56,13 @@ async def adjust(
     await append(tx, _entry(job, EntryKind.ADJUSTMENT, amount, now, reason=reason, details=cost))
 
 
-async def sum_of_month(connection: AsyncConnection, user_id: int, month: str) -> int:
-    """Over all of a member's accounts: what MONTHLY_CREDITS limits."""
-    total = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(
-        ledger.c.user_id == user_id, ledger.c.month == month
-    )
+async def sum_of_month(
+    connection: AsyncConnection, month: str, *, user_id: int | None = None
+) -> int:
+    """Over all of a member's accounts, or of everybody's where `user_id` is None."""
+    total = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(ledger.c.month == month)
+    if user_id is not None:
+        total = total.where(ledger.c.user_id == user_id)
     return int((await connection.execute(total)).scalar_one())
 
 

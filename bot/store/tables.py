@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    true,
 )
 
 from bot.jobs import JobStatus
@@ -94,6 +95,7 @@ jobs = Table(
     Column("deliver_after", Utc),
     Column("delivered_at", Utc),
     Column("result_message_id", BigInteger),
+    Column("postable", Boolean, nullable=False, server_default=true()),
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),

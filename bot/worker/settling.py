@@ -9,13 +9,14 @@ from operator import add
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
-from bot.ledger import Cost
+from bot.ledger import Cost, credits_text
 from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Canceled, Failed, Finished, Provider, Update
 from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
 from bot.store.database import Database, Transaction
 from bot.store.pictures import Role
+from bot.worker.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,14 @@ class Settling:
         providers: Mapping[str, Provider],
         downloader: Downloader,
         store: PictureStore,
+        refusals: Refusals,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._providers = providers
         self._downloader = downloader
         self._store = store
+        self._refusals = refusals
         self._now = now
 
     async def settle(self, job: Job, ended: Ended) -> Job:
@@ -134,6 +137,7 @@ class Settling:
             await picture_rows.attach(tx, job.id, Role.OUTPUT, kept, now)
             await self._end_generations(tx, ended)
             await ledger.capture(tx, settled, charged, now)
+        self._refusals.clear(job.request.model)
         log.info("job %s: succeeded with %s pictures", job.id, len(kept))
         return settled
 
@@ -142,8 +146,7 @@ class Settling:
         if not failures:
             return await self._release(job, ended, JobStatus.CANCELED)
         for failure in failures:
-            charged = f", which charged {failure.cost.amount}" if failure.cost else ""
-            log.warning("job %s: failed: %s %s%s", job.id, failure.reason, failure.detail, charged)
+            self._refusals.tell(job, failure)
         return await self._fail(job, ended, failures[0].reason)
 
     async def _fail(self, job: Job, ended: Ended, reason: Reason) -> Job:
@@ -158,9 +161,24 @@ class Settling:
             await self._end_generations(tx, ended)
             await ledger.release(tx, settled, now)
         log.info("job %s: %s", job.id, status)
+        _tell_charges(settled, ended)
         return settled
 
     async def _end_generations(self, tx: Transaction, ended: Ended) -> None:
         for generation, update in ended:
             if state := STATES.get(type(update)):
                 await jobs.end_generation(tx, generation.id, state)
+
+
+def _tell_charges(job: Job, ended: Ended) -> None:
+    """What an API charged for nothing is the operator's to claim back, never the member's."""
+    for generation, update in ended:
+        cost = update.cost if isinstance(update, Finished | Failed) else None
+        if cost is not None and cost.amount:
+            log.warning(
+                "job %s: %s charged %s credits for %s, which made nothing; the member pays none",
+                job.id,
+                job.request.model,
+                credits_text(cost.amount),
+                generation.remote_id,
+            )

@@ -11,6 +11,7 @@ from bot.providers.base import Provider, Submitted
 from bot.schedule import back_off
 from bot.store import jobs, ledger
 from bot.store.database import Database
+from bot.worker.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,14 @@ class Submitting:
         self,
         database: Database,
         providers: Mapping[str, Provider],
+        refusals: Refusals,
         now: Callable[[], datetime],
         *,
         search_waits: Sequence[float] = SEARCH_WAITS,
     ) -> None:
         self._database = database
         self._providers = providers
+        self._refusals = refusals
         self._now = now
         self._search_waits = search_waits
         self._tries: dict[str, int] = {}
@@ -49,7 +52,7 @@ class Submitting:
         try:
             submitted = await self._providers[job.request.model].submit(job.request)
         except ProviderError as error:
-            log.warning("job %s: submit: %s", job.id, error)
+            self._refusals.tell(job, error)
             match error.taken:
                 case Taken.NO:
                     return await self._queue_again(job, error), ()

@@ -9,7 +9,17 @@ from datetime import datetime, timedelta
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job
-from bot.providers.base import Canceled, Failed, Provider, Running, Submitted, Update, Waiting
+from bot.ledger import Cost
+from bot.providers.base import (
+    Canceled,
+    Failed,
+    Finished,
+    Provider,
+    Running,
+    Submitted,
+    Update,
+    Waiting,
+)
 from bot.schedule import wait_after
 from bot.store import jobs
 from bot.store.database import Database
@@ -96,6 +106,9 @@ class Watching:
 
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
         """Watch a running job; `submitted` tells what the creating request has told already."""
+        if job.request.model not in self._providers:
+            log.error("job %s: waits until %s has its key again", job.id, job.request.model)
+            return
         async with self._database.reading() as view:
             generations = await jobs.generations_of(view, job.id)
         watch = Watch(job, generations, since=job.running_at or self._now())
@@ -160,8 +173,11 @@ class Watching:
             if not last:
                 watch.updates.clear()  # their addresses may have expired: ask for new ones
                 return None
-            gone = Failed(error.reason, f"pictures could not be had: {error.detail}")
-            return await self._settling.settle(watch.job, [(each, gone) for each, _ in ended])
+            detail = f"pictures could not be had: {error.detail}"
+            return await self._settling.settle(
+                watch.job,
+                [(each, Failed(error.reason, detail, _cost_of(end))) for each, end in ended],
+            )
 
     async def _ask(self, watch: Watch, generation: Generation) -> None:
         remote_id = generation.remote_id
@@ -182,7 +198,7 @@ class Watching:
     async def _cancel_pending(self, watch: Watch) -> None:
         provider = self._providers[watch.job.request.model]
         if not provider.can_cancel:
-            return
+            return  # also at its time-out: what it draws meanwhile is the operator's loss
         for generation in watch.pending:
             try:
                 await provider.cancel(generation.remote_id)
@@ -190,8 +206,11 @@ class Watching:
                 log.warning("job %s: cancel %s: %s", watch.job.id, generation.remote_id, error)
 
     def wants_cancel(self, job: Job) -> bool:
+        """Whether its provider is still to be asked; where it cannot stop, the job just runs on."""
         watch = self._watches.get(job.id)
-        return watch is not None and not watch.cancel_sent
+        if watch is None or watch.cancel_sent:
+            return False
+        return self._providers[job.request.model].can_cancel
 
     def _plan(self, watch: Watch) -> None:
         moment = self._now()
@@ -209,3 +228,7 @@ class Watching:
         self.agenda.drop(watch.job.id)
         for generation in watch.generations:
             self._by_remote_id.pop(generation.remote_id, None)
+
+
+def _cost_of(update: Update) -> Cost | None:
+    return update.cost if isinstance(update, Finished | Failed) else None

@@ -19,6 +19,7 @@ from bot.store import jobs
 from bot.store.database import Database
 from bot.store.jobs import MoveRefused
 from bot.worker.delivering import Delivering
+from bot.worker.refusals import Refusals
 from bot.worker.settling import COST_UNTIL, Settling
 from bot.worker.submitting import GIVE_UP, Submitting
 from bot.worker.watching import Watching
@@ -50,8 +51,9 @@ class Worker:
         self._database = database
         self._providers = providers
         self._now = now
-        self._submitting = Submitting(database, providers, now)
-        self._settling = Settling(database, providers, downloader, store, now)
+        refusals = Refusals()
+        self._submitting = Submitting(database, providers, refusals, now)
+        self._settling = Settling(database, providers, downloader, store, refusals, now)
         self._watching = Watching(database, providers, self._settling, now, timeout=timeout)
         self._delivering = Delivering(database, delivery, store, now)
         self._busy: set[str] = set()  # jobs that a task is at work on
@@ -149,6 +151,8 @@ class Worker:
                 settled_after=now - COST_UNTIL,
             )
         for job in neglected:
+            if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
+                continue  # nobody can be asked until its key is set again
             self._start(job.id, self._attend(job))
 
     async def _attend(self, job: Job) -> None:

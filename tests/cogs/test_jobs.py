@@ -1,3 +1,6 @@
+import pytest
+
+from bot.jobs import JobStatus
 from tests.easel import Stage, text_of
 
 
@@ -31,6 +34,66 @@ async def test_fifty_jobs_fit_into_one_answer(at: Stage) -> None:
 
     assert len(listed) < 4000
     assert "more" in listed
+
+
+async def test_cancel_completes_own_active_jobs_and_cancels_them(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a slow fox")
+        await at.imagine("of Ben", by=at.ben)
+        offered = await at.discord.complete(at.ada, at.channel, "cancel", {"job": "fox"}, "job")
+        assert [choice["name"].partition(": ")[2] for choice in offered] == ["a slow fox"]
+
+        await at.command("cancel", job=offered[0]["value"])
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.CANCELED
+    assert await at.balance() == 0
+
+
+@pytest.mark.parametrize("command", ["cancel", "show"])
+async def test_anothers_job_is_no_job(at: Stage, command: str) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        (job,) = await at.jobs()
+        others = text_of(await at.command(command, by=at.ben, job=job.id))
+        unknown = text_of(await at.command(command, by=at.ben, job="aaaaaaaaaaaaaaaa"))
+        nonsense = text_of(await at.command(command, by=at.ben, job="%_'; DROP TABLE jobs"))
+
+    assert others == unknown == nonsense == "You have no such job. See /jobs for yours."
+
+
+async def test_show_tells_all_about_a_job_with_its_pictures(at: Stage) -> None:
+    async with at.easel():
+        await at.imagine("a fox", count=2, aspect_ratio="1:1")
+        (job,) = await at.settled()
+        await at.discord.command(at.ada, at.channel, "show", {"job": job.id})
+        shown = await at.discord.wait_for_message(
+            lambda message: message.ephemeral_to is at.ada and bool(message.pictures())
+        )
+
+    assert len(shown.pictures()) == 2
+    assert r"aspect_ratio 1\:1" in shown.text()
+    assert "15 credits" in shown.text()
+    assert f"job {job.id}" in shown.text()
+
+
+async def test_history_shows_the_pictures_that_are_asked_for_also_after_a_restart(
+    at: Stage,
+) -> None:
+    async with at.easel():
+        assert "Nothing has ended yet" in text_of(await at.command("history"))
+        await at.imagine("a fox")
+        (job,) = await at.settled()
+        listed = await at.command("history")
+        assert "a fox" in text_of(listed)
+    async with at.easel():
+        assert listed.message is not None
+        await at.discord.select(at.ada, listed.message, "easel:history", [job.id])
+        await at.discord.wait_for_message(
+            lambda message: message.ephemeral_to is at.ada and bool(message.pictures())
+        )
 
 
 async def test_models_tells_what_oxen_tells_itself(at: Stage) -> None:

@@ -163,3 +163,26 @@ async def test_at_most_four_submits_are_under_way_at_once(at: Stage) -> None:
 
     assert under_way == 4
     assert len(at.created()) == 7
+
+
+async def test_a_refused_key_is_told_to_the_operator_once_until_it_works_again(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> int:
+        return sum("does not accept OXEN_API_KEY" in record.message for record in caplog.records)
+
+    refusal = {"status": "error", "status_message": "unauthenticated"}
+    async with at.easel():
+        refused = at.oxen.faults.add("POST", QUEUE, Answer(401, refusal), times=None)
+        for _ in range(3):
+            await at.imagine("a fox")
+        await at.settled(3)
+        assert told() == 1
+
+        refused.remove()
+        await at.imagine("a hen")
+        await at.settled(4)
+        at.oxen.faults.add("POST", QUEUE, Answer(401, refusal))
+        await at.imagine("a fox")
+        await at.settled(5)
+        assert told() == 2
