@@ -23,7 +23,8 @@ FAILURES = {
     Reason.CREDITS: "The bot's account at {service} is empty. Tell the people who run the bot.",
     Reason.REJECTED: "{service} refused this prompt or picture. Put it another way and try again.",
     Reason.INVALID: "{service} could not work with these options. Change them and try again.",
-    Reason.NOT_FOUND: "{service} has lost this job. Please ask again.",
+    Reason.NOT_FOUND: "{service} does not know this job or its model. Please ask again; "
+    "if that fails too, tell the people who run the bot.",
     Reason.RATE_LIMITED: "{service} is too busy at the moment. Try again in a few minutes.",
     Reason.UNAVAILABLE: "{service} cannot be reached at the moment. Try again in a few minutes.",
     Reason.TIMEOUT: "{service} did not finish in time. Try again, or ask for fewer pictures.",

@@ -13,7 +13,7 @@ CODES = {
     "rate_limited": Reason.RATE_LIMITED,
     "timeout": Reason.TIMEOUT,
     "provider_unavailable": Reason.UNAVAILABLE,
-    "unsupported_model": Reason.INVALID,
+    "unsupported_model": Reason.NOT_FOUND,
     "unsupported_media_type": Reason.INVALID,
     "invalid_input": Reason.INVALID,
     "insufficient_credits": Reason.CREDITS,

@@ -236,7 +236,7 @@ async def test_an_answer_without_an_id_is_sent_once(
     [
         ("RATE_LIMITED", 429, Reason.RATE_LIMITED, Taken.NO),
         ("PROVIDER_UNAVAILABLE", 503, Reason.UNAVAILABLE, Taken.NO),
-        ("UNSUPPORTED_MODEL", 400, Reason.INVALID, Taken.REFUSED),
+        ("UNSUPPORTED_MODEL", 400, Reason.NOT_FOUND, Taken.REFUSED),
         ("INVALID_INPUT", 400, Reason.INVALID, Taken.REFUSED),
         ("INVALID_INPUT", 422, Reason.INVALID, Taken.REFUSED),
         ("INSUFFICIENT_CREDITS", 402, Reason.CREDITS, Taken.REFUSED),
