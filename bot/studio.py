@@ -181,9 +181,13 @@ class Studio:
         """A member's active jobs, oldest first, then the newest that have ended."""
         async with self._database.reading() as view:
             active = await jobs.active_of(view, user_id)
-            recent = await jobs.recent_of(view, user_id, HISTORY)
-        ended = [job for job in recent if job.status.settled]
+            ended = await jobs.ended_of(view, user_id, HISTORY)
         return [*active, *ended][:HISTORY]
+
+    async def history_of(self, user_id: int) -> list[Job]:
+        """A member's last jobs that have ended, newest first."""
+        async with self._database.reading() as view:
+            return await jobs.ended_of(view, user_id, HISTORY)
 
     async def show(self, user_id: int, job_id: str) -> tuple[Job, list[tuple[Picture, Path]]]:
         """An own job, with the pictures that were kept of it and their files."""

@@ -1,5 +1,6 @@
 """Answers to one member, and what is said when something went wrong."""
 
+import asyncio
 import logging
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +14,8 @@ from cogs.views import answer_view
 
 log = logging.getLogger(__name__)
 
+# Discord gives us 3 s to begin to answer; an answer that takes longer than this is in doubt.
+ANSWER_SECONDS = 10.0
 SORRY = "Something went wrong here, and it has been noted. Please try again."
 # Discord was not reached, or not heard: what was sent may have arrived.
 IN_DOUBT = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
@@ -36,10 +39,13 @@ def studio_of(interaction: discord.Interaction[Any]) -> Studio:
 async def answer_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:
     """Answer the member alone, whether something was answered before or not."""
     nobody = discord.AllowedMentions.none()
-    if interaction.response.is_done():
-        await interaction.followup.send(view=view, ephemeral=True, allowed_mentions=nobody)
-    else:
-        await interaction.response.send_message(view=view, ephemeral=True, allowed_mentions=nobody)
+    async with asyncio.timeout(ANSWER_SECONDS):
+        if interaction.response.is_done():
+            await interaction.followup.send(view=view, ephemeral=True, allowed_mentions=nobody)
+        else:
+            await interaction.response.send_message(
+                view=view, ephemeral=True, allowed_mentions=nobody
+            )
 
 
 async def answer_error(interaction: discord.Interaction[Any], error: Exception) -> None:

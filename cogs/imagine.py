@@ -11,14 +11,13 @@ from discord.ext import commands
 from bot.catalog import MAX_COUNT, MAX_PROMPT, MAX_SEED, Choice
 from bot.jobs import TOKEN_LIFE, Option, Route
 from bot.studio import Studio
-from cogs.answers import IN_DOUBT
+from cogs.answers import ANSWER_SECONDS, IN_DOUBT
 from cogs.results import status_view
 from cogs.text import shorten
 
 log = logging.getLogger(__name__)
 
 MAX_CHOICES = 25
-ANSWER_SECONDS = 10.0  # Discord gives us 3 s to begin; an answer that takes longer is in doubt
 
 
 class Imagine(commands.Cog):

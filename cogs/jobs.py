@@ -41,9 +41,7 @@ class Jobs(commands.Cog):
     @app_commands.command()
     async def history(self, interaction: discord.Interaction[Any]) -> None:
         """Your last jobs that have ended, with their pictures on request"""
-        ended = [
-            job for job in await self.studio.jobs_of(interaction.user.id) if job.status.settled
-        ]
+        ended = await self.studio.history_of(interaction.user.id)
         view = history_view(ended, self.studio.catalog)
         if ended:
             view.add_item(ui.ActionRow(HistorySelect(ended)))

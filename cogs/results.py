@@ -11,7 +11,7 @@ from discord import ui
 from bot.catalog import ModelSpec
 from bot.jobs import JOB_ID_PATTERN, Job
 from bot.studio import Studio
-from cogs.answers import answer_error, studio_of
+from cogs.answers import ANSWER_SECONDS, answer_error, studio_of
 from cogs.uploads import prepare
 from cogs.views import canceled_view, job_choice, job_view, waiting_view
 
@@ -50,7 +50,8 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
         job = await studio.cancel(interaction.user.id, self.job_id)
         spec = studio.catalog.about(job.request.model)
         view = canceled_view(job) if job.status.settled else status_view(job, spec)
-        await interaction.response.edit_message(view=view)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await interaction.response.edit_message(view=view)
 
 
 class HistorySelect(ui.DynamicItem[ui.Select[Any]], template="easel:history"):
@@ -82,7 +83,8 @@ class HistorySelect(ui.DynamicItem[ui.Select[Any]], template="easel:history"):
 async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id: str) -> None:
     """All about an own job, privately. Refused before anything is deferred."""
     job, pictures = await studio.show(interaction.user.id, job_id.strip().lower())
-    await interaction.response.defer(ephemeral=True, thinking=True)
+    async with asyncio.timeout(ANSWER_SECONDS):
+        await interaction.response.defer(ephemeral=True, thinking=True)
     uploads = await prepare(job, pictures, interaction.filesize_limit)
     async with asyncio.timeout(UPLOAD_SECONDS):
         await interaction.followup.send(

@@ -25,7 +25,7 @@ class Uploads:
 
     pictures: tuple[tuple[str, bytes], ...] = ()
     shrunk: bool = False
-    left_out: int = 0  # kept, and too large to be shrunk to the limit
+    left_out: int = 0  # gone, or too large to be shrunk to the limit
 
     @property
     def names(self) -> list[str]:
@@ -46,7 +46,11 @@ async def prepare(job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int
     ready: list[tuple[str, bytes]] = []
     shrunk = False
     for position, (picture, path) in enumerate(pictures, start=1):
-        data = await asyncio.to_thread(path.read_bytes)
+        try:
+            data = await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError:
+            log.error("job %s: %s is gone and cannot be posted", job.id, path)
+            continue
         name = file_name(job, position, picture)
         if len(data) > limit:
             shrunk = True

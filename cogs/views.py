@@ -63,11 +63,13 @@ def waiting_view(
     since = job.running_at or job.created_at
     doing = STATES[job.status] if not job.cancel_requested_at else "Canceling"
     by = f"{spec.title} (chosen for you)" if chosen else spec.title
-    hint = f"I may not post here, so the result will replace this. I lack: {', '.join(lacking)}."
+    hint = "I may not post here, so the result will replace this message."
+    if lacking:
+        hint += f" I lack: {', '.join(lacking)}."
     return panel(
         f"**{doing}** {_ago(since)}\n{quoted(job)}",
         _small(f"{pictures} by {by}", f"{credits_text(job.price)} credits"),
-        *((hint,) if lacking else ()),
+        *(() if job.route.postable else (hint,)),
     )
 
 
@@ -136,8 +138,7 @@ def job_view(job: Job, spec: ModelSpec, shown: "Shown") -> ui.LayoutView:
 def history_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
     if not jobs:
         return panel("Nothing has ended yet. Ask for a picture with /imagine.")
-    lines = _within([_job_line(job, catalog) for job in jobs], 3500)
-    return panel("### Your last jobs", "\n".join(lines))
+    return _listed("### Your last jobs", [_job_line(job, catalog) for job in jobs])
 
 
 def job_choice(job: Job) -> str:
@@ -148,11 +149,7 @@ def job_choice(job: Job) -> str:
 def jobs_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
     if not jobs:
         return panel("You have no jobs yet. Ask for a picture with /imagine.")
-    lines = [_job_line(job, catalog) for job in jobs]
-    shown = _within(lines, 3500)
-    left_out = len(lines) - len(shown)
-    more = (_small(f"and {left_out} more"),) if left_out else ()
-    return panel("### Your jobs", "\n".join(shown), *more)
+    return _listed("### Your jobs", [_job_line(job, catalog) for job in jobs])
 
 
 def usage_view(usage: Usage) -> ui.LayoutView:
@@ -231,7 +228,7 @@ def _gallery(job: Job, shown: "Shown") -> Iterable[ui.MediaGallery[ui.LayoutView
 
 def _upload_remarks(shown: "Shown") -> Iterable[str]:
     if shown.left_out:
-        yield f"{shown.left_out} too large to be uploaded here; the bot keeps the originals."
+        yield f"{shown.left_out} could not be uploaded here."
     if shown.shrunk and shown.names:
         yield "Shrunk to what may be uploaded here; the original is kept."
 
@@ -270,6 +267,13 @@ def _possible(option: OptionSpec) -> str:
             return "text"
         case Text(longest):
             return f"text, up to {longest} characters"
+
+
+def _listed(title: str, lines: Sequence[str]) -> ui.LayoutView:
+    shown = _within(lines, 3500)
+    left_out = len(lines) - len(shown)
+    more = (_small(f"and {left_out} more"),) if left_out else ()
+    return panel(title, "\n".join(shown), *more)
 
 
 def _within(lines: Sequence[str], limit: int) -> list[str]:

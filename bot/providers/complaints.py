@@ -48,6 +48,7 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
             r"|(sensitive|prohibited|unsafe) content",
         ),
         (Reason.RATE_LIMITED, r"rate limit|too many requests"),
+        (Reason.NOT_FOUND, r"unsupported model|model not found"),
         (Reason.AUTH, r"unauthenticated|unauthorized|api key"),
         (Reason.TIMEOUT, r"timed out|time-?out"),
         (Reason.UNAVAILABLE, r"unavailable|overloaded|try again later"),

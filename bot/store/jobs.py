@@ -192,6 +192,17 @@ async def recent_of(connection: AsyncConnection, user_id: int, limit: int) -> li
     return [_job(row) for row in await connection.execute(statement.limit(limit))]
 
 
+async def ended_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
+    """A member's newest jobs that have ended, newest first."""
+    settled = [status for status in JobStatus if status.settled]
+    statement = (
+        select(jobs)
+        .where(jobs.c.user_id == user_id, jobs.c.status.in_(settled))
+        .order_by(jobs.c.created_at.desc())
+    )
+    return [_job(row) for row in await connection.execute(statement.limit(limit))]
+
+
 async def erase_tokens(tx: AsyncConnection, now: datetime) -> None:
     await tx.execute(
         update(jobs)

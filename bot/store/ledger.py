@@ -59,10 +59,15 @@ async def adjust(
 async def sum_of_month(
     connection: AsyncConnection, month: str, *, user_id: int | None = None
 ) -> int:
-    """Over all of a member's accounts, or of everybody's where `user_id` is None."""
+    """Over all of a member's accounts; over everybody's, grants left out, where it is None.
+
+    A grant gives a member more to use, and the whole bot no more to spend.
+    """
     total = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(ledger.c.month == month)
     if user_id is not None:
         total = total.where(ledger.c.user_id == user_id)
+    else:
+        total = total.where(ledger.c.kind != EntryKind.GRANT)
     return int((await connection.execute(total)).scalar_one())
 
 

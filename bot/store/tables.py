@@ -150,6 +150,7 @@ ledger = Table(
     # Hold, release and capture carry no reason, so each is there once a job; adjustments have one.
     UniqueConstraint("job_id", "kind", "reason"),
     Index("ix_ledger_user_id_month", "user_id", "month"),
+    Index("ix_ledger_month", "month"),
 )
 
 notes = Table(  # small facts to remember between starts, such as what commands were registered

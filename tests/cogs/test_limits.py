@@ -90,7 +90,7 @@ HOSTILE = [
     "**bold** __under__ ~~gone~~ ||secret|| *it*",
     "\u202eright to left\u202c \u2066x\u2069",
     "nul \x00 and bell \x07",
-    "🦊" * 1000,
+    "🦊" * 2000,
     "\\" * 2000,
     "<t:0:R> <:x:123> </imagine:1> <id:home>",
 ]

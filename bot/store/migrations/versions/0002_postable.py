@@ -1,4 +1,4 @@
-"""Whether the bot may post where a job was asked for: jobs.postable."""
+"""Whether the bot may post where a job was asked for; the whole bot's month in the ledger."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,3 +13,4 @@ def upgrade() -> None:
     op.add_column(
         "jobs", sa.Column("postable", sa.Boolean(), nullable=False, server_default=sa.true())
     )
+    op.create_index("ix_ledger_month", "ledger", ["month"], unique=False)
