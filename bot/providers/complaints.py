@@ -55,8 +55,7 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
         (
             Reason.INVALID,
             r"invalid|must be|validation|unsupported|not supported|required"
-            r"|unknown (parameter|field)|client error|cannot (be )?(download|identify)"
-            r"|model not found",
+            r"|unknown (parameter|field)|client error|cannot (be )?(download|identify)",
         ),
     )
 )
