@@ -32,14 +32,11 @@ class Submitting:
         providers: Mapping[str, Provider],
         refusals: Refusals,
         now: Callable[[], datetime],
-        *,
-        search_waits: Sequence[float] = SEARCH_WAITS,
     ) -> None:
         self._database = database
         self._providers = providers
         self._refusals = refusals
         self._now = now
-        self._search_waits = search_waits
         self._tries: dict[str, int] = {}
 
     async def claim(self, model: str) -> Job | None:
@@ -72,7 +69,7 @@ class Submitting:
         provider = self._providers[job.request.model]
         since = job.submitted_at or job.created_at
         try:
-            for wait in self._search_waits:
+            for wait in SEARCH_WAITS:
                 found = await provider.find(job.request, since)
                 if adopted := await self._adopt(job, found):
                     return adopted, found

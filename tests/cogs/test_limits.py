@@ -23,7 +23,9 @@ async def test_a_server_that_is_not_allowed_is_refused_and_so_are_direct_message
 async def test_an_allowed_server_is_served(at: Stage) -> None:
     async with at.easel(servers=frozenset({at.server.id})):
         await at.imagine("a fox")
-        await at.result("a fox")
+        result = await at.result("a fox")
+
+    assert result.channel is at.channel
 
 
 async def test_a_blocked_member_is_refused_and_others_are_not(at: Stage) -> None:
