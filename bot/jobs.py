@@ -47,7 +47,8 @@ NEXT: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.FAILED: frozenset(),
     JobStatus.CANCELED: frozenset(),
 }
-ACTIVE = frozenset(status for status in JobStatus if not status.settled)
+SETTLED = frozenset(status for status in JobStatus if status.settled)
+ACTIVE = frozenset(JobStatus) - SETTLED
 
 
 def sources(target: JobStatus) -> frozenset[JobStatus]:

@@ -32,6 +32,7 @@ LIBRARIES = {
     "PIL": ("bot/pictures", "bot/sandbox/"),
     "pydantic_settings": ("bot/settings.py",),
     "typer": ("bot/__main__.py",),
+    "uvloop": ("bot/__main__.py",),
 }
 SANDBOX_MAY = {"aiohttp", "PIL", "bot"}
 

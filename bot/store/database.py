@@ -12,11 +12,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmana
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, make_url, text
+import aiosqlite
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import StartupError
+from bot.store.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -158,13 +161,16 @@ READER_PRAGMAS = ("PRAGMA query_only=ON",)
 
 
 def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> AsyncEngine:
+    async def connect(*_: object, **__: object) -> aiosqlite.Connection:
+        return await Connection(path, timeout=BUSY_SECONDS)
+
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}",
+        async_creator=connect,
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS * 2,
         pool_reset_on_return=None,
-        connect_args={"timeout": BUSY_SECONDS},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -176,7 +182,7 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
-    def start(connection: Connection) -> None:
+    def start(connection: SyncConnection) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
@@ -187,7 +193,7 @@ def _checkpoint(path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def _revision(connection: Connection) -> str | None:
+def _revision(connection: SyncConnection) -> str | None:
     if not connection.dialect.has_table(connection, "alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -10,10 +10,12 @@ from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage, month_of, n
 from bot.store.pictures import Role
 from bot.store.tables import job_pictures, ledger
 
+APPEND = insert(ledger)
+
 
 async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
     await tx.execute(
-        insert(ledger),
+        APPEND,
         [
             {
                 "job_id": entry.job_id,

@@ -12,6 +12,7 @@ from bot.jobs import Generation, Job, JobStatus, Picture
 from bot.ledger import Cost, credits_text
 from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Canceled, Failed, Finished, Provider, Update
+from bot.store import generations as generation_rows
 from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
 from bot.store.database import Database, Transaction
@@ -69,7 +70,7 @@ class Settling:
         """Correct an estimate when the provider tells the cost after all."""
         provider = self._providers[job.request.model]
         async with self._database.reading() as view:
-            generations = await jobs.generations_of(view, job.id)
+            generations = await generation_rows.of_job(view, job.id)
         made = [each for each in generations if each.state is JobStatus.SUCCEEDED]
         told = [await provider.cost(each.remote_id) for each in made]
         costs = [cost for cost in told if cost is not None]
@@ -167,7 +168,7 @@ class Settling:
     async def _end_generations(self, tx: Transaction, ended: Ended) -> None:
         for generation, update in ended:
             if state := STATES.get(type(update)):
-                await jobs.end_generation(tx, generation.id, state)
+                await generation_rows.end(tx, generation.id, state)
 
 
 def _tell_charges(job: Job, ended: Ended) -> None:

@@ -9,7 +9,7 @@ from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import Job, JobStatus
 from bot.providers.base import Provider, Submitted
 from bot.schedule import back_off
-from bot.store import jobs, ledger
+from bot.store import generations, jobs, ledger, queue
 from bot.store.database import Database
 from bot.worker.refusals import Refusals
 
@@ -42,7 +42,7 @@ class Submitting:
     async def claim(self, model: str) -> Job | None:
         now = self._now()
         async with self._database.transaction() as tx:
-            return await jobs.claim(tx, model, now=now, lease_until=now + LEASE)
+            return await queue.claim(tx, model, now=now, lease_until=now + LEASE)
 
     async def submit(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
         """Send a claimed job's request once, and store what came of it before anything else."""
@@ -97,7 +97,7 @@ class Submitting:
             started = await jobs.move(
                 tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
             )
-            await jobs.add_generations(tx, job.id, provider.key, remote_ids)
+            await generations.add(tx, job.id, provider.key, remote_ids)
         log.info("job %s: running at %s as %s", job.id, provider.key, ", ".join(remote_ids))
         return started
 
@@ -123,14 +123,14 @@ class Submitting:
         provider = self._providers[job.request.model]
         remote_ids = [each.remote_id for each in found]
         async with self._database.transaction() as tx:
-            owned = await jobs.owned(tx, provider.key, remote_ids)
-            rivals = await jobs.twins_in_doubt(tx, job)
+            owned = await generations.owned(tx, provider.key, remote_ids)
+            rivals = await queue.twins_in_doubt(tx, job)
             free = [remote_id for remote_id in remote_ids if remote_id not in owned]
             if rivals or len(free) != job.request.count:
                 return None
             adopted = await jobs.move(
                 tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
             )
-            await jobs.add_generations(tx, job.id, provider.key, free)
+            await generations.add(tx, job.id, provider.key, free)
         log.warning("job %s: adopted %s after a doubtful submit", job.id, ", ".join(free))
         return adopted

@@ -1,7 +1,6 @@
 """Running jobs: asked about by one schedule, or as soon as a stream says that there is news."""
 
 import asyncio
-import heapq
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ from bot.providers.base import (
     Waiting,
 )
 from bot.schedule import wait_after
-from bot.store import jobs
+from bot.store import generations as generation_rows
 from bot.store.database import Database
+from bot.worker.agenda import Agenda
 from bot.worker.settling import Settling
 
 log = logging.getLogger(__name__)
@@ -56,34 +56,6 @@ class Watch:
         ]
 
 
-class Agenda:
-    """Which job is to be asked about next; a job has one time, the newest that was set."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[datetime, str]] = []
-        self._times: dict[str, datetime] = {}
-
-    def set(self, job_id: str, moment: datetime) -> None:
-        self._times[job_id] = moment
-        heapq.heappush(self._heap, (moment, job_id))
-
-    def drop(self, job_id: str) -> None:
-        self._times.pop(job_id, None)
-
-    def next(self) -> datetime | None:
-        while self._heap and self._times.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
-
-    def take_due(self, now: datetime) -> list[str]:
-        due: list[str] = []
-        while (moment := self.next()) is not None and moment <= now:
-            _, job_id = heapq.heappop(self._heap)
-            del self._times[job_id]
-            due.append(job_id)
-        return due
-
-
 class Watching:
     def __init__(
         self,
@@ -110,7 +82,7 @@ class Watching:
             log.error("job %s: waits until %s has its key again", job.id, job.request.model)
             return
         async with self._database.reading() as view:
-            generations = await jobs.generations_of(view, job.id)
+            generations = await generation_rows.of_job(view, job.id)
         watch = Watch(job, generations, since=job.running_at or self._now())
         watch.updates = {each.remote_id: each.update for each in submitted}
         self._watches[job.id] = watch
@@ -118,7 +90,7 @@ class Watching:
         if watch.pending:
             self._plan(watch)
         else:
-            self.agenda.set(job.id, self._now())
+            self.agenda.hurry(job.id)
 
     def news_of(self, remote_id: str) -> None:
         """A stream told that this generation has ended: ask at once."""
@@ -142,7 +114,7 @@ class Watching:
         watch = self._watches[job.id]
         watch.cancel_sent = True
         await self._cancel_pending(watch)
-        self.agenda.set(job.id, self._now())
+        self.agenda.hurry(job.id)
 
     async def _turn(self, watch: Watch) -> Job | None:
         watch.asked += 1
@@ -213,14 +185,16 @@ class Watching:
         return self._providers[job.request.model].can_cancel
 
     def _plan(self, watch: Watch) -> None:
-        moment = self._now()
-        if not watch.news:
-            moment += wait_after(moment - watch.since, watch.asked)
-            deadline = watch.since + self._timeout
-            if self._now() < deadline:
-                moment = min(moment, deadline)
-            if watch.not_before and watch.pending:
-                moment = max(moment, watch.not_before)
+        if watch.news:
+            self.agenda.hurry(watch.job.id)
+            return
+        now = self._now()
+        moment = now + wait_after(now - watch.since, watch.asked)
+        deadline = watch.since + self._timeout
+        if now < deadline:
+            moment = min(moment, deadline)
+        if watch.not_before and watch.pending:
+            moment = max(moment, watch.not_before)
         self.agenda.set(watch.job.id, moment)
 
     def _forget(self, watch: Watch) -> None:

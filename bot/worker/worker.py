@@ -15,7 +15,7 @@ from bot.jobs import Job, JobStatus
 from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Provider, Submitted
 from bot.schedule import utc_now
-from bot.store import jobs
+from bot.store import queue
 from bot.store.database import Database
 from bot.store.jobs import MoveRefused
 from bot.worker.delivering import Delivering
@@ -73,9 +73,9 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled; what is under way is then cancelled too, and found again."""
         async with self._database.transaction() as tx:
-            await jobs.clear_leases(tx)
+            await queue.clear_leases(tx)
         async with self._database.reading() as view:
-            running = await jobs.running(view)
+            running = await queue.running(view)
         for job in running:
             await self._watching.begin(job)
         async with asyncio.TaskGroup() as self._tasks:
@@ -111,10 +111,10 @@ class Worker:
     async def _read_rows(self) -> None:
         now = self._now()
         async with self._database.reading() as view:
-            models = await jobs.models_with_work(view, now)
-            due = await jobs.deliverable(view, now, limit=CONCURRENT_DELIVERIES * 2)
-            wishes = await jobs.cancel_wishes(view)
-            self._next_row = await jobs.next_wake(view, now)
+            models = await queue.models_with_work(view, now)
+            due = await queue.deliverable(view, now, limit=CONCURRENT_DELIVERIES * 2)
+            wishes = await queue.cancel_wishes(view)
+            self._next_row = await queue.next_wake(view, now)
         for model in models:
             await self._claim(model)
         free = CONCURRENT_DELIVERIES - self._deliveries
@@ -141,9 +141,9 @@ class Worker:
         if now >= self._erase_due:
             self._erase_due = now + ERASE_EVERY
             async with self._database.transaction() as tx:
-                await jobs.erase_tokens(tx, now)
+                await queue.erase_tokens(tx, now)
         async with self._database.reading() as view:
-            neglected = await jobs.neglected(
+            neglected = await queue.neglected(
                 view,
                 asked_before=now - ANSWER_GRACE,
                 queued_before=now - GIVE_UP,
@@ -169,8 +169,9 @@ class Worker:
 
     async def _pause(self) -> None:
         """Until something is due, or until woken."""
-        times = [self._chores_due, self._watching.agenda.next(), self._next_row]
-        wait = min(moment for moment in times if moment is not None) - self._now()
+        now = self._now()
+        times = [self._chores_due, self._watching.agenda.next(now), self._next_row]
+        wait = min(moment for moment in times if moment is not None) - now
         try:
             async with asyncio.timeout(max(wait.total_seconds(), 0)):
                 await self._wake.wait()

@@ -20,6 +20,7 @@ from bot.sandbox.oxen import FakeOxen
 from tests.easel import KEY, TOKEN
 
 IN_FLIGHT = 200
+SETTLE = 3.0  # seconds until what the filling has begun is over
 PAUSE = 0.02  # seconds between two commands: members do not type in a closed loop
 BARE_TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ5.Cl2FMQ.bare-bot-bare-bot-bare-bot"
 
@@ -52,6 +53,7 @@ class Discord:
         self.api = FakeDiscord(token=token)
         self.channel: Channel
         self.member: User
+        self.ended: set[str] = set()  # generations that are done with
 
     async def __aenter__(self) -> "Discord":
         await self.api.__aenter__()
@@ -75,16 +77,23 @@ class Discord:
 
 
 async def measure(
-    rounds: int, easel: Discord, bare: Discord, *, idle: bool
+    rounds: int, easel: Discord, bare: Discord, oxen: FakeOxen, *, subject: str
 ) -> tuple[list[float], list[float]]:
-    """Turn and turn about. With `idle`, no job is under way when the next command comes."""
+    """Turn and turn about. For each job that comes one ends, so that as many stay under way.
+
+    It is the oldest; where Oxen's generations end by themselves, the one just asked for.
+    """
     ours: list[float] = []
     theirs: list[float] = []
     for number in range(rounds):
-        prompt = f"a fox, number {number},"
-        ours.append(await easel.ask("imagine", prompt=prompt))
-        if idle:
-            await easel.result_of(prompt)
+        before = len(oxen.generations)
+        ours.append(await easel.ask("imagine", prompt=f"{subject}, number {number},"))
+        await oxen.created(before + 1)
+        oldest = next(each for each in oxen.generations.values() if each.id not in easel.ended)
+        easel.ended.add(oldest.id)
+        if oxen.manual:
+            oxen.finish(oldest.id)
+        await easel.result_of(str(oldest.body["prompt"]))
         await asyncio.sleep(PAUSE)
         theirs.append(await bare.ask("ping"))
         await asyncio.sleep(PAUSE)
@@ -142,15 +151,18 @@ async def main(rounds: int) -> None:
         for discord in (easel, bare):
             await discord.api.commands_registered(20)
             await discord.api.connected(20)
-        await measure(10, easel, bare, idle=True)  # warm up
-
-        report("idle", *await measure(rounds, easel, bare, idle=True))
-        oxen.manual = True  # from here on nothing finishes: the jobs pile up
+        await measure(10, easel, bare, oxen, subject="an owl")  # warm up
+        report("idle", *await measure(rounds, easel, bare, oxen, subject="a fox"))
+        oxen.manual = True  # from here on nothing ends by itself
         already = len(oxen.generations)
         for number in range(IN_FLIGHT):
-            await easel.ask("imagine", prompt=f"a whale, number {number}")
+            await easel.ask("imagine", prompt=f"a whale, number {number},")
         await oxen.created(already + IN_FLIGHT, timeout=60)
-        report(f"{IN_FLIGHT} jobs in flight", *await measure(rounds, easel, bare, idle=False))
+        await asyncio.sleep(SETTLE)
+        report(
+            f"{IN_FLIGHT} jobs in flight",
+            *await measure(rounds, easel, bare, oxen, subject="a hare"),
+        )
         print(f"RSS of easel: {resident_mb(running.pid):.0f} MB")
 
 

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from bot.jobs import NEXT, Job, JobStatus
-from bot.store import jobs
+from bot.store import generations, jobs, queue
 from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
 from bot.store.tables import jobs as table
@@ -51,8 +51,8 @@ async def test_only_answered_jobs_are_claimed(database: Database) -> None:
     await one(database, message_id=None)
 
     async with database.transaction() as tx:
-        assert await jobs.models_with_work(tx, NOW) == []
-        assert await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE) is None
+        assert await queue.models_with_work(tx, NOW) == []
+        assert await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE) is None
 
 
 async def test_claims_go_round_by_member(database: Database) -> None:
@@ -65,7 +65,7 @@ async def test_claims_go_round_by_member(database: Database) -> None:
     for second in range(6):
         now = NOW + timedelta(hours=1, seconds=second)
         async with database.transaction() as tx:
-            job = await jobs.claim(tx, "oxen", now=now, lease_until=LEASE)
+            job = await queue.claim(tx, "oxen", now=now, lease_until=LEASE)
         served.append(job and job.user_id)
 
     assert served == [1, 2, 3, 1, 1, 1]
@@ -75,8 +75,8 @@ async def test_a_job_is_claimed_once(database: Database) -> None:
     job = await one(database)
 
     async with database.transaction() as tx:
-        first = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
-        second = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        first = await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        second = await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
 
     assert first is not None
     assert (first.id, first.status, second) == (job.id, JobStatus.SUBMITTING, None)
@@ -86,17 +86,17 @@ async def test_a_job_sent_back_waits_for_its_time(database: Database) -> None:
     job = await one(database)
     later = NOW + timedelta(seconds=30)
     async with database.transaction() as tx:
-        await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
         await jobs.move(tx, job.id, JobStatus.QUEUED, submit_after=later)
 
     async with database.transaction() as tx:
-        assert await jobs.next_wake(tx, NOW) == later
-        assert await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE) is None
-        assert await jobs.claim(tx, "oxen", now=later, lease_until=LEASE) is not None
+        assert await queue.next_wake(tx, NOW) == later
+        assert await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE) is None
+        assert await queue.claim(tx, "oxen", now=later, lease_until=LEASE) is not None
 
 
 async def neglected(tx: Transaction, now: datetime) -> list[Job]:
-    return await jobs.neglected(
+    return await queue.neglected(
         tx,
         asked_before=now - timedelta(seconds=15),
         queued_before=now - timedelta(minutes=30),
@@ -127,7 +127,7 @@ async def test_an_estimate_is_looked_at_for_a_minute(database: Database) -> None
 async def test_a_submitting_job_is_abandoned_when_its_lease_ends(database: Database) -> None:
     await one(database)
     async with database.transaction() as tx:
-        claimed = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        claimed = await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
 
         assert await neglected(tx, NOW) == []
         assert await neglected(tx, LEASE) == [claimed]
@@ -136,8 +136,8 @@ async def test_a_submitting_job_is_abandoned_when_its_lease_ends(database: Datab
 async def test_after_a_start_every_lease_is_over(database: Database) -> None:
     await one(database)
     async with database.transaction() as tx:
-        claimed = await jobs.claim(tx, "oxen", now=NOW, lease_until=LEASE)
-        await jobs.clear_leases(tx)
+        claimed = await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        await queue.clear_leases(tx)
 
         assert await neglected(tx, NOW) == [claimed]
 
@@ -146,26 +146,26 @@ async def test_settled_jobs_are_deliverable_until_delivered(database: Database) 
     job = await one(database)
     later = NOW + timedelta(seconds=9)
     async with database.transaction() as tx:
-        assert await jobs.deliverable(tx, NOW, 10) == []
+        assert await queue.deliverable(tx, NOW, 10) == []
 
         await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=NOW)
-        assert [each.id for each in await jobs.deliverable(tx, NOW, 10)] == [job.id]
+        assert [each.id for each in await queue.deliverable(tx, NOW, 10)] == [job.id]
 
         await jobs.note(tx, job.id, deliver_after=later)
-        assert await jobs.deliverable(tx, NOW, 10) == []
-        assert await jobs.next_wake(tx, NOW) == later
+        assert await queue.deliverable(tx, NOW, 10) == []
+        assert await queue.next_wake(tx, NOW) == later
 
         await jobs.note(tx, job.id, delivered_at=later)
-        assert await jobs.deliverable(tx, later, 10) == []
+        assert await queue.deliverable(tx, later, 10) == []
 
 
 async def test_tokens_are_erased_when_discord_forgets_them(database: Database) -> None:
     job = await one(database)
     async with database.transaction() as tx:
-        await jobs.erase_tokens(tx, job.route.token_expires_at - timedelta(seconds=1))
+        await queue.erase_tokens(tx, job.route.token_expires_at - timedelta(seconds=1))
         assert await jobs.get(tx, job.id) == job
 
-        await jobs.erase_tokens(tx, job.route.token_expires_at)
+        await queue.erase_tokens(tx, job.route.token_expires_at)
         erased = await jobs.get(tx, job.id)
 
     assert erased == replace(job, route=replace(job.route, interaction_token=None))
@@ -174,12 +174,12 @@ async def test_tokens_are_erased_when_discord_forgets_them(database: Database) -
 async def test_a_remote_id_belongs_to_one_job(database: Database) -> None:
     job = await one(database)
     async with database.transaction() as tx:
-        made = await jobs.add_generations(tx, job.id, "oxen", ["b", "a"])
+        made = await generations.add(tx, job.id, "oxen", ["b", "a"])
 
         assert [each.remote_id for each in made] == ["b", "a"]
-        assert await jobs.generations_of(tx, job.id) == made
-        assert await jobs.owned(tx, "oxen", ["a", "z"]) == {"a"}
-        assert await jobs.owned(tx, "skills", ["a"]) == frozenset()
+        assert await generations.of_job(tx, job.id) == made
+        assert await generations.owned(tx, "oxen", ["a", "z"]) == {"a"}
+        assert await generations.owned(tx, "skills", ["a"]) == frozenset()
 
 
 async def test_a_twin_in_doubt_is_seen(database: Database) -> None:
@@ -189,6 +189,6 @@ async def test_a_twin_in_doubt_is_seen(database: Database) -> None:
         for job in (first, twin, other):
             await jobs.move(tx, job.id, JobStatus.SUBMITTING)
 
-        twins = await jobs.twins_in_doubt(tx, first)
+        twins = await queue.twins_in_doubt(tx, first)
 
     assert [each.id for each in twins] == [twin.id]

@@ -7,27 +7,10 @@ from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
 from bot.sandbox.faults import Answer, Reset, Stall
-from bot.worker.watching import Agenda
 from tests.easel import Stage
-from tests.rows import NOW
 
 ROW = "/api/ai/queue/[^/]+"
 SECOND = timedelta(seconds=1)
-
-
-def test_a_job_has_one_time_the_newest_that_was_set() -> None:
-    agenda = Agenda()
-    agenda.set("a", NOW + 5 * SECOND)
-    agenda.set("b", NOW + 2 * SECOND)
-    agenda.set("a", NOW + SECOND)
-
-    assert agenda.next() == NOW + SECOND
-    assert agenda.take_due(NOW + 3 * SECOND) == ["a", "b"]
-    assert agenda.next() is None
-
-    agenda.set("c", NOW)
-    agenda.drop("c")
-    assert agenda.take_due(NOW) == []
 
 
 async def test_the_stream_wakes_the_worker_before_the_first_poll(at: Stage) -> None:

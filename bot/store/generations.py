@@ -1,0 +1,51 @@
+"""Every query on generations: which pieces of work at a provider belong to which job."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.jobs import Generation, JobStatus
+from bot.store.tables import generations
+
+ADD = insert(generations).returning(*generations.c, sort_by_parameter_order=True)
+
+
+async def add(
+    tx: AsyncConnection, job_id: str, provider: str, remote_ids: Iterable[str]
+) -> list[Generation]:
+    rows = [
+        {"job_id": job_id, "provider": provider, "remote_id": remote_id} for remote_id in remote_ids
+    ]
+    return [_generation(row) for row in await tx.execute(ADD, rows)]
+
+
+async def of_job(connection: AsyncConnection, job_id: str) -> list[Generation]:
+    statement = select(generations).where(generations.c.job_id == job_id).order_by(generations.c.id)
+    return [_generation(row) for row in await connection.execute(statement)]
+
+
+async def end(tx: AsyncConnection, generation_id: int, state: JobStatus) -> None:
+    await tx.execute(
+        update(generations).where(generations.c.id == generation_id).values(state=state)
+    )
+
+
+async def owned(
+    connection: AsyncConnection, provider: str, remote_ids: Sequence[str]
+) -> frozenset[str]:
+    """Which of these remote ids belong to a job already."""
+    statement = select(generations.c.remote_id).where(
+        generations.c.provider == provider, generations.c.remote_id.in_(remote_ids)
+    )
+    return frozenset((await connection.execute(statement)).scalars())
+
+
+def _generation(row: Row[Any]) -> Generation:
+    return Generation(
+        id=row.id,
+        job_id=row.job_id,
+        remote_id=row.remote_id,
+        state=JobStatus(row.state) if row.state else None,
+    )

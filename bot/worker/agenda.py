@@ -1,0 +1,58 @@
+"""When each running job is to be asked about: in time, and never many at once."""
+
+import heapq
+from datetime import datetime, timedelta
+
+# At most 20 questions a second, however many jobs there are: commands are answered between them,
+# and the APIs keep their patience. What a stream tells is asked about at once.
+GAP = timedelta(milliseconds=50)
+
+
+class Agenda:
+    """A job has one time, the newest that was set."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, str]] = []
+        self._times: dict[str, datetime] = {}
+        self._urgent: dict[str, None] = {}  # in the order in which they came
+        self._not_before: datetime | None = None
+
+    def set(self, job_id: str, moment: datetime) -> None:
+        """Ask then, or as soon afterwards as those that wait longer allow."""
+        self._urgent.pop(job_id, None)
+        self._times[job_id] = moment
+        heapq.heappush(self._heap, (moment, job_id))
+
+    def hurry(self, job_id: str) -> None:
+        """Ask at once, before all others."""
+        self._times.pop(job_id, None)
+        self._urgent[job_id] = None
+
+    def drop(self, job_id: str) -> None:
+        self._urgent.pop(job_id, None)
+        self._times.pop(job_id, None)
+
+    def next(self, now: datetime) -> datetime | None:
+        """When `take_due` has something; None while nothing is planned."""
+        if self._urgent:
+            return now
+        first = self._first()
+        if first is None or self._not_before is None:
+            return first
+        return max(first, self._not_before)
+
+    def take_due(self, now: datetime) -> list[str]:
+        """All that are urgent, and one other whose time has come."""
+        due, self._urgent = list(self._urgent), {}
+        first = self._first()
+        if first is None or first > now or (self._not_before and now < self._not_before):
+            return due
+        _, job_id = heapq.heappop(self._heap)
+        del self._times[job_id]
+        self._not_before = now + GAP
+        return [*due, job_id]
+
+    def _first(self) -> datetime | None:
+        while self._heap and self._times.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
