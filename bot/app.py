@@ -16,12 +16,12 @@ from bot.catalog import SPECS, Catalog
 from bot.client import EaselClient
 from bot.errors import ProviderError, StartupError
 from bot.ledger import thousandths
-from bot.pictures import Downloader, PictureStore
+from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider
 from bot.providers.oxen import Oxen
 from bot.providers.skills import Skills
 from bot.schedule import back_off, utc_now
-from bot.settings import Settings
+from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database, database_path
 from bot.store.lock import InstanceLock
 from bot.studio import Limits, Studio
@@ -81,16 +81,18 @@ class App:
             [SPECS[model](price=thousandths(prices[model])) for model in self._providers],
             settings.default_model,
         )
-        self._delivery = DiscordDelivery(self._catalog)
+        self._delivery = DiscordDelivery(self._catalog, self._now)
         downloader = await self._stack.enter_async_context(
             Downloader(private_hosts=self._api_hosts())
         )
         store = PictureStore(path.parent / "pictures")
+        inputs = InputPictures(downloader, store)
         self._worker = Worker(
             self._database,
             self._providers,
             downloader,
             store,
+            inputs,
             self._delivery,
             timeout=settings.timeout,
             now=self._now,
@@ -104,8 +106,10 @@ class App:
                 budget=_limit(settings.budget_monthly),
                 allowance=_limit(settings.monthly_credits),
                 allow_unsafe=settings.allow_unsafe,
+                user_install=settings.user_install,
             ),
             pictures=store,
+            inputs=inputs,
             now=self._now,
             wake=self._worker.wake,
         )
@@ -136,7 +140,10 @@ class App:
     def _api_hosts(self) -> list[str]:
         settings = self._settings
         addresses = {"oxen": settings.oxen_api_url, "skills": settings.skills_api_url}
-        return [URL(addresses[model]).host or "" for model in self._providers]
+        hosts = [URL(addresses[model]).host or "" for model in self._providers]
+        if settings.discord_api_url != DISCORD_API:  # whose attachments are input pictures
+            hosts.append(URL(settings.discord_api_url).host or "")
+        return hosts
 
     async def _follow_catalog(self) -> None:
         """Take options and prices from the APIs that tell them, and look again every hour."""
@@ -154,7 +161,10 @@ class App:
         while True:
             since = self._now()
             client = EaselClient(
-                self._studio, self._database, api_url=self._settings.discord_api_url
+                self._studio,
+                self._database,
+                api_url=self._settings.discord_api_url,
+                user_install=self._settings.user_install,
             )
             self._delivery.attach(client)
             try:

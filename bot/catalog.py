@@ -63,6 +63,7 @@ class ModelSpec:
     price_known: bool = False  # the service has told it; else it is the operator's setting
     seed_makes_one: bool = False  # a seed with `count` over 1 is refused
     cancels: bool = True  # what has begun can be stopped
+    takes_data: bool = False  # an input picture may also go as a `data:` address
     input_options: frozenset[str] = frozenset()  # mean something only beside an input picture
 
     def takes(self, request: GenerationRequest) -> bool:
@@ -211,6 +212,7 @@ def oxen_spec(*, price: int) -> ModelSpec:
         },
         max_inputs=1,
         price=price,
+        takes_data=True,
         seed_makes_one=True,
         input_options=frozenset({"match_input_image"}),
     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import secrets
 from typing import Any
 
 import discord
@@ -16,8 +17,9 @@ from bot.settings import DISCORD_API
 from bot.store import notes
 from bot.store.database import Database
 from bot.studio import Studio
-from cogs.answers import answer_error
+from cogs.answers import FormLost, answer_error, is_lost_modal
 from cogs.credits import Credits
+from cogs.edit import Edit
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
 from cogs.results import DYNAMIC_ITEMS
@@ -43,7 +45,9 @@ class EaselTree(app_commands.CommandTree["EaselClient"]):
 class EaselClient(commands.AutoShardedBot):
     """Asks for nothing but the servers themselves: no members, no messages, no presences."""
 
-    def __init__(self, studio: Studio, database: Database, *, api_url: str) -> None:
+    def __init__(
+        self, studio: Studio, database: Database, *, api_url: str, user_install: bool
+    ) -> None:
         Route.BASE = api_url
         super().__init__(
             command_prefix=commands.when_mentioned,
@@ -53,12 +57,13 @@ class EaselClient(commands.AutoShardedBot):
             max_messages=None,
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
-            allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=user_install),
             allowed_contexts=app_commands.AppCommandContext(
-                guild=True, dm_channel=True, private_channel=False
+                guild=True, dm_channel=True, private_channel=user_install
             ),
         )
         self.studio = studio
+        self.run_id = secrets.token_hex(4)
         self._database = database
         self._api_url = api_url
 
@@ -69,12 +74,18 @@ class EaselClient(commands.AutoShardedBot):
 
     async def load_cogs(self) -> None:
         await self.add_cog(Imagine(self.studio))
+        await self.add_cog(Edit(self.studio, self.tree))
         await self.add_cog(Jobs(self.studio, self.tree))
         await self.add_cog(Credits(self.studio))
         self.add_dynamic_items(*DYNAMIC_ITEMS)
 
     async def on_ready(self) -> None:
         log.info("ready as %s in %s servers", self.user, len(self.guilds))
+
+    async def on_interaction(self, interaction: discord.Interaction[Any], /) -> None:
+        """Answer what discord.py would drop without a word (discord.md, T9)."""
+        if is_lost_modal(interaction):
+            await answer_error(interaction, FormLost())
 
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
         """Messages that mention the bot are no commands of ours."""

@@ -20,6 +20,14 @@ class Delivery(Protocol):
     async def show(self, job: Job) -> None:
         """Make the status message tell the job's state. Best effort: it never raises."""
 
+    async def copy_inputs(
+        self, job: Job, pictures: Sequence[tuple[Picture, Path]]
+    ) -> Sequence[str]:
+        """Upload a job's input pictures to its status message; their addresses, in order.
+
+        Raises NotDelivered where that is not possible now, or not at all.
+        """
+
     async def find_answer(self, job: Job) -> int | None:
         """The id of the message that answered the request, or None where Discord has none.
 

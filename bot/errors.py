@@ -29,6 +29,7 @@ class Reason(StrEnum):
     CREDITS = "credits"  # the operator's account at the service is empty
     REJECTED = "rejected"  # moderation
     INVALID = "invalid"
+    INPUT = "input"  # an input picture: the job's remark says which, and what is wrong with it
     NOT_FOUND = "not_found"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"

@@ -74,20 +74,43 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A picture that was attached, by its place at Discord.
+
+    `size` is in bytes, `width` and `height` in pixels; what Discord does not tell is None.
+    """
+
+    name: str
+    url: str = field(repr=False)  # signed: good for a time, and for whoever has it
+    size: int | None = None
+    width: int | None = None
+    height: int | None = None
+    copied: bool = False  # it lies at the bot's own status message
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """The way back to where a job was asked for; fixed at the request."""
 
     channel_id: int
-    server_id: int  # 0 in direct messages: also the account's server
+    server_id: int  # the account's: 0 in direct messages and where only the user installed us
     application_id: int
     interaction_token: str | None = field(repr=False)  # None once it is erased
     token_expires_at: datetime
     message_id: int | None = None  # the answer "queued"; None until Discord has confirmed it
     postable: bool = True  # the bot may post there; else the answer itself becomes the result
+    private: bool = False  # nobody else may see it
+    guild_id: int | None = None  # the server in which the channel is, also where we are no member
+    parent_id: int | None = None  # the channel of a public thread
 
     def token_at(self, now: datetime) -> str | None:
         """The interaction's token while Discord still honours it."""
         return self.interaction_token if now < self.token_expires_at else None
+
+    @property
+    def outlives_token(self) -> bool:
+        """Whether the bot can still change its answer when the token has expired."""
+        return self.postable and not self.private
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +122,7 @@ class NewJob:
     request: GenerationRequest
     price: int
     created_at: datetime
+    inputs: tuple[Attachment, ...] = ()  # what `request.inputs` are the addresses of
     id: str = field(default_factory=new_job_id)
 
 
@@ -125,6 +149,9 @@ class Job:
     estimated: bool  # the provider has not said what it charged; `cost` is the price
     deliver_after: datetime | None
     deliveries: int  # tries so far
+    inputs: tuple[Attachment, ...] = ()
+    remark: str | None = None  # a sentence for the member, beside the reason
+    told_late: bool = False  # the member knows that the answer will not be changed any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +171,10 @@ class PictureKind(StrEnum):
     JPEG = "jpg"
     WEBP = "webp"
     GIF = "gif"  # known in order to be refused
+
+    @property
+    def media_type(self) -> str:
+        return "image/jpeg" if self is PictureKind.JPEG else f"image/{self}"
 
 
 @dataclass(frozen=True, slots=True)

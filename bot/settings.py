@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     servers: Ids = frozenset()
     blocked_users: Ids = frozenset()
     allow_unsafe: bool = False
+    user_install: bool = False
     job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds
     database_url: str = "sqlite:///data/easel.db"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,15 +1,24 @@
 """What people can ask for. Every refusal is a UserError, and nothing is stored then."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from bot.catalog import Catalog, ModelSpec, check_request
 from bot.errors import UserError
-from bot.jobs import GenerationRequest, Job, JobStatus, NewJob, Option, Picture, Route
+from bot.jobs import (
+    Attachment,
+    GenerationRequest,
+    Job,
+    JobStatus,
+    NewJob,
+    Option,
+    Picture,
+    Route,
+)
 from bot.ledger import Usage, credits_text, month_of, next_month
-from bot.pictures import PictureStore
+from bot.pictures import InputPictures, PictureStore
 from bot.store import jobs, ledger, pictures
 from bot.store.database import Database, Transaction
 from bot.store.pictures import Role
@@ -26,6 +35,7 @@ class Limits:
     budget: int | None = None  # of everybody together, in a month
     allowance: int | None = None  # of one member, in a month
     allow_unsafe: bool = False
+    user_install: bool = False  # members may have it by an install of their own
 
 
 class NotEnoughCredits(UserError):
@@ -91,6 +101,7 @@ class Studio:
         *,
         limits: Limits,
         pictures: PictureStore,
+        inputs: InputPictures,
         now: Callable[[], datetime],
         wake: Callable[[], None],
     ) -> None:
@@ -99,6 +110,7 @@ class Studio:
         self._database = database
         self._limits = limits
         self._pictures = pictures
+        self._inputs = inputs
         self._now = now
         self._wake = wake
 
@@ -109,6 +121,7 @@ class Studio:
         *,
         prompt: str,
         options: Mapping[str, Option],
+        inputs: Sequence[Attachment] = (),
         model: str | None = None,
         may_be_unsafe: bool = False,
     ) -> Accepted:
@@ -118,19 +131,26 @@ class Studio:
         and the member are such that the safety checker may be off, if the operator allows it.
         """
         self._check_place(user_id, route)
-        request = GenerationRequest(model=model or "", prompt=prompt.strip(), options=options)
+        request = GenerationRequest(
+            model=model or "",
+            prompt=prompt.strip(),
+            options=options,
+            inputs=tuple(each.url for each in inputs),
+        )
         spec = self.catalog.get(model) if model else self.catalog.choose(request)
         check_request(request, spec)
         if options.get("safety_checker") is False and not (
             self._limits.allow_unsafe and may_be_unsafe
         ):
             raise UnsafeRefused(allowed=self._limits.allow_unsafe)
+        await self._inputs.glance(inputs)
         new = NewJob(
             user_id=user_id,
             route=route,
             request=replace(request, model=spec.key),
             price=spec.price * request.count,
             created_at=self._now(),
+            inputs=tuple(inputs),
         )
         async with self._database.transaction() as tx:
             await self._check_credits(tx, new)
@@ -201,8 +221,14 @@ class Studio:
     def _check_place(self, user_id: int, route: Route) -> None:
         if user_id in self._limits.blocked_users:
             raise ShutOut("The people who run this bot have shut you out of it. Ask them why.")
-        if self._limits.servers and route.server_id not in self._limits.servers:
+        if not self._serves(route.server_id):
             raise ShutOut("This bot does not work here. Ask the people who run it to allow it.")
+
+    def _serves(self, server_id: int) -> bool:
+        limits = self._limits
+        if not limits.servers or server_id in limits.servers:
+            return True
+        return server_id == 0 and limits.user_install
 
     async def _check_credits(self, tx: Transaction, new: NewJob) -> None:
         """In the transaction of the hold, so that two requests cannot both take the last credit."""

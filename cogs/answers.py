@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import aiohttp
@@ -27,13 +28,37 @@ class HasStudio(Protocol):
     """Our client, as the buttons see it: they outlive every view, so they find it through this."""
 
     studio: Studio
+    run_id: str  # of this start of the client
 
 
-def studio_of(interaction: discord.Interaction[Any]) -> Studio:
+class FormLost(UserError):
+    def __init__(self) -> None:
+        super().__init__("I was restarted since you opened this form. Open it again.")
+
+
+def _client(interaction: discord.Interaction[Any]) -> HasStudio:
     client = interaction.client
     if not isinstance(client, HasStudio):
         raise TypeError("the client has no studio")
-    return client.studio
+    return client
+
+
+def studio_of(interaction: discord.Interaction[Any]) -> Studio:
+    return _client(interaction).studio
+
+
+def modal_id(interaction: discord.Interaction[Any], purpose: str) -> str:
+    """For a modal: its own, and telling which run of the program it belongs to."""
+    return f"easel:{purpose}:{_client(interaction).run_id}:{interaction.id}"
+
+
+def is_lost_modal(interaction: discord.Interaction[Any]) -> bool:
+    """Whether a modal was sent that an earlier run opened: discord.py knows nothing of it."""
+    if interaction.type is not discord.InteractionType.modal_submit:
+        return False
+    data: Mapping[str, Any] = interaction.data or {}
+    custom_id = str(data.get("custom_id", ""))
+    return f":{_client(interaction).run_id}:" not in custom_id
 
 
 async def answer_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:

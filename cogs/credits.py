@@ -8,7 +8,7 @@ from discord.ext import commands
 
 from bot.studio import Studio
 from cogs.answers import answer_privately
-from cogs.views import usage_view
+from cogs.pages import usage_view
 
 
 class Credits(commands.Cog):

@@ -8,16 +8,10 @@ from discord.ext import commands
 
 from bot.studio import Studio
 from cogs.answers import answer_privately
-from cogs.imagine import choices
+from cogs.asking import choices
+from cogs.pages import help_view, history_view, jobs_view, models_view
 from cogs.results import HistorySelect, show_job
-from cogs.views import (
-    cancel_view,
-    help_view,
-    history_view,
-    job_choice,
-    jobs_view,
-    models_view,
-)
+from cogs.views import cancel_view, job_choice
 
 
 class Jobs(commands.Cog):
@@ -81,4 +75,5 @@ class Jobs(commands.Cog):
             for command in self.tree.walk_commands()
             if isinstance(command, app_commands.Command)
         ]
-        await answer_privately(interaction, help_view(sorted(commands_of_ours)))
+        menus = [menu.name for menu in self.tree.get_commands(type=discord.AppCommandType.message)]
+        await answer_privately(interaction, help_view(sorted(commands_of_ours), menus))

@@ -12,7 +12,7 @@ from bot.catalog import ModelSpec
 from bot.jobs import JOB_ID_PATTERN, Job
 from bot.studio import Studio
 from cogs.answers import ANSWER_SECONDS, answer_error, studio_of
-from cogs.uploads import prepare
+from cogs.uploads import Uploads, prepare
 from cogs.views import canceled_view, job_choice, job_view, waiting_view
 
 UPLOAD_SECONDS = 60.0
@@ -102,6 +102,13 @@ def status_view(
     view = waiting_view(job, spec, chosen=chosen, lacking=lacking)
     if not job.cancel_requested_at:
         view.add_item(ui.ActionRow(CancelButton(job.id)))
+    return view
+
+
+def copied_view(job: Job, spec: ModelSpec, inputs: Uploads) -> ui.LayoutView:
+    """The status message while the service fetches the input pictures from it."""
+    view = waiting_view(job, spec, inputs=inputs)
+    view.add_item(ui.ActionRow(CancelButton(job.id)))
     return view
 
 

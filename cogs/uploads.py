@@ -40,8 +40,10 @@ class Uploads:
         return [discord.File(io.BytesIO(data), filename=name) for name, data in self.pictures]
 
 
-async def prepare(job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int) -> Uploads:
-    """Read the files, and shrink what is larger than `limit` bytes."""
+async def prepare(
+    job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int, *, name: str = ""
+) -> Uploads:
+    """Read the files, and shrink what is larger than `limit` bytes. `name` goes into theirs."""
     limit = min(limit, REQUEST_BYTES // max(len(pictures), 1))
     ready: list[tuple[str, bytes]] = []
     shrunk = False
@@ -51,7 +53,7 @@ async def prepare(job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int
         except FileNotFoundError:
             log.error("job %s: %s is gone and cannot be posted", job.id, path)
             continue
-        name = file_name(job, position, picture)
+        file = file_name(job, position, picture, name=name)
         if len(data) > limit:
             shrunk = True
             try:
@@ -59,6 +61,6 @@ async def prepare(job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int
             except ProviderError as error:
                 log.error("job %s: %s is kept and cannot be posted: %s", job.id, path, error)
                 continue
-            name = f"{name.rpartition('.')[0]}.{kind}"
-        ready.append((name, data))
+            file = f"{file.rpartition('.')[0]}.{kind}"
+        ready.append((file, data))
     return Uploads(tuple(ready), shrunk, left_out=len(pictures) - len(ready))

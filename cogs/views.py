@@ -7,10 +7,10 @@ from typing import Protocol
 import discord
 from discord import ui
 
-from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whole
+from bot.catalog import ModelSpec
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus, Picture
-from bot.ledger import Usage, credits_text
+from bot.ledger import credits_text
 from cogs.text import plain, shorten
 
 ACCENT = discord.Colour(0x5B6EE1)
@@ -23,6 +23,7 @@ FAILURES = {
     Reason.CREDITS: "The bot's account at {service} is empty. Tell the people who run the bot.",
     Reason.REJECTED: "{service} refused this prompt or picture. Put it another way and try again.",
     Reason.INVALID: "{service} could not work with these options. Change them and try again.",
+    Reason.INPUT: "An input picture could not be handed to {service}. Attach it again.",
     Reason.NOT_FOUND: "{service} does not know this job or its model. Please ask again; "
     "if that fails too, tell the people who run the bot.",
     Reason.RATE_LIMITED: "{service} is too busy at the moment. Try again in a few minutes.",
@@ -53,24 +54,50 @@ def panel(*texts: str, colour: discord.Colour = ACCENT) -> ui.LayoutView:
 
 
 def waiting_view(
-    job: Job, spec: ModelSpec, *, chosen: bool = False, lacking: Sequence[str] = ()
+    job: Job,
+    spec: ModelSpec,
+    *,
+    chosen: bool = False,
+    lacking: Sequence[str] = (),
+    inputs: "Shown | None" = None,
 ) -> ui.LayoutView:
     """A job that is not settled: what was asked and its state.
 
-    `lacking` are the permissions without which the result cannot be a message of its own.
+    `lacking` are the permissions without which the result cannot be a message of its own;
+    `inputs` are copies of its input pictures that are uploaded beside it.
     """
     pictures = "1 picture" if job.request.count == 1 else f"{job.request.count} pictures"
     since = job.running_at or job.created_at
     doing = STATES[job.status] if not job.cancel_requested_at else "Canceling"
     by = f"{spec.title} (chosen for you)" if chosen else spec.title
-    hint = "I may not post here, so the result will replace this message."
-    if lacking:
-        hint += f" I lack: {', '.join(lacking)}."
-    return panel(
-        f"**{doing}** {_ago(since)}\n{quoted(job)}",
-        _small(f"{pictures} by {by}", f"{credits_text(job.price)} credits"),
-        *(() if job.route.postable else (hint,)),
+    texts = [
+        f"**{doing}** {ago(since)}\n{quoted(job)}",
+        small(f"{pictures} by {by}", *_sources(job), f"{credits_text(job.price)} credits"),
+        *_hints(job, lacking),
+    ]
+    view = ui.LayoutView(timeout=None)
+    view.add_item(
+        ui.Container(
+            *(ui.TextDisplay(text) for text in texts),
+            *(_gallery(job, inputs) if inputs else ()),
+            accent_colour=ACCENT,
+        )
     )
+    return view
+
+
+def _hints(job: Job, lacking: Sequence[str]) -> Iterable[str]:
+    if job.told_late:
+        yield "Taking longer. I will send it by direct message, or see /history."
+    elif not job.route.postable and not job.route.private:
+        lack = f" I lack: {', '.join(lacking)}." if lacking else ""
+        yield f"I may not post here, so the result will replace this message.{lack}"
+
+
+def _sources(job: Job) -> Iterable[str]:
+    """How many pictures it is made from."""
+    if job.inputs:
+        yield "from 1 picture" if len(job.inputs) == 1 else f"from {len(job.inputs)} pictures"
 
 
 def cancel_view(job: Job) -> ui.LayoutView:
@@ -81,17 +108,21 @@ def cancel_view(job: Job) -> ui.LayoutView:
 
 
 def canceled_view(job: Job) -> ui.LayoutView:
-    return panel(f"**Canceled.** {NOT_CHARGED}\n{quoted(job)}", _small(f"job {job.id}"))
+    return panel(f"**Canceled.** {NOT_CHARGED}\n{quoted(job)}", small(f"job {job.id}"))
 
 
 def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
     """One sentence of what happened and what to do."""
-    sentence = FAILURES[job.reason or Reason.UNKNOWN].format(service=spec.service)
     return panel(
-        f"<@{job.user_id}> {sentence} {NOT_CHARGED}\n{quoted(job)}",
-        _small(spec.title, f"job {job.id}"),
+        f"<@{job.user_id}> {why_failed(job, spec)} {NOT_CHARGED}\n{quoted(job)}",
+        small(spec.title, f"job {job.id}"),
         colour=AMBER,
     )
+
+
+def why_failed(job: Job, spec: ModelSpec) -> str:
+    """One sentence: what happened, and what to do."""
+    return job.remark or FAILURES[job.reason or Reason.UNKNOWN].format(service=spec.service)
 
 
 def result_view(job: Job, spec: ModelSpec, shown: "Shown", *, missing: int = 0) -> ui.LayoutView:
@@ -107,7 +138,7 @@ def result_view(job: Job, spec: ModelSpec, shown: "Shown", *, missing: int = 0) 
             ui.TextDisplay(f"<@{job.user_id}>\n{quoted(job)}"),
             *_gallery(job, shown),
             *(ui.TextDisplay(remark) for remark in remarks),
-            ui.TextDisplay(_small(*_facts(job, spec))),
+            ui.TextDisplay(small(*_facts(job, spec))),
             accent_colour=ACCENT,
         )
     )
@@ -117,9 +148,9 @@ def result_view(job: Job, spec: ModelSpec, shown: "Shown", *, missing: int = 0) 
 def job_view(job: Job, spec: ModelSpec, shown: "Shown") -> ui.LayoutView:
     """All about one job, for its member alone."""
     options = " · ".join(f"{name} {plain(str(of), 80)}" for name, of in job.request.options.items())
-    told = [f"**{STATES[job.status]}** {_ago(job.settled_at or job.created_at)}\n{quoted(job)}"]
+    told = [f"**{STATES[job.status]}** {ago(job.settled_at or job.created_at)}\n{quoted(job)}"]
     if job.status is JobStatus.FAILED:
-        told.append(FAILURES[job.reason or Reason.UNKNOWN].format(service=spec.service))
+        told.append(why_failed(job, spec))
     if options:
         told.append(options)
     view = ui.LayoutView(timeout=None)
@@ -128,68 +159,16 @@ def job_view(job: Job, spec: ModelSpec, shown: "Shown") -> ui.LayoutView:
             *(ui.TextDisplay(text) for text in told),
             *_gallery(job, shown),
             *(ui.TextDisplay(remark) for remark in _upload_remarks(shown)),
-            ui.TextDisplay(_small(*_facts(job, spec), f"job {job.id}")),
+            ui.TextDisplay(small(*_facts(job, spec), f"job {job.id}")),
             accent_colour=ACCENT,
         )
     )
     return view
 
 
-def history_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
-    if not jobs:
-        return panel("Nothing has ended yet. Ask for a picture with /imagine.")
-    return _listed("### Your last jobs", [_job_line(job, catalog) for job in jobs])
-
-
 def job_choice(job: Job) -> str:
     """A job in a list to choose from: the start of its prompt."""
     return shorten(f"{STATES[job.status]}: {job.request.prompt}", 100)
-
-
-def jobs_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
-    if not jobs:
-        return panel("You have no jobs yet. Ask for a picture with /imagine.")
-    return _listed("### Your jobs", [_job_line(job, catalog) for job in jobs])
-
-
-def usage_view(usage: Usage) -> ui.LayoutView:
-    left = "no limit" if usage.left is None else f"{credits_text(usage.left)} credits"
-    resets = int(usage.resets_at.timestamp())
-    return panel(
-        "### Your month",
-        f"Used: **{credits_text(usage.used)}** credits\n"
-        f"Held for jobs under way: **{credits_text(usage.held)}** credits\n"
-        f"Left: **{left}**\n"
-        f"Pictures: **{usage.pictures}** · Jobs: **{usage.jobs}**",
-        f"-# Starts anew <t:{resets}:R>, on <t:{resets}:D> (UTC). "
-        "Failed and canceled jobs cost nothing.",
-    )
-
-
-def models_view(catalog: Catalog) -> ui.LayoutView:
-    texts = []
-    for spec in catalog.specs.values():
-        price = credits_text(spec.price) + ("" if spec.price_known else " (estimated)")
-        options = "\n".join(
-            f"- `{name}` {_possible(of)}"
-            for name, of in spec.options.items()
-            if name not in spec.input_options
-        )
-        texts.append(f"### {spec.title}\n`model:{spec.key}` · {price} credits a picture\n{options}")
-    return panel(*texts)
-
-
-def help_view(commands: Iterable[tuple[str, str]]) -> ui.LayoutView:
-    """`commands` are names and descriptions, as Discord shows them."""
-    listed = "\n".join(f"- `/{name}` {description}" for name, description in commands)
-    return panel(
-        "### Easel makes pictures\n"
-        "Describe a picture with `/imagine`. You can go on talking: it comes to this channel "
-        "when it is done, and mentions you.",
-        listed,
-        "-# Every picture costs credits: /usage tells how many you have used. "
-        "What fails or is canceled costs nothing.",
-    )
 
 
 def answer_view(text: str) -> ui.LayoutView:
@@ -202,9 +181,9 @@ def quoted(job: Job) -> str:
     return f"> {plain(job.request.prompt, PROMPT_SHOWN)}"
 
 
-def file_name(job: Job, position: int, picture: Picture) -> str:
+def file_name(job: Job, position: int, picture: Picture, *, name: str = "") -> str:
     """ASCII, with the job's id: a search of the channel finds the result by it."""
-    return f"easel-{job.id}-{position}.{picture.kind}"
+    return f"easel-{job.id}-{name and f'{name}-'}{position}.{picture.kind}"
 
 
 class Shown(Protocol):
@@ -235,6 +214,7 @@ def _upload_remarks(shown: "Shown") -> Iterable[str]:
 
 def _facts(job: Job, spec: ModelSpec) -> Iterable[str]:
     yield spec.title
+    yield from _sources(job)
     if "seed" in job.request.options:
         yield f"seed {job.request.options['seed']}"
     if job.settled_at is not None:
@@ -243,52 +223,9 @@ def _facts(job: Job, spec: ModelSpec) -> Iterable[str]:
         yield f"{'about ' if job.estimated else ''}{credits_text(job.cost)} credits"
 
 
-def _job_line(job: Job, catalog: Catalog) -> str:
-    moment = job.settled_at or job.running_at or job.created_at
-    message_id = job.result_message_id or (None if job.status.settled else job.route.message_id)
-    place = job.route.server_id or "@me"
-    channel = f"https://discord.com/channels/{place}/{job.route.channel_id}"
-    link = f" · [show]({channel}/{message_id})" if message_id else ""
-    spec = catalog.specs.get(job.request.model)
-    service = spec.service if spec else job.request.model
-    prompt = plain(job.request.prompt, 80)
-    return f"- **{STATES[job.status]}** {_ago(moment)} · {prompt} · {service}{link}"
-
-
-def _possible(option: OptionSpec) -> str:
-    match option:
-        case Choice(values, default):
-            return ", ".join(f"**{each}**" if each == default else each for each in values)
-        case Whole(minimum, maximum):
-            return f"{minimum} to {maximum}"
-        case Flag(default):
-            return "yes or no, **yes** by itself" if default else "yes or no, **no** by itself"
-        case Text(None):
-            return "text"
-        case Text(longest):
-            return f"text, up to {longest} characters"
-
-
-def _listed(title: str, lines: Sequence[str]) -> ui.LayoutView:
-    shown = _within(lines, 3500)
-    left_out = len(lines) - len(shown)
-    more = (_small(f"and {left_out} more"),) if left_out else ()
-    return panel(title, "\n".join(shown), *more)
-
-
-def _within(lines: Sequence[str], limit: int) -> list[str]:
-    shown: list[str] = []
-    for line in lines:
-        limit -= len(line) + 1
-        if limit < 0:
-            break
-        shown.append(line)
-    return shown
-
-
-def _ago(moment: datetime) -> str:
+def ago(moment: datetime) -> str:
     return f"<t:{int(moment.timestamp())}:R>"
 
 
-def _small(*facts: str) -> str:
+def small(*facts: str) -> str:
     return "-# " + " · ".join(facts)

@@ -11,7 +11,15 @@ from typing import Any
 from bot.app import App
 from bot.jobs import Job
 from bot.ledger import balance
-from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
+from bot.sandbox.discord import (
+    Channel,
+    FakeDiscord,
+    Guild,
+    Interaction,
+    Message,
+    Upload,
+    User,
+)
 from bot.sandbox.oxen import FakeOxen
 from bot.sandbox.skills import FakeSkills
 from bot.settings import Settings
@@ -113,10 +121,29 @@ class Stage:
         name: str,
         *,
         by: User | None = None,
+        where: Channel | None = None,
+        user_install_only: bool = False,
         **options: Any,  # noqa: ANN401
     ) -> Interaction:
-        interaction = await self.discord.command(by or self.ada, self.channel, name, options)
+        interaction = await self.discord.command(
+            by or self.ada,
+            where or self.channel,
+            name,
+            options,
+            user_install_only=user_install_only,
+        )
         return await interaction.answered()
+
+    async def edit(
+        self,
+        *files: Upload,
+        prompt: str = "make it blue",
+        by: User | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Interaction:
+        options["image"], *further = files
+        options |= {f"image{number}": file for number, file in enumerate(further, start=2)}
+        return await self.command("edit", by=by, prompt=prompt, **options)
 
     async def result(self, text: str, *, timeout: float = 10.0) -> Message:
         """The first message in the channel with pictures whose text contains `text`."""

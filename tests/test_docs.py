@@ -2,14 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
+import discord
 import pytest
 from discord import app_commands
 
 from bot.catalog import Catalog, oxen_spec
 from bot.client import EaselClient
-from bot.pictures import PictureStore
+from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.schedule import utc_now
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database
@@ -21,9 +21,11 @@ CI = (ROOT / ".ci" / "run").read_text()
 
 
 def table_names(heading: str) -> list[str]:
-    """The first cells of the table under a heading."""
+    """What the first cells of the tables under a heading name: `code` or *menus*."""
     section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
+    cells = re.findall(r"^\| ([`*][^|]+) \|", section, flags=re.MULTILINE)
+    found = [re.findall(r"`([^`]+)`|(\*[^*]+\*)", cell) for cell in cells]
+    return [code or menu for cell in found for code, menu in cell]
 
 
 def test_every_setting_is_in_the_readme_once() -> None:
@@ -50,26 +52,32 @@ def test_the_readmes_two_commands_are_those_of_ci(command: str) -> None:
 async def test_every_command_and_option_is_in_the_readme(
     database: Database, tmp_path: Path
 ) -> None:
+    store = PictureStore(tmp_path)
     studio = Studio(
         database,
         Catalog([oxen_spec(price=1)]),
         limits=Limits(),
-        pictures=PictureStore(tmp_path),
+        pictures=store,
+        inputs=InputPictures(Downloader(), store),
         now=utc_now,
         wake=lambda: None,
     )
-    client = EaselClient(studio, database, api_url=DISCORD_API)
+    client = EaselClient(studio, database, api_url=DISCORD_API, user_install=False)
     await client.load_cogs()
-    commands: list[app_commands.Command[Any, ..., Any]] = [
-        command
-        for command in client.tree.walk_commands()
-        if isinstance(command, app_commands.Command)
-    ]
-    imagine = next(command for command in commands if command.name == "imagine")
+    tree = client.tree
+    commands = [each for each in tree.walk_commands() if isinstance(each, app_commands.Command)]
+    menus = tree.get_commands(type=discord.AppCommandType.message)
+    options = {
+        parameter.display_name
+        for command in commands
+        if command.name in {"imagine", "edit"}
+        for parameter in command.parameters
+    }
 
     assert sorted(table_names("Commands")) == sorted(
-        [f"/{command.qualified_name}" for command in commands]
-        + [parameter.display_name for parameter in imagine.parameters]
+        {f"/{command.qualified_name}" for command in commands}
+        | {f"*{menu.name}*" for menu in menus}
+        | options
     )
 
 

@@ -15,23 +15,7 @@ from PIL import Image
 from bot.errors import ProviderError, Reason
 from bot.jobs import PictureKind
 from bot.pictures import Downloader, NotAPicture, PictureStore, measure, shrink, sniff
-
-
-def picture(kind: str = "PNG", size: tuple[int, int] = (48, 32), mode: str = "RGB") -> bytes:
-    out = io.BytesIO()
-    Image.effect_noise(size, 80).convert(mode).save(out, kind)
-    return out.getvalue()
-
-
-def jpeg_with_metadata(length: int) -> bytes:
-    """A valid JPEG whose frame header comes after `length` bytes of metadata."""
-    plain = picture("JPEG")
-    segments = b""
-    while length > 0:
-        part = min(length, 65_000)
-        segments += b"\xff\xe1" + struct.pack(">H", part + 2) + b"x" * part
-        length -= part
-    return plain[:2] + segments + plain[2:]
+from tests.files import jpeg_with_metadata, picture
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,17 @@
 
 from bot.pictures.download import Downloader
 from bot.pictures.header import NotAPicture, measure, sniff
+from bot.pictures.inputs import InputPictures, InputRefused
 from bot.pictures.keep import PictureStore
 from bot.pictures.shrink import shrink
 
-__all__ = ["Downloader", "NotAPicture", "PictureStore", "measure", "shrink", "sniff"]
+__all__ = [
+    "Downloader",
+    "InputPictures",
+    "InputRefused",
+    "NotAPicture",
+    "PictureStore",
+    "measure",
+    "shrink",
+    "sniff",
+]

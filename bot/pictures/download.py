@@ -73,6 +73,26 @@ class Downloader:
                 return await self._follow(url, headers_for, limit)
         raise AssertionError("stamina returns or raises")
 
+    async def fetch_head(self, url: str, length: int) -> bytes:
+        """The first bytes only, asked for once. Raises ProviderError."""
+        if self._session is None:
+            raise RuntimeError("the downloader is not open")
+        headers = {"Range": f"bytes=0-{length - 1}"}
+        try:
+            async with self._session.get(
+                self._checked(url), headers=headers, allow_redirects=False
+            ) as response:
+                if response.status != HTTPStatus.PARTIAL_CONTENT:
+                    _check_status(response.status)
+                try:
+                    return await response.content.readexactly(length)
+                except asyncio.IncompleteReadError as whole:
+                    return whole.partial
+                finally:
+                    response.close()
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise ProviderError(Reason.UNAVAILABLE, type(error).__name__) from None
+
     async def _follow(
         self, url: str, headers_for: Callable[[str], Mapping[str, str]], limit: int
     ) -> bytes:

@@ -67,6 +67,10 @@ class Provider(Protocol):
     @property
     def can_cancel(self) -> bool: ...
 
+    @property
+    def takes_data(self) -> bool:
+        """Whether an input picture may be sent as a `data:` address."""
+
     async def describe(self) -> ModelSpec:
         """The model as the API tells it now; what it does not tell is as in the table."""
 

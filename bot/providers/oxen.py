@@ -45,6 +45,7 @@ class Oxen:
 
     key = "oxen"
     can_cancel = True
+    takes_data = True
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class Skills:
 
     key = "skills"
     can_cancel = False
+    takes_data = False
 
     def __init__(
         self,

@@ -131,17 +131,20 @@ async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
 
 
 def _leave_page(stage: Stage) -> None:
-    messages = stage.discord.channel_messages(stage.channel, stage.ada)
+    places = [
+        Place(channel, stage.discord.channel_messages(channel, stage.ada))
+        for channel in (stage.channel, stage.direct)
+    ]
     here = datetime.now().astimezone().tzinfo or UTC
-    write_page(
-        stage.folder / "index.html", [Place(stage.channel, messages)], viewer=stage.ada, zone=here
-    )
+    write_page(stage.folder / "index.html", places, viewer=stage.ada, zone=here)
 
 
 def _tell_what_is_left(transcript: Transcript, folder: Path) -> None:
     pictures = len(list((folder / "pictures").glob("*")))
     transcript.say(f"\nLeft after {transcript.seconds:.1f} s in {folder.resolve()}:")
-    transcript.say("  index.html     the channel as Ada sees it, for your browser:")
+    transcript.say(
+        "  index.html     the channel and the direct messages as Ada sees them, for your browser:"
+    )
     transcript.say(f"                 {(folder.resolve() / 'index.html').as_uri()}")
     transcript.say(f"  pictures/      {pictures} pictures, as they were posted")
     transcript.say("  data/easel.db  the bot's database")

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from bot.sandbox.demo_process import BotProcess
-from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
+from bot.sandbox.discord import (
+    Channel,
+    FakeDiscord,
+    Guild,
+    Interaction,
+    Message,
+    Upload,
+    User,
+)
 from bot.sandbox.generations import FakeGeneration
 from bot.sandbox.oxen import FakeOxen
 from bot.sandbox.skills import FakeSkills
@@ -49,6 +57,7 @@ class Stage:
     folder: Path
     server: Guild = field(init=False)
     channel: Channel = field(init=False)
+    direct: Channel = field(init=False)  # the messages between Ada and the bot
     ada: User = field(init=False)
     ben: User = field(init=False)
 
@@ -57,12 +66,15 @@ class Stage:
         self.ben = self.discord.add_user("Ben")
         self.server = self.discord.add_guild("Easel Sandbox", owner=self.ada)
         self.channel = self.discord.add_channel(self.server, "art")
+        self.direct = self.discord.dm_channel(self.ada)
 
-    async def use(self, user: User, command: str, **options: object) -> Interaction:
+    async def use(
+        self, user: User, command: str, *, where: Channel | None = None, **options: object
+    ) -> Interaction:
         """Use a command as a member would, and wait for what the bot answers."""
-        written = " ".join(f"{name}:{value}" for name, value in options.items())
+        written = " ".join(f"{name}:{_typed(value)}" for name, value in options.items())
         self.transcript.did(user.name, f"/{command} {written}".rstrip())
-        asked = await self.discord.command(user, self.channel, command, options)
+        asked = await self.discord.command(user, where or self.channel, command, options)
         return await asked.answered()
 
     async def told(self, user: User, command: str) -> str:
@@ -110,9 +122,11 @@ class Stage:
         charges = (one.charged for one in self.generations(prompt))
         return CREDITS_PER_USD * sum(charges, Decimal(0))
 
-    def charged_by_skills(self) -> Decimal:
-        """What skills.video has charged in all, in credits."""
-        return sum((one.charged for one in self.skills.generations.values()), Decimal(0))
+    def charged_by_skills(self, prompt: str | None = None) -> Decimal:
+        """What skills.video has charged, in credits: for all, or for one prompt."""
+        everything = self.skills.generations.values()
+        fitting = (one for one in everything if prompt is None or one.body["prompt"] == prompt)
+        return sum((one.charged for one in fitting), Decimal(0))
 
 
 @dataclass(frozen=True)
@@ -122,6 +136,10 @@ class Step:
     title: str
     run: Callable[[Stage], Awaitable[None]]
     seconds: float = 10.0
+
+
+def _typed(value: object) -> object:
+    return f"[{value.filename}]" if isinstance(value, Upload) else value
 
 
 def answer_of(asked: Interaction) -> Message:

@@ -8,9 +8,10 @@ import re
 import sqlite3
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bot.sandbox.demo_pictures import alt_texts, fetch_pictures
+from bot.sandbox.demo_checks import ask, check_result
+from bot.sandbox.demo_edits import EDITS
 from bot.sandbox.demo_stage import (
     CREDITS_PER_USD,
     Stage,
@@ -21,9 +22,11 @@ from bot.sandbox.demo_stage import (
     plain,
     unmarked,
 )
-from bot.sandbox.discord import Message, User
 
-COMMANDS: Final = {"imagine", "jobs", "cancel", "history", "show", "usage", "models", "help"}
+COMMANDS: Final = {
+    *("imagine", "edit", "Edit image", "jobs", "cancel"),
+    *("history", "show", "usage", "models", "help"),
+}
 LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
 SEA: Final = "a city under the sea at night"
@@ -38,7 +41,7 @@ async def log_in(stage: Stage) -> None:
     await stage.discord.commands_registered()
     names = {str(command["name"]) for command in stage.discord.commands}
     expect(names >= COMMANDS, f"the commands {sorted(COMMANDS)}", sorted(names))
-    stage.transcript.saw(f"commands: {', '.join(f'/{name}' for name in sorted(names))}")
+    stage.transcript.saw(f"commands: {', '.join(sorted(names))}")
 
 
 async def complete_options(stage: Stage) -> None:
@@ -55,13 +58,15 @@ async def complete_options(stage: Stage) -> None:
 
 
 async def two_pictures(stage: Stage) -> None:
-    options = {"count": 2, "aspect_ratio": "3:2", "negative_prompt": "people, text"}
+    options: dict[str, Any] = {"count": 2, "aspect_ratio": "3:2", "negative_prompt": "people, text"}
     with stage.oxen_slow():  # else it may be done before anybody sees it begin
-        status = await _imagine(stage, stage.ada, prompt=LIGHTHOUSE, expand_prompt=False, **options)
+        status = await ask(
+            stage, stage.ada, "imagine", prompt=LIGHTHOUSE, expand_prompt=False, **options
+        )
         await stage.until(status, lambda it: "Drawing" in it.text(), "it never said Drawing")
     stage.transcript.saw(f"then: {brief(status.text())}")
     result = await stage.result_after(status, stage.ada)
-    await _check_result(stage, result, stage.ada, LIGHTHOUSE, ratio=3 / 2, count=2)
+    await check_result(stage, result, stage.ada, LIGHTHOUSE, ratio=3 / 2, count=2)
     await stage.until(status, lambda it: it.deleted, "the status message stays")
     stage.transcript.saw("the status message is gone")
     asked = {
@@ -75,9 +80,11 @@ async def two_pictures(stage: Stage) -> None:
 
 
 async def another_member(stage: Stage) -> None:
-    status = await _imagine(stage, stage.ben, prompt=FOX, aspect_ratio="9:16", seed=7, model="oxen")
+    status = await ask(
+        stage, stage.ben, "imagine", prompt=FOX, aspect_ratio="9:16", seed=7, model="oxen"
+    )
     result = await stage.result_after(status, stage.ben)
-    await _check_result(stage, result, stage.ben, FOX, ratio=9 / 16, count=1)
+    await check_result(stage, result, stage.ben, FOX, ratio=9 / 16, count=1)
     expect("seed 7" in result.text(), "the seed in the small line", result.text())
     expect(not result.pings_everyone, "a prompt that pings nobody", "everyone pinged")
     expect(FOX in unmarked(result.text()), "the prompt as it was typed", result.text())
@@ -93,18 +100,18 @@ async def skills_video(stage: Stage) -> None:
         )
         expect(len(choices) == count, f"{count} choices", [choice["value"] for choice in choices])
         stage.transcript.saw(f"{option}: {', '.join(str(choice['value']) for choice in choices)}")
-    options = {"image_size": "portrait_4_3", "output_format": "webp", "count": 2}
-    status = await _imagine(stage, stage.ben, prompt=SEA, model="skills", **options)
+    options: dict[str, Any] = {"image_size": "portrait_4_3", "output_format": "webp", "count": 2}
+    status = await ask(stage, stage.ben, "imagine", prompt=SEA, model="skills", **options)
     result = await stage.result_after(status, stage.ben)
-    await _check_result(stage, result, stage.ben, SEA, ratio=3 / 4, count=2)
-    charged = stage.charged_by_skills()
+    await check_result(stage, result, stage.ben, SEA, ratio=3 / 4, count=2)
+    charged = stage.charged_by_skills(SEA)
     stage.transcript.saw(f"skills.video charged {plain(charged)} credits")
 
 
 async def cancel_by_button(stage: Stage) -> None:
     before = stage.charged()
     with stage.oxen_slow():
-        status = await _imagine(stage, stage.ada, prompt=CASTLE)
+        status = await ask(stage, stage.ada, "imagine", prompt=CASTLE)
         await stage.until(status, lambda it: "Drawing" in it.text(), "the job never began")
         button = next(str(it["custom_id"]) for it in status.buttons() if it["label"] == "Cancel")
         stage.transcript.did("Ada", "[Cancel]")
@@ -118,9 +125,10 @@ async def cancel_by_button(stage: Stage) -> None:
 
 
 async def ask_around(stage: Stage) -> None:
+    bens = stage.charged(FOX) + stage.charged_by_skills(SEA)
     charges = {
-        stage.ada: stage.charged(LIGHTHOUSE),
-        stage.ben: stage.charged(FOX) + stage.charged_by_skills(),
+        stage.ada: stage.charged() + stage.charged_by_skills() - bens,
+        stage.ben: bens,
     }
     for user, charged in charges.items():
         text = await stage.told(user, "usage")
@@ -181,34 +189,6 @@ async def stop(stage: Stage) -> None:
     stage.transcript.saw("it ended in order, with exit code 0")
 
 
-async def _imagine(stage: Stage, user: User, **options: object) -> Message:
-    """Use /imagine; the status message that answers it."""
-    asked = await stage.use(user, "imagine", **options)
-    status = answer_of(asked)
-    expect(status.ephemeral_to is None, "a status message for all", status.text())
-    seconds = asked.acknowledged_after or 0
-    stage.transcript.saw(f"answered in {seconds * 1000:.0f} ms: {brief(status.text())}")
-    return status
-
-
-async def _check_result(
-    stage: Stage, result: Message, user: User, prompt: str, *, ratio: float, count: int
-) -> None:
-    expect(result.pings == [user.id], f"a ping for {user.name} alone", result.pings)
-    shown = await fetch_pictures(result)
-    expect(len(shown) == count, f"{count} pictures", shown)
-    for each in shown:
-        near = abs(each.width / each.height / ratio - 1) < 0.03
-        expect(near, f"a picture {ratio:.2f} times as wide as high", each)
-    described = alt_texts(result)
-    expect(described == [prompt] * count, "the prompt as the alt text", described)
-    small = result.text().splitlines()[-1]
-    expect(small.startswith("-# ") and "credits" in small, "a small line with the cost", small)
-    sizes = ", ".join(f"{each.width}×{each.height} {each.kind}" for each in shown)
-    stage.transcript.saw(f"{user.name} is pinged, alone; pictures: {sizes}")
-    stage.transcript.saw(brief(small))
-
-
 def read_ledger(path: Path) -> tuple[int, int, int]:
     """The sum of all entries in thousandths, their number, and the holds not released."""
     open_holds = """
@@ -233,6 +213,7 @@ STEPS: Final = (
     Step("Another member, another shape, and a prompt that means mischief", another_member),
     Step("skills.video: the options follow the model", skills_video),
     Step("A job is canceled by its button", cancel_by_button),
+    *EDITS,
     Step("/usage, /jobs, /models, /help", ask_around),
     Step("A value typed past the list is refused in private", refusal),
     Step("The ledger in the database", ledger),

@@ -3,6 +3,8 @@
 What the worker looks for among them is in bot.store.queue.
 """
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select, update
@@ -12,6 +14,7 @@ from bot.errors import Reason
 from bot.jobs import (
     ACTIVE,
     SETTLED,
+    Attachment,
     GenerationRequest,
     Job,
     JobStatus,
@@ -48,6 +51,11 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "interaction_token": new.route.interaction_token,
         "token_expires_at": new.route.token_expires_at,
         "postable": new.route.postable,
+        "private": new.route.private,
+        "guild_id": new.route.guild_id,
+        "parent_id": new.route.parent_id,
+        "inputs": rows_of(new.inputs),
+        "inputs_kept": not new.inputs,
         "model": new.request.model,
         "prompt": new.request.prompt,
         "options": dict(new.request.options),
@@ -104,7 +112,13 @@ async def ended_of(connection: AsyncConnection, user_id: int, limit: int) -> lis
     return [job_of(row) for row in rows]
 
 
+def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:
+    """Attachments as the column `inputs` keeps them."""
+    return [asdict(each) for each in inputs]
+
+
 def job_of(row: Row[Any]) -> Job:
+    inputs = tuple(Attachment(**each) for each in row.inputs)
     return Job(
         id=row.id,
         status=JobStatus(row.status),
@@ -117,8 +131,16 @@ def job_of(row: Row[Any]) -> Job:
             token_expires_at=row.token_expires_at,
             message_id=row.message_id,
             postable=row.postable,
+            private=row.private,
+            guild_id=row.guild_id,
+            parent_id=row.parent_id,
         ),
-        request=GenerationRequest(model=row.model, prompt=row.prompt, options=row.options),
+        request=GenerationRequest(
+            model=row.model,
+            prompt=row.prompt,
+            options=row.options,
+            inputs=tuple(each.url for each in inputs),
+        ),
         price=row.price,
         created_at=row.created_at,
         submitted_at=row.submitted_at,
@@ -133,4 +155,7 @@ def job_of(row: Row[Any]) -> Job:
         estimated=row.estimated,
         deliver_after=row.deliver_after,
         deliveries=row.deliveries,
+        inputs=inputs,
+        remark=row.remark,
+        told_late=row.told_late,
     )

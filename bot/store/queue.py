@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Select, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs import SETTLED, Job, JobStatus
+from bot.jobs import ACTIVE, SETTLED, Job, JobStatus
 from bot.store.jobs import job_of
 from bot.store.tables import Utc, jobs
 
@@ -20,6 +20,7 @@ CLAIMABLE = and_(
     jobs.c.message_id.is_not(None),
     jobs.c.cancel_requested_at.is_(None),
     or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW),
+    jobs.c.inputs_kept,
 )
 UNDELIVERED = and_(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None))
 BY_AGE = select(jobs).order_by(jobs.c.created_at)
@@ -39,6 +40,21 @@ _candidate = (
 )
 CLAIM = update(jobs).where(jobs.c.id == _candidate).returning(*jobs.c)
 MODELS_WITH_WORK = select(jobs.c.model).distinct().where(CLAIMABLE)
+WITHOUT_INPUTS = BY_AGE.where(
+    QUEUED,
+    jobs.c.message_id.is_not(None),
+    or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW),
+    ~jobs.c.inputs_kept,
+)
+# Their answers will soon be out of reach.
+LATE = BY_AGE.where(
+    jobs.c.status.in_(ACTIVE),
+    jobs.c.message_id.is_not(None),
+    or_(jobs.c.private, ~jobs.c.postable),
+    ~jobs.c.told_late,
+    jobs.c.token_expires_at <= bindparam("expires_before", type_=Utc),
+    jobs.c.token_expires_at > NOW,
+)
 WISHES = BY_AGE.where(RUNNING, jobs.c.cancel_requested_at.is_not(None))
 DELIVERABLE = BY_AGE.where(
     UNDELIVERED, or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW)
@@ -85,6 +101,18 @@ async def claim(
 async def models_with_work(connection: AsyncConnection, now: datetime) -> list[str]:
     """Models for which a job could be claimed: a cheap look before a transaction is begun."""
     return list((await connection.execute(MODELS_WITH_WORK, {"now": now})).scalars())
+
+
+async def without_inputs(connection: AsyncConnection, now: datetime) -> list[Job]:
+    """Queued jobs whose input pictures are to be fetched first."""
+    return await _list(connection, WITHOUT_INPUTS, now=now)
+
+
+async def late(
+    connection: AsyncConnection, now: datetime, *, expires_before: datetime
+) -> list[Job]:
+    """Jobs under way whose answer can be changed only until the token expires, which is soon."""
+    return await _list(connection, LATE, now=now, expires_before=expires_before)
 
 
 async def clear_leases(tx: AsyncConnection) -> None:

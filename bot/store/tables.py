@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     true,
 )
 
@@ -96,6 +97,13 @@ jobs = Table(
     Column("delivered_at", Utc),
     Column("result_message_id", BigInteger),
     Column("postable", Boolean, nullable=False, server_default=true()),
+    Column("private", Boolean, nullable=False, server_default=false()),
+    Column("guild_id", BigInteger),
+    Column("parent_id", BigInteger),
+    Column("inputs", JSON, nullable=False, server_default="[]"),  # attachments, in their order
+    Column("inputs_kept", Boolean, nullable=False, server_default=true()),
+    Column("remark", Text),
+    Column("told_late", Boolean, nullable=False, server_default=false()),
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),

@@ -32,7 +32,15 @@ class Delivering:
         self._now = now
 
     async def show(self, job: Job) -> None:
+        if any(each.copied for each in job.inputs):
+            return  # the provider may be fetching what lies at the status message
         await self._delivery.show(job)
+
+    async def tell_late(self, job: Job) -> None:
+        """Say a last time what goes on, where the answer can soon be changed no more."""
+        async with self._database.transaction() as tx:
+            told = await jobs.note(tx, job.id, told_late=True)
+        await self._delivery.show(told or job)
 
     async def deliver(self, job: Job) -> None:
         async with self._database.transaction() as tx:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.errors import ProviderError, Reason, Taken
@@ -32,11 +32,15 @@ class Submitting:
         providers: Mapping[str, Provider],
         refusals: Refusals,
         now: Callable[[], datetime],
+        *,
+        addressed: Callable[[Job], Awaitable[Job]],
     ) -> None:
+        """`addressed` gives a job's inputs the addresses under which they can be fetched."""
         self._database = database
         self._providers = providers
         self._refusals = refusals
         self._now = now
+        self._addressed = addressed
         self._tries: dict[str, int] = {}
 
     async def claim(self, model: str) -> Job | None:
@@ -47,6 +51,7 @@ class Submitting:
     async def submit(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
         """Send a claimed job's request once, and store what came of it before anything else."""
         try:
+            job = await self._addressed(job)
             submitted = await self._providers[job.request.model].submit(job.request)
         except ProviderError as error:
             self._refusals.tell(job, error)
@@ -81,12 +86,14 @@ class Submitting:
         log.error("job %s: doubtful submit, hold released; it may have been charged", job.id)
         return await self.fail(job, Reason.DOUBTFUL), ()
 
-    async def fail(self, job: Job, reason: Reason) -> Job:
+    async def fail(self, job: Job, reason: Reason, remark: str | None = None) -> Job:
         """Settle a job that made nothing: failed, and its hold released."""
         now = self._now()
         self._tries.pop(job.id, None)
         async with self._database.transaction() as tx:
-            failed = await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=now, reason=reason)
+            failed = await jobs.move(
+                tx, job.id, JobStatus.FAILED, settled_at=now, reason=reason, remark=remark
+            )
             await ledger.release(tx, failed, now)
         return failed
 

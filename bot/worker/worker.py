@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from bot.delivery import Delivery
 from bot.errors import ProviderError, Reason
 from bot.jobs import Job, JobStatus
-from bot.pictures import Downloader, PictureStore
+from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
 from bot.schedule import utc_now
 from bot.store import queue
 from bot.store.database import Database
 from bot.store.jobs import MoveRefused
 from bot.worker.delivering import Delivering
+from bot.worker.inputs import Inputs
 from bot.worker.refusals import Refusals
 from bot.worker.settling import COST_UNTIL, Settling
 from bot.worker.submitting import GIVE_UP, Submitting
@@ -31,6 +32,7 @@ CONCURRENT_DELIVERIES = 8
 CHORES_EVERY = timedelta(seconds=2)  # what nobody wakes us for
 ERASE_EVERY = timedelta(minutes=1)
 ANSWER_GRACE = timedelta(seconds=15)  # afterwards an answer that is not confirmed is in doubt
+LAST_WORD = timedelta(minutes=1)  # before an answer is out of reach
 BUSY_WAIT = timedelta(milliseconds=200)  # until a poll that met other work is tried again
 COOL_DOWN = 5.0  # seconds that a job is left alone after an error that should not have been
 STREAM_RETRY = 5.0  # seconds until a stream that ended is opened again
@@ -43,6 +45,7 @@ class Worker:
         providers: Mapping[str, Provider],
         downloader: Downloader,
         store: PictureStore,
+        inputs: InputPictures,
         delivery: Delivery,
         *,
         timeout: timedelta,
@@ -52,7 +55,12 @@ class Worker:
         self._providers = providers
         self._now = now
         refusals = Refusals()
-        self._submitting = Submitting(database, providers, refusals, now)
+        self._submitting = Submitting(
+            database, providers, refusals, now, addressed=lambda job: self._inputs.addressed(job)
+        )
+        self._inputs = Inputs(
+            database, providers, inputs, store, delivery, now, fail=self._submitting.fail
+        )
         self._settling = Settling(database, providers, downloader, store, refusals, now)
         self._watching = Watching(database, providers, self._settling, now, timeout=timeout)
         self._delivering = Delivering(database, delivery, store, now)
@@ -112,9 +120,12 @@ class Worker:
         now = self._now()
         async with self._database.reading() as view:
             models = await queue.models_with_work(view, now)
+            without_inputs = await queue.without_inputs(view, now)
             due = await queue.deliverable(view, now, limit=CONCURRENT_DELIVERIES * 2)
             wishes = await queue.cancel_wishes(view)
             self._next_row = await queue.next_wake(view, now)
+        for job in without_inputs:
+            self._start(job.id, self._keep_inputs(job))
         for model in models:
             await self._claim(model)
         free = CONCURRENT_DELIVERIES - self._deliveries
@@ -150,6 +161,9 @@ class Worker:
                 now=now,
                 settled_after=now - COST_UNTIL,
             )
+            late = await queue.late(view, now, expires_before=now + LAST_WORD)
+        for job in late:
+            self._start(job.id, self._delivering.tell_late(job))
         for job in neglected:
             if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
                 continue  # nobody can be asked until its key is set again
@@ -200,6 +214,10 @@ class Worker:
         finally:
             self._busy.discard(job_id)
             self._wake.set()
+
+    async def _keep_inputs(self, job: Job) -> None:
+        await self._inputs.keep(job)
+        self.wake()
 
     async def _submit(self, job: Job) -> None:
         try:

@@ -108,7 +108,10 @@ async def test_models_tells_what_oxen_tells_itself(at: Stage) -> None:
 async def test_help_names_every_command(at: Stage) -> None:
     async with at.easel():
         told = text_of(await at.command("help"))
-        names = [command["name"] for command in at.discord.commands]
+        names = {command["name"] for command in at.discord.commands}
 
     assert names
-    assert all(f"`/{name}`" in told for name in names)
+    menus = {command["name"] for command in at.discord.commands if command["type"] == 3}
+    assert menus == {"Edit image"}
+    assert all(f"Apps → {name}" in told for name in menus)
+    assert all(f"`/{name}`" in told for name in names - menus)

@@ -37,7 +37,7 @@ async def test_the_whole_demonstration_succeeds(
     assert "✗" not in told
     assert told.count("✓") >= 20
     pictures = sorted((folder / "pictures").iterdir())
-    assert len(pictures) == 5
+    assert len(pictures) == 11
     for picture in pictures:
         with Image.open(picture) as opened:
             opened.load()

@@ -1,0 +1,137 @@
+"""/edit and the message menu "Edit image": a picture from other pictures."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import discord
+from discord import app_commands, ui
+from discord.ext import commands
+
+from bot.catalog import MAX_COUNT, MAX_INPUTS, MAX_PROMPT, MAX_SEED
+from bot.errors import UserError
+from bot.jobs import Attachment
+from bot.studio import Studio
+from cogs.answers import ANSWER_SECONDS, answer_error, modal_id
+from cogs.asking import COMMON, OPTIONS, completed, given_options, request_job
+from cogs.attachments import attachment_of, pictures_in
+from cogs.text import shorten
+
+MENU = "Edit image"
+MAX_CHOICES = 25  # of a select
+
+
+class NoPicture(UserError):
+    def __init__(self) -> None:
+        super().__init__("There is no picture in that message. Choose one that has a picture.")
+
+
+class Edit(commands.Cog):
+    def __init__(self, studio: Studio, tree: app_commands.CommandTree[Any]) -> None:
+        self.studio = studio
+        self.tree = tree
+        # discord.py has no decorator for menus in a cog.
+        self.menu = app_commands.ContextMenu(name=MENU, callback=self.edit_message)
+
+    async def cog_load(self) -> None:
+        self.tree.add_command(self.menu)
+
+    async def cog_unload(self) -> None:
+        self.tree.remove_command(self.menu.name, type=self.menu.type)
+
+    @app_commands.command()
+    @app_commands.describe(
+        prompt="What to change, in any language",
+        image="The picture: PNG, JPEG or WebP, up to 10 MiB",
+        image2="A second picture, where the model takes several",
+        image3="A third picture",
+        image4="A fourth picture",
+        match_input_image=OPTIONS["match_input_image"],
+        **COMMON,
+    )
+    @completed
+    async def edit(
+        self,
+        interaction: discord.Interaction[Any],
+        prompt: app_commands.Range[str, 1, MAX_PROMPT],
+        image: discord.Attachment,
+        image2: discord.Attachment | None = None,
+        image3: discord.Attachment | None = None,
+        image4: discord.Attachment | None = None,
+        match_input_image: bool | None = None,
+        model: str | None = None,
+        aspect_ratio: str | None = None,
+        image_size: str | None = None,
+        count: app_commands.Range[int, 1, MAX_COUNT] | None = None,
+        negative_prompt: str | None = None,
+        seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
+        expand_prompt: bool | None = None,
+        output_format: str | None = None,
+        safety_checker: bool | None = None,
+        private: bool = False,
+    ) -> None:
+        """Change a picture, or make one from several"""
+        given = [each for each in (image, image2, image3, image4) if each is not None]
+        await request_job(
+            interaction,
+            self.studio,
+            prompt=prompt,
+            options=given_options(interaction),
+            model=model,
+            inputs=[attachment_of(each) for each in given],
+            private=private,
+        )
+
+    async def edit_message(
+        self, interaction: discord.Interaction[Any], message: discord.Message
+    ) -> None:
+        pictures = pictures_in(message)[:MAX_CHOICES]
+        if not pictures:
+            raise NoPicture
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await interaction.response.send_modal(EditModal(interaction, self.studio, pictures))
+
+
+class EditModal(ui.Modal, title=MENU):
+    """Asks what to change, and in which pictures where there are several."""
+
+    def __init__(
+        self,
+        interaction: discord.Interaction[Any],
+        studio: Studio,
+        pictures: Sequence[Attachment],
+    ) -> None:
+        super().__init__(custom_id=modal_id(interaction, "edit"))
+        self._studio = studio
+        self._pictures = pictures
+        self._prompt = ui.TextInput[Any](style=discord.TextStyle.paragraph, max_length=MAX_PROMPT)
+        self.add_item(ui.Label(text="What to change", component=self._prompt))
+        self._which = ui.Select[Any](
+            max_values=min(MAX_INPUTS, len(pictures)),
+            options=[
+                discord.SelectOption(
+                    label=shorten(f"{number + 1}: {each.name}", 100),
+                    value=str(number),
+                    default=number == 0,
+                )
+                for number, each in enumerate(pictures)
+            ],
+        )
+        if len(pictures) > 1:
+            self.add_item(ui.Label(text="Which pictures", component=self._which))
+
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        chosen = sorted(int(value) for value in self._which.values) or [0]
+        await request_job(
+            interaction,
+            self._studio,
+            prompt=self._prompt.value,
+            options={},
+            model=None,
+            inputs=[self._pictures[number] for number in chosen],
+        )
+
+    async def on_error(  # type: ignore[override]  # as discord.py's own Modal has it
+        self, interaction: discord.Interaction[Any], error: Exception, /
+    ) -> None:
+        await answer_error(interaction, error)

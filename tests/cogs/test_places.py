@@ -1,0 +1,155 @@
+"""Servers, threads, direct messages, and servers that know only the member's own install."""
+
+import pytest
+
+from bot.jobs import Job, JobStatus
+from bot.ledger import Account
+from bot.sandbox.discord import Channel, ChannelKind, MemberError, Message
+from bot.sandbox.faults import Answer
+from bot.store import ledger
+from tests.easel import Stage, text_of
+
+
+async def accounts(at: Stage, job: Job) -> set[Account]:
+    async with at.database() as database, database.reading() as view:
+        return {entry.account for entry in await ledger.entries_of(view, job.id)}
+
+
+async def result_in(at: Stage, channel: Channel) -> Message:
+    return await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10, channel)
+
+
+async def test_in_direct_messages_the_account_is_that_of_no_server(at: Stage) -> None:
+    channel = at.discord.dm_channel(at.ada)
+    async with at.easel():
+        await at.command("imagine", where=channel, prompt="a fox")
+        result = await result_in(at, channel)
+        (job,) = await at.settled()
+
+    assert result.pings == [at.ada.id]
+    assert await accounts(at, job) == {Account(at.ada.id, 0)}
+
+
+async def test_in_a_server_the_account_is_the_servers(at: Stage) -> None:
+    async with at.easel():
+        await at.imagine()
+        (job,) = await at.settled()
+
+    assert await accounts(at, job) == {Account(at.ada.id, at.server.id)}
+
+
+@pytest.mark.parametrize("kind", [ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD])
+async def test_in_a_thread_the_result_comes_to_the_thread(at: Stage, kind: ChannelKind) -> None:
+    thread = at.discord.add_channel(at.server, "foxes", kind=kind, parent=at.channel)
+    async with at.easel():
+        await at.command("imagine", where=thread, prompt="a fox")
+        await result_in(at, thread)
+        await at.settled()
+
+    assert at.discord.channel_messages(at.channel) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "in_parent"),
+    [(ChannelKind.PUBLIC_THREAD, 1), (ChannelKind.PRIVATE_THREAD, 0)],
+)
+async def test_of_a_thread_that_is_gone_the_parent_or_the_member_gets_the_result(
+    at: Stage, kind: ChannelKind, in_parent: int
+) -> None:
+    """What was said in a private thread is not told to the channel around it."""
+    thread = at.discord.add_channel(at.server, "foxes", kind=kind, parent=at.channel)
+    at.oxen.manual = True
+    async with at.easel():
+        await at.command("imagine", where=thread, prompt="a fox")
+        await at.oxen.created()
+        at.discord.delete_channel(thread)
+        await at.finish()
+        (job,) = await at.settled()
+
+    direct = at.discord.channel_messages(at.discord.dm_channel(at.ada))
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(at.discord.channel_messages(at.channel)) == in_parent
+    assert len(direct) == 1 - in_parent
+
+
+async def test_a_user_install_is_not_offered_unless_it_is_allowed(at: Stage) -> None:
+    async with at.easel():
+        with pytest.raises(MemberError, match="not for this kind of install"):
+            await at.command("imagine", user_install_only=True, prompt="a fox")
+        private = at.discord.private_channel(at.ada, at.ben)
+        with pytest.raises(MemberError):
+            await at.command("imagine", where=private, prompt="a fox", user_install_only=True)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "installs", "contexts"), [(False, [0], [0, 1]), (True, [0, 1], [0, 1, 2])]
+)
+async def test_discord_is_told_where_the_commands_work(
+    at: Stage, allowed: bool, installs: list[int], contexts: list[int]
+) -> None:
+    async with at.easel(user_install=allowed):
+        told = [(each["integration_types"], each["contexts"]) for each in at.discord.commands]
+
+    assert told == [(installs, contexts)] * len(told)
+
+
+async def foreign(at: Stage) -> Channel:
+    return at.discord.add_channel(at.discord.add_guild("Elsewhere", bot=False), "chat")
+
+
+@pytest.mark.parametrize("place", ["server", "conversation"])
+async def test_by_a_user_install_the_answer_becomes_the_result(at: Stage, place: str) -> None:
+    channel = await foreign(at) if place == "server" else at.discord.private_channel(at.ada, at.ben)
+    async with at.easel(user_install=True):
+        asked = await at.command("imagine", where=channel, user_install_only=True, prompt="a fox")
+        (job,) = await at.settled()
+
+    assert asked.message is not None
+    assert len(asked.message.pictures()) == 1
+    assert job.result_message_id == asked.message.id
+    assert await accounts(at, job) == {Account(at.ada.id, 0)}
+
+
+async def test_after_15_minutes_a_user_install_gets_it_by_direct_message(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel(user_install=True, job_timeout=3600):
+        await at.command("imagine", where=await foreign(at), user_install_only=True, prompt="a fox")
+        await at.oxen.created()
+        at.clock.move(minutes=16)
+        await at.finish()
+        await at.settled()
+
+    (result,) = at.discord.channel_messages(at.discord.dm_channel(at.ada))
+    assert len(result.pictures()) == 1
+
+
+async def test_servers_that_are_not_allowed_stay_so_beside_user_installs(at: Stage) -> None:
+    allowed = frozenset({at.server.id + 1})
+    async with at.easel(user_install=True, servers=allowed):
+        refused = await at.imagine("a fox")
+        assert "does not work here" in text_of(refused)
+        await at.command("imagine", where=await foreign(at), user_install_only=True, prompt="a fox")
+        await at.settled()
+
+
+async def test_a_link_leads_into_the_server_where_it_was_asked(at: Stage) -> None:
+    channel = await foreign(at)
+    async with at.easel(user_install=True):
+        await at.command("imagine", where=channel, user_install_only=True, prompt="a fox")
+        await at.settled()
+        listed = await at.command("jobs")
+
+    assert channel.guild is not None
+    assert f"/channels/{channel.guild.id}/{channel.id}/" in text_of(listed)
+
+
+async def test_an_expired_token_closes_only_the_answer(at: Stage) -> None:
+    """Discord's clock may be ahead of ours."""
+    at.discord.faults.add(
+        "PATCH", r"/api/v10/webhooks/.*", Answer(401, {"code": 50027, "message": "Invalid"}), None
+    )
+    async with at.easel():
+        await at.imagine("a fox", private=True)
+        await at.settled()
+
+    assert len(at.discord.channel_messages(at.discord.dm_channel(at.ada))) == 1

@@ -1,0 +1,36 @@
+"""Files as members attach them: pictures, and what only looks like one."""
+
+import io
+import struct
+import zlib
+
+from PIL import Image
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (48, 32), mode: str = "RGB") -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise(size, 80).convert(mode).save(out, kind)
+    return out.getvalue()
+
+
+def jpeg_with_metadata(length: int) -> bytes:
+    """A valid JPEG whose frame header comes after `length` bytes of metadata."""
+    plain = picture("JPEG")
+    segments = b""
+    while length > 0:
+        part = min(length, 65_000)
+        segments += b"\xff\xe1" + struct.pack(">H", part + 2) + b"x" * part
+        length -= part
+    return plain[:2] + segments + plain[2:]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size, with next to nothing in it: a decompression bomb's beginning."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")

@@ -1,0 +1,128 @@
+"""Input pictures by themselves: what Discord does not tell about them, their bytes do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from bot.errors import ProviderError, Reason
+from bot.jobs import Attachment, PictureKind
+from bot.pictures import Downloader, InputPictures, InputRefused, PictureStore
+from bot.pictures import inputs as module
+from tests.files import jpeg_with_metadata, picture, png_header
+
+Serve = Callable[[bytes], Awaitable[Attachment]]
+
+
+@pytest.fixture
+async def pictures(tmp_path: Path) -> AsyncIterator[InputPictures]:
+    async with Downloader(private_hosts=["127.0.0.1"]) as downloader:
+        yield InputPictures(downloader, PictureStore(tmp_path))
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """An attachment of which Discord tells nothing but its name."""
+    servers: list[TestServer] = []
+
+    async def start(data: bytes) -> Attachment:
+        async def handle(_: web.Request) -> web.Response:
+            return web.Response(body=data)
+
+        app = web.Application()
+        app.router.add_get("/cat.png", handle)
+        server = TestServer(app)
+        servers.append(server)
+        await server.start_server()
+        return Attachment("cat.png", str(server.make_url("/cat.png")))
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+async def test_a_picture_is_taken_as_it_is(
+    pictures: InputPictures, serve: Serve, tmp_path: Path, kind: str
+) -> None:
+    data = picture(kind)
+    attachment = await serve(data)
+
+    await pictures.glance([attachment])
+    kept = await pictures.take(attachment)
+
+    assert kept.kind is PictureKind("jpg" if kind == "JPEG" else kind.lower())
+    assert PictureStore(tmp_path).path(kept).read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [
+        (png_header(20_000, 20_000), "20000x20000 pixels"),
+        (picture()[:20], "is damaged"),
+        (picture(size=(300, 300))[:-40], "is damaged"),
+        (picture("JPEG", size=(300, 300))[:-400], "is damaged"),
+        (picture("WEBP", size=(300, 300))[:-400], "is damaged"),
+        (jpeg_with_metadata(90_000)[:80_000], "is damaged"),
+        (picture() + bytes(module.MAX_BYTES), "cannot be read"),
+        (b"", "is empty"),
+        (b"MZ\x90", "is not a picture"),
+    ],
+    ids=range(9),
+)
+async def test_what_is_none_is_refused_and_not_kept(
+    pictures: InputPictures, serve: Serve, tmp_path: Path, data: bytes, rule: str
+) -> None:
+    with pytest.raises(InputRefused, match=rule):
+        await pictures.take(await serve(data))
+
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+async def test_a_glance_looks_at_the_first_bytes(pictures: InputPictures, serve: Serve) -> None:
+    good, bad = await serve(picture()), await serve(picture("GIF", mode="P"))
+
+    with pytest.raises(InputRefused, match=r"`cat\.png` is a GIF"):
+        await pictures.glance([good, bad])
+
+
+async def test_a_glance_waits_for_nobody(
+    pictures: InputPictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GLANCE_SECONDS", 0.05)
+    never = asyncio.Event()
+
+    async def stall(_: web.Request) -> web.Response:
+        await never.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/cat.png", stall)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/cat.png"))
+        await asyncio.wait_for(pictures.glance([Attachment("cat.png", url)]), 2)
+        never.set()
+
+
+async def test_an_address_that_cannot_be_reached_is_tried_again_later(
+    pictures: InputPictures,
+) -> None:
+    nowhere = Attachment("cat.png", "http://127.0.0.1:9/cat.png")
+
+    await pictures.glance([nowhere])
+    with pytest.raises(ProviderError) as raised:
+        await pictures.take(nowhere)
+
+    assert raised.value.reason is Reason.UNAVAILABLE
+
+
+async def test_a_name_cannot_change_how_the_sentence_looks(pictures: InputPictures) -> None:
+    sly = Attachment("`@everyone`\n# cat.png", "http://127.0.0.1:9/x", size=0)
+
+    with pytest.raises(InputRefused) as refused:
+        await pictures.glance([sly])
+
+    assert str(refused.value) == "`everyone cat.png` is empty. Attach a PNG, JPEG or WebP."
