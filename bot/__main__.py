@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -82,11 +83,11 @@ async def _run(settings: Settings) -> None:
         gc.freeze()
         task = asyncio.ensure_future(app.run())
         for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, task.cancel)
-        try:
+            # The first asks, the second is obeyed at once.
+            loop.add_signal_handler(name, lambda: task.cancel() if app.stopping else app.stop())
+        with suppress(asyncio.CancelledError):
             await task
-        except asyncio.CancelledError:
-            logging.getLogger(__name__).info("stopped")
+    logging.getLogger(__name__).info("stopped")
 
 
 def main() -> None:

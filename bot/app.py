@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 CATALOG_EVERY = 3600.0  # seconds between looks at the models endpoints
 CLOSE_SECONDS = 5.0
+DRAIN_SECONDS = 8.0  # Docker kills ten seconds after it has asked
 LONG_ENOUGH = timedelta(minutes=5)  # connected for so long, the next failure is a first one again
 
 
@@ -43,6 +44,7 @@ class App:
         self._settings = settings
         self._now = now
         self._stack = AsyncExitStack()
+        self._stopping = asyncio.Event()
         self._worker: Worker | None = None
 
     async def __aenter__(self) -> "App":
@@ -56,12 +58,36 @@ class App:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Let `run` end as soon as what is under way has ended."""
+        self._stopping.set()
+
     async def run(self) -> None:
-        """Serve until cancelled. StartupError where Discord refuses the token."""
+        """Serve until stopped or cancelled. StartupError where Discord refuses the token."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.worker.run(), name="worker")
-            group.create_task(self._follow_catalog(), name="catalog")
-            group.create_task(self._serve_discord(), name="discord")
+            working = group.create_task(self.worker.run(), name="worker")
+            serving = [
+                group.create_task(self._follow_catalog(), name="catalog"),
+                group.create_task(self._serve_discord(), name="discord"),
+            ]
+            await self._stopping.wait()
+            await self._drain(working)
+            for task in (working, *serving):
+                task.cancel()
+
+    async def _drain(self, working: asyncio.Task[None]) -> None:
+        """Begin nothing more, and give the requests that are on their way time to be answered.
+
+        What is not done then is found again by the next start.
+        """
+        log.info("stopping: what is under way has %s s to end", DRAIN_SECONDS)
+        self._studio.close()
+        self.worker.stop()
+        await asyncio.wait({working}, timeout=DRAIN_SECONDS)
 
     @property
     def worker(self) -> Worker:

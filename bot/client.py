@@ -26,6 +26,8 @@ from cogs.results import DYNAMIC_ITEMS
 
 log = logging.getLogger(__name__)
 
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # a bot without a voice
+
 REGISTERED = "registered commands"  # the note that keeps their hash
 
 

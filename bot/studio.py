@@ -57,6 +57,11 @@ class ShutOut(UserError):
     """The operator does not serve this member, or not here."""
 
 
+class Closing(UserError):
+    def __init__(self) -> None:
+        super().__init__("I am being restarted. Nothing was charged; ask again in a minute.")
+
+
 class UnsafeRefused(UserError):
     def __init__(self, *, allowed: bool) -> None:
         super().__init__(
@@ -113,6 +118,11 @@ class Studio:
         self._inputs = inputs
         self._now = now
         self._wake = wake
+        self._closed = False
+
+    def close(self) -> None:
+        """Take no more requests: the program is about to end."""
+        self._closed = True
 
     async def request(
         self,
@@ -130,6 +140,8 @@ class Studio:
         The job waits until `confirm` tells that its answer arrived. `may_be_unsafe`: the place
         and the member are such that the safety checker may be off, if the operator allows it.
         """
+        if self._closed:
+            raise Closing
         self._check_place(user_id, route)
         request = GenerationRequest(
             model=model or "",

@@ -91,7 +91,9 @@ class Stage:
                     await running
                 await self.discord.commands_registered()
                 yield app
-                assert not running.done(), running.exception()
+                if app.stopping:
+                    await asyncio.wait_for(running, 15)
+                assert app.stopping or not running.done(), running.exception()
             finally:
                 connected.cancel()
                 running.cancel()

@@ -30,7 +30,10 @@ class BotProcess:
         return await self._process.wait()
 
     def terminate(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     async def kill(self) -> None:
         """End it whatever it does; nothing if it has ended."""

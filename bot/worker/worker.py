@@ -70,6 +70,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._chores_due = self._erase_due = now()
         self._rows_changed = True
+        self._stopping = False
         self._next_row: datetime | None = None
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -78,8 +79,14 @@ class Worker:
         self._rows_changed = True
         self._wake.set()
 
+    def stop(self) -> None:
+        """Begin nothing more: `run` ends when what is under way has ended."""
+        self._stopping = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Work until cancelled; what is under way is then cancelled too, and found again."""
+        """Work until stopped, or until cancelled: what is under way is then cancelled too, and
+        found again by the next start."""
         async with self._database.transaction() as tx:
             await queue.clear_leases(tx)
         async with self._database.reading() as view:
@@ -87,14 +94,18 @@ class Worker:
         for job in running:
             await self._watching.begin(job)
         async with asyncio.TaskGroup() as self._tasks:
-            for provider in self._providers.values():
+            streams = [
                 self._tasks.create_task(self._listen(provider), name=f"events {provider.key}")
+                for provider in self._providers.values()
+            ]
             try:
-                while True:
+                while not self._stopping:
                     self._wake.clear()
                     await _whole(self._turn())
                     await self._pause()
             finally:
+                for stream in streams:
+                    stream.cancel()
                 await self._database.quiet()
 
     async def _turn(self) -> None:
@@ -183,6 +194,8 @@ class Worker:
 
     async def _pause(self) -> None:
         """Until something is due, or until woken."""
+        if self._stopping:
+            return
         now = self._now()
         times = [self._chores_due, self._watching.agenda.next(now), self._next_row]
         wait = min(moment for moment in times if moment is not None) - now

@@ -1,0 +1,178 @@
+"""SIGTERM and Ctrl-C: nothing new is begun, what is on its way ends, and nothing is lost."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.jobs import JobStatus
+from bot.sandbox.demo_process import BotProcess, run_bot
+from bot.sandbox.faults import Hold, HoldBefore, Rule
+from tests.easel import KEY, TOKEN, Stage, text_of
+
+SEND = r"/api/v10/channels/\d+/messages"
+
+
+@asynccontextmanager
+async def process(at: Stage) -> AsyncIterator[BotProcess]:
+    """The bot as its own process, on the stage's file."""
+    settings = {
+        "DISCORD_TOKEN": TOKEN,
+        "DISCORD_API_URL": at.discord.url,
+        "OXEN_API_KEY": KEY,
+        "OXEN_API_URL": at.oxen.url,
+        "DATABASE_URL": f"sqlite:///{at.path}",
+    }
+    async with run_bot(at.folder, settings) as bot:
+        await at.discord.connected(20)
+        await at.discord.commands_registered()
+        yield bot
+
+
+def log_of(at: Stage) -> str:
+    return (at.folder / "easel.log").read_text()
+
+
+async def told(at: Stage, text: str) -> None:
+    """Wait until the log says so."""
+    async with asyncio.timeout(10):
+        while text not in log_of(at):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+async def test_an_idle_bot_ends_at_once_and_in_order(at: Stage, name: str) -> None:
+    async with process(at) as bot:
+        began = time.monotonic()
+        bot.send(signal.Signals[name])
+        code = await asyncio.wait_for(bot.ended(), 10)
+
+    assert code == 0
+    assert time.monotonic() - began < 3
+    assert "Traceback" not in log_of(at)
+    assert "WARNING" not in log_of(at)
+
+
+@pytest.mark.parametrize("fault", [Hold(), HoldBefore()], ids=str)
+async def test_a_request_that_is_on_its_way_is_answered_and_stored(
+    at: Stage, fault: Hold | HoldBefore
+) -> None:
+    at.oxen.manual = True
+    held = at.oxen.faults.add("POST", "/api/ai/queue", fault)
+    async with process(at) as bot:
+        await at.imagine("a fox")
+        await held.reached()
+        bot.terminate()
+        await told(at, "stopping")
+        held.release()
+        code = await asyncio.wait_for(bot.ended(), 10)
+    (job,) = await at.jobs()
+
+    assert code == 0
+    assert job.status is JobStatus.RUNNING
+    assert "Traceback" not in log_of(at)
+    async with process(at):
+        await at.finish()
+        await at.settled()
+    assert len(at.oxen.generations) == 1
+
+
+async def test_a_result_that_is_being_posted_is_noted(at: Stage) -> None:
+    held = at.discord.faults.add("POST", SEND, Hold())
+    async with process(at) as bot:
+        await at.imagine("a fox")
+        await held.reached()
+        bot.terminate()
+        await told(at, "stopping")
+        held.release()
+        await asyncio.wait_for(bot.ended(), 10)
+    (job,) = await at.jobs()
+
+    assert job.delivered_at is not None
+
+
+async def test_what_takes_too_long_is_found_again(at: Stage) -> None:
+    """It ends within ten seconds all the same."""
+    held = at.oxen.faults.add("POST", "/api/ai/queue", HoldBefore())
+    async with process(at) as bot:
+        await at.imagine("a fox")
+        await held.reached()
+        began = time.monotonic()
+        bot.terminate()
+        code = await asyncio.wait_for(bot.ended(), 15)
+    assert code == 0
+    assert time.monotonic() - began < 10
+    assert "Traceback" not in log_of(at)
+    held.remove()
+
+    async with process(at):
+        (job,) = await at.settled(timeout=20)
+    assert job.status in {JobStatus.SUCCEEDED, JobStatus.FAILED}
+    assert len(at.oxen.generations) <= 1
+
+
+async def held_submit(at: Stage) -> Rule:
+    held = at.oxen.faults.add("POST", "/api/ai/queue", HoldBefore())
+    await at.imagine("a fox")
+    await held.reached()
+    return held
+
+
+async def test_a_second_signal_is_obeyed_at_once(at: Stage) -> None:
+    async with process(at) as bot:
+        await held_submit(at)
+        bot.terminate()
+        await told(at, "stopping")
+        began = time.monotonic()
+        bot.terminate()
+        code = await asyncio.wait_for(bot.ended(), 10)
+
+    assert code == 0
+    assert time.monotonic() - began < 4
+    assert "Traceback" not in log_of(at)
+
+
+async def test_meanwhile_nothing_new_is_begun(at: Stage) -> None:
+    async with at.easel() as app:
+        held = await held_submit(at)
+        app.stop()
+        refused = await at.imagine("a hare", by=at.ben)
+        held.release()
+
+    assert "being restarted" in text_of(refused)
+    assert await at.jobs(at.ben) == []
+
+
+async def test_a_queued_job_waits_for_the_next_start(at: Stage) -> None:
+    async with at.easel() as app:
+        held = [await held_submit(at) for _ in range(4)]  # all places are taken
+        await at.imagine("a hare", by=at.ben)
+        app.stop()
+        for each in held:
+            each.release()
+    (job,) = await at.jobs(at.ben)
+
+    assert job.status is JobStatus.QUEUED
+
+
+async def test_a_second_bot_on_the_same_file_names_the_first(at: Stage, tmp_path: Path) -> None:
+    async with process(at):
+        second = tmp_path / "second"
+        second.mkdir()
+        settings = {
+            "DISCORD_TOKEN": TOKEN,
+            "OXEN_API_KEY": KEY,
+            "DATABASE_URL": f"sqlite:///{at.path}",
+        }
+        async with run_bot(second, settings) as bot:
+            code = await asyncio.wait_for(bot.ended(), 20)
+            said = (second / "easel.log").read_text()
+
+    assert code == 2
+    assert said.startswith("easel: DATABASE_URL: ")
+    assert "process" in said
+    assert said.count("\n") == 1
