@@ -76,14 +76,15 @@ async def test_a_cost_that_is_never_told_is_estimated_by_the_price(at: Stage) ->
 
 
 async def test_a_cost_that_is_told_late_corrects_the_estimate_once(at: Stage) -> None:
-    at.oxen.cost_delay = 5.0
+    at.oxen.cost_delay = None
     async with at.easel(oxen_price=3):
         at.oxen.models_answer = False
         await at.imagine("a fox")
         (job,) = await at.settled()
         assert job.estimated
+        at.oxen.cost_delay = 0.0
         async with asyncio.timeout(10):
-            at.clock.move(seconds=6)
+            at.clock.move(seconds=3)
             while (await at.jobs())[0].estimated:
                 await asyncio.sleep(0.02)
 
