@@ -53,6 +53,31 @@ def sandbox(
     raise SystemExit(asyncio.run(run_demo(folder)))
 
 
+@cli.command()
+def backup(
+    file: Annotated[Path | None, typer.Argument(help="Where to copy the database.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="A folder to copy the kept pictures to.")
+    ] = None,
+) -> None:
+    """Copy the database, also while the bot runs, and the pictures that are not copied yet."""
+    from bot.pictures import PictureStore
+    from bot.store.backup import back_up
+    from bot.store.database import database_path, pictures_folder
+
+    if file is None and pictures is None:
+        raise StartupError("Say what to copy: easel backup FILE, --pictures FOLDER, or both.")
+    path = database_path(Settings.load().database_url)
+    if file is not None:
+        typer.echo(f"{file}: {back_up(path, file) / 1_000_000:.1f} MB")
+    if pictures is not None:
+        try:
+            copied = PictureStore(pictures_folder(path)).copy_to(pictures)
+        except OSError as error:
+            raise StartupError(f"The backup to {pictures} failed: {error}.") from error
+        typer.echo(f"{pictures}: {copied} new pictures")
+
+
 def start_logging(level: str) -> None:
     """Log to standard error."""
     logging.basicConfig(

@@ -20,9 +20,10 @@ from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider
 from bot.providers.oxen import Oxen
 from bot.providers.skills import Skills
+from bot.retention import Retention
 from bot.schedule import back_off, utc_now
 from bot.settings import DISCORD_API, Settings
-from bot.store.database import Database, database_path
+from bot.store.database import Database, database_path, pictures_folder
 from bot.store.lock import InstanceLock
 from bot.studio import Limits, Studio
 from bot.worker.worker import Worker
@@ -73,6 +74,7 @@ class App:
             serving = [
                 group.create_task(self._follow_catalog(), name="catalog"),
                 group.create_task(self._serve_discord(), name="discord"),
+                group.create_task(self._retention.run(), name="retention"),
             ]
             await self._stopping.wait()
             await self._drain(working)
@@ -111,7 +113,14 @@ class App:
         downloader = await self._stack.enter_async_context(
             Downloader(private_hosts=self._api_hosts())
         )
-        store = PictureStore(path.parent / "pictures")
+        store = PictureStore(pictures_folder(path))
+        self._retention = Retention(
+            self._database,
+            store,
+            keep=timedelta(days=settings.keep_days),
+            keep_bytes=int(settings.keep_gb * 1_000_000_000),
+            now=self._now,
+        )
         inputs = InputPictures(downloader, store)
         self._worker = Worker(
             self._database,

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     blocked_users: Ids = frozenset()
     allow_unsafe: bool = False
     user_install: bool = False
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    keep_gb: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(20)
     job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds
     database_url: str = "sqlite:///data/easel.db"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -51,7 +51,7 @@ class DiscordDelivery:
         self, job: Job, pictures: Sequence[tuple[Picture, Path]]
     ) -> Sequence[str]:
         uploads = await prepare(job, pictures, self._upload_limit(job), name="input")
-        if uploads.shrunk or uploads.left_out:
+        if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is gone, or too large to be uploaded again")
         with errors_told():
             async with asyncio.timeout(SEND_SECONDS):

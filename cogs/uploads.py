@@ -25,7 +25,8 @@ class Uploads:
 
     pictures: tuple[tuple[str, bytes], ...] = ()
     shrunk: bool = False
-    left_out: int = 0  # gone, or too large to be shrunk to the limit
+    left_out: int = 0  # too large to be shrunk to the limit
+    gone: int = 0  # no longer kept
 
     @property
     def names(self) -> list[str]:
@@ -46,12 +47,13 @@ async def prepare(
     """Read the files, and shrink what is larger than `limit` bytes. `name` goes into theirs."""
     limit = min(limit, REQUEST_BYTES // max(len(pictures), 1))
     ready: list[tuple[str, bytes]] = []
-    shrunk = False
+    shrunk, gone = False, 0
     for position, (picture, path) in enumerate(pictures, start=1):
         try:
             data = await asyncio.to_thread(path.read_bytes)
         except FileNotFoundError:
-            log.error("job %s: %s is gone and cannot be posted", job.id, path)
+            log.info("job %s: %s is no longer kept", job.id, path)
+            gone += 1
             continue
         file = file_name(job, position, picture, name=name)
         if len(data) > limit:
@@ -63,4 +65,4 @@ async def prepare(
                 continue
             file = f"{file.rpartition('.')[0]}.{kind}"
         ready.append((file, data))
-    return Uploads(tuple(ready), shrunk, left_out=len(pictures) - len(ready))
+    return Uploads(tuple(ready), shrunk, left_out=len(pictures) - len(ready) - gone, gone=gone)

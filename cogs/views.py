@@ -195,6 +195,8 @@ class Shown(Protocol):
     def shrunk(self) -> bool: ...
     @property
     def left_out(self) -> int: ...
+    @property
+    def gone(self) -> int: ...
 
 
 def _gallery(job: Job, shown: "Shown") -> Iterable[ui.MediaGallery[ui.LayoutView]]:
@@ -206,6 +208,12 @@ def _gallery(job: Job, shown: "Shown") -> Iterable[ui.MediaGallery[ui.LayoutView
 
 
 def _upload_remarks(shown: "Shown") -> Iterable[str]:
+    if shown.gone:
+        yield (
+            "Its pictures are no longer kept."
+            if not shown.names
+            else (f"{shown.gone} of its pictures are no longer kept.")
+        )
     if shown.left_out:
         yield f"{shown.left_out} could not be uploaded here."
     if shown.shrunk and shown.names:

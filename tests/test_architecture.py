@@ -13,7 +13,7 @@ LAYERS = (
     {"bot.app"},
     {"bot.client"},
     {"cogs"},
-    {"bot.studio", "bot.worker"},
+    {"bot.studio", "bot.worker", "bot.retention"},
     {"bot.delivery", "bot.store", "bot.providers", "bot.pictures"},
     {"bot.catalog", "bot.schedule"},
     {"bot.ledger"},

@@ -3,7 +3,12 @@
 import asyncio
 import hashlib
 import os
+import shutil
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.errors import ProviderError, Reason
@@ -11,6 +16,16 @@ from bot.jobs import Picture
 from bot.pictures.header import NotAPicture, measure, sniff
 
 MAX_PIXELS = 40_000_000  # of a picture that we are ready to decode
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """`touched` is when it was kept, or kept again, last; `size` is in bytes."""
+
+    path: Path
+    sha256: str
+    size: int
+    touched: datetime
 
 
 class PictureStore:
@@ -31,10 +46,41 @@ class PictureStore:
     async def read(self, picture: Picture) -> bytes:
         return await asyncio.to_thread(self.path(picture).read_bytes)
 
+    def files(self) -> list[KeptFile]:
+        """All that is kept. Blocks: call it in a thread."""
+        found = []
+        for path in self._folder.glob("??/*"):
+            with suppress(FileNotFoundError):
+                told = path.stat()
+                touched = datetime.fromtimestamp(told.st_mtime, UTC)
+                found.append(KeptFile(path, path.stem, told.st_size, touched))
+        return found
+
+    def remove(self, files: Iterable[KeptFile]) -> None:
+        """Blocks: call it in a thread."""
+        for file in files:
+            file.path.unlink(missing_ok=True)
+
+    def copy_to(self, target: Path) -> int:
+        """Copy what is not there yet, and return how many files that were. Blocks."""
+        copied = 0
+        for file in self.files():
+            copy = target / file.path.relative_to(self._folder)
+            if copy.exists() and copy.stat().st_size == file.size:
+                continue
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = copy.with_suffix(".part")
+            with suppress(FileNotFoundError):  # it was just swept away
+                shutil.copyfile(file.path, unfinished)
+                unfinished.replace(copy)
+                copied += 1
+        return copied
+
     def _keep(self, data: bytes) -> Picture:
         picture = _judge(data)
         path = self.path(picture)
         if path.exists() and path.stat().st_size == len(data):
+            path.touch()  # so that it is not swept away as old in this very moment
             return picture
         path.parent.mkdir(parents=True, exist_ok=True)
         # Renamed into place when it is whole: a crash leaves a picture or nothing.

@@ -149,6 +149,11 @@ def database_path(url: str) -> Path:
     return Path(parsed.database)
 
 
+def pictures_folder(database: Path) -> Path:
+    """Where the pictures of a database are kept."""
+    return database.parent / "pictures"
+
+
 WRITER_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # A checkpoint takes 10 to 20 ms, and SQLite would do it inside the commit that a member waits

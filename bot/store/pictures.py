@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs import Picture, PictureKind
-from bot.store.tables import job_pictures, pictures
+from bot.jobs import ACTIVE, Picture, PictureKind
+from bot.store.tables import job_pictures, jobs, pictures
 
 
 class Role(StrEnum):
@@ -46,6 +46,26 @@ async def attach(
             for position, sha256 in enumerate(hashes)
         ],
     )
+
+
+async def last_uses(connection: AsyncConnection) -> dict[str, datetime]:
+    """When the newest job that has a picture was asked for, by the picture's SHA-256."""
+    statement = (
+        select(job_pictures.c.sha256, func.max(jobs.c.created_at).label("last"))
+        .join(jobs, jobs.c.id == job_pictures.c.job_id)
+        .group_by(job_pictures.c.sha256)
+    )
+    return {row.sha256: row.last for row in await connection.execute(statement)}
+
+
+async def needed(connection: AsyncConnection) -> frozenset[str]:
+    """Pictures of jobs that are under way, or whose result has not reached its member."""
+    statement = (
+        select(job_pictures.c.sha256)
+        .join(jobs, jobs.c.id == job_pictures.c.job_id)
+        .where(or_(jobs.c.status.in_(ACTIVE), jobs.c.delivered_at.is_(None)))
+    )
+    return frozenset((await connection.execute(statement)).scalars())
 
 
 async def of_job(connection: AsyncConnection, job_id: str, role: Role) -> list[Picture]:

@@ -1,0 +1,105 @@
+"""`easel backup`: of a bot that runs, and brought back to life."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bot.__main__ import cli
+from bot.errors import StartupError
+from bot.store.backup import back_up
+from tests.easel import Stage, text_of
+from tests.rows import one
+
+
+def rows_in(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        (count,) = database.execute("SELECT count(*) FROM jobs").fetchone()
+    return int(count)
+
+
+async def test_a_backup_of_a_running_bot_is_a_bot_again(at: Stage, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    async with at.easel():
+        await at.imagine("a fox")
+        asked = await at.imagine("a hare")
+        await at.result("a hare")
+        await at.settled(2)
+        result = await asyncio.to_thread(
+            CliRunner().invoke,
+            cli,
+            ["backup", str(there / "easel.db"), "--pictures", str(there / "pictures")],
+            env={"DATABASE_URL": f"sqlite:///{at.path}"},
+        )
+    assert result.exit_code == 0, result.output
+    assert "2 new pictures" in result.output
+    token = asked.token.encode()
+    assert token in at.path.read_bytes()
+    assert token not in (there / "easel.db").read_bytes()
+    assert {path.name for path in there.iterdir()} == {"easel.db", "pictures"}
+
+    at.folder = there
+    async with at.easel():
+        (_, job) = await at.jobs()
+        history = text_of(await at.command("history"))
+        await at.command("show", job=job.id)
+        shown = await at.discord.wait_for_message(
+            lambda it: it.ephemeral_to is at.ada and bool(it.pictures())
+        )
+
+    assert "a fox" in history
+    assert "a fox" in shown.text()
+
+
+async def test_a_backup_between_writes_is_whole(at: Stage, tmp_path: Path) -> None:
+    async with at.database() as database:
+
+        async def write() -> None:
+            for _ in range(100):
+                await one(database)
+
+        writing = asyncio.create_task(write())
+        counts = []
+        for number in range(10):
+            target = tmp_path / f"{number}.db"
+            await asyncio.to_thread(back_up, at.path, target)
+            counts.append(await asyncio.to_thread(rows_in, target))
+        await writing
+
+    assert counts == sorted(counts)
+    assert counts[-1] <= 100
+
+
+async def test_what_is_there_is_never_overwritten(at: Stage, tmp_path: Path) -> None:
+    target = tmp_path / "mine.txt"
+    target.write_text("mine")
+    async with at.database():
+        with pytest.raises(StartupError, match="exists already"):
+            back_up(at.path, target)
+
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [None, b"no database at all, but a text of some length"])
+def test_without_a_database_nothing_is_left_behind(tmp_path: Path, content: bytes | None) -> None:
+    source, target = tmp_path / "easel.db", tmp_path / "copy.db"
+    if content is not None:
+        source.write_bytes(content)
+
+    with pytest.raises(StartupError):
+        back_up(source, target)
+
+    assert [path for path in tmp_path.iterdir() if path != source] == []
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "easel.db"
+    source.write_bytes(b"")
+
+    with pytest.raises(StartupError, match="nowhere"):
+        back_up(source, tmp_path / "nowhere" / "copy.db")
