@@ -12,6 +12,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
+from bot.logs import bind, hide
 from bot.settings import DISCORD_API
 from bot.store import notes
 from bot.store.database import Database
@@ -24,10 +25,19 @@ from cogs.results import DYNAMIC_ITEMS
 
 log = logging.getLogger(__name__)
 
+TEXTS = ("prompt", "negative_prompt")  # options that hold a member's own words
 REGISTERED = "registered commands"  # the note that keeps their hash
 
 
 class EaselTree(app_commands.CommandTree["EaselClient"]):
+    async def interaction_check(self, interaction: discord.Interaction["EaselClient"], /) -> bool:
+        """Everybody may: this is where the task of an interaction begins, so that what it logs
+        tells which one it is."""
+        command = interaction.command
+        bind(interaction=interaction.id, command=command.qualified_name if command else None)
+        hide(*(str(getattr(interaction.namespace, name, "")) for name in TEXTS))
+        return True
+
     async def on_error(
         self,
         interaction: discord.Interaction["EaselClient"],

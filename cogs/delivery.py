@@ -85,7 +85,7 @@ class DiscordDelivery:
             async with asyncio.timeout(SHOW_SECONDS):
                 await self._edit_answer(job, status_view(job, self._spec(job)))
         except (discord.HTTPException, *IN_DOUBT, NotDelivered) as error:
-            log.info("job %s: its status could not be shown: %s", job.id, error)
+            log.info("its status could not be shown: %s", error)
 
     async def find_answer(self, job: Job) -> int | None:
         token = job.route.interaction_token
@@ -136,7 +136,7 @@ class DiscordDelivery:
                 return await self._post(job, post)
             except TooLarge:
                 limit = post.uploads.largest // 2
-                log.info("job %s: too large to be uploaded; shrinking to %s bytes", job.id, limit)
+                log.info("too large to be uploaded; shrinking to %s bytes", limit)
 
     async def _post(self, job: Job, post: Post) -> int | None:
         """Try the route's ways in order. None where no way is open."""
@@ -149,11 +149,11 @@ class DiscordDelivery:
                     raise
                 if error.status == TOO_LARGE and post.uploads.largest > SMALLEST_UPLOAD:
                     raise TooLarge from error
-                log.info("job %s: %s is closed: %s", job.id, way.__name__, error)
+                log.info("%s is closed: %s", way.__name__, error)
                 continue
             if message_id is not None:
                 return message_id
-        log.warning("job %s: no way to its member is open; the result is kept", job.id)
+        log.warning("no way to its member is open; the result is kept")
         return None
 
     async def _to_channel(self, job: Job, post: Post) -> int | None:
@@ -236,7 +236,7 @@ class DiscordDelivery:
                     channel = client.get_partial_messageable(job.route.channel_id)
                     await channel.get_partial_message(message_id).delete()
         except (discord.HTTPException, *IN_DOUBT) as error:
-            log.info("job %s: its status message stays: %s", job.id, error)
+            log.info("its status message stays: %s", error)
 
     async def _find_result(self, job: Job) -> int | None:
         """What an earlier try posted: a message of ours, since the status, with the job's id."""
@@ -249,7 +249,7 @@ class DiscordDelivery:
                 if own and carries(message, job.id):
                     return message.id
         except (discord.Forbidden, discord.NotFound) as error:
-            log.info("job %s: the channel cannot be searched: %s", job.id, error)
+            log.info("the channel cannot be searched: %s", error)
         return None
 
     def _upload_limit(self, job: Job) -> int:

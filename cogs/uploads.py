@@ -49,7 +49,7 @@ async def prepare(job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int
         try:
             data = await asyncio.to_thread(path.read_bytes)
         except FileNotFoundError:
-            log.error("job %s: %s is gone and cannot be posted", job.id, path)
+            log.error("%s is gone and cannot be posted", path)
             continue
         name = file_name(job, position, picture)
         if len(data) > limit:
@@ -57,7 +57,7 @@ async def prepare(job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int
             try:
                 data, kind = await shrink(data, limit)
             except ProviderError as error:
-                log.error("job %s: %s is kept and cannot be posted: %s", job.id, path, error)
+                log.error("%s is kept and cannot be posted: %s", path, error)
                 continue
             name = f"{name.rpartition('.')[0]}.{kind}"
         ready.append((name, data))

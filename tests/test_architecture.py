@@ -18,7 +18,8 @@ LAYERS = (
     {"bot.catalog", "bot.schedule"},
     {"bot.ledger"},
     {"bot.jobs"},
-    {"bot.settings"},
+    {"bot.logs", "bot.settings"},
+    {"bot.redact"},
     {"bot.errors"},
 )
 
@@ -32,6 +33,8 @@ LIBRARIES = {
     "PIL": ("bot/pictures", "bot/sandbox/"),
     "pydantic_settings": ("bot/settings.py",),
     "typer": ("bot/__main__.py",),
+    "structlog": ("bot/logs.py",),
+    "stamina": ("bot/providers/http.py", "bot/pictures", "bot/logs.py"),
     "uvloop": ("bot/__main__.py",),
 }
 SANDBOX_MAY = {"aiohttp", "PIL", "bot"}

@@ -75,10 +75,10 @@ class Submitting:
                     return adopted, found
                 await asyncio.sleep(wait)
         except ProviderError as error:
-            log.warning("job %s: in doubt, and cannot ask: %s", job.id, error)
+            log.warning("in doubt, and cannot ask: %s", error)
             if self._now() - since < SEARCH_UNTIL:
                 return await self._extend(job), ()
-        log.error("job %s: doubtful submit, hold released; it may have been charged", job.id)
+        log.error("doubtful submit, hold released; it may have been charged")
         return await self.fail(job, Reason.DOUBTFUL), ()
 
     async def fail(self, job: Job, reason: Reason) -> Job:
@@ -98,7 +98,7 @@ class Submitting:
                 tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
             )
             await generations.add(tx, job.id, provider.key, remote_ids)
-        log.info("job %s: running at %s as %s", job.id, provider.key, ", ".join(remote_ids))
+        log.info("running at %s as %s", provider.key, ", ".join(remote_ids))
         return started
 
     async def _queue_again(self, job: Job, error: ProviderError) -> Job:
@@ -132,5 +132,5 @@ class Submitting:
                 tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
             )
             await generations.add(tx, job.id, provider.key, free)
-        log.warning("job %s: adopted %s after a doubtful submit", job.id, ", ".join(free))
+        log.warning("adopted %s after a doubtful submit", ", ".join(free))
         return adopted

@@ -79,7 +79,7 @@ class Watching:
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
         """Watch a running job; `submitted` tells what the creating request has told already."""
         if job.request.model not in self._providers:
-            log.error("job %s: waits until %s has its key again", job.id, job.request.model)
+            log.error("waits until %s has its key again", job.request.model)
             return
         async with self._database.reading() as view:
             generations = await generation_rows.of_job(view, job.id)
@@ -91,6 +91,11 @@ class Watching:
             self._plan(watch)
         else:
             self.agenda.hurry(job.id)
+
+    def take_due(self) -> list[Job]:
+        """Those that are to be asked about now."""
+        due = self.agenda.take_due(self._now())
+        return [self._watches[job_id].job for job_id in due if job_id in self._watches]
 
     def news_of(self, remote_id: str) -> None:
         """A stream told that this generation has ended: ask at once."""
@@ -141,7 +146,7 @@ class Watching:
         try:
             return await self._settling.settle(watch.job, ended)
         except ProviderError as error:
-            log.warning("job %s: pictures cannot be had: %s", watch.job.id, error)
+            log.warning("pictures cannot be had: %s", error)
             if not last:
                 watch.updates.clear()  # their addresses may have expired: ask for new ones
                 return None
@@ -159,7 +164,7 @@ class Watching:
                 watch.updates[remote_id] = await provider.fetch(remote_id)
             watch.misses.pop(remote_id, None)
         except ProviderError as error:
-            log.info("job %s: poll: %s", watch.job.id, error)
+            log.info("poll: %s", error)
             if error.retry_after:
                 watch.not_before = self._now() + timedelta(seconds=error.retry_after)
             if error.reason is Reason.NOT_FOUND:
@@ -175,7 +180,7 @@ class Watching:
             try:
                 await provider.cancel(generation.remote_id)
             except ProviderError as error:
-                log.warning("job %s: cancel %s: %s", watch.job.id, generation.remote_id, error)
+                log.warning("cancel %s: %s", generation.remote_id, error)
 
     def wants_cancel(self, job: Job) -> bool:
         """Whether its provider is still to be asked; where it cannot stop, the job just runs on."""
