@@ -15,7 +15,10 @@ from yarl import URL
 from bot.catalog import SPECS, Catalog
 from bot.client import EaselClient
 from bot.errors import ProviderError, StartupError
+from bot.health import Health
+from bot.health_server import HealthServer
 from bot.ledger import thousandths
+from bot.metrics import Metrics
 from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Provider
 from bot.providers.oxen import Oxen
@@ -44,6 +47,9 @@ class App:
         self._now = now
         self._stack = AsyncExitStack()
         self._worker: Worker | None = None
+        self._metrics = Metrics(now)
+        self._client: EaselClient | None = None
+        self._server: HealthServer | None = None
 
     async def __aenter__(self) -> "App":
         try:
@@ -62,12 +68,19 @@ class App:
             group.create_task(self.worker.run(), name="worker")
             group.create_task(self._follow_catalog(), name="catalog")
             group.create_task(self._serve_discord(), name="discord")
+            if self._server is not None:
+                group.create_task(self._health.watch_loop(), name="event loop")
 
     @property
     def worker(self) -> Worker:
         if self._worker is None:
             raise RuntimeError("the app is not open")
         return self._worker
+
+    @property
+    def http_port(self) -> int | None:
+        """Where health and metrics are served, also where any free port was asked for."""
+        return self._server.port if self._server else None
 
     async def _open(self) -> None:
         settings = self._settings
@@ -81,7 +94,7 @@ class App:
             [SPECS[model](price=thousandths(prices[model])) for model in self._providers],
             settings.default_model,
         )
-        self._delivery = DiscordDelivery(self._catalog)
+        self._delivery = DiscordDelivery(self._catalog, self._metrics)
         downloader = await self._stack.enter_async_context(
             Downloader(private_hosts=self._api_hosts())
         )
@@ -92,6 +105,7 @@ class App:
             downloader,
             store,
             self._delivery,
+            metrics=self._metrics,
             timeout=settings.timeout,
             now=self._now,
         )
@@ -109,6 +123,17 @@ class App:
             now=self._now,
             wake=self._worker.wake,
         )
+        await self._open_health()
+
+    async def _open_health(self) -> None:
+        settings = self._settings
+        self._health = Health(
+            self._database, self._metrics, lambda: self._client, self._providers, self._now
+        )
+        if settings.http_port is not None:
+            self._server = await self._stack.enter_async_context(
+                HealthServer(self._health, settings.http_host, settings.http_port)
+            )
 
     def _make_providers(self) -> dict[str, Provider]:
         """Those whose key is set. One that is added gets its line here and in the catalog."""
@@ -119,6 +144,7 @@ class App:
                 key,
                 settings.oxen_api_url,
                 settings.oxen_model,
+                metrics=self._metrics,
                 price=thousandths(settings.oxen_price),
                 credits_per_usd=settings.credits_per_usd,
             ),
@@ -127,6 +153,7 @@ class App:
                 key,
                 settings.skills_api_url,
                 settings.skills_model,
+                metrics=self._metrics,
                 price=thousandths(settings.skills_price),
             ),
         }
@@ -153,8 +180,11 @@ class App:
         failures = 0
         while True:
             since = self._now()
-            client = EaselClient(
-                self._studio, self._database, api_url=self._settings.discord_api_url
+            self._client = client = EaselClient(
+                self._studio,
+                self._database,
+                api_url=self._settings.discord_api_url,
+                metrics=self._metrics,
             )
             self._delivery.attach(client)
             try:

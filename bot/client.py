@@ -13,10 +13,12 @@ from discord.http import Route
 from yarl import URL
 
 from bot.logs import bind, hide
+from bot.metrics import Metrics
 from bot.settings import DISCORD_API
 from bot.store import notes
 from bot.store.database import Database
 from bot.studio import Studio
+from bot.tracing import trace_discord
 from cogs.answers import answer_error
 from cogs.credits import Credits
 from cogs.imagine import Imagine
@@ -53,7 +55,14 @@ class EaselTree(app_commands.CommandTree["EaselClient"]):
 class EaselClient(commands.AutoShardedBot):
     """Asks for nothing but the servers themselves: no members, no messages, no presences."""
 
-    def __init__(self, studio: Studio, database: Database, *, api_url: str) -> None:
+    def __init__(
+        self,
+        studio: Studio,
+        database: Database,
+        *,
+        api_url: str,
+        metrics: Metrics,
+    ) -> None:
         Route.BASE = api_url
         super().__init__(
             command_prefix=commands.when_mentioned,
@@ -63,6 +72,7 @@ class EaselClient(commands.AutoShardedBot):
             max_messages=None,
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
+            http_trace=trace_discord(metrics),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
             allowed_contexts=app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=False
@@ -71,6 +81,12 @@ class EaselClient(commands.AutoShardedBot):
         self.studio = studio
         self._database = database
         self._api_url = api_url
+
+    @property
+    def connected(self) -> bool:
+        """Whether every shard has its connection to the gateway now."""
+        shards = self.shards.values()
+        return self.is_ready() and bool(shards) and not any(each.is_closed() for each in shards)
 
     async def setup_hook(self) -> None:
         await self._find_gateway()

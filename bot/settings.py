@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds
     database_url: str = "sqlite:///data/easel.db"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     log_format: Literal["console", "json"] = "console"
 
     @classmethod

@@ -13,6 +13,7 @@ from discord.http import Route as HttpRoute
 from bot.catalog import Catalog, ModelSpec
 from bot.delivery import NotDelivered
 from bot.jobs import Job, JobStatus, Picture
+from bot.metrics import Metrics
 from cogs.answers import IN_DOUBT
 from cogs.results import status_view
 from cogs.uploads import Uploads, prepare
@@ -71,8 +72,9 @@ def _strings(node: object) -> Iterator[str]:
 class DiscordDelivery:
     """Implements bot.delivery.Delivery on whichever client is logged in at the moment."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics) -> None:
         self._catalog = catalog
+        self._metrics = metrics
         self._client: discord.Client | None = None
 
     def attach(self, client: discord.Client) -> None:
@@ -125,9 +127,12 @@ class DiscordDelivery:
         self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
     ) -> int | None:
         if job.status is JobStatus.CANCELED:
-            return await self._show_canceled(job)
+            message_id = await self._show_canceled(job)
+            self._metrics.delivered("answer" if message_id else "kept")
+            return message_id
         if again and (message_id := await self._find_result(job)):
             await self._remove_status(job)
+            self._metrics.delivered("channel")
             return message_id
         limit = self._upload_limit(job)
         while True:
@@ -140,19 +145,23 @@ class DiscordDelivery:
 
     async def _post(self, job: Job, post: Post) -> int | None:
         """Try the route's ways in order. None where no way is open."""
-        ways = (self._to_channel, self._to_answer, self._to_member)
-        for way in ways if job.route.postable else ways[1:]:
+        ways = {"answer": self._to_answer, "member": self._to_member}
+        if job.route.postable:
+            ways = {"channel": self._to_channel, **ways}
+        for way, send in ways.items():
             try:
-                message_id = await way(job, post)
+                message_id = await send(job, post)
             except discord.HTTPException as error:
                 if error.status in NOT_THE_WAYS_FAULT or error.status >= 500:
                     raise
                 if error.status == TOO_LARGE and post.uploads.largest > SMALLEST_UPLOAD:
                     raise TooLarge from error
-                log.info("%s is closed: %s", way.__name__, error)
+                log.info("the way to the %s is closed: %s", way, error)
                 continue
             if message_id is not None:
+                self._metrics.delivered(way)
                 return message_id
+        self._metrics.delivered("kept")
         log.warning("no way to its member is open; the result is kept")
         return None
 

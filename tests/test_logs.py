@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bot.redact import hide, redact
@@ -110,6 +112,16 @@ async def trouble(at: Stage, run: Run) -> None:
     await rule.reached()
 
 
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return int(server.getsockname()[1])
+
+
+async def read(url: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return await response.text()
+
+
 def spoil(path: Path) -> None:
     """No job can be stored any more, and answers that are in doubt are so for long."""
     with closing(sqlite3.connect(path, timeout=5)) as connection:
@@ -122,12 +134,17 @@ def spoil(path: Path) -> None:
 @pytest.mark.parametrize("form", ["console", "json"])
 async def test_no_secret_and_no_prompt_is_logged_whatever_fails(at: Stage, form: str) -> None:
     run = Run()
-    async with process(at, run, LOG_LEVEL="DEBUG", LOG_FORMAT=form):
+    port = free_port()
+    async with process(at, run, LOG_LEVEL="DEBUG", LOG_FORMAT=form, HTTP_PORT=str(port)):
         await trouble(at, run)
+        told = [await read(f"http://127.0.0.1:{port}/{page}") for page in ("metrics", "healthz")]
         sorry = await ask(at, run, "oxen")
         assert "Something went wrong" in (await sorry.answered()).message.text()  # type: ignore[union-attr]
         await at.said("You were not charged.", timeout=20)
 
+    assert "easel_jobs" in told[0]
+    assert "oxen" in told[1]
+    run.text += "".join(told)
     assert run.text.count("Traceback") >= 2
     assert "full" in run.text
     assert "[prompt]" in run.text

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from bot.delivery import Delivery, NotDelivered
 from bot.jobs import Job, JobStatus
+from bot.metrics import Metrics
 from bot.pictures import PictureStore
 from bot.schedule import back_off
 from bot.store import jobs, ledger, pictures
@@ -25,11 +26,13 @@ class Delivering:
         delivery: Delivery,
         store: PictureStore,
         now: Callable[[], datetime],
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._delivery = delivery
         self._store = store
         self._now = now
+        self._metrics = metrics
 
     async def show(self, job: Job) -> None:
         await self._delivery.show(job)
@@ -73,6 +76,7 @@ class Delivering:
     async def _later(self, job: Job, error: NotDelivered) -> None:
         wait = back_off(job.deliveries + 1, first=FIRST_RETRY, longest=LONGEST_RETRY)
         wait = max(wait, timedelta(seconds=error.retry_after or 0))
+        self._metrics.delivery_failed()
         log.warning("not delivered, again in %s: %s", wait, error)
         async with self._database.transaction() as tx:
             await jobs.note(tx, job.id, deliver_after=self._now() + wait)

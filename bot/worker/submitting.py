@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import Job, JobStatus
+from bot.metrics import Metrics
 from bot.providers.base import Provider, Submitted
 from bot.schedule import back_off
 from bot.store import generations, jobs, ledger, queue
@@ -32,11 +33,13 @@ class Submitting:
         providers: Mapping[str, Provider],
         refusals: Refusals,
         now: Callable[[], datetime],
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._providers = providers
         self._refusals = refusals
         self._now = now
+        self._metrics = metrics
         self._tries: dict[str, int] = {}
 
     async def claim(self, model: str) -> Job | None:
@@ -78,6 +81,7 @@ class Submitting:
             log.warning("in doubt, and cannot ask: %s", error)
             if self._now() - since < SEARCH_UNTIL:
                 return await self._extend(job), ()
+        self._metrics.doubt_ended(job.request.model, "failed")
         log.error("doubtful submit, hold released; it may have been charged")
         return await self.fail(job, Reason.DOUBTFUL), ()
 
@@ -132,5 +136,6 @@ class Submitting:
                 tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
             )
             await generations.add(tx, job.id, provider.key, free)
+        self._metrics.doubt_ended(provider.key, "adopted")
         log.warning("adopted %s after a doubtful submit", ", ".join(free))
         return adopted

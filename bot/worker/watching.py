@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job
 from bot.ledger import Cost
+from bot.metrics import Metrics
 from bot.providers.base import (
     Canceled,
     Failed,
@@ -63,6 +64,7 @@ class Watching:
         providers: Mapping[str, Provider],
         settling: Settling,
         now: Callable[[], datetime],
+        metrics: Metrics,
         *,
         timeout: timedelta,
     ) -> None:
@@ -70,6 +72,7 @@ class Watching:
         self._providers = providers
         self._settling = settling
         self._now = now
+        self._metrics = metrics
         self._timeout = timeout
         self._places = {key: asyncio.Semaphore(CONCURRENT_POLLS) for key in providers}
         self._watches: dict[str, Watch] = {}
@@ -161,6 +164,7 @@ class Watching:
         provider = self._providers[watch.job.request.model]
         try:
             async with self._places[watch.job.request.model]:
+                self._metrics.polled(provider.key)
                 watch.updates[remote_id] = await provider.fetch(remote_id)
             watch.misses.pop(remote_id, None)
         except ProviderError as error:

@@ -13,6 +13,7 @@ from bot.delivery import Delivery
 from bot.errors import ProviderError, Reason
 from bot.jobs import Job, JobStatus
 from bot.logs import about, bind, hide
+from bot.metrics import Metrics
 from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Provider, Submitted
 from bot.schedule import utc_now
@@ -46,17 +47,21 @@ class Worker:
         store: PictureStore,
         delivery: Delivery,
         *,
+        metrics: Metrics,
         timeout: timedelta,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._providers = providers
         self._now = now
+        self._metrics = metrics
         refusals = Refusals()
-        self._submitting = Submitting(database, providers, refusals, now)
+        self._submitting = Submitting(database, providers, refusals, now, metrics)
         self._settling = Settling(database, providers, downloader, store, refusals, now)
-        self._watching = Watching(database, providers, self._settling, now, timeout=timeout)
-        self._delivering = Delivering(database, delivery, store, now)
+        self._watching = Watching(
+            database, providers, self._settling, now, metrics, timeout=timeout
+        )
+        self._delivering = Delivering(database, delivery, store, now, metrics)
         self._busy: set[str] = set()  # jobs that a task is at work on
         self._submits = dict.fromkeys(providers, 0)
         self._deliveries = 0
@@ -103,6 +108,7 @@ class Worker:
             if self._past(self._chores_due):
                 self._chores_due = self._now() + CHORES_EVERY
                 await self._chores()
+            self._metrics.worker_turned()
         except Exception:
             log.exception("the worker's turn failed; it goes on")
             await asyncio.sleep(COOL_DOWN)
