@@ -10,14 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-import stamina
 import typer
 
 from bot.app import App
 from bot.errors import StartupError
+from bot.logs import start_logging
 from bot.settings import Settings
-
-QUIET = ("sqlalchemy", "aiosqlite", "alembic", "asyncio", "discord.client")
 
 cli = typer.Typer(
     help="Easel: a Discord bot that makes pictures.",
@@ -36,7 +34,7 @@ def easel() -> None:
 def run() -> None:
     """Run the bot with the settings of the environment and .env, until it is stopped."""
     settings = Settings.load()
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format, settings.secrets)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(settings))
 
@@ -76,17 +74,6 @@ def backup(
         except OSError as error:
             raise StartupError(f"The backup to {pictures} failed: {error}.") from error
         typer.echo(f"{pictures}: {copied} new pictures")
-
-
-def start_logging(level: str) -> None:
-    """Log to standard error."""
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
-    )
-    stamina.instrumentation.set_on_retry_hooks([])  # we log what comes of it ourselves
-    # Below these, discord.py's loggers show tokens, and SQLAlchemy's members' prompts.
-    for name, least in {"discord": logging.INFO, **dict.fromkeys(QUIET, logging.WARNING)}.items():
-        logging.getLogger(name).setLevel(max(least, logging.getLevelName(level)))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -15,7 +15,10 @@ from yarl import URL
 from bot.catalog import SPECS, Catalog
 from bot.client import EaselClient
 from bot.errors import ProviderError, StartupError
+from bot.health import Health
+from bot.health_server import HealthServer
 from bot.ledger import thousandths
+from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider
 from bot.providers.oxen import Oxen
@@ -47,6 +50,9 @@ class App:
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._worker: Worker | None = None
+        self._metrics = Metrics(now)
+        self._client: EaselClient | None = None
+        self._server: HealthServer | None = None
 
     async def __aenter__(self) -> "App":
         try:
@@ -76,6 +82,8 @@ class App:
                 group.create_task(self._serve_discord(), name="discord"),
                 group.create_task(self._retention.run(), name="retention"),
             ]
+            if self._server is not None:
+                serving.append(group.create_task(self._health.watch_loop(), name="event loop"))
             await self._stopping.wait()
             await self._drain(working)
             for task in (working, *serving):
@@ -97,6 +105,11 @@ class App:
             raise RuntimeError("the app is not open")
         return self._worker
 
+    @property
+    def http_port(self) -> int | None:
+        """Where health and metrics are served, also where any free port was asked for."""
+        return self._server.port if self._server else None
+
     async def _open(self) -> None:
         settings = self._settings
         path = database_path(settings.database_url)
@@ -109,7 +122,7 @@ class App:
             [SPECS[model](price=thousandths(prices[model])) for model in self._providers],
             settings.default_model,
         )
-        self._delivery = DiscordDelivery(self._catalog, self._now)
+        self._delivery = DiscordDelivery(self._catalog, self._metrics, self._now)
         downloader = await self._stack.enter_async_context(
             Downloader(private_hosts=self._api_hosts())
         )
@@ -129,6 +142,7 @@ class App:
             store,
             inputs,
             self._delivery,
+            metrics=self._metrics,
             timeout=settings.timeout,
             now=self._now,
         )
@@ -148,6 +162,17 @@ class App:
             now=self._now,
             wake=self._worker.wake,
         )
+        await self._open_health()
+
+    async def _open_health(self) -> None:
+        settings = self._settings
+        self._health = Health(
+            self._database, self._metrics, lambda: self._client, self._providers, self._now
+        )
+        if settings.http_port is not None:
+            self._server = await self._stack.enter_async_context(
+                HealthServer(self._health, settings.http_host, settings.http_port)
+            )
 
     def _make_providers(self) -> dict[str, Provider]:
         """Those whose key is set. One that is added gets its line here and in the catalog."""
@@ -158,6 +183,7 @@ class App:
                 key,
                 settings.oxen_api_url,
                 settings.oxen_model,
+                metrics=self._metrics,
                 price=thousandths(settings.oxen_price),
                 credits_per_usd=settings.credits_per_usd,
             ),
@@ -166,6 +192,7 @@ class App:
                 key,
                 settings.skills_api_url,
                 settings.skills_model,
+                metrics=self._metrics,
                 price=thousandths(settings.skills_price),
             ),
         }
@@ -195,11 +222,12 @@ class App:
         failures = 0
         while True:
             since = self._now()
-            client = EaselClient(
+            self._client = client = EaselClient(
                 self._studio,
                 self._database,
                 api_url=self._settings.discord_api_url,
                 user_install=self._settings.user_install,
+                metrics=self._metrics,
             )
             self._delivery.attach(client)
             try:

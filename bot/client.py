@@ -13,10 +13,13 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
+from bot.logs import bind, hide
+from bot.metrics import Metrics
 from bot.settings import DISCORD_API
 from bot.store import notes
 from bot.store.database import Database
 from bot.studio import Studio
+from bot.tracing import trace_discord
 from cogs.answers import FormLost, answer_error, is_lost_modal
 from cogs.credits import Credits
 from cogs.edit import Edit
@@ -28,10 +31,19 @@ log = logging.getLogger(__name__)
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # a bot without a voice
 
+TEXTS = ("prompt", "negative_prompt")  # options that hold a member's own words
 REGISTERED = "registered commands"  # the note that keeps their hash
 
 
 class EaselTree(app_commands.CommandTree["EaselClient"]):
+    async def interaction_check(self, interaction: discord.Interaction["EaselClient"], /) -> bool:
+        """Everybody may: this is where the task of an interaction begins, so that what it logs
+        tells which one it is."""
+        command = interaction.command
+        bind(interaction=interaction.id, command=command.qualified_name if command else None)
+        hide(*(str(getattr(interaction.namespace, name, "")) for name in TEXTS))
+        return True
+
     async def on_error(
         self,
         interaction: discord.Interaction["EaselClient"],
@@ -48,7 +60,13 @@ class EaselClient(commands.AutoShardedBot):
     """Asks for nothing but the servers themselves: no members, no messages, no presences."""
 
     def __init__(
-        self, studio: Studio, database: Database, *, api_url: str, user_install: bool
+        self,
+        studio: Studio,
+        database: Database,
+        *,
+        api_url: str,
+        user_install: bool,
+        metrics: Metrics,
     ) -> None:
         Route.BASE = api_url
         super().__init__(
@@ -59,6 +77,7 @@ class EaselClient(commands.AutoShardedBot):
             max_messages=None,
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
+            http_trace=trace_discord(metrics),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=user_install),
             allowed_contexts=app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=user_install
@@ -68,6 +87,12 @@ class EaselClient(commands.AutoShardedBot):
         self.run_id = secrets.token_hex(4)
         self._database = database
         self._api_url = api_url
+
+    @property
+    def connected(self) -> bool:
+        """Whether every shard has its connection to the gateway now."""
+        shards = self.shards.values()
+        return self.is_ready() and bool(shards) and not any(each.is_closed() for each in shards)
 
     async def setup_hook(self) -> None:
         await self._find_gateway()

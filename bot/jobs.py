@@ -72,6 +72,11 @@ class GenerationRequest:
     def count(self) -> int:
         return int(self.options.get("count", 1))
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The member's own words, which belong in no log."""
+        return (self.prompt, str(self.options.get("negative_prompt", "")))
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:

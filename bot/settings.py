@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds
     database_url: str = "sqlite:///data/easel.db"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    log_format: Literal["console", "json"] = "console"
 
     @classmethod
     def load(cls, env_file: Path | None = Path(".env")) -> "Settings":
@@ -94,6 +97,12 @@ class Settings(BaseSettings):
             for model, key in given.items()
             if key is not None
         }
+
+    @property
+    def secrets(self) -> list[str]:
+        """All that must not be read anywhere, as it was given, also where it is of no use."""
+        given = (self.discord_token, self.oxen_api_key, self.skills_api_key)
+        return [secret.get_secret_value() for secret in given if secret is not None]
 
     def check(self) -> None:
         """Raise StartupError where Easel could not start with these."""

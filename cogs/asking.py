@@ -10,6 +10,7 @@ from discord import app_commands
 
 from bot.catalog import Choice
 from bot.jobs import TOKEN_LIFE, Attachment, Option, Route
+from bot.logs import bind, hide
 from bot.studio import Studio
 from cogs.answers import ANSWER_SECONDS, IN_DOUBT, studio_of
 from cogs.results import status_view
@@ -87,6 +88,7 @@ async def request_job(
 
     A refusal can so be private. The job is claimed only when Discord has confirmed the answer.
     """
+    hide(prompt, str(options.get("negative_prompt", "")))
     lacking = lacking_of(interaction)
     accepted = await studio.request(
         interaction.user.id,
@@ -98,6 +100,7 @@ async def request_job(
         may_be_unsafe=is_age_restricted(interaction) and interaction.permissions.manage_guild,
     )
     job = accepted.job
+    bind(job=job.id)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await interaction.response.send_message(
@@ -106,7 +109,7 @@ async def request_job(
                 ephemeral=private,
             )
     except IN_DOUBT as error:
-        log.warning("job %s: whether its answer arrived is in doubt: %r", job.id, error)
+        log.warning("whether its answer arrived is in doubt: %r", error)
         return  # the worker finds out
     except discord.HTTPException:
         await studio.withdraw(job.id)

@@ -13,6 +13,7 @@ from discord.http import Route as HttpRoute
 from bot.catalog import Catalog, ModelSpec
 from bot.delivery import NotDelivered
 from bot.jobs import Job, JobStatus, Picture
+from bot.metrics import Metrics
 from cogs.answers import IN_DOUBT
 from cogs.results import copied_view, status_view
 from cogs.uploads import prepare
@@ -30,8 +31,9 @@ UPLOAD_LIMIT = 10 * 1024 * 1024  # of one file, where the server is not known
 class DiscordDelivery:
     """Implements bot.delivery.Delivery on whichever client is logged in at the moment."""
 
-    def __init__(self, catalog: Catalog, now: Callable[[], datetime]) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics, now: Callable[[], datetime]) -> None:
         self._catalog = catalog
+        self._metrics = metrics
         self._now = now
         self._client: discord.Client | None = None
 
@@ -45,7 +47,7 @@ class DiscordDelivery:
             async with asyncio.timeout(SHOW_SECONDS):
                 await self._ways().edit_answer(job, status_view(job, self._spec(job)))
         except (discord.HTTPException, *IN_DOUBT, NotDelivered) as error:
-            log.info("job %s: its status could not be shown: %s", job.id, error)
+            log.info("its status could not be shown: %s", error)
 
     async def copy_inputs(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]]
@@ -96,7 +98,9 @@ class DiscordDelivery:
         with errors_told():
             async with asyncio.timeout(SEND_SECONDS):
                 if job.status is JobStatus.CANCELED:
-                    return await self._show_canceled(job)
+                    message_id = await self._show_canceled(job)
+                    self._metrics.delivered("answer" if message_id else "kept")
+                    return message_id
                 return await self._deliver(job, pictures, missing=missing, again=again)
 
     async def _deliver(
@@ -113,7 +117,7 @@ class DiscordDelivery:
                 return await self._ways().post(job, Post(view, uploads, again))
             except TooLarge:
                 limit = uploads.largest // 2
-                log.info("job %s: too large to be uploaded; shrinking to %s bytes", job.id, limit)
+                log.info("too large to be uploaded; shrinking to %s bytes", limit)
 
     async def _show_canceled(self, job: Job) -> int | None:
         """A cancel was the member's own wish: the status message tells it, and nothing pings."""
@@ -133,7 +137,7 @@ class DiscordDelivery:
         return self._catalog.about(job.request.model)
 
     def _ways(self) -> Ways:
-        return Ways(self._connected(), self._now())
+        return Ways(self._connected(), self._metrics, self._now())
 
     def _connected(self) -> discord.Client:
         if self._client is None or self._client.is_closed():

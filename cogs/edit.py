@@ -11,6 +11,7 @@ from discord.ext import commands
 from bot.catalog import MAX_COUNT, MAX_INPUTS, MAX_PROMPT, MAX_SEED
 from bot.errors import UserError
 from bot.jobs import Attachment
+from bot.logs import bind
 from bot.studio import Studio
 from cogs.answers import ANSWER_SECONDS, answer_error, modal_id
 from cogs.asking import COMMON, OPTIONS, completed, given_options, request_job
@@ -121,6 +122,7 @@ class EditModal(ui.Modal, title=MENU):
             self.add_item(ui.Label(text="Which pictures", component=self._which))
 
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        bind(interaction=interaction.id)
         chosen = sorted(int(value) for value in self._which.values) or [0]
         await request_job(
             interaction,

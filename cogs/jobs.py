@@ -6,6 +6,7 @@ import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
+from bot.logs import bind
 from bot.studio import Studio
 from cogs.answers import answer_privately
 from cogs.asking import choices
@@ -30,6 +31,7 @@ class Jobs(commands.Cog):
     async def cancel(self, interaction: discord.Interaction[Any], job: str) -> None:
         """Cancel one of your jobs that is under way"""
         canceled = await self.studio.cancel(interaction.user.id, job.strip().lower())
+        bind(job=canceled.id)
         await answer_privately(interaction, cancel_view(canceled))
 
     @app_commands.command()

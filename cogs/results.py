@@ -10,6 +10,7 @@ from discord import ui
 
 from bot.catalog import ModelSpec
 from bot.jobs import JOB_ID_PATTERN, Job
+from bot.logs import bind
 from bot.studio import Studio
 from cogs.answers import ANSWER_SECONDS, answer_error, studio_of
 from cogs.uploads import Uploads, prepare
@@ -39,6 +40,7 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
         return cls(match["job"])
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        bind(interaction=interaction.id, job=self.job_id)
         # discord.py only logs what a DynamicItem raises, so the member is told here.
         try:
             await self._cancel(interaction)
@@ -74,6 +76,7 @@ class HistorySelect(ui.DynamicItem[ui.Select[Any]], template="easel:history"):
         return cls()
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        bind(interaction=interaction.id)
         try:
             await show_job(interaction, studio_of(interaction), self.item.values[0])
         except Exception as error:
@@ -83,6 +86,7 @@ class HistorySelect(ui.DynamicItem[ui.Select[Any]], template="easel:history"):
 async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id: str) -> None:
     """All about an own job, privately. Refused before anything is deferred."""
     job, pictures = await studio.show(interaction.user.id, job_id.strip().lower())
+    bind(job=job.id)
     async with asyncio.timeout(ANSWER_SECONDS):
         await interaction.response.defer(ephemeral=True, thinking=True)
     uploads = await prepare(job, pictures, interaction.filesize_limit)

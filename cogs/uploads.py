@@ -52,7 +52,7 @@ async def prepare(
         try:
             data = await asyncio.to_thread(path.read_bytes)
         except FileNotFoundError:
-            log.info("job %s: %s is no longer kept", job.id, path)
+            log.info("%s is no longer kept", path)
             gone += 1
             continue
         file = file_name(job, position, picture, name=name)
@@ -61,7 +61,7 @@ async def prepare(
             try:
                 data, kind = await shrink(data, limit)
             except ProviderError as error:
-                log.error("job %s: %s is kept and cannot be posted: %s", job.id, path, error)
+                log.error("%s is kept and cannot be posted: %s", path, error)
                 continue
             file = f"{file.rpartition('.')[0]}.{kind}"
         ready.append((file, data))

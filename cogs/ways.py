@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,7 +10,8 @@ import discord
 from discord import ui
 
 from bot.delivery import NotDelivered
-from bot.jobs import Job
+from bot.jobs import Job, Route
+from bot.metrics import Metrics
 from cogs.answers import IN_DOUBT
 from cogs.uploads import Uploads
 
@@ -39,11 +40,15 @@ class Post:
     again: bool = False
 
 
+Way = Callable[[Job, Post], Awaitable[int | None]]
+
+
 class Ways:
     """One connected client's ways at one moment."""
 
-    def __init__(self, client: discord.Client, now: datetime) -> None:
+    def __init__(self, client: discord.Client, metrics: Metrics, now: datetime) -> None:
         self._client = client
+        self._metrics = metrics
         self._now = now
 
     async def post(self, job: Job, post: Post) -> int | None:
@@ -51,27 +56,31 @@ class Ways:
 
         Raises TooLarge, and what discord.py raises where it is to be tried again.
         """
-        route = job.route
-        if route.private:
-            ways = [self._to_answer, self._to_member]
-        else:
-            ways = [self._to_answer, self._to_parent, self._to_member]
-            if route.postable:
-                ways.insert(0, self._to_channel)
-        for way in ways:
+        for way, send in self._ways_of(job.route).items():
             try:
-                message_id = await way(job, post)
+                message_id = await send(job, post)
             except discord.HTTPException as error:
                 if is_passing(error):
                     raise
                 if error.status == TOO_LARGE and post.uploads.largest > SMALLEST_UPLOAD:
                     raise TooLarge from error
-                log.info("job %s: %s is closed: %s", job.id, way.__name__, error)
+                log.info("the way to the %s is closed: %s", way, error)
                 continue
             if message_id is not None:
+                self._metrics.delivered(way)
                 return message_id
-        log.warning("job %s: no way to its member is open; the result is kept", job.id)
+        self._metrics.delivered("kept")
+        log.warning("no way to its member is open; the result is kept")
         return None
+
+    def _ways_of(self, route: Route) -> dict[str, Way]:
+        """By their names, in the order in which they are tried."""
+        answer: dict[str, Way] = {"answer": self._to_answer}
+        member: dict[str, Way] = {"member": self._to_member}
+        if route.private:
+            return answer | member
+        channel: dict[str, Way] = {"channel": self._to_channel} if route.postable else {}
+        return channel | answer | {"parent": self._to_parent} | member
 
     async def edit_answer(
         self, job: Job, view: ui.LayoutView, files: Sequence[discord.File] | None = ()
@@ -144,7 +153,7 @@ class Ways:
                 if own and message.id != job.route.message_id and carries(message, job.id):
                     return message.id
         except (discord.Forbidden, discord.NotFound) as error:
-            log.info("job %s: the channel cannot be searched: %s", job.id, error)
+            log.info("the channel cannot be searched: %s", error)
         return None
 
     async def _remove_status(self, job: Job) -> None:
@@ -160,7 +169,7 @@ class Ways:
                     channel = self._client.get_partial_messageable(job.route.channel_id)
                     await channel.get_partial_message(message_id).delete()
         except (discord.HTTPException, *IN_DOUBT, NotDelivered) as error:
-            log.info("job %s: its status message stays: %s", job.id, error)
+            log.info("its status message stays: %s", error)
 
     def _webhook(self, job: Job) -> discord.Webhook | None:
         token = job.route.token_at(self._now)

@@ -11,14 +11,19 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"bot.__main__"},
     {"bot.app"},
+    {"bot.health_server"},
+    {"bot.health"},
     {"bot.client"},
     {"cogs"},
     {"bot.studio", "bot.worker", "bot.retention"},
     {"bot.delivery", "bot.store", "bot.providers", "bot.pictures"},
-    {"bot.catalog", "bot.schedule"},
+    {"bot.catalog", "bot.schedule", "bot.tracing"},
+    {"bot.metrics"},
+    {"bot.figures"},
     {"bot.ledger"},
     {"bot.jobs"},
-    {"bot.settings"},
+    {"bot.logs", "bot.settings"},
+    {"bot.redact"},
     {"bot.errors"},
 )
 
@@ -27,11 +32,21 @@ LIBRARIES = {
     "sqlalchemy": ("bot/store/",),
     "alembic": ("bot/store/migrations/",),
     "aiosqlite": ("bot/store/",),
-    # cogs/answers.py only to name the error that discord.py lets through
-    "aiohttp": ("bot/providers/", "bot/pictures", "bot/sandbox/", "bot/app.py", "cogs/answers.py"),
+    "aiohttp": (
+        "bot/providers/",
+        "bot/pictures",
+        "bot/sandbox/",
+        "bot/app.py",
+        "bot/health_server.py",
+        "bot/tracing.py",
+        "cogs/answers.py",  # only to name the error that discord.py lets through
+    ),
+    "prometheus_client": ("bot/metrics.py",),
     "PIL": ("bot/pictures", "bot/sandbox/"),
     "pydantic_settings": ("bot/settings.py",),
     "typer": ("bot/__main__.py",),
+    "structlog": ("bot/logs.py",),
+    "stamina": ("bot/providers/http.py", "bot/pictures", "bot/logs.py"),
     "uvloop": ("bot/__main__.py",),
 }
 SANDBOX_MAY = {"aiohttp", "PIL", "bot"}

@@ -9,6 +9,7 @@ from discord import app_commands
 
 from bot.catalog import Catalog, oxen_spec
 from bot.client import EaselClient
+from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.schedule import utc_now
 from bot.settings import DISCORD_API, Settings
@@ -62,7 +63,9 @@ async def test_every_command_and_option_is_in_the_readme(
         now=utc_now,
         wake=lambda: None,
     )
-    client = EaselClient(studio, database, api_url=DISCORD_API, user_install=False)
+    client = EaselClient(
+        studio, database, api_url=DISCORD_API, user_install=False, metrics=Metrics(utc_now)
+    )
     await client.load_cogs()
     tree = client.tree
     commands = [each for each in tree.walk_commands() if isinstance(each, app_commands.Command)]

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from bot.errors import ProviderError, Reason, Taken
+from bot.metrics import Metrics
 from bot.providers.complaints import classify, detail_of, has_error, one_line
 
 TIMEOUT = 20.0  # seconds for one try
@@ -46,7 +47,18 @@ USER_AGENT = _user_agent()
 class Api:
     """One API: its address, its key, and the only code that sends the key anywhere."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, key: SecretStr) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        key: SecretStr,
+        *,
+        name: str,
+        metrics: Metrics,
+    ) -> None:
+        """`name` is the provider's, as the metrics show it."""
+        self._name = name
+        self._metrics = metrics
         self._session = session
         self._base = base_url.rstrip("/")
         self._origin = _origin(self._base)
@@ -113,6 +125,18 @@ class Api:
         return one_line(text.replace(self._key.get_secret_value(), "[key]"))
 
     async def _once(
+        self,
+        method: str,
+        path: str,
+        json: Mapping[str, object] | None,
+        params: Mapping[str, str] | None,
+        timeout: float,
+        limit: int,
+    ) -> object:
+        with self._metrics.asking(self._name, method):
+            return await self._send(method, path, json, params, timeout, limit)
+
+    async def _send(
         self,
         method: str,
         path: str,

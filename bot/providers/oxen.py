@@ -13,6 +13,7 @@ from bot.catalog import ModelSpec, oxen_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost, thousandths
+from bot.metrics import Metrics
 from bot.providers.answers import JsonObject, Vocabulary, amount, is_object, pictures
 from bot.providers.base import Finished, Submitted, Update, Waiting
 from bot.providers.complaints import classify, detail_of, has_error
@@ -54,11 +55,12 @@ class Oxen:
         url: str = "https://hub.oxen.ai/api",
         model: str = "qwen-image-2",
         *,
+        metrics: Metrics,
         price: int,
         credits_per_usd: Decimal,
     ) -> None:
         """`price` is a picture's, in thousandths of a credit, until the API tells its own."""
-        self._api = Api(session, url, key)
+        self._api = Api(session, url, key, name=self.key, metrics=metrics)
         self._model = model
         self._credits_per_usd = credits_per_usd
         self._table = oxen_spec(price=price)

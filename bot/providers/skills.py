@@ -15,6 +15,7 @@ from bot.catalog import ModelSpec, skills_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost, thousandths
+from bot.metrics import Metrics
 from bot.providers.answers import JsonObject, Vocabulary, amount, identifier, is_object, pictures
 from bot.providers.base import Failed, Finished, Submitted, Update, Waiting
 from bot.providers.complaints import classify, detail_of, has_error
@@ -48,10 +49,11 @@ class Skills:
         url: str = "https://open.skills.video/api/v1",
         model: str = "qwen/qwen-image-2-pro",
         *,
+        metrics: Metrics,
         price: int,
     ) -> None:
         """`price` is a picture's, in thousandths of a credit: the API tells none."""
-        self._api = Api(session, url, key)
+        self._api = Api(session, url, key, name=self.key, metrics=metrics)
         self._model = model
         self._spec = skills_spec(price=price)
         self._words = Vocabulary("skills")

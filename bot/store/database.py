@@ -176,6 +176,7 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
         max_overflow=0,
         pool_timeout=BUSY_SECONDS * 2,
         pool_reset_on_return=None,
+        hide_parameters=True,  # its errors would show prompts and interaction tokens
     )
 
     @event.listens_for(engine.sync_engine, "connect")

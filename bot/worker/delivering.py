@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from bot.delivery import Delivery, NotDelivered
 from bot.jobs import Job, JobStatus
+from bot.metrics import Metrics
 from bot.pictures import PictureStore
 from bot.schedule import back_off
 from bot.store import jobs, ledger, pictures
@@ -25,11 +26,13 @@ class Delivering:
         delivery: Delivery,
         store: PictureStore,
         now: Callable[[], datetime],
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._delivery = delivery
         self._store = store
         self._now = now
+        self._metrics = metrics
 
     async def show(self, job: Job) -> None:
         if any(each.copied for each in job.inputs):
@@ -58,20 +61,20 @@ class Delivering:
             return
         async with self._database.transaction() as tx:
             await jobs.note(tx, job.id, delivered_at=self._now(), result_message_id=message_id)
-        log.info("job %s: delivered as message %s", job.id, message_id)
+        log.info("delivered as message %s", message_id)
 
     async def confirm_answer(self, job: Job) -> None:
         """Find out what became of an answer that Discord neither confirmed nor refused."""
         try:
             message_id = await self._delivery.find_answer(job)
         except NotDelivered as error:
-            log.warning("job %s: cannot ask for its answer: %s", job.id, error)
+            log.warning("cannot ask for its answer: %s", error)
             return
         async with self._database.transaction() as tx:
             if message_id is not None:
                 await jobs.confirm(tx, job.id, message_id)
                 return
-            log.warning("job %s: its answer never reached Discord; canceled", job.id)
+            log.warning("its answer never reached Discord; canceled")
             now = self._now()
             canceled = await jobs.move(
                 tx, job.id, JobStatus.CANCELED, settled_at=now, delivered_at=now
@@ -81,6 +84,7 @@ class Delivering:
     async def _later(self, job: Job, error: NotDelivered) -> None:
         wait = back_off(job.deliveries + 1, first=FIRST_RETRY, longest=LONGEST_RETRY)
         wait = max(wait, timedelta(seconds=error.retry_after or 0))
-        log.warning("job %s: not delivered, again in %s: %s", job.id, wait, error)
+        self._metrics.delivery_failed()
+        log.warning("not delivered, again in %s: %s", wait, error)
         async with self._database.transaction() as tx:
             await jobs.note(tx, job.id, deliver_after=self._now() + wait)

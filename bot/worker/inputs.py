@@ -78,7 +78,7 @@ class Inputs:
         try:
             return await self._copy(job, kept)
         except NotDelivered as error:
-            log.warning("job %s: its inputs could not be copied: %s", job.id, error)
+            log.warning("its inputs could not be copied: %s", error)
         if not self._providers[job.request.model].takes_data:
             raise ProviderError(Reason.INPUT, "no address for its inputs", Taken.NO)
         data = tuple([await self._data_address(picture) for picture in kept])
@@ -103,6 +103,6 @@ class Inputs:
     async def _later(self, job: Job, error: ProviderError) -> None:
         tries = self._tries[job.id] = self._tries.get(job.id, 0) + 1
         wait = back_off(tries, first=FIRST_RETRY, longest=LONGEST_RETRY)
-        log.info("job %s: its inputs cannot be had, again in %s: %s", job.id, wait, error)
+        log.info("its inputs cannot be had, again in %s: %s", wait, error)
         async with self._database.transaction() as tx:
             await jobs.note(tx, job.id, submit_after=self._now() + wait, reason=Reason.INPUT)

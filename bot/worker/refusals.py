@@ -25,7 +25,7 @@ class Refusals:
         api, reason, detail = job.request.model, refusal.reason, refusal.detail
         remedy = REMEDIES.get(reason)
         level = logging.INFO if remedy else logging.WARNING
-        log.log(level, "job %s: %s refused or failed: %s: %s", job.id, api, reason, detail)
+        log.log(level, "%s refused or failed: %s: %s", api, reason, detail)
         if remedy is None or (api, reason) in self._told:
             return
         self._told.add((api, reason))

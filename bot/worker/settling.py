@@ -61,7 +61,7 @@ class Settling:
             return await self._settle_without(job, ended)
         kept = await self._keep(job, [update for _, update in finished])
         if not kept:
-            log.error("job %s: %s sent no picture", job.id, job.request.model)
+            log.error("%s sent no picture", job.request.model)
             return await self._fail(job, ended, Reason.NO_PICTURE)
         cost = await self._cost(job, finished)
         return await self._succeed(job, ended, kept, cost)
@@ -95,7 +95,7 @@ class Settling:
                 case Picture():
                     kept.append(result)
                 case ProviderError(reason=Reason.MALFORMED):
-                    log.warning("job %s: a picture that is none: %s", job.id, result)
+                    log.warning("a picture that is none: %s", result)
                 case BaseException():
                     raise result
         return kept
@@ -115,7 +115,7 @@ class Settling:
                 try:
                     costs[remote_id] = await provider.cost(remote_id)
                 except ProviderError as error:
-                    log.warning("job %s: cost of %s: %s", job.id, remote_id, error)
+                    log.warning("cost of %s: %s", remote_id, error)
         known = [cost for cost in costs.values() if cost is not None]
         return reduce(add, known) if len(known) == len(costs) else None
 
@@ -139,7 +139,7 @@ class Settling:
             await self._end_generations(tx, ended)
             await ledger.capture(tx, settled, charged, now)
         self._refusals.clear(job.request.model)
-        log.info("job %s: succeeded with %s pictures", job.id, len(kept))
+        log.info("succeeded with %s pictures", len(kept))
         return settled
 
     async def _settle_without(self, job: Job, ended: Ended) -> Job:
@@ -161,7 +161,7 @@ class Settling:
             settled = await jobs.move(tx, job.id, status, settled_at=now, reason=reason)
             await self._end_generations(tx, ended)
             await ledger.release(tx, settled, now)
-        log.info("job %s: %s", job.id, status)
+        log.info("%s", status)
         _tell_charges(settled, ended)
         return settled
 
@@ -177,8 +177,7 @@ def _tell_charges(job: Job, ended: Ended) -> None:
         cost = update.cost if isinstance(update, Finished | Failed) else None
         if cost is not None and cost.amount:
             log.warning(
-                "job %s: %s charged %s credits for %s, which made nothing; the member pays none",
-                job.id,
+                "%s charged %s credits for %s, which made nothing; the member pays none",
                 job.request.model,
                 credits_text(cost.amount),
                 generation.remote_id,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import Job, JobStatus
+from bot.metrics import Metrics
 from bot.providers.base import Provider, Submitted
 from bot.schedule import back_off
 from bot.store import generations, jobs, ledger, queue
@@ -32,6 +33,7 @@ class Submitting:
         providers: Mapping[str, Provider],
         refusals: Refusals,
         now: Callable[[], datetime],
+        metrics: Metrics,
         *,
         addressed: Callable[[Job], Awaitable[Job]],
     ) -> None:
@@ -40,6 +42,7 @@ class Submitting:
         self._providers = providers
         self._refusals = refusals
         self._now = now
+        self._metrics = metrics
         self._addressed = addressed
         self._tries: dict[str, int] = {}
 
@@ -80,10 +83,11 @@ class Submitting:
                     return adopted, found
                 await asyncio.sleep(wait)
         except ProviderError as error:
-            log.warning("job %s: in doubt, and cannot ask: %s", job.id, error)
+            log.warning("in doubt, and cannot ask: %s", error)
             if self._now() - since < SEARCH_UNTIL:
                 return await self._extend(job), ()
-        log.error("job %s: doubtful submit, hold released; it may have been charged", job.id)
+        self._metrics.doubt_ended(job.request.model, "failed")
+        log.error("doubtful submit, hold released; it may have been charged")
         return await self.fail(job, Reason.DOUBTFUL), ()
 
     async def fail(self, job: Job, reason: Reason, remark: str | None = None) -> Job:
@@ -105,7 +109,7 @@ class Submitting:
                 tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
             )
             await generations.add(tx, job.id, provider.key, remote_ids)
-        log.info("job %s: running at %s as %s", job.id, provider.key, ", ".join(remote_ids))
+        log.info("running at %s as %s", provider.key, ", ".join(remote_ids))
         return started
 
     async def _queue_again(self, job: Job, error: ProviderError) -> Job:
@@ -139,5 +143,6 @@ class Submitting:
                 tx, job.id, JobStatus.RUNNING, running_at=self._now(), lease_until=None
             )
             await generations.add(tx, job.id, provider.key, free)
-        log.warning("job %s: adopted %s after a doubtful submit", job.id, ", ".join(free))
+        self._metrics.doubt_ended(provider.key, "adopted")
+        log.warning("adopted %s after a doubtful submit", ", ".join(free))
         return adopted

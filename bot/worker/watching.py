@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job
 from bot.ledger import Cost
+from bot.metrics import Metrics
 from bot.providers.base import (
     Canceled,
     Failed,
@@ -63,6 +64,7 @@ class Watching:
         providers: Mapping[str, Provider],
         settling: Settling,
         now: Callable[[], datetime],
+        metrics: Metrics,
         *,
         timeout: timedelta,
     ) -> None:
@@ -70,6 +72,7 @@ class Watching:
         self._providers = providers
         self._settling = settling
         self._now = now
+        self._metrics = metrics
         self._timeout = timeout
         self._places = {key: asyncio.Semaphore(CONCURRENT_POLLS) for key in providers}
         self._watches: dict[str, Watch] = {}
@@ -79,7 +82,7 @@ class Watching:
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
         """Watch a running job; `submitted` tells what the creating request has told already."""
         if job.request.model not in self._providers:
-            log.error("job %s: waits until %s has its key again", job.id, job.request.model)
+            log.error("waits until %s has its key again", job.request.model)
             return
         async with self._database.reading() as view:
             generations = await generation_rows.of_job(view, job.id)
@@ -91,6 +94,11 @@ class Watching:
             self._plan(watch)
         else:
             self.agenda.hurry(job.id)
+
+    def take_due(self) -> list[Job]:
+        """Those that are to be asked about now."""
+        due = self.agenda.take_due(self._now())
+        return [self._watches[job_id].job for job_id in due if job_id in self._watches]
 
     def news_of(self, remote_id: str) -> None:
         """A stream told that this generation has ended: ask at once."""
@@ -141,7 +149,7 @@ class Watching:
         try:
             return await self._settling.settle(watch.job, ended)
         except ProviderError as error:
-            log.warning("job %s: pictures cannot be had: %s", watch.job.id, error)
+            log.warning("pictures cannot be had: %s", error)
             if not last:
                 watch.updates.clear()  # their addresses may have expired: ask for new ones
                 return None
@@ -156,10 +164,11 @@ class Watching:
         provider = self._providers[watch.job.request.model]
         try:
             async with self._places[watch.job.request.model]:
+                self._metrics.polled(provider.key)
                 watch.updates[remote_id] = await provider.fetch(remote_id)
             watch.misses.pop(remote_id, None)
         except ProviderError as error:
-            log.info("job %s: poll: %s", watch.job.id, error)
+            log.info("poll: %s", error)
             if error.retry_after:
                 watch.not_before = self._now() + timedelta(seconds=error.retry_after)
             if error.reason is Reason.NOT_FOUND:
@@ -175,7 +184,7 @@ class Watching:
             try:
                 await provider.cancel(generation.remote_id)
             except ProviderError as error:
-                log.warning("job %s: cancel %s: %s", watch.job.id, generation.remote_id, error)
+                log.warning("cancel %s: %s", generation.remote_id, error)
 
     def wants_cancel(self, job: Job) -> bool:
         """Whether its provider is still to be asked; where it cannot stop, the job just runs on."""

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from bot.delivery import Delivery
 from bot.errors import ProviderError, Reason
 from bot.jobs import Job, JobStatus
+from bot.logs import about, bind, hide
+from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
 from bot.schedule import utc_now
@@ -48,22 +50,31 @@ class Worker:
         inputs: InputPictures,
         delivery: Delivery,
         *,
+        metrics: Metrics,
         timeout: timedelta,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._providers = providers
         self._now = now
+        self._metrics = metrics
         refusals = Refusals()
         self._submitting = Submitting(
-            database, providers, refusals, now, addressed=lambda job: self._inputs.addressed(job)
+            database,
+            providers,
+            refusals,
+            now,
+            metrics,
+            addressed=lambda job: self._inputs.addressed(job),
         )
         self._inputs = Inputs(
             database, providers, inputs, store, delivery, now, fail=self._submitting.fail
         )
         self._settling = Settling(database, providers, downloader, store, refusals, now)
-        self._watching = Watching(database, providers, self._settling, now, timeout=timeout)
-        self._delivering = Delivering(database, delivery, store, now)
+        self._watching = Watching(
+            database, providers, self._settling, now, metrics, timeout=timeout
+        )
+        self._delivering = Delivering(database, delivery, store, now, metrics)
         self._busy: set[str] = set()  # jobs that a task is at work on
         self._submits = dict.fromkeys(providers, 0)
         self._deliveries = 0
@@ -92,7 +103,8 @@ class Worker:
         async with self._database.reading() as view:
             running = await queue.running(view)
         for job in running:
-            await self._watching.begin(job)
+            with about(job=job.id):
+                await self._watching.begin(job)
         async with asyncio.TaskGroup() as self._tasks:
             streams = [
                 self._tasks.create_task(self._listen(provider), name=f"events {provider.key}")
@@ -111,15 +123,16 @@ class Worker:
     async def _turn(self) -> None:
         """Start everything that is due; an error here is the database's, and passes or is told."""
         try:
-            for job_id in self._watching.agenda.take_due(self._now()):
-                if not self._start(job_id, self._poll(job_id)):
-                    self._watching.agenda.set(job_id, self._now() + BUSY_WAIT)
+            for job in self._watching.take_due():
+                if not self._start(job, self._poll(job.id)):
+                    self._watching.agenda.set(job.id, self._now() + BUSY_WAIT)
             if self._rows_changed or self._past(self._next_row) or self._past(self._chores_due):
                 self._rows_changed = False
                 await self._read_rows()
             if self._past(self._chores_due):
                 self._chores_due = self._now() + CHORES_EVERY
                 await self._chores()
+            self._metrics.worker_turned()
         except Exception:
             log.exception("the worker's turn failed; it goes on")
             await asyncio.sleep(COOL_DOWN)
@@ -136,16 +149,16 @@ class Worker:
             wishes = await queue.cancel_wishes(view)
             self._next_row = await queue.next_wake(view, now)
         for job in without_inputs:
-            self._start(job.id, self._keep_inputs(job))
+            self._start(job, self._keep_inputs(job))
         for model in models:
             await self._claim(model)
         free = CONCURRENT_DELIVERIES - self._deliveries
         for job in [job for job in due if job.id not in self._busy][:free]:
             self._deliveries += 1
-            self._start(job.id, self._deliver(job))
+            self._start(job, self._deliver(job))
         for job in wishes:
             if self._watching.wants_cancel(job):
-                self._start(job.id, self._watching.cancel(job))
+                self._start(job, self._watching.cancel(job))
 
     async def _claim(self, model: str) -> None:
         """Claim as many jobs as there are places. A model without a provider waits for its key."""
@@ -156,7 +169,7 @@ class Worker:
             if job is None:
                 return
             self._submits[model] += 1
-            self._start(job.id, self._submit(job))
+            self._start(job, self._submit(job))
 
     async def _chores(self) -> None:
         now = self._now()
@@ -174,11 +187,11 @@ class Worker:
             )
             late = await queue.late(view, now, expires_before=now + LAST_WORD)
         for job in late:
-            self._start(job.id, self._delivering.tell_late(job))
+            self._start(job, self._delivering.tell_late(job))
         for job in neglected:
             if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
                 continue  # nobody can be asked until its key is set again
-            self._start(job.id, self._attend(job))
+            self._start(job, self._attend(job))
 
     async def _attend(self, job: Job) -> None:
         match job.status:
@@ -205,27 +218,29 @@ class Worker:
         except TimeoutError:
             pass
 
-    def _start(self, job_id: str, work: Coroutine[object, object, None]) -> bool:
+    def _start(self, job: Job, work: Coroutine[object, object, None]) -> bool:
         """One task at a time for a job: False where one is at work on it."""
-        if job_id in self._busy or self._tasks is None:
+        if job.id in self._busy or self._tasks is None:
             work.close()
             return False
-        self._busy.add(job_id)
-        self._tasks.create_task(self._guarded(job_id, work), name=f"job {job_id}")
+        self._busy.add(job.id)
+        self._tasks.create_task(self._guarded(job, work), name=f"job {job.id}")
         return True
 
-    async def _guarded(self, job_id: str, work: Coroutine[object, object, None]) -> None:
+    async def _guarded(self, job: Job, work: Coroutine[object, object, None]) -> None:
         """Run one job's work; whatever it raises, the other jobs go on."""
+        bind(job=job.id)
+        hide(*job.request.texts)
         try:
             await work
         except MoveRefused as error:
-            log.info("job %s: %s", job_id, error)
+            log.info("%s", error)
         except Exception:
-            log.exception("job %s: unexpected; it is tried again", job_id)
+            log.exception("unexpected; it is tried again")
             await asyncio.sleep(COOL_DOWN)
             self._rows_changed = True
         finally:
-            self._busy.discard(job_id)
+            self._busy.discard(job.id)
             self._wake.set()
 
     async def _keep_inputs(self, job: Job) -> None:

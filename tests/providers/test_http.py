@@ -10,14 +10,16 @@ import pytest
 from pydantic import SecretStr
 
 from bot.errors import ProviderError, Reason, Taken
+from bot.metrics import Metrics
 from bot.providers.http import Api, retry_after
+from bot.schedule import utc_now
 from tests.providers.server import Reply, Service, raw
 
 KEY = "key-that-nobody-may-see"
 
 
 def api_at(session: aiohttp.ClientSession, url: str) -> Api:
-    return Api(session, url, SecretStr(KEY))
+    return Api(session, url, SecretStr(KEY), name="oxen", metrics=Metrics(utc_now))
 
 
 @pytest.fixture

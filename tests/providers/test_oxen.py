@@ -14,11 +14,13 @@ from bot.catalog import Choice, Flag, Text, Whole, oxen_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
+from bot.metrics import Metrics
 from bot.providers.base import Canceled, Failed, Finished, Provider, Running, Update, Waiting
 from bot.providers.oxen import Oxen
 from bot.sandbox import drawing
 from bot.sandbox.faults import Answer, AnswerAfter, Reset, ResetAfter, Truncate
 from bot.sandbox.oxen import FakeOxen
+from bot.schedule import utc_now
 
 KEY = "oxen-key"
 EVERYTHING: dict[str, Option] = {
@@ -39,7 +41,15 @@ async def service() -> AsyncIterator[FakeOxen]:
 
 
 def oxen_at(session: aiohttp.ClientSession, url: str, model: str = "qwen-image-2") -> Oxen:
-    return Oxen(session, SecretStr(KEY), url, model, price=7500, credits_per_usd=Decimal(100))
+    return Oxen(
+        session,
+        SecretStr(KEY),
+        url,
+        model,
+        metrics=Metrics(utc_now),
+        price=7500,
+        credits_per_usd=Decimal(100),
+    )
 
 
 @pytest.fixture
@@ -218,7 +228,14 @@ async def test_an_empty_account_is_told_at_once(oxen: Oxen, service: FakeOxen) -
 
 
 async def test_a_wrong_key_is_refused(session: aiohttp.ClientSession, service: FakeOxen) -> None:
-    wrong = Oxen(session, SecretStr("no"), service.url, price=1, credits_per_usd=Decimal(1))
+    wrong = Oxen(
+        session,
+        SecretStr("no"),
+        service.url,
+        metrics=Metrics(utc_now),
+        price=1,
+        credits_per_usd=Decimal(1),
+    )
 
     with pytest.raises(ProviderError) as caught:
         await wrong.submit(asking())

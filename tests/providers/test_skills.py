@@ -15,6 +15,7 @@ from bot.catalog import check_request, skills_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
+from bot.metrics import Metrics
 from bot.providers.base import (
     Canceled,
     Failed,
@@ -26,6 +27,7 @@ from bot.providers.base import (
     Waiting,
 )
 from bot.providers.skills import Skills
+from bot.schedule import utc_now
 from tests.providers.server import Reply, Service
 
 URL = "https://cdn.example.com/output/cat.png"
@@ -51,7 +53,13 @@ BODY: Mapping[str, type | Collection[Option]] = {
 
 @pytest.fixture
 def skills(session: aiohttp.ClientSession, api_service: Service) -> Skills:
-    return Skills(session, SecretStr("key"), f"{api_service.url}/api/v1", price=20_000)
+    return Skills(
+        session,
+        SecretStr("key"),
+        f"{api_service.url}/api/v1",
+        metrics=Metrics(utc_now),
+        price=20_000,
+    )
 
 
 def image(url: str) -> dict[str, object]:
@@ -395,7 +403,12 @@ class Fixed(Skills):
 
     def __init__(self, answer: object) -> None:
         self._answer = answer
-        super().__init__(None, SecretStr("key"), price=1)  # type: ignore[arg-type]  # sends nothing
+        super().__init__(
+            None,  # type: ignore[arg-type]  # sends nothing
+            SecretStr("key"),
+            metrics=Metrics(utc_now),
+            price=1,
+        )
         self._api.request = self.answer  # type: ignore[method-assign]  # the one way out
 
     async def answer(self, *_: object, **__: object) -> object:

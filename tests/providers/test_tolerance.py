@@ -16,12 +16,14 @@ from bot.catalog import Choice, Flag, Text, Whole, oxen_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
+from bot.metrics import Metrics
 from bot.providers.answers import JsonObject, amount, identifier, pictures
 from bot.providers.base import Canceled, Failed, Finished, Running, Submitted, Update, Waiting
 from bot.providers.complaints import classify, detail_of, one_line
 from bot.providers.oxen import Oxen
 from bot.providers.oxen_model import described
 from bot.providers.oxen_rows import fits
+from bot.schedule import utc_now
 from tests.providers.server import Reply, Service
 
 URL = "https://cdn.example/a.png"
@@ -32,7 +34,12 @@ REQUEST = GenerationRequest("oxen", "a fox")
 @pytest.fixture
 def oxen(session: aiohttp.ClientSession, api_service: Service) -> Oxen:
     return Oxen(
-        session, SecretStr("key"), api_service.url, price=7500, credits_per_usd=Decimal(100)
+        session,
+        SecretStr("key"),
+        api_service.url,
+        metrics=Metrics(utc_now),
+        price=7500,
+        credits_per_usd=Decimal(100),
     )
 
 
@@ -531,6 +538,7 @@ class Fixed(Oxen):
         super().__init__(
             None,  # type: ignore[arg-type]  # nothing is sent
             SecretStr("key"),
+            metrics=Metrics(utc_now),
             price=7500,
             credits_per_usd=Decimal(100),
         )
