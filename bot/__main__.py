@@ -15,6 +15,10 @@ import typer
 from bot.app import App
 from bot.errors import StartupError
 from bot.settings import Settings
+from bot.store.database import database_path
+from bot.store.inspection import inspected
+from bot.store.verify import Verification
+from bot.store.verify import verify as verify_ledger
 
 QUIET = ("sqlalchemy", "aiosqlite", "alembic", "asyncio", "discord.client")
 
@@ -24,6 +28,9 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+ledger_cli = typer.Typer(help="Look at the ledger of credits.", no_args_is_help=True)
+cli.add_typer(ledger_cli, name="ledger")
 
 
 @cli.callback()
@@ -50,6 +57,22 @@ def sandbox(
     from bot.sandbox.demo import run_demo
 
     raise SystemExit(asyncio.run(run_demo(folder)))
+
+
+@ledger_cli.command()
+def verify() -> None:
+    """Recompute every balance from the ledger's entries; exit code 1 where it does not add up."""
+    path = database_path(Settings.load().database_url)
+    found = asyncio.run(_verify(path))
+    for finding in found.findings:
+        typer.echo(str(finding))
+    typer.echo(found.summary)
+    raise SystemExit(bool(found.findings))
+
+
+async def _verify(path: Path) -> Verification:
+    async with inspected(path) as database, database.reading() as view:
+        return await verify_ledger(view)
 
 
 def start_logging(level: str) -> None:
