@@ -13,6 +13,7 @@ import stamina
 import typer
 
 from bot.app import App
+from bot.checking.spelling import warn_of_misspelt
 from bot.errors import StartupError
 from bot.settings import Settings
 from bot.store.database import database_path
@@ -43,8 +44,28 @@ def run() -> None:
     """Run the bot with the settings of the environment and .env, until it is stopped."""
     settings = Settings.load()
     start_logging(settings.log_level)
+    warn_of_misspelt()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(settings))
+
+
+@cli.command()
+def check(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    trial: Annotated[
+        bool, typer.Option("--try", help="Make one real picture at each service.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --try.")] = False,
+) -> None:
+    """Look at everything that a start needs, and say what is wrong and what to do."""
+    # What draws on the screen is not loaded for `easel run`.
+    from bot.checking.check import run_check
+    from bot.checking.trial import may_cost
+
+    start_logging("ERROR")
+    if trial and not yes:
+        typer.confirm(may_cost(Settings.load()), abort=True, err=True)
+    raise SystemExit(asyncio.run(run_check(json=json, trial=trial)))
 
 
 @cli.command()

@@ -12,6 +12,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
+from bot.invite import invite_link
 from bot.settings import DISCORD_API
 from bot.store import notes
 from bot.store.database import Database
@@ -75,6 +76,8 @@ class EaselClient(commands.AutoShardedBot):
 
     async def on_ready(self) -> None:
         log.info("ready as %s in %s servers", self.user, len(self.guilds))
+        if self.application_id is not None:
+            log.info("to add it to a server: %s", invite_link(self.application_id))
 
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
         """Messages that mention the bot are no commands of ours."""

@@ -10,12 +10,12 @@ ROOT = Path(__file__).parent.parent
 # From the top down; a module may import what stands below its own line, and its own package.
 LAYERS = (
     {"bot.__main__"},
-    {"bot.app"},
+    {"bot.app", "bot.checking"},
     {"bot.client"},
     {"cogs"},
-    {"bot.studio", "bot.worker"},
+    {"bot.studio", "bot.worker", "bot.services"},
     {"bot.delivery", "bot.store", "bot.providers", "bot.pictures"},
-    {"bot.catalog", "bot.schedule"},
+    {"bot.catalog", "bot.schedule", "bot.invite"},
     {"bot.ledger"},
     {"bot.jobs"},
     {"bot.settings"},
@@ -28,9 +28,19 @@ LIBRARIES = {
     "alembic": ("bot/store/migrations/",),
     "aiosqlite": ("bot/store/",),
     # cogs/answers.py only to name the error that discord.py lets through
-    "aiohttp": ("bot/providers/", "bot/pictures", "bot/sandbox/", "bot/app.py", "cogs/answers.py"),
+    "aiohttp": (
+        "bot/providers/",
+        "bot/pictures",
+        "bot/sandbox/",
+        "bot/checking/",
+        "bot/services.py",
+        "bot/app.py",
+        "cogs/answers.py",
+    ),
     "PIL": ("bot/pictures", "bot/sandbox/"),
     "pydantic_settings": ("bot/settings.py",),
+    "rich": ("bot/checking/",),
+    "dotenv": ("bot/checking/",),
     "typer": ("bot/__main__.py",),
     "uvloop": ("bot/__main__.py",),
 }

@@ -11,6 +11,10 @@ from bot.errors import StartupError
 from bot.store.database import NEWER, REMEDY, REVISION, Database, revision_of
 
 
+class OlderDatabase(StartupError):
+    """It is migrated by the next start, and only then can it be read."""
+
+
 @asynccontextmanager
 async def inspected(path: Path) -> AsyncIterator[Database]:
     """For `reading()` only; StartupError where the file is not one of just this version's."""
@@ -40,7 +44,7 @@ async def _check_revision(database: Database) -> None:
         raise StartupError(REMEDY.format(problem=problem))
     if found > REVISION:
         raise StartupError(NEWER.format(path=database.path, found=found))
-    raise StartupError(
+    raise OlderDatabase(
         f"DATABASE_URL: {database.path} was written by an older Easel (revision {found}, and this "
         f"one works with {REVISION}). Start this version once with `easel run`: it migrates the "
         "file."
