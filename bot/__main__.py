@@ -13,9 +13,14 @@ from typing import Annotated
 import typer
 
 from bot.app import App
+from bot.checking.spelling import refuse_misspelt
 from bot.errors import StartupError
 from bot.logs import start_logging
 from bot.settings import Settings
+from bot.store.database import database_path
+from bot.store.inspection import inspected
+from bot.store.verify import Verification
+from bot.store.verify import verify as verify_ledger
 
 cli = typer.Typer(
     help="Easel: a Discord bot that makes pictures.",
@@ -23,6 +28,9 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+ledger_cli = typer.Typer(help="Look at the ledger of credits.", no_args_is_help=True)
+cli.add_typer(ledger_cli, name="ledger")
 
 
 @cli.callback()
@@ -35,8 +43,28 @@ def run() -> None:
     """Run the bot with the settings of the environment and .env, until it is stopped."""
     settings = Settings.load()
     start_logging(settings.log_level, settings.log_format, settings.secrets)
+    refuse_misspelt()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(settings))
+
+
+@cli.command()
+def check(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    trial: Annotated[
+        bool, typer.Option("--try", help="Make one real picture at each service.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --try.")] = False,
+) -> None:
+    """Look at everything that a start needs, and say what is wrong and what to do."""
+    # What draws on the screen is not loaded for `easel run`.
+    from bot.checking.check import run_check
+    from bot.checking.trial import may_cost
+
+    start_logging("ERROR", "console", ())
+    if trial and not yes:
+        typer.confirm(may_cost(Settings.load()), abort=True, err=True)
+    raise SystemExit(asyncio.run(run_check(json=json, trial=trial)))
 
 
 @cli.command()
@@ -74,6 +102,22 @@ def backup(
         except OSError as error:
             raise StartupError(f"The backup to {pictures} failed: {error}.") from error
         typer.echo(f"{pictures}: {copied} new pictures")
+
+
+@ledger_cli.command()
+def verify() -> None:
+    """Recompute every balance from the ledger's entries; exit code 1 where it does not add up."""
+    path = database_path(Settings.load().database_url)
+    found = asyncio.run(_verify(path))
+    for finding in found.findings:
+        typer.echo(str(finding))
+    typer.echo(found.summary)
+    raise SystemExit(bool(found.findings))
+
+
+async def _verify(path: Path) -> Verification:
+    async with inspected(path) as database, database.reading() as view:
+        return await verify_ledger(view)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import aiohttp
 import discord
-from pydantic import SecretStr
 from yarl import URL
 
 from bot.catalog import SPECS, Catalog
@@ -20,11 +19,9 @@ from bot.health_server import HealthServer
 from bot.ledger import thousandths
 from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
-from bot.providers.base import Provider
-from bot.providers.oxen import Oxen
-from bot.providers.skills import Skills
 from bot.retention import Retention
 from bot.schedule import back_off, utc_now
+from bot.services import api_addresses, make_providers
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database, database_path, pictures_folder
 from bot.store.lock import InstanceLock
@@ -116,7 +113,7 @@ class App:
         self._stack.enter_context(InstanceLock(path))
         self._database = await self._stack.enter_async_context(Database(path))
         self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
-        self._providers = self._make_providers()
+        self._providers = make_providers(settings, self._session, self._metrics)
         prices = {"oxen": settings.oxen_price, "skills": settings.skills_price}
         self._catalog = Catalog(
             [SPECS[model](price=thousandths(prices[model])) for model in self._providers],
@@ -174,34 +171,8 @@ class App:
                 HealthServer(self._health, settings.http_host, settings.http_port)
             )
 
-    def _make_providers(self) -> dict[str, Provider]:
-        """Those whose key is set. One that is added gets its line here and in the catalog."""
-        settings, session = self._settings, self._session
-        makers: dict[str, Callable[[SecretStr], Provider]] = {
-            "oxen": lambda key: Oxen(
-                session,
-                key,
-                settings.oxen_api_url,
-                settings.oxen_model,
-                metrics=self._metrics,
-                price=thousandths(settings.oxen_price),
-                credits_per_usd=settings.credits_per_usd,
-            ),
-            "skills": lambda key: Skills(
-                session,
-                key,
-                settings.skills_api_url,
-                settings.skills_model,
-                metrics=self._metrics,
-                price=thousandths(settings.skills_price),
-            ),
-        }
-        keys = settings.keys
-        return {model: make(keys[model]) for model, make in makers.items() if model in keys}
-
     def _api_hosts(self) -> list[str]:
-        settings = self._settings
-        addresses = {"oxen": settings.oxen_api_url, "skills": settings.skills_api_url}
+        settings, addresses = self._settings, api_addresses(self._settings)
         hosts = [URL(addresses[model]).host or "" for model in self._providers]
         if settings.discord_api_url != DISCORD_API:  # whose attachments are input pictures
             hosts.append(URL(settings.discord_api_url).host or "")

@@ -13,6 +13,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
+from bot.invite import invite_link
 from bot.logs import bind, hide
 from bot.metrics import Metrics
 from bot.settings import DISCORD_API
@@ -108,6 +109,8 @@ class EaselClient(commands.AutoShardedBot):
 
     async def on_ready(self) -> None:
         log.info("ready as %s in %s servers", self.user, len(self.guilds))
+        if self.application_id is not None:
+            log.info("to add it to a server: %s", invite_link(self.application_id))
 
     async def on_interaction(self, interaction: discord.Interaction[Any], /) -> None:
         """Answer what discord.py would drop without a word (discord.md, T9)."""

@@ -107,6 +107,10 @@ class Settings(BaseSettings):
     def check(self) -> None:
         """Raise StartupError where Easel could not start with these."""
         _ = self.token
+        self.check_keys()
+
+    def check_keys(self) -> None:
+        """Raise StartupError where no service could be asked, or not the one that is named."""
         if not self.keys:
             raise StartupError(
                 "No API key is set. Put OXEN_API_KEY or SKILLS_API_KEY in .env; get one at "

@@ -35,6 +35,11 @@ REMEDY = (
     "DATABASE_URL: {problem}. Set it to a file that Easel may write, e.g. sqlite:///data/easel.db"
 )
 
+NEWER = (
+    "DATABASE_URL: {path} was written by a newer Easel (revision {found}, and this one knows "
+    f"{REVISION}). Install that version again, or go back to a backup from before."
+)
+
 
 class Database:
     """Open it with `async with`; `transaction()` writes, `reading()` reads."""
@@ -54,6 +59,9 @@ class Database:
             await self._migrate()
             await self._open_readers()
             self._checkpoints = asyncio.create_task(self._keep_checkpointing(), name="checkpoints")
+        except StartupError:
+            await self.close()
+            raise
         except (OSError, DatabaseError) as error:
             await self.close()
             cause = error.orig if isinstance(error, DatabaseError) else error
@@ -129,8 +137,11 @@ class Database:
 
     async def _migrate(self) -> None:
         async with self._writer.connect() as connection:
-            if await connection.run_sync(_revision) == REVISION:
-                return
+            found = await connection.run_sync(revision_of)
+        if found == REVISION:
+            return
+        if found is not None and found > REVISION:
+            raise StartupError(NEWER.format(path=self.path, found=found))
         # Alembic costs a fifth of a second and 10 MB: only where there is something to do.
         from bot.store.migrations import upgrade
 
@@ -199,7 +210,8 @@ def _checkpoint(path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def _revision(connection: SyncConnection) -> str | None:
+def revision_of(connection: SyncConnection) -> str | None:
+    """What the file was migrated to; None where Easel has made nothing in it yet."""
     if not connection.dialect.has_table(connection, "alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.sandbox.discord.commands import read_commands
-from bot.sandbox.discord.forms import Form, Json, Problems, Refusal, invalid
+from bot.sandbox.discord.forms import Form, Json, Problems, Refusal, Unsupported, invalid
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.rest import Call, Reply, Route
@@ -58,7 +58,7 @@ class AppRoutes:
         more = {"verified": True, "mfa_enabled": True, "locale": "en-US", "email": None}
         return Reply(200, self.world.bot.to_json() | more)
 
-    async def get_my_guilds(self, _: Call) -> Reply:
+    async def get_my_guilds(self, call: Call) -> Reply:
         shown: list[Json] = [
             {
                 "id": str(guild.id),
@@ -69,10 +69,27 @@ class AppRoutes:
                 "permissions": str(guild.permissions_of(self.world.bot)),
                 "features": [],
             }
-            for guild in self.world.guilds.values()
-            if guild.bot_present
+            for guild in self._page_of_guilds(call)
         ]
         return Reply(200, shown)
+
+    def _page_of_guilds(self, call: Call) -> list[Guild]:
+        """By rising id: at most `limit` of them, `after` or `before` an id."""
+        if "with_counts" in call.query:
+            raise Unsupported("with_counts")
+        problems = Problems()
+        form = Form({**call.query}, problems)
+        form.only({"before", "after", "limit"})
+        limit = form.snowflake("limit")
+        if limit is not None and not 1 <= limit <= 200:
+            form.wrong("limit", "NUMBER_TYPE_MAX", "int value should be from 1 to 200.")
+        after, before = form.snowflake("after"), form.snowflake("before")
+        problems.settle()
+        most = limit or 200
+        present = [guild for _, guild in sorted(self.world.guilds.items()) if guild.bot_present]
+        if before is not None:
+            return [guild for guild in present if guild.id < before][-most:]
+        return [guild for guild in present if guild.id > (after or 0)][:most]
 
     async def open_direct_channel(self, call: Call) -> Reply:
         problems = Problems()

@@ -1,0 +1,230 @@
+"""Does the ledger add up? Everything is recomputed from its entries, and told where it differs.
+
+Amounts and words are taken as they stand in the file: whoever changed it by hand kept to no enum.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.jobs import SETTLED, JobStatus
+from bot.ledger import Account, EntryKind, credits_text, month_of
+from bot.store.tables import jobs, ledger
+
+STATUSES = frozenset(JobStatus)
+JOB_KINDS = frozenset(EntryKind) - {EntryKind.GRANT}
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """What a job says of its money, in thousandths of a credit."""
+
+    id: str
+    status: str
+    account: Account
+    price: int
+    cost: int | None
+    created_at: datetime
+
+    @property
+    def settled(self) -> bool:
+        return self.status in SETTLED
+
+    @property
+    def expected(self) -> int:
+        """What all of its entries must add up to."""
+        return -(self.cost or 0) if self.settled else -self.price
+
+
+@dataclass(frozen=True, slots=True)
+class EntryLine:
+    id: int
+    job_id: str | None
+    account: Account
+    kind: str
+    amount: int
+    month: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`about` names a job, an entry or an account."""
+
+    about: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    entries: int
+    jobs: int
+    accounts: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def summary(self) -> str:
+        found = len(self.findings)
+        says = "it adds up" if not found else f"{found} finding{'s' if found > 1 else ''}"
+        return f"{self.entries} entries, {self.jobs} jobs, {self.accounts} accounts: {says}"
+
+
+async def verify(view: AsyncConnection) -> Verification:
+    """Read jobs and ledger in one view, so that a bot at work beside us changes nothing in it."""
+    columns = jobs.c
+    statement = select(
+        columns.id,
+        columns.status,
+        columns.user_id,
+        columns.server_id,
+        columns.price,
+        columns.cost,
+        columns.created_at,
+    )
+    job_lines = [
+        JobLine(
+            row.id,
+            row.status,
+            Account(row.user_id, row.server_id),
+            row.price,
+            row.cost,
+            row.created_at,
+        )
+        for row in await view.execute(statement)
+    ]
+    entry_lines = [
+        EntryLine(
+            row.id, row.job_id, Account(row.user_id, row.server_id), row.kind, row.amount, row.month
+        )
+        for row in await view.execute(select(ledger).order_by(ledger.c.id))
+    ]
+    return audit(job_lines, entry_lines)
+
+
+def audit(job_lines: Sequence[JobLine], entry_lines: Sequence[EntryLine]) -> Verification:
+    """The rules of bot.ledger, applied to every job, entry and account."""
+    by_id = {job.id: job for job in job_lines}
+    entries_of: defaultdict[str, list[EntryLine]] = defaultdict(list)
+    findings: list[Finding] = []
+    for entry in entry_lines:
+        if entry.job_id in by_id:
+            entries_of[entry.job_id].append(entry)
+        else:
+            findings += _of_no_job(entry)
+    for job in job_lines:
+        findings += (Finding(f"job {job.id}", what) for what in _of_job(job, entries_of[job.id]))
+    balances, expected = _balances(entry_lines), _expected(job_lines, entry_lines)
+    findings += _of_accounts(balances, expected)
+    accounts = len(balances.keys() | expected.keys())
+    return Verification(len(entry_lines), len(job_lines), accounts, tuple(findings))
+
+
+def _of_no_job(entry: EntryLine) -> Iterator[Finding]:
+    about = f"entry {entry.id}"
+    amount = credits_text(entry.amount)
+    if entry.job_id is not None:
+        yield Finding(
+            about, f"{_a(entry.kind)} of {amount} for job {entry.job_id}, which is missing"
+        )
+    elif entry.kind != EntryKind.GRANT:
+        yield Finding(about, f"{_a(entry.kind)} of {amount} without a job; only grants have none")
+
+
+def _of_job(job: JobLine, entries: Sequence[EntryLine]) -> Iterator[str]:
+    amounts: defaultdict[str, list[int]] = defaultdict(list)
+    for entry in entries:
+        amounts[entry.kind].append(entry.amount)
+    if job.status not in STATUSES:
+        yield f"“{job.status}” is no status"
+    yield from _once(amounts, EntryKind.HOLD, -job.price)
+    if job.settled:
+        yield from _once(amounts, EntryKind.RELEASE, job.price)
+    else:
+        yield from _none(amounts, job, EntryKind.RELEASE, EntryKind.ADJUSTMENT)
+    if job.status == JobStatus.SUCCEEDED:
+        yield from _captured(job, amounts)
+    else:
+        yield from _none(amounts, job, EntryKind.CAPTURE)
+    yield from _none(amounts, job, *(amounts.keys() - JOB_KINDS))
+    total = sum(entry.amount for entry in entries)
+    if total != job.expected:
+        yield f"adds up to {credits_text(total)} where {credits_text(job.expected)} is right"
+    yield from _misplaced(job, entries)
+
+
+def _once(amounts: dict[str, list[int]], kind: EntryKind, right: int) -> Iterator[str]:
+    found = amounts.get(kind, [])
+    if len(found) != 1:
+        yield f"has {len(found)} {kind} entries where one of {credits_text(right)} is right"
+    elif found[0] != right:
+        yield f"has a {kind} of {credits_text(found[0])} where {credits_text(right)} is right"
+
+
+def _none(amounts: dict[str, list[int]], job: JobLine, *kinds: str) -> Iterator[str]:
+    for kind in sorted(kinds):
+        for amount in amounts.get(kind, []):
+            yield f"has {_a(kind)} of {credits_text(amount)}, and is {job.status}"
+
+
+def _captured(job: JobLine, amounts: dict[str, list[int]]) -> Iterator[str]:
+    captures = amounts.get(EntryKind.CAPTURE, [])
+    adjusted = sum(amounts.get(EntryKind.ADJUSTMENT, []))
+    if job.cost is None:
+        yield "has succeeded without a cost"
+    if len(captures) != 1:
+        yield f"has {len(captures)} capture entries where one is right"
+    elif captures[0] + adjusted != -(job.cost or 0):
+        yield (
+            f"was charged {credits_text(-captures[0] - adjusted)} by capture and adjustments, "
+            f"and cost {credits_text(job.cost or 0)}"
+        )
+
+
+def _misplaced(job: JobLine, entries: Iterable[EntryLine]) -> Iterator[str]:
+    month = month_of(job.created_at)
+    for entry in entries:
+        if entry.account != job.account:
+            yield f"has {_a(entry.kind)} in the account of {_name(entry.account)}"
+        if entry.month != month:
+            yield f"has {_a(entry.kind)} in the month {entry.month}, and was asked for in {month}"
+
+
+def _balances(entry_lines: Iterable[EntryLine]) -> Counter[Account]:
+    sums: Counter[Account] = Counter()
+    for entry in entry_lines:
+        sums[entry.account] += entry.amount
+    return sums
+
+
+def _expected(job_lines: Iterable[JobLine], entry_lines: Iterable[EntryLine]) -> Counter[Account]:
+    sums: Counter[Account] = Counter()
+    for job in job_lines:
+        sums[job.account] += job.expected
+    for entry in entry_lines:
+        if entry.kind == EntryKind.GRANT and entry.job_id is None:
+            sums[entry.account] += entry.amount
+    return sums
+
+
+def _of_accounts(balances: Counter[Account], expected: Counter[Account]) -> Iterator[Finding]:
+    for account in sorted(balances.keys() | expected.keys(), key=_name):
+        if balances[account] != expected[account]:
+            yield Finding(
+                f"account of {_name(account)}",
+                f"has a balance of {credits_text(balances[account])} where "
+                f"{credits_text(expected[account])} is right",
+            )
+
+
+def _name(account: Account) -> str:
+    return f"user {account.user_id}, server {account.server_id}"
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind.startswith("a") else f"a {kind}"
