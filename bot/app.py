@@ -208,6 +208,8 @@ class App:
                     "DISCORD_TOKEN: Discord refuses it. Reset it at "
                     "https://discord.com/developers/applications and put the new one in .env."
                 ) from None
+            except discord.ConnectionClosed as error:
+                log.error("Discord closed the connection: %s; connecting anew", error)
             except Exception:
                 log.exception("the connection to Discord failed; connecting anew")
             finally:

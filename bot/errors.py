@@ -22,6 +22,18 @@ class UserError(EaselError):
     """One sentence for the member: what happened, then what to do."""
 
 
+class NotNow(UserError):
+    """The database cannot be read or written: locked by another program, its disk full, ...
+
+    Nothing of the transaction is stored. The operator's log has the cause.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "That is not possible right now, and nothing was charged. Try again in a few minutes."
+        )
+
+
 class Reason(StrEnum):
     """Why a job did not succeed; kept with the job, and what members are told depends on it."""
 

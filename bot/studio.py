@@ -23,6 +23,7 @@ from bot.store import jobs, ledger, pictures
 from bot.store.database import Database, Transaction
 from bot.store.pictures import Role
 
+PATIENCE = 1.0  # seconds: Discord waits three for an answer, and SQLite may need some of them
 HISTORY = 25  # jobs that a member sees in a list
 
 
@@ -164,7 +165,7 @@ class Studio:
             created_at=self._now(),
             inputs=tuple(inputs),
         )
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(patience=PATIENCE) as tx:
             await self._check_credits(tx, new)
             job = await jobs.add(tx, new)
             await ledger.hold(tx, job)
@@ -186,7 +187,7 @@ class Studio:
     async def cancel(self, user_id: int, job_id: str) -> Job:
         """Cancel an own job: at once while it is queued, else as soon as its provider can."""
         now = self._now()
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(patience=PATIENCE) as tx:
             job = await jobs.get(tx, job_id)
             if job is None or job.user_id != user_id:
                 raise NoSuchJob

@@ -25,6 +25,10 @@ class BotProcess:
         self._process = process
         self._log = log
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def ended(self) -> int:
         """Wait for its end; the exit code, negative for a signal."""
         return await self._process.wait()

@@ -15,10 +15,11 @@ from typing import Any
 import aiosqlite
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from bot.errors import StartupError
+from bot.errors import NotNow, StartupError
 from bot.store.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ log = logging.getLogger(__name__)
 Transaction = AsyncConnection  # what `Database.transaction` yields
 
 REVISION = "0003"  # the newest migration; a test holds it against the folder
-BUSY_SECONDS = 5.0  # how long to wait for another program that writes to the file
+BUSY_SECONDS = 1.5  # how long to wait for another program that writes to the file
+PATIENCE = 60.0  # seconds until it is one's turn to write; a member's command has less
 READERS = 3
 CHECKPOINT_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
@@ -49,6 +51,7 @@ class Database:
         self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)
         self._reader = _engine(path, begin="BEGIN", pragmas=READER_PRAGMAS, size=READERS)
         self._checkpoints: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()  # to write: first come, first served
         self._blocks = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -95,18 +98,35 @@ class Database:
                     await self._idle.wait()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Run the block alone and whole: commit at its end, roll back on any exception."""
-        with self._in_use():
-            async with self._writer.begin() as connection:
-                yield connection
+    async def transaction(self, *, patience: float = PATIENCE) -> AsyncIterator[AsyncConnection]:
+        """Run the block alone and whole: commit at its end, roll back on any exception.
+
+        NotNow where its turn does not come within `patience` seconds, or where SQLite cannot.
+        """
+        with self._in_use(), self._told():
+            async with asyncio.timeout(patience):
+                await self._turn.acquire()
+            try:
+                async with self._writer.begin() as connection:
+                    yield connection
+            finally:
+                self._turn.release()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """One consistent view of what is committed; it cannot write."""
-        with self._in_use():
+        """One consistent view of what is committed; it cannot write. NotNow as above."""
+        with self._in_use(), self._told():
             async with self._reader.begin() as connection:
                 yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, PoolTimeoutError, TimeoutError) as error:
+            cause = error.orig if isinstance(error, OperationalError) else "it is too busy"
+            log.error("the database cannot be used: %s: %s", self.path, cause)
+            raise NotNow from error
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -185,7 +205,7 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
         async_creator=connect,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=BUSY_SECONDS * 2,
+        pool_timeout=BUSY_SECONDS,
         pool_reset_on_return=None,
         hide_parameters=True,  # its errors would show prompts and interaction tokens
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.delivery import Delivery
-from bot.errors import ProviderError, Reason
+from bot.errors import NotNow, ProviderError, Reason
 from bot.jobs import Job, JobStatus
 from bot.logs import about, bind, hide
 from bot.metrics import Metrics
@@ -133,6 +133,8 @@ class Worker:
                 self._chores_due = self._now() + CHORES_EVERY
                 await self._chores()
             self._metrics.worker_turned()
+        except NotNow:  # it is in the log
+            await asyncio.sleep(COOL_DOWN)
         except Exception:
             log.exception("the worker's turn failed; it goes on")
             await asyncio.sleep(COOL_DOWN)
@@ -235,6 +237,10 @@ class Worker:
             await work
         except MoveRefused as error:
             log.info("%s", error)
+        except NotNow:
+            log.warning("it waits for the database, and is tried again")
+            await asyncio.sleep(COOL_DOWN)
+            self._rows_changed = True
         except Exception:
             log.exception("unexpected; it is tried again")
             await asyncio.sleep(COOL_DOWN)

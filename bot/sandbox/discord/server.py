@@ -1,6 +1,7 @@
 """A strict stand-in for Discord: REST, gateway and CDN from one server on loopback."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -171,6 +172,11 @@ class FakeDiscord(Places, Actions):
             if session.connection is not None:
                 session.connection.close(code)
         await self.disconnected()
+
+    async def revoke_token(self) -> None:
+        """The operator resets the token: the one that is in use opens nothing any more."""
+        self.gateway.token = self.rest.token = secrets.token_urlsafe(40)
+        await self.drop_gateway(code=4004, resumable=False)
 
     async def request_reconnect(self) -> None:
         """Ask every client to connect again and resume."""

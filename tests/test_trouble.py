@@ -1,0 +1,186 @@
+"""What goes wrong around a running bot: its database, its disk, its keys."""
+
+import asyncio
+import resource
+import socket
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+
+import pytest
+
+from bot.jobs import JobStatus
+from bot.sandbox.demo_process import BotProcess, run_bot
+from bot.sandbox.faults import Answer
+from tests.easel import KEY, TOKEN, Stage, text_of
+
+NOT_NOW = "not possible right now"
+
+
+@asynccontextmanager
+async def process(at: Stage, **settings: str) -> AsyncIterator[BotProcess]:
+    """The bot as its own process, on the stage's file; its log is `easel.log` beside it."""
+    given = {
+        "DISCORD_TOKEN": TOKEN,
+        "DISCORD_API_URL": at.discord.url,
+        "OXEN_API_KEY": KEY,
+        "OXEN_API_URL": at.oxen.url,
+        "DATABASE_URL": f"sqlite:///{at.path}",
+    }
+    async with run_bot(at.folder, given | settings) as bot:
+        yield bot
+
+
+async def ready(at: Stage) -> None:
+    await at.discord.connected(20)
+    await at.discord.commands_registered()
+
+
+def log_of(at: Stage) -> str:
+    return (at.folder / "easel.log").read_text()
+
+
+@contextmanager
+def locked(at: Stage) -> Iterator[None]:
+    """Another program writes to the database and does not come to an end."""
+    with closing(sqlite3.connect(at.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def test_a_locked_database_is_told_in_time_and_waited_for(at: Stage) -> None:
+    async with at.easel():
+        with locked(at):
+            began = time.monotonic()
+            refused = await at.imagine("a fox")
+            assert NOT_NOW in text_of(refused)
+            assert time.monotonic() - began < 3
+        await at.imagine("a hare")
+        await at.result("a hare")
+        (job,) = await at.settled()
+
+    assert job.request.prompt == "a hare"
+    assert await at.balance() == -(job.cost or 0)
+
+
+async def test_a_job_under_way_waits_for_a_locked_database(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.said("Drawing")
+        with locked(at):
+            await at.finish()
+            await asyncio.sleep(2.5)  # it has tried by now, and could not
+        (job,) = await at.settled(timeout=20)
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(at.oxen.generations) == 1
+
+
+async def test_a_full_disk_is_told_and_recovered_from(at: Stage) -> None:
+    """No file may grow, as on a disk without room."""
+    async with process(at) as bot:
+        await ready(at)
+        await at.imagine("a fox")
+        await at.settled()
+        limits = resource.prlimit(bot.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(bot.pid, resource.RLIMIT_FSIZE, (0, limits[1]))
+        refused = await at.imagine("a hare")
+        assert NOT_NOW in text_of(refused)
+        resource.prlimit(bot.pid, resource.RLIMIT_FSIZE, limits)
+        await at.imagine("a whale")
+        await at.result("a whale", timeout=20)
+        found = await at.settled(2)
+
+    assert sorted(job.request.prompt for job in found) == ["a fox", "a whale"]
+    with closing(sqlite3.connect(at.path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_picture_that_finds_no_room_is_kept_when_there_is_some(at: Stage) -> None:
+    at.oxen.manual = True
+    async with process(at) as bot:
+        await ready(at)
+        await at.imagine("a fox")
+        await at.said("Drawing")
+        limits = resource.prlimit(bot.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(bot.pid, resource.RLIMIT_FSIZE, (0, limits[1]))
+        await at.finish()
+        await asyncio.sleep(1)
+        resource.prlimit(bot.pid, resource.RLIMIT_FSIZE, limits)
+        (job,) = await at.settled(timeout=25)
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(at.oxen.generations) == 1
+
+
+async def test_a_revoked_token_ends_the_bot_with_one_line(at: Stage) -> None:
+    async with process(at) as bot:
+        await ready(at)
+        await at.discord.revoke_token()
+        code = await asyncio.wait_for(bot.ended(), 20)
+
+    assert code == 2
+    last = log_of(at).splitlines()[-1]
+    assert last.startswith("easel: DISCORD_TOKEN: Discord refuses it. Reset it at")
+    assert "Traceback" not in log_of(at)
+
+
+async def test_an_expired_key_fails_jobs_uncharged_and_is_told_once(at: Stage) -> None:
+    async with process(at):
+        await ready(at)
+        at.oxen.faults.add("*", "/api/ai/.*", Answer(401, {"error": "expired"}), times=None)
+        for animal in ("fox", "hare"):
+            await at.imagine(f"a {animal}")
+            await at.said("does not accept this bot")
+        found = await at.settled(2)
+
+    assert {job.status for job in found} == {JobStatus.FAILED}
+    assert await at.balance() == 0
+    assert log_of(at).count("it does not accept OXEN_API_KEY") == 1
+
+
+async def test_a_taken_port_is_one_line_before_the_start(at: Stage) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = str(taken.getsockname()[1])
+        async with process(at, HTTP_PORT=port) as bot:
+            code = await asyncio.wait_for(bot.ended(), 20)
+
+    assert code == 2
+    assert log_of(at).startswith(f"easel: HTTP_PORT: {port}")
+    assert log_of(at).count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [("no database " * 100, "not a database"), ("newer", "a newer Easel")]
+)
+async def test_a_file_that_is_not_ours_is_one_line_and_left_alone(
+    at: Stage, content: str, says: str
+) -> None:
+    if content == "newer":
+        with closing(sqlite3.connect(at.path)) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+            database.execute("INSERT INTO alembic_version VALUES ('9999')")
+            database.commit()
+    else:
+        at.path.write_text(content)
+    before = at.path.read_bytes()
+    async with process(at) as bot:
+        code = await asyncio.wait_for(bot.ended(), 20)
+
+    assert code == 2
+    assert says in log_of(at)
+    assert log_of(at).count("\n") == 1
+    assert at.path.read_bytes() == before
+
+
+async def test_a_key_with_a_line_break_is_one_line(at: Stage) -> None:
+    async with process(at, OXEN_API_KEY="first-half\nsecond-half") as bot:
+        code = await asyncio.wait_for(bot.ended(), 20)
+
+    assert code == 2
+    assert log_of(at).startswith("easel: OXEN_API_KEY has a space or a line break in it.")
+    assert "half" not in log_of(at)
