@@ -156,6 +156,7 @@ class Job:
     deliveries: int  # tries so far
     inputs: tuple[Attachment, ...] = ()
     remark: str | None = None  # a sentence for the member, beside the reason
+    late_at: datetime | None = None  # when pictures came of what had been given up
     told_late: bool = False  # the member knows that the answer will not be changed any more
 
 

@@ -108,13 +108,15 @@ class DiscordDelivery:
     ) -> int | None:
         limit = self._upload_limit(job)
         spec = self._spec(job)
-        if job.status is JobStatus.FAILED:
+        if job.status is JobStatus.FAILED and not job.late_at:
             return await self._ways().post(job, Post(failed_view(job, spec), again=again))
         while True:
             uploads = await prepare(job, pictures, limit)
             view = result_view(job, spec, uploads, missing=missing)
             try:
-                return await self._ways().post(job, Post(view, uploads, again))
+                return await self._ways().post(
+                    job, Post(view, uploads, again, late=job.late_at is not None)
+                )
             except TooLarge:
                 limit = uploads.largest // 2
                 log.info("too large to be uploaded; shrinking to %s bytes", limit)

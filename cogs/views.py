@@ -128,7 +128,9 @@ def why_failed(job: Job, spec: ModelSpec) -> str:
 def result_view(job: Job, spec: ModelSpec, shown: "Shown", *, missing: int = 0) -> ui.LayoutView:
     """The pictures, uploaded beside it, and how they came about; `missing` were not made."""
     remarks = []
-    if missing:
+    if job.late_at:
+        remarks.append(f"{spec.service} finished this after it had been given up. It is charged.")
+    elif missing:
         made = job.request.count - missing
         remarks.append(f"{spec.service} made {made} of {job.request.count} pictures.")
     remarks += _upload_remarks(shown)

@@ -38,6 +38,7 @@ class Post:
     view: ui.LayoutView
     uploads: Uploads = field(default_factory=Uploads)
     again: bool = False
+    late: bool = False  # a second message of the same job: pictures of what was given up
 
 
 Way = Callable[[Job, Post], Awaitable[int | None]]
@@ -129,20 +130,22 @@ class Ways:
     async def _send_once(
         self, channel: discord.abc.Messageable, job: Job, post: Post
     ) -> int | None:
-        if post.again and (message_id := await self._find_result(channel, job)):
+        if post.again and (message_id := await self._find_result(channel, job, post)):
             return message_id
         only = [discord.Object(job.user_id)]
         message = await channel.send(
             view=post.view,
             files=post.uploads.files(),
-            nonce=job.id,
+            nonce=f"{job.id}-late" if post.late else job.id,
             allowed_mentions=discord.AllowedMentions(
                 everyone=False, roles=False, replied_user=False, users=only
             ),
         )
         return message.id
 
-    async def _find_result(self, channel: discord.abc.Messageable, job: Job) -> int | None:
+    async def _find_result(
+        self, channel: discord.abc.Messageable, job: Job, post: Post
+    ) -> int | None:
         """What an earlier try posted: a message of ours, since the request, with the job's id."""
         after: discord.Object | datetime = job.created_at
         if job.route.message_id and not job.route.private:
@@ -150,7 +153,7 @@ class Ways:
         try:
             async for message in channel.history(limit=SEARCHED, after=after):
                 own = self._client.user is not None and message.author.id == self._client.user.id
-                if own and message.id != job.route.message_id and carries(message, job.id):
+                if own and message.id != job.route.message_id and carries(message, job.id, post):
                     return message.id
         except (discord.Forbidden, discord.NotFound) as error:
             log.info("the channel cannot be searched: %s", error)
@@ -185,13 +188,14 @@ def is_passing(error: discord.HTTPException) -> bool:
     return error.status in NOT_THE_WAYS_FAULT or error.status >= 500
 
 
-def carries(message: discord.Message, job_id: str) -> bool:
+def carries(message: discord.Message, job_id: str, post: Post) -> bool:
     """Whether a message of ours is this job's result: by its files' names, or its small line.
 
-    A prompt cannot forge either: its dashes are escaped, and it never starts a small line.
+    A prompt cannot forge either: its dashes are escaped, and it never starts a small line. What
+    comes late follows a failure with such a line, so that only its files tell it.
     """
     return any(
-        f"/easel-{job_id}-" in text or text.endswith(f"job {job_id}")
+        f"/easel-{job_id}-" in text or (not post.late and text.endswith(f"job {job_id}"))
         for component in message.components
         for text in strings_of(component.to_dict())
     )

@@ -20,11 +20,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import NotNow, StartupError
-from bot.store.connection import Connection
+from bot.store.connection import Connection as Driver
 
 log = logging.getLogger(__name__)
 
 Transaction = AsyncConnection  # what `Database.transaction` yields
+Connection = AsyncConnection  # what `Database.reading` yields
 
 REVISION = "0003"  # the newest migration; a test holds it against the folder
 BUSY_SECONDS = 1.5  # how long to wait for another program that writes to the file
@@ -198,7 +199,7 @@ READER_PRAGMAS = ("PRAGMA query_only=ON",)
 
 def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> AsyncEngine:
     async def connect(*_: object, **__: object) -> aiosqlite.Connection:
-        return await Connection(path, timeout=BUSY_SECONDS)
+        return await Driver(path, timeout=BUSY_SECONDS)
 
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}",

@@ -157,5 +157,6 @@ def job_of(row: Row[Any]) -> Job:
         deliveries=row.deliveries,
         inputs=inputs,
         remark=row.remark,
+        late_at=row.late_at,
         told_late=row.told_late,
     )

@@ -17,9 +17,18 @@ class Role(StrEnum):
 
 
 async def attach(
-    tx: AsyncConnection, job_id: str, role: Role, kept: Sequence[Picture], now: datetime
+    tx: AsyncConnection,
+    job_id: str,
+    role: Role,
+    kept: Sequence[Picture],
+    now: datetime,
+    *,
+    after: int = 0,
 ) -> None:
-    """Note a job's pictures in their order. The same bytes may belong to many jobs."""
+    """Note a job's pictures in their order, after those that it has already.
+
+    The same bytes may belong to many jobs.
+    """
     hashes = [picture.sha256 for picture in kept]
     known = select(pictures.c.sha256).where(pictures.c.sha256.in_(hashes))
     seen = set((await tx.execute(known)).scalars())
@@ -43,7 +52,7 @@ async def attach(
         insert(job_pictures),
         [
             {"job_id": job_id, "role": role, "position": position, "sha256": sha256}
-            for position, sha256 in enumerate(hashes)
+            for position, sha256 in enumerate(hashes, start=after)
         ],
     )
 

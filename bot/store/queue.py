@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job, JobStatus
 from bot.store.jobs import job_of
-from bot.store.tables import Utc, jobs
+from bot.store.tables import Utc, generations, jobs
 
 # Statements are built once, as in bot.store.jobs.
 QUEUED, SUBMITTING, RUNNING = (
@@ -59,6 +59,11 @@ WISHES = BY_AGE.where(RUNNING, jobs.c.cancel_requested_at.is_not(None))
 DELIVERABLE = BY_AGE.where(
     UNDELIVERED, or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW)
 ).limit(bindparam("limit"))
+GIVEN_UP = BY_AGE.where(
+    jobs.c.status.in_(SETTLED),
+    jobs.c.settled_at > bindparam("settled_after", type_=Utc),
+    exists().where(generations.c.job_id == jobs.c.id, generations.c.state.is_(None)),
+)
 NEXT_WAKE = (
     select(func.min(jobs.c.submit_after))
     .where(QUEUED, jobs.c.submit_after > NOW)
@@ -113,6 +118,11 @@ async def late(
 ) -> list[Job]:
     """Jobs under way whose answer can be changed only until the token expires, which is soon."""
     return await _list(connection, LATE, now=now, expires_before=expires_before)
+
+
+async def given_up(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
+    """Settled jobs of which a generation was given up before anybody knew its end."""
+    return await _list(connection, GIVEN_UP, settled_after=settled_after)
 
 
 async def clear_leases(tx: AsyncConnection) -> None:

@@ -104,6 +104,7 @@ jobs = Table(
     Column("inputs_kept", Boolean, nullable=False, server_default=true()),
     Column("remark", Text),
     Column("told_late", Boolean, nullable=False, server_default=false()),
+    Column("late_at", Utc),  # when pictures came of what was given up at JOB_TIMEOUT
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),

@@ -59,11 +59,11 @@ class Settling:
         finished = [(each, update) for each, update in ended if isinstance(update, Finished)]
         if not finished:
             return await self._settle_without(job, ended)
-        kept = await self._keep(job, [update for _, update in finished])
+        kept = await self.keep(job, [update for _, update in finished])
         if not kept:
             log.error("%s sent no picture", job.request.model)
             return await self._fail(job, ended, Reason.NO_PICTURE)
-        cost = await self._cost(job, finished)
+        cost = await self.cost(job, finished)
         return await self._succeed(job, ended, kept, cost)
 
     async def ask_late_cost(self, job: Job) -> None:
@@ -83,7 +83,8 @@ class Settling:
                 tx, job, job.cost - cost.amount, self._now(), reason=LATE_COST, cost=cost
             )
 
-    async def _keep(self, job: Job, finished: Sequence[Finished]) -> list[Picture]:
+    async def keep(self, job: Job, finished: Sequence[Finished]) -> list[Picture]:
+        """Fetch and keep their pictures. ProviderError where they cannot be had now."""
         provider = self._providers[job.request.model]
         addresses = [url for update in finished for url in update.pictures][:MAX_PICTURES]
         results = await asyncio.gather(
@@ -103,7 +104,8 @@ class Settling:
     async def _keep_one(self, url: str, provider: Provider) -> Picture:
         return await self._store.keep(await self._downloader.fetch(url, provider.headers_for))
 
-    async def _cost(self, job: Job, finished: Sequence[tuple[Generation, Finished]]) -> Cost | None:
+    async def cost(self, job: Job, finished: Sequence[tuple[Generation, Finished]]) -> Cost | None:
+        """What they cost together; None where the provider does not tell in time."""
         provider = self._providers[job.request.model]
         costs = {each.remote_id: update.cost for each, update in finished}
         for wait in COST_WAITS:
@@ -167,7 +169,8 @@ class Settling:
 
     async def _end_generations(self, tx: Transaction, ended: Ended) -> None:
         for generation, update in ended:
-            if state := STATES.get(type(update)):
+            given_up = isinstance(update, Failed) and update.reason is Reason.TIMEOUT
+            if (state := STATES.get(type(update))) and not given_up:  # bot.worker.late asks on
                 await generation_rows.end(tx, generation.id, state)
 
 

@@ -18,10 +18,11 @@ from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
 from bot.schedule import utc_now
 from bot.store import queue
-from bot.store.database import Database
+from bot.store.database import Connection, Database
 from bot.store.jobs import MoveRefused
 from bot.worker.delivering import Delivering
 from bot.worker.inputs import Inputs
+from bot.worker.late import ASKED_FOR, EVERY, Late
 from bot.worker.refusals import Refusals
 from bot.worker.settling import COST_UNTIL, Settling
 from bot.worker.submitting import GIVE_UP, Submitting
@@ -74,12 +75,13 @@ class Worker:
         self._watching = Watching(
             database, providers, self._settling, now, metrics, timeout=timeout
         )
+        self._late = Late(database, providers, self._settling, now)
         self._delivering = Delivering(database, delivery, store, now, metrics)
         self._busy: set[str] = set()  # jobs that a task is at work on
         self._submits = dict.fromkeys(providers, 0)
         self._deliveries = 0
         self._wake = asyncio.Event()
-        self._chores_due = self._erase_due = now()
+        self._chores_due = self._erase_due = self._late_due = now()
         self._rows_changed = True
         self._stopping = False
         self._next_row: datetime | None = None
@@ -188,12 +190,27 @@ class Worker:
                 settled_after=now - COST_UNTIL,
             )
             late = await queue.late(view, now, expires_before=now + LAST_WORD)
+            given_up = await self._given_up(view, now)
         for job in late:
             self._start(job, self._delivering.tell_late(job))
+        for job in given_up:
+            self._start(job, self._ask_late(job))
         for job in neglected:
             if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
                 continue  # nobody can be asked until its key is set again
             self._start(job, self._attend(job))
+
+    async def _given_up(self, view: Connection, now: datetime) -> list[Job]:
+        """Once in a while: those to be asked about although their time is over."""
+        if now < self._late_due:
+            return []
+        self._late_due = now + EVERY
+        found = await queue.given_up(view, now - ASKED_FOR)
+        return [job for job in found if job.request.model in self._providers]
+
+    async def _ask_late(self, job: Job) -> None:
+        await self._late.ask(job)
+        self.wake()
 
     async def _attend(self, job: Job) -> None:
         match job.status:

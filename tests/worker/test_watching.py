@@ -7,6 +7,7 @@ from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
 from bot.sandbox.faults import Answer, Reset, Stall
+from bot.store.verify import verify
 from tests.easel import Stage
 
 ROW = "/api/ai/queue/[^/]+"
@@ -30,6 +31,50 @@ async def test_without_a_stream_polling_finds_the_end(at: Stage) -> None:
         (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_what_is_finished_after_its_time_out_is_charged_and_shown(at: Stage) -> None:
+    """A service that cannot stop what it has begun, and takes its money for it."""
+    at.skills.hold_generations()
+    async with at.easel(job_timeout=30):
+        await at.imagine("a fox", model="skills")
+        await at.said("Drawing")
+        at.clock.move(seconds=31)
+        failure = await at.said("did not finish in time")
+        (job,) = await at.settled()
+        assert await at.balance() == 0
+        at.skills.release_generations()
+        at.clock.move(minutes=6)
+        late = await at.result("a fox", timeout=20)
+        (after,) = await at.settled()
+        shown = await at.command("show", job=job.id)
+        at.clock.move(minutes=6)
+        await asyncio.sleep(0.5)
+
+    assert "after it had been given up" in late.text()
+    assert not failure.deleted
+    assert late.pings == [at.ada.id]
+    assert (after.status, after.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
+    assert after.cost == 20_000
+    assert await at.balance() == -20_000
+    assert shown.user is at.ada
+    async with at.database() as database, database.reading() as view:
+        assert (await verify(view)).findings == ()
+
+
+async def test_what_is_never_finished_is_asked_about_for_a_day(at: Stage) -> None:
+    at.skills.hold_generations()
+    async with at.easel(job_timeout=30):
+        await at.imagine("a fox", model="skills")
+        await at.said("Drawing")
+        at.clock.move(seconds=31)
+        await at.settled()
+        at.clock.move(hours=25)
+        asked = len(at.skills.requests)
+        await asyncio.sleep(2.5)  # the chores come round every two seconds
+
+    assert len(at.skills.requests) == asked
+    assert await at.balance() == 0
 
 
 async def test_one_failed_poll_is_no_failed_job(at: Stage) -> None:

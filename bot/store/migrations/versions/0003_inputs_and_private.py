@@ -18,5 +18,6 @@ def upgrade() -> None:
         sa.Column("inputs_kept", sa.Boolean(), nullable=False, server_default=sa.true()),
         sa.Column("remark", sa.Text()),
         sa.Column("told_late", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("late_at", sa.DateTime(timezone=True)),
     ):
         op.add_column("jobs", column)
