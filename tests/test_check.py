@@ -1,18 +1,24 @@
 """`easel check`, as an operator meets it: a process of its own, against the stand-ins."""
 
 import asyncio
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from bot.checking.machine import check_disk
+from bot.checking.report import State, show, warning, wrong
 from bot.checking.spelling import misspelt
 from bot.invite import NEEDED, invite_link, lacking
 from bot.sandbox.discord import permissions
 from bot.sandbox.faults import Answer
+from bot.settings import Settings
 from tests.command_line import Ended, easel
 from tests.easel import KEY, SKILLS_KEY, TOKEN, Stage
 
@@ -291,3 +297,39 @@ def test_an_administrator_lacks_nothing() -> None:
     assert lacking(permissions.ADMINISTRATOR) == []
     assert lacking(sum(NEEDED.values())) == []
     assert lacking(0) == list(NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("free", "state"), [(2 << 30, State.OK), (500 << 20, State.WARNING), (50 << 20, State.WRONG)]
+)
+async def test_little_room_on_the_disk_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: State
+) -> None:
+    usage = SimpleNamespace(free=free)
+    monkeypatch.setattr("bot.checking.machine.shutil.disk_usage", lambda _: usage)
+    address = f"sqlite:///{tmp_path}/not/yet/easel.db"
+
+    (line,) = await check_disk(Settings(_env_file=None, database_url=address))  # type: ignore[call-arg]
+
+    assert line.state is state
+    assert str(tmp_path) in line.finding
+
+
+def test_a_terminal_gets_colours_and_brackets_as_they_are() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, color_system="standard", no_color=False)
+
+    show([wrong("server", "[red]Poor[/red] lacks", "Do."), warning("x", "y", "z")], console)
+
+    assert "\x1b[" in screen.getvalue()
+    assert "[red]Poor[/red] lacks" in screen.getvalue()
+    assert "1 wrong, 1 to look at." in screen.getvalue()
+
+
+async def test_more_servers_than_one_page_are_all_looked_at(at: Stage) -> None:
+    for number in range(205):
+        at.discord.add_guild(f"server {number}")
+
+    _, lines = await lines_of(at, SERVERS="")
+
+    assert len(lines["server"]) == 206

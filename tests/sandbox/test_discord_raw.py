@@ -224,3 +224,25 @@ async def test_closing_lets_go_of_what_is_held() -> None:
         with pytest.raises(TimeoutError):
             await api.http.get(url, timeout=aiohttp.ClientTimeout(total=0.05))
         await rule.reached()
+
+
+async def test_the_bots_servers_come_page_by_page(api: Api) -> None:
+    more = [api.discord.add_guild(f"server {number}") for number in range(4)]
+    ids = [str(guild.id) for guild in (api.guild, *more)]
+
+    async def page(query: str) -> list[str]:
+        status, body = await api.call("GET", f"/users/@me/guilds?{query}")
+        assert status == 200
+        return [guild["id"] for guild in body]
+
+    assert await page("") == ids
+    assert await page("limit=2") == ids[:2]
+    assert await page(f"limit=2&after={ids[1]}") == ids[2:4]
+    assert await page(f"limit=2&before={ids[4]}") == ids[2:4]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "after=x", "page=2"])
+async def test_a_page_of_servers_that_cannot_be_is_refused(api: Api, query: str) -> None:
+    status, body = await api.call("GET", f"/users/@me/guilds?{query}")
+
+    assert (status, body["code"]) == (400, 50035)
