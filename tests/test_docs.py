@@ -130,3 +130,13 @@ def test_links_lead_somewhere(name: str) -> None:
         text = (page.parent / file if file else page).read_bytes().decode(errors="replace")
         headings = re.findall(r"(?m)^#+ (.+)$", text)
         assert not heading or heading in {each.lower().replace(" ", "-") for each in headings}
+
+
+def test_the_contributors_guide_names_what_there_is() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    paths = re.findall(r"(?:bot|cogs|tests|docs)/[\w/.]*\w/?|\.ci/\w+", guide)
+    names = re.findall(r"`(test_\w+)`", guide)
+
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [name for name in names if f"def {name}(" not in tests] == []
