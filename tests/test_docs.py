@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +86,12 @@ async def test_every_command_and_option_is_in_the_readme(
 
 
 def test_the_changelog_has_the_version() -> None:
-    assert "[Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+    """And above it the place for what comes next."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    headings = re.findall(r"(?m)^## (.+)$", (ROOT / "CHANGELOG.md").read_text())
+
+    assert headings[0] == "[Unreleased]"
+    assert re.fullmatch(rf"\[{re.escape(project['version'])}\] - \d{{4}}-\d\d-\d\d", headings[1])
 
 
 def test_the_example_names_only_settings() -> None:
