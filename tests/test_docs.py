@@ -1,6 +1,9 @@
-"""The README cannot rot: it is held against the program."""
+"""The documents cannot rot: they are held against the program."""
 
+import ast
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import discord
@@ -18,6 +21,7 @@ from bot.studio import Limits, Studio
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
 CI = (ROOT / ".ci" / "run").read_text()
 
 
@@ -85,7 +89,12 @@ async def test_every_command_and_option_is_in_the_readme(
 
 
 def test_the_changelog_has_the_version() -> None:
-    assert "[Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+    """And above it the place for what comes next."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    headings = re.findall(r"(?m)^## (.+)$", (ROOT / "CHANGELOG.md").read_text())
+
+    assert headings[0] == "[Unreleased]"
+    assert re.fullmatch(rf"\[{re.escape(project['version'])}\] - \d{{4}}-\d\d-\d\d", headings[1])
 
 
 def test_the_example_names_only_settings() -> None:
@@ -93,3 +102,50 @@ def test_the_example_names_only_settings() -> None:
     names = {line.partition("=")[0].lower() for line in lines if line and line[0] != "#"}
 
     assert names <= set(Settings.model_fields)
+
+
+def told_lines() -> Iterator[str]:
+    """What is logged above INFO, as the operator's document writes it: … for what is filled in,
+    and without the job, which is the same for all."""
+    for path in sorted([*(ROOT / "bot").rglob("*.py"), *(ROOT / "cogs").rglob("*.py")]):
+        if ROOT / "bot" / "sandbox" in path.parents:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Name("log"),
+                        attr="warning" | "error" | "exception" | "critical" | "log" as level,
+                    )
+                ):
+                    text = node.args[1 if level == "log" else 0]
+                    assert isinstance(text, ast.Constant), f"{path}:{node.lineno}: no fixed text"
+                    yield re.sub("%[a-z]", "…", str(text.value).removeprefix("job %s: "))
+
+
+@pytest.mark.parametrize("line", sorted(set(told_lines())))
+def test_the_operators_document_tells_what_a_line_of_the_log_means(line: str) -> None:
+    (log,) = re.findall(r"(?s)\n## The log\n(.*?)\n## ", OPERATING)
+
+    assert re.search(rf"(?m)^\| (error|warning) \| `{re.escape(line)}` \|", log)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Those to files of ours, and to headings."""
+    page = ROOT / name
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        file, _, heading = target.partition("#")
+        text = (page.parent / file if file else page).read_bytes().decode(errors="replace")
+        headings = re.findall(r"(?m)^#+ (.+)$", text)
+        assert not heading or heading in {each.lower().replace(" ", "-") for each in headings}
+
+
+def test_the_contributors_guide_names_what_there_is() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    paths = re.findall(r"(?:bot|cogs|tests|docs)/[\w/.]*\w/?|\.ci/\w+", guide)
+    names = re.findall(r"`(test_\w+)`", guide)
+
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [name for name in names if f"def {name}(" not in tests] == []

@@ -1,0 +1,61 @@
+"""requirements.lock, which the image installs, is what pyproject.toml asks for, and whole."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+LOCK = (ROOT / "requirements.lock").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+
+
+def entries() -> dict[str, tuple[Requirement, list[str]]]:
+    """Each requirement of the lock with its hashes, by its name in the one normal form."""
+    found: dict[str, tuple[Requirement, list[str]]] = {}
+    logical = re.sub(r"(?m)^\s*#.*\n?", "", LOCK).replace("\\\n", " ")
+    for line in filter(None, logical.splitlines()):
+        text, *hashes = re.split(r"\s+(?=--)", line.strip())
+        requirement = Requirement(text)
+        found[canonicalize_name(requirement.name)] = (requirement, hashes)
+    return found
+
+
+@pytest.mark.parametrize("wanted", DEPENDENCIES, ids=lambda wanted: wanted.name)
+def test_the_lock_has_what_the_project_asks_for(wanted: Requirement) -> None:
+    locked, _ = entries()[canonicalize_name(wanted.name)]
+    (pin,) = locked.specifier
+
+    assert pin.operator == "=="
+    assert wanted.specifier.contains(pin.version)
+
+
+@pytest.mark.parametrize("name", entries())
+def test_every_entry_is_one_version_with_hashes(name: str) -> None:
+    requirement, hashes = entries()[name]
+
+    assert [pin.operator for pin in requirement.specifier] == ["=="]
+    assert requirement.url is None
+    assert hashes
+    assert all(HASH.fullmatch(each) for each in hashes)
+
+
+def test_the_lock_names_no_address_and_no_index() -> None:
+    """Where the packages come from is the matter of the machine that installs them."""
+    options = [line for line in LOCK.splitlines() if line.startswith("-")]
+
+    assert "://" not in LOCK
+    assert not re.search(r"\bhttps?\b", LOCK)
+    assert options == []
+
+
+def test_the_contributors_guide_tells_how_the_lock_is_made() -> None:
+    """uv writes the command it was run with into the file's head."""
+    command = next(line for line in LOCK.splitlines() if "uv pip compile" in line)
+
+    assert command.removeprefix("#").strip() in (ROOT / "CONTRIBUTING.md").read_text()
