@@ -130,7 +130,7 @@ def test_the_operators_document_tells_what_a_line_of_the_log_means(line: str) ->
     assert re.search(rf"(?m)^\| (error|warning) \| `{re.escape(line)}` \|", log)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/operating.md"])
 def test_links_lead_somewhere(name: str) -> None:
     """Those to files of ours, and to headings."""
     page = ROOT / name

@@ -21,6 +21,7 @@ CLAIMABLE = and_(
     jobs.c.cancel_requested_at.is_(None),
     or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW),
     jobs.c.inputs_kept,
+    jobs.c.created_at > bindparam("asked_after", type_=Utc),
 )
 UNDELIVERED = and_(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None))
 BY_AGE = select(jobs).order_by(jobs.c.created_at)
@@ -94,18 +95,30 @@ NEGLECTED = BY_AGE.where(
 
 
 async def claim(
-    tx: AsyncConnection, model: str, *, now: datetime, lease_until: datetime
+    tx: AsyncConnection, model: str, *, now: datetime, asked_after: datetime, lease_until: datetime
 ) -> Job | None:
-    """Take the next job for this model: of the member who was served longest ago, the oldest."""
+    """Take the next job for this model: of the member who was served longest ago, the oldest.
+
+    None that was asked for before `asked_after`: it is given up, also where nobody has said so
+    yet, as in a backup that was brought back.
+    """
     values = {"status": JobStatus.SUBMITTING, "submitted_at": now, "lease_until": lease_until}
-    claimed = await tx.execute(CLAIM, {**values, "of_model": model, "now": now})
+    claimed = await tx.execute(
+        CLAIM, {**values, "of_model": model, "now": now, "asked_after": asked_after}
+    )
     row = claimed.one_or_none()
     return job_of(row) if row else None
 
 
-async def models_with_work(connection: AsyncConnection, now: datetime) -> list[str]:
+async def models_with_work(
+    connection: AsyncConnection, now: datetime, asked_after: datetime
+) -> list[str]:
     """Models for which a job could be claimed: a cheap look before a transaction is begun."""
-    return list((await connection.execute(MODELS_WITH_WORK, {"now": now})).scalars())
+    return list(
+        (
+            await connection.execute(MODELS_WITH_WORK, {"now": now, "asked_after": asked_after})
+        ).scalars()
+    )
 
 
 async def without_inputs(connection: AsyncConnection, now: datetime) -> list[Job]:

@@ -49,7 +49,9 @@ class Submitting:
     async def claim(self, model: str) -> Job | None:
         now = self._now()
         async with self._database.transaction() as tx:
-            return await queue.claim(tx, model, now=now, lease_until=now + LEASE)
+            return await queue.claim(
+                tx, model, now=now, asked_after=now - GIVE_UP, lease_until=now + LEASE
+            )
 
     async def submit(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
         """Send a claimed job's request once, and store what came of it before anything else."""

@@ -147,7 +147,7 @@ class Worker:
     async def _read_rows(self) -> None:
         now = self._now()
         async with self._database.reading() as view:
-            models = await queue.models_with_work(view, now)
+            models = await queue.models_with_work(view, now, now - GIVE_UP)
             without_inputs = await queue.without_inputs(view, now)
             due = await queue.deliverable(view, now, limit=CONCURRENT_DELIVERIES * 2)
             wishes = await queue.cancel_wishes(view)

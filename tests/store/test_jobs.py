@@ -12,6 +12,7 @@ from bot.store.tables import jobs as table
 from tests.rows import NOW, add, new_job, one
 
 LEASE = NOW + timedelta(minutes=3)
+LONG_AGO = NOW - timedelta(days=1)
 
 
 async def test_a_job_comes_back_as_it_was_stored(database: Database) -> None:
@@ -51,8 +52,10 @@ async def test_only_answered_jobs_are_claimed(database: Database) -> None:
     await one(database, message_id=None)
 
     async with database.transaction() as tx:
-        assert await queue.models_with_work(tx, NOW) == []
-        assert await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE) is None
+        assert await queue.models_with_work(tx, NOW, LONG_AGO) == []
+        assert (
+            await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE) is None
+        )
 
 
 async def test_claims_go_round_by_member(database: Database) -> None:
@@ -65,7 +68,7 @@ async def test_claims_go_round_by_member(database: Database) -> None:
     for second in range(6):
         now = NOW + timedelta(hours=1, seconds=second)
         async with database.transaction() as tx:
-            job = await queue.claim(tx, "oxen", now=now, lease_until=LEASE)
+            job = await queue.claim(tx, "oxen", now=now, asked_after=LONG_AGO, lease_until=LEASE)
         served.append(job and job.user_id)
 
     assert served == [1, 2, 3, 1, 1, 1]
@@ -75,8 +78,8 @@ async def test_a_job_is_claimed_once(database: Database) -> None:
     job = await one(database)
 
     async with database.transaction() as tx:
-        first = await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
-        second = await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        first = await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
+        second = await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
 
     assert first is not None
     assert (first.id, first.status, second) == (job.id, JobStatus.SUBMITTING, None)
@@ -86,13 +89,18 @@ async def test_a_job_sent_back_waits_for_its_time(database: Database) -> None:
     job = await one(database)
     later = NOW + timedelta(seconds=30)
     async with database.transaction() as tx:
-        await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
         await jobs.move(tx, job.id, JobStatus.QUEUED, submit_after=later)
 
     async with database.transaction() as tx:
         assert await queue.next_wake(tx, NOW) == later
-        assert await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE) is None
-        assert await queue.claim(tx, "oxen", now=later, lease_until=LEASE) is not None
+        assert (
+            await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE) is None
+        )
+        assert (
+            await queue.claim(tx, "oxen", now=later, asked_after=LONG_AGO, lease_until=LEASE)
+            is not None
+        )
 
 
 async def neglected(tx: Transaction, now: datetime) -> list[Job]:
@@ -127,7 +135,7 @@ async def test_an_estimate_is_looked_at_for_a_minute(database: Database) -> None
 async def test_a_submitting_job_is_abandoned_when_its_lease_ends(database: Database) -> None:
     await one(database)
     async with database.transaction() as tx:
-        claimed = await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        claimed = await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
 
         assert await neglected(tx, NOW) == []
         assert await neglected(tx, LEASE) == [claimed]
@@ -136,7 +144,7 @@ async def test_a_submitting_job_is_abandoned_when_its_lease_ends(database: Datab
 async def test_after_a_start_every_lease_is_over(database: Database) -> None:
     await one(database)
     async with database.transaction() as tx:
-        claimed = await queue.claim(tx, "oxen", now=NOW, lease_until=LEASE)
+        claimed = await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
         await queue.clear_leases(tx)
 
         assert await neglected(tx, NOW) == [claimed]
@@ -192,3 +200,11 @@ async def test_a_twin_in_doubt_is_seen(database: Database) -> None:
         twins = await queue.twins_in_doubt(tx, first)
 
     assert [each.id for each in twins] == [twin.id]
+
+
+async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database) -> None:
+    """A backup that was brought back may hold jobs for which nobody waits any more."""
+    await one(database)
+    async with database.transaction() as tx:
+        assert await queue.models_with_work(tx, NOW, NOW) == []
+        assert await queue.claim(tx, "oxen", now=NOW, asked_after=NOW, lease_until=LEASE) is None
