@@ -141,6 +141,7 @@ class App:
             self._delivery,
             metrics=self._metrics,
             timeout=settings.timeout,
+            on_down=self._catalog.set_down,
             now=self._now,
         )
         self._studio = Studio(

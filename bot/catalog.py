@@ -101,6 +101,7 @@ class Catalog:
 
     def __init__(self, specs: Iterable[ModelSpec], default: str | None = None) -> None:
         self._specs = {spec.key: spec for spec in specs}
+        self._down: set[str] = set()
         if default is not None and default in self._specs:
             self._specs = {default: self._specs[default], **self._specs}
 
@@ -122,9 +123,17 @@ class Catalog:
         """What is known of a stored job's model, which may be on offer no longer."""
         return self._specs.get(key) or SPECS[key](price=0)
 
+    def set_down(self, key: str, down: bool) -> None:
+        """Hear that a model's API does not work, or works again."""
+        (self._down.add if down else self._down.discard)(key)
+
+    def is_down(self, key: str) -> bool:
+        return key in self._down
+
     def choose(self, request: GenerationRequest) -> ModelSpec:
-        """The model of a request that names none: the first that takes all of it."""
-        specs = list(self._specs.values())
+        """The model of a request that names none: the first that takes all of it, of those that
+        work if one of them does."""
+        specs = sorted(self._specs.values(), key=lambda spec: self.is_down(spec.key))
         return next((spec for spec in specs if spec.takes(request)), specs[0])
 
     def values(self, option: str, model: str | None = None) -> tuple[str, ...]:

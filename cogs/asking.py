@@ -104,7 +104,13 @@ async def request_job(
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await interaction.response.send_message(
-                view=status_view(job, accepted.spec, chosen=accepted.chosen, lacking=lacking),
+                view=status_view(
+                    job,
+                    accepted.spec,
+                    chosen=accepted.chosen,
+                    lacking=lacking,
+                    down=studio.catalog.is_down(accepted.spec.key),
+                ),
                 allowed_mentions=discord.AllowedMentions.none(),
                 ephemeral=private,
             )

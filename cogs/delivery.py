@@ -45,7 +45,8 @@ class DiscordDelivery:
             return
         try:
             async with asyncio.timeout(SHOW_SECONDS):
-                await self._ways().edit_answer(job, status_view(job, self._spec(job)))
+                down = self._catalog.is_down(job.request.model)
+                await self._ways().edit_answer(job, status_view(job, self._spec(job), down=down))
         except (discord.HTTPException, *IN_DOUBT, NotDelivered) as error:
             log.info("its status could not be shown: %s", error)
 

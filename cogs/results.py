@@ -100,10 +100,15 @@ async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id
 
 
 def status_view(
-    job: Job, spec: ModelSpec, *, chosen: bool = False, lacking: Sequence[str] = ()
+    job: Job,
+    spec: ModelSpec,
+    *,
+    chosen: bool = False,
+    lacking: Sequence[str] = (),
+    down: bool = False,
 ) -> ui.LayoutView:
     """The status message of a job that waits, with its button while that does something."""
-    view = waiting_view(job, spec, chosen=chosen, lacking=lacking)
+    view = waiting_view(job, spec, chosen=chosen, lacking=lacking, down=down)
     if not job.cancel_requested_at:
         view.add_item(ui.ActionRow(CancelButton(job.id)))
     return view

@@ -34,6 +34,11 @@ FAILURES = {
     Reason.NO_PICTURE: "{service} finished without a picture. Please try again.",
     Reason.UNKNOWN: "{service} could not make this picture. Please try again.",
 }
+DOWN = (
+    "{service} does not work at the moment. This goes on by itself when it does; after half an "
+    "hour it is given up, and costs nothing."
+)
+BEFORE = {JobStatus.QUEUED, JobStatus.SUBMITTING}
 NOT_CHARGED = "You were not charged."
 
 STATES = {
@@ -59,11 +64,13 @@ def waiting_view(
     *,
     chosen: bool = False,
     lacking: Sequence[str] = (),
+    down: bool = False,
     inputs: "Shown | None" = None,
 ) -> ui.LayoutView:
     """A job that is not settled: what was asked and its state.
 
     `lacking` are the permissions without which the result cannot be a message of its own;
+    `down` tells that the service does not work at the moment;
     `inputs` are copies of its input pictures that are uploaded beside it.
     """
     pictures = "1 picture" if job.request.count == 1 else f"{job.request.count} pictures"
@@ -73,6 +80,7 @@ def waiting_view(
     texts = [
         f"**{doing}** {ago(since)}\n{quoted(job)}",
         small(f"{pictures} by {by}", *_sources(job), f"{credits_text(job.price)} credits"),
+        *((DOWN.format(service=spec.service),) if down and job.status in BEFORE else ()),
         *_hints(job, lacking),
     ]
     view = ui.LayoutView(timeout=None)

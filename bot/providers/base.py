@@ -74,6 +74,9 @@ class Provider(Protocol):
     async def describe(self) -> ModelSpec:
         """The model as the API tells it now; what it does not tell is as in the table."""
 
+    async def ping(self) -> None:
+        """Ask for something that costs nothing, to see whether the API is there."""
+
     async def submit(self, request: GenerationRequest) -> tuple[Submitted, ...]:
         """Send the creating request once. A ProviderError's `taken` tells what became of it."""
 

@@ -70,6 +70,9 @@ class Oxen:
     def headers_for(self, url: str) -> Mapping[str, str]:
         return self._api.headers_for(url)
 
+    async def ping(self) -> None:
+        await self._api.request("GET", f"/ai/models/{_path(self._model)}")
+
     async def describe(self) -> ModelSpec:
         body = await self._api.request("GET", f"/ai/models/{_path(self._model)}")
         self._spec = described(self._table, body, credits_per_usd=self._credits_per_usd)

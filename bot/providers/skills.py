@@ -61,6 +61,9 @@ class Skills:
     def headers_for(self, url: str) -> Mapping[str, str]:
         return self._api.headers_for(url)
 
+    async def ping(self) -> None:
+        await self._api.request("GET", "/credits")
+
     async def describe(self) -> ModelSpec:
         """The table: there is no models endpoint."""
         return self._spec

@@ -60,6 +60,9 @@ WISHES = BY_AGE.where(RUNNING, jobs.c.cancel_requested_at.is_not(None))
 DELIVERABLE = BY_AGE.where(
     UNDELIVERED, or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW)
 ).limit(bindparam("limit"))
+QUEUED_FOR = BY_AGE.where(
+    QUEUED, jobs.c.message_id.is_not(None), jobs.c.model == bindparam("of_model")
+)
 GIVEN_UP = BY_AGE.where(
     jobs.c.status.in_(SETTLED),
     jobs.c.settled_at > bindparam("settled_after", type_=Utc),
@@ -131,6 +134,14 @@ async def late(
 ) -> list[Job]:
     """Jobs under way whose answer can be changed only until the token expires, which is soon."""
     return await _list(connection, LATE, now=now, expires_before=expires_before)
+
+
+async def first_of_each_channel(connection: AsyncConnection, model: str) -> list[Job]:
+    """Of the answered jobs that are queued for a model, the oldest in each channel."""
+    first: dict[int, Job] = {}
+    for job in await _list(connection, QUEUED_FOR, of_model=model):
+        first.setdefault(job.route.channel_id, job)
+    return list(first.values())
 
 
 async def given_up(connection: AsyncConnection, settled_after: datetime) -> list[Job]:

@@ -30,7 +30,6 @@ from bot.worker.watching import Watching
 
 log = logging.getLogger(__name__)
 
-CONCURRENT_SUBMITS = 4  # for each provider
 CONCURRENT_DELIVERIES = 8
 CHORES_EVERY = timedelta(seconds=2)  # what nobody wakes us for
 ERASE_EVERY = timedelta(minutes=1)
@@ -53,8 +52,13 @@ class Worker:
         *,
         metrics: Metrics,
         timeout: timedelta,
+        on_down: Callable[[str, bool], None],
         now: Callable[[], datetime] = utc_now,
     ) -> None:
+        """`on_down` is told when a model's API is held for down, and when it is not any more."""
+        self._on_down = on_down
+        self._just_down: set[str] = set()
+        self._asking: set[str] = set()
         self._database = database
         self._providers = providers
         self._now = now
@@ -67,6 +71,7 @@ class Worker:
             now,
             metrics,
             addressed=lambda job: self._inputs.addressed(job),
+            changed=self._availability_changed,
         )
         self._inputs = Inputs(
             database, providers, inputs, store, delivery, now, fail=self._submitting.fail
@@ -168,7 +173,7 @@ class Worker:
         """Claim as many jobs as there are places. A model without a provider waits for its key."""
         if model not in self._submits:
             return
-        while self._submits[model] < CONCURRENT_SUBMITS:
+        while self._submits[model] < self._submitting.places(model):
             job = await self._submitting.claim(model)
             if job is None:
                 return
@@ -191,14 +196,39 @@ class Worker:
             )
             late = await queue.late(view, now, expires_before=now + LAST_WORD)
             given_up = await self._given_up(view, now)
+            waiting = [
+                job
+                for model in self._just_down
+                for job in await queue.first_of_each_channel(view, model)
+            ]
+        self._just_down.clear()
         for job in late:
             self._start(job, self._delivering.tell_late(job))
+        for job in waiting:
+            self._start(job, self._delivering.show(job))
+        for model in self._submitting.to_ask():
+            if self._tasks is not None and model not in self._asking:
+                self._asking.add(model)
+                self._tasks.create_task(self._ask(model), name=f"is {model} there")
         for job in given_up:
             self._start(job, self._ask_late(job))
         for job in neglected:
             if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
                 continue  # nobody can be asked until its key is set again
             self._start(job, self._attend(job))
+
+    def _availability_changed(self, model: str, down: bool) -> None:
+        self._on_down(model, down)
+        if down:
+            self._just_down.add(model)
+        self.wake()
+
+    async def _ask(self, model: str) -> None:
+        try:
+            await self._submitting.ask(model)
+        finally:
+            self._asking.discard(model)
+            self.wake()
 
     async def _given_up(self, view: Connection, now: datetime) -> list[Job]:
         """Once in a while: those to be asked about although their time is over."""

@@ -1,0 +1,159 @@
+"""A service that is down: nothing is lost one by one, and it is found again when it is back."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot.errors import ProviderError, Reason
+from bot.jobs import JobStatus
+from bot.sandbox.discord import Message
+from bot.sandbox.faults import Answer
+from bot.worker.breaker import FAILURES, Breaker, State
+from tests.easel import Stage
+from tests.rows import NOW
+
+QUEUE = "/api/ai/queue"
+MODELS = "/api/ai/models/.*"
+OWN_503 = Answer(503, {"error": {"message": "Service temporarily unavailable"}})
+SECOND = timedelta(seconds=1)
+DOWN = "does not work at the moment"
+UNAVAILABLE = ProviderError(Reason.UNAVAILABLE)
+
+
+def opened() -> Breaker:
+    breaker = Breaker()
+    for _ in range(FAILURES):
+        breaker.failed(UNAVAILABLE, NOW)
+    return breaker
+
+
+def test_it_opens_after_failures_in_a_row() -> None:
+    breaker = Breaker()
+    for _ in range(FAILURES - 1):
+        breaker.failed(UNAVAILABLE, NOW)
+    assert breaker.state is State.CLOSED
+
+    breaker.worked()
+    breaker.failed(UNAVAILABLE, NOW)
+    assert breaker.state is State.CLOSED
+    assert opened().state is State.OPEN
+
+
+@pytest.mark.parametrize("reason", [Reason.REJECTED, Reason.INVALID, Reason.AUTH, Reason.CREDITS])
+def test_what_is_about_the_request_says_that_it_works(reason: Reason) -> None:
+    breaker = Breaker()
+    for _ in range(10):
+        breaker.failed(UNAVAILABLE, NOW)
+        breaker.failed(ProviderError(reason), NOW)
+
+    assert breaker.state is State.CLOSED
+
+
+def test_it_asks_later_and_later_and_one_request_decides() -> None:
+    breaker = opened()
+    assert not breaker.asks(NOW + 4 * SECOND)
+    assert breaker.asks(NOW + 5 * SECOND)
+
+    breaker.answered()
+    assert breaker.state is State.HALF_OPEN
+    breaker.failed(UNAVAILABLE, NOW)
+    assert not breaker.asks(NOW + 9 * SECOND)
+    assert breaker.asks(NOW + 10 * SECOND)
+
+    breaker.answered()
+    breaker.worked()
+    assert not breaker.asks(NOW + timedelta(days=1))
+
+
+def test_a_pause_that_the_api_asks_for_is_kept() -> None:
+    breaker = Breaker()
+    breaker.failed(ProviderError(Reason.RATE_LIMITED, retry_after=40.0), NOW)
+
+    assert breaker.state is State.OPEN
+    assert not breaker.asks(NOW + 39 * SECOND)
+    assert breaker.asks(NOW + 40 * SECOND)
+
+
+def statuses(at: Stage) -> list[Message]:
+    return [
+        message
+        for message in at.discord.channel_messages(at.channel)
+        if DOWN in message.text() and not message.deleted
+    ]
+
+
+async def test_while_it_is_down_jobs_wait_and_one_notice_says_so(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    async with at.easel():
+        for number in range(6):
+            await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
+        await at.said(DOWN)
+        await asyncio.sleep(2.5)
+        assert len(at.created()) <= 4  # those that were on their way at once
+        # Who asks afterwards is answered so; of those who had asked, one in the channel is told.
+        assert len([status for status in statuses(at) if status.edited_at]) <= 1
+        assert statuses(at)
+        assert {job.status for job in await at.jobs()} == {JobStatus.QUEUED}
+
+        at.oxen.faults.clear()
+        at.clock.move(minutes=2)
+        await at.settled(3, timeout=20)
+
+    assert {job.status for job in await at.jobs()} == {JobStatus.SUCCEEDED}
+    assert len(at.oxen.generations) == 6
+
+
+async def test_who_names_no_model_is_served_by_the_other(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    async with at.easel():
+        for number in range(3):
+            await at.imagine(f"fox {number}", model="oxen", by=at.ben)
+        await at.said(DOWN)
+        asked = await at.imagine("a hare")
+        assert asked.message is not None
+        assert "skills.video" in asked.message.text()
+        named = await at.imagine("a whale", model="oxen", by=at.ben)
+        assert named.message is not None
+        assert DOWN in named.message.text()
+        await at.result("a hare")
+
+    assert len(at.skills.generations) == 1
+
+
+async def test_what_waited_for_half_an_hour_fails_uncharged(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    async with at.easel():
+        for number in range(4):
+            await at.imagine(f"fox {number}", model="oxen")
+        await at.said(DOWN)
+        at.clock.move(minutes=31)
+        found = await at.settled(4, timeout=20)
+
+    assert {job.status for job in found} == {JobStatus.FAILED}
+    assert await at.balance() == 0
+    assert at.oxen.generations == {}
+
+
+async def test_a_doubt_is_not_repeated_with_every_job(at: Stage) -> None:
+    """A gateway in front of the service that answers 502: who knows what it let through."""
+    at.oxen.faults.add("POST", QUEUE, Answer(502, "<html>bad gateway</html>"), times=None)
+    at.oxen.faults.add("GET", MODELS, Answer(502, "<html>bad gateway</html>"), times=None)
+    async with at.easel():
+        for number in range(8):
+            await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
+        await at.said(DOWN)
+        assert len(at.created()) <= 4 + FAILURES
+        at.oxen.faults.clear()
+        at.clock.move(minutes=2)
+        async with asyncio.timeout(30):
+            while any(not job.status.settled for job in [*await at.jobs(), *await at.jobs(at.ben)]):
+                await asyncio.sleep(0.1)
+        found = [*await at.jobs(), *await at.jobs(at.ben)]
+
+    made = [job for job in found if job.status is JobStatus.SUCCEEDED]
+    assert len(made) == len(at.oxen.generations) >= 1
+    assert {job.reason for job in found if job not in made} == {Reason.DOUBTFUL}
