@@ -5,14 +5,14 @@ import resource
 import socket
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 
 import pytest
 
 from bot.jobs import JobStatus
 from bot.sandbox.demo_process import BotProcess, run_bot
-from bot.sandbox.faults import Answer
+from bot.sandbox.faults import Answer, Hold
 from tests.easel import KEY, TOKEN, Stage, text_of
 
 NOT_NOW = "not possible right now"
@@ -41,18 +41,20 @@ def log_of(at: Stage) -> str:
     return (at.folder / "easel.log").read_text()
 
 
-@contextmanager
-def locked(at: Stage) -> Iterator[None]:
+@asynccontextmanager
+async def locked(at: Stage) -> AsyncIterator[None]:
     """Another program writes to the database and does not come to an end."""
-    with closing(sqlite3.connect(at.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    other = sqlite3.connect(at.path, isolation_level=None, check_same_thread=False)
+    with closing(other):
+        # In a thread: the bot may be in a transaction, and end it in this very event loop.
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
 
 
 async def test_a_locked_database_is_told_in_time_and_waited_for(at: Stage) -> None:
     async with at.easel():
-        with locked(at):
+        async with locked(at):
             began = time.monotonic()
             refused = await at.imagine("a fox")
             assert NOT_NOW in text_of(refused)
@@ -70,13 +72,32 @@ async def test_a_job_under_way_waits_for_a_locked_database(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
         await at.said("Drawing")
-        with locked(at):
+        async with locked(at):
             await at.finish()
             await asyncio.sleep(2.5)  # it has tried by now, and could not
         (job,) = await at.settled(timeout=20)
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.oxen.generations) == 1
+
+
+@pytest.mark.parametrize("model", ["oxen", "skills"])
+async def test_what_a_service_has_taken_is_stored_when_that_is_possible(
+    at: Stage, model: str
+) -> None:
+    """Another program locks the database between the service's answer and its storing."""
+    api, path = (at.oxen, "/api/ai/queue") if model == "oxen" else (at.skills, "/api/v1/.*")
+    held = api.faults.add("POST", path, Hold())
+    async with at.easel():
+        await at.imagine("a fox", model=model)
+        await held.reached()
+        async with locked(at):
+            held.release()
+            await asyncio.sleep(2.5)
+        (job,) = await at.settled(timeout=20)
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(at.oxen.generations) + len(at.skills.generations) == 1
 
 
 async def test_a_full_disk_is_told_and_recovered_from(at: Stage) -> None:

@@ -31,12 +31,13 @@ LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil p
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
 SEA: Final = "a city under the sea at night"
 CASTLE: Final = "a castle in the clouds, seen from below"
+START_SECONDS: Final = 18.0  # a machine may have much else to do
 STOP_SECONDS: Final = 10.0
 USED: Final = re.compile(r"Used: \*\*([\d.]+)\*\*")
 
 
 async def log_in(stage: Stage) -> None:
-    await stage.discord.connected()
+    await stage.discord.connected(START_SECONDS)
     stage.transcript.saw(f"the bot is logged in and sees the server “{stage.server.name}”")
     await stage.discord.commands_registered()
     names = {str(command["name"]) for command in stage.discord.commands}

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot.errors import ProviderError, Reason, Taken
+from bot.errors import NotNow, ProviderError, Reason, Taken
 from bot.jobs import Job, JobStatus
 from bot.metrics import Metrics
 from bot.providers.base import Provider, Submitted
@@ -21,6 +21,7 @@ CONCURRENT = 4  # requests at once for each provider
 LEASE = timedelta(minutes=3)  # longer than a submit with its time-outs can take
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=2)
+STORE_AGAIN = 1.0  # seconds, while the database cannot be written to
 GIVE_UP = timedelta(minutes=30)  # queued for so long: failed, uncharged
 # A generation shows up in the API's lists a moment after it was made: so look again, twice.
 SEARCH_WAITS = (1.0, 4.0, 0.0)  # seconds after each look
@@ -77,7 +78,11 @@ class Submitting:
                     return await self.search(job)
         self._tries.pop(job.id, None)
         self._hear(job.request.model, None)
-        return await self._start(job, submitted), submitted
+        while True:
+            try:
+                return await self._start(job, submitted), submitted
+            except NotNow:  # what was taken, and is paid for, is known here only
+                await asyncio.sleep(STORE_AGAIN)
 
     def places(self, model: str) -> int:
         """How many requests may be on their way there at once."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.delivery import Delivery
-from bot.errors import NotNow, ProviderError, Reason
+from bot.errors import NotNow, ProviderError
 from bot.jobs import Job, JobStatus
 from bot.logs import about, bind, hide
 from bot.metrics import Metrics
@@ -18,23 +18,19 @@ from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
 from bot.schedule import utc_now
 from bot.store import queue
-from bot.store.database import Connection, Database
+from bot.store.database import Database
 from bot.store.jobs import MoveRefused
+from bot.worker.chores import Chores
 from bot.worker.delivering import Delivering
 from bot.worker.inputs import Inputs
-from bot.worker.late import ASKED_FOR, EVERY, Late
 from bot.worker.refusals import Refusals
-from bot.worker.settling import COST_UNTIL, Settling
+from bot.worker.settling import Settling
 from bot.worker.submitting import GIVE_UP, Submitting
 from bot.worker.watching import Watching
 
 log = logging.getLogger(__name__)
 
 CONCURRENT_DELIVERIES = 8
-CHORES_EVERY = timedelta(seconds=2)  # what nobody wakes us for
-ERASE_EVERY = timedelta(minutes=1)
-ANSWER_GRACE = timedelta(seconds=15)  # afterwards an answer that is not confirmed is in doubt
-LAST_WORD = timedelta(minutes=1)  # before an answer is out of reach
 BUSY_WAIT = timedelta(milliseconds=200)  # until a poll that met other work is tried again
 COOL_DOWN = 5.0  # seconds that a job is left alone after an error that should not have been
 STREAM_RETRY = 5.0  # seconds until a stream that ended is opened again
@@ -57,7 +53,6 @@ class Worker:
     ) -> None:
         """`on_down` is told when a model's API is held for down, and when it is not any more."""
         self._on_down = on_down
-        self._just_down: set[str] = set()
         self._asking: set[str] = set()
         self._database = database
         self._providers = providers
@@ -80,13 +75,20 @@ class Worker:
         self._watching = Watching(
             database, providers, self._settling, now, metrics, timeout=timeout
         )
-        self._late = Late(database, providers, self._settling, now)
         self._delivering = Delivering(database, delivery, store, now, metrics)
+        self._chores = Chores(
+            database,
+            providers,
+            self._submitting,
+            self._settling,
+            self._delivering,
+            now,
+            search=self._search,
+        )
         self._busy: set[str] = set()  # jobs that a task is at work on
         self._submits = dict.fromkeys(providers, 0)
         self._deliveries = 0
         self._wake = asyncio.Event()
-        self._chores_due = self._erase_due = self._late_due = now()
         self._rows_changed = True
         self._stopping = False
         self._next_row: datetime | None = None
@@ -133,12 +135,12 @@ class Worker:
             for job in self._watching.take_due():
                 if not self._start(job, self._poll(job.id)):
                     self._watching.agenda.set(job.id, self._now() + BUSY_WAIT)
-            if self._rows_changed or self._past(self._next_row) or self._past(self._chores_due):
+            if self._rows_changed or self._past(self._next_row) or self._past(self._chores.due):
                 self._rows_changed = False
                 await self._read_rows()
-            if self._past(self._chores_due):
-                self._chores_due = self._now() + CHORES_EVERY
-                await self._chores()
+            if self._past(self._chores.due):
+                await self._chores.do(self._start_and_wake)
+                self._ask_again()
             self._metrics.worker_turned()
         except NotNow:  # it is in the log
             await asyncio.sleep(COOL_DOWN)
@@ -158,7 +160,7 @@ class Worker:
             wishes = await queue.cancel_wishes(view)
             self._next_row = await queue.next_wake(view, now)
         for job in without_inputs:
-            self._start(job, self._keep_inputs(job))
+            self._start_and_wake(job, self._inputs.keep(job))
         for model in models:
             await self._claim(model)
         free = CONCURRENT_DELIVERIES - self._deliveries
@@ -180,48 +182,18 @@ class Worker:
             self._submits[model] += 1
             self._start(job, self._submit(job))
 
-    async def _chores(self) -> None:
-        now = self._now()
-        if now >= self._erase_due:
-            self._erase_due = now + ERASE_EVERY
-            async with self._database.transaction() as tx:
-                await queue.erase_tokens(tx, now)
-        async with self._database.reading() as view:
-            neglected = await queue.neglected(
-                view,
-                asked_before=now - ANSWER_GRACE,
-                queued_before=now - GIVE_UP,
-                now=now,
-                settled_after=now - COST_UNTIL,
-            )
-            late = await queue.late(view, now, expires_before=now + LAST_WORD)
-            given_up = await self._given_up(view, now)
-            waiting = [
-                job
-                for model in self._just_down
-                for job in await queue.first_of_each_channel(view, model)
-            ]
-        self._just_down.clear()
-        for job in late:
-            self._start(job, self._delivering.tell_late(job))
-        for job in waiting:
-            self._start(job, self._delivering.show(job))
+    def _availability_changed(self, model: str, down: bool) -> None:
+        self._on_down(model, down)
+        if down:
+            self._chores.tell_down(model)
+        self.wake()
+
+    def _ask_again(self) -> None:
+        """Whether APIs that did not work are there again; each in a task of its own."""
         for model in self._submitting.to_ask():
             if self._tasks is not None and model not in self._asking:
                 self._asking.add(model)
                 self._tasks.create_task(self._ask(model), name=f"is {model} there")
-        for job in given_up:
-            self._start(job, self._ask_late(job))
-        for job in neglected:
-            if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
-                continue  # nobody can be asked until its key is set again
-            self._start(job, self._attend(job))
-
-    def _availability_changed(self, model: str, down: bool) -> None:
-        self._on_down(model, down)
-        if down:
-            self._just_down.add(model)
-        self.wake()
 
     async def _ask(self, model: str) -> None:
         try:
@@ -230,36 +202,15 @@ class Worker:
             self._asking.discard(model)
             self.wake()
 
-    async def _given_up(self, view: Connection, now: datetime) -> list[Job]:
-        """Once in a while: those to be asked about although their time is over."""
-        if now < self._late_due:
-            return []
-        self._late_due = now + EVERY
-        found = await queue.given_up(view, now - ASKED_FOR)
-        return [job for job in found if job.request.model in self._providers]
-
-    async def _ask_late(self, job: Job) -> None:
-        await self._late.ask(job)
-        self.wake()
-
-    async def _attend(self, job: Job) -> None:
-        match job.status:
-            case JobStatus.QUEUED if job.route.message_id is None:
-                await self._delivering.confirm_answer(job)
-            case JobStatus.QUEUED:
-                await self._submitting.fail(job, job.reason or Reason.UNAVAILABLE)
-            case JobStatus.SUBMITTING:
-                await self._begin(*await self._submitting.search(job))
-            case _:
-                await self._settling.ask_late_cost(job)
-        self.wake()
+    async def _search(self, job: Job) -> None:
+        await self._begin(*await self._submitting.search(job))
 
     async def _pause(self) -> None:
         """Until something is due, or until woken."""
         if self._stopping:
             return
         now = self._now()
-        times = [self._chores_due, self._watching.agenda.next(now), self._next_row]
+        times = [self._chores.due, self._watching.agenda.next(now), self._next_row]
         wait = min(moment for moment in times if moment is not None) - now
         try:
             async with asyncio.timeout(max(wait.total_seconds(), 0)):
@@ -275,6 +226,13 @@ class Worker:
         self._busy.add(job.id)
         self._tasks.create_task(self._guarded(job, work), name=f"job {job.id}")
         return True
+
+    def _start_and_wake(self, job: Job, work: Coroutine[object, object, None]) -> None:
+        self._start(job, self._then_wake(work))
+
+    async def _then_wake(self, work: Coroutine[object, object, None]) -> None:
+        await work
+        self.wake()
 
     async def _guarded(self, job: Job, work: Coroutine[object, object, None]) -> None:
         """Run one job's work; whatever it raises, the other jobs go on."""
@@ -295,10 +253,6 @@ class Worker:
         finally:
             self._busy.discard(job.id)
             self._wake.set()
-
-    async def _keep_inputs(self, job: Job) -> None:
-        await self._inputs.keep(job)
-        self.wake()
 
     async def _submit(self, job: Job) -> None:
         try:

@@ -50,7 +50,7 @@ async def test_the_whole_demonstration_succeeds(
 
 async def test_a_step_that_fails_tells_what_was_expected_and_shows_the_log(tmp_path: Path) -> None:
     async def fail(stage: Stage) -> None:
-        await stage.discord.connected()
+        await stage.discord.connected(18)
         raise Unmet("a cat", "a dog")
 
     async def never(stage: Stage) -> None:

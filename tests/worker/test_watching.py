@@ -100,9 +100,10 @@ async def test_an_id_that_stays_unknown_is_lost(at: Stage) -> None:
     at.oxen.late_404s = 1000
     async with at.easel():
         await at.imagine("a fox")
-        for _ in range(8):
-            await asyncio.sleep(0.1)
-            at.clock.move(seconds=5)
+        async with asyncio.timeout(30):
+            while not (await at.jobs())[0].status.settled:
+                at.clock.move(seconds=5)
+                await asyncio.sleep(0.1)
         (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NOT_FOUND)
