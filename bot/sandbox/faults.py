@@ -61,6 +61,12 @@ class HoldBefore:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldLost:
+    """Nothing happens until `Rule.release`, then the connection is reset: the request is lost on
+    its way, and has no effect."""
+
+
+@dataclass(frozen=True, slots=True)
 class Truncate:
     """The request has its effect; `bytes` bytes of the body are sent, then the connection ends,
     short of its Content-Length. Only for answers which are not streamed."""
@@ -68,7 +74,8 @@ class Truncate:
     bytes: int
 
 
-Fault = Answer | AnswerAfter | Reset | ResetAfter | Stall | Hold | HoldBefore | Truncate
+Fault = Answer | AnswerAfter | Reset | ResetAfter | Stall | Hold | HoldBefore | HoldLost | Truncate
+Chooser = Callable[[str, str], Fault | None]
 
 
 class Rule:
@@ -120,7 +127,8 @@ class Rule:
 
 
 class Faults:
-    """The rules of one server; the oldest which fits a request decides it.
+    """The rules of one server; the oldest which fits a request decides it. Where none does, the
+    `chooser` is asked with its method and path: for a fault that holds nothing, or for None.
 
     Give `faults.middleware` to `aiohttp.web.Application`, and `clear()` before stopping the
     server, so that nothing stays held.
@@ -128,6 +136,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
+        self.chooser: Chooser | None = None
 
     def add(self, method: str, path: str, fault: Fault, times: int | None = 1) -> Rule:
         """Meet requests of `method` ("*" for any) whose path without its query matches the whole
@@ -141,6 +150,7 @@ class Faults:
             self.rules.remove(rule)
 
     def clear(self) -> None:
+        self.chooser = None
         for rule in list(self.rules):
             rule.remove()
 
@@ -149,6 +159,10 @@ class Faults:
         for rule in self.rules:
             if rule.claim(request.method, request.path):
                 return await _apply(rule, request, handler)
+        chosen = self.chooser(request.method, request.path) if self.chooser else None
+        if chosen is not None:
+            rule = Rule(request.method, re.escape(request.path), chosen, 0, self)
+            return await _apply(rule, request, handler)
         return await handler(request)
 
 
@@ -170,6 +184,10 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
             rule.meet()
             await rule.released()
             return await handler(request)
+        case HoldLost():
+            rule.meet()
+            await rule.released()
+            return _reset(request)
         case AnswerAfter() | ResetAfter() | Hold() | Truncate():
             real = await _effect(request, handler)
             rule.meet()
