@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
@@ -35,13 +35,14 @@ class Held:
     method: str
     path: str | Mapping[str, str]  # by model, where it is an API's
     when: When
-    asking: Mapping[str, bool] = field(default_factory=dict)
+    private: bool | None = None
+    edit: bool | None = None
 
     async def __call__(self, arena: Arena) -> None:
         model = arena.rng.choice(MODELS)
         await traffic(arena)
         rule = self.add_to(arena, model)
-        await arena.ask(model=model, **self.asking)
+        await arena.ask(model=model, private=self.private, edit=self.edit)
         await rule.reached(REACH_SECONDS)
 
     def add_to(self, arena: Arena, model: str) -> Rule:
@@ -130,7 +131,7 @@ def api_faults(arena: Arena, model: str) -> Faults:
 NAMED: Final[Mapping[str, Reach]] = {
     "answer on its way": Held("POST", CALLBACK, "before"),
     "answered": Held("POST", CALLBACK, "after"),
-    "input on its way": Held("GET", ATTACHMENT, "after", {"edit": True}),
+    "input on its way": Held("GET", ATTACHMENT, "after", edit=True),
     "submit on its way": Held("POST", CREATING, "before"),
     "submitted": Held("POST", CREATING, "after"),
     "running": running,
@@ -139,8 +140,8 @@ NAMED: Final[Mapping[str, Reach]] = {
     "cancel pressed": partial(cancel_pressed, "before"),
     "cancel answered": partial(cancel_pressed, "after"),
     "picture on its way": Held("GET", PICTURE, "after"),
-    "post on its way": Held("POST", CHANNEL_POST, "before", {"private": False}),
-    "posted": Held("POST", CHANNEL_POST, "after", {"private": False}),
+    "post on its way": Held("POST", CHANNEL_POST, "before", private=False),
+    "posted": Held("POST", CHANNEL_POST, "after", private=False),
     "private result on its way": partial(private_result, "before"),
     "private result shown": partial(private_result, "after"),
     "shutting down": shutting_down,

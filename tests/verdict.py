@@ -99,9 +99,7 @@ async def judge(arena: Arena, *, once: bool = True) -> Verdict:
 
 
 def _cases(arena: Arena, rows: Mapping[str, Sequence[Row]]) -> list[Case]:
-    doubts = {
-        str(line.get("job")) for line in arena.log if DOUBT_LOGGED in str(line.get("event"))
-    }
+    doubts = {str(line.get("job")) for line in arena.log if DOUBT_LOGGED in str(line.get("event"))}
     sent: Counter[object] = Counter()
     for request in (*arena.oxen.requests, *arena.skills.requests):
         if request.method == "POST" and isinstance(request.body, dict):

@@ -57,7 +57,8 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class HoldBefore:
     """Nothing happens until `Rule.release`, then everything goes on: a delayed effect, which
-    takes place even if the client gave up meanwhile."""
+    takes place even if the client gave up meanwhile (but for a multipart body, which ends with
+    its connection)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,8 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
             await asyncio.sleep(seconds)
             return await handler(request)
         case HoldBefore():
+            if not request.content_type.startswith("multipart/"):
+                await request.read()  # kept: it can be had when the connection is gone
             rule.meet()
             await rule.released()
             return await handler(request)

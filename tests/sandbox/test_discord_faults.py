@@ -122,6 +122,21 @@ async def test_a_held_answer_comes_when_it_is_released(
     assert await asking == (200, "count 1")
 
 
+async def test_a_delayed_effect_takes_place_when_the_client_is_gone(
+    counter: Counter, http: aiohttp.ClientSession
+) -> None:
+    rule = counter.faults.add("POST", "/count", HoldBefore())
+    asking = asyncio.create_task(ask(http, f"{counter.url}/count"))
+    await rule.reached(5)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await asyncio.sleep(0.05)  # until the server has noticed
+
+    rule.release()
+
+    assert await ask(http, f"{counter.url}/count") == (200, "count 2")
+
+
 async def test_what_is_lost_on_its_way_ends_when_it_is_released(
     counter: Counter, http: aiohttp.ClientSession
 ) -> None:
