@@ -77,7 +77,7 @@ class Arena:
             server, "owls", kind=ChannelKind.PUBLIC_THREAD, parent=channel
         )
         self.places = (channel, thread)
-        self.members = tuple(self.discord.add_user(name) for name in ("Ada", "Ben", "Cleo"))
+        self.members = [self.discord.add_user(name) for name in ("Ada", "Ben", "Cleo")]
 
     @property
     def database(self) -> Path:
@@ -86,6 +86,9 @@ class Arena:
     @property
     def faults(self) -> tuple[Faults, ...]:
         return (self.discord.faults, self.oxen.faults, self.skills.faults)
+
+    def add_members(self, number: int) -> None:
+        self.members += [self.discord.add_user(f"Member {each}") for each in range(number)]
 
     async def launch(self) -> BotProcess:
         """Start the bot's process, and wait for nothing; the one that runs where one does."""
