@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from bot.sandbox.demo import KEY, SKILLS_KEY, TOKEN, settings
@@ -66,6 +67,7 @@ class Arena:
     folder: Path
     rng: random.Random
     asked: list[Asked] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
     log: list[Mapping[str, object]] = field(default_factory=list)  # lines of the runs that ended
     _bot: BotProcess | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -140,7 +142,7 @@ class Arena:
         model = model or rng.choice(MODELS)
         private = rng.random() < 0.3 if private is None else private
         edit = rng.random() < 0.25 if edit is None else edit
-        prompt = f"fox number {len(self.asked):06}"
+        prompt = f"fox number {next(self.numbers):06}"
         options: dict[str, object] = {"prompt": prompt, "model": model, "private": private}
         if edit:
             options["image"] = PICTURE
