@@ -20,7 +20,9 @@ ANSWER_SECONDS = 10.0
 SORRY = "Something went wrong here, and it has been noted. Please try again."
 # Discord was not reached, or not heard: what was sent may have arrived.
 IN_DOUBT = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
-LATE = {10062, 40060}  # Discord's codes: the interaction is gone, or was answered already
+# Discord's code where an interaction was answered already; discord.py answers again after a 5xx.
+ANSWERED = 40060
+LATE = {10062, ANSWERED}  # 10062: the interaction is gone
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from bot.catalog import Choice
 from bot.jobs import TOKEN_LIFE, Attachment, Option, Route
 from bot.logs import bind, hide
 from bot.studio import Studio
-from cogs.answers import ANSWER_SECONDS, IN_DOUBT, studio_of
+from cogs.answers import ANSWER_SECONDS, ANSWERED, IN_DOUBT, studio_of
 from cogs.results import status_view
 from cogs.text import shorten
 
@@ -117,7 +117,10 @@ async def request_job(
     except IN_DOUBT as error:
         log.warning("whether its answer arrived is in doubt: %r", error)
         return  # the worker finds out
-    except discord.HTTPException:
+    except discord.HTTPException as error:
+        if error.code == ANSWERED:
+            log.warning("its answer was sent twice, and may have arrived at first")
+            return  # the worker finds out
         await studio.withdraw(job.id)
         raise
     if answer.message_id is not None:

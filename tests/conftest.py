@@ -1,10 +1,17 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from bot.store.database import Database
 from tests.easel import Stage, stage
+
+# No test depends on how fast the machine is.
+hypothesis.settings.register_profile(
+    "easel", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("easel")
 
 
 @pytest.fixture

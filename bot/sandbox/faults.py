@@ -57,7 +57,14 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class HoldBefore:
     """Nothing happens until `Rule.release`, then everything goes on: a delayed effect, which
-    takes place even if the client gave up meanwhile."""
+    takes place even if the client gave up meanwhile (but for a multipart body, which ends with
+    its connection)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLost:
+    """Nothing happens until `Rule.release`, then the connection is reset: the request is lost on
+    its way, and has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,8 @@ class Truncate:
     bytes: int
 
 
-Fault = Answer | AnswerAfter | Reset | ResetAfter | Stall | Hold | HoldBefore | Truncate
+Fault = Answer | AnswerAfter | Reset | ResetAfter | Stall | Hold | HoldBefore | HoldLost | Truncate
+Chooser = Callable[[str, str], Fault | None]
 
 
 class Rule:
@@ -120,7 +128,8 @@ class Rule:
 
 
 class Faults:
-    """The rules of one server; the oldest which fits a request decides it.
+    """The rules of one server; the oldest which fits a request decides it. Where none does, the
+    `chooser` is asked with its method and path: for a fault that holds nothing, or for None.
 
     Give `faults.middleware` to `aiohttp.web.Application`, and `clear()` before stopping the
     server, so that nothing stays held.
@@ -128,6 +137,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
+        self.chooser: Chooser | None = None
 
     def add(self, method: str, path: str, fault: Fault, times: int | None = 1) -> Rule:
         """Meet requests of `method` ("*" for any) whose path without its query matches the whole
@@ -141,6 +151,7 @@ class Faults:
             self.rules.remove(rule)
 
     def clear(self) -> None:
+        self.chooser = None
         for rule in list(self.rules):
             rule.remove()
 
@@ -149,6 +160,10 @@ class Faults:
         for rule in self.rules:
             if rule.claim(request.method, request.path):
                 return await _apply(rule, request, handler)
+        chosen = self.chooser(request.method, request.path) if self.chooser else None
+        if chosen is not None:
+            rule = Rule(request.method, re.escape(request.path), chosen, 0, self)
+            return await _apply(rule, request, handler)
         return await handler(request)
 
 
@@ -167,9 +182,15 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
             await asyncio.sleep(seconds)
             return await handler(request)
         case HoldBefore():
+            if not request.content_type.startswith("multipart/"):
+                await request.read()  # kept: it can be had when the connection is gone
             rule.meet()
             await rule.released()
             return await handler(request)
+        case HoldLost():
+            rule.meet()
+            await rule.released()
+            return _reset(request)
         case AnswerAfter() | ResetAfter() | Hold() | Truncate():
             real = await _effect(request, handler)
             rule.meet()

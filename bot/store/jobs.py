@@ -29,6 +29,10 @@ ADD = insert(jobs).returning(*jobs.c)
 GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
 NOTE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM = NOTE.where(jobs.c.message_id.is_(None))
+INPUTS_KEPT = NOTE.where(~jobs.c.inputs_kept).values(inputs_kept=True, submit_after=None)
+TRY_DELIVERY = NOTE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None)).values(
+    deliveries=jobs.c.deliveries + 1
+)
 MOVES = {target: NOTE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
 ACTIVE_OF = OF_MEMBER.where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.created_at)
@@ -91,6 +95,20 @@ async def confirm(tx: AsyncConnection, job_id: str, message_id: int) -> Job | No
     """Remember the answer's message: only then may the job be claimed."""
     confirmed = await tx.execute(CONFIRM, {"job_id": job_id, "message_id": message_id})
     row = confirmed.one_or_none()
+    return job_of(row) if row else None
+
+
+async def inputs_kept(tx: AsyncConnection, job_id: str) -> bool:
+    """Let the job be claimed; False where somebody kept its inputs first."""
+    return (await tx.execute(INPUTS_KEPT, {"job_id": job_id})).one_or_none() is not None
+
+
+async def try_delivery(tx: AsyncConnection, job_id: str) -> Job | None:
+    """Count a try, before it is made: after a crash in it, the next one knows to look first.
+
+    None where there is nothing to deliver (any more).
+    """
+    row = (await tx.execute(TRY_DELIVERY, {"job_id": job_id})).one_or_none()
     return job_of(row) if row else None
 
 

@@ -47,14 +47,16 @@ class Delivering:
 
     async def deliver(self, job: Job) -> None:
         async with self._database.transaction() as tx:
-            # Counted before the try: after a crash in it, the next one knows to look first.
-            await jobs.note(tx, job.id, deliveries=job.deliveries + 1)
+            trying = await jobs.try_delivery(tx, job.id)
             kept = await pictures.of_job(tx, job.id, Role.OUTPUT)
+        if trying is None:
+            return
+        job = trying
         missing = max(job.request.count - len(kept), 0) if kept else 0
         files = [(picture, self._store.path(picture)) for picture in kept]
         try:
             message_id = await self._delivery.deliver(
-                job, files, missing=missing, again=job.deliveries > 0
+                job, files, missing=missing, again=job.deliveries > 1
             )
         except NotDelivered as error:
             await self._later(job, error)
@@ -82,7 +84,7 @@ class Delivering:
             await ledger.release(tx, canceled, now)
 
     async def _later(self, job: Job, error: NotDelivered) -> None:
-        wait = back_off(job.deliveries + 1, first=FIRST_RETRY, longest=LONGEST_RETRY)
+        wait = back_off(job.deliveries, first=FIRST_RETRY, longest=LONGEST_RETRY)
         wait = max(wait, timedelta(seconds=error.retry_after or 0))
         self._metrics.delivery_failed()
         log.warning("not delivered, again in %s: %s", wait, error)

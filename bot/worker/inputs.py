@@ -61,8 +61,8 @@ class Inputs:
         self._tries.pop(job.id, None)
         now = self._now()
         async with self._database.transaction() as tx:
-            await picture_rows.attach(tx, job.id, Role.INPUT, kept, now)
-            await jobs.note(tx, job.id, inputs_kept=True, submit_after=None)
+            if await jobs.inputs_kept(tx, job.id):
+                await picture_rows.attach(tx, job.id, Role.INPUT, kept, now)
 
     async def addressed(self, job: Job) -> Job:
         """The job, with addresses of its inputs that the provider can fetch now.

@@ -126,6 +126,10 @@ class Submitting:
         Adopted are only generations that fit, belong to no job, and are just as many as were
         asked for, so that a wrong one is never shown (a refund is better).
         """
+        async with self._database.reading() as view:
+            now_stored = await jobs.get(view, job.id)
+        if now_stored is None or now_stored.status is not JobStatus.SUBMITTING:
+            return now_stored or job, ()  # it is in doubt no more
         provider = self._providers[job.request.model]
         since = job.submitted_at or job.created_at
         try:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from bot.jobs import JobStatus
 from bot.sandbox.discord import MemberError
-from bot.sandbox.faults import Answer, Reset, ResetAfter, Stall
+from bot.sandbox.faults import Answer, AnswerAfter, Reset, ResetAfter, Stall
 from bot.sandbox.skills_models import Contract
 from bot.store import ledger
 from tests.easel import Stage, text_of
@@ -233,11 +233,14 @@ async def test_who_has_no_credits_left_is_refused_with_what_resets_when(at: Stag
     assert len(at.created()) == 2
 
 
-@pytest.mark.parametrize("fault", [ResetAfter(), Stall(0.2)])
+@pytest.mark.parametrize("fault", [ResetAfter(), AnswerAfter(502, "oops"), Stall(0.2)])
 async def test_an_answer_in_doubt_that_arrived_is_adopted(
-    at: Stage, fault: ResetAfter | Stall
+    at: Stage, fault: ResetAfter | AnswerAfter | Stall
 ) -> None:
-    """The connection broke after Discord took the answer: the job goes on all the same."""
+    """The connection broke after Discord took the answer: the job goes on all the same.
+
+    discord.py sends an answer again after a 5xx, and Discord then refuses it as the second one.
+    """
     at.discord.faults.add("POST", r".*/callback", fault)
     async with at.easel():
         await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})

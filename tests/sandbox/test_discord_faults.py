@@ -14,6 +14,7 @@ from bot.sandbox.faults import (
     Faults,
     Hold,
     HoldBefore,
+    HoldLost,
     Reset,
     ResetAfter,
     Stall,
@@ -121,6 +122,36 @@ async def test_a_held_answer_comes_when_it_is_released(
     assert await asking == (200, "count 1")
 
 
+async def test_a_delayed_effect_takes_place_when_the_client_is_gone(
+    counter: Counter, http: aiohttp.ClientSession
+) -> None:
+    rule = counter.faults.add("POST", "/count", HoldBefore())
+    asking = asyncio.create_task(ask(http, f"{counter.url}/count"))
+    await rule.reached(5)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await asyncio.sleep(0.05)  # until the server has noticed
+
+    rule.release()
+
+    assert await ask(http, f"{counter.url}/count") == (200, "count 2")
+
+
+async def test_what_is_lost_on_its_way_ends_when_it_is_released(
+    counter: Counter, http: aiohttp.ClientSession
+) -> None:
+    rule = counter.faults.add("POST", "/count", HoldLost())
+    asking = asyncio.create_task(ask(http, f"{counter.url}/count"))
+    await rule.reached(5)
+
+    assert not asking.done()
+    rule.release()
+
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await asking
+    assert counter.count == 0
+
+
 async def test_removing_a_rule_releases_what_it_holds(
     counter: Counter, http: aiohttp.ClientSession
 ) -> None:
@@ -154,6 +185,23 @@ async def test_the_oldest_rule_which_fits_decides(
     statuses = [(await ask(http, f"{counter.url}/count"))[0] for _ in range(4)]
 
     assert statuses == [502, 502, 503, 200]
+
+
+async def test_a_chooser_decides_where_no_rule_fits(
+    counter: Counter, http: aiohttp.ClientSession
+) -> None:
+    counter.faults.add("POST", "/count", Answer(503))
+    counter.faults.chooser = lambda method, path: (
+        Answer(502) if (method, path) == ("POST", "/count") else None
+    )
+
+    statuses = [(await ask(http, f"{counter.url}/count"))[0] for _ in range(3)]
+    other = await ask(http, f"{counter.url}/count", "GET")
+    counter.faults.clear()
+    cleared = await ask(http, f"{counter.url}/count")
+
+    assert statuses == [503, 502, 502]
+    assert (other, cleared) == ((200, "count 1"), (200, "count 2"))
 
 
 async def test_waiting_for_a_rule_which_is_not_met_ends(counter: Counter) -> None:

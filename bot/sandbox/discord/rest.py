@@ -135,6 +135,8 @@ class Rest:
             except Unsupported as missing:
                 self._violation(f"{route.method} {route.path}: no {missing} in the stand-in")
                 reply = Reply(501, {"message": f"No {missing} here", "code": 0})
+            except ConnectionError:  # the client is gone, and its request was not read to the end
+                reply = Reply(500, {"message": "500: Internal Server Error", "code": 0})
             except Exception as error:
                 log.exception("The stand-in broke on %s %s", request.method, request.path)
                 self._violation(f"{route.method} {route.path}: {error!r}")

@@ -1,0 +1,91 @@
+"""Is anything lost or paid for twice, killed when it may be: `python -m tests.benchmarks.crash`.
+
+The real bot is killed (`kill -9`) with requests in flight, at named instants and at random ones,
+and started again on the same files. After some kills it is left to end everything, and in the end
+every request is looked at: tests/verdict.py has what must hold.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.crash import arena
+from tests.instants import INSTANTS, kill_at
+from tests.verdict import Verdict, judge
+
+CHAIN = 10  # kills, one after the other, before everything may settle
+
+
+async def main(kills: int, seed: int) -> int:
+    print(f"seed {seed}", flush=True)
+    reached: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        async with arena(Path(folder), seed) as made:
+            for number, name in enumerate(order(kills, seed), start=1):
+                (reached if await kill_at(made, name) else missed)[name] += 1
+                if number % CHAIN == 0 or number == kills:
+                    await made.start()
+                    await made.settled()
+                    print(
+                        f"{number} kills, {len(made.asked)} requests, "
+                        f"{time.monotonic() - began:.0f} s",
+                        flush=True,
+                    )
+            await made.kill()
+            verdict = await judge(made)
+    report(reached, missed, verdict)
+    return 0 if verdict.good else 1
+
+
+def order(kills: int, seed: int) -> list[str]:
+    """Each instant as often as the others, shuffled."""
+    names = [list(INSTANTS)[number % len(INSTANTS)] for number in range(kills)]
+    random.Random(seed).shuffle(names)
+    return names
+
+
+def report(reached: Counter[str], missed: Counter[str], verdict: Verdict) -> None:
+    print(f"kills: {reached.total() + missed.total()}")
+    for name in INSTANTS:
+        late = f" (not reached: {missed[name]})" if missed[name] else ""
+        print(f"  {name:<26} {reached[name]:>4}{late}")
+    print_verdict(verdict)
+
+
+def print_verdict(verdict: Verdict) -> None:
+    print(f"requests: {verdict.requests} ({_counted(verdict.fates)})")
+    print(f"failed by reason: {_counted(verdict.reasons) or 'none'}")
+    for name, lines in (
+        ("lost", verdict.lost),
+        ("doubled", verdict.doubled),
+        ("doubtful", verdict.doubtful),
+        ("ledger verify", [str(each) for each in verdict.findings]),
+        ("violations", verdict.violations),
+        ("errors logged", [f"{text} ({times})" for text, times in verdict.errors.items()]),
+    ):
+        print(f"{name}: {len(lines)}")
+        for line in lines:
+            print(f"  {line}")
+    print(
+        f"ledger difference: {verdict.difference / 1000:g} credits; charged for doubtful ones, "
+        f"which no member pays: {verdict.doubtful_charged / 1000:g}"
+    )
+
+
+def _counted(counter: Counter[str]) -> str:
+    return ", ".join(f"{times} {name}" for name, times in sorted(counter.items()))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kills", nargs="?", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    arguments = parser.parse_args()
+    sys.exit(asyncio.run(main(arguments.kills, arguments.seed)))

@@ -1,0 +1,30 @@
+"""Killed at each named instant, and started again: nothing is lost, and nothing is done twice."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash import arena
+from tests.instants import NAMED, RANDOM, kill_at
+from tests.verdict import judge
+
+KILLS = [*NAMED, RANDOM, RANDOM, RANDOM]
+
+
+@pytest.mark.timeout(300)  # a start takes its time on a machine with other work
+@pytest.mark.parametrize("part", range(3))
+async def test_nothing_is_lost_or_doubled_by_kills(tmp_path: Path, part: int) -> None:
+    async with arena(tmp_path, seed=part) as made:
+        reached = {name: await kill_at(made, name) for name in KILLS[part::3]}
+        await made.start()
+        await made.settled()
+        await made.kill()
+        verdict = await judge(made)
+
+    assert [name for name, came in reached.items() if not came] == []
+    assert verdict.lost == []
+    assert verdict.doubled == []
+    assert verdict.findings == ()
+    assert verdict.violations == []
+    assert verdict.difference == 0
+    assert not verdict.errors
