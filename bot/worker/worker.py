@@ -76,6 +76,7 @@ class Worker:
         )
         self._delivering = Delivering(database, delivery, store, now, metrics)
         self._busy: set[str] = set()  # jobs that a task is at work on
+        self._ended: set[str] = set()  # ... or was, since the rows were read last
         self._submits = dict.fromkeys(providers, 0)
         self._deliveries = 0
         self._wake = asyncio.Event()
@@ -144,6 +145,7 @@ class Worker:
 
     async def _read_rows(self) -> None:
         now = self._now()
+        self._ended.clear()
         async with self._database.reading() as view:
             models = await queue.models_with_work(view, now)
             without_inputs = await queue.without_inputs(view, now)
@@ -151,16 +153,15 @@ class Worker:
             wishes = await queue.cancel_wishes(view)
             self._next_row = await queue.next_wake(view, now)
         for job in without_inputs:
-            self._start(job, self._keep_inputs(job))
+            self._start_read(job, self._keep_inputs(job))
         for model in models:
             await self._claim(model)
         free = CONCURRENT_DELIVERIES - self._deliveries
         for job in [job for job in due if job.id not in self._busy][:free]:
-            self._deliveries += 1
-            self._start(job, self._deliver(job))
+            self._start_read(job, self._deliver(job))
         for job in wishes:
             if self._watching.wants_cancel(job):
-                self._start(job, self._watching.cancel(job))
+                self._start_read(job, self._watching.cancel(job))
 
     async def _claim(self, model: str) -> None:
         """Claim as many jobs as there are places. A model without a provider waits for its key."""
@@ -170,8 +171,9 @@ class Worker:
             job = await self._submitting.claim(model)
             if job is None:
                 return
-            self._submits[model] += 1
-            self._start(job, self._submit(job))
+            if not self._start(job, self._submit(job)):
+                # Its late word is being said: it waits for that.
+                await self._submitting.put_back(job, BUSY_WAIT)
 
     async def _chores(self) -> None:
         now = self._now()
@@ -179,6 +181,7 @@ class Worker:
             self._erase_due = now + ERASE_EVERY
             async with self._database.transaction() as tx:
                 await queue.erase_tokens(tx, now)
+        self._ended.clear()
         async with self._database.reading() as view:
             neglected = await queue.neglected(
                 view,
@@ -189,11 +192,11 @@ class Worker:
             )
             late = await queue.late(view, now, expires_before=now + LAST_WORD)
         for job in late:
-            self._start(job, self._delivering.tell_late(job))
+            self._start_read(job, self._delivering.tell_late(job))
         for job in neglected:
             if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
                 continue  # nobody can be asked until its key is set again
-            self._start(job, self._attend(job))
+            self._start_read(job, self._attend(job))
 
     async def _attend(self, job: Job) -> None:
         match job.status:
@@ -229,6 +232,14 @@ class Worker:
         self._tasks.create_task(self._guarded(job, work), name=f"job {job.id}")
         return True
 
+    def _start_read(self, job: Job, work: Coroutine[object, object, None]) -> bool:
+        """Start what a row calls for, unless a task that may have done it has ended since."""
+        if job.id in self._ended:
+            self._rows_changed = True  # its row is to be read again
+            work.close()
+            return False
+        return self._start(job, work)
+
     async def _guarded(self, job: Job, work: Coroutine[object, object, None]) -> None:
         """Run one job's work; whatever it raises, the other jobs go on."""
         bind(job=job.id)
@@ -247,6 +258,7 @@ class Worker:
             self._rows_changed = True
         finally:
             self._busy.discard(job.id)
+            self._ended.add(job.id)
             self._wake.set()
 
     async def _keep_inputs(self, job: Job) -> None:
