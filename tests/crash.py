@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from bot.jobs import Job
 from bot.sandbox.demo import KEY, SKILLS_KEY, TOKEN, settings
 from bot.sandbox.demo_process import BotProcess, run_bot
 from bot.sandbox.discord import (
@@ -29,7 +30,7 @@ from bot.sandbox.faults import Faults
 from bot.sandbox.oxen import FakeOxen
 from bot.sandbox.skills import FakeSkills
 from bot.store import jobs
-from bot.store.database import Database
+from bot.store.database import Database, Transaction
 from tests.files import picture
 
 MODELS = ("oxen", "skills")
@@ -167,19 +168,25 @@ class Arena:
                 where = asked.interaction.channel
                 await self.discord.command(user, where, "cancel", {"job": job_id})
 
+    async def jobs(self, view: Transaction) -> list[Job]:
+        return [
+            job for member in self.members for job in await jobs.recent_of(view, member.id, MANY)
+        ]
+
     async def settled(self, timeout: float = SETTLE_SECONDS) -> None:
-        """Wait until every job that is stored is settled and delivered."""
-        async with Database(self.database) as database, asyncio.timeout(timeout):
-            while True:
-                async with database.reading() as view:
-                    found = [
-                        job
-                        for member in self.members
-                        for job in await jobs.recent_of(view, member.id, MANY)
-                    ]
-                if all(job.delivered_at for job in found):
-                    return
-                await asyncio.sleep(LOOK)
+        """Wait until every job that is stored is settled and delivered; TimeoutError names those
+        that are not."""
+        left: list[Job] = []
+        try:
+            async with Database(self.database) as database, asyncio.timeout(timeout):
+                while True:
+                    async with database.reading() as view:
+                        left = [job for job in await self.jobs(view) if not job.delivered_at]
+                    if not left:
+                        return
+                    await asyncio.sleep(LOOK)
+        except TimeoutError:
+            raise TimeoutError("\n".join(map(str, left))) from None
 
 
 @asynccontextmanager

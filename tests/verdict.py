@@ -13,10 +13,10 @@ from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.ledger import balance
 from bot.sandbox.discord import Message
-from bot.store import jobs, ledger
+from bot.store import ledger
 from bot.store.database import Database
 from bot.store.verify import Finding, verify
-from tests.crash import MANY, Arena, Asked
+from tests.crash import Arena, Asked
 
 NOT_CHARGED: Final = "You were not charged."
 CANCELED: Final = "Canceled."
@@ -82,15 +82,14 @@ async def judge(arena: Arena, *, once: bool = True) -> Verdict:
     async with Database(arena.database) as database, database.reading() as view:
         verdict.findings = (await verify(view)).findings
         rows: dict[str, list[Row]] = {}
-        for member in arena.members:
-            for job in await jobs.recent_of(view, member.id, MANY):
-                paid = -balance(await ledger.entries_of(view, job.id))
-                rows.setdefault(job.request.prompt, []).append(Row(job, paid))
+        for job in await arena.jobs(view):
+            paid = -balance(await ledger.entries_of(view, job.id))
+            rows.setdefault(job.request.prompt, []).append(Row(job, paid))
     for case in _cases(arena, rows):
         verdict.creating += case.creating
         _look(case, verdict, once=once)
     verdict.errors = Counter(
-        str(line["event"])
+        f"{line['event']}: {str(line.get('exception', '')).strip().rpartition(chr(10))[2]}"
         for line in arena.log
         if line.get("level") in ("error", "critical")
         and not str(line["event"]).startswith(EXPECTED)

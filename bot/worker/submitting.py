@@ -60,6 +60,17 @@ class Submitting:
                 tx, model, now=now, asked_after=now - GIVE_UP, lease_until=now + LEASE
             )
 
+    async def put_back(self, job: Job, wait: timedelta) -> None:
+        """Queue a claimed job again of which nothing was sent."""
+        async with self._database.transaction() as tx:
+            await jobs.move(
+                tx,
+                job.id,
+                JobStatus.QUEUED,
+                submit_after=self._now() + wait,
+                lease_until=None,
+            )
+
     async def submit(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
         """Send a claimed job's request once, and store what came of it before anything else."""
         try:

@@ -179,8 +179,10 @@ class Worker:
             job = await self._submitting.claim(model)
             if job is None:
                 return
-            self._submits[model] += 1
-            self._start(job, self._submit(job))
+            if self._start(job, self._submit(job)):
+                self._submits[model] += 1
+            else:  # its late word is being said: it waits for that
+                await self._submitting.put_back(job, BUSY_WAIT)
 
     def _availability_changed(self, model: str, down: bool) -> None:
         self._on_down(model, down)

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.crash import arena
+from tests.crash import Arena, arena
 from tests.instants import INSTANTS, kill_at
 from tests.verdict import Verdict, judge
 
@@ -31,8 +31,7 @@ async def main(kills: int, seed: int) -> int:
             for number, name in enumerate(order(kills, seed), start=1):
                 (reached if await kill_at(made, name) else missed)[name] += 1
                 if number % CHAIN == 0 or number == kills:
-                    await made.start()
-                    await made.settled()
+                    await end(made)
                     print(
                         f"{number} kills, {len(made.asked)} requests, "
                         f"{time.monotonic() - began:.0f} s",
@@ -42,6 +41,16 @@ async def main(kills: int, seed: int) -> int:
             verdict = await judge(made)
     report(reached, missed, verdict)
     return 0 if verdict.good else 1
+
+
+async def end(arena: Arena) -> None:
+    """Let everything come to its end. What does not is told now, and counted as lost later."""
+    await arena.start()
+    try:
+        await arena.settled()
+    except TimeoutError as late:
+        print(f"not settled in time:\n{late}", flush=True)
+        print("\n".join((await arena.launch()).last_lines(30)), flush=True)
 
 
 def order(kills: int, seed: int) -> list[str]:

@@ -25,7 +25,7 @@ from bot.sandbox.faults import (
     Stall,
     Truncate,
 )
-from tests.benchmarks.crash import print_verdict
+from tests.benchmarks.crash import end, print_verdict
 from tests.crash import Arena, Asked, arena
 from tests.verdict import CANCELED, NOT_CHARGED, judge
 
@@ -129,7 +129,7 @@ async def main(jobs: int, seed: int) -> int:
             async with asyncio.TaskGroup() as group:
                 for _ in range(jobs):
                     group.create_task(one())
-            await made.settled()
+            await end(made)
             await made.kill()
             polls = count_polls(made)
             verdict = await judge(made, once=False)
