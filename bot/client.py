@@ -26,7 +26,7 @@ from cogs.credits import Credits
 from cogs.edit import Edit
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
-from cogs.results import DYNAMIC_ITEMS
+from cogs.results import DYNAMIC_ITEMS, ButtonUnknown, is_unknown_item
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +116,8 @@ class EaselClient(commands.AutoShardedBot):
         """Answer what discord.py would drop without a word (discord.md, T9)."""
         if is_lost_modal(interaction):
             await answer_error(interaction, FormLost())
+        elif is_unknown_item(interaction):
+            await answer_error(interaction, ButtonUnknown())
 
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
         """Messages that mention the bot are no commands of ours."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 SHOW_SECONDS = 5.0
 ASK_SECONDS = 10.0
 SEND_SECONDS = 60.0  # up to 25 MiB of pictures
+LONGEST_RETRY_AFTER = 3600.0
 UPLOAD_LIMIT = 10 * 1024 * 1024  # of one file, where the server is not known
 
 
@@ -158,4 +160,13 @@ def errors_told() -> Iterator[None]:
     except discord.RateLimited as error:
         raise NotDelivered("rate limited", error.retry_after) from error
     except discord.HTTPException as error:
-        raise NotDelivered(f"{error.status} {error.code}: {error.text}") from error
+        wait = retry_after_of(error)
+        raise NotDelivered(f"{error.status} {error.code}: {error.text}", wait) from error
+
+
+def retry_after_of(error: discord.HTTPException) -> float | None:
+    """Seconds that Discord, or what stands before it, asks to wait (discord.md, T5)."""
+    text = error.response.headers.get("Retry-After", "")
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return None
+    return min(float(text), LONGEST_RETRY_AFTER)

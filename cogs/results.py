@@ -2,13 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import discord
 from discord import ui
 
 from bot.catalog import ModelSpec
+from bot.errors import UserError
 from bot.jobs import JOB_ID_PATTERN, Job
 from bot.logs import bind
 from bot.studio import Studio
@@ -18,6 +19,7 @@ from cogs.views import canceled_view, job_choice, job_view, waiting_view
 
 UPLOAD_SECONDS = 60.0
 CANCEL_ID = rf"easel:cancel:(?P<job>{JOB_ID_PATTERN})"
+HISTORY_ID = "easel:history"
 
 
 class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
@@ -56,14 +58,14 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
             await interaction.response.edit_message(view=view)
 
 
-class HistorySelect(ui.DynamicItem[ui.Select[Any]], template="easel:history"):
+class HistorySelect(ui.DynamicItem[ui.Select[Any]], template=HISTORY_ID):
     """Under /history: shows the pictures of the job that is chosen, to its member alone."""
 
     def __init__(self, jobs: Sequence[Job] = ()) -> None:
         options = [discord.SelectOption(label=job_choice(job), value=job.id) for job in jobs]
         super().__init__(
             ui.Select(
-                custom_id="easel:history",
+                custom_id=HISTORY_ID,
                 placeholder="Show the pictures of …",
                 options=options or [discord.SelectOption(label="-")],
             )
@@ -122,3 +124,19 @@ def copied_view(job: Job, spec: ModelSpec, inputs: Uploads) -> ui.LayoutView:
 
 
 DYNAMIC_ITEMS = (CancelButton, HistorySelect)
+TEMPLATES = tuple(re.compile(template) for template in (CANCEL_ID, HISTORY_ID))
+
+
+class ButtonUnknown(UserError):
+    def __init__(self) -> None:
+        super().__init__("I no longer know this button. Ask again with a command; see /help.")
+
+
+def is_unknown_item(interaction: discord.Interaction[Any]) -> bool:
+    """Whether a button or select was made by another version of us: discord.py drops it."""
+    if interaction.type is not discord.InteractionType.component:
+        return False
+    data: Mapping[str, Any] = interaction.data or {}
+    custom_id = str(data.get("custom_id", ""))
+    known = any(template.fullmatch(custom_id) for template in TEMPLATES)
+    return custom_id.startswith("easel:") and not known

@@ -201,9 +201,9 @@ def _decode_data(url: str, limit: int) -> bytes:
     try:
         if head.lower().endswith(";base64"):
             return base64.b64decode(unquote_to_bytes(tail), validate=True)
-    except (binascii.Error, ValueError) as error:
+        return unquote_to_bytes(tail)
+    except (binascii.Error, ValueError) as error:  # also for half a surrogate pair
         raise ProviderError(Reason.MALFORMED, "a data address that cannot be read") from error
-    return unquote_to_bytes(tail)
 
 
 def _is_passing(error: Exception) -> bool:

@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -17,6 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bot.sandbox.faults import Faults, Handler
+from bot.sandbox.outage import unreachable
 
 LARGEST_REQUEST: Final = 64 * 1024 * 1024  # bytes; data URIs are long
 STOP_SECONDS: Final = 2.0
@@ -153,6 +155,10 @@ class Service(ABC):
 
     def has_key(self, request: web.Request) -> bool:
         return request.headers.get("Authorization") == f"Bearer {self.key}"
+
+    def unreachable(self) -> AbstractAsyncContextManager[None]:
+        """`async with` it: meanwhile the API's port is closed. Its pictures can be had."""
+        return unreachable(self._runners[0])
 
     async def _start(self, app: web.Application) -> str:
         runner = web.AppRunner(app, shutdown_timeout=STOP_SECONDS, access_log=None)

@@ -61,6 +61,10 @@ class Delivering:
         except NotDelivered as error:
             await self._later(job, error)
             return
+        except Exception as error:  # such as an answer of Discord's that discord.py cannot read
+            log.exception("unexpected while it was delivered")
+            await self._later(job, NotDelivered(type(error).__name__))
+            return
         async with self._database.transaction() as tx:
             await jobs.note(tx, job.id, delivered_at=self._now(), result_message_id=message_id)
         log.info("delivered as message %s", message_id)

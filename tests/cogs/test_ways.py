@@ -1,0 +1,294 @@
+"""Every delivery ends: at its first way that is open, once, or kept; whatever Discord answers."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.jobs import Job, JobStatus
+from bot.sandbox.discord import Channel, ChannelKind, Message
+from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Rule
+from cogs import delivery
+from tests.easel import Stage
+
+SEND = r"/api/v10/channels/\d+/messages"
+ANSWERS = r"/api/v10/webhooks/.*"
+OPEN_DM = r"/api/v10/users/@me/channels"
+VIA = {"Via": "1.1 google"}
+
+CLOSED = [
+    Answer(403, {"code": 50001, "message": "Missing Access"}),
+    Answer(403, "<html>Forbidden</html>"),
+    Answer(404, {"code": 10003, "message": "Unknown Channel"}),
+    Answer(400, {"code": 50035, "message": "Invalid Form Body"}),
+    Answer(413, {"code": 40005, "message": "Request entity too large"}),
+    Answer(413, "<html>Too large</html>"),
+]
+PASSING: list[Fault] = [
+    Answer(429, {"message": "slow", "retry_after": 0.1, "global": False}, VIA),
+    Answer(429, {"message": "slow", "retry_after": 0.1, "global": False}),
+    Answer(429, "<html>Too many</html>", {"Retry-After": "1"}),
+    Answer(429, "<html>Too many</html>", VIA),
+    Answer(500, {"code": 0, "message": "500: Internal Server Error"}),
+    Answer(502, "<html>Bad gateway</html>"),
+    Answer(503, "<html>Unavailable</html>"),
+    Answer(504, ""),
+    Answer(200, "<html>not JSON</html>"),
+    AnswerAfter(500, ""),
+    AnswerAfter(502, "<html>Bad gateway</html>"),
+    AnswerAfter(503, "<html>Unavailable</html>"),
+    AnswerAfter(504, ""),
+    AnswerAfter(200, "<html>not JSON</html>"),
+    AnswerAfter(200, {}),
+    Reset(),
+    ResetAfter(),
+]
+
+
+def results_in(at: Stage, channel: Channel) -> list[Message]:
+    return [message for message in at.discord.channel_messages(channel) if message.pictures()]
+
+
+def direct(at: Stage) -> list[Message]:
+    return results_in(at, at.discord.dm_channel(at.ada))
+
+
+def add(at: Stage, method: str, path: str, faults: Sequence[Fault]) -> list[Rule]:
+    return [at.discord.faults.add(method, path, fault) for fault in faults]
+
+
+async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN401
+    """Jobs that run until `Stage.finish`, and whose messages say so."""
+    at.oxen.manual = True
+    for number in range(count):
+        await at.imagine(f"fox {number}", **options)
+    await at.oxen.created(count, timeout=20)
+    async with asyncio.timeout(20):
+        while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)  # their messages are edited
+
+
+def one_each(messages: list[Message], jobs: list[Job]) -> None:
+    assert sorted(message.id for message in messages) == sorted(
+        job.result_message_id or 0 for job in jobs
+    )
+
+
+async def test_what_passes_at_the_channel_is_posted_there_once(at: Stage) -> None:
+    async with at.easel():
+        await drawing(at, len(PASSING))
+        rules = add(at, "POST", SEND, PASSING)
+        await at.finish()
+        found = await at.settled(len(PASSING), timeout=45)
+
+    assert [rule.hits for rule in rules] == [1] * len(PASSING)
+    one_each(results_in(at, at.channel), found)
+    assert direct(at) == []
+
+
+async def test_what_passes_at_a_private_answer_becomes_the_result_there(at: Stage) -> None:
+    async with at.easel():
+        await drawing(at, len(PASSING), private=True)
+        rules = add(at, "PATCH", ANSWERS, PASSING)
+        await at.finish()
+        found = await at.settled(len(PASSING), timeout=45)
+
+    assert [rule.hits for rule in rules] == [1] * len(PASSING)
+    assert all(job.result_message_id == job.route.message_id for job in found)
+    assert results_in(at, at.channel) == direct(at) == []
+
+
+async def test_what_passes_at_a_direct_message_is_sent_there_once(at: Stage) -> None:
+    async with at.easel(job_timeout=3600):
+        await drawing(at, len(PASSING), private=True)
+        at.clock.move(minutes=16)
+        rules = add(at, "POST", SEND, PASSING)
+        rules += add(at, "POST", OPEN_DM, [Answer(503, {}), Reset()])
+        rules += add(at, "GET", rf"/api/v10/users/{at.ada.id}", [Answer(502, ""), Answer(429, {})])
+        await at.finish()
+        found = await at.settled(len(PASSING), timeout=45)
+
+    assert {rule.hits for rule in rules} == {1}
+    one_each(direct(at), found)
+    assert at.discord.channel_messages(at.channel) == []
+
+
+@pytest.mark.parametrize("fault", CLOSED, ids=str)
+async def test_what_closes_a_way_for_good_leads_to_the_next(
+    at: Stage, caplog: pytest.LogCaptureFixture, fault: Answer
+) -> None:
+    """The channel, then the answer, then the member; a private job never has a channel."""
+    caplog.set_level("INFO", "cogs")
+    where = rf"/api/v10/channels/{at.channel.id}/messages"
+    async with at.easel():
+        await drawing(at, 2)
+        channel = at.discord.faults.add("POST", where, fault, times=None)
+        one, *others = at.oxen.generations
+        at.oxen.finish(one)
+        async with asyncio.timeout(20):
+            while not any(job.delivered_at for job in await at.jobs()):
+                await asyncio.sleep(0.05)
+        answer = at.discord.faults.add("PATCH", ANSWERS, fault, times=None)
+        at.oxen.finish(others[0])
+        found = await at.settled(2, timeout=20)
+        at.oxen.manual = False
+        await at.imagine("a secret", private=True)
+        await at.settled(3, timeout=20)
+
+    in_answer = {job.route.message_id for job in found} & {job.result_message_id for job in found}
+    assert len(in_answer) == 1
+    assert [message.id in in_answer for message in results_in(at, at.channel)] == [True]
+    assert len(direct(at)) == 2
+    assert channel.hits <= 2 * 12
+    assert answer.hits <= 2 * 12
+    closed = [record.getMessage() for record in caplog.records if "is closed" in record.message]
+    assert any("channel" in line for line in closed)
+    assert any("answer" in line for line in closed)
+
+
+@pytest.mark.parametrize("private", [False, True])
+async def test_where_all_ways_are_closed_it_is_kept_and_the_log_tells(
+    at: Stage, caplog: pytest.LogCaptureFixture, private: bool
+) -> None:
+    async with at.easel():
+        await drawing(at, 1, private=private)
+        for method, path in (("POST", SEND), ("PATCH", ANSWERS), ("POST", OPEN_DM)):
+            at.discord.faults.add(method, path, CLOSED[0], times=None)
+        await at.finish()
+        (job,) = await at.settled()
+        asked = len(at.discord.requests)
+        at.clock.move(hours=1)
+        await asyncio.sleep(2.5)  # the chores have come round
+
+    assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, None)
+    assert len(at.discord.requests) == asked
+    assert "no way to its member is open" in caplog.text
+    assert await at.balance() == -7500
+
+
+@pytest.mark.parametrize(
+    ("private", "fault"),
+    [
+        (False, Answer(503, {})),  # discord.py itself tries it again where there is a webhook
+        (False, Answer(200, "not JSON")),
+        (True, Answer(200, "not JSON")),
+        (True, Answer(429, "<html>")),
+    ],
+    ids=str,
+)
+async def test_what_never_passes_is_tried_ever_more_seldom(
+    at: Stage, fault: Answer, private: bool
+) -> None:
+    async with at.easel():
+        await drawing(at, 1, private=private)
+        way = ("PATCH", ANSWERS) if private else ("POST", SEND)
+        rule = at.discord.faults.add(*way, fault, times=None)
+        await at.finish()
+        waits = []
+        for tries in range(1, 4):
+            await rule.reached(hits=tries, timeout=30)
+            async with asyncio.timeout(30):
+                while (job := (await at.jobs())[0]).deliveries < tries or not (
+                    job.deliver_after and job.deliver_after > at.clock()
+                ):
+                    await asyncio.sleep(0.05)
+            waits.append(job.deliver_after - at.clock())
+            at.clock.move(seconds=waits[-1].total_seconds())
+        rule.remove()
+        at.clock.move(minutes=10)
+        (job,) = await at.settled(timeout=20)
+
+    assert waits[-1] > timedelta(seconds=6)
+    assert job.result_message_id is not None
+
+
+@pytest.mark.parametrize("private", [False, True])
+async def test_retry_after_is_obeyed(at: Stage, private: bool) -> None:
+    async with at.easel():
+        await drawing(at, 1, private=private)
+        way = ("PATCH", ANSWERS) if private else ("POST", SEND)
+        slow = at.discord.faults.add(*way, Answer(429, "<html>", {"Retry-After": "300"}))
+        await at.finish()
+        await slow.reached()
+        async with asyncio.timeout(10):
+            while (job := (await at.jobs())[0]).deliver_after is None:
+                await asyncio.sleep(0.05)
+        wait = job.deliver_after - at.clock()
+        at.clock.move(minutes=5)
+        await at.settled(timeout=20)
+
+    assert timedelta(seconds=270) < wait < timedelta(seconds=310)
+
+
+async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_found(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SEND_SECONDS", 2.0)
+    async with at.easel():
+        await drawing(at, 1)
+        held = at.discord.faults.add("POST", SEND, Hold())
+        await at.finish()
+        (job,) = await at.settled(timeout=30)
+
+    assert held.hits == 1
+    one_each(results_in(at, at.channel), [job])
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("minutes", [0, 20])
+async def test_a_server_that_threw_the_bot_out_is_left_in_peace(
+    at: Stage, private: bool, minutes: int
+) -> None:
+    """The answer while its token lives, then the member, who may share no server with it."""
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1, private=private)
+        at.ada.accepts_dms = False
+        at.discord.remove_bot(at.server)
+        at.clock.move(minutes=minutes)
+        await at.finish()
+        (job,) = await at.settled(timeout=20)
+        asked = len(at.discord.requests)
+        at.clock.move(hours=2)
+        await asyncio.sleep(2.5)
+
+    kept = job.route.message_id if not minutes else None
+    assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, kept)
+    assert len(at.discord.requests) == asked
+    assert direct(at) == []
+    assert await at.balance() == -7500
+
+
+@pytest.mark.parametrize("kind", [ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD])
+@pytest.mark.parametrize("private", [False, True])
+async def test_of_a_locked_thread_the_parent_or_the_member_gets_the_result(
+    at: Stage, kind: ChannelKind, private: bool
+) -> None:
+    thread = at.discord.add_channel(at.server, "foxes", kind=kind, parent=at.channel)
+    at.oxen.manual = True
+    async with at.easel(job_timeout=3600):
+        await at.command("imagine", where=thread, prompt="a fox", private=private)
+        await at.oxen.created()
+        at.discord.archive_thread(thread, locked=True)
+        at.clock.move(minutes=16)
+        await at.finish()
+        (job,) = await at.settled(timeout=20)
+
+    in_parent = kind is ChannelKind.PUBLIC_THREAD and not private
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(results_in(at, at.channel)) == in_parent
+    assert len(direct(at)) == (not in_parent)
+    assert results_in(at, thread) == []
+
+
+async def test_of_a_channel_that_is_gone_the_member_gets_the_result(at: Stage) -> None:
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1)
+        at.discord.delete_channel(at.channel)
+        at.clock.move(minutes=16)
+        await at.finish()
+        await at.settled(timeout=20)
+
+    assert len(direct(at)) == 1
