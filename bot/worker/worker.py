@@ -230,7 +230,8 @@ class Worker:
         return True
 
     def _start_and_wake(self, job: Job, work: Coroutine[object, object, None]) -> None:
-        self._start(job, self._then_wake(work))
+        if not self._start(job, self._then_wake(work)):
+            work.close()
 
     async def _then_wake(self, work: Coroutine[object, object, None]) -> None:
         await work
