@@ -203,7 +203,7 @@ class App:
             )
             self._delivery.attach(client)
             try:
-                await client.start(self._settings.token.get_secret_value())
+                await client.serve(self._settings.token.get_secret_value())
             except discord.LoginFailure:
                 raise StartupError(
                     "DISCORD_TOKEN: Discord refuses it. Reset it at "

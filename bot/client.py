@@ -1,5 +1,6 @@
 """The Discord client: loads the cogs, registers commands when they changed, answers errors."""
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -94,6 +95,20 @@ class EaselClient(commands.AutoShardedBot):
         """Whether every shard has its connection to the gateway now."""
         shards = self.shards.values()
         return self.is_ready() and bool(shards) and not any(each.is_closed() for each in shards)
+
+    async def serve(self, token: str) -> None:
+        """As `start`; but it ends when it is cancelled, at any time.
+
+        discord.py swallows a cancellation that comes while a shard connects anew, and would then
+        go on for ever. What is left of it ends with `close`.
+        """
+        starting = asyncio.create_task(self.start(token), name="gateway")
+        try:
+            await asyncio.wait({starting})
+        except asyncio.CancelledError:
+            starting.cancel()
+            raise
+        await starting  # it has ended, and raises what there was
 
     async def setup_hook(self) -> None:
         await self._find_gateway()

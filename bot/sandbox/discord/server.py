@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ from bot.sandbox.discord.routes_interactions import InteractionRoutes
 from bot.sandbox.discord.sessions import INVALID_SESSION, RECONNECT
 from bot.sandbox.discord.world import World
 from bot.sandbox.faults import Faults
+from bot.sandbox.outage import unreachable
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Sandbx.not-a-secret-it-opens-nothing"
 LARGEST_READ = 64 * MIB  # more than is allowed, so that the refusal is Discord's and not aiohttp's
@@ -172,6 +174,23 @@ class FakeDiscord(Places, Actions):
             if session.connection is not None:
                 session.connection.close(code)
         await self.disconnected()
+
+    def unreachable(self) -> AbstractAsyncContextManager[None]:
+        """`async with` it: meanwhile REST, gateway and CDN refuse every connection."""
+        if self._runner is None:
+            raise RuntimeError("the stand-in is not running")
+        return unreachable(self._runner)
+
+    async def dispatch_malformed(self, event: str, data: Json | None) -> None:
+        """Send an event whose data is not what Discord documents, to every client."""
+        for session in self.gateway.live:
+            session.dispatch(event, data)
+
+    async def send_garbage(self, frame: bytes) -> None:
+        """Send a frame that is no payload at all, to every client."""
+        for session in self.gateway.live:
+            if session.connection is not None:
+                session.connection.send_raw(frame)
 
     async def revoke_token(self) -> None:
         """The operator resets the token: the one that is in use opens nothing any more."""

@@ -66,11 +66,15 @@ class Connection:
         self.closing = False
         self.heard = time.monotonic()
         self._commands: deque[float] = deque()
-        self._queue: asyncio.Queue[Json | int] = asyncio.Queue()
+        self._queue: asyncio.Queue[Json | int | bytes] = asyncio.Queue()
         self._deflate = zlib.compressobj() if compress else None
 
     def send(self, payload: Json) -> None:
         self._queue.put_nowait(payload)
+
+    def send_raw(self, frame: bytes) -> None:
+        """What no gateway sends, as it stands: neither encoded nor compressed."""
+        self._queue.put_nowait(frame)
 
     def close(self, code: int) -> None:
         """Close once everything before has been sent."""
@@ -85,6 +89,9 @@ class Connection:
                 async with asyncio.timeout(2):
                     await self.socket.close(code=item)
                 return
+            if isinstance(item, bytes):
+                await self.socket.send_bytes(item)
+                continue
             text = json.dumps(item)
             if self._deflate is None:
                 await self.socket.send_str(text)
