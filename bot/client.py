@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # a bot without a voice
 
 TEXTS = ("prompt", "negative_prompt")  # options that hold a member's own words
+LEFT_SECONDS = 2.0
 REGISTERED = "registered commands"  # the note that keeps their hash
 
 
@@ -87,6 +88,7 @@ class EaselClient(commands.AutoShardedBot):
         )
         self.studio = studio
         self.run_id = secrets.token_hex(4)
+        self._starting: asyncio.Task[None] | None = None
         self._database = database
         self._api_url = api_url
 
@@ -102,13 +104,22 @@ class EaselClient(commands.AutoShardedBot):
         discord.py swallows a cancellation that comes while a shard connects anew, and would then
         go on for ever. What is left of it ends with `close`.
         """
-        starting = asyncio.create_task(self.start(token), name="gateway")
+        self._starting = asyncio.create_task(self.start(token), name="gateway")
         try:
-            await asyncio.wait({starting})
+            await asyncio.wait({self._starting})
         except asyncio.CancelledError:
-            starting.cancel()
+            self._starting.cancel()
             raise
-        await starting  # it has ended, and raises what there was
+        await self._starting  # it has ended, and raises what there was
+
+    async def close(self) -> None:
+        """Also what is left of `serve`: a shard that connects anew has a thread of its own."""
+        await super().close()
+        left = self._starting
+        # discord.py closes us from in there, too, where Discord ends the connection.
+        if left is not None and left is not asyncio.current_task() and not left.done():
+            left.cancel()
+            await asyncio.wait({left}, timeout=LEFT_SECONDS)
 
     async def setup_hook(self) -> None:
         await self._find_gateway()

@@ -8,6 +8,8 @@ from tests.crash import arena
 from tests.instants import NAMED, RANDOM, kill_at
 from tests.verdict import judge
 
+pytestmark = pytest.mark.long
+
 KILLS = [*NAMED, RANDOM, RANDOM, RANDOM]
 
 

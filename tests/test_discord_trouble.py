@@ -10,6 +10,8 @@ from bot.jobs import JobStatus
 from bot.sandbox.faults import Answer, Fault, Reset
 from tests.easel import Stage, text_of
 
+pytestmark = pytest.mark.long
+
 Trouble = Callable[[Stage], Awaitable[None]]
 
 

@@ -22,6 +22,8 @@ from bot.sandbox.faults import Answer, Hold, Reset
 from bot.store.database import Database
 from tests.easel import Clock, Stage
 
+pytestmark = pytest.mark.long
+
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 DOCS = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text()
 

@@ -21,6 +21,8 @@ from bot.pictures import (
 )
 from tests.files import jpeg_with_metadata, picture, png_header
 
+pytestmark = pytest.mark.long
+
 FILES = [
     picture("PNG", (40, 30)),
     picture("PNG", (40, 30), "P"),

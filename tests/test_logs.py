@@ -23,6 +23,8 @@ from bot.sandbox.faults import Answer, Fault, Reset, ResetAfter, Truncate
 from tests.easel import KEY, SKILLS_KEY, TOKEN, Stage
 from tests.test_main import ROOT
 
+pytestmark = pytest.mark.long
+
 PROMPT = 'a fox that nobody\nmay read of, in "Kamchatka"'
 ANSWERS = r"/api/v10/interactions/\d+/[^/]+/callback"
 WEBHOOKS = r"/api/v10/webhooks/.*"

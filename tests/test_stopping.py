@@ -14,6 +14,8 @@ from bot.sandbox.demo_process import BotProcess, run_bot
 from bot.sandbox.faults import Hold, HoldBefore, Rule
 from tests.easel import KEY, TOKEN, Stage, text_of
 
+pytestmark = pytest.mark.long
+
 SEND = r"/api/v10/channels/\d+/messages"
 
 

@@ -16,6 +16,8 @@ from cogs.asking import choices
 from cogs.results import CANCEL_ID, CancelButton
 from tests.easel import Stage, text_of
 
+pytestmark = pytest.mark.long
+
 TEXTS = [
     *("x" * 2000, "*" * 2000, "🦊" * 2000, "\\" * 2000, "`" * 2000, "é́" * 1000, "a\n" * 1000),
     *("@everyone @here <@1> <@&2> <#3>", "</imagine:1> <t:0:R> <:a:1>", "||```\n# -# > [a](b)"),

@@ -13,6 +13,8 @@ from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAft
 from cogs import delivery
 from tests.easel import Stage
 
+pytestmark = pytest.mark.long
+
 SEND = r"/api/v10/channels/\d+/messages"
 ANSWERS = r"/api/v10/webhooks/.*"
 OPEN_DM = r"/api/v10/users/@me/channels"

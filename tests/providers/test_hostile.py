@@ -30,6 +30,8 @@ from bot.providers.sse import Decoder
 from bot.schedule import utc_now
 from tests.providers.server import Reply, Service
 
+pytestmark = pytest.mark.long
+
 REQUEST = GenerationRequest("oxen", "a fox", {"count": 2})
 SINCE = datetime(2026, 11, 21, tzinfo=UTC)
 SECRET = "key-of-the-operator"

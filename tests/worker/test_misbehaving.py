@@ -14,6 +14,8 @@ from bot.store.verify import verify
 from tests.easel import Stage, stage
 from tests.files import picture, png_header
 
+pytestmark = pytest.mark.long
+
 OXEN_ROW, SKILLS_ROW = r"/api/ai/queue/[^/]+", r"/api/v1/generation/gen_\w+"
 RESULTS = r"/api/repos/.*|/output/.*"
 
