@@ -22,6 +22,8 @@ from bot.settings import Settings
 from tests.command_line import Ended, easel
 from tests.easel import KEY, SKILLS_KEY, TOKEN, Stage
 
+pytestmark = pytest.mark.long
+
 Lines = dict[str, list[dict[str, str]]]
 
 

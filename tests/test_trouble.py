@@ -15,6 +15,8 @@ from bot.sandbox.demo_process import BotProcess, run_bot
 from bot.sandbox.faults import Answer, Hold
 from tests.easel import KEY, TOKEN, Stage, text_of
 
+pytestmark = pytest.mark.long
+
 NOT_NOW = "not possible right now"
 
 
