@@ -9,6 +9,8 @@ from bot.sandbox.faults import Answer
 from bot.store import ledger
 from tests.easel import Stage, text_of
 
+pytestmark = pytest.mark.long
+
 
 async def accounts(at: Stage, job: Job) -> set[Account]:
     async with at.database() as database, database.reading() as view:

@@ -13,6 +13,8 @@ from bot.sandbox.demo_process import environment, run_bot
 from bot.sandbox.demo_stage import Stage, Step, Unmet, brief
 from bot.sandbox.demo_steps import read_ledger
 
+pytestmark = pytest.mark.long
+
 
 async def run(folder: Path, *steps: Step) -> tuple[int, str]:
     told = io.StringIO()

@@ -13,6 +13,8 @@ from bot.worker.breaker import FAILURES, Breaker, State
 from tests.easel import Stage
 from tests.rows import NOW
 
+pytestmark = pytest.mark.long
+
 QUEUE = "/api/ai/queue"
 MODELS = "/api/ai/models/.*"
 OWN_503 = Answer(503, {"error": {"message": "Service temporarily unavailable"}})

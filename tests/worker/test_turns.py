@@ -11,6 +11,8 @@ from bot.sandbox.faults import Answer, Hold
 from tests.easel import Stage
 from tests.files import picture
 
+pytestmark = pytest.mark.long
+
 JOBS = 24
 
 
