@@ -124,6 +124,7 @@ class App:
             Downloader(private_hosts=self._api_hosts())
         )
         store = PictureStore(pictures_folder(path))
+        inputs = InputPictures(downloader, store)
         self._retention = Retention(
             self._database,
             store,
@@ -131,7 +132,6 @@ class App:
             keep_bytes=int(settings.keep_gb * 1_000_000_000),
             now=self._now,
         )
-        inputs = InputPictures(downloader, store)
         self._worker = Worker(
             self._database,
             self._providers,
@@ -147,14 +147,7 @@ class App:
         self._studio = Studio(
             self._database,
             self._catalog,
-            limits=Limits(
-                servers=settings.servers,
-                blocked_users=settings.blocked_users,
-                budget=_limit(settings.budget_monthly),
-                allowance=_limit(settings.monthly_credits),
-                allow_unsafe=settings.allow_unsafe,
-                user_install=settings.user_install,
-            ),
+            limits=_limits(settings),
             pictures=store,
             inputs=inputs,
             now=self._now,
@@ -225,6 +218,17 @@ class App:
                 await client.close()
         except Exception:
             log.exception("the connection to Discord did not close in order")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        servers=settings.servers,
+        blocked_users=settings.blocked_users,
+        budget=_limit(settings.budget_monthly),
+        allowance=_limit(settings.monthly_credits),
+        allow_unsafe=settings.allow_unsafe,
+        user_install=settings.user_install,
+    )
 
 
 def _limit(credits: Decimal | None) -> int | None:

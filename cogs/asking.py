@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import discord
-from discord import app_commands
+from discord import app_commands, ui
 
 from bot.catalog import Choice
 from bot.jobs import TOKEN_LIFE, Attachment, Option, Route
@@ -99,32 +99,43 @@ async def request_job(
         model=model,
         may_be_unsafe=is_age_restricted(interaction) and interaction.permissions.manage_guild,
     )
-    job = accepted.job
-    bind(job=job.id)
+    bind(job=accepted.job.id)
+    view = status_view(
+        accepted.job,
+        accepted.spec,
+        chosen=accepted.chosen,
+        lacking=lacking,
+        down=studio.catalog.is_down(accepted.spec.key),
+    )
+    await _answer(interaction, studio, accepted.job.id, view, private=private)
+
+
+async def _answer(
+    interaction: discord.Interaction[Any],
+    studio: Studio,
+    job_id: str,
+    view: ui.LayoutView,
+    *,
+    private: bool,
+) -> None:
+    """Show the accepted job, and tell the studio what became of that; where it is in doubt,
+    the worker finds out."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await interaction.response.send_message(
-                view=status_view(
-                    job,
-                    accepted.spec,
-                    chosen=accepted.chosen,
-                    lacking=lacking,
-                    down=studio.catalog.is_down(accepted.spec.key),
-                ),
-                allowed_mentions=discord.AllowedMentions.none(),
-                ephemeral=private,
+                view=view, allowed_mentions=discord.AllowedMentions.none(), ephemeral=private
             )
     except IN_DOUBT as error:
         log.warning("whether its answer arrived is in doubt: %r", error)
-        return  # the worker finds out
+        return
     except discord.HTTPException as error:
         if error.code == ANSWERED:
             log.warning("its answer was sent twice, and may have arrived at first")
-            return  # the worker finds out
-        await studio.withdraw(job.id)
+            return
+        await studio.withdraw(job_id)
         raise
     if answer.message_id is not None:
-        await studio.confirm(job.id, answer.message_id)
+        await studio.confirm(job_id, answer.message_id)
 
 
 def lacking_of(interaction: discord.Interaction[Any]) -> list[str]:

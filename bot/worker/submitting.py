@@ -12,12 +12,10 @@ from bot.providers.base import Provider, Submitted
 from bot.schedule import back_off
 from bot.store import generations, jobs, ledger, queue
 from bot.store.database import Database
-from bot.worker.breaker import DOWN, Breaker, State
 from bot.worker.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
-CONCURRENT = 4  # requests at once for each provider
 LEASE = timedelta(minutes=3)  # longer than a submit with its time-outs can take
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=2)
@@ -39,18 +37,17 @@ class Submitting:
         metrics: Metrics,
         *,
         addressed: Callable[[Job], Awaitable[Job]],
-        changed: Callable[[str, bool], None],
+        heard: Callable[[str, ProviderError | None], None],
     ) -> None:
         """`addressed` gives a job's inputs the addresses under which they can be fetched;
-        `changed` is told when an API is held for down, and when it is not any more."""
+        `heard` is told how each request ended."""
         self._database = database
         self._providers = providers
         self._refusals = refusals
         self._now = now
         self._metrics = metrics
         self._addressed = addressed
-        self._changed = changed
-        self._breakers = {model: Breaker() for model in providers}
+        self._heard = heard
         self._tries: dict[str, int] = {}
 
     async def claim(self, model: str) -> Job | None:
@@ -79,7 +76,7 @@ class Submitting:
         except ProviderError as error:
             self._refusals.tell(job, error)
             if error.reason is not Reason.INPUT:  # which nobody was asked about
-                self._hear(job.request.model, error)
+                self._heard(job.request.model, error)
             match error.taken:
                 case Taken.NO:
                     return await self._queue_again(job, error), ()
@@ -88,48 +85,12 @@ class Submitting:
                 case Taken.DOUBTFUL:
                     return await self.search(job)
         self._tries.pop(job.id, None)
-        self._hear(job.request.model, None)
+        self._heard(job.request.model, None)
         while True:
             try:
                 return await self._start(job, submitted), submitted
             except NotNow:  # what was taken, and is paid for, is known here only
                 await asyncio.sleep(STORE_AGAIN)
-
-    def places(self, model: str) -> int:
-        """How many requests may be on their way there at once."""
-        return {State.CLOSED: CONCURRENT, State.HALF_OPEN: 1, State.OPEN: 0}[
-            self._breakers[model].state
-        ]
-
-    def to_ask(self) -> list[str]:
-        """APIs that did not work, of which it is time to see whether they do again."""
-        now = self._now()
-        return [model for model, breaker in self._breakers.items() if breaker.asks(now)]
-
-    async def ask(self, model: str) -> None:
-        """Ask an API for something that costs nothing; its answer lets one request try."""
-        try:
-            await self._providers[model].ping()
-        except ProviderError as error:
-            if error.reason in DOWN or error.reason is Reason.RATE_LIMITED:
-                self._breakers[model].failed(error, self._now())
-                return
-        self._breakers[model].answered()
-
-    def _hear(self, model: str, error: ProviderError | None) -> None:
-        """Take the outcome of a creating request into account, and tell where that changes much."""
-        breaker = self._breakers[model]
-        before = breaker.state
-        if error is None:
-            breaker.worked()
-        else:
-            breaker.failed(error, self._now())
-        if before is State.CLOSED and breaker.state is State.OPEN:
-            log.error("%s does not work: nothing more is sent there until it does again", model)
-            self._changed(model, True)
-        elif before is not State.CLOSED and breaker.state is State.CLOSED:
-            log.warning("%s works again", model)
-            self._changed(model, False)
 
     async def search(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
         """Adopt what a doubtful request made, or fail the job: it is never sent again.

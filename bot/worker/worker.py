@@ -20,6 +20,7 @@ from bot.schedule import utc_now
 from bot.store import queue
 from bot.store.database import Database
 from bot.store.jobs import MoveRefused
+from bot.worker.availability import Availability
 from bot.worker.chores import Chores
 from bot.worker.delivering import Delivering
 from bot.worker.inputs import Inputs
@@ -53,7 +54,7 @@ class Worker:
     ) -> None:
         """`on_down` is told when a model's API is held for down, and when it is not any more."""
         self._on_down = on_down
-        self._asking: set[str] = set()
+        self._availability = Availability(providers, now, changed=self._availability_changed)
         self._database = database
         self._providers = providers
         self._now = now
@@ -66,7 +67,7 @@ class Worker:
             now,
             metrics,
             addressed=lambda job: self._inputs.addressed(job),
-            changed=self._availability_changed,
+            heard=self._availability.hear,
         )
         self._inputs = Inputs(
             database, providers, inputs, store, delivery, now, fail=self._submitting.fail
@@ -175,7 +176,7 @@ class Worker:
         """Claim as many jobs as there are places. A model without a provider waits for its key."""
         if model not in self._submits:
             return
-        while self._submits[model] < self._submitting.places(model):
+        while self._submits[model] < self._availability.places(model):
             job = await self._submitting.claim(model)
             if job is None:
                 return
@@ -192,17 +193,10 @@ class Worker:
 
     def _ask_again(self) -> None:
         """Whether APIs that did not work are there again; each in a task of its own."""
-        for model in self._submitting.to_ask():
-            if self._tasks is not None and model not in self._asking:
-                self._asking.add(model)
-                self._tasks.create_task(self._ask(model), name=f"is {model} there")
-
-    async def _ask(self, model: str) -> None:
-        try:
-            await self._submitting.ask(model)
-        finally:
-            self._asking.discard(model)
-            self.wake()
+        for model in self._availability.to_ask():
+            if self._tasks is not None:
+                asking = self._then_wake(self._availability.ask(model))
+                self._tasks.create_task(asking, name=f"is {model} there")
 
     async def _search(self, job: Job) -> None:
         await self._begin(*await self._submitting.search(job))

@@ -125,6 +125,30 @@ async def test_who_names_no_model_is_served_by_the_other(at: Stage) -> None:
     assert len(at.skills.generations) == 1
 
 
+async def test_when_it_is_back_who_names_no_model_is_led_there_again(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else it would be held for down until somebody names it."""
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    async with at.easel():
+        for number in range(3):
+            await at.imagine(f"fox {number}", model="oxen", by=at.ben)
+        await at.said(DOWN)
+        for job in await at.jobs(at.ben):
+            await at.command("cancel", job=job.id, by=at.ben)
+        at.oxen.faults.clear()
+        at.clock.move(minutes=2)
+        async with asyncio.timeout(15):
+            while "oxen works again" not in caplog.text:
+                await asyncio.sleep(0.05)
+        await at.imagine("a hare")
+        await at.result("a hare")
+
+    assert len(at.oxen.generations) == 1
+    assert at.skills.generations == {}
+
+
 async def test_what_waited_for_half_an_hour_fails_uncharged(at: Stage) -> None:
     at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
     at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
