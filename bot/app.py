@@ -17,6 +17,7 @@ from bot.errors import ProviderError, StartupError
 from bot.health import Health
 from bot.health_server import HealthServer
 from bot.ledger import thousandths
+from bot.limits import Limits
 from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.retention import Retention
@@ -25,7 +26,7 @@ from bot.services import api_addresses, make_providers
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database, database_path, pictures_folder
 from bot.store.lock import InstanceLock
-from bot.studio import Limits, Studio
+from bot.studio import Studio
 from bot.worker.worker import Worker
 from cogs.delivery import DiscordDelivery
 
@@ -125,6 +126,7 @@ class App:
         )
         store = PictureStore(pictures_folder(path))
         inputs = InputPictures(downloader, store)
+        limits = _limits(settings)
         self._retention = Retention(
             self._database,
             store,
@@ -141,13 +143,14 @@ class App:
             self._delivery,
             metrics=self._metrics,
             timeout=settings.timeout,
-            on_down=self._catalog.set_down,
+            catalog=self._catalog,
+            limits=limits,
             now=self._now,
         )
         self._studio = Studio(
             self._database,
             self._catalog,
-            limits=_limits(settings),
+            limits=limits,
             pictures=store,
             inputs=inputs,
             now=self._now,

@@ -127,6 +127,11 @@ class Catalog:
         """Hear that a model's API does not work, or works again."""
         (self._down.add if down else self._down.discard)(key)
 
+    @property
+    def down(self) -> frozenset[str]:
+        """Models whose APIs do not work at the moment."""
+        return frozenset(self._down)
+
     def is_down(self, key: str) -> bool:
         return key in self._down
 

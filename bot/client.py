@@ -27,6 +27,7 @@ from cogs.credits import Credits
 from cogs.edit import Edit
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
+from cogs.patience import LONGEST_PAUSE
 from cogs.results import DYNAMIC_ITEMS, ButtonUnknown, is_unknown_item
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class EaselClient(commands.AutoShardedBot):
             intents=discord.Intents(guilds=True),
             member_cache_flags=discord.MemberCacheFlags.none(),
             max_messages=None,
+            max_ratelimit_timeout=LONGEST_PAUSE,
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
             http_trace=trace_discord(metrics),

@@ -128,6 +128,7 @@ class NewJob:
     price: int
     created_at: datetime
     inputs: tuple[Attachment, ...] = ()  # what `request.inputs` are the addresses of
+    model_chosen: bool = False  # by Easel: the member named none
     id: str = field(default_factory=new_job_id)
 
 
@@ -154,7 +155,9 @@ class Job:
     estimated: bool  # the provider has not said what it charged; `cost` is the price
     deliver_after: datetime | None
     deliveries: int  # tries so far
+    delivery_error: str | None = None  # of the last one
     inputs: tuple[Attachment, ...] = ()
+    model_chosen: bool = False  # by Easel: the member named none
     remark: str | None = None  # a sentence for the member, beside the reason
     late_at: datetime | None = None  # when pictures came of what had been given up
     told_late: bool = False  # the member knows that the answer will not be changed any more

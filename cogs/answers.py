@@ -20,6 +20,7 @@ ANSWER_SECONDS = 10.0
 SORRY = "Something went wrong here, and it has been noted. Please try again."
 # Discord was not reached, or not heard: what was sent may have arrived.
 IN_DOUBT = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
+REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not done, but for a 5xx
 # Discord's code where an interaction was answered already; discord.py answers again after a 5xx.
 ANSWERED = 40060
 LATE = {10062, ANSWERED}  # 10062: the interaction is gone
@@ -88,5 +89,5 @@ async def answer_error(interaction: discord.Interaction[Any], error: Exception) 
         text = SORRY
     try:
         await answer_privately(interaction, answer_view(text))
-    except (discord.HTTPException, *IN_DOUBT) as failure:
+    except (*REFUSED, *IN_DOUBT) as failure:
         log.warning("interaction %s could not be answered: %s", interaction.id, failure)

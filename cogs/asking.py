@@ -90,7 +90,7 @@ async def request_job(
     """
     hide(prompt, str(options.get("negative_prompt", "")))
     lacking = lacking_of(interaction)
-    accepted = await studio.request(
+    job = await studio.request(
         interaction.user.id,
         route_of(interaction, lacking=lacking, private=private),
         prompt=prompt,
@@ -99,15 +99,10 @@ async def request_job(
         model=model,
         may_be_unsafe=is_age_restricted(interaction) and interaction.permissions.manage_guild,
     )
-    bind(job=accepted.job.id)
-    view = status_view(
-        accepted.job,
-        accepted.spec,
-        chosen=accepted.chosen,
-        lacking=lacking,
-        down=studio.catalog.is_down(accepted.spec.key),
-    )
-    await _answer(interaction, studio, accepted.job.id, view, private=private)
+    bind(job=job.id)
+    spec, down = studio.catalog.about(job.request.model), studio.catalog.is_down(job.request.model)
+    view = status_view(job, spec, lacking=lacking, down=down)
+    await _answer(interaction, studio, job.id, view, private=private)
 
 
 async def _answer(

@@ -1,6 +1,5 @@
 """DiscordDelivery: jobs shown in Discord, by their route."""
 
-import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,8 @@ from bot.catalog import Catalog, ModelSpec
 from bot.delivery import NotDelivered
 from bot.jobs import Job, JobStatus, Picture
 from bot.metrics import Metrics
-from cogs.answers import IN_DOUBT
+from cogs.answers import IN_DOUBT, REFUSED
+from cogs.patience import within
 from cogs.results import copied_view, status_view
 from cogs.uploads import prepare
 from cogs.views import canceled_view, failed_view, result_view
@@ -46,10 +46,10 @@ class DiscordDelivery:
         if job.route.message_id is None:
             return
         try:
-            async with asyncio.timeout(SHOW_SECONDS):
+            async with within(self._connected(), SHOW_SECONDS):
                 down = self._catalog.is_down(job.request.model)
                 await self._ways().edit_answer(job, status_view(job, self._spec(job), down=down))
-        except (discord.HTTPException, *IN_DOUBT, NotDelivered) as error:
+        except (*REFUSED, *IN_DOUBT, NotDelivered) as error:
             log.info("its status could not be shown: %s", error)
 
     async def copy_inputs(
@@ -59,7 +59,7 @@ class DiscordDelivery:
         if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is gone, or too large to be uploaded again")
         with errors_told():
-            async with asyncio.timeout(SEND_SECONDS):
+            async with within(self._connected(), SEND_SECONDS):
                 view = copied_view(job, self._spec(job), uploads)
                 message = await self._ways().edit_answer(job, view, uploads.files())
         if message is None:
@@ -84,22 +84,22 @@ class DiscordDelivery:
             application_id=job.route.application_id,
             interaction_token=token,
         )
-        try:
-            async with asyncio.timeout(ASK_SECONDS):
-                message = await self._connected().http.request(route)
-        except IN_DOUBT as error:
-            raise NotDelivered(str(error)) from error
-        except discord.HTTPException as error:
-            if error.status in {401, 404}:
-                return None
-            raise NotDelivered(str(error)) from error
+        client = self._connected()
+        with errors_told():
+            try:
+                async with within(client, ASK_SECONDS):
+                    message = await client.http.request(route)
+            except discord.HTTPException as error:
+                if error.status in {401, 404}:
+                    return None
+                raise
         return int(message["id"])
 
     async def deliver(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
     ) -> int | None:
         with errors_told():
-            async with asyncio.timeout(SEND_SECONDS):
+            async with within(self._connected(), SEND_SECONDS):
                 if job.status is JobStatus.CANCELED:
                     message_id = await self._show_canceled(job)
                     self._metrics.delivered("answer" if message_id else "kept")

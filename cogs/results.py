@@ -105,12 +105,11 @@ def status_view(
     job: Job,
     spec: ModelSpec,
     *,
-    chosen: bool = False,
     lacking: Sequence[str] = (),
     down: bool = False,
 ) -> ui.LayoutView:
     """The status message of a job that waits, with its button while that does something."""
-    view = waiting_view(job, spec, chosen=chosen, lacking=lacking, down=down)
+    view = waiting_view(job, spec, lacking=lacking, down=down)
     if not job.cancel_requested_at:
         view.add_item(ui.ActionRow(CancelButton(job.id)))
     return view

@@ -62,7 +62,6 @@ def waiting_view(
     job: Job,
     spec: ModelSpec,
     *,
-    chosen: bool = False,
     lacking: Sequence[str] = (),
     down: bool = False,
     inputs: "Shown | None" = None,
@@ -76,7 +75,7 @@ def waiting_view(
     pictures = "1 picture" if job.request.count == 1 else f"{job.request.count} pictures"
     since = job.running_at or job.created_at
     doing = STATES[job.status] if not job.cancel_requested_at else "Canceling"
-    by = f"{spec.title} (chosen for you)" if chosen else spec.title
+    by = f"{spec.title} (chosen for you)" if job.model_chosen else spec.title
     texts = [
         f"**{doing}** {ago(since)}\n{quoted(job)}",
         small(f"{pictures} by {by}", *_sources(job), f"{credits_text(job.price)} credits"),

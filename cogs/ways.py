@@ -1,6 +1,5 @@
 """The ways by which a message reaches the member of a job, in the order of its route."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +8,10 @@ from datetime import datetime
 import discord
 from discord import ui
 
-from bot.delivery import NotDelivered
 from bot.jobs import Job, Route
 from bot.metrics import Metrics
-from cogs.answers import IN_DOUBT
+from cogs.answers import IN_DOUBT, REFUSED
+from cogs.patience import within
 from cogs.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -165,13 +164,13 @@ class Ways:
         if message_id is None:
             return
         try:
-            async with asyncio.timeout(REMOVE_SECONDS):
+            async with within(self._client, REMOVE_SECONDS):
                 if webhook := self._webhook(job):
                     await webhook.delete_message(message_id)
                 else:
                     channel = self._client.get_partial_messageable(job.route.channel_id)
                     await channel.get_partial_message(message_id).delete()
-        except (discord.HTTPException, *IN_DOUBT, NotDelivered) as error:
+        except (*REFUSED, *IN_DOUBT) as error:
             log.info("its status message stays: %s", error)
 
     def _webhook(self, job: Job) -> discord.Webhook | None:

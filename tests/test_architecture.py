@@ -16,6 +16,7 @@ LAYERS = (
     {"bot.client"},
     {"cogs"},
     {"bot.studio", "bot.worker", "bot.retention", "bot.services"},
+    {"bot.limits"},
     {"bot.delivery", "bot.store", "bot.providers", "bot.pictures"},
     {"bot.catalog", "bot.schedule", "bot.tracing", "bot.invite"},
     {"bot.metrics"},

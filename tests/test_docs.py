@@ -12,12 +12,13 @@ from discord import app_commands
 
 from bot.catalog import Catalog, oxen_spec
 from bot.client import EaselClient
+from bot.limits import Limits
 from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.schedule import utc_now
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database
-from bot.studio import Limits, Studio
+from bot.studio import Studio
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -47,6 +47,11 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
             r"|(content|safety|usage) polic|safety (system|filter)|content rejected"
             r"|(sensitive|prohibited|unsafe) content",
         ),
+        (
+            Reason.INPUT,  # an input picture that the service fetches itself (apis.md, B4)
+            r"(failed to|cannot|can't|could not|unable to) (be )?(download|fetch|load|identify)"
+            r"|client error: .* for url|invalid image format",
+        ),
         (Reason.RATE_LIMITED, r"rate limit|too many requests"),
         (Reason.NOT_FOUND, r"unsupported model|model not found"),
         (Reason.AUTH, r"unauthenticated|unauthorized|api key"),
@@ -55,7 +60,7 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
         (
             Reason.INVALID,
             r"invalid|must be|validation|unsupported|not supported|required"
-            r"|unknown (parameter|field)|client error|cannot (be )?(download|identify)",
+            r"|unknown (parameter|field)|client error",
         ),
     )
 )

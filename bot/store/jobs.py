@@ -30,6 +30,12 @@ GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
 NOTE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM = NOTE.where(jobs.c.message_id.is_(None))
 INPUTS_KEPT = NOTE.where(~jobs.c.inputs_kept).values(inputs_kept=True, submit_after=None)
+HAND_OVER = NOTE.where(
+    jobs.c.status == JobStatus.QUEUED,
+    jobs.c.cancel_requested_at.is_(None),
+    jobs.c.model_chosen,
+    jobs.c.model == bindparam("from_model"),
+).values(submit_after=None, reason=None)
 TRY_DELIVERY = NOTE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None)).values(
     deliveries=jobs.c.deliveries + 1
 )
@@ -61,6 +67,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "inputs": rows_of(new.inputs),
         "inputs_kept": not new.inputs,
         "model": new.request.model,
+        "model_chosen": new.model_chosen,
         "prompt": new.request.prompt,
         "options": dict(new.request.options),
         "price": new.price,
@@ -101,6 +108,13 @@ async def confirm(tx: AsyncConnection, job_id: str, message_id: int) -> Job | No
 async def inputs_kept(tx: AsyncConnection, job_id: str) -> bool:
     """Let the job be claimed; False where somebody kept its inputs first."""
     return (await tx.execute(INPUTS_KEPT, {"job_id": job_id})).one_or_none() is not None
+
+
+async def hand_over(tx: AsyncConnection, job: Job, model: str, price: int) -> Job | None:
+    """Let a queued job wait for another model; None where it is not as it was."""
+    values = {"job_id": job.id, "from_model": job.request.model, "model": model, "price": price}
+    row = (await tx.execute(HAND_OVER, values)).one_or_none()
+    return job_of(row) if row else None
 
 
 async def try_delivery(tx: AsyncConnection, job_id: str) -> Job | None:
@@ -173,7 +187,9 @@ def job_of(row: Row[Any]) -> Job:
         estimated=row.estimated,
         deliver_after=row.deliver_after,
         deliveries=row.deliveries,
+        delivery_error=row.delivery_error,
         inputs=inputs,
+        model_chosen=row.model_chosen,
         remark=row.remark,
         late_at=row.late_at,
         told_late=row.told_late,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import case, func, insert, select
+from sqlalchemy import and_, case, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import Job
@@ -11,6 +11,7 @@ from bot.store.pictures import Role
 from bot.store.tables import job_pictures, ledger
 
 APPEND = insert(ledger)
+OF_REQUEST = and_(ledger.c.kind == EntryKind.HOLD, ledger.c.reason == "")  # one for each job
 
 
 async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
@@ -35,6 +36,13 @@ async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
 
 async def hold(tx: AsyncConnection, job: Job) -> None:
     await append(tx, _entry(job, EntryKind.HOLD, -job.price, job.created_at))
+
+
+async def hold_anew(tx: AsyncConnection, job: Job, before: int, now: datetime) -> None:
+    """Hold what the job's price differs by from the one `before`: it went to another model."""
+    if job.price != before:
+        reason = f"moved to {job.request.model} at {now:%Y-%m-%d %H:%M:%S} UTC"
+        await append(tx, _entry(job, EntryKind.HOLD, before - job.price, now, reason=reason))
 
 
 async def release(tx: AsyncConnection, job: Job, now: datetime) -> None:
@@ -86,7 +94,7 @@ async def usage_of(
                 func.coalesce(func.sum(case((held, ledger.c.amount))), 0).label("held"),
                 func.coalesce(func.sum(case((used, ledger.c.amount))), 0).label("used"),
                 func.coalesce(func.sum(ledger.c.amount), 0).label("balance"),
-                func.count(case((ledger.c.kind == EntryKind.HOLD, 1))).label("jobs"),
+                func.count(case((OF_REQUEST, 1))).label("jobs"),
             ).where(*mine)
         )
     ).one()
@@ -94,7 +102,7 @@ async def usage_of(
         select(func.count())
         .select_from(ledger)
         .join(job_pictures, job_pictures.c.job_id == ledger.c.job_id)
-        .where(*mine, ledger.c.kind == EntryKind.HOLD, job_pictures.c.role == Role.OUTPUT)
+        .where(*mine, OF_REQUEST, job_pictures.c.role == Role.OUTPUT)
     )
     return Usage(
         used=-int(sums.used),

@@ -1,5 +1,6 @@
 """What there is to do: the jobs that the worker looks for, by their columns alone."""
 
+from collections.abc import Container
 from datetime import datetime
 
 from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, update
@@ -63,6 +64,7 @@ DELIVERABLE = BY_AGE.where(
 QUEUED_FOR = BY_AGE.where(
     QUEUED, jobs.c.message_id.is_not(None), jobs.c.model == bindparam("of_model")
 )
+MOVABLE = QUEUED_FOR.where(jobs.c.model_chosen, jobs.c.cancel_requested_at.is_(None))
 GIVEN_UP = BY_AGE.where(
     jobs.c.status.in_(SETTLED),
     jobs.c.settled_at > bindparam("settled_after", type_=Utc),
@@ -136,12 +138,21 @@ async def late(
     return await _list(connection, LATE, now=now, expires_before=expires_before)
 
 
-async def first_of_each_channel(connection: AsyncConnection, model: str) -> list[Job]:
-    """Of the answered jobs that are queued for a model, the oldest in each channel."""
+async def first_of_each_channel(
+    connection: AsyncConnection, model: str, *, but: Container[str]
+) -> list[Job]:
+    """Of the answered jobs that are queued for a model, `but` for some, the oldest in each
+    channel."""
     first: dict[int, Job] = {}
     for job in await _list(connection, QUEUED_FOR, of_model=model):
-        first.setdefault(job.route.channel_id, job)
+        if job.id not in but:
+            first.setdefault(job.route.channel_id, job)
     return list(first.values())
+
+
+async def movable(connection: AsyncConnection, model: str) -> list[Job]:
+    """Jobs that are queued for a model which their members did not ask for by name."""
+    return await _list(connection, MOVABLE, of_model=model)
 
 
 async def given_up(connection: AsyncConnection, settled_after: datetime) -> list[Job]:

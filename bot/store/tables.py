@@ -79,6 +79,7 @@ jobs = Table(
     Column("token_expires_at", Utc, nullable=False),
     Column("message_id", BigInteger),  # the answer "queued"; a job without it is not claimed
     Column("model", String(32), nullable=False),
+    Column("model_chosen", Boolean, nullable=False, server_default=false()),  # by Easel
     Column("prompt", Text, nullable=False),
     Column("options", JSON, nullable=False),
     Column("price", BigInteger, nullable=False),
@@ -94,6 +95,7 @@ jobs = Table(
     Column("estimated", Boolean, nullable=False, default=False),
     Column("deliveries", Integer, nullable=False, default=0),
     Column("deliver_after", Utc),
+    Column("delivery_error", Text),  # why the last try failed
     Column("delivered_at", Utc),
     Column("result_message_id", BigInteger),
     Column("postable", Boolean, nullable=False, server_default=true()),

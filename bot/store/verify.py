@@ -48,6 +48,7 @@ class EntryLine:
     kind: str
     amount: int
     month: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,13 @@ async def verify(view: AsyncConnection) -> Verification:
     ]
     entry_lines = [
         EntryLine(
-            row.id, row.job_id, Account(row.user_id, row.server_id), row.kind, row.amount, row.month
+            row.id,
+            row.job_id,
+            Account(row.user_id, row.server_id),
+            row.kind,
+            row.amount,
+            row.month,
+            row.reason,
         )
         for row in await view.execute(select(ledger).order_by(ledger.c.id))
     ]
@@ -142,7 +149,7 @@ def _of_job(job: JobLine, entries: Sequence[EntryLine]) -> Iterator[str]:
         amounts[entry.kind].append(entry.amount)
     if job.status not in STATUSES:
         yield f"“{job.status}” is no status"
-    yield from _once(amounts, EntryKind.HOLD, -job.price)
+    yield from _held(job, entries)
     if job.settled:
         yield from _once(amounts, EntryKind.RELEASE, job.price)
     else:
@@ -156,6 +163,17 @@ def _of_job(job: JobLine, entries: Sequence[EntryLine]) -> Iterator[str]:
     if total != job.expected:
         yield f"adds up to {credits_text(total)} where {credits_text(job.expected)} is right"
     yield from _misplaced(job, entries)
+
+
+def _held(job: JobLine, entries: Sequence[EntryLine]) -> Iterator[str]:
+    """One at the request, and one with a reason each time that it went to another model."""
+    holds = [entry for entry in entries if entry.kind == EntryKind.HOLD]
+    first = [entry for entry in holds if not entry.reason]
+    held, right = sum(entry.amount for entry in holds), credits_text(-job.price)
+    if len(first) != 1:
+        yield f"has {len(first)} hold entries where one of {right} is right"
+    elif held != -job.price:
+        yield f"has a hold of {credits_text(held)} where {right} is right"
 
 
 def _once(amounts: dict[str, list[int]], kind: EntryKind, right: int) -> Iterator[str]:

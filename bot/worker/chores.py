@@ -11,6 +11,7 @@ from bot.store.database import Connection, Database
 from bot.worker.delivering import Delivering
 from bot.worker.late import ASKED_FOR, Late
 from bot.worker.late import EVERY as LATE_EVERY
+from bot.worker.rerouting import Rerouting
 from bot.worker.settling import COST_UNTIL, Settling
 from bot.worker.submitting import GIVE_UP, Submitting
 
@@ -32,6 +33,7 @@ class Chores:
         delivering: Delivering,
         now: Callable[[], datetime],
         *,
+        rerouting: Rerouting,
         search: Callable[[Job], Awaitable[None]],
     ) -> None:
         """`search` looks for what became of a request that is in doubt, and goes on with it."""
@@ -42,6 +44,7 @@ class Chores:
         self._delivering = delivering
         self._late = Late(database, providers, settling, now)
         self._now = now
+        self._rerouting = rerouting
         self._search = search
         self._down: set[str] = set()  # models whose members are to be told
         self.due = self._erase_due = self._late_due = now()
@@ -65,14 +68,18 @@ class Chores:
             )
             late = await queue.late(view, now, expires_before=now + LAST_WORD)
             given_up = await self._given_up(view, now)
+            movable = await self._rerouting.movable(view)
+            going = {job.id for job in movable}
             waiting = [
                 job
                 for model in self._down
-                for job in await queue.first_of_each_channel(view, model)
+                for job in await queue.first_of_each_channel(view, model, but=going)
             ]
         self._down.clear()
         for job in late:
             start(job, self._delivering.tell_late(job))
+        for job in movable:
+            start(job, self._rerouting.move(job))
         for job in waiting:
             start(job, self._delivering.show(job))
         for job in given_up:

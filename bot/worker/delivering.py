@@ -93,4 +93,4 @@ class Delivering:
         self._metrics.delivery_failed()
         log.warning("not delivered, again in %s: %s", wait, error)
         async with self._database.transaction() as tx:
-            await jobs.note(tx, job.id, deliver_after=self._now() + wait)
+            await jobs.note(tx, job.id, deliver_after=self._now() + wait, delivery_error=str(error))

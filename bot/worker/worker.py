@@ -9,9 +9,11 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from bot.catalog import Catalog
 from bot.delivery import Delivery
 from bot.errors import NotNow, ProviderError
 from bot.jobs import Job, JobStatus
+from bot.limits import Limits
 from bot.logs import about, bind, hide
 from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
@@ -25,6 +27,7 @@ from bot.worker.chores import Chores
 from bot.worker.delivering import Delivering
 from bot.worker.inputs import Inputs
 from bot.worker.refusals import Refusals
+from bot.worker.rerouting import Rerouting
 from bot.worker.settling import Settling
 from bot.worker.submitting import GIVE_UP, Submitting
 from bot.worker.watching import Watching
@@ -49,11 +52,12 @@ class Worker:
         *,
         metrics: Metrics,
         timeout: timedelta,
-        on_down: Callable[[str, bool], None],
+        catalog: Catalog,
+        limits: Limits,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`on_down` is told when a model's API is held for down, and when it is not any more."""
-        self._on_down = on_down
+        """`catalog` is told which models' APIs do not work."""
+        self._catalog = catalog
         self._availability = Availability(providers, now, changed=self._availability_changed)
         self._database = database
         self._providers = providers
@@ -84,6 +88,7 @@ class Worker:
             self._settling,
             self._delivering,
             now,
+            rerouting=Rerouting(database, catalog, limits, self._delivering, now),
             search=self._search,
         )
         self._busy: set[str] = set()  # jobs that a task is at work on
@@ -186,7 +191,7 @@ class Worker:
                 await self._submitting.put_back(job, BUSY_WAIT)
 
     def _availability_changed(self, model: str, down: bool) -> None:
-        self._on_down(model, down)
+        self._catalog.set_down(model, down)
         if down:
             self._chores.tell_down(model)
         self.wake()

@@ -294,3 +294,38 @@ async def test_of_a_channel_that_is_gone_the_member_gets_the_result(at: Stage) -
         await at.settled(timeout=20)
 
     assert len(direct(at)) == 1
+
+
+async def test_a_wait_for_everything_that_was_cut_short_stops_nothing_else(at: Stage) -> None:
+    """discord.py holds back all requests in a global limit, and lets none go on ever again where
+    the one that waits for its end is cancelled."""
+    everything = Answer(429, {"message": "slow", "retry_after": 20.0, "global": True}, VIA)
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1)
+        at.clock.move(minutes=16)  # the status is from now on changed as a message of the bot's
+        (rule,) = add(at, "DELETE", rf"{SEND}/\d+", [everything])
+        await at.finish()
+        await at.settled(1, timeout=20)
+        assert rule.hits == 1
+        at.oxen.manual = False
+        await at.imagine("an owl")
+        found = await at.settled(2, timeout=20)
+
+    one_each(results_in(at, at.channel), found)
+
+
+async def test_a_long_pause_is_kept_by_the_job_and_holds_up_no_other(at: Stage) -> None:
+    """Were it slept away inside discord.py, it would be cut short as a request in doubt."""
+    slow = Answer(429, {"message": "slow", "retry_after": 300.0, "global": False}, VIA)
+    async with at.easel():
+        await drawing(at, 1)
+        add(at, "POST", SEND, [slow])
+        await at.finish()
+        async with asyncio.timeout(5):
+            while not (job := (await at.jobs())[0]).deliver_after:
+                await asyncio.sleep(0.05)
+        assert timedelta(seconds=280) < job.deliver_after - at.clock() <= timedelta(seconds=300)
+        at.clock.move(minutes=6)
+        found = await at.settled(1, timeout=20)
+
+    one_each(results_in(at, at.channel), found)

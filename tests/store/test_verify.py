@@ -2,6 +2,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,29 @@ async def test_a_start_refuses_a_file_of_a_newer_version(books: Path) -> None:
     with pytest.raises(StartupError, match=rf"newer Easel \(revision 9999.*{REVISION}"):
         async with Database(books):
             pass
+
+
+async def test_a_job_that_goes_to_another_model_and_back_adds_up(tmp_path: Path) -> None:
+    path = tmp_path / "easel.db"
+    async with Database(path) as database:
+        job = await one(database, replace(new_job(), model_chosen=True))
+        for minute, (model, price) in enumerate(
+            (("skills", 20_000), ("oxen", 7500), ("skills", 20_000))
+        ):
+            async with database.transaction() as tx:
+                moved = await jobs.hand_over(tx, job, model, price)
+                assert moved is not None
+                await ledger.hold_anew(tx, moved, job.price, NOW + timedelta(minutes=minute))
+            job = moved
+        async with database.reading() as view:
+            assert (await verify(view)).findings == ()
+            usage = await ledger.usage_of(view, 1, NOW, None)
+        assert (usage.jobs, usage.held) == (1, 20_000)
+
+        async with database.transaction() as tx:
+            failed = await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=NOW)
+            await ledger.release(tx, failed, NOW)
+    assert (await _verified(path)).findings == ()
+    _change(path, "DELETE FROM ledger WHERE reason LIKE 'moved to oxen%'")
+    says = [str(finding) for finding in (await _verified(path)).findings]
+    assert f"job {job.id}: has a hold of -32.5 where -20 is right" in says

@@ -9,6 +9,8 @@ from bot.errors import ProviderError, Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
 from bot.sandbox.faults import Answer
+from bot.store import ledger
+from bot.store.verify import verify
 from bot.worker.breaker import FAILURES, Breaker, State
 from tests.easel import Stage
 from tests.rows import NOW
@@ -123,6 +125,50 @@ async def test_who_names_no_model_is_served_by_the_other(at: Stage) -> None:
         await at.result("a hare")
 
     assert len(at.skills.generations) == 1
+
+
+async def test_what_waits_goes_to_the_other_where_its_member_named_no_model(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    async with at.easel():
+        named = await at.imagine("a whale", model="oxen", by=at.ben)
+        for number in range(3):
+            await at.imagine(f"hare {number}")
+        for number in range(3):
+            await at.result(f"hare {number}", timeout=20)
+        assert named.message is not None
+        assert not named.message.deleted
+
+    assert len(at.skills.generations) == 3
+    moved = await at.jobs()
+    assert {job.request.model for job in moved} == {"skills"}
+    assert {job.price for job in moved} == {20_000}
+    assert {job.request.model for job in await at.jobs(at.ben)} == {"oxen"}
+    async with at.database() as database, database.reading() as view:
+        assert (await verify(view)).findings == ()
+        usage = await ledger.usage_of(view, at.ada.id, at.clock(), None)
+    assert usage.jobs == 3
+    assert usage.held == 0
+    assert usage.used == sum(job.cost or 0 for job in moved)
+
+
+async def test_it_waits_where_the_other_costs_more_than_its_member_has_left(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    async with at.easel(monthly_credits=20):
+        for number in range(2):
+            await at.imagine(f"whale {number}", model="oxen", by=at.ben)
+        await at.imagine("a hare")
+        await at.imagine("an owl")
+        await at.said(DOWN)
+        await asyncio.sleep(2.5)
+        assert {job.request.model for job in await at.jobs()} == {"oxen"}
+        at.oxen.faults.clear()
+        at.clock.move(minutes=2)
+        await at.settled(2, timeout=20)
+
+    assert len(at.oxen.generations) == 4
+    assert at.skills.generations == {}
 
 
 async def test_when_it_is_back_who_names_no_model_is_led_there_again(
