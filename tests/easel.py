@@ -65,9 +65,8 @@ class Stage:
         self.ada: User = self.discord.add_user("Ada")
         self.ben: User = self.discord.add_user("Ben")
 
-    @asynccontextmanager
-    async def easel(self, **changes: object) -> AsyncIterator[App]:
-        """Run the bot until the block ends; a second time on the same file is a restart."""
+    def app(self, **changes: object) -> App:
+        """The bot, neither opened nor run."""
         settings = Settings(
             _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
             **{
@@ -82,7 +81,12 @@ class Stage:
                 **changes,
             },
         )
-        async with App(settings, now=self.clock) as app:
+        return App(settings, now=self.clock)
+
+    @asynccontextmanager
+    async def easel(self, **changes: object) -> AsyncIterator[App]:
+        """Run the bot until the block ends; a second time on the same file is a restart."""
+        async with self.app(**changes) as app:
             running = asyncio.create_task(app.run())
             connected = asyncio.create_task(self.discord.connected())
             try:

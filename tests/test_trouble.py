@@ -6,13 +6,16 @@ import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import pytest
 
+from bot.app import App
+from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.demo_process import BotProcess, run_bot
 from bot.sandbox.faults import Answer, Hold
+from bot.store.database import READERS
 from tests.easel import KEY, TOKEN, Stage, text_of
 
 pytestmark = pytest.mark.long
@@ -100,6 +103,96 @@ async def test_what_a_service_has_taken_is_stored_when_that_is_possible(
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.oxen.generations) + len(at.skills.generations) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(429, {}, held=True), Answer(400, {"error": "bad"}, held=True)], ids=str
+)
+async def test_what_a_service_refuses_is_stored_when_that_is_possible(
+    at: Stage, answer: Answer
+) -> None:
+    """Else nobody would know that nothing was taken, and it would end in doubt."""
+    held = at.oxen.faults.add("POST", "/api/ai/queue", answer)
+    async with at.easel():
+        await at.imagine("a fox")
+        await held.reached()
+        async with locked(at):
+            held.release()
+            await asyncio.sleep(2.5)
+        (job,) = await at.settled(timeout=20)
+
+    if answer.status == 429:
+        assert (job.status, len(at.created())) == (JobStatus.SUCCEEDED, 2)
+    else:
+        assert (job.status, job.reason, len(at.created())) == (
+            JobStatus.FAILED,
+            Reason.INVALID,
+            1,
+        )
+
+
+async def test_a_job_whose_watch_could_not_be_begun_is_watched_later(at: Stage) -> None:
+    """All of the readers are at work, for longer than anybody waits for one."""
+    held = at.oxen.faults.add("POST", "/api/ai/queue", Hold())
+    async with at.easel() as app:
+        await at.imagine("a fox")
+        await held.reached()
+        async with AsyncExitStack() as reading:
+            for _ in range(READERS):
+                await reading.enter_async_context(app._database.reading())
+            held.release()
+            await asyncio.sleep(2.5)
+        (job,) = await at.settled(timeout=20)
+
+    assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_start_waits_for_a_locked_database(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.said("Drawing")
+    at.oxen.manual = False
+    at.oxen.release_generations()
+    async with at.app() as app:
+        async with locked(at):
+            running = asyncio.create_task(app.run())
+            await asyncio.sleep(2)
+        (job,) = await at.settled(timeout=25)
+        app.stop()
+        await asyncio.wait_for(running, 15)
+
+    assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_database_that_cannot_be_written_to_is_told_and_recovered_from(at: Stage) -> None:
+    """SQLite refuses to write, as where its disk has become read-only."""
+
+    async def read_only(app: App, value: str) -> None:
+        async with app._database._writer.connect() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert raw is not None
+            await raw.execute(f"PRAGMA query_only={value}")
+
+    at.oxen.manual = True
+    async with at.easel() as app:
+        asked = await at.imagine("a fox")
+        await at.said("Drawing")
+        await read_only(app, "ON")
+        assert NOT_NOW in text_of(await at.imagine("a hare"))
+        (job,) = await at.jobs()
+        assert NOT_NOW in text_of(await at.command("cancel", job=job.id))
+        assert asked.message is not None
+        pressed = await at.discord.click(at.ada, asked.message, f"easel:cancel:{job.id}")
+        assert NOT_NOW in text_of(await pressed.answered())
+        assert "a fox" in text_of(await at.command("jobs"))
+        await at.finish()
+        await asyncio.sleep(1)
+        await read_only(app, "OFF")
+        (job,) = await at.settled(timeout=20)
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert await at.balance() == -(job.cost or 0)
 
 
 async def test_a_full_disk_is_told_and_recovered_from(at: Stage) -> None:

@@ -89,8 +89,11 @@ class Provider(Protocol):
     async def cost(self, remote_id: str) -> Cost | None:
         """What one finished generation cost, or None while the API does not say."""
 
-    async def find(self, request: GenerationRequest, since: datetime) -> tuple[Submitted, ...]:
-        """Generations created after `since` that fit the request in model, prompt and options.
+    async def find(
+        self, request: GenerationRequest, since: datetime, until: datetime
+    ) -> tuple[Submitted, ...]:
+        """Generations created from `since` to `until` that fit the request in model, prompt and
+        every option.
 
         For a creating request whose answer was lost. Empty where the API has no list.
         """

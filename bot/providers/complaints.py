@@ -33,6 +33,7 @@ STATUSES = {
 }
 # ... and those which stand for many reasons: the words beside them decide first.
 VAGUE_CODES = {"invalid_params": Reason.INVALID}
+OWN = ("error", "code", "status_message")  # in each of the APIs' own formats (apis.md, A6, B1)
 VAGUE_STATUSES = {403: Reason.AUTH}
 TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
     (reason, re.compile(pattern, re.IGNORECASE))
@@ -101,10 +102,13 @@ def error_codes(body: object) -> list[str]:
 
 
 def has_error(body: object) -> bool:
-    """Whether an answer is an API's own error, in any of its formats."""
-    return is_object(body) and any(
-        body.get(name) for name in ("error", "code", "message", "detail", "status_message")
-    )
+    """Whether an answer tells of an error, in any of the APIs' formats."""
+    return is_object(body) and any(body.get(name) for name in (*OWN, "message", "detail"))
+
+
+def has_own_error(body: object) -> bool:
+    """Whether an error is surely the API's: what stands before it says `message` at most."""
+    return is_object(body) and any(body.get(name) for name in OWN)
 
 
 def classify(body: object, status: int | None = None) -> Reason:

@@ -15,7 +15,7 @@ from yarl import URL
 
 from bot.errors import ProviderError, Reason, Taken
 from bot.metrics import Metrics
-from bot.providers.complaints import classify, detail_of, has_error, one_line
+from bot.providers.complaints import classify, detail_of, has_own_error, one_line
 
 TIMEOUT = 20.0  # seconds for one try
 CONNECT = 10.0
@@ -184,7 +184,7 @@ class Api:
         except (ValueError, RecursionError):
             body = text
         taken = Taken.DOUBTFUL
-        if response.status == 429 or (response.status == 503 and has_error(body)):
+        if response.status == 429 or (response.status == 503 and has_own_error(body)):
             taken = Taken.NO
         elif response.status in REFUSALS:
             taken = Taken.REFUSED

@@ -127,13 +127,15 @@ class Oxen:
             raise
         return self._cost(self._row(body, remote_id))
 
-    async def find(self, request: GenerationRequest, since: datetime) -> tuple[Submitted, ...]:
+    async def find(
+        self, request: GenerationRequest, since: datetime, until: datetime
+    ) -> tuple[Submitted, ...]:
         rows = {id_of(row): row for row in (*await self.list(), *await self._history_since(since))}
         fitting = [
             (enqueued_at(row) or 0.0, remote_id, row)
             for remote_id, row in rows.items()
             if remote_id is not None
-            and fits(row, request, model=self._model, spec=self._spec, since=since)
+            and fits(row, request, model=self._model, spec=self._spec, since=since, until=until)
         ]
         fitting.sort(key=lambda each: each[:2])
         return tuple(Submitted(remote_id, self._begun(row)) for _, remote_id, row in fitting)

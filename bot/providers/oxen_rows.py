@@ -17,7 +17,7 @@ NAMES: Mapping[str, str] = {
     "expand_prompt": "enable_prompt_expansion",
     "match_input_image": "match_input_image",
 }
-SKEW = timedelta(seconds=15)  # how far Oxen's clock may be behind ours
+SKEW = timedelta(seconds=15)  # how far Oxen's clock and ours may be apart
 MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
 
 
@@ -95,15 +95,23 @@ def _iso(value: str) -> float | None:
 
 
 def fits(
-    row: JsonObject, request: GenerationRequest, *, model: str, spec: ModelSpec, since: datetime
+    row: JsonObject,
+    request: GenerationRequest,
+    *,
+    model: str,
+    spec: ModelSpec,
+    since: datetime,
+    until: datetime,
 ) -> bool:
-    """Whether this row can be what the request made, if it was made at or after `since`.
+    """Whether this row can be what the request made, if it was made from `since` to `until`.
 
     Everything that was sent must be there, and nothing else but defaults: a wrong picture must
     never be adopted, while one that is missed only costs a refund.
     """
     moment = enqueued_at(row)
-    if moment is None or moment < (since - SKEW).timestamp():
+    if moment is None:
+        return False
+    if not (since - SKEW).timestamp() <= moment <= (until + SKEW).timestamp():
         return False
     if (row.get("model_name") or row.get("model")) != model:
         return False
@@ -112,6 +120,9 @@ def fits(
     sent = parameters(request)
     # The queue's own parameter, which a row need not repeat: each generation has its own row.
     sent.pop("num_generations", None)
+    told = row.get("num_generations")
+    if told is not None and not _same(told, request.count):
+        return False
     if not all(_same(row.get(name), value) for name, value in sent.items()):
         return False
     unsent = {name: api for name, api in NAMES.items() if api not in sent and name != "count"}

@@ -99,7 +99,9 @@ class Skills:
         update = self._update(await self._ask(remote_id))
         return update.cost if isinstance(update, Finished | Failed) else None
 
-    async def find(self, request: GenerationRequest, since: datetime) -> tuple[Submitted, ...]:
+    async def find(
+        self, request: GenerationRequest, since: datetime, until: datetime
+    ) -> tuple[Submitted, ...]:
         """Nothing: the API has no list."""
         return ()
 

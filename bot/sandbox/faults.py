@@ -16,11 +16,13 @@ Body = bytes | str | Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Served instead of the real answer; the request has no effect."""
+    """Served instead of the real answer; the request has no effect. `held`: only when the rule
+    is released."""
 
     status: int
     body: Body = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
         case Answer():
             await request.read()  # a client still sending would see a reset instead
             rule.meet()
+            if fault.held:
+                await rule.released()
             return _answer(fault)
         case Reset():
             rule.meet()

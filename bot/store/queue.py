@@ -1,11 +1,12 @@
 """What there is to do: the jobs that the worker looks for, by their columns alone."""
 
 from collections.abc import Container
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.errors import Reason
 from bot.jobs import ACTIVE, SETTLED, Job, JobStatus
 from bot.store.jobs import job_of
 from bot.store.tables import Utc, generations, jobs
@@ -69,6 +70,17 @@ GIVEN_UP = BY_AGE.where(
     jobs.c.status.in_(SETTLED),
     jobs.c.settled_at > bindparam("settled_after", type_=Utc),
     exists().where(generations.c.job_id == jobs.c.id, generations.c.state.is_(None)),
+)
+RUNNING_IDS = select(jobs.c.id).where(RUNNING).order_by(jobs.c.created_at)
+RIVALS = BY_AGE.where(
+    jobs.c.id != bindparam("job_id"),
+    jobs.c.model == bindparam("of_model"),
+    jobs.c.prompt == bindparam("of_prompt"),
+    jobs.c.submitted_at.between(bindparam("first", type_=Utc), bindparam("last", type_=Utc)),
+    or_(
+        SUBMITTING,
+        and_(jobs.c.status == JobStatus.FAILED, jobs.c.reason == Reason.DOUBTFUL),
+    ),
 )
 NEXT_WAKE = (
     select(func.min(jobs.c.submit_after))
@@ -170,10 +182,22 @@ async def cancel_wishes(connection: AsyncConnection) -> list[Job]:
     return await _list(connection, WISHES)
 
 
-async def twins_in_doubt(connection: AsyncConnection, job: Job) -> list[Job]:
-    """Other jobs that may have made the very generation that this one looks for."""
-    submitting = await _list(connection, BY_AGE.where(SUBMITTING))
-    return [other for other in submitting if other.id != job.id and other.request == job.request]
+async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> list[Job]:
+    """Other jobs that may have made the very generations that this one looks for.
+
+    Their requests are on their way or were lost, within `window` of this one's. Equal prompts are
+    enough: which options and inputs a service takes for equal is its own affair.
+    """
+    sent = job.submitted_at or job.created_at
+    return await _list(
+        connection,
+        RIVALS,
+        job_id=job.id,
+        of_model=job.request.model,
+        of_prompt=job.request.prompt,
+        first=sent - window,
+        last=sent + window,
+    )
 
 
 async def neglected(
@@ -201,8 +225,8 @@ async def neglected(
     )
 
 
-async def running(connection: AsyncConnection) -> list[Job]:
-    return await _list(connection, BY_AGE.where(RUNNING))
+async def running_ids(connection: AsyncConnection) -> list[str]:
+    return list((await connection.execute(RUNNING_IDS)).scalars())
 
 
 async def deliverable(connection: AsyncConnection, now: datetime, limit: int) -> list[Job]:

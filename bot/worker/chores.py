@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.providers.base import Provider
-from bot.store import queue
+from bot.store import jobs, queue
 from bot.store.database import Connection, Database
 from bot.worker.delivering import Delivering
 from bot.worker.late import ASKED_FOR, Late
@@ -14,6 +14,7 @@ from bot.worker.late import EVERY as LATE_EVERY
 from bot.worker.rerouting import Rerouting
 from bot.worker.settling import COST_UNTIL, Settling
 from bot.worker.submitting import GIVE_UP, Submitting
+from bot.worker.watching import Watching
 
 EVERY = timedelta(seconds=2)
 ERASE_EVERY = timedelta(minutes=1)
@@ -29,6 +30,7 @@ class Chores:
         database: Database,
         providers: Mapping[str, Provider],
         submitting: Submitting,
+        watching: Watching,
         settling: Settling,
         delivering: Delivering,
         now: Callable[[], datetime],
@@ -40,6 +42,7 @@ class Chores:
         self._database = database
         self._providers = providers
         self._submitting = submitting
+        self._watching = watching
         self._settling = settling
         self._delivering = delivering
         self._late = Late(database, providers, settling, now)
@@ -66,6 +69,11 @@ class Chores:
                 now=now,
                 settled_after=now - COST_UNTIL,
             )
+            running = [
+                job
+                for job_id in self._watching.unwatched(await queue.running_ids(view))
+                if (job := await jobs.get(view, job_id))
+            ]
             late = await queue.late(view, now, expires_before=now + LAST_WORD)
             given_up = await self._given_up(view, now)
             movable = await self._rerouting.movable(view)
@@ -76,6 +84,8 @@ class Chores:
                 for job in await queue.first_of_each_channel(view, model, but=going)
             ]
         self._down.clear()
+        for job in running:
+            start(job, self._watching.begin(job))
         for job in late:
             start(job, self._delivering.tell_late(job))
         for job in movable:

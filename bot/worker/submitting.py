@@ -23,6 +23,7 @@ STORE_AGAIN = 1.0  # seconds, while the database cannot be written to
 GIVE_UP = timedelta(minutes=30)  # queued for so long: failed, uncharged
 # A generation shows up in the API's lists a moment after it was made: so look again, twice.
 SEARCH_WAITS = (1.0, 4.0, 0.0)  # seconds after each look
+LATEST = timedelta(minutes=3)  # after a request: what begins then is not what it made
 SEARCH_AGAIN = timedelta(seconds=30)  # while the API cannot be asked
 SEARCH_UNTIL = timedelta(minutes=10)
 
@@ -57,40 +58,34 @@ class Submitting:
                 tx, model, now=now, asked_after=now - GIVE_UP, lease_until=now + LEASE
             )
 
-    async def put_back(self, job: Job, wait: timedelta) -> None:
-        """Queue a claimed job again of which nothing was sent."""
+    async def put_back(self, job: Job, wait: timedelta, reason: Reason | None = None) -> Job:
+        """Queue a claimed job again of which surely nothing was taken; cancel it, where its
+        member wished for that meanwhile. `reason` is told, should it be given up."""
+        now = self._now()
         async with self._database.transaction() as tx:
-            await jobs.move(
-                tx,
-                job.id,
-                JobStatus.QUEUED,
-                submit_after=self._now() + wait,
-                lease_until=None,
-            )
+            values = {"submit_after": now + wait, "lease_until": None, "reason": reason}
+            queued = await jobs.move(tx, job.id, JobStatus.QUEUED, **values)
+            if queued.cancel_requested_at is None:
+                return queued
+            canceled = await jobs.move(tx, job.id, JobStatus.CANCELED, settled_at=now)
+            await ledger.release(tx, canceled, now)
+        return canceled
 
     async def submit(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
         """Send a claimed job's request once, and store what came of it before anything else."""
         try:
             job = await self._addressed(job)
             submitted = await self._providers[job.request.model].submit(job.request)
+        except NotNow:  # the inputs' new addresses could not be stored: nothing was sent
+            return await _surely(lambda: self.put_back(job, FIRST_RETRY, job.reason)), ()
         except ProviderError as error:
             self._refusals.tell(job, error)
             if error.reason is not Reason.INPUT:  # which nobody was asked about
                 self._heard(job.request.model, error)
-            match error.taken:
-                case Taken.NO:
-                    return await self._queue_again(job, error), ()
-                case Taken.REFUSED:
-                    return await self.fail(job, error.reason), ()
-                case Taken.DOUBTFUL:
-                    return await self.search(job)
+            return await self._not_taken(job, error)
         self._tries.pop(job.id, None)
         self._heard(job.request.model, None)
-        while True:
-            try:
-                return await self._start(job, submitted), submitted
-            except NotNow:  # what was taken, and is paid for, is known here only
-                await asyncio.sleep(STORE_AGAIN)
+        return await _surely(lambda: self._start(job, submitted)), submitted
 
     async def search(self, job: Job) -> tuple[Job, Sequence[Submitted]]:
         """Adopt what a doubtful request made, or fail the job: it is never sent again.
@@ -106,7 +101,7 @@ class Submitting:
         since = job.submitted_at or job.created_at
         try:
             for wait in SEARCH_WAITS:
-                found = await provider.find(job.request, since)
+                found = await provider.find(job.request, since, since + LATEST)
                 if adopted := await self._adopt(job, found):
                     return adopted, found
                 await asyncio.sleep(wait)
@@ -140,19 +135,17 @@ class Submitting:
         log.info("running at %s as %s", provider.key, ", ".join(remote_ids))
         return started
 
-    async def _queue_again(self, job: Job, error: ProviderError) -> Job:
-        tries = self._tries[job.id] = self._tries.get(job.id, 0) + 1
-        wait = back_off(tries, first=FIRST_RETRY, longest=LONGEST_RETRY)
-        wait = max(wait, timedelta(seconds=error.retry_after or 0))
-        async with self._database.transaction() as tx:
-            return await jobs.move(
-                tx,
-                job.id,
-                JobStatus.QUEUED,
-                submit_after=self._now() + wait,
-                lease_until=None,
-                reason=error.reason,  # kept for the member, should it be given up
-            )
+    async def _not_taken(self, job: Job, error: ProviderError) -> tuple[Job, Sequence[Submitted]]:
+        match error.taken:
+            case Taken.NO:
+                tries = self._tries[job.id] = self._tries.get(job.id, 0) + 1
+                wait = back_off(tries, first=FIRST_RETRY, longest=LONGEST_RETRY)
+                wait = max(wait, timedelta(seconds=error.retry_after or 0))
+                return await _surely(lambda: self.put_back(job, wait, error.reason)), ()
+            case Taken.REFUSED:
+                return await _surely(lambda: self.fail(job, error.reason)), ()
+            case Taken.DOUBTFUL:
+                return await self.search(job)
 
     async def _extend(self, job: Job) -> Job:
         async with self._database.transaction() as tx:
@@ -163,7 +156,7 @@ class Submitting:
         remote_ids = [each.remote_id for each in found]
         async with self._database.transaction() as tx:
             owned = await generations.owned(tx, provider.key, remote_ids)
-            rivals = await queue.twins_in_doubt(tx, job)
+            rivals = await queue.rivals(tx, job, LATEST)
             free = [remote_id for remote_id in remote_ids if remote_id not in owned]
             if rivals or len(free) != job.request.count:
                 return None
@@ -174,3 +167,12 @@ class Submitting:
         self._metrics.doubt_ended(provider.key, "adopted")
         log.warning("adopted %s after a doubtful submit", ", ".join(free))
         return adopted
+
+
+async def _surely(write: Callable[[], Awaitable[Job]]) -> Job:
+    """Store what is known here only, and may be paid for: as often as the database needs."""
+    while True:
+        try:
+            return await write()
+        except NotNow:
+            await asyncio.sleep(STORE_AGAIN)

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.errors import ProviderError, Reason
-from bot.jobs import Generation, Job
+from bot.jobs import Generation, Job, JobStatus
 from bot.ledger import Cost
 from bot.metrics import Metrics
 from bot.providers.base import (
@@ -22,6 +22,7 @@ from bot.providers.base import (
 )
 from bot.schedule import wait_after
 from bot.store import generations as generation_rows
+from bot.store import jobs
 from bot.store.database import Database
 from bot.worker.agenda import Agenda
 from bot.worker.settling import Settling
@@ -77,15 +78,20 @@ class Watching:
         self._places = {key: asyncio.Semaphore(CONCURRENT_POLLS) for key in providers}
         self._watches: dict[str, Watch] = {}
         self._by_remote_id: dict[str, str] = {}
+        self._without_key: set[str] = set()
         self.agenda = Agenda()
 
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
         """Watch a running job; `submitted` tells what the creating request has told already."""
         if job.request.model not in self._providers:
             log.error("waits until %s has its key again", job.request.model)
+            self._without_key.add(job.id)
             return
         async with self._database.reading() as view:
+            stored = await jobs.get(view, job.id)
             generations = await generation_rows.of_job(view, job.id)
+        if stored is None or stored.status is not JobStatus.RUNNING or job.id in self._watches:
+            return  # it has ended, or is begun, since its row was read
         watch = Watch(job, generations, since=job.running_at or self._now())
         watch.updates = {each.remote_id: each.update for each in submitted}
         self._watches[job.id] = watch
@@ -94,6 +100,12 @@ class Watching:
             self._plan(watch)
         else:
             self.agenda.hurry(job.id)
+
+    def unwatched(self, running: Iterable[str]) -> list[str]:
+        """Those of the running jobs that are still to be begun: all of them after a start, and
+        one whose `begin` the database did not let through."""
+        known = self._watches.keys() | self._without_key
+        return [job_id for job_id in running if job_id not in known]
 
     def take_due(self) -> list[Job]:
         """Those that are to be asked about now."""

@@ -14,7 +14,7 @@ from bot.delivery import Delivery
 from bot.errors import NotNow, ProviderError
 from bot.jobs import Job, JobStatus
 from bot.limits import Limits
-from bot.logs import about, bind, hide
+from bot.logs import bind, hide
 from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
@@ -85,6 +85,7 @@ class Worker:
             database,
             providers,
             self._submitting,
+            self._watching,
             self._settling,
             self._delivering,
             now,
@@ -96,7 +97,7 @@ class Worker:
         self._deliveries = 0
         self._wake = asyncio.Event()
         self._rows_changed = True
-        self._stopping = False
+        self._started = self._stopping = False
         self._next_row: datetime | None = None
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -113,13 +114,6 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped, or until cancelled: what is under way is then cancelled too, and
         found again by the next start."""
-        async with self._database.transaction() as tx:
-            await queue.clear_leases(tx)
-        async with self._database.reading() as view:
-            running = await queue.running(view)
-        for job in running:
-            with about(job=job.id):
-                await self._watching.begin(job)
         async with asyncio.TaskGroup() as self._tasks:
             streams = [
                 self._tasks.create_task(self._listen(provider), name=f"events {provider.key}")
@@ -138,6 +132,10 @@ class Worker:
     async def _turn(self) -> None:
         """Start everything that is due; an error here is the database's, and passes or is told."""
         try:
+            if not self._started:
+                async with self._database.transaction() as tx:
+                    await queue.clear_leases(tx)
+                self._started = True
             for job in self._watching.take_due():
                 if not self._start(job, self._poll(job.id)):
                     self._watching.agenda.set(job.id, self._now() + BUSY_WAIT)

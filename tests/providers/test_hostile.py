@@ -5,7 +5,7 @@ import copy
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import aiohttp
@@ -166,7 +166,7 @@ def calls(provider: Oxen | Skills) -> list[Callable[[], Awaitable[object]]]:
         lambda: provider.fetch("g1"),
         lambda: provider.cost("g1"),
         lambda: provider.describe(),
-        lambda: provider.find(REQUEST, SINCE),
+        lambda: provider.find(REQUEST, SINCE, SINCE + timedelta(minutes=3)),
         lambda: provider.cancel("g1"),
     ]
     if isinstance(provider, Skills):

@@ -385,8 +385,9 @@ OTHERS: list[GenerationRequest] = [
 ]
 
 
-def just_now() -> datetime:
-    return datetime.now(UTC)
+def around_now() -> tuple[datetime, datetime]:
+    now = datetime.now(UTC)
+    return now, now + timedelta(minutes=3)
 
 
 @pytest.mark.parametrize("options", [ALONE, EVERYTHING, {"count": 3}], ids=str)
@@ -404,7 +405,7 @@ async def test_what_a_lost_request_made_is_found_among_others(
             service.finish(each.remote_id)
             await service.settled(each.remote_id)
 
-    found = await oxen.find(request, just_now())
+    found = await oxen.find(request, *around_now())
 
     assert {each.remote_id for each in found} == {each.remote_id for each in submitted}
     assert {type(each.update) for each in found} == {Finished if over else Waiting}
@@ -415,7 +416,7 @@ async def test_an_edit_is_found_by_its_input(oxen: Oxen, service: FakeOxen) -> N
     (submitted,) = await oxen.submit(asking("a fox", picture_uri(), match_input_image=True))
     await oxen.submit(asking("a fox", "https://example.com/other.png", match_input_image=True))
 
-    found = await oxen.find(asking("a fox", picture_uri(), match_input_image=True), just_now())
+    found = await oxen.find(asking("a fox", picture_uri(), match_input_image=True), *around_now())
 
     assert [each.remote_id for each in found] == [submitted.remote_id]
 
@@ -423,21 +424,25 @@ async def test_an_edit_is_found_by_its_input(oxen: Oxen, service: FakeOxen) -> N
 async def test_what_is_older_is_not_found(oxen: Oxen, service: FakeOxen) -> None:
     await oxen.submit(asking())
 
-    assert await oxen.find(asking(), just_now() + timedelta(minutes=1)) == ()
+    since, until = around_now()
+    minute = timedelta(minutes=1)
+    assert len(await oxen.find(asking(), since, until)) == 1
+    assert await oxen.find(asking(), since + minute, until + minute) == ()
+    assert await oxen.find(asking(), since - minute, since - minute / 2) == ()
 
 
 async def test_a_long_history_is_read_to_the_time_in_question(
     oxen: Oxen, service: FakeOxen
 ) -> None:
     service.manual = True
-    since = just_now()
+    since, until = around_now()
     (submitted,) = await oxen.submit(asking("the first"))
     for _ in range(30):
         await oxen.submit(asking(count=4))
     for remote_id in service.generations:
         service.advance(remote_id, "failed")
 
-    found = await oxen.find(asking("the first"), since)
+    found = await oxen.find(asking("the first"), since, until)
 
     assert [each.remote_id for each in found] == [submitted.remote_id]
     pages = [each for each in service.requests if each.path.endswith("/generations")]
@@ -448,7 +453,7 @@ async def test_a_search_that_cannot_be_made_is_an_error(oxen: Oxen, service: Fak
     service.faults.add("GET", "/api/ai/generations", Answer(200, {"oops": 1}))
 
     with pytest.raises(ProviderError):
-        await oxen.find(asking(), just_now())
+        await oxen.find(asking(), *around_now())
 
 
 def test_the_specs_options_are_of_the_four_kinds() -> None:

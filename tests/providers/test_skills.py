@@ -280,6 +280,8 @@ async def test_a_refused_create_is_told_by_its_code(
     with pytest.raises(ProviderError) as caught:
         await skills.submit(REQUEST)
 
+    if contract == "message only" and status == 503:
+        taken = Taken.DOUBTFUL  # what stands before an API says no more than that
     assert (caught.value.reason, caught.value.taken) == (reason, taken)
     assert len(api_service.asked) == 1
 
@@ -392,7 +394,7 @@ async def test_there_is_no_cancel_no_list_and_no_stream(
         await skills.cancel("gen_123")
 
     assert caught.value.reason is Reason.INVALID
-    assert await skills.find(REQUEST, datetime.now(UTC)) == ()
+    assert await skills.find(REQUEST, datetime.now(UTC), datetime.now(UTC)) == ()
     assert [remote_id async for remote_id in skills.events()] == []
     assert await skills.describe() == skills_spec(price=20_000)
     assert api_service.asked == []

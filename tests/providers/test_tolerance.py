@@ -2,8 +2,7 @@
 
 import base64
 import logging
-import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import aiohttp
@@ -482,6 +481,8 @@ ECHO = {"seed": 7, "enable_prompt_expansion": False, "aspect_ratio": "1:1"}
         ({}, {"model_name": "qwen-image-1"}, False),
         ({}, {"media_type": "video"}, False),
         ({}, {"enqueued_at": SINCE.timestamp() - 60}, False),
+        ({}, {"enqueued_at": SINCE.timestamp() + 180}, True),
+        ({}, {"enqueued_at": SINCE.timestamp() + 240}, False),
         ({}, {"enqueued_at": str(int(SINCE.timestamp()))}, True),
         ({}, {"enqueued_at": SINCE.timestamp() * 1000}, True),
         ({}, {"enqueued_at": SINCE.isoformat()}, True),
@@ -496,6 +497,8 @@ ECHO = {"seed": 7, "enable_prompt_expansion": False, "aspect_ratio": "1:1"}
         (SENT, {**ECHO, "aspect_ratio": "16:9"}, False),
         (SENT, {}, False),
         ({"count": 2}, {"num_generations": "2"}, True),
+        ({"count": 2}, {"num_generations": 1}, False),
+        ({}, {"num_generations": 2}, False),
     ],
 )
 def test_a_row_fits_only_the_request_that_made_it(
@@ -504,7 +507,11 @@ def test_a_row_fits_only_the_request_that_made_it(
     request = GenerationRequest("oxen", "a fox", options)
     spec = oxen_spec(price=0)
 
-    assert fits({**BASE, **more}, request, model="qwen-image-2", spec=spec, since=SINCE) is fit
+    until = SINCE + timedelta(minutes=3)
+    found = fits(
+        {**BASE, **more}, request, model="qwen-image-2", spec=spec, since=SINCE, until=until
+    )
+    assert found is fit
 
 
 JSON = st.recursive(
@@ -557,7 +564,7 @@ async def test_any_json_becomes_an_update_or_a_provider_error(answer: object) ->
         lambda: oxen.submit(REQUEST),
         lambda: oxen.describe(),
         lambda: oxen.cost("g1"),
-        lambda: oxen.find(REQUEST, datetime.fromtimestamp(time.time(), UTC)),
+        lambda: oxen.find(REQUEST, SINCE, SINCE + timedelta(minutes=3)),
         lambda: oxen.edit(REQUEST),
         lambda: oxen.cancel("g1"),
     ):

@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 
-from bot.jobs import NEXT, Job, JobStatus
+from bot.errors import Reason
+from bot.jobs import NEXT, Job, JobStatus, NewJob
 from bot.store import generations, jobs, queue
 from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
@@ -190,16 +191,34 @@ async def test_a_remote_id_belongs_to_one_job(database: Database) -> None:
         assert await generations.owned(tx, "skills", ["a"]) == frozenset()
 
 
-async def test_a_twin_in_doubt_is_seen(database: Database) -> None:
+async def test_rivals_are_those_whose_generations_it_could_take_for_its_own(
+    database: Database,
+) -> None:
+    """Whatever their options: the prompt, the time and that nobody knows what they made."""
+    window = timedelta(minutes=3)
+
+    async def sent(tx: Transaction, new: NewJob, after: timedelta = timedelta(0)) -> Job:
+        job = await add(tx, new)
+        return await jobs.move(tx, job.id, JobStatus.SUBMITTING, submitted_at=NOW + after)
+
     async with database.transaction() as tx:
-        first, twin = [await add(tx, new_job(user, count=2)) for user in (1, 2)]
-        other = await add(tx, new_job(3, count=3))
-        for job in (first, twin, other):
-            await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        job = await sent(tx, new_job(1))
+        twin = await sent(tx, new_job(2, count=1))
+        larger = await sent(tx, new_job(3, count=2), window)
+        lost = await sent(tx, new_job(4), -window)
+        await jobs.move(tx, lost.id, JobStatus.FAILED, reason=Reason.DOUBTFUL)
+        await sent(tx, new_job(5, prompt="a hare"))
+        await sent(tx, new_job(6), window * 2)
+        await sent(tx, replace(new_job(7), request=replace(new_job().request, model="skills")))
+        refused = await sent(tx, new_job(8))
+        await jobs.move(tx, refused.id, JobStatus.FAILED, reason=Reason.REJECTED)
+        begun = await sent(tx, new_job(9))
+        await jobs.move(tx, begun.id, JobStatus.RUNNING)
+        await add(tx, new_job(10))
 
-        twins = await queue.twins_in_doubt(tx, first)
+        found = await queue.rivals(tx, job, window)
 
-    assert [each.id for each in twins] == [twin.id]
+    assert {each.id for each in found} == {twin.id, larger.id, lost.id}
 
 
 async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database) -> None:

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from bot.errors import Reason
-from bot.jobs import JobStatus
+from bot.jobs import Job, JobStatus
+from bot.providers import oxen, skills
 from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Truncate
 from tests.easel import Stage
 
@@ -84,18 +85,80 @@ async def test_a_request_that_nobody_can_find_fails_uncharged_and_is_not_sent_ag
     assert await at.balance() == 0
 
 
-async def test_a_generation_that_fits_two_jobs_is_adopted_by_neither(at: Stage) -> None:
-    """A refund is better than the wrong picture."""
+async def both_settled(at: Stage) -> list[Job]:
+    async with asyncio.timeout(25):
+        while True:
+            found = [*await at.jobs(at.ada), *await at.jobs(at.ben)]
+            if all(job.delivered_at for job in found):
+                return found
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("options", [{}, {"count": 1}, {"aspect_ratio": "16:9"}], ids=str)
+async def test_a_generation_that_fits_two_jobs_is_adopted_by_neither(
+    at: Stage, options: dict[str, object]
+) -> None:
+    """A refund is better than the wrong picture. What is given may be what is the default."""
     at.oxen.faults.add("POST", QUEUE, ResetAfter())
     at.oxen.faults.add("POST", QUEUE, Reset())
     async with at.easel():
-        await asyncio.gather(at.imagine("a fox"), at.imagine("a fox", by=at.ben))
-        await at.said("Please ask again", timeout=20)
-        await at.settled(timeout=20)
-        statuses = {(await at.jobs(user))[0].status for user in (at.ada, at.ben)}
+        await asyncio.gather(at.imagine("a fox"), at.imagine("a fox", by=at.ben, **options))
+        found = await both_settled(at)
 
-    assert JobStatus.FAILED in statuses
+    assert [(job.status, job.reason) for job in found] == [
+        (JobStatus.FAILED, Reason.DOUBTFUL),
+        (JobStatus.FAILED, Reason.DOUBTFUL),
+    ]
     assert len(at.oxen.generations) == 1
+
+
+@pytest.mark.long
+async def test_what_is_still_being_asked_for_is_not_taken_by_another(at: Stage) -> None:
+    """The same prompt, one request lost and one whose answer is on its way."""
+    at.oxen.faults.add("POST", QUEUE, Reset())
+    held = at.oxen.faults.add("POST", QUEUE, Hold())
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.imagine("a fox", by=at.ben, count=1)
+        await held.reached()
+        await at.said("Please ask again", timeout=20)
+        held.release()
+        lost, made = await both_settled(at)
+
+    assert (lost.status, made.status) == (JobStatus.FAILED, JobStatus.SUCCEEDED)
+
+
+@pytest.mark.long
+async def test_two_that_were_lost_do_not_make_up_one_of_two_pictures(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, Reset())
+    for _ in range(2):
+        at.oxen.faults.add("POST", QUEUE, ResetAfter())
+    async with at.easel():
+        await at.imagine("a fox", count=2)
+        await asyncio.gather(*(at.imagine("a fox", by=at.ben) for _ in range(2)))
+        found = await both_settled(at)
+
+    assert {(job.status, job.reason) for job in found} == {(JobStatus.FAILED, Reason.DOUBTFUL)}
+    assert len(at.oxen.generations) == 2
+
+
+@pytest.mark.long
+async def test_a_cancel_while_it_is_being_asked_for_holds_if_that_is_refused(at: Stage) -> None:
+    held = at.oxen.faults.add("POST", QUEUE, Answer(429, {}, held=True))
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        await held.reached()
+        (job,) = await at.jobs()
+        await at.command("cancel", job=job.id)
+        held.release()
+        found = await at.settled()
+
+    assert len(at.created()) == 1
+    assert [job.status for job in found] == [JobStatus.CANCELED]
+    assert asked.message is not None
+    assert "Canceled" in asked.message.text()
+    assert await at.balance() == 0
 
 
 async def test_a_bot_killed_while_submitting_adopts_what_it_made(at: Stage) -> None:
@@ -186,3 +249,48 @@ async def test_a_refused_key_is_told_to_the_operator_once_until_it_works_again(
         await at.imagine("a fox")
         await at.settled(5)
         assert told() == 2
+
+
+@pytest.mark.long
+async def test_a_request_that_is_never_answered_is_found_and_adopted(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oxen, "SUBMIT_TIMEOUT", 0.5)
+    held = at.oxen.faults.add("POST", QUEUE, Hold())
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.result("a fox", timeout=20)
+        (job,) = await at.settled()
+
+    assert held.hits == 1
+    assert (job.status, len(at.created())) == (JobStatus.SUCCEEDED, 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Hold(),
+        ResetAfter(),
+        AnswerAfter(500, {"error": "IMAGE_GENERATION_FAILED"}),
+        AnswerAfter(502, "<html>bad gateway</html>"),
+        AnswerAfter(503, {"message": "upstream connect error"}),
+        AnswerAfter(504, ""),
+    ],
+    ids=str,
+)
+async def test_where_there_is_no_list_a_lost_answer_is_told_to_member_and_operator(
+    at: Stage, fault: Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(skills, "SUBMIT_TIMEOUT", 0.5)
+    lost = at.skills.faults.add("POST", "/api/v1/generation/.*", fault)
+    async with at.easel():
+        await at.imagine("a fox", model="skills")
+        await at.said("Please ask again", timeout=20)
+        (job,) = await at.settled()
+
+    assert lost.hits == 1
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
+    assert len(at.skills.generations) == 1
+    assert "doubtful submit" in caplog.text
+    assert await at.balance() == 0
