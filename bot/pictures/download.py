@@ -8,6 +8,7 @@ import asyncio
 import base64
 import binascii
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from bot.errors import ProviderError, Reason
 log = logging.getLogger(__name__)
 
 HOP_SECONDS = 20.0
+NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)  # as the end of a name: an address
 REDIRECTS = 5
 TRIES = 3
 PICTURE_BYTES = 40 * 1024 * 1024
@@ -134,6 +136,8 @@ class Downloader:
         try:
             number = ip_address(host)
         except ValueError:
+            if NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):  # `127.1` is 127.0.0.1
+                raise ProviderError(Reason.MALFORMED, f"no address of a host: {host}") from None
             return address
         if host not in self._private_hosts and not is_public(number):
             raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
