@@ -1,6 +1,7 @@
 """Imports go downwards only (design.md, Map). Everything is looked at, also inside functions."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,8 @@ def sources() -> list[Path]:
     return [path for folder in ("bot", "cogs") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Full names of modules, also where `from package import module` names them."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -79,7 +81,7 @@ def imports(path: Path) -> set[str]:
                 if inner.with_suffix(".py").exists() or inner.is_dir():
                     found.add(name)
                     found.discard(node.module)
-    return found
+    return frozenset(found)
 
 
 def unit_of(module: str) -> str | None:
