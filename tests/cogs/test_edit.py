@@ -210,7 +210,7 @@ async def test_later_the_service_gets_a_copy_at_the_status_message(at: Stage, mo
 async def test_where_no_copy_can_be_made_oxen_gets_the_picture_itself(at: Stage) -> None:
     await waited_long(at, "oxen")
     at.discord.faults.add(
-        "PATCH", "/api/v10/webhooks/.*", Answer(503, {"message": "no"}), times=None
+        "PATCH", "/api/v10/webhooks/.*", Answer(403, {"message": "no"}), times=None
     )
 
     async with at.easel():
