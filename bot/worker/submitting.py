@@ -63,8 +63,14 @@ class Submitting:
         member wished for that meanwhile. `reason` is told, should it be given up."""
         now = self._now()
         async with self._database.transaction() as tx:
-            values = {"submit_after": now + wait, "lease_until": None, "reason": reason}
-            queued = await jobs.move(tx, job.id, JobStatus.QUEUED, **values)
+            queued = await jobs.move(
+                tx,
+                job.id,
+                JobStatus.QUEUED,
+                submit_after=now + wait,
+                lease_until=None,
+                reason=reason or job.reason,
+            )
             if queued.cancel_requested_at is None:
                 return queued
             canceled = await jobs.move(tx, job.id, JobStatus.CANCELED, settled_at=now)
@@ -77,7 +83,7 @@ class Submitting:
             job = await self._addressed(job)
             submitted = await self._providers[job.request.model].submit(job.request)
         except NotNow:  # the inputs' new addresses could not be stored: nothing was sent
-            return await _surely(lambda: self.put_back(job, FIRST_RETRY, job.reason)), ()
+            return await _surely(lambda: self.put_back(job, FIRST_RETRY)), ()
         except ProviderError as error:
             self._refusals.tell(job, error)
             if error.reason is not Reason.INPUT:  # which nobody was asked about
