@@ -42,7 +42,7 @@ class Held:
         model = arena.rng.choice(MODELS)
         await traffic(arena)
         rule = self.add_to(arena, model)
-        await arena.ask(model=model, private=self.private, edit=self.edit)
+        await arena.ask(model=model, private=self.private, edit=self.edit, plain=True)
         await rule.reached(REACH_SECONDS)
 
     def add_to(self, arena: Arena, model: str) -> Rule:
@@ -71,8 +71,9 @@ async def running(arena: Arena) -> None:
 
 async def private_result(when: When, arena: Arena) -> None:
     """The answer is edited once when its picture is begun, and again with the picture in it."""
-    asked = await drawing(arena, arena.rng.choice(MODELS), private=True)
-    rule = Held("PATCH", ANSWER_EDIT, when).add_to(arena, asked.model)
+    model = arena.rng.choice(MODELS)
+    await drawing(arena, model, private=True)
+    rule = Held("PATCH", ANSWER_EDIT, when).add_to(arena, model)
     arena.oxen.release_generations()
     arena.skills.release_generations()
     await rule.reached(REACH_SECONDS)
@@ -107,14 +108,16 @@ async def starting(arena: Arena) -> None:
 
 
 async def at_random(arena: Arena) -> None:
-    await traffic(arena, BACKGROUND * 2)
+    for _ in range(BACKGROUND * 2):
+        arena.be_unlucky()
+        await traffic(arena, 1)
     await asyncio.sleep(arena.rng.random() * RANDOM_SECONDS)
 
 
 async def drawing(arena: Arena, model: str, *, private: bool | None = None) -> Asked:
     """A new request that its status message says is being drawn, and which does not end."""
     arena.hold_generations()
-    asked = await arena.ask(model=model, private=private)
+    asked = await arena.ask(model=model, private=private, plain=True)
 
     def shown() -> bool | None:
         message = asked.interaction.message

@@ -119,6 +119,10 @@ class Workshop:
         """The next `times` generations that are taken will fail, at their end."""
         self._dooms += [failure] * times
 
+    def pardon(self) -> None:
+        """Forget those that were to fail, and were not taken yet."""
+        self._dooms.clear()
+
     def take(self, generation: FakeGeneration) -> None:
         """Begin with it."""
         self._add(generation)

@@ -53,6 +53,7 @@ class FakeOxen(Service):
 
     Every field may be changed while it runs. `generation_seconds` is about how long one takes,
     in real time. `price` is in dollars a picture, `credits` what is left of them (None: no end).
+    `charged_price` is what a picture costs in the end, where that is not what was said before.
     `cost_delay` is how many seconds of the clock a cost stays unknown (None: for ever).
     `late_404s`: so many first questions about a new generation are answered with 404.
     `at_once`: generations are at their end when the queue's first answer names them.
@@ -63,6 +64,7 @@ class FakeOxen(Service):
     key: str = KEY
     generation_seconds: float = 0.8
     price: str = "0.075"
+    charged_price: str | None = None
     schema_key: SchemaKey = "json_request_schema"
     models_answer: bool = True
     cost_delay: float | None = 0.0
@@ -233,7 +235,7 @@ class FakeOxen(Service):
     def _ended(self, generation: FakeGeneration) -> None:
         running = generation.status == "cancelled" and generation.started_at is not None
         if generation.status == "succeeded" or (running and self.charge_cancelled):
-            generation.charged = Decimal(self.price)
+            generation.charged = Decimal(self.charged_price or self.price)
             if self.credits is not None:
                 self.credits -= generation.charged
         if generation.status != "cancelled" and generation.queued:

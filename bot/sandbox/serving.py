@@ -27,7 +27,8 @@ SECRET: Final = b"the sandbox signs with this"
 
 @dataclass(eq=False)
 class Request:
-    """A line of the log: what was asked, and the answer it really got."""
+    """A line of the log: what was asked, and the answer it really got. `error` is the body of
+    an answer that is one."""
 
     site: Literal["api", "cdn"]
     method: str
@@ -38,6 +39,7 @@ class Request:
     body: object  # decoded JSON, else text
     at: float
     status: int | None = None  # until it is answered
+    error: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class Service(ABC):
             self.requests.append(note)
             response = await handler(request)
             note.status = response.status
+            if response.status >= 400 and isinstance(response, web.Response):
+                note.error = response.body if isinstance(response.body, bytes) else b""
             return response
 
         return record

@@ -8,12 +8,14 @@ every request is looked at: tests/verdict.py has what must hold.
 import argparse
 import asyncio
 import random
+import re
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+from bot.jobs import JOB_ID_PATTERN
 from tests.crash import Arena, arena
 from tests.instants import INSTANTS, kill_at
 from tests.verdict import Verdict, judge
@@ -38,8 +40,9 @@ async def main(kills: int, seed: int) -> int:
                         flush=True,
                     )
             await made.kill()
-            verdict = await judge(made)
-    report(reached, missed, verdict)
+            verdict = await judge(made, unreached=sorted(missed.elements()))
+            report(reached, missed, verdict)
+            print_log(made, verdict)
     return 0 if verdict.good else 1
 
 
@@ -69,12 +72,20 @@ def report(reached: Counter[str], missed: Counter[str], verdict: Verdict) -> Non
 
 
 def print_verdict(verdict: Verdict) -> None:
-    print(f"requests: {verdict.requests} ({_counted(verdict.fates)})")
+    print(
+        f"requests: {verdict.requests} ({_counted(verdict.fates)}); "
+        f"{verdict.twins} with the prompt of another"
+    )
     print(f"failed by reason: {_counted(verdict.reasons) or 'none'}")
     for name, lines in (
         ("lost", verdict.lost),
         ("doubled", verdict.doubled),
+        ("shown to the wrong request", verdict.foreign),
+        ("private, and seen by others", verdict.leaked),
+        ("never confirmed as delivered", verdict.undelivered),
         ("doubtful", verdict.doubtful),
+        ("doubtful, and missed by the search", verdict.missed),
+        ("charged by estimate", verdict.estimated),
         ("ledger verify", [str(each) for each in verdict.findings]),
         ("violations", verdict.violations),
         ("errors logged", [f"{text} ({times})" for text, times in verdict.errors.items()]),
@@ -86,6 +97,17 @@ def print_verdict(verdict: Verdict) -> None:
         f"ledger difference: {verdict.difference / 1000:g} credits; charged for doubtful ones, "
         f"which no member pays: {verdict.doubtful_charged / 1000:g}"
     )
+    print("all is well" if verdict.good else f"NOT well: {', '.join(verdict.wrong)}")
+
+
+def print_log(arena: Arena, verdict: Verdict) -> None:
+    """All that the bot logged about the jobs with which something is wrong."""
+    wrong = " ".join(str(what) for what in verdict.wrong.values())
+    for job_id in dict.fromkeys(re.findall(rf"job ({JOB_ID_PATTERN})", wrong)):
+        print(f"the log about job {job_id}:")
+        for line in arena.log:
+            if line.get("job") == job_id:
+                print(f"  {line}")
 
 
 def _counted(counter: Counter[str]) -> str:

@@ -2,17 +2,22 @@
 `python -m tests.benchmarks.faults`.
 
 Every answer of Discord and of both image APIs, those to interactions among them, is with the same
-chance an error with or without an effect, cut off, late, or no answer at all. Many members ask at
-the same time; in the end every request is looked at: tests/verdict.py has what must hold.
+chance an error with or without an effect, cut off, late, or no answer at all. Now and then a place
+at Discord takes no messages for a while, and one of the APIs no connections. Many members ask at
+the same time, and some of them cancel; in the end every request is looked at: tests/verdict.py has
+what must hold.
 """
 
 import argparse
 import asyncio
+import contextlib
 import random
 import re
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.sandbox.faults import (
@@ -25,15 +30,19 @@ from bot.sandbox.faults import (
     Stall,
     Truncate,
 )
-from tests.benchmarks.crash import end, print_verdict
+from tests.benchmarks.crash import end, print_log, print_verdict
 from tests.crash import Arena, Asked, arena
-from tests.verdict import CANCELED, NOT_CHARGED, judge
+from tests.evidence import jobs_named
+from tests.verdict import judge
 
 SHARE = 0.2
 MEMBERS = 40
 AT_A_TIME = 20
+CANCELING = 0.1  # of the requests
+CANCEL_SECONDS = 2.0  # at the latest, after the answer
 ASKED_SECONDS = 90.0  # for one request; what takes longer is waited for in the end
 STALL_SECONDS = 2.5
+LONG_SIDE = 256  # pixels: some pictures are large enough to be shrunk
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 HTML_TYPE = {"Content-Type": "text/html"}
 NOT_JSON = r"/gateway/?|/api/events"  # streams: they end by themselves often enough
@@ -42,12 +51,62 @@ API_ERROR = {"error": {"message": "Service temporarily unavailable"}}
 # What Discord's own answers have, and its proxy's have not: discord.py tells them apart by it.
 DISCORD_429 = {"message": "You are being rate limited.", "retry_after": 0.5, "global": False}
 
+# A definite no of Discord's lasts, so that it does not follow at once on what had an effect: a
+# channel is closed for a while, an interaction or its answer is gone for good.
+REFUSED_SHARE = 0.03  # of the places that show something, in the share above
+REFUSED_SECONDS = 10.0
+CHANNEL = r"/api/v10/channels/\d+/messages"
+CALLBACK = r"/api/v10/interactions/\d+/[^/]+/callback"
+ANSWER = r"/api/v10/webhooks/\d+/[^/]+/messages/\d+"
+SHOWING = {"POST": f"{CHANNEL}|{CALLBACK}", "PATCH": ANSWER}
+FORBIDDEN = Answer(403, {"code": 50013, "message": "Missing Permissions"})
+TOO_LARGE = Answer(413, {"code": 40005, "message": "Request entity too large"})
+UNKNOWN = {
+    CHANNEL: Answer(404, {"code": 10003, "message": "Unknown Channel"}),
+    CALLBACK: Answer(404, {"code": 10062, "message": "Unknown interaction"}),
+    ANSWER: Answer(404, {"code": 10008, "message": "Unknown Message"}),
+}
 
-def chooser(rng: random.Random, *, discord: bool) -> Chooser:
-    def choose(method: str, path: str) -> Fault | None:
-        if re.fullmatch(NOT_JSON, path) or rng.random() >= SHARE:
+OUTAGE_EVERY = (6.0, 12.0)  # seconds between two outages
+OUTAGE_SECONDS = (0.2, 1.5)
+
+
+class Refusals:
+    """Which places at Discord take nothing at the moment, and how they say so."""
+
+    def __init__(self, seed: int, refused: set[str]) -> None:
+        """Adds the paths to `refused` when they refuse for the first time."""
+        self._seed = seed
+        self._refused = refused
+
+    def of(self, method: str, path: str) -> Answer | None:
+        if not re.fullmatch(SHOWING.get(method, ""), path):
             return None
-        return rng.choice(kinds(rng, method, path, discord=discord))
+        kind = next(kind for kind in UNKNOWN if re.fullmatch(kind, path))
+        now = int(time.monotonic() / REFUSED_SECONDS) if kind == CHANNEL else 0
+        rng = random.Random(f"{self._seed} {path} {now}")
+        if rng.random() >= REFUSED_SHARE:
+            return None
+        self._refused.add(path)
+        return (
+            UNKNOWN[kind] if kind == CALLBACK else rng.choice((FORBIDDEN, TOO_LARGE, UNKNOWN[kind]))
+        )
+
+
+def chooser(rng: random.Random, refusals: Refusals | None = None) -> Chooser:
+    """`refusals` are Discord's."""
+
+    def choose(method: str, path: str) -> Fault | None:
+        if re.fullmatch(NOT_JSON, path):
+            return None
+        share = SHARE
+        if refusals is not None and re.fullmatch(SHOWING.get(method, ""), path):
+            if refusal := refusals.of(method, path):
+                return refusal
+            share = (SHARE - REFUSED_SHARE) / (1 - REFUSED_SHARE)
+        if rng.random() >= share:
+            return None
+        return rng.choice(kinds(rng, method, path, discord=refusals is not None))
 
     return choose
 
@@ -79,30 +138,56 @@ def kinds(rng: random.Random, method: str, path: str, *, discord: bool) -> list[
 def go_wrong(arena: Arena, seed: int) -> None:
     """From now on, until `let_go`."""
     for number, faults in enumerate(arena.faults):
-        faults.chooser = chooser(random.Random(f"{seed} {number}"), discord=number == 0)
+        refusals = Refusals(seed, arena.refused) if number == 0 else None
+        faults.chooser = chooser(random.Random(f"{seed} {number}"), refusals)
+
+
+@asynccontextmanager
+async def outages(arena: Arena, seed: int) -> AsyncIterator[None]:
+    """Meanwhile, one of the APIs or the other refuses connections now and then."""
+    rng = random.Random(f"{seed} outages")
+
+    async def come_and_go() -> None:
+        while True:
+            await asyncio.sleep(rng.uniform(*OUTAGE_EVERY))
+            async with rng.choice((arena.oxen, arena.skills)).unreachable():
+                await asyncio.sleep(rng.uniform(*OUTAGE_SECONDS))
+
+    task = asyncio.create_task(come_and_go())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def ask_and_wait(arena: Arena) -> None:
     """One request, until its member sees how it ended or was told that it was not taken."""
+    arena.be_unlucky()
     asked = await arena.ask()
+    canceling = arena.rng.random() < CANCELING
     try:
         await asked.interaction.answered()
+        job_id = asked.job_id
+        if canceling:
+            await asyncio.sleep(arena.rng.uniform(0, CANCEL_SECONDS))
+            await arena.cancel(asked)
         await arena.discord.world.changes.until(
-            lambda: ended(arena, asked) or None, ASKED_SECONDS, "no result yet"
+            lambda: ended(arena, asked, job_id) or None, ASKED_SECONDS, "no result yet"
         )
     except TimeoutError:
         return
 
 
-def ended(arena: Arena, asked: Asked) -> bool:
+def ended(arena: Arena, asked: Asked, job_id: str | None) -> bool:
     answer = asked.interaction.message
-    if answer is not None and asked.prompt not in answer.text():
-        return True  # a refusal
+    if answer is not None and (job_id is None or not answer.buttons()):
+        return True  # a refusal, or it says the end itself, or it has made room for the result
     for message in reversed(arena.discord.world.messages.values()):
         if message.id < asked.interaction.id:
             return False
-        text = message.text()
-        if asked.prompt in text and (message.pictures() or NOT_CHARGED in text or CANCELED in text):
+        if job_id in jobs_named(message):
             return True
     return False
 
@@ -111,7 +196,7 @@ async def main(jobs: int, seed: int) -> int:
     print(f"seed {seed}", flush=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        async with arena(Path(folder), seed) as made:
+        async with arena(Path(folder), seed, long_side=LONG_SIDE) as made:
             made.add_members(MEMBERS)
             go_wrong(made, seed)
             await made.start()
@@ -126,13 +211,14 @@ async def main(jobs: int, seed: int) -> int:
                 if done % 25 == 0:
                     print(f"{done} requests, {time.monotonic() - began:.0f} s", flush=True)
 
-            async with asyncio.TaskGroup() as group:
+            async with outages(made, seed), asyncio.TaskGroup() as group:
                 for _ in range(jobs):
                     group.create_task(one())
             await end(made)
             await made.kill()
             polls = count_polls(made)
-            verdict = await judge(made, once=False)
+            verdict = await judge(made)
+            print_log(made, verdict)
     print(
         f"delivered: {verdict.fates['succeeded']}, failed with a reason: {verdict.fates['failed']}"
     )
