@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
-from operator import add
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
@@ -17,12 +17,12 @@ from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
 from bot.store.database import Database, Transaction
 from bot.store.pictures import Role
+from bot.worker.costs import WAITS, told
 from bot.worker.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
 MAX_PICTURES = 10  # what one Discord message can show
-COST_WAITS = (0.0, 0.4, 0.8, 1.6)  # seconds before each question; a picture waits no longer for it
 COST_UNTIL = timedelta(seconds=60)  # afterwards the estimate stands
 LATE_COST = "cost told later"
 
@@ -31,7 +31,31 @@ STATES = {
     Failed: JobStatus.FAILED,
     Canceled: JobStatus.CANCELED,
 }
-Ended = Sequence[tuple[Generation, Update]]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """No end that is known, or no picture that can be had, in time: bot.worker.late asks on."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A generation that has finished, and what is kept of it by now.
+
+    `error` is why one of its pictures, or all, cannot be had now.
+    """
+
+    generation: Generation
+    update: Finished
+    pictures: Sequence[Picture]
+    error: ProviderError | None
+
+
+End = Update | GivenUp
+Ended = Sequence[tuple[Generation, End]]
 
 
 class Settling:
@@ -56,15 +80,26 @@ class Settling:
 
         Raises ProviderError where pictures exist and cannot be had now: to be tried again.
         """
-        finished = [(each, update) for each, update in ended if isinstance(update, Finished)]
-        if not finished:
-            return await self._settle_without(job, ended)
-        kept = await self.keep(job, [update for _, update in finished])
-        if not kept:
-            log.error("%s sent no picture", job.request.model)
-            return await self._fail(job, ended, Reason.NO_PICTURE)
-        cost = await self.cost(job, finished)
-        return await self._succeed(job, ended, kept, cost)
+        made = await self.keep(job, ended)
+        for each in made:
+            if each.error is not None:
+                raise each.error
+        return await self._settle_with(job, ended, made)
+
+    async def settle_at_last(self, job: Job, ended: Ended) -> Job:
+        """As `settle`, with the pictures that can be had: there is no more time to try again."""
+        made = await self.keep(job, ended)
+        lost: dict[int, GivenUp] = {}
+        for each in made:
+            if each.error is None:
+                continue
+            log.warning("pictures cannot be had: %s", each.error)
+            if not each.pictures:
+                detail = f"pictures could not be had: {each.error.detail}"
+                lost[each.generation.id] = GivenUp(each.error.reason, detail)
+        open_ended = [(generation, lost.get(generation.id, end)) for generation, end in ended]
+        made = [each for each in made if each.generation.id not in lost]
+        return await self._settle_with(job, open_ended, made)
 
     async def ask_late_cost(self, job: Job) -> None:
         """Correct an estimate when the provider tells the cost after all."""
@@ -72,54 +107,58 @@ class Settling:
         async with self._database.reading() as view:
             generations = await generation_rows.of_job(view, job.id)
         made = [each for each in generations if each.state is JobStatus.SUCCEEDED]
-        told = [await provider.cost(each.remote_id) for each in made]
-        costs = [cost for cost in told if cost is not None]
-        if len(costs) < len(made) or job.cost is None:
+        cost = await told(provider, {each.remote_id: None for each in made})
+        if cost is None:
             return
-        cost = reduce(add, costs)
         async with self._database.transaction() as tx:
+            stored = await jobs.get(tx, job.id)
+            if stored is None or stored.cost is None or not stored.estimated:
+                return  # corrected already
             await jobs.note(tx, job.id, cost=cost.amount, estimated=False)
             await ledger.adjust(
-                tx, job, job.cost - cost.amount, self._now(), reason=LATE_COST, cost=cost
+                tx, job, stored.cost - cost.amount, self._now(), reason=LATE_COST, cost=cost
             )
 
-    async def keep(self, job: Job, finished: Sequence[Finished]) -> list[Picture]:
-        """Fetch and keep their pictures. ProviderError where they cannot be had now."""
+    async def keep(self, job: Job, ended: Ended) -> list[Made]:
+        """Fetch and keep the pictures of what has finished."""
         provider = self._providers[job.request.model]
-        addresses = [url for update in finished for url in update.pictures][:MAX_PICTURES]
+        finished = [(each, update) for each, update in ended if isinstance(update, Finished)]
+        places = [(each.id, url) for each, update in finished for url in update.pictures]
+        places = places[:MAX_PICTURES]
         results = await asyncio.gather(
-            *(self._keep_one(url, provider) for url in addresses), return_exceptions=True
+            *(self._keep_one(url, provider) for _, url in places), return_exceptions=True
         )
-        kept: list[Picture] = []
-        for result in results:
+        kept: defaultdict[int, list[Picture]] = defaultdict(list)
+        errors: dict[int, ProviderError] = {}
+        for (generation_id, _), result in zip(places, results, strict=True):
             match result:
                 case Picture():
-                    kept.append(result)
+                    kept[generation_id].append(result)
                 case ProviderError(reason=Reason.MALFORMED):
                     log.warning("a picture that is none: %s", result)
+                case ProviderError():
+                    errors.setdefault(generation_id, result)
                 case BaseException():
                     raise result
-        return kept
+        return [Made(each, told, kept[each.id], errors.get(each.id)) for each, told in finished]
 
     async def _keep_one(self, url: str, provider: Provider) -> Picture:
         return await self._store.keep(await self._downloader.fetch(url, provider.headers_for))
 
-    async def cost(self, job: Job, finished: Sequence[tuple[Generation, Finished]]) -> Cost | None:
+    async def cost(self, job: Job, made: Sequence[Made]) -> Cost | None:
         """What they cost together; None where the provider does not tell in time."""
         provider = self._providers[job.request.model]
-        costs = {each.remote_id: update.cost for each, update in finished}
-        for wait in COST_WAITS:
-            unknown = [remote_id for remote_id, cost in costs.items() if cost is None]
-            if not unknown:
-                break
-            await asyncio.sleep(wait)
-            for remote_id in unknown:
-                try:
-                    costs[remote_id] = await provider.cost(remote_id)
-                except ProviderError as error:
-                    log.warning("cost of %s: %s", remote_id, error)
-        known = [cost for cost in costs.values() if cost is not None]
-        return reduce(add, known) if len(known) == len(costs) else None
+        costs = {each.generation.remote_id: each.update.cost for each in made}
+        return await told(provider, costs, waits=WAITS)
+
+    async def _settle_with(self, job: Job, ended: Ended, made: Sequence[Made]) -> Job:
+        kept = [picture for each in made for picture in each.pictures]
+        if kept:
+            return await self._succeed(job, ended, kept, await self.cost(job, made))
+        if made:
+            log.error("%s sent no picture", job.request.model)
+            return await self._fail(job, ended, Reason.NO_PICTURE)
+        return await self._settle_without(job, ended)
 
     async def _succeed(
         self, job: Job, ended: Ended, kept: Sequence[Picture], cost: Cost | None
@@ -145,11 +184,11 @@ class Settling:
         return settled
 
     async def _settle_without(self, job: Job, ended: Ended) -> Job:
-        failures = [update for _, update in ended if isinstance(update, Failed)]
+        failures = [end for _, end in ended if isinstance(end, Failed | GivenUp)]
         if not failures:
             return await self._release(job, ended, JobStatus.CANCELED)
         for failure in failures:
-            self._refusals.tell(job, failure)
+            self._refusals.tell(job, ProviderError(failure.reason, failure.detail))
         return await self._fail(job, ended, failures[0].reason)
 
     async def _fail(self, job: Job, ended: Ended, reason: Reason) -> Job:
@@ -164,17 +203,16 @@ class Settling:
             await self._end_generations(tx, ended)
             await ledger.release(tx, settled, now)
         log.info("%s", status)
-        _tell_charges(settled, ended)
+        tell_charges(settled, ended)
         return settled
 
     async def _end_generations(self, tx: Transaction, ended: Ended) -> None:
-        for generation, update in ended:
-            given_up = isinstance(update, Failed) and update.reason is Reason.TIMEOUT
-            if (state := STATES.get(type(update))) and not given_up:  # bot.worker.late asks on
+        for generation, end in ended:
+            if state := STATES.get(type(end)):
                 await generation_rows.end(tx, generation.id, state)
 
 
-def _tell_charges(job: Job, ended: Ended) -> None:
+def tell_charges(job: Job, ended: Ended) -> None:
     """What an API charged for nothing is the operator's to claim back, never the member's."""
     for generation, update in ended:
         cost = update.cost if isinstance(update, Finished | Failed) else None

@@ -3,59 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus
-from bot.ledger import Cost
 from bot.metrics import Metrics
-from bot.providers.base import (
-    Canceled,
-    Failed,
-    Finished,
-    Provider,
-    Running,
-    Submitted,
-    Update,
-    Waiting,
-)
-from bot.schedule import wait_after
+from bot.providers.base import Failed, Provider, Submitted
 from bot.store import generations as generation_rows
 from bot.store import jobs
 from bot.store.database import Database
 from bot.worker.agenda import Agenda
 from bot.worker.settling import Settling
+from bot.worker.watch import Watch
 
 log = logging.getLogger(__name__)
 
 CONCURRENT_POLLS = 8  # requests at once for each provider
 # A new id may be unknown for a moment (apis.md, E4): so many misses in a row, and it is lost.
 MISSES = 5
-
-
-@dataclass
-class Watch:
-    """What is known in memory of a running job; made anew from the rows after a restart."""
-
-    job: Job
-    generations: Sequence[Generation]
-    since: datetime
-    updates: dict[str, Update] = field(default_factory=dict)
-    misses: dict[str, int] = field(default_factory=dict)
-    asked: int = 0
-    not_before: datetime | None = None  # the provider asked to be left alone
-    cancel_sent: bool = False
-    news: bool = False  # a stream told of an end that no poll has asked about yet
-
-    @property
-    def pending(self) -> list[Generation]:
-        unended = (Waiting, Running, type(None))
-        return [
-            each
-            for each in self.generations
-            if isinstance(self.updates.get(each.remote_id), unended)
-        ]
 
 
 class Watching:
@@ -92,7 +57,9 @@ class Watching:
             generations = await generation_rows.of_job(view, job.id)
         if stored is None or stored.status is not JobStatus.RUNNING or job.id in self._watches:
             return  # it has ended, or is begun, since its row was read
-        watch = Watch(job, generations, since=job.running_at or self._now())
+        since = job.running_at or self._now()
+        wished = stored.cancel_requested_at is not None
+        watch = Watch(job, generations, since, since + self._timeout, wished)
         watch.updates = {each.remote_id: each.update for each in submitted}
         self._watches[job.id] = watch
         self._by_remote_id |= {each.remote_id: job.id for each in generations}
@@ -130,100 +97,102 @@ class Watching:
                 self._plan(watch)
 
     async def cancel(self, job: Job) -> None:
-        """Ask the provider, once, to stop what is not finished; the next poll tells the rest."""
+        """Ask the provider to stop what is not finished; the next poll tells what came of it."""
         watch = self._watches[job.id]
-        watch.cancel_sent = True
-        await self._cancel_pending(watch)
-        self.agenda.hurry(job.id)
+        watch.wished = True
+        if await self._cancel_pending(watch):
+            self.agenda.hurry(job.id)
+
+    def wants_cancel(self, job: Job) -> bool:
+        """Whether its provider is to be asked (again) by now; where it cannot stop, never."""
+        watch = self._watches.get(job.id)
+        if watch is None or not self._providers[job.request.model].can_cancel:
+            return False
+        waits = watch.cancel_after is not None and self._now() < watch.cancel_after
+        return bool(watch.unstopped) and not waits
 
     async def _turn(self, watch: Watch) -> Job | None:
-        watch.asked += 1
-        watch.news = False
-        overtime = self._now() - watch.since >= self._timeout
-        if overtime and watch.pending:
+        now = self._now()
+        watch.begin_turn(now)
+        if watch.overtime_at:
             await self._cancel_pending(watch)
-        await asyncio.gather(*(self._ask(watch, each) for each in watch.pending))
-        if watch.pending and not overtime:
+        answered = await asyncio.gather(*(self._ask(watch, each) for each in watch.pending))
+        if watch.pending and not watch.overtime_at:
             return None
-        ended = [(each, watch.updates.get(each.remote_id, Running())) for each in watch.generations]
-        if overtime:
-            late = Failed(Reason.TIMEOUT, "no end within JOB_TIMEOUT")
-            unmade = (Waiting, Running) if watch.cancel_sent else (Waiting, Running, Canceled)
-            ended = [(each, late if isinstance(end, unmade) else end) for each, end in ended]
-        settled = await self._settle(watch, ended, last=overtime)
+        if watch.is_last(now):
+            settled: Job | None = await self._settling.settle_at_last(watch.job, watch.ends)
+        else:
+            settled = await self._settle(watch) if all(answered) else None
         if settled:
             self._forget(watch)
         return settled
 
-    async def _settle(
-        self, watch: Watch, ended: Sequence[tuple[Generation, Update]], *, last: bool
-    ) -> Job | None:
+    async def _settle(self, watch: Watch) -> Job | None:
         try:
-            return await self._settling.settle(watch.job, ended)
+            return await self._settling.settle(watch.job, watch.ends)
         except ProviderError as error:
             log.warning("pictures cannot be had: %s", error)
-            if not last:
-                watch.updates.clear()  # their addresses may have expired: ask for new ones
-                return None
-            detail = f"pictures could not be had: {error.detail}"
-            return await self._settling.settle(
-                watch.job,
-                [(each, Failed(error.reason, detail, _cost_of(end))) for each, end in ended],
-            )
+            watch.ask_anew()
+            return None
 
-    async def _ask(self, watch: Watch, generation: Generation) -> None:
+    async def _ask(self, watch: Watch, generation: Generation) -> bool:
+        """Whether it is known by now how this one is."""
         remote_id = generation.remote_id
         provider = self._providers[watch.job.request.model]
         try:
             async with self._places[watch.job.request.model]:
                 self._metrics.polled(provider.key)
                 watch.updates[remote_id] = await provider.fetch(remote_id)
-            watch.misses.pop(remote_id, None)
         except ProviderError as error:
             log.info("poll: %s", error)
             if error.retry_after:
                 watch.not_before = self._now() + timedelta(seconds=error.retry_after)
-            if error.reason is Reason.NOT_FOUND:
-                misses = watch.misses[remote_id] = watch.misses.get(remote_id, 0) + 1
-                if misses >= MISSES:
-                    watch.updates[remote_id] = Failed(Reason.NOT_FOUND, error.detail)
+            return error.reason is Reason.NOT_FOUND and self._missed(watch, remote_id, error)
+        watch.misses.pop(remote_id, None)
+        return True
 
-    async def _cancel_pending(self, watch: Watch) -> None:
+    def _missed(self, watch: Watch, remote_id: str, error: ProviderError) -> bool:
+        """Whether it has been unknown so often that it is lost."""
+        misses = watch.misses[remote_id] = watch.misses.get(remote_id, 0) + 1
+        if misses < MISSES:
+            return False
+        watch.updates[remote_id] = Failed(Reason.NOT_FOUND, error.detail)
+        return True
+
+    async def _cancel_pending(self, watch: Watch) -> bool:
+        """Whether all that is to be stopped is now known to the provider; else it is asked again
+        in a while. One that cannot cancel draws on, at its time-out at the operator's loss."""
         provider = self._providers[watch.job.request.model]
         if not provider.can_cancel:
-            return  # also at its time-out: what it draws meanwhile is the operator's loss
-        for generation in watch.pending:
-            try:
-                await provider.cancel(generation.remote_id)
-            except ProviderError as error:
-                log.warning("cancel %s: %s", generation.remote_id, error)
+            return True
+        errors = await asyncio.gather(
+            *(self._cancel(watch, provider, each) for each in watch.unstopped)
+        )
+        failed = [error for error in errors if error is not None]
+        if failed:
+            wait = max(error.retry_after or 0.0 for error in failed)
+            watch.cancel_failed(self._now(), wait)
+        return not failed
 
-    def wants_cancel(self, job: Job) -> bool:
-        """Whether its provider is still to be asked; where it cannot stop, the job just runs on."""
-        watch = self._watches.get(job.id)
-        if watch is None or watch.cancel_sent:
-            return False
-        return self._providers[job.request.model].can_cancel
+    async def _cancel(
+        self, watch: Watch, provider: Provider, generation: Generation
+    ) -> ProviderError | None:
+        try:
+            await provider.cancel(generation.remote_id)
+        except ProviderError as error:
+            log.warning("cancel %s: %s", generation.remote_id, error)
+            return error
+        watch.stopped.add(generation.remote_id)
+        return None
 
     def _plan(self, watch: Watch) -> None:
         if watch.news:
             self.agenda.hurry(watch.job.id)
-            return
-        now = self._now()
-        moment = now + wait_after(now - watch.since, watch.asked)
-        deadline = watch.since + self._timeout
-        if now < deadline:
-            moment = min(moment, deadline)
-        if watch.not_before and watch.pending:
-            moment = max(moment, watch.not_before)
-        self.agenda.set(watch.job.id, moment)
+        else:
+            self.agenda.set(watch.job.id, watch.next_question(self._now()))
 
     def _forget(self, watch: Watch) -> None:
         del self._watches[watch.job.id]
         self.agenda.drop(watch.job.id)
         for generation in watch.generations:
             self._by_remote_id.pop(generation.remote_id, None)
-
-
-def _cost_of(update: Update) -> Cost | None:
-    return update.cost if isinstance(update, Finished | Failed) else None

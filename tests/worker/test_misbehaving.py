@@ -10,6 +10,8 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.faults import Answer, Fault, Hold, Reset, Rule, Stall, Truncate
+from bot.sandbox.oxen_answers import completed
+from bot.sandbox.serving import compact
 from bot.store.verify import verify
 from tests.easel import Stage, stage
 from tests.files import picture, png_header
@@ -17,6 +19,7 @@ from tests.files import picture, png_header
 pytestmark = pytest.mark.long
 
 OXEN_ROW, SKILLS_ROW = r"/api/ai/queue/[^/]+", r"/api/v1/generation/gen_\w+"
+STREAM = {"Content-Type": "text/event-stream"}
 RESULTS = r"/api/repos/.*|/output/.*"
 
 PASSING: list[Fault] = [
@@ -112,11 +115,14 @@ async def test_a_service_that_is_away_for_a_while_is_waited_for(at: Stage, model
             async with asyncio.timeout(10):
                 while not any(job.submit_after for job in await at.jobs()):
                     await asyncio.sleep(0.05)
-            await asyncio.sleep(2.5)  # it was polled
+            for _ in range(6):  # a minute, in which it is polled again and again
+                at.clock.move(seconds=10)
+                await asyncio.sleep(0.5)
+            assert not any(job.status.settled for job in await at.jobs())
         service.manual = False
         for remote_id in list(service.generations):
             service.finish(remote_id)
-        at.clock.move(seconds=30)
+        at.clock.move(seconds=60)  # the longest pause between questions whether it is there
         found = await at.settled(2, timeout=30)
 
     assert {job.status for job in found} == {JobStatus.SUCCEEDED}
@@ -243,8 +249,11 @@ async def test_a_picture_that_can_never_be_had_fails_the_job_in_the_end(at: Stag
     async with at.easel(job_timeout=60):
         await at.imagine("a fox", model="skills")
         await gone.reached(hits=2)
-        at.clock.move(seconds=60)
-        (job,) = await at.settled(timeout=20)
+        async with asyncio.timeout(20):
+            while not (await at.jobs())[0].status.settled:
+                at.clock.move(seconds=20)  # the time-out, and three minutes more
+                await asyncio.sleep(0.1)
+        (job,) = await at.settled()
 
     assert (job.status, job.reason, job.cost) == (JobStatus.FAILED, Reason.NOT_FOUND, None)
 
@@ -252,9 +261,7 @@ async def test_a_picture_that_can_never_be_had_fails_the_job_in_the_end(at: Stag
 async def test_a_stream_that_breaks_off_delays_and_loses_nothing(at: Stage) -> None:
     """In the middle of an event, and then without a word."""
     half = b'event: media_generation_completed\ndata: {"generation_id":'
-    broken = at.oxen.faults.add(
-        "GET", "/api/events", Answer(200, half, {"Content-Type": "text/event-stream"})
-    )
+    broken = at.oxen.faults.add("GET", "/api/events", Answer(200, half, STREAM))
     at.oxen.manual = True
     async with at.easel():
         await broken.reached()
@@ -266,3 +273,32 @@ async def test_a_stream_that_breaks_off_delays_and_loses_nothing(at: Stage) -> N
         (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_stream_that_is_cut_at_any_byte_of_an_event_loses_nothing(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what it tells before it is true ends nothing."""
+    monkeypatch.setattr("bot.worker.worker.STREAM_RETRY", 0.01)
+    at.oxen.manual = True
+    async with at.easel():
+        for number in range(3):
+            await at.imagine(f"fox {number}", model="oxen", count=4)
+        generations = await at.oxen.created(12)
+        told = [
+            f"event: media_generation_completed\ndata: {compact(completed(each, '/a.png'))}\n\n"
+            for each in generations
+        ]
+        cuts = [
+            at.oxen.faults.add("GET", "/api/events", Answer(200, told[cut % 12][:cut], STREAM))
+            for cut in range(max(map(len, told)) + 1)
+        ]
+        at.oxen.drop_streams()
+        await cuts[-1].reached(60)
+        assert {job.status for job in await at.jobs()} == {JobStatus.RUNNING}
+        await at.oxen.listening()
+        await at.finish()
+        found = await at.settled(3, timeout=20)
+
+    assert {rule.hits for rule in cuts} == {1}
+    assert {job.status for job in found} == {JobStatus.SUCCEEDED}
