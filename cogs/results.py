@@ -52,9 +52,13 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
     async def _cancel(self, interaction: discord.Interaction[Any]) -> None:
         studio = studio_of(interaction)
         job = await studio.cancel(interaction.user.id, self.job_id)
-        spec = studio.catalog.about(job.request.model)
-        view = canceled_view(job) if job.status.settled else status_view(job, spec)
         async with asyncio.timeout(ANSWER_SECONDS):
+            if not job.told_late:
+                # The worker shows it: an edit from here could arrive after its last one.
+                await interaction.response.defer()
+                return
+            spec = studio.catalog.about(job.request.model)
+            view = canceled_view(job) if job.status.settled else status_view(job, spec)
             await interaction.response.edit_message(view=view)
 
 

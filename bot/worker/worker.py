@@ -173,7 +173,7 @@ class Worker:
             self._start(job, self._deliver(job))
         for job in wishes:
             if self._watching.wants_cancel(job):
-                self._start(job, self._watching.cancel(job))
+                self._start(job, self._cancel(job))
 
     async def _claim(self, model: str) -> None:
         """Claim as many jobs as there are places. A model without a provider waits for its key."""
@@ -266,6 +266,9 @@ class Worker:
         if job.status is JobStatus.RUNNING:
             await self._watching.begin(job, submitted)
             await self._delivering.show(job)
+
+    async def _cancel(self, job: Job) -> None:
+        await asyncio.gather(self._watching.cancel(job), self._delivering.show(job))
 
     async def _poll(self, job_id: str) -> None:
         if await self._watching.poll(job_id):

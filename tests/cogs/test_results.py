@@ -1,9 +1,11 @@
+import asyncio
+
 from discord import ui
 from discord.ui import DynamicItem
 
 from bot.catalog import oxen_spec
 from bot.jobs import JobStatus
-from bot.sandbox.faults import Answer
+from bot.sandbox.faults import Answer, Hold, HoldBefore
 from cogs.results import DYNAMIC_ITEMS, status_view
 from tests.easel import Stage, text_of
 from tests.rows import one
@@ -43,6 +45,42 @@ async def test_a_queued_job_is_canceled_at_once(at: Stage) -> None:
     assert job.status is JobStatus.CANCELED
     assert "Canceled" in asked.message.text()
     assert await at.balance() == 0
+
+
+async def test_a_button_whose_answer_is_slow_does_not_undo_what_is_shown(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        status = await at.said("Drawing")
+        held = at.discord.faults.add("POST", r"/api/v10/interactions/.*/callback", HoldBefore())
+        await at.discord.click(at.ada, status, await cancel_button(at))
+        await held.reached()
+        (job,) = await at.settled()
+        held.release()
+        await at.command("jobs")  # answered after it
+
+    assert job.status is JobStatus.CANCELED
+    assert asked.message is not None
+    assert "Canceled" in asked.message.text()
+    assert asked.message.buttons() == []
+
+
+async def test_the_status_says_that_it_is_being_canceled(at: Stage) -> None:
+    at.oxen.manual = True
+    held = at.oxen.faults.add("DELETE", ".*", Hold())
+    async with at.easel():
+        await at.imagine("a fox")
+        status = await at.said("Drawing")
+        (job,) = await at.jobs()
+        await at.command("cancel", job=job.id)
+        async with asyncio.timeout(5):
+            while "Canceling" not in status.text():
+                await asyncio.sleep(0.02)
+        assert status.buttons() == []
+        held.release()
+        await at.settled()
+
+    assert "Canceled" in status.text()
 
 
 async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
