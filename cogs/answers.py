@@ -23,6 +23,7 @@ IN_DOUBT = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerErr
 REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not done, but for a 5xx
 # Discord's code where an interaction was answered already; discord.py answers again after a 5xx.
 ANSWERED = 40060
+TOO_MANY = 429
 LATE = {10062, ANSWERED}  # 10062: the interaction is gone
 
 
@@ -82,12 +83,23 @@ async def answer_error(interaction: discord.Interaction[Any], error: Exception) 
     if isinstance(cause, discord.HTTPException) and cause.code in LATE:
         log.warning("interaction %s came too late to be answered", interaction.id)
         return
+    text = SORRY
     if isinstance(cause, UserError):
         text = str(cause)
+    elif _is_discords(cause):
+        log.warning("interaction %s: Discord did not take what was sent: %r", interaction.id, cause)
     else:
         log.error("interaction %s failed", interaction.id, exc_info=cause)
-        text = SORRY
     try:
         await answer_privately(interaction, answer_view(text))
     except (*REFUSED, *IN_DOUBT) as failure:
         log.warning("interaction %s could not be answered: %s", interaction.id, failure)
+
+
+def _is_discords(cause: BaseException) -> bool:
+    """Whether Discord, or the way there, failed; a refusal of what was sent is our mistake."""
+    if isinstance(cause, discord.HTTPException):
+        return cause.status == TOO_MANY or cause.status >= 500
+    return isinstance(
+        cause, (discord.RateLimited, aiohttp.ClientError, ConnectionError, TimeoutError)
+    )

@@ -35,6 +35,11 @@ STATUSES = {
 VAGUE_CODES = {"invalid_params": Reason.INVALID}
 OWN = ("error", "code", "status_message")  # in each of the APIs' own formats (apis.md, A6, B1)
 VAGUE_STATUSES = {403: Reason.AUTH}
+INPUT = re.compile(  # an input picture that the service fetches itself (apis.md, B4)
+    r"(failed to|cannot|can't|could not|unable to) (be )?(download|fetch|load|identify)"
+    r"|client error: .* for url|invalid image format",
+    re.IGNORECASE,
+)
 TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
     (reason, re.compile(pattern, re.IGNORECASE))
     for reason, pattern in (
@@ -48,11 +53,7 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
             r"|(content|safety|usage) polic|safety (system|filter)|content rejected"
             r"|(sensitive|prohibited|unsafe) content",
         ),
-        (
-            Reason.INPUT,  # an input picture that the service fetches itself (apis.md, B4)
-            r"(failed to|cannot|can't|could not|unable to) (be )?(download|fetch|load|identify)"
-            r"|client error: .* for url|invalid image format",
-        ),
+        (Reason.INPUT, INPUT.pattern),
         (Reason.RATE_LIMITED, r"rate limit|too many requests"),
         (Reason.NOT_FOUND, r"unsupported model|model not found"),
         (Reason.AUTH, r"unauthenticated|unauthorized|api key"),
@@ -114,15 +115,16 @@ def has_own_error(body: object) -> bool:
 def classify(body: object, status: int | None = None) -> Reason:
     """By code, then by HTTP status, then by the words (apis.md, E3)."""
     codes = error_codes(body)
+    words = "\n".join(error_texts(body))
     for code in codes:
         for known, reason in CODES.items():
             if code == known or code.endswith(f"_{known}"):
-                return reason
+                unfetched = reason is Reason.INVALID and INPUT.search(words)
+                return Reason.INPUT if unfetched else reason
     if status in STATUSES:
         return STATUSES[status]
     if isinstance(body, str) and (status or 0) >= 500:
         return _by_class(status)  # somebody's page about an outage: its words tell nothing
-    words = "\n".join(error_texts(body))
     for reason, pattern in TEXTS:
         if pattern.search(words):
             return reason

@@ -1,6 +1,7 @@
 import pytest
 
 from bot.jobs import JobStatus
+from bot.sandbox.faults import Answer
 from tests.easel import Stage, text_of
 
 
@@ -115,3 +116,15 @@ async def test_help_names_every_command(at: Stage) -> None:
     assert menus == {"Edit image"}
     assert all(f"Apps → {name}" in told for name in menus)
     assert all(f"`/{name}`" in told for name in names - menus)
+
+
+async def test_what_discord_did_not_take_is_no_mistake_of_ours(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    at.discord.faults.add("POST", "/api/v10/interactions/.*", Answer(429, "<html>slow</html>"))
+    async with at.easel():
+        asked = await at.command("jobs")
+
+    assert "Please try again" in text_of(asked)
+    assert "Discord did not take what was sent" in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -286,6 +286,19 @@ async def test_a_refused_create_is_told_by_its_code(
     assert len(api_service.asked) == 1
 
 
+async def test_a_picture_that_the_service_cannot_fetch_is_told_as_that(
+    skills: Skills, api_service: Service
+) -> None:
+    code = "IMAGE_GENERATION_INVALID_INPUT"
+    words = "Failed to download image: 403 Client Error: Forbidden for url: https://x.example/a"
+    api_service.answers({"error": code, "code": code, "message": words}, 422)
+
+    with pytest.raises(ProviderError) as caught:
+        await skills.submit(REQUEST)
+
+    assert (caught.value.reason, caught.value.taken) == (Reason.INPUT, Taken.REFUSED)
+
+
 @pytest.mark.parametrize(
     ("told", "cost"),
     [
