@@ -1,6 +1,7 @@
 """What the worker knows of Discord: a job can be shown to the people who asked for it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,16 @@ class NotDelivered(EaselError):
     def __init__(self, why: str, retry_after: float | None = None) -> None:
         super().__init__(why)
         self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """No way is open: what was to be delivered is kept for its member to ask for.
+
+    `why` is a sentence for the member, without its full stop.
+    """
+
+    why: str = ""
 
 
 class Delivery(Protocol):
@@ -36,10 +47,9 @@ class Delivery(Protocol):
 
     async def deliver(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
-    ) -> int | None:
-        """Show a settled job by its route, and return the message's id.
+    ) -> int | Kept:
+        """Show a settled job by its route, and return the message's id, or that it is kept.
 
-        None means that no way is open and the result is kept for the member to ask for. With
-        `again`, an earlier try may have been taken: what it posted is found, not posted twice.
+        With `again`, an earlier try may have been taken: what it posted is found, not posted twice.
         `missing` pictures were asked for and not made. Raises NotDelivered.
         """
