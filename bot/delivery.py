@@ -17,6 +17,10 @@ class NotDelivered(EaselError):
         self.retry_after = retry_after
 
 
+class AnswerLost(EaselError):
+    """Nobody can tell any more whether the request was answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """No way is open: what was to be delivered is kept for its member to ask for.
@@ -42,7 +46,7 @@ class Delivery(Protocol):
     async def find_answer(self, job: Job) -> int | None:
         """The id of the message that answered the request, or None where Discord has none.
 
-        Raises NotDelivered while Discord cannot be asked.
+        Raises NotDelivered while Discord cannot be asked, and AnswerLost where it no longer tells.
         """
 
     async def deliver(

@@ -7,14 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 import discord
-from discord.http import Route as HttpRoute
 
 from bot.catalog import Catalog, ModelSpec
 from bot.delivery import Kept, NotDelivered
 from bot.jobs import Job, JobStatus, Picture
 from bot.metrics import Metrics
 from cogs.answers import IN_DOUBT, REFUSED
-from cogs.finding import strings_of
+from cogs.finding import ask_for_answer, search_answer, strings_of
 from cogs.patience import within
 from cogs.results import copied_view, status_view
 from cogs.tries import Tried, Tries
@@ -83,25 +82,13 @@ class DiscordDelivery:
         return found
 
     async def find_answer(self, job: Job) -> int | None:
-        token = job.route.interaction_token
-        if token is None:
-            return None
-        route = HttpRoute(
-            "GET",
-            "/webhooks/{application_id}/{interaction_token}/messages/@original",
-            application_id=job.route.application_id,
-            interaction_token=token,
-        )
+        token = job.route.token_at(self._now())
         client = self._connected()
         with errors_told():
-            try:
-                async with within(client, ASK_SECONDS):
-                    message = await client.http.request(route)
-            except discord.HTTPException as error:
-                if error.status in {401, 404}:
-                    return None
-                raise
-        return int(message["id"])
+            async with within(client, ASK_SECONDS):
+                if token is None:
+                    return await search_answer(client, job)
+                return await ask_for_answer(client, job, token)
 
     async def deliver(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool

@@ -1,13 +1,20 @@
-"""Whether one of our messages is a job's result, so that it is never posted a second time."""
+"""Which of our messages is a job's answer, and which its result: it is never posted twice."""
 
+import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 
 import discord
+from discord.http import Route as HttpRoute
 
+from bot.delivery import AnswerLost
 from bot.jobs import Job
+from cogs.results import cancel_id
+from cogs.trouble import TOKEN_EXPIRED, is_discords_word, is_passing
 from cogs.views import mark
+
+log = logging.getLogger(__name__)
 
 SEARCHED = 200  # messages since the request that may carry the result
 
@@ -20,6 +27,42 @@ async def find_result(
         if message.id != job.route.message_id and carries(message, job):
             return message.id
     return None
+
+
+async def ask_for_answer(client: discord.Client, job: Job, token: str) -> int | None:
+    """The message that answered the request; None where Discord knows that there is none."""
+    route = HttpRoute(
+        "GET",
+        "/webhooks/{application_id}/{interaction_token}/messages/@original",
+        application_id=job.route.application_id,
+        interaction_token=token,
+    )
+    try:
+        message = await client.http.request(route)
+    except discord.HTTPException as error:
+        if error.code == TOKEN_EXPIRED:  # by Discord's clock
+            return await search_answer(client, job)
+        if error.status == 404 and is_discords_word(error):
+            return None
+        raise
+    return int(message["id"])
+
+
+async def search_answer(client: discord.Client, job: Job) -> int:
+    """The same without a token, by the button under it: AnswerLost where only its member sees it,
+    or where it is not to be found."""
+    if job.route.outlives_token:
+        channel = client.get_partial_messageable(job.route.channel_id)
+        try:
+            async for message in messages_since(client, channel, job):
+                for component in message.components:
+                    if cancel_id(job.id) in strings_of(component.to_dict()):
+                        return message.id
+        except discord.HTTPException as error:
+            if is_passing(error):
+                raise
+            log.info("the channel cannot be searched: %s", error)
+    raise AnswerLost
 
 
 async def messages_since(

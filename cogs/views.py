@@ -30,6 +30,7 @@ FAILURES = {
     Reason.UNAVAILABLE: "{service} cannot be reached at the moment. Try again in a few minutes.",
     Reason.TIMEOUT: "{service} did not finish in time. Try again, or ask for fewer pictures.",
     Reason.MALFORMED: "{service} sent an answer that cannot be read. Please try again.",
+    Reason.AWAY: "I was away when this was to begin, so it was not drawn. Please ask again.",
     Reason.DOUBTFUL: "The connection to {service} broke while asking. Please ask again.",
     Reason.NO_PICTURE: "{service} finished without a picture. Please try again.",
     Reason.UNKNOWN: "{service} could not make this picture. Please try again.",

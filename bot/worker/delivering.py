@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from bot.delivery import Delivery, Kept, NotDelivered
+from bot.delivery import AnswerLost, Delivery, Kept, NotDelivered
+from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.metrics import Metrics
 from bot.pictures import PictureStore
@@ -84,6 +85,9 @@ class Delivering:
         except NotDelivered as error:
             log.warning("cannot ask for its answer: %s", error)
             return
+        except AnswerLost:
+            await self._give_up_answer(job)
+            return
         async with self._database.transaction() as tx:
             if message_id is not None:
                 await jobs.confirm(tx, job.id, message_id)
@@ -94,6 +98,16 @@ class Delivering:
                 tx, job.id, JobStatus.CANCELED, settled_at=now, delivered_at=now
             )
             await ledger.release(tx, canceled, now)
+
+    async def _give_up_answer(self, job: Job) -> None:
+        """Its member may see that it waits: one sentence too many is better than none."""
+        log.warning("whether it was answered cannot be known any more; failed, and told")
+        now = self._now()
+        async with self._database.transaction() as tx:
+            failed = await jobs.move(
+                tx, job.id, JobStatus.FAILED, settled_at=now, reason=Reason.AWAY
+            )
+            await ledger.release(tx, failed, now)
 
     async def _later(self, job: Job, error: NotDelivered) -> None:
         wait = back_off(job.deliveries, first=FIRST_RETRY, longest=LONGEST_RETRY)
