@@ -101,7 +101,7 @@ async def request_job(
         may_be_unsafe=is_age_restricted(interaction) and interaction.permissions.manage_guild,
     )
     bind(job=job.id)
-    spec, down = studio.catalog.about(job.request.model), studio.catalog.is_down(job.request.model)
+    spec, down = studio.catalog.about(job.request.model), studio.catalog.tells_down(job)
     view = status_view(job, spec, lacking=lacking, down=down)
     await _answer(interaction, studio, job.id, view, private=private)
 

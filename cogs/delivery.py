@@ -53,7 +53,7 @@ class DiscordDelivery:
             return
         try:
             async with within(self._connected(), SHOW_SECONDS):
-                down = self._catalog.is_down(job.request.model)
+                down = self._catalog.tells_down(job)
                 await self._ways().edit_answer(job, status_view(job, self._spec(job), down=down))
         except (*REFUSED, *IN_DOUBT, NotDelivered) as error:
             log.info("its status could not be shown: %s", error)
