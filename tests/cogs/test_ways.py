@@ -241,6 +241,37 @@ async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_foun
     one_each(results_in(at, at.channel), [job])
 
 
+async def test_a_private_answer_that_never_comes_back_is_given_up_and_found_changed(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "SEND_SECONDS", 2.0)
+    async with at.easel():
+        await drawing(at, 1, private=True)
+        held = at.discord.faults.add("PATCH", ANSWERS, Hold())
+        await at.finish()
+        (job,) = await at.settled(timeout=30)
+
+    assert held.hits == 1
+    assert job.result_message_id == job.route.message_id
+    assert results_in(at, at.channel) == direct(at) == []
+
+
+@pytest.mark.parametrize("minutes", [0, 16])
+async def test_a_result_comes_though_a_moderator_has_removed_its_status(
+    at: Stage, minutes: int
+) -> None:
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1)
+        (status,) = at.discord.channel_messages(at.channel)
+        at.discord.world.delete(status)
+        at.clock.move(minutes=minutes)
+        await at.finish()
+        (job,) = await at.settled(timeout=20)
+
+    one_each(results_in(at, at.channel), [job])
+    assert direct(at) == []
+
+
 @pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("minutes", [0, 20])
 async def test_a_server_that_threw_the_bot_out_is_left_in_peace(
