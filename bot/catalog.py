@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bot.errors import UserError
-from bot.jobs import GenerationRequest, Option
+from bot.jobs import GenerationRequest, Job, JobStatus, Option
+from bot.notices import Notices
 
 MAX_PROMPT = 2000  # characters; about the 1,000 tokens of the model (apis.md, C2)
 MAX_SEED = 2147483647
@@ -102,6 +103,7 @@ class Catalog:
     def __init__(self, specs: Iterable[ModelSpec], default: str | None = None) -> None:
         self._specs = {spec.key: spec for spec in specs}
         self._down: set[str] = set()
+        self.notices = Notices()
         if default is not None and default in self._specs:
             self._specs = {default: self._specs[default], **self._specs}
 
@@ -134,6 +136,11 @@ class Catalog:
 
     def is_down(self, key: str) -> bool:
         return key in self._down
+
+    def tells_down(self, job: Job) -> bool:
+        """Whether this job's message is to tell that its model's API does not work."""
+        waits = job.status in {JobStatus.QUEUED, JobStatus.SUBMITTING}
+        return waits and self.is_down(job.request.model) and self.notices.tells(job)
 
     def choose(self, request: GenerationRequest) -> ModelSpec:
         """The model of a request that names none: the first that takes all of it, of those that

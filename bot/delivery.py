@@ -1,6 +1,7 @@
 """What the worker knows of Discord: a job can be shown to the people who asked for it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,20 @@ class NotDelivered(EaselError):
     def __init__(self, why: str, retry_after: float | None = None) -> None:
         super().__init__(why)
         self.retry_after = retry_after
+
+
+class AnswerLost(EaselError):
+    """Nobody can tell any more whether the request was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """No way is open: what was to be delivered is kept for its member to ask for.
+
+    `why` is a sentence for the member, without its full stop.
+    """
+
+    why: str = ""
 
 
 class Delivery(Protocol):
@@ -31,15 +46,14 @@ class Delivery(Protocol):
     async def find_answer(self, job: Job) -> int | None:
         """The id of the message that answered the request, or None where Discord has none.
 
-        Raises NotDelivered while Discord cannot be asked.
+        Raises NotDelivered while Discord cannot be asked, and AnswerLost where it no longer tells.
         """
 
     async def deliver(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
-    ) -> int | None:
-        """Show a settled job by its route, and return the message's id.
+    ) -> int | Kept:
+        """Show a settled job by its route, and return the message's id, or that it is kept.
 
-        None means that no way is open and the result is kept for the member to ask for. With
-        `again`, an earlier try may have been taken: what it posted is found, not posted twice.
+        With `again`, an earlier try may have been taken: what it posted is found, not posted twice.
         `missing` pictures were asked for and not made. Raises NotDelivered.
         """

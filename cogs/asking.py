@@ -9,6 +9,7 @@ import discord
 from discord import app_commands, ui
 
 from bot.catalog import Choice
+from bot.errors import NotNow
 from bot.jobs import TOKEN_LIFE, Attachment, Option, Route
 from bot.logs import bind, hide
 from bot.studio import Studio
@@ -100,7 +101,7 @@ async def request_job(
         may_be_unsafe=is_age_restricted(interaction) and interaction.permissions.manage_guild,
     )
     bind(job=job.id)
-    spec, down = studio.catalog.about(job.request.model), studio.catalog.is_down(job.request.model)
+    spec, down = studio.catalog.about(job.request.model), studio.catalog.tells_down(job)
     view = status_view(job, spec, lacking=lacking, down=down)
     await _answer(interaction, studio, job.id, view, private=private)
 
@@ -113,8 +114,12 @@ async def _answer(
     *,
     private: bool,
 ) -> None:
-    """Show the accepted job, and tell the studio what became of that; where it is in doubt,
-    the worker finds out."""
+    """Show the accepted job, and tell the studio what became of that; where it is in doubt, or
+    cannot be stored, the worker finds out.
+
+    In that case nothing more is said: a job that has its answer goes on, and costs what it costs;
+    and where Discord refused the answer, another one would be taken for it.
+    """
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await interaction.response.send_message(
@@ -127,10 +132,17 @@ async def _answer(
         if error.code == ANSWERED:
             log.warning("its answer was sent twice, and may have arrived at first")
             return
-        await studio.withdraw(job_id)
+        try:
+            await studio.withdraw(job_id)
+        except NotNow:
+            log.warning("what became of its answer cannot be stored; it is asked for later")
+            return
         raise
     if answer.message_id is not None:
-        await studio.confirm(job_id, answer.message_id)
+        try:
+            await studio.confirm(job_id, answer.message_id)
+        except NotNow:
+            log.warning("what became of its answer cannot be stored; it is asked for later")
 
 
 def lacking_of(interaction: discord.Interaction[Any]) -> list[str]:

@@ -1,32 +1,38 @@
 """DiscordDelivery: jobs shown in Discord, by their route."""
 
 import logging
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import discord
-from discord.http import Route as HttpRoute
 
 from bot.catalog import Catalog, ModelSpec
-from bot.delivery import NotDelivered
+from bot.delivery import Kept, NotDelivered
 from bot.jobs import Job, JobStatus, Picture
 from bot.metrics import Metrics
 from cogs.answers import IN_DOUBT, REFUSED
+from cogs.finding import ask_for_answer, search_answer, strings_of
 from cogs.patience import within
 from cogs.results import copied_view, status_view
+from cogs.tries import Tried, Tries
+from cogs.trouble import PROBLEMS, errors_told, is_passing
 from cogs.uploads import prepare
 from cogs.views import canceled_view, failed_view, result_view
-from cogs.ways import Post, TooLarge, Ways, is_passing, strings_of
+from cogs.ways import (
+    SEND_SECONDS,
+    UPLOAD_RATE,
+    Post,
+    TooLarge,
+    Ways,
+)
 
 log = logging.getLogger(__name__)
 
 SHOW_SECONDS = 5.0
 ASK_SECONDS = 10.0
-SEND_SECONDS = 60.0  # up to 25 MiB of pictures
-LONGEST_RETRY_AFTER = 3600.0
+STRAY = 20.0  # after which an edit that was given up will have arrived, or never does
 UPLOAD_LIMIT = 10 * 1024 * 1024  # of one file, where the server is not known
 
 
@@ -38,6 +44,8 @@ class DiscordDelivery:
         self._metrics = metrics
         self._now = now
         self._client: discord.Client | None = None
+        self._tries = Tries()
+        self._edits_in_doubt: set[str] = set()  # jobs whose status may still be changed by one
 
     def attach(self, client: discord.Client) -> None:
         self._client = client
@@ -47,9 +55,12 @@ class DiscordDelivery:
             return
         try:
             async with within(self._connected(), SHOW_SECONDS):
-                down = self._catalog.is_down(job.request.model)
+                down = self._catalog.tells_down(job)
                 await self._ways().edit_answer(job, status_view(job, self._spec(job), down=down))
-        except (*REFUSED, *IN_DOUBT, NotDelivered) as error:
+        except IN_DOUBT as error:
+            self._edits_in_doubt.add(job.id)
+            log.info("whether its status is shown is in doubt: %r", error)
+        except (*REFUSED, NotDelivered) as error:
             log.info("its status could not be shown: %s", error)
 
     async def copy_inputs(
@@ -59,7 +70,8 @@ class DiscordDelivery:
         if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is gone, or too large to be uploaded again")
         with errors_told():
-            async with within(self._connected(), SEND_SECONDS):
+            seconds = SEND_SECONDS + uploads.total / UPLOAD_RATE
+            async with within(self._connected(), seconds):
                 view = copied_view(job, self._spec(job), uploads)
                 message = await self._ways().edit_answer(job, view, uploads.files())
         if message is None:
@@ -75,64 +87,85 @@ class DiscordDelivery:
         return found
 
     async def find_answer(self, job: Job) -> int | None:
-        token = job.route.interaction_token
-        if token is None:
-            return None
-        route = HttpRoute(
-            "GET",
-            "/webhooks/{application_id}/{interaction_token}/messages/@original",
-            application_id=job.route.application_id,
-            interaction_token=token,
-        )
+        token = job.route.token_at(self._now())
         client = self._connected()
         with errors_told():
-            try:
-                async with within(client, ASK_SECONDS):
-                    message = await client.http.request(route)
-            except discord.HTTPException as error:
-                if error.status in {401, 404}:
-                    return None
-                raise
-        return int(message["id"])
+            async with within(client, ASK_SECONDS):
+                if token is None:
+                    return await search_answer(client, job)
+                return await ask_for_answer(client, job, token)
 
     async def deliver(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
-    ) -> int | None:
+    ) -> int | Kept:
+        tried = self._tries.of(job, again=again)
         with errors_told():
-            async with within(self._connected(), SEND_SECONDS):
+            try:
                 if job.status is JobStatus.CANCELED:
-                    message_id = await self._show_canceled(job)
-                    self._metrics.delivered("answer" if message_id else "kept")
-                    return message_id
-                return await self._deliver(job, pictures, missing=missing, again=again)
+                    shown = await self._show_canceled(job)
+                else:
+                    shown = await self._deliver(job, pictures, missing=missing, tried=tried)
+            except PROBLEMS as error:
+                tried.wrong = tried.wrong + 1 if await self._works(job) else 0
+                if not tried.is_over(job):
+                    raise
+                log.warning("it is given up to be delivered, and kept: %r", error)
+                shown = Kept("Discord did not take it for a whole day")
+        if isinstance(shown, Kept):
+            self._metrics.delivered("kept")
+        self._tries.forget(job)
+        if job.id in self._edits_in_doubt:
+            self._edits_in_doubt.discard(job.id)
+            if shown == job.route.message_id:
+                raise NotDelivered("an earlier edit of the same message may still arrive", STRAY)
+        return shown
 
     async def _deliver(
-        self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
-    ) -> int | None:
-        limit = self._upload_limit(job)
+        self,
+        job: Job,
+        pictures: Sequence[tuple[Picture, Path]],
+        *,
+        missing: int,
+        tried: Tried,
+    ) -> int | Kept:
         spec = self._spec(job)
         if job.status is JobStatus.FAILED and not job.late_at:
-            return await self._ways().post(job, Post(failed_view(job, spec), again=again))
+            return await self._ways().post(job, Post(failed_view(job, spec)), tried)
+        limit = min(self._upload_limit(job), tried.limit or sys.maxsize)
         while True:
             uploads = await prepare(job, pictures, limit)
             view = result_view(job, spec, uploads, missing=missing)
             try:
-                return await self._ways().post(
-                    job, Post(view, uploads, again, late=job.late_at is not None)
-                )
+                return await self._ways().post(job, Post(view, uploads), tried)
             except TooLarge:
                 limit = uploads.largest // 2
                 log.info("too large to be uploaded; shrinking to %s bytes", limit)
+            except TimeoutError:
+                tried.took_too_long(uploads.largest)
+                raise
 
-    async def _show_canceled(self, job: Job) -> int | None:
+    async def _show_canceled(self, job: Job) -> int | Kept:
         """A cancel was the member's own wish: the status message tells it, and nothing pings."""
         try:
-            message = await self._ways().edit_answer(job, canceled_view(job))
+            async with within(self._connected(), SHOW_SECONDS):
+                message = await self._ways().edit_answer(job, canceled_view(job))
         except discord.HTTPException as error:
             if is_passing(error):
                 raise
-            return None
-        return message.id if message else None
+            return Kept()
+        if message is None:
+            return Kept()
+        self._metrics.delivered("answer")
+        return message.id
+
+    async def _works(self, job: Job) -> bool:
+        """Whether Discord answers what has nothing to do with a delivery: who its member is."""
+        try:
+            async with within(self._connected(), ASK_SECONDS):
+                await self._connected().fetch_user(job.user_id)
+        except PROBLEMS as error:
+            return not is_passing(error)
+        return True
 
     def _upload_limit(self, job: Job) -> int:
         guild = self._connected().get_guild(job.route.server_id)
@@ -148,25 +181,3 @@ class DiscordDelivery:
         if self._client is None or self._client.is_closed():
             raise NotDelivered("not logged in to Discord")
         return self._client
-
-
-@contextmanager
-def errors_told() -> Iterator[None]:
-    """What discord.py raises, as NotDelivered."""
-    try:
-        yield
-    except IN_DOUBT as error:
-        raise NotDelivered(f"{type(error).__name__}: {error}") from error
-    except discord.RateLimited as error:
-        raise NotDelivered("rate limited", error.retry_after) from error
-    except discord.HTTPException as error:
-        wait = retry_after_of(error)
-        raise NotDelivered(f"{error.status} {error.code}: {error.text}", wait) from error
-
-
-def retry_after_of(error: discord.HTTPException) -> float | None:
-    """Seconds that Discord, or what stands before it, asks to wait (discord.md, T5)."""
-    text = error.response.headers.get("Retry-After", "")
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-        return None
-    return min(float(text), LONGEST_RETRY_AFTER)

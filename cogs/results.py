@@ -22,6 +22,11 @@ CANCEL_ID = rf"easel:cancel:(?P<job>{JOB_ID_PATTERN})"
 HISTORY_ID = "easel:history"
 
 
+def cancel_id(job_id: str) -> str:
+    """Which only the status message of that job has."""
+    return f"easel:cancel:{job_id}"
+
+
 class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
     """Under a job that waits; works for the member whose job it is."""
 
@@ -31,7 +36,7 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
             ui.Button(
                 label="Cancel",
                 style=discord.ButtonStyle.secondary,
-                custom_id=f"easel:cancel:{job_id}",
+                custom_id=cancel_id(job_id),
             )
         )
 

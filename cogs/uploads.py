@@ -37,6 +37,11 @@ class Uploads:
         """Bytes of the largest picture."""
         return max((len(data) for _, data in self.pictures), default=0)
 
+    @property
+    def total(self) -> int:
+        """Bytes of all pictures together."""
+        return sum(len(data) for _, data in self.pictures)
+
     def files(self) -> list[discord.File]:
         return [discord.File(io.BytesIO(data), filename=name) for name, data in self.pictures]
 

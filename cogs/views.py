@@ -30,6 +30,7 @@ FAILURES = {
     Reason.UNAVAILABLE: "{service} cannot be reached at the moment. Try again in a few minutes.",
     Reason.TIMEOUT: "{service} did not finish in time. Try again, or ask for fewer pictures.",
     Reason.MALFORMED: "{service} sent an answer that cannot be read. Please try again.",
+    Reason.AWAY: "I was away when this was to begin, so it was not drawn. Please ask again.",
     Reason.DOUBTFUL: "The connection to {service} broke while asking. Please ask again.",
     Reason.NO_PICTURE: "{service} finished without a picture. Please try again.",
     Reason.UNKNOWN: "{service} could not make this picture. Please try again.",
@@ -122,7 +123,7 @@ def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
     """One sentence of what happened and what to do."""
     return panel(
         f"<@{job.user_id}> {why_failed(job, spec)} {NOT_CHARGED}\n{quoted(job)}",
-        small(spec.title, f"job {job.id}"),
+        small(spec.title, mark(job)),
         colour=AMBER,
     )
 
@@ -147,7 +148,7 @@ def result_view(job: Job, spec: ModelSpec, shown: "Shown", *, missing: int = 0) 
             ui.TextDisplay(f"<@{job.user_id}>\n{quoted(job)}"),
             *_gallery(job, shown),
             *(ui.TextDisplay(remark) for remark in remarks),
-            ui.TextDisplay(small(*_facts(job, spec))),
+            ui.TextDisplay(small(*_facts(job, spec), *(() if shown.names else (mark(job),)))),
             accent_colour=ACCENT,
         )
     )
@@ -160,6 +161,7 @@ def job_view(job: Job, spec: ModelSpec, shown: "Shown") -> ui.LayoutView:
     told = [f"**{STATES[job.status]}** {ago(job.settled_at or job.created_at)}\n{quoted(job)}"]
     if job.status is JobStatus.FAILED:
         told.append(why_failed(job, spec))
+    told += _undelivered(job)
     if options:
         told.append(options)
     view = ui.LayoutView(timeout=None)
@@ -173,6 +175,16 @@ def job_view(job: Job, spec: ModelSpec, shown: "Shown") -> ui.LayoutView:
         )
     )
     return view
+
+
+def _undelivered(job: Job) -> Iterable[str]:
+    """Why its member has not seen how it ended, but for a cancel, which was their own wish."""
+    if not job.delivery_error or job.status is JobStatus.CANCELED:
+        return
+    if job.delivered_at is None:
+        yield "It is not posted yet: Discord does not take it at the moment. It is tried again."
+    elif job.result_message_id is None:
+        yield f"It could not be posted, and is kept here. {plain(job.delivery_error, 500)}."
 
 
 def job_choice(job: Job) -> str:
@@ -193,6 +205,14 @@ def quoted(job: Job) -> str:
 def file_name(job: Job, position: int, picture: Picture, *, name: str = "") -> str:
     """ASCII, with the job's id: a search of the channel finds the result by it."""
     return f"easel-{job.id}-{name and f'{name}-'}{position}.{picture.kind}"
+
+
+def mark(job: Job) -> str:
+    """The end of the small line of a result without pictures: by it, too, the result is found.
+
+    Late pictures follow a message of failure, which they are told from.
+    """
+    return f"late, job {job.id}" if job.late_at else f"job {job.id}"
 
 
 class Shown(Protocol):

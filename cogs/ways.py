@@ -1,28 +1,37 @@
 """The ways by which a message reaches the member of a job, in the order of its route."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import discord
 from discord import ui
 
+from bot.delivery import Kept
 from bot.jobs import Job, Route
 from bot.metrics import Metrics
 from cogs.answers import IN_DOUBT, REFUSED
+from cogs.finding import carries, find_result
 from cogs.patience import within
+from cogs.tries import Tried
+from cogs.trouble import PROBLEMS, is_passing, is_too_large, words_of
 from cogs.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 10.0
 REMOVE_SECONDS = 5.0
-SEARCHED = 200  # messages since the request that may carry the result
-TOO_LARGE = 413
+SEND_SECONDS = 60.0  # and more, by the size of what is uploaded
+UPLOAD_RATE = 128 * 1024  # bytes a second, 1 Mbit/s: a line of no more is not cut short
 SMALLEST_UPLOAD = 16 * 1024  # bytes; a refusal of less is not for its size
-# A refusal closes a way for good, but for these: revoked, too fast.
-NOT_THE_WAYS_FAULT = {401, 429}
-TOKEN_EXPIRED = 50027  # Discord's code, with 401: of the interaction's token, not of ours
+# As members are told of the ways.
+PLACES = {
+    "channel": "in the channel",
+    "answer": "in my answer",
+    "parent": "in the channel of the thread",
+    "member": "by direct message",
+}
 NOBODY = discord.AllowedMentions.none()
 
 
@@ -30,17 +39,33 @@ class TooLarge(Exception):
     """Discord takes less than it is known to take: its limits have changed before."""
 
 
+class Closed(Exception):
+    """Discord refuses this way for good; the text is its own."""
+
+
+class PassedOver(Exception):
+    """The way has not worked for so long that the next one is tried."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What is to be shown. With `again`, an earlier try may have posted it already."""
+    """What is to be shown."""
 
     view: ui.LayoutView
     uploads: Uploads = field(default_factory=Uploads)
-    again: bool = False
-    late: bool = False  # a second message of the same job: pictures of what was given up
 
 
-Way = Callable[[Job, Post], Awaitable[int | None]]
+@dataclass(frozen=True, slots=True)
+class Way:
+    """`find` tells what an earlier try left there. None: there is no such way, or nothing."""
+
+    name: str
+    send: Callable[[Job, Post], Awaitable[int | None]]
+    find: Callable[[Job], Awaitable[int | None]]
 
 
 class Ways:
@@ -51,36 +76,95 @@ class Ways:
         self._metrics = metrics
         self._now = now
 
-    async def post(self, job: Job, post: Post) -> int | None:
-        """Try the ways in order: the message's id, or None where no way is open.
+    async def post(self, job: Job, post: Post, tried: Tried) -> int | Kept:
+        """Look where earlier tries may have posted it, then try the ways in order.
 
-        Raises TooLarge, and what discord.py raises where it is to be tried again.
+        The message's id, or Kept where no way is open. Raises TooLarge, and one of PROBLEMS where
+        it is to be tried again.
         """
-        for way, send in self._ways_of(job.route).items():
+        ways = self._ways_of(job.route)
+        for way in ways:
+            if tried.looks_first(way.name, job) and (message_id := await self._find(way, job)):
+                return await self._posted(way, job, message_id)
+        refusals: list[str] = []
+        passed_over: PassedOver | None = None
+        for way in ways:
             try:
-                message_id = await send(job, post)
-            except discord.HTTPException as error:
-                if is_passing(error):
-                    raise
-                if error.status == TOO_LARGE and post.uploads.largest > SMALLEST_UPLOAD:
-                    raise TooLarge from error
-                log.info("the way to the %s is closed: %s", way, error)
-                continue
-            if message_id is not None:
-                self._metrics.delivered(way)
-                return message_id
-        self._metrics.delivered("kept")
+                message_id = await self._try(way, job, post, tried)
+            except Closed as closed:
+                refusals.append(str(closed))
+            except PassedOver as error:
+                passed_over = passed_over or error
+            else:
+                if message_id is not None:
+                    return await self._posted(way, job, message_id)
+        if passed_over is not None:
+            raise passed_over.error
         log.warning("no way to its member is open; the result is kept")
-        return None
+        return Kept("Discord said: " + "; ".join(refusals))
 
-    def _ways_of(self, route: Route) -> dict[str, Way]:
-        """By their names, in the order in which they are tried."""
-        answer: dict[str, Way] = {"answer": self._to_answer}
-        member: dict[str, Way] = {"member": self._to_member}
+    async def _try(self, way: Way, job: Job, post: Post, tried: Tried) -> int | None:
+        """Raises PassedOver only where the way surely does not have it."""
+        looked = tried.looks_first(way.name, job)
+        if not looked and tried.looks(way.name) and (found := await self._find(way, job)):
+            return found
+        try:
+            async with within(self._client, SEND_SECONDS + post.uploads.total / UPLOAD_RATE):
+                return await way.send(job, post)
+        except PROBLEMS as error:
+            if is_too_large(error) and post.uploads.largest > SMALLEST_UPLOAD:
+                raise TooLarge from error
+            if not is_passing(error):
+                log.info("the way to the %s is closed: %s", way.name, error)
+                raise Closed(f"{PLACES[way.name]}, “{words_of(error)}”") from error
+            tried.doubtful.add(way.name)
+            if not tried.may_leave(way.name, job, self._now):
+                raise
+            if found := await self._find(way, job):
+                return found
+            log.warning("the way to the %s has not worked for long: %r", way.name, error)
+            raise PassedOver(error) from error
+
+    async def _find(self, way: Way, job: Job) -> int | None:
+        """Raises where it cannot be told whether something is there."""
+        try:
+            async with within(self._client, LOOK_SECONDS):
+                return await way.find(job)
+        except discord.HTTPException as error:
+            if is_passing(error):
+                raise
+            log.info("the %s cannot be searched: %s", way.name, error)
+            return None
+
+    async def _posted(self, way: Way, job: Job, message_id: int) -> int:
+        self._metrics.delivered(way.name)
+        if way.name == "channel":
+            await self._remove_status(job)
+        return message_id
+
+    def _ways_of(self, route: Route) -> list[Way]:
+        """In the order in which they are tried."""
+        answer = Way("answer", self._to_answer, self._in_answer)
+        member = Way("member", self._to_member, self._in_direct_messages)
         if route.private:
-            return answer | member
-        channel: dict[str, Way] = {"channel": self._to_channel} if route.postable else {}
-        return channel | answer | {"parent": self._to_parent} | member
+            return [answer, member]
+        ways = [answer]
+        if route.postable:
+            ways.insert(0, self._way_into("channel", route.channel_id))
+        if route.parent_id is not None:  # of a public thread, which may take no more messages
+            ways.append(self._way_into("parent", route.parent_id))
+        return [*ways, member]
+
+    def _way_into(self, name: str, channel_id: int) -> Way:
+        channel = self._client.get_partial_messageable(channel_id)
+
+        async def send(job: Job, post: Post) -> int:
+            return await self._send_into(channel, job, post)
+
+        async def find(job: Job) -> int | None:
+            return await find_result(self._client, channel, job)
+
+        return Way(name, send, find)
 
     async def edit_answer(
         self, job: Job, view: ui.LayoutView, files: Sequence[discord.File] | None = ()
@@ -104,59 +188,45 @@ class Ways:
             view=view, attachments=attachments, allowed_mentions=NOBODY
         )
 
-    async def _to_channel(self, job: Job, post: Post) -> int | None:
-        channel = self._client.get_partial_messageable(job.route.channel_id)
-        message_id = await self._send_once(channel, job, post)
-        await self._remove_status(job)
-        return message_id
-
     async def _to_answer(self, job: Job, post: Post) -> int | None:
         message = await self.edit_answer(job, post.view, post.uploads.files())
         return message.id if message else None
 
-    async def _to_parent(self, job: Job, post: Post) -> int | None:
-        """The channel of a public thread that takes no more messages."""
-        if job.route.parent_id is None:
+    async def _in_answer(self, job: Job) -> int | None:
+        message_id = job.route.message_id
+        if message_id is None:
             return None
-        channel = self._client.get_partial_messageable(job.route.parent_id)
-        return await self._send_once(channel, job, post)
+        message: discord.Message
+        if webhook := self._webhook(job):
+            message = await webhook.fetch_message(message_id)
+        elif job.route.outlives_token:
+            channel = self._client.get_partial_messageable(job.route.channel_id)
+            message = await channel.fetch_message(message_id)
+        else:
+            return None
+        return message_id if carries(message, job) else None
 
     async def _to_member(self, job: Job, post: Post) -> int | None:
-        user = await self._client.fetch_user(job.user_id)
-        channel = user.dm_channel or await user.create_dm()
-        return await self._send_once(channel, job, post)
+        return await self._send_into(await self._direct_messages(job), job, post)
 
-    async def _send_once(
-        self, channel: discord.abc.Messageable, job: Job, post: Post
-    ) -> int | None:
-        if post.again and (message_id := await self._find_result(channel, job, post)):
-            return message_id
+    async def _in_direct_messages(self, job: Job) -> int | None:
+        return await find_result(self._client, await self._direct_messages(job), job)
+
+    async def _direct_messages(self, job: Job) -> discord.DMChannel:
+        user = await self._client.fetch_user(job.user_id)
+        return user.dm_channel or await user.create_dm()
+
+    async def _send_into(self, channel: discord.abc.Messageable, job: Job, post: Post) -> int:
         only = [discord.Object(job.user_id)]
         message = await channel.send(
             view=post.view,
             files=post.uploads.files(),
-            nonce=f"{job.id}-late" if post.late else job.id,
+            nonce=f"{job.id}-late" if job.late_at else job.id,
             allowed_mentions=discord.AllowedMentions(
                 everyone=False, roles=False, replied_user=False, users=only
             ),
         )
         return message.id
-
-    async def _find_result(
-        self, channel: discord.abc.Messageable, job: Job, post: Post
-    ) -> int | None:
-        """What an earlier try posted: a message of ours, since the request, with the job's id."""
-        after: discord.Object | datetime = job.created_at
-        if job.route.message_id and not job.route.private:
-            after = discord.Object(job.route.message_id)
-        try:
-            async for message in channel.history(limit=SEARCHED, after=after):
-                own = self._client.user is not None and message.author.id == self._client.user.id
-                if own and message.id != job.route.message_id and carries(message, job.id, post):
-                    return message.id
-        except (discord.Forbidden, discord.NotFound) as error:
-            log.info("the channel cannot be searched: %s", error)
-        return None
 
     async def _remove_status(self, job: Job) -> None:
         """The result stands in the channel now; a status that stays is only untidy."""
@@ -178,33 +248,3 @@ class Ways:
         if token is None:
             return None
         return discord.Webhook.partial(job.route.application_id, token, client=self._client)
-
-
-def is_passing(error: discord.HTTPException) -> bool:
-    """Whether the same may be taken later."""
-    if error.code == TOKEN_EXPIRED:
-        return False
-    return error.status in NOT_THE_WAYS_FAULT or error.status >= 500
-
-
-def carries(message: discord.Message, job_id: str, post: Post) -> bool:
-    """Whether a message of ours is this job's result: by its files' names, or its small line.
-
-    A prompt cannot forge either: its dashes are escaped, and it never starts a small line. What
-    comes late follows a failure with such a line, so that only its files tell it.
-    """
-    return any(
-        f"/easel-{job_id}-" in text or (not post.late and text.endswith(f"job {job_id}"))
-        for component in message.components
-        for text in strings_of(component.to_dict())
-    )
-
-
-def strings_of(node: object) -> Iterator[str]:
-    """Every address and text in a component, as its dictionary has it."""
-    if isinstance(node, dict):
-        yield from (str(node[key]) for key in ("url", "content") if key in node)
-        node = list(node.values())
-    if isinstance(node, list):
-        for each in node:
-            yield from strings_of(each)

@@ -1,6 +1,5 @@
 """What there is to do: the jobs that the worker looks for, by their columns alone."""
 
-from collections.abc import Container
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, update
@@ -65,6 +64,7 @@ DELIVERABLE = BY_AGE.where(
 QUEUED_FOR = BY_AGE.where(
     QUEUED, jobs.c.message_id.is_not(None), jobs.c.model == bindparam("of_model")
 )
+WAITING = BY_AGE.where(or_(QUEUED, SUBMITTING))
 MOVABLE = QUEUED_FOR.where(jobs.c.model_chosen, jobs.c.cancel_requested_at.is_(None))
 GIVEN_UP = BY_AGE.where(
     jobs.c.status.in_(SETTLED),
@@ -150,16 +150,9 @@ async def late(
     return await _list(connection, LATE, now=now, expires_before=expires_before)
 
 
-async def first_of_each_channel(
-    connection: AsyncConnection, model: str, *, but: Container[str]
-) -> list[Job]:
-    """Of the answered jobs that are queued for a model, `but` for some, the oldest in each
-    channel."""
-    first: dict[int, Job] = {}
-    for job in await _list(connection, QUEUED_FOR, of_model=model):
-        if job.id not in but:
-            first.setdefault(job.route.channel_id, job)
-    return list(first.values())
+async def waiting(connection: AsyncConnection) -> list[Job]:
+    """Jobs that no service has begun, oldest first."""
+    return await _list(connection, WAITING)
 
 
 async def movable(connection: AsyncConnection, model: str) -> list[Job]:

@@ -14,6 +14,7 @@ from bot.worker.late import EVERY as LATE_EVERY
 from bot.worker.rerouting import Rerouting
 from bot.worker.settling import COST_UNTIL, Settling
 from bot.worker.submitting import GIVE_UP, Submitting
+from bot.worker.telling import Telling
 from bot.worker.watching import Watching
 
 EVERY = timedelta(seconds=2)
@@ -36,6 +37,7 @@ class Chores:
         now: Callable[[], datetime],
         *,
         rerouting: Rerouting,
+        telling: Telling,
         search: Callable[[Job], Awaitable[None]],
     ) -> None:
         """`search` looks for what became of a request that is in doubt, and goes on with it."""
@@ -49,18 +51,15 @@ class Chores:
         self._now = now
         self._rerouting = rerouting
         self._search = search
-        self._down: set[str] = set()  # models whose members are to be told
+        self._telling = telling
         self.due = self._erase_due = self._late_due = now()
-
-    def tell_down(self, model: str) -> None:
-        """With the next look, tell in each channel that waits for this model."""
-        self._down.add(model)
 
     async def do(self, start: Start) -> None:
         """Look once, and `start` what there is to do for each job."""
         now = self._now()
         self.due = now + EVERY
         await self._erase_tokens(now)
+        told = self._telling.so_far
         async with self._database.reading() as view:
             neglected = await queue.neglected(
                 view,
@@ -77,20 +76,14 @@ class Chores:
             late = await queue.late(view, now, expires_before=now + LAST_WORD)
             given_up = await self._given_up(view, now)
             movable = await self._rerouting.movable(view)
-            going = {job.id for job in movable}
-            waiting = [
-                job
-                for model in self._down
-                for job in await queue.first_of_each_channel(view, model, but=going)
-            ]
-        self._down.clear()
+            silent = await self._telling.due(view, told, but={job.id for job in movable})
         for job in running:
             start(job, self._watching.begin(job))
         for job in late:
             start(job, self._delivering.tell_late(job))
         for job in movable:
             start(job, self._rerouting.move(job))
-        for job in waiting:
+        for job in silent:
             start(job, self._delivering.show(job))
         for job in given_up:
             start(job, self._late.ask(job))

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from bot.delivery import Delivery, NotDelivered
+from bot.delivery import AnswerLost, Delivery, Kept, NotDelivered
+from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.metrics import Metrics
 from bot.pictures import PictureStore
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=10)
+LONGEST_REASON = 500  # characters: what stands before Discord may answer with a whole page
 
 
 class Delivering:
@@ -55,7 +57,7 @@ class Delivering:
         missing = max(job.request.count - len(kept), 0) if kept else 0
         files = [(picture, self._store.path(picture)) for picture in kept]
         try:
-            message_id = await self._delivery.deliver(
+            shown = await self._delivery.deliver(
                 job, files, missing=missing, again=job.deliveries > 1
             )
         except NotDelivered as error:
@@ -65,8 +67,15 @@ class Delivering:
             log.exception("unexpected while it was delivered")
             await self._later(job, NotDelivered(type(error).__name__))
             return
+        message_id, why = (None, shown.why) if isinstance(shown, Kept) else (shown, None)
         async with self._database.transaction() as tx:
-            await jobs.note(tx, job.id, delivered_at=self._now(), result_message_id=message_id)
+            await jobs.note(
+                tx,
+                job.id,
+                delivered_at=self._now(),
+                result_message_id=message_id,
+                delivery_error=why,
+            )
         log.info("delivered as message %s", message_id)
 
     async def confirm_answer(self, job: Job) -> None:
@@ -75,6 +84,9 @@ class Delivering:
             message_id = await self._delivery.find_answer(job)
         except NotDelivered as error:
             log.warning("cannot ask for its answer: %s", error)
+            return
+        except AnswerLost:
+            await self._give_up_answer(job)
             return
         async with self._database.transaction() as tx:
             if message_id is not None:
@@ -87,10 +99,21 @@ class Delivering:
             )
             await ledger.release(tx, canceled, now)
 
+    async def _give_up_answer(self, job: Job) -> None:
+        """Its member may see that it waits: one sentence too many is better than none."""
+        log.warning("whether it was answered cannot be known any more; failed, and told")
+        now = self._now()
+        async with self._database.transaction() as tx:
+            failed = await jobs.move(
+                tx, job.id, JobStatus.FAILED, settled_at=now, reason=Reason.AWAY
+            )
+            await ledger.release(tx, failed, now)
+
     async def _later(self, job: Job, error: NotDelivered) -> None:
         wait = back_off(job.deliveries, first=FIRST_RETRY, longest=LONGEST_RETRY)
         wait = max(wait, timedelta(seconds=error.retry_after or 0))
         self._metrics.delivery_failed()
         log.warning("not delivered, again in %s: %s", wait, error)
         async with self._database.transaction() as tx:
-            await jobs.note(tx, job.id, deliver_after=self._now() + wait, delivery_error=str(error))
+            why = str(error)[:LONGEST_REASON]
+            await jobs.note(tx, job.id, deliver_after=self._now() + wait, delivery_error=why)

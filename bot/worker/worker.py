@@ -30,6 +30,7 @@ from bot.worker.refusals import Refusals
 from bot.worker.rerouting import Rerouting
 from bot.worker.settling import Settling
 from bot.worker.submitting import GIVE_UP, Submitting
+from bot.worker.telling import Telling
 from bot.worker.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Worker:
             self._delivering,
             now,
             rerouting=Rerouting(database, catalog, limits, self._delivering, now),
+            telling=Telling(catalog),
             search=self._search,
         )
         self._busy: set[str] = set()  # jobs that a task is at work on
@@ -190,8 +192,6 @@ class Worker:
 
     def _availability_changed(self, model: str, down: bool) -> None:
         self._catalog.set_down(model, down)
-        if down:
-            self._chores.tell_down(model)
         self.wake()
 
     def _ask_again(self) -> None:

@@ -1,10 +1,13 @@
 """Private jobs, whose results never reach a channel; and the last word before an answer is lost."""
 
+import asyncio
+
 import pytest
 
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Interaction, Message
-from bot.sandbox.faults import Answer, Reset
+from bot.sandbox.faults import Answer, HoldBefore, Reset
+from cogs import delivery
 from tests.easel import Stage, text_of
 
 NO_POSTING = 1024  # View Channel alone
@@ -197,3 +200,28 @@ async def test_jobs_of_the_server_are_private_only_where_that_was_asked(at: Stag
     lines = text_of(mine).splitlines()
     (secret,) = [line for line in lines if "a secret" in line]
     assert "discord.com/channels" not in secret  # nobody can follow a link to it
+
+
+async def test_an_edit_that_was_given_up_and_arrives_late_undoes_no_result(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SHOW_SECONDS", 0.3)
+    at.oxen.manual = True
+    held = at.discord.faults.add("PATCH", ANSWERS, HoldBefore())
+    async with at.easel():
+        asked = await at.imagine("a fox", private=True)
+        await held.reached()
+        await asyncio.sleep(0.5)
+        await at.finish()
+        async with asyncio.timeout(10):
+            while asked.message is None or not asked.message.pictures():
+                await asyncio.sleep(0.02)
+        held.release()
+        async with asyncio.timeout(10):
+            while asked.message.pictures():
+                await asyncio.sleep(0.02)
+        at.clock.move(seconds=30)
+        (job,) = await at.settled()
+
+    assert asked.message.pictures()
+    assert job.result_message_id == asked.message.id

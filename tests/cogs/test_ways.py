@@ -9,8 +9,8 @@ import pytest
 
 from bot.jobs import Job, JobStatus
 from bot.sandbox.discord import Channel, ChannelKind, Message
-from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Rule
-from cogs import delivery
+from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, HoldBefore, Reset, ResetAfter, Rule
+from cogs import tries, ways
 from tests.easel import Stage
 
 pytestmark = pytest.mark.long
@@ -22,13 +22,15 @@ VIA = {"Via": "1.1 google"}
 
 CLOSED = [
     Answer(403, {"code": 50001, "message": "Missing Access"}),
-    Answer(403, "<html>Forbidden</html>"),
     Answer(404, {"code": 10003, "message": "Unknown Channel"}),
     Answer(400, {"code": 50035, "message": "Invalid Form Body"}),
     Answer(413, {"code": 40005, "message": "Request entity too large"}),
     Answer(413, "<html>Too large</html>"),
 ]
 PASSING: list[Fault] = [
+    Answer(400, "<html>Bad request</html>"),  # none of these is Discord's own word
+    Answer(403, "<html>Forbidden</html>"),
+    Answer(404, "<html>Not found</html>"),
     Answer(429, {"message": "slow", "retry_after": 0.1, "global": False}, VIA),
     Answer(429, {"message": "slow", "retry_after": 0.1, "global": False}),
     Answer(429, "<html>Too many</html>", {"Retry-After": "1"}),
@@ -228,7 +230,7 @@ async def test_retry_after_is_obeyed(at: Stage, private: bool) -> None:
 async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_found(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "SEND_SECONDS", 2.0)
+    monkeypatch.setattr(ways, "SEND_SECONDS", 2.0)
     async with at.easel():
         await drawing(at, 1)
         held = at.discord.faults.add("POST", SEND, Hold())
@@ -237,6 +239,37 @@ async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_foun
 
     assert held.hits == 1
     one_each(results_in(at, at.channel), [job])
+
+
+async def test_a_private_answer_that_never_comes_back_is_given_up_and_found_changed(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "SEND_SECONDS", 2.0)
+    async with at.easel():
+        await drawing(at, 1, private=True)
+        held = at.discord.faults.add("PATCH", ANSWERS, Hold())
+        await at.finish()
+        (job,) = await at.settled(timeout=30)
+
+    assert held.hits == 1
+    assert job.result_message_id == job.route.message_id
+    assert results_in(at, at.channel) == direct(at) == []
+
+
+@pytest.mark.parametrize("minutes", [0, 16])
+async def test_a_result_comes_though_a_moderator_has_removed_its_status(
+    at: Stage, minutes: int
+) -> None:
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1)
+        (status,) = at.discord.channel_messages(at.channel)
+        at.discord.world.delete(status)
+        at.clock.move(minutes=minutes)
+        await at.finish()
+        (job,) = await at.settled(timeout=20)
+
+    one_each(results_in(at, at.channel), [job])
+    assert direct(at) == []
 
 
 @pytest.mark.parametrize("private", [False, True])
@@ -329,3 +362,201 @@ async def test_a_long_pause_is_kept_by_the_job_and_holds_up_no_other(at: Stage) 
         found = await at.settled(1, timeout=20)
 
     one_each(results_in(at, at.channel), found)
+
+
+def soon(monkeypatch: pytest.MonkeyPatch, **numbers: int) -> None:
+    """Fewer tries, so that a test need not make them all."""
+    for name, number in {"EARLY": 4, "LATE": 6, "LAST": 8, **numbers}.items():
+        monkeypatch.setattr(tries, name, number)
+
+
+async def try_again(at: Stage, tried: int, *, settled: bool = True) -> Job:
+    """Move the clock from try to try until the job is delivered, or was tried so often."""
+    async with asyncio.timeout(50):
+        while True:
+            (job,) = await at.jobs()
+            if job.delivered_at or (not settled and job.deliveries >= tried):
+                return job
+            assert job.deliveries <= tried
+            if job.deliver_after and job.deliver_after > at.clock():
+                at.clock.move(seconds=(job.deliver_after - at.clock()).total_seconds())
+            await asyncio.sleep(0.05)
+
+
+def posts_to(channel: Channel) -> str:
+    return rf"/api/v10/channels/{channel.id}/messages"
+
+
+async def test_a_channel_that_never_works_is_left_for_the_answer_while_that_lives(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon(monkeypatch)
+    async with at.easel():
+        await drawing(at, 1)
+        at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
+        await at.finish()
+        job = await try_again(at, tries.EARLY)
+
+    assert job.result_message_id == job.route.message_id
+    one_each(results_in(at, at.channel), [job])
+    assert direct(at) == []
+    assert job.delivery_error is None
+
+
+async def test_a_channel_that_never_works_is_left_for_the_member_when_the_answer_is_over(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon(monkeypatch)
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1)
+        at.clock.move(minutes=16)
+        at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
+        at.discord.faults.add("PATCH", posts_to(at.channel) + r"/\d+", Answer(503, {}), times=None)
+        await at.finish()
+        job = await try_again(at, tries.LATE)
+
+    one_each(direct(at), [job])
+    assert results_in(at, at.channel) == []
+
+
+async def test_where_no_way_ever_works_it_is_kept_and_its_member_can_read_why(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon(monkeypatch)
+    at.ada.accepts_dms = False
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1, private=True)
+        at.clock.move(minutes=16)
+        at.discord.faults.add("POST", SEND, Answer(503, {}), times=None)
+        await at.finish()
+        waiting = await try_again(at, 2, settled=False)
+        told = await at.command("show", job=waiting.id)
+        pending = await at.discord.wait_for_message(lambda it: waiting.id in it.text())
+        job = await try_again(at, tries.LAST)
+        await at.command("show", job=job.id)
+        await at.discord.wait_for_message(lambda it: "kept here" in it.text())
+
+    assert told.user is at.ada
+    assert "It is not posted yet: Discord does not take it at the moment." in pending.text()
+    assert (job.deliveries, job.result_message_id) == (tries.LAST, None)
+    assert await at.balance() == -7500
+
+
+async def test_the_reason_why_it_is_kept_is_discords_own(at: Stage) -> None:
+    at.ada.accepts_dms = False
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1)
+        at.clock.move(minutes=16)
+        at.discord.delete_channel(at.channel)
+        await at.finish()
+        (job,) = await at.settled(timeout=20)
+        await at.command("show", job=job.id, where=at.discord.dm_channel(at.ada))
+        shown = await at.discord.wait_for_message(lambda it: "kept here" in it.text())
+
+    assert "in the channel, “Unknown Channel”" in shown.text()
+    assert "by direct message, “Cannot send messages to this user”" in shown.text()
+
+
+async def test_while_nothing_of_discord_works_no_way_is_left(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon(monkeypatch, EARLY=1, LATE=1, LAST=3)
+    async with at.easel():
+        await drawing(at, 1)
+        out = at.discord.faults.add("*", r"/api/v10/(?!gateway).*", Answer(503, {}), times=None)
+        monkeypatch.setattr(ways, "SEND_SECONDS", 1.0)
+        await at.finish()
+        await try_again(at, 5, settled=False)
+        out.remove()
+        job = await try_again(at, 7)
+
+    one_each(results_in(at, at.channel), [job])
+    assert job.result_message_id != job.route.message_id
+
+
+async def test_a_channel_that_may_have_it_and_cannot_be_searched_is_not_left(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the result would be there twice. It is kept at last."""
+    soon(monkeypatch)
+    async with at.easel():
+        await drawing(at, 1)
+        taken = at.discord.faults.add("POST", posts_to(at.channel), AnswerAfter(503, {}))
+        at.discord.faults.add("GET", posts_to(at.channel), Answer(503, {}), times=None)
+        await at.finish()
+        job = await try_again(at, tries.LAST)
+
+    assert taken.hits == 1
+    assert job.result_message_id is None
+    assert len(results_in(at, at.channel)) == 1
+    assert direct(at) == []
+
+
+async def test_what_the_channel_took_in_its_last_try_is_found_before_it_is_left(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon(monkeypatch)
+    async with at.easel():
+        await drawing(at, 1)
+        failures = [Answer(503, {})] * (tries.EARLY - 1)
+        add(at, "POST", posts_to(at.channel), [*failures, AnswerAfter(503, {})])
+        await at.finish()
+        job = await try_again(at, tries.EARLY)
+
+    assert job.result_message_id != job.route.message_id
+    one_each(results_in(at, at.channel), [job])
+
+
+async def test_what_a_later_way_may_have_is_looked_for_before_an_earlier_one_is_tried(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel works again, after the answer was changed without saying so."""
+    soon(monkeypatch)
+    async with at.easel():
+        await drawing(at, 1)
+        monkeypatch.setattr(ways, "SEND_SECONDS", 1.0)
+        closed = at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
+        held = at.discord.faults.add("PATCH", ANSWERS, Hold())
+        await at.finish()
+        await try_again(at, tries.EARLY, settled=False)
+        await held.reached()
+        closed.remove()
+        job = await try_again(at, tries.EARLY + 1)
+
+    assert job.result_message_id == job.route.message_id
+    one_each(results_in(at, at.channel), [job])
+
+
+async def test_what_takes_too_long_to_upload_is_sent_smaller(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "SMALLEST_LIMIT", 16 * 1024)
+    async with at.easel():
+        await at.imagine("a detailed fox in a garden")
+        whole = await at.result("detailed fox")
+        monkeypatch.setattr(ways, "SEND_SECONDS", 1.0)
+        slow = at.discord.faults.add("POST", SEND, HoldBefore())
+        await at.imagine("a detailed fox in a garden again")
+        shrunk = await at.result("garden again", timeout=20)
+        await at.settled(2)
+
+    assert slow.hits == 1
+    assert "Shrunk" not in whole.text()
+    assert "Shrunk to what may be uploaded here" in shrunk.text()
+
+
+async def test_a_result_without_pictures_is_found_too(at: Stage) -> None:
+    """Long after Discord has forgotten the nonce."""
+    async with at.easel():
+        await drawing(at, 1)
+        add(at, "POST", SEND, [Answer(503, {}), AnswerAfter(503, {})])
+        await at.finish()
+        await try_again(at, 1, settled=False)
+        for path in (at.folder / "pictures").rglob("*.png"):
+            path.unlink()
+        await try_again(at, 2, settled=False)
+        at.clock.move(hours=1)
+        job = await try_again(at, 3)
+
+    gone = [it for it in at.discord.channel_messages(at.channel) if "no longer kept" in it.text()]
+    one_each(gone, [job])

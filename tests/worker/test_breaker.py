@@ -12,7 +12,7 @@ from bot.sandbox.faults import Answer
 from bot.store import ledger
 from bot.store.verify import verify
 from bot.worker.breaker import FAILURES, Breaker, State
-from tests.easel import Stage
+from tests.easel import Stage, text_of
 from tests.rows import NOW
 
 pytestmark = pytest.mark.long
@@ -96,9 +96,7 @@ async def test_while_it_is_down_jobs_wait_and_one_notice_says_so(at: Stage) -> N
         await at.said(DOWN)
         await asyncio.sleep(2.5)
         assert len(at.created()) <= 4  # those that were on their way at once
-        # Who asks afterwards is answered so; of those who had asked, one in the channel is told.
-        assert len([status for status in statuses(at) if status.edited_at]) <= 1
-        assert statuses(at)
+        assert len(statuses(at)) == 1
         assert {job.status for job in await at.jobs()} == {JobStatus.QUEUED}
 
         at.oxen.faults.clear()
@@ -107,6 +105,51 @@ async def test_while_it_is_down_jobs_wait_and_one_notice_says_so(at: Stage) -> N
 
     assert {job.status for job in await at.jobs()} == {JobStatus.SUCCEEDED}
     assert len(at.oxen.generations) == 6
+
+
+async def told(at: Stage) -> Message:
+    """The one that says so, after it has been looked whether another should."""
+    await at.said(DOWN)
+    await asyncio.sleep(2.5)
+    (status,) = statuses(at)
+    return status
+
+
+async def test_with_each_try_that_fails_the_one_notice_stays(at: Stage) -> None:
+    """The API answers what costs nothing, and takes no work: it is held for down anew each time."""
+    refused = at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    async with at.easel():
+        for number in range(6):
+            await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
+        first = await told(at)
+        await at.imagine("a hare", model="oxen", by=at.ben)
+        tries = refused.hits
+        for again in range(1, 4):
+            at.clock.move(minutes=1)
+            await refused.reached(hits=tries + again)
+            assert await told(at) == first
+
+
+async def test_when_the_one_that_says_so_is_canceled_another_does(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    async with at.easel():
+        for number in range(4):
+            await at.imagine(f"fox {number}", model="oxen")
+        first = await told(at)
+        await (await at.discord.click(at.ada, first, cancel_of(first))).answered()
+        second = await told(at)
+        later = await at.imagine("a hare", model="oxen", by=at.ben)
+        assert later.message is not None
+        assert DOWN not in later.message.text()
+        hidden = await at.imagine("a whale", model="oxen", by=at.ben, private=True)
+        assert DOWN in text_of(hidden)
+
+    assert first != second
+
+
+def cancel_of(message: Message) -> str:
+    return str(message.buttons()[0]["custom_id"])
 
 
 async def test_who_names_no_model_is_served_by_the_other(at: Stage) -> None:
@@ -119,7 +162,8 @@ async def test_who_names_no_model_is_served_by_the_other(at: Stage) -> None:
         asked = await at.imagine("a hare")
         assert asked.message is not None
         assert "skills.video" in asked.message.text()
-        named = await at.imagine("a whale", model="oxen", by=at.ben)
+        elsewhere = at.discord.add_channel(at.server, "sketches")
+        named = await at.command("imagine", where=elsewhere, prompt="a whale", model="oxen")
         assert named.message is not None
         assert DOWN in named.message.text()
         await at.result("a hare")
