@@ -52,7 +52,7 @@ class Chores:
         self._rerouting = rerouting
         self._search = search
         self._telling = telling
-        self.due = self._erase_due = self._late_due = now()
+        self.due = self._erase_due = self._late_due = self._since = now()
 
     async def do(self, start: Start) -> None:
         """Look once, and `start` what there is to do for each job."""
@@ -111,7 +111,9 @@ class Chores:
             case JobStatus.QUEUED if job.route.message_id is None:
                 await self._delivering.confirm_answer(job)
             case JobStatus.QUEUED:
-                await self._submitting.fail(job, job.reason or Reason.UNAVAILABLE)
+                away = job.created_at + GIVE_UP <= self._since
+                unknown = Reason.AWAY if away else Reason.UNAVAILABLE
+                await self._submitting.fail(job, job.reason or unknown)
             case JobStatus.SUBMITTING:
                 await self._search(job)
             case _:

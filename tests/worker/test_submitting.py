@@ -1,6 +1,7 @@
 """One creating request for each job, whatever becomes of its answer (design.md, step 5)."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -9,6 +10,7 @@ from bot.jobs import Job, JobStatus
 from bot.providers import oxen, skills
 from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Truncate
 from tests.easel import Stage
+from tests.rows import new_job, one
 
 QUEUE = "/api/ai/queue"
 OWN_503 = Answer(503, {"error": {"type": "unknown_error", "title": "Overloaded"}})
@@ -211,6 +213,16 @@ async def test_a_job_that_cannot_be_submitted_for_half_an_hour_fails_uncharged(a
     assert failure.pings == [at.ada.id]
     assert job.status is JobStatus.FAILED
     assert await at.balance() == 0
+
+
+async def test_who_waited_while_the_bot_was_away_is_told_so(at: Stage) -> None:
+    async with at.database() as database:
+        await one(database, new_job(at.ada.id, at=at.clock() - timedelta(minutes=31)))
+    async with at.easel():
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.AWAY)
+    assert at.created() == []
 
 
 async def test_at_most_four_submits_are_under_way_at_once(at: Stage) -> None:

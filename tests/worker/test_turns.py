@@ -13,7 +13,7 @@ from tests.files import picture
 
 pytestmark = pytest.mark.long
 
-JOBS = 24
+JOBS = 16
 
 
 async def test_nothing_is_begun_again_from_a_row_read_before_it_ended(
@@ -22,7 +22,7 @@ async def test_nothing_is_begun_again_from_a_row_read_before_it_ended(
     file = Upload("garden.png", picture())
     async with at.easel():
         await asyncio.gather(*(at.edit(file, prompt=f"fox {number}") for number in range(JOBS)))
-        found = await at.settled(JOBS, timeout=30)
+        found = await at.settled(JOBS, timeout=45)
 
     posts = [each for each in at.discord.requests if each.path.endswith("/messages")]
     assert {job.status for job in found} == {JobStatus.SUCCEEDED}
