@@ -14,14 +14,12 @@ from bot.delivery import Delivery
 from bot.errors import NotNow, ProviderError
 from bot.jobs import Job, JobStatus
 from bot.limits import Limits
-from bot.logs import bind, hide
 from bot.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
 from bot.schedule import utc_now
 from bot.store import queue
 from bot.store.database import Database
-from bot.store.jobs import MoveRefused
 from bot.worker.availability import Availability
 from bot.worker.chores import Chores
 from bot.worker.delivering import Delivering
@@ -30,6 +28,7 @@ from bot.worker.refusals import Refusals
 from bot.worker.rerouting import Rerouting
 from bot.worker.settling import Settling
 from bot.worker.submitting import GIVE_UP, Submitting
+from bot.worker.tasks import COOL_DOWN, Tasks
 from bot.worker.telling import Telling
 from bot.worker.watching import Watching
 
@@ -37,7 +36,6 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_DELIVERIES = 8
 BUSY_WAIT = timedelta(milliseconds=200)  # until a poll that met other work is tried again
-COOL_DOWN = 5.0  # seconds that a job is left alone after an error that should not have been
 STREAM_RETRY = 5.0  # seconds until a stream that ended is opened again
 
 
@@ -94,14 +92,13 @@ class Worker:
             telling=Telling(catalog),
             search=self._search,
         )
-        self._busy: set[str] = set()  # jobs that a task is at work on
         self._submits = dict.fromkeys(providers, 0)
         self._deliveries = 0
         self._wake = asyncio.Event()
         self._rows_changed = True
         self._started = self._stopping = False
         self._next_row: datetime | None = None
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks = Tasks(wake=self.wake, ended=self._wake.set)
 
     def wake(self) -> None:
         """Rows have changed: look at them now."""
@@ -116,9 +113,9 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped, or until cancelled: what is under way is then cancelled too, and
         found again by the next start."""
-        async with asyncio.TaskGroup() as self._tasks:
+        async with self._tasks:
             streams = [
-                self._tasks.create_task(self._listen(provider), name=f"events {provider.key}")
+                self._tasks.spawn(self._listen(provider), name=f"events {provider.key}")
                 for provider in self._providers.values()
             ]
             try:
@@ -139,13 +136,13 @@ class Worker:
                     await queue.clear_leases(tx)
                 self._started = True
             for job in self._watching.take_due():
-                if not self._start(job, self._poll(job.id)):
+                if not self._tasks.start(job, self._poll(job.id)):
                     self._watching.agenda.set(job.id, self._now() + BUSY_WAIT)
             if self._rows_changed or self._past(self._next_row) or self._past(self._chores.due):
                 self._rows_changed = False
                 await self._read_rows()
             if self._past(self._chores.due):
-                await self._chores.do(self._start_and_wake)
+                await self._chores.do(self._tasks.start_and_wake)
                 self._ask_again()
             self._metrics.worker_turned()
         except NotNow:  # it is in the log
@@ -166,16 +163,16 @@ class Worker:
             wishes = await queue.cancel_wishes(view)
             self._next_row = await queue.next_wake(view, now)
         for job in without_inputs:
-            self._start_and_wake(job, self._inputs.keep(job))
+            self._tasks.start_and_wake(job, self._inputs.keep(job))
         for model in models:
             await self._claim(model)
         free = CONCURRENT_DELIVERIES - self._deliveries
-        for job in [job for job in due if job.id not in self._busy][:free]:
+        for job in [job for job in due if not self._tasks.is_busy(job)][:free]:
             self._deliveries += 1
-            self._start(job, self._deliver(job))
+            self._tasks.start(job, self._deliver(job))
         for job in wishes:
             if self._watching.wants_cancel(job):
-                self._start(job, self._cancel(job))
+                self._tasks.start(job, self._cancel(job))
 
     async def _claim(self, model: str) -> None:
         """Claim as many jobs as there are places. A model without a provider waits for its key."""
@@ -185,7 +182,7 @@ class Worker:
             job = await self._submitting.claim(model)
             if job is None:
                 return
-            if self._start(job, self._submit(job)):
+            if self._tasks.start(job, self._submit(job)):
                 self._submits[model] += 1
             else:  # its late word is being said: it waits for that
                 await self._submitting.put_back(job, BUSY_WAIT)
@@ -197,9 +194,8 @@ class Worker:
     def _ask_again(self) -> None:
         """Whether APIs that did not work are there again; each in a task of its own."""
         for model in self._availability.to_ask():
-            if self._tasks is not None:
-                asking = self._then_wake(self._availability.ask(model))
-                self._tasks.create_task(asking, name=f"is {model} there")
+            asking = self._tasks.then_wake(self._availability.ask(model))
+            self._tasks.spawn(asking, name=f"is {model} there")
 
     async def _search(self, job: Job) -> None:
         await self._begin(*await self._submitting.search(job))
@@ -216,43 +212,6 @@ class Worker:
                 await self._wake.wait()
         except TimeoutError:
             pass
-
-    def _start(self, job: Job, work: Coroutine[object, object, None]) -> bool:
-        """One task at a time for a job: False where one is at work on it."""
-        if job.id in self._busy or self._tasks is None:
-            work.close()
-            return False
-        self._busy.add(job.id)
-        self._tasks.create_task(self._guarded(job, work), name=f"job {job.id}")
-        return True
-
-    def _start_and_wake(self, job: Job, work: Coroutine[object, object, None]) -> None:
-        if not self._start(job, self._then_wake(work)):
-            work.close()
-
-    async def _then_wake(self, work: Coroutine[object, object, None]) -> None:
-        await work
-        self.wake()
-
-    async def _guarded(self, job: Job, work: Coroutine[object, object, None]) -> None:
-        """Run one job's work; whatever it raises, the other jobs go on."""
-        bind(job=job.id)
-        hide(*job.request.texts)
-        try:
-            await work
-        except MoveRefused as error:
-            log.info("%s", error)
-        except NotNow:
-            log.warning("it waits for the database, and is tried again")
-            await asyncio.sleep(COOL_DOWN)
-            self._rows_changed = True
-        except Exception:
-            log.exception("unexpected; it is tried again")
-            await asyncio.sleep(COOL_DOWN)
-            self._rows_changed = True
-        finally:
-            self._busy.discard(job.id)
-            self._wake.set()
 
     async def _submit(self, job: Job) -> None:
         try:
