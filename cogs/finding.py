@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import discord
 from discord.http import Route as HttpRoute
@@ -16,6 +16,7 @@ from cogs.views import mark
 
 log = logging.getLogger(__name__)
 
+CLOCKS_APART = timedelta(minutes=1)  # Discord's and ours, at most
 SEARCHED = 200  # messages since the request that may carry the result
 
 
@@ -70,7 +71,9 @@ async def messages_since(
 ) -> AsyncIterator[discord.Message]:
     """Our own since a job was asked for."""
     after: discord.Object | datetime = job.created_at
-    if job.route.message_id and not job.route.private:
+    if job.late_at:  # what was shown in time has pictures of its own
+        after = job.late_at - CLOCKS_APART
+    elif job.route.message_id and not job.route.private:
         after = discord.Object(job.route.message_id)
     async for message in channel.history(limit=SEARCHED, after=after):
         if client.user is not None and message.author.id == client.user.id:

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -89,6 +91,24 @@ async def test_beside_a_running_bot_its_database_and_ledger_are_told(at: Stage) 
     assert code == 0
     assert f"{at.path}, revision" in lines["database"][0]["finding"]
     assert lines["ledger"][0]["finding"] == "3 entries, 1 jobs, 1 accounts: it adds up"
+
+
+async def test_a_ledger_that_does_not_add_up_is_wrong(at: Stage) -> None:
+    async with at.easel():
+        await at.imagine()
+        (job,) = await at.settled()
+    with closing(sqlite3.connect(at.path)) as database, database:
+        database.execute("UPDATE jobs SET cost = cost + 1 WHERE id = ?", (job.id,))
+
+    code, lines = await lines_of(at)
+
+    assert code == 1
+    (line,) = lines["ledger"]
+    assert (line["state"], line["finding"]) == (
+        "wrong",
+        "3 entries, 1 jobs, 1 accounts: 3 findings",
+    )
+    assert "easel ledger verify" in line["remedy"]
 
 
 async def test_settings_tell_where_they_came_from(at: Stage) -> None:
