@@ -16,6 +16,7 @@ from bot.studio import Studio
 from cogs.answers import ANSWER_SECONDS, ANSWERED, IN_DOUBT, studio_of
 from cogs.results import status_view
 from cogs.text import shorten
+from cogs.trouble import is_passing
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +130,9 @@ async def _answer(
         log.warning("whether its answer arrived is in doubt: %r", error)
         return
     except discord.HTTPException as error:
-        if error.code == ANSWERED:
-            log.warning("its answer was sent twice, and may have arrived at first")
+        # discord.py sends it again after a 5xx: what is said then is not about the first one.
+        if error.code == ANSWERED or is_passing(error):
+            log.warning("whether its answer arrived is in doubt: %r", error)
             return
         try:
             await studio.withdraw(job_id)

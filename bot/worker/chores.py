@@ -8,7 +8,7 @@ from bot.jobs import Job, JobStatus
 from bot.providers.base import Provider
 from bot.store import jobs, queue
 from bot.store.database import Connection, Database
-from bot.worker.delivering import Delivering
+from bot.worker.delivering import ANSWER_GRACE, Delivering
 from bot.worker.late import ASKED_FOR, Late
 from bot.worker.late import EVERY as LATE_EVERY
 from bot.worker.rerouting import Rerouting
@@ -19,7 +19,6 @@ from bot.worker.watching import Watching
 
 EVERY = timedelta(seconds=2)
 ERASE_EVERY = timedelta(minutes=1)
-ANSWER_GRACE = timedelta(seconds=15)  # afterwards an answer that is not confirmed is in doubt
 LAST_WORD = timedelta(minutes=1)  # before an answer is out of reach
 
 Start = Callable[[Job, Coroutine[object, object, None]], object]

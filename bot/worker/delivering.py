@@ -16,6 +16,7 @@ from bot.store.pictures import Role
 
 log = logging.getLogger(__name__)
 
+ANSWER_GRACE = timedelta(seconds=15)  # afterwards an answer that is not confirmed is in doubt
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=10)
 LONGEST_REASON = 500  # characters: what stands before Discord may answer with a whole page
@@ -57,6 +58,7 @@ class Delivering:
         missing = max(job.request.count - len(kept), 0) if kept else 0
         files = [(picture, self._store.path(picture)) for picture in kept]
         try:
+            job = await self._with_answer(job)
             shown = await self._delivery.deliver(
                 job, files, missing=missing, again=job.deliveries > 1
             )
@@ -77,6 +79,23 @@ class Delivering:
                 delivery_error=why,
             )
         log.info("delivered as message %s", message_id)
+
+    async def _with_answer(self, job: Job) -> Job:
+        """One that was canceled before its answer was confirmed: its message tells it all the
+        same, as soon as Discord knows of it."""
+        if job.status is not JobStatus.CANCELED or job.route.message_id is not None:
+            return job
+        try:
+            message_id = await self._delivery.find_answer(job)
+        except AnswerLost:
+            return job
+        if message_id is None:
+            if self._now() - job.created_at < ANSWER_GRACE:
+                raise NotDelivered("its answer may still be on its way")
+            return job
+        async with self._database.transaction() as tx:
+            await jobs.confirm(tx, job.id, message_id)
+            return await jobs.get(tx, job.id) or job
 
     async def confirm_answer(self, job: Job) -> None:
         """Find out what became of an answer that Discord neither confirmed nor refused."""

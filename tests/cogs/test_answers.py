@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
-from bot.sandbox.faults import Answer, Fault, Hold, Reset
+from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, HoldBefore, Reset
 from tests.easel import Stage
 from tests.test_trouble import locked
 
@@ -130,3 +130,45 @@ async def test_a_proxys_404_does_not_say_that_there_is_no_answer(at: Stage) -> N
 
     assert page.hits == 1
     assert job.status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "second",
+    [Answer(429, "<html>slow down</html>"), Answer(403, "<html>blocked</html>")],
+    ids=str,
+)
+async def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
+    at: Stage, second: Answer
+) -> None:
+    at.discord.faults.add("POST", CALLBACK, AnswerAfter(502, "<html>bad gateway</html>"))
+    at.discord.faults.add("POST", CALLBACK, second)
+    async with at.easel():
+        await at.imagine("a fox")
+        await asyncio.sleep(2)  # discord.py waits for one before its second try
+        at.clock.move(seconds=20)
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(at.created()) == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_who_cancels_before_the_answer_is_confirmed_sees_it_canceled(
+    at: Stage, late: bool
+) -> None:
+    """The answer stands there, or comes only when the job is canceled already."""
+    held = at.discord.faults.add("POST", CALLBACK, HoldBefore() if late else Hold())
+    async with at.easel():
+        asked = await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
+        await held.reached()
+        (job,) = await at.jobs()
+        await at.command("cancel", job=job.id)
+        await asyncio.sleep(0.5)
+        held.release()
+        await at.settled()
+
+    assert asked.message is not None
+    assert "Canceled" in asked.message.text()
+    assert asked.message.buttons() == []
+    assert at.created() == []
