@@ -1,6 +1,7 @@
 """The ways by which a message reaches the member of a job, in the order of its route."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,9 @@ LOOK_SECONDS = 10.0
 REMOVE_SECONDS = 5.0
 SEND_SECONDS = 60.0  # and more, by the size of what is uploaded
 UPLOAD_RATE = 128 * 1024  # bytes a second, 1 Mbit/s: a line of no more is not cut short
+# After a 5xx discord.py waits for a second and sends it again: what is refused then may have been
+# taken before.
+REPEATED = 1.0
 SMALLEST_UPLOAD = 16 * 1024  # bytes; a refusal of less is not for its size
 # As members are told of the ways.
 PLACES = {
@@ -108,13 +112,19 @@ class Ways:
         looked = tried.looks_first(way.name, job)
         if not looked and tried.looks(way.name) and (found := await self._find(way, job)):
             return found
+        began = time.monotonic()
         try:
             async with within(self._client, SEND_SECONDS + post.uploads.total / UPLOAD_RATE):
                 return await way.send(job, post)
         except PROBLEMS as error:
-            if is_too_large(error) and post.uploads.largest > SMALLEST_UPLOAD:
-                raise TooLarge from error
             if not is_passing(error):
+                if time.monotonic() - began >= REPEATED:
+                    tried.doubtful.add(way.name)  # also where it cannot be looked for now
+                    if found := await self._find(way, job):
+                        return found
+                    tried.doubtful.discard(way.name)
+                if is_too_large(error) and post.uploads.largest > SMALLEST_UPLOAD:
+                    raise TooLarge from error
                 log.info("the way to the %s is closed: %s", way.name, error)
                 raise Closed(f"{PLACES[way.name]}, “{words_of(error)}”") from error
             tried.doubtful.add(way.name)

@@ -18,6 +18,7 @@ from bot.sandbox.discord import Channel, Message
 from bot.store import generations, ledger
 from bot.store.database import Database, Transaction
 from bot.store.verify import Finding, verify
+from bot.worker.submitting import LATEST
 from tests.crash import Arena, Asked
 from tests.evidence import (
     CANCELED,
@@ -417,12 +418,16 @@ def _look_at_doubt(case: Case, group: Sequence[Case], left: list[Made], verdict:
 
 
 def _at_the_same_time(other: Case, job: Job) -> bool:
-    """Whether another job with this prompt was on its way meanwhile: whose is whose?"""
+    """Whether another job with this prompt was on its way meanwhile: whose is whose? What was
+    lost may be on its way for some minutes more."""
     if job.submitted_at is None or job.settled_at is None:
         return False
     for row in other.rows:
         began, ended = row.job.submitted_at, row.job.running_at or row.job.settled_at
-        if began and ended and began <= job.settled_at and job.submitted_at <= ended:
+        if not began or not ended:
+            continue
+        lost = row.job.reason is Reason.DOUBTFUL and abs(began - job.submitted_at) <= LATEST
+        if lost or (began <= job.settled_at and job.submitted_at <= ended):
             return True
     return False
 

@@ -560,3 +560,16 @@ async def test_a_result_without_pictures_is_found_too(at: Stage) -> None:
 
     gone = [it for it in at.discord.channel_messages(at.channel) if "no longer kept" in it.text()]
     one_each(gone, [job])
+
+
+async def test_what_was_taken_before_it_was_refused_is_found(at: Stage) -> None:
+    """discord.py sends it again by itself after a 5xx; the refusal is of that."""
+    gone = Answer(403, {"code": 50013, "message": "Missing Permissions"})
+    async with at.easel():
+        await drawing(at, 1)
+        add(at, "POST", SEND, [AnswerAfter(502, "<html>Bad gateway</html>"), gone])
+        await at.finish()
+        found = await at.settled(1, timeout=20)
+
+    one_each(results_in(at, at.channel), found)
+    assert direct(at) == []
