@@ -96,7 +96,10 @@ class Settling:
             log.warning("pictures cannot be had: %s", each.error)
             if not each.pictures:
                 detail = f"pictures could not be had: {each.error.detail}"
-                lost[each.generation.id] = GivenUp(each.error.reason, detail)
+                # Of a picture, "not found" says nothing of the job.
+                gone = each.error.reason is Reason.NOT_FOUND
+                reason = Reason.NO_PICTURE if gone else each.error.reason
+                lost[each.generation.id] = GivenUp(reason, detail)
         open_ended = [(generation, lost.get(generation.id, end)) for generation, end in ended]
         made = [each for each in made if each.generation.id not in lost]
         return await self._settle_with(job, open_ended, made)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from bot.jobs import JOB_ID_PATTERN
@@ -23,14 +24,14 @@ from tests.verdict import Verdict, judge
 CHAIN = 10  # kills, one after the other, before everything may settle
 
 
-async def main(kills: int, seed: int) -> int:
+async def main(kills: int, seed: int, instants: Sequence[str]) -> int:
     print(f"seed {seed}", flush=True)
     reached: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         async with arena(Path(folder), seed) as made:
-            for number, name in enumerate(order(kills, seed), start=1):
+            for number, name in enumerate(order(kills, seed, instants), start=1):
                 (reached if await kill_at(made, name) else missed)[name] += 1
                 if number % CHAIN == 0 or number == kills:
                     await end(made)
@@ -41,7 +42,7 @@ async def main(kills: int, seed: int) -> int:
                     )
             await made.kill()
             verdict = await judge(made, unreached=sorted(missed.elements()))
-            report(reached, missed, verdict)
+            report(reached, missed, verdict, instants)
             print_log(made, verdict)
     return 0 if verdict.good else 1
 
@@ -56,16 +57,18 @@ async def end(arena: Arena) -> None:
         print("\n".join((await arena.launch()).last_lines(30)), flush=True)
 
 
-def order(kills: int, seed: int) -> list[str]:
+def order(kills: int, seed: int, instants: Sequence[str]) -> list[str]:
     """Each instant as often as the others, shuffled."""
-    names = [list(INSTANTS)[number % len(INSTANTS)] for number in range(kills)]
+    names = [instants[number % len(instants)] for number in range(kills)]
     random.Random(seed).shuffle(names)
     return names
 
 
-def report(reached: Counter[str], missed: Counter[str], verdict: Verdict) -> None:
+def report(
+    reached: Counter[str], missed: Counter[str], verdict: Verdict, instants: Sequence[str]
+) -> None:
     print(f"kills: {reached.total() + missed.total()}")
-    for name in INSTANTS:
+    for name in instants:
         late = f" (not reached: {missed[name]})" if missed[name] else ""
         print(f"  {name:<26} {reached[name]:>4}{late}")
     print_verdict(verdict)
@@ -118,5 +121,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", nargs="?", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--at", action="append", choices=INSTANTS, help="these instants alone")
     arguments = parser.parse_args()
-    sys.exit(asyncio.run(main(arguments.kills, arguments.seed)))
+    instants = arguments.at or list(INSTANTS)
+    sys.exit(asyncio.run(main(arguments.kills, arguments.seed, instants)))

@@ -255,7 +255,7 @@ async def test_a_picture_that_can_never_be_had_fails_the_job_in_the_end(at: Stag
                 await asyncio.sleep(0.1)
         (job,) = await at.settled()
 
-    assert (job.status, job.reason, job.cost) == (JobStatus.FAILED, Reason.NOT_FOUND, None)
+    assert (job.status, job.reason, job.cost) == (JobStatus.FAILED, Reason.NO_PICTURE, None)
 
 
 async def test_a_stream_that_breaks_off_delays_and_loses_nothing(at: Stage) -> None:
