@@ -19,6 +19,7 @@ from bot.health_server import HealthServer
 from bot.ledger import thousandths
 from bot.limits import Limits
 from bot.metrics import Metrics
+from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.retention import Retention
 from bot.schedule import back_off, utc_now
@@ -120,7 +121,8 @@ class App:
             [SPECS[model](price=thousandths(prices[model])) for model in self._providers],
             settings.default_model,
         )
-        self._delivery = DiscordDelivery(self._catalog, self._metrics, self._now)
+        outages = Outages()
+        self._delivery = DiscordDelivery(self._catalog, outages, self._metrics, self._now)
         downloader = await self._stack.enter_async_context(
             Downloader(private_hosts=self._api_hosts())
         )
@@ -145,12 +147,14 @@ class App:
             timeout=settings.timeout,
             catalog=self._catalog,
             limits=limits,
+            outages=outages,
             now=self._now,
         )
         self._studio = Studio(
             self._database,
             self._catalog,
             limits=limits,
+            outages=outages,
             pictures=store,
             inputs=inputs,
             now=self._now,

@@ -5,13 +5,12 @@ those of the APIs' own documents; what a models endpoint says later takes their 
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from bot.errors import UserError
-from bot.jobs import GenerationRequest, Job, JobStatus, Option
-from bot.notices import Notices
+from bot.jobs import GenerationRequest, Option
 
 MAX_PROMPT = 2000  # characters; about the 1,000 tokens of the model (apis.md, C2)
 MAX_SEED = 2147483647
@@ -102,8 +101,6 @@ class Catalog:
 
     def __init__(self, specs: Iterable[ModelSpec], default: str | None = None) -> None:
         self._specs = {spec.key: spec for spec in specs}
-        self._down: set[str] = set()
-        self.notices = Notices()
         if default is not None and default in self._specs:
             self._specs = {default: self._specs[default], **self._specs}
 
@@ -125,27 +122,10 @@ class Catalog:
         """What is known of a stored job's model, which may be on offer no longer."""
         return self._specs.get(key) or SPECS[key](price=0)
 
-    def set_down(self, key: str, down: bool) -> None:
-        """Hear that a model's API does not work, or works again."""
-        (self._down.add if down else self._down.discard)(key)
-
-    @property
-    def down(self) -> frozenset[str]:
-        """Models whose APIs do not work at the moment."""
-        return frozenset(self._down)
-
-    def is_down(self, key: str) -> bool:
-        return key in self._down
-
-    def tells_down(self, job: Job) -> bool:
-        """Whether this job's message is to tell that its model's API does not work."""
-        waits = job.status in {JobStatus.QUEUED, JobStatus.SUBMITTING}
-        return waits and self.is_down(job.request.model) and self.notices.tells(job)
-
-    def choose(self, request: GenerationRequest) -> ModelSpec:
-        """The model of a request that names none: the first that takes all of it, of those that
-        work if one of them does."""
-        specs = sorted(self._specs.values(), key=lambda spec: self.is_down(spec.key))
+    def choose(self, request: GenerationRequest, *, down: Container[str] = ()) -> ModelSpec:
+        """The model of a request that names none: the first that takes all of it, of those whose
+        APIs are not `down` if one of them does."""
+        specs = sorted(self._specs.values(), key=lambda spec: spec.key in down)
         return next((spec for spec in specs if spec.takes(request)), specs[0])
 
     def values(self, option: str, model: str | None = None) -> tuple[str, ...]:

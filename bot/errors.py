@@ -47,7 +47,7 @@ class Reason(StrEnum):
     UNAVAILABLE = "unavailable"
     TIMEOUT = "timeout"
     MALFORMED = "malformed"  # an answer that cannot be read
-    AWAY = "away"  # of Easel: it can no longer be told whether the member was answered
+    AWAY = "away"  # of Easel: for too long to begin it, or to know whether it was answered
     DOUBTFUL = "doubtful"  # the service may have taken the request, and nobody can tell
     NO_PICTURE = "no_picture"  # the service says it succeeded and sent nothing that is a picture
     UNKNOWN = "unknown"

@@ -19,6 +19,7 @@ from bot.jobs import (
 )
 from bot.ledger import Usage
 from bot.limits import Limits
+from bot.outages import Outages
 from bot.pictures import InputPictures, PictureStore
 from bot.store import jobs, ledger, pictures
 from bot.store.database import Database
@@ -57,6 +58,7 @@ class Studio:
         catalog: Catalog,
         *,
         limits: Limits,
+        outages: Outages,
         pictures: PictureStore,
         inputs: InputPictures,
         now: Callable[[], datetime],
@@ -64,6 +66,7 @@ class Studio:
     ) -> None:
         """`wake` is called when rows have changed that the worker should look at."""
         self.catalog = catalog
+        self.outages = outages
         self._database = database
         self._limits = limits
         self._pictures = pictures
@@ -101,7 +104,11 @@ class Studio:
             options=options,
             inputs=tuple(each.url for each in inputs),
         )
-        spec = self.catalog.get(model) if model else self.catalog.choose(request)
+        spec = (
+            self.catalog.get(model)
+            if model
+            else self.catalog.choose(request, down=self.outages.down)
+        )
         check_request(request, spec)
         self._limits.check_safety(options, may_be_unsafe=may_be_unsafe)
         await self._inputs.glance(inputs)

@@ -102,8 +102,8 @@ async def request_job(
         may_be_unsafe=is_age_restricted(interaction) and interaction.permissions.manage_guild,
     )
     bind(job=job.id)
-    spec, down = studio.catalog.about(job.request.model), studio.catalog.tells_down(job)
-    view = status_view(job, spec, lacking=lacking, down=down)
+    spec = studio.catalog.about(job.request.model)
+    view = status_view(job, spec, lacking=lacking, down=studio.outages.tells(job))
     await _answer(interaction, studio, job.id, view, private=private)
 
 

@@ -12,6 +12,7 @@ from bot.catalog import Catalog, ModelSpec
 from bot.delivery import Kept, NotDelivered
 from bot.jobs import Job, JobStatus, Picture
 from bot.metrics import Metrics
+from bot.outages import Outages
 from cogs.answers import IN_DOUBT, REFUSED
 from cogs.finding import ask_for_answer, search_answer, strings_of
 from cogs.patience import within
@@ -39,8 +40,11 @@ UPLOAD_LIMIT = 10 * 1024 * 1024  # of one file, where the server is not known
 class DiscordDelivery:
     """Implements bot.delivery.Delivery on whichever client is logged in at the moment."""
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, catalog: Catalog, outages: Outages, metrics: Metrics, now: Callable[[], datetime]
+    ) -> None:
         self._catalog = catalog
+        self._outages = outages
         self._metrics = metrics
         self._now = now
         self._client: discord.Client | None = None
@@ -55,7 +59,7 @@ class DiscordDelivery:
             return
         try:
             async with within(self._connected(), SHOW_SECONDS):
-                down = self._catalog.tells_down(job)
+                down = self._outages.tells(job)
                 await self._ways().edit_answer(job, status_view(job, self._spec(job), down=down))
         except IN_DOUBT as error:
             self._edits_in_doubt.add(job.id)

@@ -22,7 +22,7 @@ LAYERS = (
     {"bot.catalog", "bot.schedule", "bot.tracing", "bot.invite"},
     {"bot.metrics"},
     {"bot.figures"},
-    {"bot.ledger", "bot.notices"},
+    {"bot.ledger", "bot.outages"},
     {"bot.jobs"},
     {"bot.logs", "bot.settings"},
     {"bot.redact"},

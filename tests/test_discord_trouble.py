@@ -121,7 +121,8 @@ async def test_a_bot_that_is_stopped_while_it_connects_anew_ends(
         closed = at.discord.faults.add("GET", "/gateway/?", Answer(503, "<html>"), times=None)
         await at.discord.drop_gateway(resumable=resumable)
         await closed.reached()
-        app.stop()
+        app.stop()  # and its end is waited for by the block's
+    assert at.discord.gateway.live == []
 
 
 async def test_discord_that_cannot_be_reached_at_the_start_is_waited_for(at: Stage) -> None:
@@ -137,7 +138,9 @@ async def test_discord_that_cannot_be_reached_at_the_start_is_waited_for(at: Sta
         await coming
         await answered_again(at)
         await at.imagine("a fox")
-        await at.settled(timeout=20)
+        (job,) = await at.settled(timeout=20)
+
+    assert job.status is JobStatus.SUCCEEDED
 
 
 @pytest.mark.parametrize(

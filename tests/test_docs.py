@@ -14,6 +14,7 @@ from bot.catalog import Catalog, oxen_spec
 from bot.client import EaselClient
 from bot.limits import Limits
 from bot.metrics import Metrics
+from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.schedule import utc_now
 from bot.settings import DISCORD_API, Settings
@@ -63,6 +64,7 @@ async def test_every_command_and_option_is_in_the_readme(
         database,
         Catalog([oxen_spec(price=1)]),
         limits=Limits(),
+        outages=Outages(),
         pictures=store,
         inputs=InputPictures(Downloader(), store),
         now=utc_now,

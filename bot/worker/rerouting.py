@@ -9,6 +9,7 @@ from bot.catalog import Catalog, ModelSpec, check_request
 from bot.errors import UserError
 from bot.jobs import Job
 from bot.limits import Limits
+from bot.outages import Outages
 from bot.store import jobs, ledger, queue
 from bot.store.database import Connection, Database
 from bot.worker.delivering import Delivering
@@ -21,12 +22,14 @@ class Rerouting:
         self,
         database: Database,
         catalog: Catalog,
+        outages: Outages,
         limits: Limits,
         delivering: Delivering,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._catalog = catalog
+        self._outages = outages
         self._limits = limits
         self._delivering = delivering
         self._now = now
@@ -35,7 +38,7 @@ class Rerouting:
         """Jobs that wait for an API that does not work, and could be made by one that does."""
         return [
             job
-            for model in self._catalog.down
+            for model in self._outages.down
             for job in await queue.movable(view, model)
             if self._elsewhere(job)
         ]
@@ -64,7 +67,7 @@ class Rerouting:
 
     def _elsewhere(self, job: Job) -> ModelSpec | None:
         for spec in self._catalog.specs.values():
-            if self._catalog.is_down(spec.key):
+            if spec.key in self._outages.down:
                 continue
             try:
                 check_request(replace(job.request, model=spec.key), spec)

@@ -81,13 +81,15 @@ class Submitting:
         """Send a claimed job's request once, and store what came of it before anything else."""
         try:
             job = await self._addressed(job)
-            submitted = await self._providers[job.request.model].submit(job.request)
-        except NotNow:  # the inputs' new addresses could not be stored: nothing was sent
+        except NotNow:  # the inputs' new addresses could not be stored
             return await _surely(lambda: self.put_back(job, FIRST_RETRY)), ()
+        except ProviderError as error:  # nobody was asked
+            return await self._not_taken(job, error)
+        try:
+            submitted = await self._providers[job.request.model].submit(job.request)
         except ProviderError as error:
             self._refusals.tell(job, error)
-            if error.reason is not Reason.INPUT:  # which nobody was asked about
-                self._heard(job.request.model, error)
+            self._heard(job.request.model, error)
             return await self._not_taken(job, error)
         self._tries.pop(job.id, None)
         self._heard(job.request.model, None)

@@ -15,6 +15,7 @@ from bot.errors import NotNow, ProviderError
 from bot.jobs import Job, JobStatus
 from bot.limits import Limits
 from bot.metrics import Metrics
+from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
 from bot.schedule import utc_now
@@ -53,10 +54,11 @@ class Worker:
         timeout: timedelta,
         catalog: Catalog,
         limits: Limits,
+        outages: Outages,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`catalog` is told which models' APIs do not work."""
-        self._catalog = catalog
+        """`outages` is told which models' APIs do not work."""
+        self._outages = outages
         self._availability = Availability(providers, now, changed=self._availability_changed)
         self._database = database
         self._providers = providers
@@ -88,8 +90,8 @@ class Worker:
             self._settling,
             self._delivering,
             now,
-            rerouting=Rerouting(database, catalog, limits, self._delivering, now),
-            telling=Telling(catalog),
+            rerouting=Rerouting(database, catalog, outages, limits, self._delivering, now),
+            telling=Telling(outages),
             search=self._search,
         )
         self._submits = dict.fromkeys(providers, 0)
@@ -188,7 +190,7 @@ class Worker:
                 await self._submitting.put_back(job, BUSY_WAIT)
 
     def _availability_changed(self, model: str, down: bool) -> None:
-        self._catalog.set_down(model, down)
+        self._outages.changed(model, down)
         self.wake()
 
     def _ask_again(self) -> None:

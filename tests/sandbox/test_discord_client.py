@@ -274,6 +274,8 @@ async def test_a_dropped_client_resumes_and_misses_nothing(scene: Scene) -> None
 
     async with asyncio.timeout(5):
         await scene.bot.resumed.wait()
+    assert used.message is not None
+    assert "hello" in used.message.text()
 
 
 async def test_a_client_follows_a_reconnect_and_an_invalid_session(scene: Scene) -> None:
@@ -286,6 +288,8 @@ async def test_a_client_follows_a_reconnect_and_an_invalid_session(scene: Scene)
     await scene.discord.connected()
     used = await scene.discord.command(scene.ann, scene.channel, "say", {"text": "hello"})
     await used.answered()
+    assert used.message is not None
+    assert "hello" in used.message.text()
 
 
 async def test_an_honest_rate_limit_is_waited_for(scene: Scene) -> None:

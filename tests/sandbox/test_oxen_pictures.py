@@ -338,6 +338,7 @@ async def test_the_stream_tells_each_end_once_but_no_cancelling(raw: Raw, oxen: 
 async def test_an_idle_stream_is_kept_alive(raw: Raw, oxen: FakeOxen) -> None:
     async with listening(raw, oxen) as stream:
         await stream.until(": keep-alive\n\n: keep-alive\n\n")
+    assert "event:" not in stream.text
 
 
 async def test_what_happens_while_a_stream_is_down_is_lost(raw: Raw, oxen: FakeOxen) -> None:

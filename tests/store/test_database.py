@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -39,6 +40,9 @@ async def test_the_log_is_written_back_beside_the_commits(
         async with asyncio.timeout(5):
             while b"value" not in (tmp_path / "easel.db").read_bytes():
                 await asyncio.sleep(0.01)
+        copy = shutil.copy(tmp_path / "easel.db", tmp_path / "copy.db")
+    async with Database(Path(copy)) as copied, copied.reading() as view:
+        assert await notes.read(view, "name") == "value"
 
 
 async def test_sixty_transactions_at_once_lose_nothing(database: Database) -> None:

@@ -8,7 +8,7 @@ import pytest
 from bot.errors import ProviderError, Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
-from bot.sandbox.faults import Answer
+from bot.sandbox.faults import Answer, Rule
 from bot.store import ledger
 from bot.store.verify import verify
 from bot.worker.breaker import FAILURES, Breaker, State
@@ -79,6 +79,11 @@ def test_a_pause_that_the_api_asks_for_is_kept() -> None:
     assert breaker.asks(NOW + 40 * SECOND)
 
 
+def oxen_is_down(at: Stage) -> Rule:
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    return at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+
+
 def statuses(at: Stage) -> list[Message]:
     return [
         message
@@ -88,8 +93,7 @@ def statuses(at: Stage) -> list[Message]:
 
 
 async def test_while_it_is_down_jobs_wait_and_one_notice_says_so(at: Stage) -> None:
-    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
-    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    oxen_is_down(at)
     async with at.easel():
         for number in range(6):
             await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
@@ -131,8 +135,7 @@ async def test_with_each_try_that_fails_the_one_notice_stays(at: Stage) -> None:
 
 
 async def test_when_the_one_that_says_so_is_canceled_another_does(at: Stage) -> None:
-    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
-    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    oxen_is_down(at)
     async with at.easel():
         for number in range(4):
             await at.imagine(f"fox {number}", model="oxen")
@@ -153,8 +156,7 @@ def cancel_of(message: Message) -> str:
 
 
 async def test_who_names_no_model_is_served_by_the_other(at: Stage) -> None:
-    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
-    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    oxen_is_down(at)
     async with at.easel():
         for number in range(3):
             await at.imagine(f"fox {number}", model="oxen", by=at.ben)
@@ -172,8 +174,7 @@ async def test_who_names_no_model_is_served_by_the_other(at: Stage) -> None:
 
 
 async def test_what_waits_goes_to_the_other_where_its_member_named_no_model(at: Stage) -> None:
-    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
-    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    oxen_is_down(at)
     async with at.easel():
         named = await at.imagine("a whale", model="oxen", by=at.ben)
         for number in range(3):
@@ -197,8 +198,7 @@ async def test_what_waits_goes_to_the_other_where_its_member_named_no_model(at: 
 
 
 async def test_it_waits_where_the_other_costs_more_than_its_member_has_left(at: Stage) -> None:
-    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
-    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    oxen_is_down(at)
     async with at.easel(monthly_credits=20):
         for number in range(2):
             await at.imagine(f"whale {number}", model="oxen", by=at.ben)
@@ -219,8 +219,7 @@ async def test_when_it_is_back_who_names_no_model_is_led_there_again(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Else it would be held for down until somebody names it."""
-    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
-    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    oxen_is_down(at)
     async with at.easel():
         for number in range(3):
             await at.imagine(f"fox {number}", model="oxen", by=at.ben)
@@ -240,8 +239,7 @@ async def test_when_it_is_back_who_names_no_model_is_led_there_again(
 
 
 async def test_what_waited_for_half_an_hour_fails_uncharged(at: Stage) -> None:
-    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
-    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    oxen_is_down(at)
     async with at.easel():
         for number in range(4):
             await at.imagine(f"fox {number}", model="oxen")

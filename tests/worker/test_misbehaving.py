@@ -211,13 +211,27 @@ async def test_one_good_picture_among_bad_ones_is_shown(at: Stage) -> None:
     assert len(result.pictures()) == 1
 
 
+async def test_a_cost_that_skills_never_tells_is_estimated_by_the_price(at: Stage) -> None:
+    images = {"data": {"images": [{"url": data(picture())}]}}
+    answers(at, "skills", Answer(200, {"status": "COMPLETED", **images}), times=None)
+    async with at.easel():
+        await at.imagine("a fox", model="skills")
+        (job,) = await at.settled(timeout=20)
+
+    assert (job.status, job.cost, job.estimated) == (JobStatus.SUCCEEDED, 20_000, True)
+    assert await at.balance() == -20_000
+
+
 async def test_a_result_that_leads_into_a_private_network_is_not_fetched(at: Stage) -> None:
     redirect = Answer(302, "", {"Location": "http://10.1.2.3/a.png"})
     at.oxen.faults.add("GET", RESULTS, redirect, times=None)
     async with at.easel():
         await at.imagine("a fox", model="oxen")
         await at.said("finished without a picture")
-        await at.settled()
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NO_PICTURE)
+    assert await at.balance() == 0
 
 
 async def test_a_result_on_another_host_is_fetched_without_the_key(at: Stage) -> None:

@@ -1,18 +1,28 @@
-"""Who is told that a service does not work: in public, by one waiting job in each channel."""
+"""Which services do not work, and who is told: in public, by one waiting job in each channel."""
 
 from collections.abc import Iterable
 
-from bot.jobs import Job
+from bot.jobs import Job, JobStatus
 
+WAITING = frozenset({JobStatus.QUEUED, JobStatus.SUBMITTING})
 Place = tuple[str, int | str]
 
 
-class Notices:
-    """Which jobs' messages tell it. In memory: after a restart those that still wait are told of
-    anew, the oldest first, which will mostly be the same."""
+class Outages:
+    """In memory: after a restart a service is found out anew, and so is who still waits for it."""
 
     def __init__(self) -> None:
+        self._down: set[str] = set()
         self._telling: dict[Place, str] = {}
+
+    @property
+    def down(self) -> frozenset[str]:
+        """Models whose APIs do not work at the moment."""
+        return frozenset(self._down)
+
+    def changed(self, model: str, down: bool) -> None:
+        """Hear that a model's API does not work, or works again."""
+        (self._down.add if down else self._down.discard)(model)
 
     @property
     def telling(self) -> frozenset[str]:
@@ -20,7 +30,9 @@ class Notices:
         return frozenset(self._telling.values())
 
     def tells(self, job: Job) -> bool:
-        """Whether a waiting job tells it: no other does where it is seen."""
+        """Whether this job's message is to: it waits, and no other tells it where it is seen."""
+        if job.status not in WAITING or job.request.model not in self._down:
+            return False
         return self._telling.setdefault(place_of(job), job.id) == job.id
 
     def keep(self, waiting: Iterable[Job], *, of: frozenset[str]) -> None:
