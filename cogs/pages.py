@@ -40,7 +40,7 @@ def usage_view(usage: Usage) -> ui.LayoutView:
 def models_view(catalog: Catalog) -> ui.LayoutView:
     texts = []
     for spec in catalog.specs.values():
-        price = credits_text(spec.price) + ("" if spec.price_known else " (estimated)")
+        price = ("" if spec.price_known else "about ") + credits_text(spec.price)
         options = "\n".join(f"- `{name}` {_possible(of)}" for name, of in spec.options.items())
         texts.append(
             f"### {spec.title}\n`model:{spec.key}` · {price} credits a picture · "
@@ -93,7 +93,9 @@ def _possible(option: OptionSpec) -> str:
         case Whole(minimum, maximum):
             return f"{minimum} to {maximum}"
         case Flag(default):
-            return "yes or no, **yes** by itself" if default else "yes or no, **no** by itself"
+            return (
+                "yes or no, **yes** if not given" if default else "yes or no, **no** if not given"
+            )
         case Text(None):
             return "text"
         case Text(longest):
