@@ -34,15 +34,16 @@ async def test_the_log_is_written_back_beside_the_commits(
 ) -> None:
     """A copy of the file alone has what was committed, once the log was written back."""
     monkeypatch.setattr("bot.store.database.CHECKPOINT_SECONDS", 0.01)
+    written = "b2f3a1c4-found-in-no-schema"  # the file must not hold this text before the commit
     async with Database(tmp_path / "easel.db") as database:
         async with database.transaction() as tx:
-            await notes.write(tx, "name", "value")
+            await notes.write(tx, "name", written)
         async with asyncio.timeout(5):
-            while b"value" not in (tmp_path / "easel.db").read_bytes():
+            while written.encode() not in (tmp_path / "easel.db").read_bytes():
                 await asyncio.sleep(0.01)
         copy = shutil.copy(tmp_path / "easel.db", tmp_path / "copy.db")
     async with Database(Path(copy)) as copied, copied.reading() as view:
-        assert await notes.read(view, "name") == "value"
+        assert await notes.read(view, "name") == written
 
 
 async def test_sixty_transactions_at_once_lose_nothing(database: Database) -> None:
