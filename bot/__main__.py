@@ -13,14 +13,14 @@ from typing import Annotated
 import typer
 
 from bot.app import App
-from bot.checking.spelling import refuse_misspelt
+from bot.check.spelling import refuse_misspelt
 from bot.errors import StartupError
-from bot.logs import start_logging
+from bot.observability.logs import start_logging
 from bot.settings import Settings
+from bot.store.audit import Verification
+from bot.store.audit import verify as verify_ledger
 from bot.store.database import database_path
 from bot.store.inspection import inspected
-from bot.store.verify import Verification
-from bot.store.verify import verify as verify_ledger
 
 cli = typer.Typer(
     help="Easel: a Discord bot that makes pictures.",
@@ -58,8 +58,8 @@ def check(
 ) -> None:
     """Look at everything that a start needs, and say what is wrong and what to do."""
     # What draws on the screen is not loaded for `easel run`.
-    from bot.checking.check import run_check
-    from bot.checking.trial import may_cost
+    from bot.check.run import run_check
+    from bot.check.trial import may_cost
 
     start_logging("ERROR", "console", ())
     if trial and not yes:
@@ -74,7 +74,7 @@ def sandbox(
     ] = Path("easel-sandbox"),
 ) -> None:
     """Try the bot without any account: against stand-ins of Discord and the image APIs."""
-    from bot.sandbox.demo import run_demo
+    from bot.sandbox.demo.run import run_demo
 
     raise SystemExit(asyncio.run(run_demo(folder)))
 

@@ -11,25 +11,25 @@ import aiohttp
 import discord
 from yarl import URL
 
+from bot.backoff import back_off, utc_now
 from bot.catalog import SPECS, Catalog
 from bot.client import EaselClient
 from bot.errors import ProviderError, StartupError
-from bot.health import Health
-from bot.health_server import HealthServer
 from bot.ledger import thousandths
-from bot.limits import Limits
-from bot.metrics import Metrics
+from bot.observability.health import Health
+from bot.observability.health_server import HealthServer
+from bot.observability.metrics import Metrics
 from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
-from bot.retention import Retention
-from bot.schedule import back_off, utc_now
+from bot.pictures.retention import Retention
+from bot.quotas import Limits
 from bot.services import api_addresses, make_providers
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database, database_path, pictures_folder
 from bot.store.lock import InstanceLock
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from bot.worker.worker import Worker
-from cogs.delivery import DiscordDelivery
+from cogs.delivery.discord_delivery import DiscordDelivery
 
 log = logging.getLogger(__name__)
 

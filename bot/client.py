@@ -15,20 +15,20 @@ from discord.http import Route
 from yarl import URL
 
 from bot.invite import invite_link
-from bot.logs import bind, hide
-from bot.metrics import Metrics
+from bot.observability.logs import bind, hide
+from bot.observability.metrics import Metrics
+from bot.observability.tracing import trace_discord
 from bot.settings import DISCORD_API
 from bot.store import notes
 from bot.store.database import Database
-from bot.studio import Studio
-from bot.tracing import trace_discord
-from cogs.answers import FormLost, answer_error, is_lost_modal
-from cogs.credits import Credits
+from bot.studio.studio import Studio
+from cogs._replies import FormLost, answer_error, is_lost_modal
+from cogs.buttons import DYNAMIC_ITEMS, ButtonUnknown, is_unknown_item
+from cogs.delivery.timeouts import LONGEST_PAUSE
 from cogs.edit import Edit
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
-from cogs.patience import LONGEST_PAUSE
-from cogs.results import DYNAMIC_ITEMS, ButtonUnknown, is_unknown_item
+from cogs.usage import Credits
 
 log = logging.getLogger(__name__)
 

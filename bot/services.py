@@ -6,10 +6,10 @@ import aiohttp
 from pydantic import SecretStr
 
 from bot.ledger import thousandths
-from bot.metrics import Metrics
+from bot.observability.metrics import Metrics
 from bot.providers.base import Provider
-from bot.providers.oxen import Oxen
-from bot.providers.skills import Skills
+from bot.providers.oxen.provider import Oxen
+from bot.providers.skills.provider import Skills
 from bot.settings import Settings
 
 

@@ -6,13 +6,13 @@ import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
-from bot.logs import bind
-from bot.studio import Studio
-from cogs.answers import answer_privately
-from cogs.asking import choices
-from cogs.pages import help_view, history_view, jobs_view, models_view
-from cogs.results import HistorySelect, show_job
-from cogs.views import cancel_view, job_choice
+from bot.observability.logs import bind
+from bot.studio.studio import Studio
+from cogs._replies import answer_privately
+from cogs._request import choices
+from cogs.buttons import HistorySelect, show_job
+from cogs.ui.lists import help_view, history_view, jobs_view, models_view
+from cogs.ui.result import cancel_view, job_choice
 
 
 class Jobs(commands.Cog):

@@ -5,7 +5,7 @@ import hypothesis
 import pytest
 
 from bot.store.database import Database
-from tests.easel import Stage, stage
+from tests.support.easel import Stage, stage
 
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile(

@@ -11,21 +11,21 @@ ROOT = Path(__file__).parent.parent
 # From the top down; a module may import what stands below its own line, and its own package.
 LAYERS = (
     {"bot.__main__"},
-    {"bot.app", "bot.checking"},
-    {"bot.health_server"},
-    {"bot.health"},
+    {"bot.app", "bot.check"},
+    {"bot.observability.health_server"},
+    {"bot.observability.health"},
     {"bot.client"},
     {"cogs"},
-    {"bot.studio", "bot.worker", "bot.retention", "bot.services"},
-    {"bot.limits"},
+    {"bot.studio", "bot.worker", "bot.pictures.retention", "bot.services"},
+    {"bot.quotas"},
     {"bot.delivery", "bot.store", "bot.providers", "bot.pictures"},
-    {"bot.catalog", "bot.schedule", "bot.tracing", "bot.invite"},
-    {"bot.metrics"},
-    {"bot.figures"},
+    {"bot.catalog", "bot.backoff", "bot.observability.tracing", "bot.invite"},
+    {"bot.observability.metrics"},
+    {"bot.observability.figures"},
     {"bot.ledger", "bot.outages"},
     {"bot.jobs"},
-    {"bot.logs", "bot.settings"},
-    {"bot.redact"},
+    {"bot.observability.logs", "bot.settings"},
+    {"bot.observability.redact"},
     {"bot.errors"},
 )
 
@@ -38,21 +38,21 @@ LIBRARIES = {
         "bot/providers/",
         "bot/pictures",
         "bot/sandbox/",
-        "bot/checking/",
+        "bot/check/",
         "bot/services.py",
         "bot/app.py",
-        "bot/health_server.py",
-        "bot/tracing.py",
-        "cogs/answers.py",  # only to name the error that discord.py lets through
+        "bot/observability/health_server.py",
+        "bot/observability/tracing.py",
+        "cogs/_replies.py",  # only to name the error that discord.py lets through
     ),
-    "prometheus_client": ("bot/metrics.py",),
+    "prometheus_client": ("bot/observability/metrics.py",),
     "PIL": ("bot/pictures", "bot/sandbox/"),
     "pydantic_settings": ("bot/settings.py",),
-    "rich": ("bot/checking/",),
-    "dotenv": ("bot/checking/",),
+    "rich": ("bot/check/",),
+    "dotenv": ("bot/check/",),
     "typer": ("bot/__main__.py",),
-    "structlog": ("bot/logs.py",),
-    "stamina": ("bot/providers/http.py", "bot/pictures", "bot/logs.py"),
+    "structlog": ("bot/observability/logs.py",),
+    "stamina": ("bot/providers/api_client.py", "bot/pictures", "bot/observability/logs.py"),
     "uvloop": ("bot/__main__.py",),
 }
 SANDBOX_MAY = {"aiohttp", "PIL", "bot"}
@@ -102,7 +102,7 @@ def test_every_module_has_its_place() -> None:
         module
         for path in sources()
         if unit_of(module := module_of(path)) is None
-        and module != "bot"
+        and module not in {"bot", "bot.observability"}
         and not module.startswith("bot.sandbox")
     }
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from bot.__main__ import cli
 from bot.errors import StartupError
 from bot.store.backup import back_up
-from tests.easel import Stage, text_of
-from tests.rows import one
+from tests.support.easel import Stage, text_of
+from tests.support.rows import one
 
 
 def rows_in(file: Path) -> int:

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bot.checking.machine import check_disk
-from bot.checking.report import State, show, warning, wrong
-from bot.checking.spelling import misspelt
+from bot.check.machine import check_disk
+from bot.check.report import State, show, warning, wrong
+from bot.check.spelling import misspelt
 from bot.invite import NEEDED, invite_link, lacking
 from bot.sandbox.discord import permissions
-from bot.sandbox.faults import Answer
+from bot.sandbox.http.faults import Answer
 from bot.settings import Settings
-from tests.command_line import Ended, easel
-from tests.easel import KEY, SKILLS_KEY, TOKEN, Stage
+from tests.support.command_line import Ended, easel
+from tests.support.easel import KEY, SKILLS_KEY, TOKEN, Stage
 
 pytestmark = pytest.mark.long
 
@@ -329,7 +329,7 @@ async def test_little_room_on_the_disk_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: State
 ) -> None:
     usage = SimpleNamespace(free=free)
-    monkeypatch.setattr("bot.checking.machine.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("bot.check.machine.shutil.disk_usage", lambda _: usage)
     address = f"sqlite:///{tmp_path}/not/yet/easel.db"
 
     (line,) = await check_disk(Settings(_env_file=None, database_url=address))  # type: ignore[call-arg]

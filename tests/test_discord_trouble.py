@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bot.jobs import JobStatus
-from bot.sandbox.faults import Answer, Fault, Reset
-from tests.easel import Stage, text_of
+from bot.sandbox.http.faults import Answer, Fault, Reset
+from tests.support.easel import Stage, text_of
 
 pytestmark = pytest.mark.long
 

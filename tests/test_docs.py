@@ -10,16 +10,16 @@ import discord
 import pytest
 from discord import app_commands
 
+from bot.backoff import utc_now
 from bot.catalog import Catalog, oxen_spec
 from bot.client import EaselClient
-from bot.limits import Limits
-from bot.metrics import Metrics
+from bot.observability.metrics import Metrics
 from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
-from bot.schedule import utc_now
+from bot.quotas import Limits
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database
-from bot.studio import Studio
+from bot.studio.studio import Studio
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -16,11 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.app import App
 from bot.errors import ProviderError, Reason, StartupError
-from bot.health import Health
-from bot.metrics import Metrics
-from bot.sandbox.faults import Answer, Hold, Reset
+from bot.observability.health import Health
+from bot.observability.metrics import Metrics
+from bot.sandbox.http.faults import Answer, Hold, Reset
 from bot.store.database import Database
-from tests.easel import Clock, Stage
+from tests.support.easel import Clock, Stage
 
 pytestmark = pytest.mark.long
 

@@ -19,7 +19,7 @@ from bot.pictures import (
     shrink,
     sniff,
 )
-from tests.files import jpeg_with_metadata, picture, png_header
+from tests.support.files import jpeg_with_metadata, picture, png_header
 
 pytestmark = pytest.mark.long
 

@@ -13,7 +13,7 @@ from bot.errors import ProviderError, Reason
 from bot.jobs import Attachment, PictureKind
 from bot.pictures import Downloader, InputPictures, InputRefused, PictureStore
 from bot.pictures import inputs as module
-from tests.files import jpeg_with_metadata, picture, png_header
+from tests.support.files import jpeg_with_metadata, picture, png_header
 
 Serve = Callable[[bytes], Awaitable[Attachment]]
 

@@ -17,10 +17,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.redact import hide, redact
+from bot.observability.redact import hide, redact
 from bot.sandbox.discord import Interaction
-from bot.sandbox.faults import Answer, Fault, Reset, ResetAfter, Truncate
-from tests.easel import KEY, SKILLS_KEY, TOKEN, Stage
+from bot.sandbox.http.faults import Answer, Fault, Reset, ResetAfter, Truncate
+from tests.support.easel import KEY, SKILLS_KEY, TOKEN, Stage
 from tests.test_main import ROOT
 
 pytestmark = pytest.mark.long

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.discord import FakeDiscord
-from tests.easel import KEY, TOKEN
+from tests.support.easel import KEY, TOKEN
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,7 +15,7 @@ from PIL import Image
 from bot.errors import ProviderError, Reason
 from bot.jobs import PictureKind
 from bot.pictures import Downloader, NotAPicture, PictureStore, measure, shrink, sniff
-from tests.files import jpeg_with_metadata, picture
+from tests.support.files import jpeg_with_metadata, picture
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import pytest
 
 from bot.jobs import JobStatus, Picture
 from bot.pictures import PictureStore
-from bot.retention import Retention
+from bot.pictures.retention import Retention
 from bot.store import jobs, pictures
 from bot.store.database import Database
 from bot.store.pictures import Role
-from tests.easel import Stage
-from tests.files import picture
-from tests.rows import add, new_job
+from tests.support.easel import Stage
+from tests.support.files import picture
+from tests.support.rows import add, new_job
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)

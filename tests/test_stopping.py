@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bot.jobs import JobStatus
-from bot.sandbox.demo_process import BotProcess, run_bot
-from bot.sandbox.faults import Hold, HoldBefore, Rule
-from tests.easel import KEY, TOKEN, Stage, text_of
+from bot.sandbox.demo.process import BotProcess, run_bot
+from bot.sandbox.http.faults import Hold, HoldBefore, Rule
+from tests.support.easel import KEY, TOKEN, Stage, text_of
 
 pytestmark = pytest.mark.long
 

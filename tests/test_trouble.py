@@ -13,10 +13,10 @@ import pytest
 from bot.app import App
 from bot.errors import Reason
 from bot.jobs import JobStatus
-from bot.sandbox.demo_process import BotProcess, run_bot
-from bot.sandbox.faults import Answer, Hold
+from bot.sandbox.demo.process import BotProcess, run_bot
+from bot.sandbox.http.faults import Answer, Hold
 from bot.store.database import READERS
-from tests.easel import KEY, TOKEN, Stage, text_of
+from tests.support.easel import KEY, TOKEN, Stage, text_of
 
 pytestmark = pytest.mark.long
 

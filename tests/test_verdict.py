@@ -16,15 +16,15 @@ from bot.app import App
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.pictures import shrink
-from bot.sandbox.demo import settings
+from bot.sandbox.demo.run import settings
 from bot.sandbox.discord import Message
 from bot.sandbox.generations import FakeGeneration
 from bot.settings import Settings
 from bot.store.database import Database
 from bot.store.tables import generations, jobs
-from tests.crash import Arena, Asked, arena
-from tests.evidence import SHRUNK, jobs_named
-from tests.verdict import DOUBT_LOGGED, DOUBT_TOLD, Verdict, judge
+from tests.harness.crash import Arena, Asked, arena
+from tests.harness.evidence import SHRUNK, jobs_named
+from tests.harness.verdict import DOUBT_LOGGED, DOUBT_TOLD, Verdict, judge
 
 pytestmark = pytest.mark.long
 

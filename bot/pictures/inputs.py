@@ -11,8 +11,8 @@ from PIL import Image, UnidentifiedImageError
 from bot.errors import ProviderError, Reason, UserError
 from bot.jobs import Attachment, Picture, PictureKind
 from bot.pictures.download import Downloader
+from bot.pictures.files import MAX_PIXELS, PictureStore
 from bot.pictures.header import NotAPicture, measure, sniff
-from bot.pictures.keep import MAX_PIXELS, PictureStore
 
 MAX_BYTES = 10 * 1024 * 1024
 HEAD = 64  # bytes that tell a picture's kind

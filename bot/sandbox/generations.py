@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
 
-from bot.sandbox.drawing import Format, draw
+from bot.sandbox.drawing.draw import Format, draw
 from bot.sandbox.imaging import Size
 
 State = Literal["queued", "processing", "succeeded", "failed", "cancelled"]

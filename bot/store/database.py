@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import NotNow, StartupError
-from bot.store.connection import Connection as Driver
+from bot.store.driver import Connection as Driver
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ that jobs wait in the queue instead of being lost one by one."""
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bot.backoff import back_off
 from bot.errors import ProviderError, Reason
-from bot.schedule import back_off
 
 FAILURES = 3
 FIRST_WAIT = timedelta(seconds=5)

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bot.backoff import back_off
 from bot.delivery import Delivery, NotDelivered
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import Job, Picture
 from bot.pictures import InputPictures, InputRefused, PictureStore
 from bot.providers.base import Provider
-from bot.schedule import back_off
 from bot.store import jobs
 from bot.store import pictures as picture_rows
 from bot.store.database import Database

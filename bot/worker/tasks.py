@@ -7,7 +7,7 @@ from types import TracebackType
 
 from bot.errors import NotNow
 from bot.jobs import Job
-from bot.logs import bind, hide
+from bot.observability.logs import bind, hide
 from bot.store.jobs import MoveRefused
 
 log = logging.getLogger(__name__)

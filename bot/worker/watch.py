@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bot.backoff import back_off, wait_after
 from bot.errors import Reason
 from bot.jobs import Generation, Job
 from bot.providers.base import Canceled, Running, Update, Waiting
-from bot.schedule import back_off, wait_after
-from bot.worker.settling import End, GivenUp
+from bot.worker.settle import End, GivenUp
 
 # Beyond JOB_TIMEOUT, where nobody answers or a picture cannot be had: an outage of seconds, or a
 # start after a long one, is no reason to give up what may be finished.

@@ -9,29 +9,29 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from bot.backoff import utc_now
 from bot.catalog import Catalog
 from bot.delivery import Delivery
 from bot.errors import NotNow, ProviderError
 from bot.jobs import Job, JobStatus
-from bot.limits import Limits
-from bot.metrics import Metrics
+from bot.observability.metrics import Metrics
 from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
-from bot.schedule import utc_now
+from bot.quotas import Limits
 from bot.store import queue
 from bot.store.database import Database
 from bot.worker.availability import Availability
-from bot.worker.chores import Chores
-from bot.worker.delivering import Delivering
+from bot.worker.deliver import Delivering
+from bot.worker.failover import Rerouting
+from bot.worker.housekeeping import Chores
 from bot.worker.inputs import Inputs
+from bot.worker.poll import Watching
 from bot.worker.refusals import Refusals
-from bot.worker.rerouting import Rerouting
-from bot.worker.settling import Settling
-from bot.worker.submitting import GIVE_UP, Submitting
+from bot.worker.settle import Settling
+from bot.worker.submit import GIVE_UP, Submitting
 from bot.worker.tasks import COOL_DOWN, Tasks
 from bot.worker.telling import Telling
-from bot.worker.watching import Watching
 
 log = logging.getLogger(__name__)
 

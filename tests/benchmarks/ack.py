@@ -16,8 +16,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from bot.sandbox.discord import Channel, FakeDiscord, User
-from bot.sandbox.oxen import FakeOxen
-from tests.easel import KEY, TOKEN
+from bot.sandbox.oxen.server import FakeOxen
+from tests.support.easel import KEY, TOKEN
 
 IN_FLIGHT = 200
 SETTLE = 3.0  # seconds until what the filling has begun is over

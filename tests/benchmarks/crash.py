@@ -2,7 +2,7 @@
 
 The real bot is killed (`kill -9`) with requests in flight, at named instants and at random ones,
 and started again on the same files. After some kills it is left to end everything, and in the end
-every request is looked at: tests/verdict.py has what must hold.
+every request is looked at: tests/harness/verdict.py has what must hold.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.jobs import JOB_ID_PATTERN
-from tests.crash import Arena, arena
-from tests.instants import INSTANTS, kill_at
-from tests.verdict import Verdict, judge
+from tests.harness.crash import Arena, arena
+from tests.harness.instants import INSTANTS, kill_at
+from tests.harness.verdict import Verdict, judge
 
 CHAIN = 10  # kills, one after the other, before everything may settle
 

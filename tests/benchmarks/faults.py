@@ -4,8 +4,8 @@
 Every answer of Discord and of both image APIs, those to interactions among them, is with the same
 chance an error with or without an effect, cut off, late, or no answer at all. Now and then a place
 at Discord takes no messages for a while, and one of the APIs no connections. Many members ask at
-the same time, and some of them cancel; in the end every request is looked at: tests/verdict.py has
-what must hold.
+the same time, and some of them cancel; in the end every request is looked at:
+tests/harness/verdict.py has what must hold.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bot.sandbox.faults import (
+from bot.sandbox.http.faults import (
     Answer,
     AnswerAfter,
     Chooser,
@@ -31,9 +31,9 @@ from bot.sandbox.faults import (
     Truncate,
 )
 from tests.benchmarks.crash import end, print_log, print_verdict
-from tests.crash import Arena, Asked, arena
-from tests.evidence import jobs_named
-from tests.verdict import judge
+from tests.harness.crash import Arena, Asked, arena
+from tests.harness.evidence import jobs_named
+from tests.harness.verdict import judge
 
 SHARE = 0.2
 MEMBERS = 40

@@ -6,8 +6,8 @@ import pytest
 from bot.jobs import JobStatus
 from bot.pictures import sniff
 from bot.sandbox.discord import Message
-from bot.sandbox.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter
-from tests.easel import Stage
+from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter
+from tests.support.easel import Stage
 
 SEND = r"/api/v10/channels/\d+/messages"
 NO_VIEW = 0

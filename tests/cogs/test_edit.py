@@ -9,9 +9,9 @@ from PIL import Image, ImageStat
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Interaction, Message, Upload
-from bot.sandbox.faults import Answer, Fault, Reset
-from tests.easel import Stage, text_of
-from tests.files import jpeg_with_metadata, picture, png_header
+from bot.sandbox.http.faults import Answer, Fault, Reset
+from tests.support.easel import Stage, text_of
+from tests.support.files import jpeg_with_metadata, picture, png_header
 
 CDN = r"/ephemeral-attachments/.*"
 CAT = Upload("cat.png", picture())

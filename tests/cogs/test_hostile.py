@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message, User
 from bot.sandbox.discord.forms import Json
-from cogs.asking import choices
-from cogs.results import CANCEL_ID, CancelButton
-from tests.easel import Stage, text_of
+from cogs._request import choices
+from cogs.buttons import CANCEL_ID, CancelButton
+from tests.support.easel import Stage, text_of
 
 pytestmark = pytest.mark.long
 

@@ -7,10 +7,10 @@ from PIL import Image
 
 from bot.jobs import JobStatus
 from bot.sandbox.discord import MemberError
-from bot.sandbox.faults import Answer, AnswerAfter, Reset, ResetAfter, Stall
-from bot.sandbox.skills_models import Contract
+from bot.sandbox.http.faults import Answer, AnswerAfter, Reset, ResetAfter, Stall
+from bot.sandbox.skills.models import Contract
 from bot.store import ledger
-from tests.easel import Stage, text_of
+from tests.support.easel import Stage, text_of
 
 
 async def test_a_picture_comes_to_the_channel_and_mentions_only_its_member(at: Stage) -> None:

@@ -1,8 +1,8 @@
 import pytest
 
 from bot.jobs import JobStatus
-from bot.sandbox.faults import Answer
-from tests.easel import Stage, text_of
+from bot.sandbox.http.faults import Answer
+from tests.support.easel import Stage, text_of
 
 
 async def test_jobs_lists_what_is_under_way_and_what_has_ended(at: Stage) -> None:

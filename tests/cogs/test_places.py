@@ -5,9 +5,9 @@ import pytest
 from bot.jobs import Job, JobStatus
 from bot.ledger import Account
 from bot.sandbox.discord import Channel, ChannelKind, MemberError, Message
-from bot.sandbox.faults import Answer
+from bot.sandbox.http.faults import Answer
 from bot.store import ledger
-from tests.easel import Stage, text_of
+from tests.support.easel import Stage, text_of
 
 pytestmark = pytest.mark.long
 

@@ -6,8 +6,8 @@ import pytest
 
 from bot.errors import Reason
 from bot.jobs import JobStatus
-from bot.sandbox.skills_models import Contract
-from tests.easel import Stage
+from bot.sandbox.skills.models import Contract
+from tests.support.easel import Stage
 
 ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Reason, str]] = [
     # settings, the stand-in's state, prompt, reason, sentence

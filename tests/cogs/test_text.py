@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.text import plain, shorten, tidy
+from cogs.ui.text import plain, shorten, tidy
 
 
 @pytest.mark.parametrize(

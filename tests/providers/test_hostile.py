@@ -14,20 +14,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.backoff import utc_now
 from bot.catalog import oxen_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest
-from bot.metrics import Metrics
+from bot.observability.metrics import Metrics
 from bot.pictures import Downloader
-from bot.providers.answers import pictures
+from bot.providers.api_client import retry_after
 from bot.providers.base import Failed, Finished, Submitted
-from bot.providers.complaints import DETAIL, classify, detail_of, one_line
-from bot.providers.http import retry_after
-from bot.providers.oxen import Oxen
-from bot.providers.oxen_model import described
-from bot.providers.skills import Skills
+from bot.providers.error_mapping import DETAIL, classify, detail_of, one_line
+from bot.providers.oxen.model import described
+from bot.providers.oxen.provider import Oxen
+from bot.providers.parsing import pictures
+from bot.providers.skills.provider import Skills
 from bot.providers.sse import Decoder
-from bot.schedule import utc_now
 from tests.providers.server import Reply, Service
 
 pytestmark = pytest.mark.long

@@ -10,17 +10,17 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from bot.backoff import utc_now
 from bot.catalog import Choice, Flag, Text, Whole, oxen_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
-from bot.metrics import Metrics
+from bot.observability.metrics import Metrics
 from bot.providers.base import Canceled, Failed, Finished, Provider, Running, Update, Waiting
-from bot.providers.oxen import Oxen
-from bot.sandbox import drawing
-from bot.sandbox.faults import Answer, AnswerAfter, Reset, ResetAfter, Truncate
-from bot.sandbox.oxen import FakeOxen
-from bot.schedule import utc_now
+from bot.providers.oxen.provider import Oxen
+from bot.sandbox.drawing.draw import draw
+from bot.sandbox.http.faults import Answer, AnswerAfter, Reset, ResetAfter, Truncate
+from bot.sandbox.oxen.server import FakeOxen
 
 KEY = "oxen-key"
 EVERYTHING: dict[str, Option] = {
@@ -62,7 +62,7 @@ def asking(prompt: str = "a fox", *inputs: str, **options: Option) -> Generation
 
 
 def picture_uri() -> str:
-    data = drawing.draw("input", 1, 64, 64)
+    data = draw("input", 1, 64, 64)
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.backoff import utc_now
 from bot.catalog import check_request, skills_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
-from bot.metrics import Metrics
+from bot.observability.metrics import Metrics
 from bot.providers.base import (
     Canceled,
     Failed,
@@ -26,8 +27,7 @@ from bot.providers.base import (
     Update,
     Waiting,
 )
-from bot.providers.skills import Skills
-from bot.schedule import utc_now
+from bot.providers.skills.provider import Skills
 from tests.providers.server import Reply, Service
 
 URL = "https://cdn.example.com/output/cat.png"

@@ -11,18 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.backoff import utc_now
 from bot.catalog import Choice, Flag, Text, Whole, oxen_spec
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
-from bot.metrics import Metrics
-from bot.providers.answers import JsonObject, amount, identifier, pictures
+from bot.observability.metrics import Metrics
 from bot.providers.base import Canceled, Failed, Finished, Running, Submitted, Update, Waiting
-from bot.providers.complaints import classify, detail_of, one_line
-from bot.providers.oxen import Oxen
-from bot.providers.oxen_model import described
-from bot.providers.oxen_rows import fits
-from bot.schedule import utc_now
+from bot.providers.error_mapping import classify, detail_of, one_line
+from bot.providers.oxen.model import described
+from bot.providers.oxen.provider import Oxen
+from bot.providers.oxen.rows import fits
+from bot.providers.parsing import JsonObject, amount, identifier, pictures
 from tests.providers.server import Reply, Service
 
 URL = "https://cdn.example/a.png"

@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 from PIL import Image
 
-from bot.sandbox.drawing import draw
-from bot.sandbox.serving import Service
+from bot.sandbox.drawing.draw import draw
+from bot.sandbox.http.serving import Service
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.sandbox.demo import run_demo
-from bot.sandbox.demo_folder import FolderRefused, prepare
-from bot.sandbox.demo_process import environment, run_bot
-from bot.sandbox.demo_stage import Stage, Step, Unmet, brief
-from bot.sandbox.demo_steps import read_ledger
+from bot.sandbox.demo.folder import FolderRefused, prepare
+from bot.sandbox.demo.process import environment, run_bot
+from bot.sandbox.demo.run import run_demo
+from bot.sandbox.demo.stage import Stage, Step, Unmet, brief
+from bot.sandbox.demo.steps import read_ledger
 
 pytestmark = pytest.mark.long
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bot.sandbox.discord import Channel, FakeDiscord, Guild, Upload, User
 from bot.sandbox.discord import permissions as may
-from bot.sandbox.faults import Answer
+from bot.sandbox.http.faults import Answer
 
 MODEL = app_commands.Choice(name="First", value="one")
 

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.sandbox.faults import (
+from bot.sandbox.http.faults import (
     Answer,
     AnswerAfter,
     Fault,

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Upload, User
-from bot.sandbox.faults import Answer, Hold, ResetAfter
+from bot.sandbox.http.faults import Answer, Hold, ResetAfter
 
 LIMIT = aiohttp.ClientTimeout(total=10)
 ECHO = {"name": "echo", "description": "Say it", "options": []}

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from bot.sandbox.drawing import Format, draw
+from bot.sandbox.drawing.draw import Format, draw
 from bot.sandbox.imaging import size_of_input, size_of_ratio
 
 FOX = "a fox in the snow"

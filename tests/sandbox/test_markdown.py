@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox.markdown import Names, ago, render
+from bot.sandbox.page.markdown import Names, ago, render
 
 NAMES = Names(now=1_000_000, users={1: "Ada"}, roles={2: "Painters"}, channels={3: "art"})
 

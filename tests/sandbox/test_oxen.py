@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.faults import AnswerAfter, Hold, ResetAfter
-from bot.sandbox.oxen import FakeOxen
+from bot.sandbox.http.faults import AnswerAfter, Hold, ResetAfter
+from bot.sandbox.oxen.server import FakeOxen
 from tests.sandbox.raw import Raw, raw_client
 
 RATIOS = ["1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "2:1", "1:2"]

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.sandbox.drawing import draw
-from bot.sandbox.oxen import FakeOxen
+from bot.sandbox.drawing.draw import draw
+from bot.sandbox.oxen.server import FakeOxen
 from tests.sandbox.raw import Raw, data_uri, picture, raw_client
 
 ASK = {"model": "qwen-image-2", "prompt": "a fox in the snow"}

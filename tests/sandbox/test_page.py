@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bot.sandbox.discord import Channel, FakeDiscord, Interaction, Message, Upload, User
-from bot.sandbox.page import Place, write_page
+from bot.sandbox.page.render import Place, write_page
 
 V2 = 1 << 15
 PRIVATE = 1 << 6

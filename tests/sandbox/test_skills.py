@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.skills import FakeSkills
+from bot.sandbox.skills.server import FakeSkills
 from tests.sandbox.raw import Answered, Raw, data_uri, picture, raw_client
 
 MODEL = "/generation/qwen/qwen-image-2-pro"

@@ -10,7 +10,7 @@ from bot.store import generations, jobs, queue
 from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
 from bot.store.tables import jobs as table
-from tests.rows import NOW, add, new_job, one
+from tests.support.rows import NOW, add, new_job, one
 
 LEASE = NOW + timedelta(minutes=3)
 LONG_AGO = NOW - timedelta(days=1)

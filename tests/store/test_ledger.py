@@ -8,7 +8,7 @@ from bot.ledger import Cost, EntryKind, balance
 from bot.store import jobs, ledger, pictures
 from bot.store.database import Database
 from bot.store.pictures import Role
-from tests.rows import NOW, new_job, one
+from tests.support.rows import NOW, new_job, one
 
 COST = Cost(9000, {"usd": "0.09"})
 

@@ -8,12 +8,12 @@ import pytest
 from bot.errors import ProviderError, Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
-from bot.sandbox.faults import Answer, Rule
+from bot.sandbox.http.faults import Answer, Rule
 from bot.store import ledger
-from bot.store.verify import verify
+from bot.store.audit import verify
 from bot.worker.breaker import FAILURES, Breaker, State
-from tests.easel import Stage, text_of
-from tests.rows import NOW
+from tests.support.easel import Stage, text_of
+from tests.support.rows import NOW
 
 pytestmark = pytest.mark.long
 

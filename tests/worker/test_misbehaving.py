@@ -9,12 +9,12 @@ import pytest
 
 from bot.errors import Reason
 from bot.jobs import JobStatus
-from bot.sandbox.faults import Answer, Fault, Hold, Reset, Rule, Stall, Truncate
-from bot.sandbox.oxen_answers import completed
-from bot.sandbox.serving import compact
-from bot.store.verify import verify
-from tests.easel import Stage, stage
-from tests.files import picture, png_header
+from bot.sandbox.http.faults import Answer, Fault, Hold, Reset, Rule, Stall, Truncate
+from bot.sandbox.http.serving import compact
+from bot.sandbox.oxen.answers import completed
+from bot.store.audit import verify
+from tests.support.easel import Stage, stage
+from tests.support.files import picture, png_header
 
 pytestmark = pytest.mark.long
 

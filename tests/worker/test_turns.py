@@ -7,9 +7,9 @@ import pytest
 
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Upload
-from bot.sandbox.faults import Answer, Hold
-from tests.easel import Stage
-from tests.files import picture
+from bot.sandbox.http.faults import Answer, Hold
+from tests.support.easel import Stage
+from tests.support.files import picture
 
 pytestmark = pytest.mark.long
 

@@ -22,8 +22,8 @@ from bot.sandbox.discord.routes_channels import ChannelRoutes
 from bot.sandbox.discord.routes_interactions import InteractionRoutes
 from bot.sandbox.discord.sessions import INVALID_SESSION, RECONNECT
 from bot.sandbox.discord.world import World
-from bot.sandbox.faults import Faults
-from bot.sandbox.outage import unreachable
+from bot.sandbox.http.faults import Faults
+from bot.sandbox.http.outage import unreachable
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Sandbx.not-a-secret-it-opens-nothing"
 LARGEST_READ = 64 * MIB  # more than is allowed, so that the refusal is Discord's and not aiohttp's

@@ -1,0 +1,162 @@
+"""Discord: the token, the application, and each server that the bot is in."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import aiohttp
+
+from bot.check.report import Line, ok, warning, wrong
+from bot.check.rest import Application, NotTold, Rest, Server, ServerDetails, User
+from bot.errors import StartupError
+from bot.invite import invite_link, lacking
+from bot.settings import Settings
+
+TOKEN, APPLICATION, SERVER, UPLOADS = "DISCORD_TOKEN", "application", "server", "uploads"
+PORTAL = "https://discord.com/developers/applications"
+PAGE = 200  # servers in one answer
+DETAILED = 50  # servers that are looked at one by one
+AT_ONCE = 4
+CLOCK_MAY_DIFFER = timedelta(seconds=5)
+UPLOAD_MIB = {2: 50, 3: 100}  # by a server's boost tier; 10 in all others
+
+
+async def check_discord(settings: Settings, session: aiohttp.ClientSession) -> list[Line]:
+    try:
+        rest = Rest(session, settings.discord_api_url, settings.token)
+    except StartupError:  # told among the settings
+        return []
+    lines = await _check_token(rest)
+    if rest.ahead is not None:
+        lines.append(_clock(rest.ahead))
+    if any(line.about == TOKEN and line.remedy for line in lines):
+        return lines
+    for part in (_check_application(rest), _check_servers(rest, settings)):
+        try:
+            lines += await part
+        except NotTold as error:
+            lines.append(wrong("Discord", str(error), "Try again; see https://discordstatus.com."))
+    return lines
+
+
+async def _check_token(rest: Rest) -> list[Line]:
+    try:
+        user = await rest.get("/users/@me", User)
+    except NotTold as error:
+        if error.status == 401:
+            remedy = f"Reset it at {PORTAL} and put the new one in .env."
+            return [wrong(TOKEN, "Discord refuses it", remedy)]
+        remedy = "Look at the network and DISCORD_API_URL; see https://discordstatus.com."
+        return [wrong(TOKEN, f"Discord could not be asked: {error}", remedy)]
+    return [ok(TOKEN, f"{user.username}, id {user.id}")]
+
+
+def _clock(ahead: timedelta) -> Line:
+    seconds = ahead.total_seconds()
+    if abs(ahead) > CLOCK_MAY_DIFFER:
+        says = f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} Discord's"
+        remedy = "Set this machine's clock by NTP: commands count as expired otherwise."
+        return warning("clock", says, remedy)
+    return ok("clock", "agrees with Discord's")
+
+
+async def _check_application(rest: Rest) -> list[Line]:
+    found = await rest.get("/applications/@me", Application)
+    lines = []
+    page = f"{PORTAL}/{found.id}"
+    public = "anybody may add it" if found.bot_public else "only its owner may add it"
+    lines.append(
+        ok(APPLICATION, f"{found.name}, id {found.id}; {public}; needs no privileged intent")
+    )
+    if found.interactions_endpoint_url:
+        lines.append(
+            wrong(
+                APPLICATION,
+                f"commands go to {found.interactions_endpoint_url}, and not to Easel",
+                f"Clear Interactions Endpoint URL at {page}/information.",
+            )
+        )
+    if found.bot_require_code_grant:
+        lines.append(
+            warning(
+                APPLICATION,
+                "it cannot be added by a link alone",
+                f"Switch off Requires OAuth2 Code Grant at {page}/bot.",
+            )
+        )
+    lines.append(ok("invite", invite_link(found.id)))
+    return lines
+
+
+async def _check_servers(rest: Rest, settings: Settings) -> list[Line]:
+    servers = await _servers(rest)
+    if not servers:
+        return [warning(SERVER, "the bot is in none yet", "Open the invite link above.")]
+    lines = list(_absent(servers, settings.servers))
+    served = [each for each in servers if not settings.servers or each.id in settings.servers]
+    lines += (_permissions(server) for server in served)
+    lines += await _uploads(rest, served[:DETAILED])
+    return lines
+
+
+async def _servers(rest: Rest) -> list[Server]:
+    found: list[Server] = []
+    after = "0"
+    while True:
+        page = await rest.get("/users/@me/guilds", list[Server], limit=str(PAGE), after=after)
+        found += page
+        if len(page) < PAGE:
+            return found
+        after = str(max(server.id for server in page))
+
+
+def _absent(servers: Sequence[Server], allowed: frozenset[int]) -> Iterator[Line]:
+    here = {server.id for server in servers}
+    for server_id in sorted(allowed - here):
+        remedy = "Open the invite link above, or take the id out of SERVERS."
+        yield warning("SERVERS", f"the bot is not in server {server_id}", remedy)
+    others = [server for server in servers if allowed and server.id not in allowed]
+    if others:
+        names = ", ".join(_name(server) for server in others[:5])
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        yield ok("SERVERS", f"does not work in {names}{more}")
+
+
+def _permissions(server: Server) -> Line:
+    missing = lacking(server.permissions)
+    if missing:
+        remedy = "Give them to the bot's role there, or open the invite link above again."
+        return warning(SERVER, f"{_name(server)} lacks {', '.join(missing)}", remedy)
+    return ok(SERVER, f"{_name(server)} has every permission that is needed")
+
+
+async def _uploads(rest: Rest, servers: Sequence[Server]) -> list[Line]:
+    """What a picture may weigh there before it is shrunk."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def limit_of(server: Server) -> int | None:
+        async with places:
+            try:
+                details = await rest.get(f"/guilds/{server.id}", ServerDetails)
+            except NotTold:
+                return None
+        return UPLOAD_MIB.get(details.premium_tier, 10)
+
+    limits = await asyncio.gather(*(limit_of(server) for server in servers))
+    names: defaultdict[int | None, list[str]] = defaultdict(list)
+    for server, limit in zip(servers, limits, strict=True):
+        names[limit].append(_name(server))
+    unknown = names.pop(None, [])
+    lines = [
+        ok(UPLOADS, f"up to {limit} MiB a picture in {', '.join(names[limit])}")
+        for limit in sorted(limit for limit in names if limit is not None)
+    ]
+    if unknown:
+        remedy = "Try again; until then, 10 MiB is what is sure."
+        lines.append(warning(UPLOADS, f"not told for {', '.join(unknown)}", remedy))
+    return lines
+
+
+def _name(server: Server) -> str:
+    return f"“{server.name}” ({server.id})"

@@ -1,0 +1,80 @@
+"""The machine: the database's file, and the room on its disk."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+from bot.check.report import Line, ok, warning, wrong
+from bot.errors import StartupError
+from bot.settings import Settings
+from bot.store.audit import verify
+from bot.store.database import REVISION, database_path
+from bot.store.inspection import OlderDatabase, inspected
+
+DATABASE, DISK = "database", "disk"
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+SCARCE, TOO_LITTLE = GIB, 100 * MIB  # free bytes below which it is told
+
+
+async def check_database(settings: Settings) -> list[Line]:
+    try:
+        path = database_path(settings.database_url)
+        if not await asyncio.to_thread(path.exists):
+            return [await asyncio.to_thread(_missing, path)]
+        return await _existing(path)
+    except OlderDatabase as error:
+        return [warning(DATABASE, str(error), "Copy it first with `easel backup`.")]
+    except StartupError as error:
+        problem, _, remedy = str(error).partition(". ")
+        return [wrong(DATABASE, problem, remedy)]
+
+
+async def check_disk(settings: Settings) -> list[Line]:
+    """Where the database is or would be: the pictures are kept there, too."""
+    try:
+        folder = await asyncio.to_thread(_standing, database_path(settings.database_url).parent)
+        free = (await asyncio.to_thread(shutil.disk_usage, folder)).free
+    except StartupError:  # told by the database's line
+        return []
+    room = f"{size_text(free)} free at {folder}"
+    remedy = "Make room there, or lower KEEP_DAYS or KEEP_GB."
+    if free < TOO_LITTLE:
+        return [wrong(DISK, room, remedy)]
+    if free < SCARCE:
+        return [warning(DISK, room, remedy)]
+    return [ok(DISK, room)]
+
+
+def size_text(size: int) -> str:
+    if size >= GIB:
+        return f"{size / GIB:.1f} GiB"
+    return f"{size / MIB:.1f} MiB"
+
+
+async def _existing(path: Path) -> list[Line]:
+    async with inspected(path) as database, database.reading() as view:
+        found = await verify(view)
+    size = (await asyncio.to_thread(path.stat)).st_size
+    lines = [ok(DATABASE, f"{path}, revision {REVISION}, {size_text(size)}")]
+    if found.findings:
+        remedy = "`easel ledger verify` tells each. Keep a backup before you change anything."
+        lines.append(wrong("ledger", found.summary, remedy))
+    else:
+        lines.append(ok("ledger", found.summary))
+    return lines
+
+
+def _missing(path: Path) -> Line:
+    folder = _standing(path.parent)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        remedy = "Set DATABASE_URL to a file that Easel may write."
+        return wrong(DATABASE, f"{path} cannot be made: {folder} may not be written to", remedy)
+    return ok(DATABASE, f"{path} will be made")
+
+
+def _standing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    folder = folder.absolute()
+    return next((each for each in (folder, *folder.parents) if each.exists()), folder)

@@ -1,0 +1,59 @@
+"""GET /healthz and GET /metrics, where HTTP_PORT is set. Everything else is not found."""
+
+import errno
+
+from aiohttp import web
+
+from bot.errors import StartupError
+from bot.observability.health import Health
+from bot.observability.metrics import CONTENT_TYPE
+
+STOP_SECONDS = 1.0
+
+
+class HealthServer:
+    """Serves within `async with`; `port` is then the one it got."""
+
+    def __init__(self, health: Health, host: str, port: int) -> None:
+        self.port = port
+        self._host = host
+        self._health = health
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz, allow_head=False)
+        app.router.add_get("/metrics", self._metrics, allow_head=False)
+        app.router.add_route("*", "/{rest:.*}", self._nothing)  # other methods, too
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+
+    async def __aenter__(self) -> "HealthServer":
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise StartupError(_remedy(error, self._host, self.port)) from error
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+        await self._health.close()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        alive, report = await self._health.report()
+        return web.json_response(report, status=200 if alive else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=await self._health.metrics(), headers={"Content-Type": CONTENT_TYPE}
+        )
+
+    async def _nothing(self, _: web.Request) -> web.Response:
+        return web.Response(status=404, text="not found")
+
+
+def _remedy(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"HTTP_PORT: {port} on {host} is taken by another program. Choose another in .env."
+    if error.errno == errno.EACCES:
+        return f"HTTP_PORT: {port} may not be opened by this user. Choose one from 1024 on in .env."
+    return f"HTTP_HOST: nothing can be served on {host}. Set it to an address of this computer."

@@ -1,0 +1,162 @@
+"""Oxen's rows of generations: what became of one, and whether it is the one that was asked for."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from bot.catalog import Choice, Flag, ModelSpec, OptionSpec, Text, Whole
+from bot.jobs import GenerationRequest, Option
+from bot.providers.parsing import JsonObject, identifier, is_object, objects, pictures
+
+# What our options are called in Oxen's requests, and so in its rows (apis.md, B2 and B6).
+NAMES: Mapping[str, str] = {
+    "aspect_ratio": "aspect_ratio",
+    "count": "num_generations",
+    "negative_prompt": "negative_prompt",
+    "seed": "seed",
+    "expand_prompt": "enable_prompt_expansion",
+    "match_input_image": "match_input_image",
+}
+SKEW = timedelta(seconds=15)  # how far Oxen's clock and ours may be apart
+MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
+
+
+def parameters(request: GenerationRequest) -> dict[str, Option]:
+    """The request as Oxen names it. What was not given is not sent."""
+    body: dict[str, Option] = {"prompt": request.prompt}
+    body |= {NAMES.get(name, name): value for name, value in request.options.items()}
+    if request.inputs:
+        body["input_image"] = request.inputs[0]
+    return body
+
+
+def id_of(row: JsonObject) -> str | None:
+    return identifier(row.get("generation_id")) or identifier(row.get("id"))
+
+
+def rows_of(body: object) -> tuple[JsonObject, ...] | None:
+    """The rows of a list, or one row as a list; None where the answer holds neither."""
+    if is_object(body):
+        for name in ("generations", "data"):
+            if isinstance(listed := body.get(name), list):
+                return tuple(objects(listed))
+        row = unwrapped(body)
+        return (row,) if id_of(row) is not None else None
+    return tuple(objects(body)) if isinstance(body, list) else None
+
+
+def result_of(row: JsonObject) -> tuple[str, ...]:
+    """Its own place first: a row repeats the request, in which there are addresses as well."""
+    return pictures({"result_url": row.get("result_url")}) or pictures(row)
+
+
+def told_id(data: str) -> str | None:
+    """The id in an event's data (apis.md, B3)."""
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return id_of(told) if is_object(told) else None
+
+
+def unwrapped(body: JsonObject) -> JsonObject:
+    """The row itself, where the answer is an envelope around it (apis.md, B2)."""
+    for name in ("generation", "data"):
+        inner = body.get(name)
+        if is_object(inner) and (id_of(inner) or "status" in inner):
+            return inner
+    return body
+
+
+def enqueued_at(row: JsonObject) -> float | None:
+    """Unix seconds."""
+    moment = _seconds(row.get("enqueued_at"))
+    return moment if moment is not None else _seconds(row.get("created_at"))
+
+
+def _seconds(value: object) -> float | None:
+    """Seconds or milliseconds as a number or as text, or an ISO 8601 date and time."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return _iso(value) if isinstance(value, str) else None
+    seconds = seconds / 1000 if seconds >= MILLISECONDS_FROM else seconds
+    return seconds if 0 <= seconds < MILLISECONDS_FROM else None
+
+
+def _iso(value: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.timestamp() if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def fits(
+    row: JsonObject,
+    request: GenerationRequest,
+    *,
+    model: str,
+    spec: ModelSpec,
+    since: datetime,
+    until: datetime,
+) -> bool:
+    """Whether this row can be what the request made, if it was made from `since` to `until`.
+
+    Everything that was sent must be there, and nothing else but defaults: a wrong picture must
+    never be adopted, while one that is missed only costs a refund.
+    """
+    moment = enqueued_at(row)
+    if moment is None:
+        return False
+    if not (since - SKEW).timestamp() <= moment <= (until + SKEW).timestamp():
+        return False
+    if (row.get("model_name") or row.get("model")) != model:
+        return False
+    if row.get("media_type") not in (None, "image"):
+        return False
+    sent = parameters(request)
+    # The queue's own parameter, which a row need not repeat: each generation has its own row.
+    sent.pop("num_generations", None)
+    told = row.get("num_generations")
+    if told is not None and not _same(told, request.count):
+        return False
+    if not all(_same(row.get(name), value) for name, value in sent.items()):
+        return False
+    unsent = {name: api for name, api in NAMES.items() if api not in sent and name != "count"}
+    if not all(_untold(row.get(api), spec.options.get(name)) for name, api in unsent.items()):
+        return False
+    return "input_image" in sent or row.get("input_image") in (None, "")
+
+
+def _untold(value: object, option: OptionSpec | None) -> bool:
+    """Whether a value that was not sent is only the API's own default."""
+    match option:
+        case Choice(default=default) | Flag(default=default) | Whole(default=default):
+            return value is None or (default is not None and _same(value, default))
+        case Text():
+            return value in (None, "")
+        case None:
+            return value in (None, "", False)
+
+
+def _same(value: object, sent: Option) -> bool:
+    """Equal, also where the API repeats a number or a truth value as text."""
+    if isinstance(sent, bool):
+        return value is sent or (
+            isinstance(value, str) and value.strip().lower() == str(sent).lower()
+        )
+    if isinstance(sent, int):
+        return _equals(value, sent)
+    return value == sent
+
+
+def _equals(value: object, sent: int) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    try:
+        return float(value) == sent
+    except (ValueError, OverflowError):
+        return False

@@ -1,0 +1,50 @@
+"""What the steps of the demonstration ask and look at alike."""
+
+from bot.sandbox.demo.pictures import alt_texts, fetch_pictures
+from bot.sandbox.demo.stage import Stage, answer_of, brief, expect
+from bot.sandbox.discord import Channel, Message, User
+
+
+async def ask(
+    stage: Stage,
+    user: User,
+    command: str,
+    *,
+    where: Channel | None = None,
+    alone: bool = False,
+    **options: object,
+) -> Message:
+    """Use /imagine or /edit; the status message that answers it, to all or to the user `alone`."""
+    asked = await stage.use(user, command, where=where, **options)
+    status = answer_of(asked)
+    expect((status.ephemeral_to is user) == alone, "an answer for just those meant", status.text())
+    seconds = asked.acknowledged_after or 0
+    stage.transcript.saw(f"answered in {seconds * 1000:.0f} ms: {brief(status.text())}")
+    return status
+
+
+async def check_result(
+    stage: Stage,
+    result: Message,
+    user: User,
+    prompt: str,
+    *,
+    ratio: float,
+    count: int,
+    pings: bool = True,
+) -> None:
+    if pings:
+        expect(result.pings == [user.id], f"a ping for {user.name} alone", result.pings)
+    shown = await fetch_pictures(result)
+    expect(len(shown) == count, f"{count} pictures", shown)
+    for each in shown:
+        near = abs(each.width / each.height / ratio - 1) < 0.03
+        expect(near, f"a picture {ratio:.2f} times as wide as high", each)
+    described = alt_texts(result)
+    expect(described == [prompt] * count, "the prompt as the alt text", described)
+    small = result.text().splitlines()[-1]
+    expect(small.startswith("-# ") and "credits" in small, "a small line with the cost", small)
+    sizes = ", ".join(f"{each.width}×{each.height} {each.kind}" for each in shown)
+    pinged = f"{user.name} is pinged, alone; " if pings else ""
+    stage.transcript.saw(f"{pinged}pictures: {sizes}")
+    stage.transcript.saw(brief(small))

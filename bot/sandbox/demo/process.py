@@ -1,0 +1,78 @@
+"""The real bot in a process of its own, with nothing of the operator's settings."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+# What a program may need to run at all; tokens, keys and proxies are not among it.
+KEPT: Final = (
+    *("PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TEMP", "TMP"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+)
+SOURCE: Final = Path(__file__).parents[3]  # so that `-m bot` is this very Easel, installed or not
+KILL_SECONDS: Final = 5.0
+
+
+class BotProcess:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit code, negative for a signal."""
+        return await self._process.wait()
+
+    def terminate(self) -> None:
+        self.send(signal.SIGTERM)
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """End it whatever it does; nothing if it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        async with asyncio.timeout(KILL_SECONDS):
+            await self._process.wait()
+
+    def last_lines(self, number: int) -> list[str]:
+        with self._log.open(encoding="utf-8", errors="replace") as lines:
+            return [line.rstrip("\n") for line in deque(lines, number)]
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    own = {"PYTHONPATH": str(SOURCE), "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+    return {**kept, **own, **settings}
+
+
+@asynccontextmanager
+async def run_bot(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[BotProcess]:
+    """Run `python -m bot run` in the folder, its log in `easel.log` there; killed at the end."""
+    log = folder / "easel.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "bot", "run"),
+            cwd=folder,
+            env=environment(settings),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    bot = BotProcess(process, log)
+    try:
+        yield bot
+    finally:
+        await bot.kill()

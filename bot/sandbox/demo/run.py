@@ -1,0 +1,160 @@
+"""`easel sandbox`: the real bot, tried from end to end without any account."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TextIO
+
+from bot.sandbox.demo.folder import FolderRefused, prepare
+from bot.sandbox.demo.process import BotProcess, run_bot
+from bot.sandbox.demo.stage import Stage, Step, Unmet, brief
+from bot.sandbox.demo.steps import STEPS
+from bot.sandbox.demo.transcript import Transcript
+from bot.sandbox.discord import FakeDiscord, MemberError
+from bot.sandbox.oxen.server import FakeOxen
+from bot.sandbox.page.render import Place, write_page
+from bot.sandbox.skills.server import FakeSkills
+
+# Shaped like a bot's token; it opens nothing but the stand-in.
+TOKEN: Final = "c2FuZGJveC1lYXNlbA.Sandbx.no-account-needs-this-token-0"
+KEY: Final = "sandbox-oxen-key"
+SKILLS_KEY: Final = "skills-sandbox-key"
+GENERATION_SECONDS: Final = 0.8
+WHOLE_SECONDS: Final = 60.0
+LOG_LINES: Final = 20  # of the bot's log, shown when a step fails
+
+
+class Ended(Exception):
+    """The bot's process ended while it was needed."""
+
+
+async def run_demo(
+    folder: Path, *, steps: Sequence[Step] = STEPS, stream: TextIO | None = None
+) -> int:
+    """Go through the steps, telling each; the exit code: 0 if all was as it should be, 1 if a step
+    failed, 2 if the folder cannot be used.
+
+    Leaves `index.html`, `pictures/`, `data/easel.db` and `easel.log` in the folder.
+    """
+    transcript = Transcript(stream or sys.stdout)
+    try:
+        await asyncio.to_thread(prepare, folder)
+    except (FolderRefused, OSError) as refused:
+        transcript.say(f"easel: {refused}")
+        return 2
+    transcript.say(
+        "The real Easel, with stand-ins for Discord, Oxen.ai and skills.video on this computer."
+    )
+    _end_with_us()
+    discord = FakeDiscord(token=TOKEN)
+    async with (
+        discord,
+        FakeOxen(key=KEY, generation_seconds=GENERATION_SECONDS) as oxen,
+        FakeSkills(key=SKILLS_KEY, generation_seconds=GENERATION_SECONDS) as skills,
+    ):
+        async with run_bot(folder, settings(discord, oxen, skills)) as bot:
+            stage = Stage(discord, oxen, skills, transcript, bot, folder)
+            succeeded = await _perform(stage, steps)
+        await asyncio.to_thread(_leave_page, stage)
+    _tell_what_is_left(transcript, folder)
+    return 0 if succeeded else 1
+
+
+def settings(discord: FakeDiscord, oxen: FakeOxen, skills: FakeSkills) -> dict[str, str]:
+    """The bot's environment: the stand-ins' addresses, and keys which open nothing else."""
+    return {
+        "DISCORD_TOKEN": TOKEN,
+        "DISCORD_API_URL": discord.url,
+        "OXEN_API_KEY": KEY,
+        "OXEN_API_URL": oxen.url,
+        "SKILLS_API_KEY": SKILLS_KEY,
+        "SKILLS_API_URL": skills.url,
+        "DATABASE_URL": "sqlite:///data/easel.db",
+    }
+
+
+async def _perform(stage: Stage, steps: Sequence[Step]) -> bool:
+    try:
+        async with asyncio.timeout(WHOLE_SECONDS):
+            for step in steps:
+                stage.transcript.head(step.title)
+                if not await _perform_one(stage, step):
+                    return False
+    except TimeoutError:
+        stage.transcript.missed(f"an end within {WHOLE_SECONDS:.0f} s", "still at work")
+        return False
+    return True
+
+
+async def _perform_one(stage: Stage, step: Step) -> bool:
+    """Whether the step met all it expects; what it did not is told, with the bot's log."""
+    try:
+        async with asyncio.timeout(step.seconds):
+            await _unless_it_ends(stage.bot, step, stage)
+    except Unmet as unmet:
+        stage.transcript.missed(unmet.expected, brief(unmet.seen))
+    except TimeoutError as late:
+        stage.transcript.missed(f"an end within {step.seconds:g} s", str(late) or "still waiting")
+    except Ended as ended:
+        stage.transcript.missed("the bot to go on running", str(ended))
+    except MemberError as refused:
+        stage.transcript.missed("Discord to let a member do this", str(refused))
+    except Exception as error:  # a demonstration that breaks must still show the log and clean up
+        stage.transcript.missed("no surprise", f"{type(error).__name__}: {error}")
+    else:
+        return True
+    stage.transcript.say(f"\nThe last lines of {stage.folder / 'easel.log'}:")
+    for line in stage.bot.last_lines(LOG_LINES):
+        stage.transcript.say(f"  {line}")
+    return False
+
+
+async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
+    """Run the step, no longer than the bot runs; a step that waits for its end sees it first."""
+    acting = asyncio.ensure_future(step.run(stage))
+    ending = asyncio.ensure_future(bot.ended())
+    try:
+        await asyncio.wait({acting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not acting.done():
+            await asyncio.wait({acting}, timeout=0.2)
+        if not acting.done():
+            raise Ended(f"it ended with exit code {ending.result()}")
+        acting.result()
+    finally:
+        acting.cancel()
+        ending.cancel()
+        await asyncio.wait({acting, ending})
+
+
+def _leave_page(stage: Stage) -> None:
+    places = [
+        Place(channel, stage.discord.channel_messages(channel, stage.ada))
+        for channel in (stage.channel, stage.direct)
+    ]
+    here = datetime.now().astimezone().tzinfo or UTC
+    write_page(stage.folder / "index.html", places, viewer=stage.ada, zone=here)
+
+
+def _tell_what_is_left(transcript: Transcript, folder: Path) -> None:
+    pictures = len(list((folder / "pictures").glob("*")))
+    transcript.say(f"\nLeft after {transcript.seconds:.1f} s in {folder.resolve()}:")
+    transcript.say(
+        "  index.html     the channel and the direct messages as Ada sees them, for your browser:"
+    )
+    transcript.say(f"                 {(folder.resolve() / 'index.html').as_uri()}")
+    transcript.say(f"  pictures/      {pictures} pictures, as they were posted")
+    transcript.say("  data/easel.db  the bot's database")
+    transcript.say("  easel.log      the bot's log")
+
+
+def _end_with_us() -> None:
+    """A SIGTERM to us must not leave the bot behind: end as if cancelled."""
+    task = asyncio.current_task()
+    if task is not None:
+        # not on Windows, and not outside the main thread
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

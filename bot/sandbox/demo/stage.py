@@ -1,0 +1,165 @@
+"""Who and what takes part in a demonstration, and how its steps look at it."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from bot.sandbox.demo.process import BotProcess
+from bot.sandbox.demo.transcript import Transcript
+from bot.sandbox.discord import (
+    Channel,
+    FakeDiscord,
+    Guild,
+    Interaction,
+    Message,
+    Upload,
+    User,
+)
+from bot.sandbox.generations import FakeGeneration
+from bot.sandbox.oxen.server import FakeOxen
+from bot.sandbox.skills.server import FakeSkills
+
+CREDITS_PER_USD: Final = 100  # as the bot is set for the demonstration
+WAIT_SECONDS: Final = 8.0  # less than a step has, so that what was waited for is told
+# An escaped character is kept; what is taken for its meaning goes.
+MARKS: Final = re.compile(r"\\(?P<kept>[^\w\s]|_)|<t:\d+:\w>|^(?:#+|-#|>|-) |[*`]", re.M)
+BRIEF: Final = 96  # characters
+
+
+class Unmet(Exception):
+    """Something is not as it should be."""
+
+    def __init__(self, expected: str, seen: object) -> None:
+        super().__init__(f"expected {expected}, saw {seen}")
+        self.expected = expected
+        self.seen = str(seen)
+
+
+def expect(fact: object, expected: str, seen: object) -> None:
+    """Unmet where the fact is false."""
+    if not fact:
+        raise Unmet(expected, seen)
+
+
+@dataclass
+class Stage:
+    """A server with one channel and two members, the stand-ins, and the bot between them."""
+
+    discord: FakeDiscord
+    oxen: FakeOxen
+    skills: FakeSkills
+    transcript: Transcript
+    bot: BotProcess
+    folder: Path
+    server: Guild = field(init=False)
+    channel: Channel = field(init=False)
+    direct: Channel = field(init=False)  # the messages between Ada and the bot
+    ada: User = field(init=False)
+    ben: User = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ada = self.discord.add_user("Ada")
+        self.ben = self.discord.add_user("Ben")
+        self.server = self.discord.add_guild("Easel Sandbox", owner=self.ada)
+        self.channel = self.discord.add_channel(self.server, "art")
+        self.direct = self.discord.dm_channel(self.ada)
+
+    async def use(
+        self, user: User, command: str, *, where: Channel | None = None, **options: object
+    ) -> Interaction:
+        """Use a command as a member would, and wait for what the bot answers."""
+        written = " ".join(f"{name}:{_typed(value)}" for name, value in options.items())
+        self.transcript.did(user.name, f"/{command} {written}".rstrip())
+        asked = await self.discord.command(user, where or self.channel, command, options)
+        return await asked.answered()
+
+    async def told(self, user: User, command: str) -> str:
+        """What a command that takes no options answers, to this member alone."""
+        asked = await self.use(user, command)
+        message = answer_of(asked)
+        expect(message.ephemeral_to is user, f"an answer for {user.name} alone", "a public one")
+        return message.text()
+
+    async def until(self, message: Message, fact: Callable[[Message], bool], what: str) -> None:
+        """Wait until a message that is there becomes as described."""
+        await self.discord.world.changes.until(
+            lambda: fact(message) or None, WAIT_SECONDS, f"{what}: {brief(message.text())}"
+        )
+
+    async def result_after(self, status: Message, user: User) -> Message:
+        """The first message with pictures that pings a member after their status message."""
+
+        def fits(message: Message) -> bool:
+            later = message.id > status.id
+            return later and bool(message.pictures()) and user.id in message.pings
+
+        try:
+            return await self.discord.wait_for_message(fits, WAIT_SECONDS, self.channel)
+        except TimeoutError:
+            here = self.discord.channel_messages(self.channel, user)
+            raise Unmet(f"pictures for {user.name}", brief(here[-1].text())) from None
+
+    @contextmanager
+    def oxen_slow(self) -> Iterator[None]:
+        """Nothing that Oxen.ai begins is done before the block ends."""
+        self.oxen.hold_generations()
+        try:
+            yield
+        finally:
+            self.oxen.release_generations()
+
+    def generations(self, prompt: str | None = None) -> list[FakeGeneration]:
+        """What Oxen.ai was asked for: all, or for one prompt."""
+        everything = self.oxen.generations.values()
+        return [one for one in everything if prompt is None or one.body.get("prompt") == prompt]
+
+    def charged(self, prompt: str | None = None) -> Decimal:
+        """What Oxen.ai has charged, in credits: for all, or for one prompt."""
+        charges = (one.charged for one in self.generations(prompt))
+        return CREDITS_PER_USD * sum(charges, Decimal(0))
+
+    def charged_by_skills(self, prompt: str | None = None) -> Decimal:
+        """What skills.video has charged, in credits: for all, or for one prompt."""
+        everything = self.skills.generations.values()
+        fitting = (one for one in everything if prompt is None or one.body["prompt"] == prompt)
+        return sum((one.charged for one in fitting), Decimal(0))
+
+
+@dataclass(frozen=True)
+class Step:
+    """`seconds` is how long it may take."""
+
+    title: str
+    run: Callable[[Stage], Awaitable[None]]
+    seconds: float = 10.0
+
+
+def _typed(value: object) -> object:
+    return f"[{value.filename}]" if isinstance(value, Upload) else value
+
+
+def answer_of(asked: Interaction) -> Message:
+    if asked.message is None:
+        raise Unmet("a message as the answer", asked.response)
+    return asked.message
+
+
+def unmarked(text: str) -> str:
+    """A message's text as it reads: without what Discord takes for marks."""
+    return MARKS.sub(lambda found: found["kept"] or "", text)
+
+
+def brief(text: str) -> str:
+    """A message's text as one short line without marks."""
+    lines = unmarked(text).splitlines()
+    line = " · ".join(" ".join(each.split()) for each in lines if each.strip())
+    return line if len(line) <= BRIEF else f"{line[: BRIEF - 1].rstrip()}…"
+
+
+def plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

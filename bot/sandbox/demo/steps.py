@@ -1,0 +1,223 @@
+"""The steps of the demonstration: what members do, and what must come of it.
+
+A step tells what it sees as it sees it, and raises Unmet where something is not as it should be.
+"""
+
+import asyncio
+import re
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from bot.sandbox.demo.checks import ask, check_result
+from bot.sandbox.demo.edits import EDITS
+from bot.sandbox.demo.stage import (
+    CREDITS_PER_USD,
+    Stage,
+    Step,
+    answer_of,
+    brief,
+    expect,
+    plain,
+    unmarked,
+)
+
+COMMANDS: Final = {
+    *("imagine", "edit", "Edit image", "jobs", "cancel"),
+    *("history", "show", "usage", "models", "help"),
+}
+LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
+FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
+SEA: Final = "a city under the sea at night"
+CASTLE: Final = "a castle in the clouds, seen from below"
+START_SECONDS: Final = 18.0  # a machine may have much else to do
+STOP_SECONDS: Final = 10.0
+USED: Final = re.compile(r"Used: \*\*([\d.]+)\*\*")
+
+
+async def log_in(stage: Stage) -> None:
+    await stage.discord.connected(START_SECONDS)
+    stage.transcript.saw(f"the bot is logged in and sees the server “{stage.server.name}”")
+    await stage.discord.commands_registered()
+    names = {str(command["name"]) for command in stage.discord.commands}
+    expect(names >= COMMANDS, f"the commands {sorted(COMMANDS)}", sorted(names))
+    stage.transcript.saw(f"commands: {', '.join(sorted(names))}")
+
+
+async def complete_options(stage: Stage) -> None:
+    for typed, wanted in (({"model": ""}, "oxen"), ({"aspect_ratio": "16"}, "16:9")):
+        [(option, text)] = typed.items()
+        stage.transcript.did("Ada", f"/imagine prompt:{LIGHTHOUSE[:12]}… {option}:{text}▏")
+        given = {"prompt": LIGHTHOUSE, **typed}
+        choices = await stage.discord.complete(
+            stage.ada, stage.channel, "imagine", given, focused=option
+        )
+        values = [str(choice["value"]) for choice in choices]
+        expect(wanted in values, f"{wanted} among the choices of {option}", values)
+        stage.transcript.saw(f"{option}: {', '.join(str(choice['name']) for choice in choices)}")
+
+
+async def two_pictures(stage: Stage) -> None:
+    options: dict[str, Any] = {"count": 2, "aspect_ratio": "3:2", "negative_prompt": "people, text"}
+    with stage.oxen_slow():  # else it may be done before anybody sees it begin
+        status = await ask(
+            stage, stage.ada, "imagine", prompt=LIGHTHOUSE, expand_prompt=False, **options
+        )
+        await stage.until(status, lambda it: "Drawing" in it.text(), "it never said Drawing")
+    stage.transcript.saw(f"then: {brief(status.text())}")
+    result = await stage.result_after(status, stage.ada)
+    await check_result(stage, result, stage.ada, LIGHTHOUSE, ratio=3 / 2, count=2)
+    await stage.until(status, lambda it: it.deleted, "the status message stays")
+    stage.transcript.saw("the status message is gone")
+    asked = {
+        "num_generations": options.pop("count"),
+        "enable_prompt_expansion": False,
+        **options,
+    }
+    for generation in stage.generations(LIGHTHOUSE):
+        sent = {name: generation.body.get(name) for name in asked}
+        expect(sent == asked, f"Oxen.ai asked for {asked}", sent)
+
+
+async def another_member(stage: Stage) -> None:
+    status = await ask(
+        stage, stage.ben, "imagine", prompt=FOX, aspect_ratio="9:16", seed=7, model="oxen"
+    )
+    result = await stage.result_after(status, stage.ben)
+    await check_result(stage, result, stage.ben, FOX, ratio=9 / 16, count=1)
+    expect("seed 7" in result.text(), "the seed in the small line", result.text())
+    expect(not result.pings_everyone, "a prompt that pings nobody", "everyone pinged")
+    expect(FOX in unmarked(result.text()), "the prompt as it was typed", result.text())
+    stage.transcript.saw("the @everyone and the Markdown of the prompt are only text")
+
+
+async def skills_video(stage: Stage) -> None:
+    for option, model, count in (("aspect_ratio", "skills", 7), ("aspect_ratio", "oxen", 9)):
+        stage.transcript.did("Ben", f"/imagine prompt:{SEA[:12]}… model:{model} {option}:▏")
+        given = {"prompt": SEA, "model": model, option: ""}
+        choices = await stage.discord.complete(
+            stage.ben, stage.channel, "imagine", given, focused=option
+        )
+        expect(len(choices) == count, f"{count} choices", [choice["value"] for choice in choices])
+        stage.transcript.saw(f"{option}: {', '.join(str(choice['value']) for choice in choices)}")
+    options: dict[str, Any] = {"image_size": "portrait_4_3", "output_format": "webp", "count": 2}
+    status = await ask(stage, stage.ben, "imagine", prompt=SEA, model="skills", **options)
+    result = await stage.result_after(status, stage.ben)
+    await check_result(stage, result, stage.ben, SEA, ratio=3 / 4, count=2)
+    charged = stage.charged_by_skills(SEA)
+    stage.transcript.saw(f"skills.video charged {plain(charged)} credits")
+
+
+async def cancel_by_button(stage: Stage) -> None:
+    before = stage.charged()
+    with stage.oxen_slow():
+        status = await ask(stage, stage.ada, "imagine", prompt=CASTLE)
+        await stage.until(status, lambda it: "Drawing" in it.text(), "the job never began")
+        button = next(str(it["custom_id"]) for it in status.buttons() if it["label"] == "Cancel")
+        stage.transcript.did("Ada", "[Cancel]")
+        await (await stage.discord.click(stage.ada, status, button)).answered()
+        await stage.until(status, lambda it: "Canceled" in it.text(), "the job is not canceled")
+    stage.transcript.saw(brief(status.text()))
+    expect(not status.buttons(), "no button on a canceled job", status.buttons())
+    [generation] = stage.generations(CASTLE)
+    expect(generation.status == "cancelled", "canceled at Oxen.ai too", generation.status)
+    expect(stage.charged() == before, "nothing charged for it", stage.charged() - before)
+
+
+async def ask_around(stage: Stage) -> None:
+    bens = stage.charged(FOX) + stage.charged_by_skills(SEA)
+    charges = {
+        stage.ada: stage.charged() + stage.charged_by_skills() - bens,
+        stage.ben: bens,
+    }
+    for user, charged in charges.items():
+        text = await stage.told(user, "usage")
+        used = USED.search(text)
+        right = used is not None and Decimal(used[1]) == charged
+        expect(right, f"{plain(charged)} credits used, as the services charged", text)
+        stage.transcript.saw(f"{plain(charged)} credits used, which is what the services charged")
+    for command, wanted in (("jobs", "Canceled"), ("models", "aspect_ratio"), ("help", "/imagine")):
+        text = await stage.told(stage.ada, command)
+        expect(wanted in text, f"{wanted} in the answer", text)
+        stage.transcript.saw(brief(text))
+
+
+async def refusal(stage: Stage) -> None:
+    before = len(stage.oxen.generations)
+    asked = await stage.use(stage.ada, "imagine", prompt="a pear", aspect_ratio="7:5")
+    message = answer_of(asked)
+    expect(message.ephemeral_to is stage.ada, "a refusal that only Ada sees", "a public one")
+    expect("16:9" in message.text(), "the ratios that are possible", message.text())
+    expect(len(stage.oxen.generations) == before, "nothing asked of Oxen.ai", "a generation")
+    stage.transcript.saw(f"only Ada sees: {brief(message.text())}")
+
+
+async def ledger(stage: Stage) -> None:
+    total, lines, open_holds = await asyncio.to_thread(
+        read_ledger, stage.folder / "data" / "easel.db"
+    )
+    charged = stage.charged() + stage.charged_by_skills()
+    balance = Decimal(total) / 1000
+    expect(balance == -charged, f"a ledger that adds up to -{plain(charged)} credits", balance)
+    expect(open_holds == 0, "no hold left open", f"{open_holds} open")
+    dollars = plain(stage.charged() / CREDITS_PER_USD)
+    credits = plain(stage.charged_by_skills())
+    stage.transcript.saw(
+        f"{lines} entries add up to {plain(balance)} credits: the {dollars} dollars that Oxen.ai "
+        f"charged and the {credits} credits of skills.video; no hold is open"
+    )
+
+
+async def nothing_wrong(stage: Stage) -> None:
+    for name, stand_in in (
+        ("Discord", stage.discord),
+        ("Oxen.ai", stage.oxen),
+        ("skills.video", stage.skills),
+    ):
+        expect(not stand_in.violations, f"nothing wrong for {name}", stand_in.violations)
+    stage.transcript.saw(
+        f"{len(stage.discord.requests)} calls to Discord, {len(stage.oxen.requests)} to Oxen.ai "
+        f"and {len(stage.skills.requests)} to skills.video, none out of order"
+    )
+
+
+async def stop(stage: Stage) -> None:
+    stage.transcript.did("operator", "SIGTERM")
+    stage.bot.terminate()
+    code = await stage.bot.ended()
+    expect(code == 0, "exit code 0", code)
+    stage.transcript.saw("it ended in order, with exit code 0")
+
+
+def read_ledger(path: Path) -> tuple[int, int, int]:
+    """The sum of all entries in thousandths, their number, and the holds not released."""
+    open_holds = """
+        SELECT count(*) FROM (
+            SELECT job_id FROM ledger WHERE kind IN ('hold', 'release')
+            GROUP BY job_id HAVING sum(amount) <> 0
+        )
+    """
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+    try:
+        total, lines = database.execute("SELECT sum(amount), count(*) FROM ledger").fetchone()
+        (left,) = database.execute(open_holds).fetchone()
+    finally:
+        database.close()
+    return int(total or 0), int(lines), int(left)
+
+
+STEPS: Final = (
+    Step("The bot starts, logs in and registers its commands", log_in, seconds=20),
+    Step("Options complete themselves", complete_options),
+    Step("/imagine with two pictures", two_pictures),
+    Step("Another member, another shape, and a prompt that means mischief", another_member),
+    Step("skills.video: the options follow the model", skills_video),
+    Step("A job is canceled by its button", cancel_by_button),
+    *EDITS,
+    Step("/usage, /jobs, /models, /help", ask_around),
+    Step("A value typed past the list is refused in private", refusal),
+    Step("The ledger in the database", ledger),
+    Step("Nobody did what the services do not allow", nothing_wrong),
+    Step("The bot stops when it is told to", stop, seconds=STOP_SECONDS),
+)

@@ -1,0 +1,86 @@
+"""Oxen's bodies: its errors in both of their forms, and the rows of its queue and history."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final, Literal
+
+from bot.sandbox.generations import FakeGeneration
+from bot.sandbox.http.serving import Refusal
+from bot.sandbox.oxen.models import TARGETS
+
+STATUSES: Final = ("queued", "processing", "succeeded", "failed", "cancelled")
+MEDIA_TYPES: Final = ("image", "video")
+COUNT_WRONG: Final = "num_generations must be an integer between 1 and 4"
+UNSUPPORTED: Final = ":unsupported_media_type"
+NO_CREDITS: Final = "Insufficient credits"
+FLAGGED: Final = "Content flagged for: sexual"
+TITLES: Final[Mapping[str, str]] = {
+    "unauthenticated": "You must be authenticated to perform this action",
+    "invalid_params": "The request parameters are invalid",
+    "resource_not_found": "The requested resource could not be found",
+    "unknown_error": "An unknown error occurred",
+}
+ErrorType = Literal["unauthenticated", "invalid_params", "resource_not_found", "unknown_error"]
+
+
+def typed(status: int, type: ErrorType, detail: str | None = None) -> Refusal:
+    """The longer of the two forms."""
+    error = {"type": type, "title": TITLES[type]}
+    if detail is not None:
+        error["detail"] = detail
+    return Refusal(status, {"error": error, "status": "error", "status_message": type})
+
+
+def plain(status: int, message: str) -> Refusal:
+    """The shorter of the two forms."""
+    return Refusal(status, {"error": {"message": message}})
+
+
+def unknown_model(name: object) -> Refusal:
+    return plain(404, f"Model not found: {name}")
+
+
+def queue_row(generation: FakeGeneration, result_url: str | None) -> dict[str, object]:
+    """A generation as the queue shows it: the parameters of the request lie flat beside its own
+    fields, except those that are the queue's."""
+    targets = {name: generation.body.get(name) for name in TARGETS}
+    parameters = {
+        name: value
+        for name, value in generation.body.items()
+        if name not in ("model", "num_generations", *TARGETS)
+    }
+    return parameters | {
+        "generation_id": generation.id,
+        "model_name": generation.model,
+        "media_type": "image",
+        "status": generation.status,
+        "result_url": result_url,
+        "error_message": generation.failure.message if generation.failure else None,
+        "enqueued_at": int(generation.enqueued_at),
+        "started_at": _seconds(generation.started_at),
+        "completed_at": _seconds(generation.completed_at),
+        **targets,
+    }
+
+
+def history_row(
+    row: dict[str, object], cost: Decimal | None, user: Mapping[str, object]
+) -> dict[str, object]:
+    """`cost` is a decimal string, or null where nothing is charged or not known yet."""
+    return row | {"cost": None if cost is None else str(cost), **user}
+
+
+def completed(generation: FakeGeneration, url: str | None) -> dict[str, object]:
+    """The data of a media_generation_completed event."""
+    event: dict[str, object] = {
+        "generation_id": generation.id,
+        "status": generation.status,
+        "media_type": "image",
+    }
+    if generation.failure is not None:
+        return event | {"error": generation.failure.message}
+    return event | {"model": generation.model, "url": url}
+
+
+def _seconds(at: float | None) -> int | None:
+    return None if at is None else int(at)

@@ -1,0 +1,69 @@
+"""Oxen's event stream: shared by everything of a user, lossy, without resume (apis.md B3)."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from bot.sandbox.http.serving import compact
+
+KEEP_ALIVE: Final = b": keep-alive\n\n"
+
+
+class Events:
+    """Whoever is connected when something happens hears of it; nobody else ever does."""
+
+    def __init__(self, keep_alive_seconds: float) -> None:
+        self.keep_alive_seconds = keep_alive_seconds
+        self._listeners: dict[asyncio.Queue[bytes | None], asyncio.Transport | None] = {}
+        self._joined = asyncio.Event()
+
+    @property
+    def listeners(self) -> int:
+        return len(self._listeners)
+
+    def send(self, name: str, data: object) -> None:
+        text = f"event: {name}\ndata: {compact(data)}\n\n".encode()
+        for queue in self._listeners:
+            queue.put_nowait(text)
+
+    async def joined(self, listeners: int, timeout: float) -> None:
+        async with asyncio.timeout(timeout):
+            while self.listeners < listeners:
+                self._joined.clear()
+                await self._joined.wait()
+
+    def drop(self) -> None:
+        """Cut all streams where they are."""
+        for queue, transport in list(self._listeners.items()):
+            if transport is not None:
+                transport.abort()
+            queue.put_nowait(None)
+
+    def end(self) -> None:
+        """Let all streams come to a proper end."""
+        for queue in self._listeners:
+            queue.put_nowait(None)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._listeners[queue] = request.transport
+        self._joined.set()
+        try:
+            while (text := await self._next(queue)) is not None:
+                await response.write(text)
+        except ConnectionError:
+            pass  # the client is gone, as clients of a stream are
+        finally:
+            del self._listeners[queue]
+        return response
+
+    async def _next(self, queue: asyncio.Queue[bytes | None]) -> bytes | None:
+        try:
+            async with asyncio.timeout(self.keep_alive_seconds):
+                return await queue.get()
+        except TimeoutError:
+            return KEEP_ALIVE

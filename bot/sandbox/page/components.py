@@ -1,0 +1,110 @@
+"""The components of a message as HTML, as Discord's client lays them out."""
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Final
+
+from bot.sandbox.discord import components as tree
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.page.markdown import Names, render
+
+STYLES: Final = {1: "primary", 2: "secondary", 3: "success", 4: "danger", 5: "link", 6: "premium"}
+SIZES: Final = ((1024 * 1024, "MB"), (1024, "KB"), (1, "bytes"))
+
+
+class Components:
+    """`files`: where the page finds an attachment, by the attachment's id."""
+
+    def __init__(self, names: Names, files: Mapping[str, str]) -> None:
+        self._names = names
+        self._files = files
+        self._kinds: dict[int, Callable[[Json], str]] = {
+            tree.ROW: self._row,
+            tree.BUTTON: self._button,
+            tree.SECTION: self._section,
+            tree.TEXT: self._text,
+            tree.THUMBNAIL: self._thumbnail,
+            tree.GALLERY: lambda component: self.gallery(component["items"]),
+            tree.FILE: self._file,
+            tree.SEPARATOR: self._separator,
+            tree.CONTAINER: self._container,
+            **dict.fromkeys(tree.SELECTS, self._select),
+        }
+
+    def render(self, components: list[Json]) -> str:
+        return "".join(self._kinds[component["type"]](component) for component in components)
+
+    def gallery(self, items: list[Json]) -> str:
+        """Pictures in Discord's grid, which depends on their number."""
+        inner = "".join(f"<figure{_spoiler(item)}>{self._picture(item)}</figure>" for item in items)
+        return f'<div class="gallery of{len(items)}">{inner}</div>'
+
+    def _picture(self, item: Json) -> str:
+        media = item["media"]
+        alt = escape(item.get("description") or "")
+        path = self._files.get(media.get("attachment_id", ""))
+        if path is None:  # elsewhere in the net: the page fetches nothing
+            address = escape(media["url"])
+            return f'<a class="elsewhere" href="{address}" rel="noreferrer">{alt or address}</a>'
+        size = f'width="{media["width"]}" height="{media["height"]}"' if media.get("width") else ""
+        return f'<img src="{escape(path)}" alt="{alt}" title="{alt}" {size}>'
+
+    def _container(self, component: Json) -> str:
+        colour = component["accent_color"]
+        bar = "" if colour is None else f' style="border-left:4px solid #{colour:06x}"'
+        inner = self.render(component["components"])
+        return f'<div class="container"{bar}><div{_spoiler(component)}>{inner}</div></div>'
+
+    def _text(self, component: Json) -> str:
+        return f'<div class="text">{render(component["content"], self._names)}</div>'
+
+    def _section(self, component: Json) -> str:
+        texts = self.render(component["components"])
+        return (
+            f'<div class="section"><div>{texts}</div>{self.render([component["accessory"]])}</div>'
+        )
+
+    def _thumbnail(self, component: Json) -> str:
+        picture = f"<div{_spoiler(component)}>{self._picture(component)}</div>"
+        return f'<div class="thumbnail">{picture}</div>'
+
+    def _separator(self, component: Json) -> str:
+        line = " line" if component["divider"] else ""
+        return f'<div class="separator s{component["spacing"]}{line}"></div>'
+
+    def _file(self, component: Json) -> str:
+        path = self._files.get(component["file"].get("attachment_id", ""), "")
+        name, size = escape(component["name"]), _size(component["size"])
+        return (
+            f'<div class="file"><span class="sheet"></span><div><a href="{escape(path)}">{name}</a>'
+            f"<small>{size}</small></div></div>"
+        )
+
+    def _row(self, component: Json) -> str:
+        return f'<div class="row">{self.render(component["components"])}</div>'
+
+    def _button(self, component: Json) -> str:
+        label = escape(component.get("label") or "")
+        if "emoji" in component:
+            label = f"{escape(component['emoji']['name'])} {label}"
+        kind = STYLES[component["style"]]
+        off = " disabled" if component["disabled"] else ""
+        if "url" in component and not off:
+            address = escape(component["url"])
+            return f'<a class="button {kind}" href="{address}" rel="noreferrer">{label}</a>'
+        return f'<button type="button" class="button {kind}"{off}>{label}</button>'
+
+    def _select(self, component: Json) -> str:
+        chosen = [option for option in component.get("options", []) if option.get("default")]
+        label = ", ".join(option["label"] for option in chosen)
+        shown = label or component.get("placeholder") or "Make a selection"
+        return f'<div class="select">{escape(shown)}</div>'
+
+
+def _spoiler(component: Json) -> str:
+    return ' class="hidden-until-hover"' if component.get("spoiler") else ""
+
+
+def _size(size: int) -> str:
+    unit, name = next((each for each in SIZES if size >= each[0]), SIZES[-1])
+    return f"{size} {name}" if unit == 1 else f"{size / unit:.2f} {name}"

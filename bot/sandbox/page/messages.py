@@ -1,0 +1,146 @@
+"""Messages as HTML: who wrote them and when, what they answer, and what they hold."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from html import escape
+from typing import Final
+
+from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.interactions import COMMAND
+from bot.sandbox.discord.messages import Message
+from bot.sandbox.discord.models import User
+from bot.sandbox.page.components import Components
+from bot.sandbox.page.markdown import Names, render
+
+TOGETHER: Final = timedelta(minutes=7)  # messages of one author nearer than this share one header
+COLOURS: Final = ("#5865f2", "#757e8a", "#3ba55c", "#faa61a", "#ed4245", "#eb459f")
+BOT_COLOUR: Final = "#5b6ee1"
+SUBCOMMAND, GROUP = 1, 2
+
+
+class Messages:
+    """`files`: where the page finds an attachment, by the attachment's id."""
+
+    def __init__(self, names: Names, components: Components, files: Mapping[str, str]) -> None:
+        self._names = names
+        self._components = components
+        self._files = files
+
+    def render(self, messages: Sequence[Message]) -> str:
+        return "".join(self._all(messages))
+
+    def _all(self, messages: Sequence[Message]) -> Iterator[str]:
+        before: Message | None = None
+        for message in messages:
+            day = self._moment(message).date()
+            if before is None or self._moment(before).date() != day:
+                before = None
+                yield f'<div class="day"><span>{day:%B} {day.day}, {day.year}</span></div>\n'
+            yield self._message(message, first=not self._goes_on(before, message))
+            before = message
+
+    def _goes_on(self, before: Message | None, message: Message) -> bool:
+        """Whether a message stands under its author's last one, without a header of its own."""
+        return (
+            before is not None
+            and before.author is message.author
+            and before.ephemeral_to is message.ephemeral_to
+            and _command_of(message) is None
+            and self._moment(message) - self._moment(before) < TOGETHER
+        )
+
+    def _message(self, message: Message, *, first: bool) -> str:
+        private = message.ephemeral_to is not None
+        kinds = ["message"] + ["first"] * first + ["private"] * private
+        note = '<div class="note">Only you can see this • <b>Dismiss message</b></div>'
+        return (
+            f'<article class="{" ".join(kinds)}" id="m{message.id}">{self._head(message, first)}'
+            f'<div class="body">{self._body(message)}{note if private else ""}</div></article>\n'
+        )
+
+    def _head(self, message: Message, first: bool) -> str:
+        moment = self._moment(message)
+        if not first:
+            return f'<time class="beside">{moment:%H:%M}</time>'
+        author = message.author
+        badge = '<span class="badge">APP</span>' if author.bot else ""
+        return (
+            f"{self._used(message)}{avatar(author)}"
+            f'<div class="by"><b>{escape(author.name)}</b>{badge}'
+            f'<time title="{moment:%A, %d %B %Y %H:%M:%S}">{moment:%H:%M}</time></div>'
+        )
+
+    def _used(self, message: Message) -> str:
+        """The line above an answer that tells whose command it answers."""
+        command = _command_of(message)
+        if command is None or message.interaction is None:
+            return ""
+        user = message.interaction.user
+        return (
+            f'<div class="used">{avatar(user)}<b>{escape(user.name)}</b> used '
+            f'<span class="mention">{escape(command)}</span></div>'
+        )
+
+    def _body(self, message: Message) -> str:
+        if message.loading:
+            return f'<p class="thinking">{escape(message.author.name)} is thinking…</p>'
+        parts = [f'<div class="text">{render(message.content, self._names)}</div>']
+        parts += [self._embed(embed) for embed in message.embeds]
+        parts.append(self._attached(message))
+        parts.append(self._components.render(message.components))
+        edited = '<span class="edited">(edited)</span>' if message.edited_at else ""
+        return "".join(parts) + edited
+
+    def _attached(self, message: Message) -> str:
+        """Files of a message without components: pictures in the grid, others as links."""
+        shown = message.attachments
+        items = [{"media": {**each, "attachment_id": each["id"]}, **each} for each in shown]
+        pictures = [each for each in items if each.get("width")]
+        links = (
+            f'<div class="file"><span class="sheet"></span><a href="{self._files[each["id"]]}">'
+            f"{escape(each['filename'])}</a></div>"
+            for each in shown
+            if not each.get("width")
+        )
+        return (self._components.gallery(pictures) if pictures else "") + "".join(links)
+
+    def _embed(self, embed: Json) -> str:
+        parts = [
+            f"<b>{render(embed.get('title', ''), self._names)}</b>",
+            render(embed.get("description", ""), self._names),
+        ]
+        for field in embed["fields"]:
+            parts.append(f"<b>{escape(field['name'])}</b>{render(field['value'], self._names)}")
+        parts.append(f"<small>{escape(embed.get('footer', {}).get('text', ''))}</small>")
+        colour = embed.get("color") or 0x1E1F22
+        style = f"border-left:4px solid #{colour:06x}"
+        return f'<div class="container text" style="{style}">{"".join(parts)}</div>'
+
+    def _moment(self, message: Message) -> datetime:
+        return datetime.fromisoformat(message.created_at).astimezone(self._names.zone)
+
+
+def _command_of(message: Message) -> str | None:
+    """The name under which the command appears that a message answers."""
+    asked = message.interaction
+    if asked is None or asked.type != COMMAND:
+        return None
+    path = asked.name
+    options: list[Json] = asked.data.get("options") or []
+    while options and options[0]["type"] in (SUBCOMMAND, GROUP):  # a subcommand, or a group of them
+        path = f"{path} {options[0]['name']}"
+        options = options[0].get("options") or []
+    return f"/{path}" if asked.data["type"] == 1 else path
+
+
+def avatar(user: User) -> str:
+    colour = COLOURS[user.id % len(COLOURS)] if not user.bot else BOT_COLOUR
+    return (
+        f'<span class="avatar" style="background:{colour}" aria-hidden="true">'
+        f"{escape(initials(user.name))}</span>"
+    )
+
+
+def initials(name: str) -> str:
+    words = name.split()
+    return "".join(word[0] for word in words[:2]).upper() if words else "?"

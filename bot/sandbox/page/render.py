@@ -1,0 +1,136 @@
+"""Channels as one page that needs no network: as Discord's own client would show them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from bot.sandbox.discord.messages import Message
+from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.page.components import Components
+from bot.sandbox.page.markdown import Names
+from bot.sandbox.page.messages import Messages, avatar, initials
+
+PICTURES: Final = "pictures"  # the folder beside the page
+# The page runs nothing and asks nobody, whatever a message holds.
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file:"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A channel, and its messages as the viewer sees them."""
+
+    channel: Channel
+    messages: Sequence[Message]
+
+    def name(self, viewer: User) -> str:
+        """The channel's name; in direct messages, who the others are."""
+        people = (user.name for user in self.channel.recipients if user is not viewer)
+        return self.channel.name or ", ".join(people)
+
+    @property
+    def sign(self) -> str:
+        return "@" if self.channel.guild is None else "#"
+
+    @property
+    def shown(self) -> list[Message]:
+        return [message for message in self.messages if not message.deleted]
+
+
+def write_page(
+    path: Path,
+    places: Sequence[Place],
+    *,
+    viewer: User,
+    now: float | None = None,
+    zone: tzinfo = UTC,
+) -> None:
+    """Write the page, and the files of its messages into a folder beside it.
+
+    `now` is when it is looked at, in seconds; private messages are expected to be the viewer's.
+    """
+    names = names_in(places, time.time() if now is None else now, zone)
+    files = save_files(path.parent / PICTURES, places)
+    page = document(places, viewer=viewer, names=names, files=files)
+    path.write_text(page, encoding="utf-8")
+
+
+def names_in(places: Sequence[Place], now: float, zone: tzinfo) -> Names:
+    """The people, roles and channels that mentions may name, and the messages to link to."""
+    guilds = {guild.id: guild for place in places if (guild := place.channel.guild)}.values()
+    members = [member.user for guild in guilds for member in guild.members.values()]
+    people = [user for place in places for user in place.channel.recipients]
+    return Names(
+        now=now,
+        zone=zone,
+        users={user.id: user.name for user in (*members, *people)},
+        roles={role.id: role.name for guild in guilds for role in guild.roles},
+        channels={each.id: each.name for guild in guilds for each in guild.channels.values()},
+        messages=frozenset(message.id for place in places for message in place.shown),
+    )
+
+
+def save_files(folder: Path, places: Sequence[Place]) -> dict[str, str]:
+    """Write the files of all messages; where the page finds each, by the attachment's id."""
+    found: dict[str, str] = {}
+    for file in (file for place in places for message in place.shown for file in message.files):
+        name = file.filename
+        if name.startswith(".") or f"{PICTURES}/{name}" in found.values():
+            name = f"{file.id}-{name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(file.data)
+        found[str(file.id)] = f"{PICTURES}/{name}"
+    return found
+
+
+def document(
+    places: Sequence[Place], *, viewer: User, names: Names, files: Mapping[str, str]
+) -> str:
+    """The whole page; the first channel is open at first."""
+    guild = next((place.channel.guild for place in places if place.channel.guild), None)
+    title = guild.name if guild else "Direct Messages"
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    chosen = "".join(
+        f"body:has(#pick{number}:checked) #channel{number}{{display:flex}}"
+        for number in range(len(places))
+    )
+    picks = "".join(_pick(number, place, viewer) for number, place in enumerate(places))
+    messages = Messages(names, Components(names, files), files)
+    channels = "".join(
+        _channel(number, place, viewer, messages.render(place.shown))
+        for number, place in enumerate(places)
+    )
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}{chosen}\n</style>\n</head>\n<body>\n"
+        f'<nav class="rail"><span class="server">{escape(initials(title))}</span></nav>\n'
+        f'<nav class="side"><header>{escape(title)}</header><div class="picks">{picks}</div>'
+        f"<footer>{avatar(viewer)}<b>{escape(viewer.name)}</b></footer></nav>\n"
+        f"{channels}</body>\n</html>\n"
+    )
+
+
+def _pick(number: int, place: Place, viewer: User) -> str:
+    checked = "" if number else " checked"
+    return (
+        f'<label><input type="radio" name="channel" id="pick{number}"{checked}>'
+        f"<i>{place.sign}</i> {escape(place.name(viewer))}</label>"
+    )
+
+
+def _channel(number: int, place: Place, viewer: User, messages: str) -> str:
+    sign, name = place.sign, escape(place.name(viewer))
+    in_server = place.channel.guild is not None
+    title = f"Welcome to #{name}!" if in_server else name
+    start = f"the #{name} channel" if in_server else f"your direct messages with {name}"
+    return (
+        f'<main id="channel{number}">\n<header><i>{sign}</i> {name}</header>\n'
+        f'<div class="messages"><div class="welcome"><span class="sign">{sign}</span>'
+        f"<h1>{title}</h1><p>This is the start of {start}.</p></div>\n{messages}</div>\n"
+        f'<div class="composer"><div>Message {sign}{name}</div></div>\n</main>\n'
+    )

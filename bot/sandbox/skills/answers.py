@@ -1,0 +1,138 @@
+"""skills.video's bodies in both of its contracts: errors, generations, credits (apis.md A)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, assert_never
+
+from bot.sandbox.generations import Failure, FakeGeneration
+from bot.sandbox.http.serving import Refusal
+from bot.sandbox.skills.models import WORDS, Contract
+
+FAMILY: Final = "IMAGE_GENERATION_"
+# The usual HTTP status of each sub-code (apis.md A6).
+STATUSES: Final[Mapping[str, int]] = {
+    "FAILED": 502,
+    "TIMEOUT": 504,
+    "RATE_LIMITED": 429,
+    "PROVIDER_UNAVAILABLE": 503,
+    "UNSUPPORTED_MODEL": 400,
+    "INVALID_INPUT": 400,
+    "INSUFFICIENT_CREDITS": 402,
+    "CONTENT_REJECTED": 422,
+}
+OTHERS: Final[Mapping[int, tuple[str, str]]] = {
+    401: ("UNAUTHORIZED", "Authentication required"),
+    404: ("NOT_FOUND", "Resource not found"),
+    405: ("METHOD_NOT_ALLOWED", "Method not allowed"),
+    415: ("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json"),
+    500: ("INTERNAL_ERROR", "Internal server error"),
+}
+MESSAGES: Final[Mapping[str, str]] = {
+    "FAILED": "Generation failed.",
+    "RATE_LIMITED": "Rate limit exceeded. Please retry later.",
+    "INSUFFICIENT_CREDITS": "Insufficient credits for this generation.",
+    "CONTENT_REJECTED": "The content was rejected by moderation.",
+}
+
+CreditsShape = Literal["flat", "data", "balance", "credits", "remaining", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Credits out of the two buckets."""
+
+    subscription: int = 0
+    permanent: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.subscription + self.permanent
+
+    def told(self) -> dict[str, object]:
+        return {
+            "total": self.total,
+            "subscription": self.subscription,
+            "permanent": self.permanent,
+        }
+
+
+def error_body(contract: Contract, code: str, message: str) -> dict[str, object]:
+    """In the newer contract `error` is for old clients and may differ from `code`, as it does
+    for missing credits (apis.md A6)."""
+    if contract == "old":
+        return {"error": code, "message": message}
+    bare = code.removeprefix(FAMILY)
+    legacy = bare if bare == "INSUFFICIENT_CREDITS" else code
+    return {"error": legacy, "code": code, "message": message}
+
+
+def refused(contract: Contract, sub_code: str, message: str = "") -> Refusal:
+    text = message or MESSAGES[sub_code]
+    return Refusal(STATUSES[sub_code], error_body(contract, FAMILY + sub_code, text))
+
+
+def plain(contract: Contract, status: int) -> Refusal:
+    """What goes wrong outside of generating."""
+    return Refusal(status, error_body(contract, *OTHERS[status]))
+
+
+def failure(sub_code: str, message: str = "") -> Failure:
+    """For a generation that was taken, and fails later."""
+    return Failure(message or MESSAGES[sub_code], FAMILY + sub_code)
+
+
+def created(generation: FakeGeneration, contract: Contract, usage: Usage) -> dict[str, object]:
+    """The answer to the creating request."""
+    body: dict[str, object] = {
+        "id": generation.id,
+        "status": WORDS[contract][generation.status],
+        "usage": usage.told(),
+    }
+    if contract == "old":
+        return body
+    return body | {"input": normalised(generation)} | _reason(generation, contract)
+
+
+def shown(
+    generation: FakeGeneration, contract: Contract, usage: Usage, data: object
+) -> dict[str, object]:
+    """The answer to a question about it."""
+    return {
+        "id": generation.id,
+        "status": WORDS[contract][generation.status],
+        "input": normalised(generation),
+        "data": data,
+        "usage": usage.told(),
+        **_reason(generation, contract),
+    }
+
+
+def normalised(generation: FakeGeneration) -> dict[str, object]:
+    """The request with what the service has filled in."""
+    resolution = {}
+    if generation.commission is not None:
+        wide, tall = generation.commission.size
+        resolution = {"resolution": f"{wide}x{tall}"}
+    return {"aspect_ratio": "1:1", **resolution, **generation.body, "n": generation.pictures}
+
+
+def credits_body(shape: CreditsShape, left: Usage) -> object:
+    """The shape of the real answer is not documented; these are the likely ones."""
+    match shape:
+        case "flat":
+            return left.told()
+        case "data":
+            return {"data": left.told()}
+        case "balance" | "credits" | "remaining":
+            return {shape: left.total}
+        case "text":
+            return "plenty"
+        case _:
+            assert_never(shape)
+
+
+def _reason(generation: FakeGeneration, contract: Contract) -> dict[str, object]:
+    if generation.failure is None:
+        return {}
+    key = "error" if contract == "old" else "code"
+    return {key: generation.failure.code, "message": generation.failure.message}

@@ -1,0 +1,227 @@
+"""A strict stand-in for skills.video's image API, in the older and in the newer contract.
+
+What it accepts is written down from the service's own document; parameters are checked at once.
+"""
+
+import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal, get_args
+
+from bot.sandbox.drawing.draw import Format
+from bot.sandbox.generations import Commission, FakeGeneration, State, Workshop, dice
+from bot.sandbox.http.faults import Answer, Rule
+from bot.sandbox.http.serving import Refusal, Route, Service
+from bot.sandbox.imaging import (
+    LONG_SIDE,
+    Size,
+    UnusableInput,
+    fetch_input,
+    size_of_input,
+    size_of_ratio,
+)
+from bot.sandbox.skills.answers import CreditsShape, Usage, failure, plain, refused
+from bot.sandbox.skills.models import MODEL, SIZES, Contract
+from bot.sandbox.skills.routes import SkillsRoutes
+
+KEY: Final = "skills-sandbox-key"
+NOTHING: Final = Usage()
+
+
+@dataclass(kw_only=True, eq=False)
+class FakeSkills(Service):
+    """`async with FakeSkills() as skills`, then a client at `skills.url` with `skills.key`.
+
+    Every field may be changed while it runs. `price` is in credits a picture; `subscription` and
+    `permanent` are the two buckets, of which the first is emptied first. `early_usage` tells the
+    usage from the beginning, `accepted_status` is that of the creating answer (None: as the
+    contract's own example). `charge_failed`: a failed generation keeps its credits.
+    `newer_page`: two parameters are gone. `rejects`: where moderation shows.
+    `late_404s`: so many first questions about a new generation are answered with 404.
+    `at_once`: generations are at their end when the creating answer names them.
+    """
+
+    key: str = KEY
+    generation_seconds: float = 0.8
+    price: int = 20
+    contract: Contract = "new"
+    model: str = MODEL
+    subscription: int = 1000
+    permanent: int = 500
+    early_usage: bool | None = None
+    accepted_status: Literal[200, 202] | None = None
+    charge_failed: bool = False
+    credits_shape: CreditsShape = "flat"
+    newer_page: bool = False
+    rejects: Literal["at once", "later"] = "at once"
+    forbidden_words: frozenset[str] = frozenset({"forbidden"})
+    long_side: int = LONG_SIDE
+    late_404s: int = 0
+    at_once: bool = False
+    workshop: Workshop = field(init=False, repr=False)
+    _usages: dict[str, Usage] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.workshop = Workshop(
+            self.generation_seconds, self.clock, self._prepare, self._ended, self.violations
+        )
+
+    @property
+    def url(self) -> str:
+        """What SKILLS_API_URL is set to."""
+        return f"{self.origin}/api/v1"
+
+    @property
+    def generations(self) -> dict[str, FakeGeneration]:
+        """Everything that was ever created, by id."""
+        return self.workshop.generations
+
+    @property
+    def charges(self) -> dict[str, int]:
+        """Credits by generation; those that cost nothing are not in it."""
+        return {id: int(each.charged) for id, each in self.generations.items() if each.charged}
+
+    @property
+    def manual(self) -> bool:
+        """While on, generations move by `advance` and `finish` only."""
+        return self.workshop.manual
+
+    @manual.setter
+    def manual(self, on: bool) -> None:
+        self.workshop.manual = on
+
+    def advance(self, id: str, state: State) -> None:
+        """Move a generation now. ValueError when it has come to its end."""
+        self.workshop.advance(id, state)
+
+    def finish(self, id: str) -> None:
+        """Let one come to its end soon: await `settled` for when it has."""
+        self.workshop.finish(id)
+
+    def hold_generations(self) -> None:
+        """From now on they are processed and do not end, until `release_generations`."""
+        self.workshop.hold(on=True)
+
+    def release_generations(self) -> None:
+        self.workshop.hold(on=False)
+
+    def fail_next(self, message: str = "", code: str = "FAILED", times: int = 1) -> None:
+        """The next ones that are created will fail. `code` is a sub-code (apis.md A6)."""
+        self.workshop.doom(failure(code, message), times)
+
+    def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
+        """Answer the next calls with 429, in the API's own words."""
+        headers = {} if retry_after is None else {"Retry-After": retry_after}
+        body = refused(self.contract, "RATE_LIMITED").body
+        return self.faults.add("*", "/api/.*", Answer(429, body, headers), times)
+
+    async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
+        return await self.workshop.settle(id, timeout)
+
+    async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
+        """Wait until so many generations were ever created; all of them."""
+        return await self.workshop.count(number, timeout)
+
+    def usage_of(self, generation: FakeGeneration) -> Usage:
+        """As it is told at this moment; zeros while it is not told yet."""
+        early = self.contract == "new" if self.early_usage is None else self.early_usage
+        return self._usages[generation.id] if early or generation.settled else NOTHING
+
+    def begin(self, body: dict[str, object]) -> FakeGeneration:
+        """Reserve the credits and make the generation; the 402 when there are too few."""
+        pictures = _count(body, "n") * _count(body, "num_images")
+        price = self.price * pictures
+        if price > self.subscription + self.permanent:
+            raise refused(self.contract, "INSUFFICIENT_CREDITS")
+        usage = Usage(min(price, self.subscription), price - min(price, self.subscription))
+        self.subscription -= usage.subscription
+        self.permanent -= usage.permanent
+        generation = FakeGeneration(
+            f"gen_{uuid.uuid4().hex}",
+            self.model,
+            body,
+            self.clock(),
+            number=len(self.generations),
+            pictures=pictures,
+        )
+        self._usages[generation.id] = usage
+        return generation
+
+    def rejected(self, body: dict[str, object]) -> bool:
+        """Whether moderation stops the prompt."""
+        words = set(re.findall(r"\w+", str(body.get("prompt", "")).lower()))
+        return body.get("enable_safety_checker") is not False and bool(words & self.forbidden_words)
+
+    def routes(self) -> Iterable[Route]:
+        return SkillsRoutes(self).routes()
+
+    def refusal(self, status: Literal[401, 404, 405, 500]) -> Refusal:
+        return plain(self.contract, status)
+
+    async def open_picture(self, path: str) -> tuple[bytes, str] | None:
+        match = re.fullmatch(r"/output/(gen_[0-9a-f]{32})-([1-9][0-9]?)\.(png|jpeg|webp)", path)
+        generation = self.generations.get(match[1]) if match else None
+        if match is None or generation is None or generation.status != "succeeded":
+            return None
+        index = int(match[2]) - 1
+        if index >= generation.pictures or match[3] != output_format(generation.body):
+            return None
+        return await self.workshop.picture(generation, index), f"image/{match[3]}"
+
+    async def close(self) -> None:
+        await self.workshop.close()
+
+    async def _prepare(self, generation: FakeGeneration) -> Commission:
+        body = generation.body
+        if self.rejected(body):
+            raise failure("CONTENT_REJECTED")
+        addresses = body.get("image_urls")
+        inputs = []
+        for address in addresses if isinstance(addresses, list) else []:
+            try:
+                inputs.append(await fetch_input(self.session, address))
+            except UnusableInput as error:
+                raise failure("INVALID_INPUT", str(error)) from error
+        return Commission(
+            str(body["prompt"]),
+            tuple(_seed(generation, index) for index in range(generation.pictures)),
+            self._size(body, inputs),
+            tuple(inputs),
+            output_format(body),
+        )
+
+    def _size(self, body: dict[str, object], inputs: list[bytes]) -> Size:
+        """No precedence is documented; the more exact wish wins."""
+        if "image_size" in body:
+            return SIZES[str(body["image_size"])]
+        if inputs and "aspect_ratio" not in body:
+            return size_of_input(inputs[-1])
+        return size_of_ratio(str(body.get("aspect_ratio", "1:1")), long_side=self.long_side)
+
+    def _ended(self, generation: FakeGeneration) -> None:
+        usage = self._usages[generation.id]
+        if generation.status != "succeeded" and not self.charge_failed:
+            self.subscription += usage.subscription
+            self.permanent += usage.permanent
+            usage = self._usages[generation.id] = NOTHING
+        generation.charged = Decimal(usage.total)
+
+
+def output_format(body: dict[str, object]) -> Format:
+    wanted = body.get("output_format", "png")
+    return next(each for each in get_args(Format) if each == wanted)
+
+
+def _count(body: dict[str, object], name: str) -> int:
+    value = body.get(name, 1)
+    return value if isinstance(value, int) else 1
+
+
+def _seed(generation: FakeGeneration, index: int) -> int:
+    """The same for the same seed and options; without a seed, another each time."""
+    options = {k: v for k, v in generation.body.items() if k not in ("prompt", "image_urls")}
+    if generation.body.get("seed") is None:
+        return dice(options, index, generation.number)
+    return dice(options, index)

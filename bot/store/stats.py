@@ -1,0 +1,44 @@
+"""The figures of the operator's metrics, in one view of the rows."""
+
+from datetime import datetime
+
+from sqlalchemy import case, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.jobs import SETTLED, JobStatus
+from bot.ledger import EntryKind, month_of
+from bot.observability.figures import Figures
+from bot.store.queue import QUEUED, UNDELIVERED
+from bot.store.tables import jobs, ledger
+
+COUNTS = select(
+    jobs.c.status, jobs.c.model, func.count().label("number"), func.sum(jobs.c.cost).label("cost")
+).group_by(jobs.c.status, jobs.c.model)
+OLDEST = select(
+    select(func.min(jobs.c.created_at)).where(QUEUED).scalar_subquery().label("queued"),
+    select(func.min(jobs.c.settled_at)).where(UNDELIVERED).scalar_subquery().label("undelivered"),
+)
+HELD = ledger.c.kind.in_((EntryKind.HOLD, EntryKind.RELEASE))
+CAPTURED = ledger.c.kind.in_((EntryKind.CAPTURE, EntryKind.ADJUSTMENT))
+SUMS = select(
+    func.coalesce(func.sum(case((HELD, ledger.c.amount))), 0).label("held"),
+    func.coalesce(func.sum(case((CAPTURED, ledger.c.amount))), 0).label("captured"),
+)
+
+
+async def figures_of(connection: AsyncConnection, now: datetime) -> Figures:
+    counts = (await connection.execute(COUNTS)).all()
+    oldest = (await connection.execute(OLDEST)).one()
+    sums = (await connection.execute(SUMS.where(ledger.c.month == month_of(now)))).one()
+    settled: dict[str, int] = {}
+    for row in counts:
+        if row.status in SETTLED:
+            settled[row.model] = settled.get(row.model, 0) + int(row.cost or 0)
+    return Figures(
+        jobs={(JobStatus(row.status), row.model): row.number for row in counts},
+        oldest_queued=oldest.queued,
+        oldest_undelivered=oldest.undelivered,
+        held=-int(sums.held),
+        captured=-int(sums.captured),
+        settled=settled,
+    )

@@ -1,0 +1,73 @@
+"""Kept pictures made ready to be uploaded within Discord's limits."""
+
+import asyncio
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import discord
+
+from bot.errors import ProviderError
+from bot.jobs import Job, Picture
+from bot.pictures import shrink
+from cogs.ui.result import file_name
+
+log = logging.getLogger(__name__)
+
+REQUEST_BYTES = 24 * 1024 * 1024  # Discord takes 25 MiB in all (discord.md, Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """Names and bytes, which can be sent more than once: discord.py uses its files up."""
+
+    pictures: tuple[tuple[str, bytes], ...] = ()
+    shrunk: bool = False
+    left_out: int = 0  # too large to be shrunk to the limit
+    gone: int = 0  # no longer kept
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.pictures]
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest picture."""
+        return max((len(data) for _, data in self.pictures), default=0)
+
+    @property
+    def total(self) -> int:
+        """Bytes of all pictures together."""
+        return sum(len(data) for _, data in self.pictures)
+
+    def files(self) -> list[discord.File]:
+        return [discord.File(io.BytesIO(data), filename=name) for name, data in self.pictures]
+
+
+async def prepare(
+    job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int, *, name: str = ""
+) -> Uploads:
+    """Read the files, and shrink what is larger than `limit` bytes. `name` goes into theirs."""
+    limit = min(limit, REQUEST_BYTES // max(len(pictures), 1))
+    ready: list[tuple[str, bytes]] = []
+    shrunk, gone = False, 0
+    for position, (picture, path) in enumerate(pictures, start=1):
+        try:
+            data = await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError:
+            log.info("%s is no longer kept", path)
+            gone += 1
+            continue
+        file = file_name(job, position, picture, name=name)
+        if len(data) > limit:
+            shrunk = True
+            try:
+                data, kind = await shrink(data, limit)
+            except ProviderError as error:
+                log.error("%s is kept and cannot be posted: %s", path, error)
+                continue
+            file = f"{file.rpartition('.')[0]}.{kind}"
+        ready.append((file, data))
+    return Uploads(tuple(ready), shrunk, left_out=len(pictures) - len(ready) - gone, gone=gone)

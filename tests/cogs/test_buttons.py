@@ -1,0 +1,136 @@
+import asyncio
+
+from discord import ui
+from discord.ui import DynamicItem
+
+from bot.catalog import oxen_spec
+from bot.jobs import JobStatus
+from bot.sandbox.http.faults import Answer, Hold, HoldBefore
+from cogs.buttons import DYNAMIC_ITEMS, status_view
+from tests.support.easel import Stage, text_of
+from tests.support.rows import one
+
+
+async def cancel_button(at: Stage) -> str:
+    message = await at.discord.wait_for_message(lambda message: bool(message.buttons()))
+    return str(message.buttons()[0]["custom_id"])
+
+
+async def test_a_running_job_is_stopped_at_oxen_and_costs_nothing(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        status = await at.said("Drawing")
+        pressed = await at.discord.click(at.ada, status, await cancel_button(at))
+        await pressed.answered()
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.CANCELED
+    assert [each.status for each in at.oxen.generations.values()] == ["cancelled"]
+    assert await at.balance() == 0
+    assert asked.message is not None
+    assert "Canceled" in asked.message.text()
+    assert asked.message.buttons() == []
+
+
+async def test_a_queued_job_is_canceled_at_once(at: Stage) -> None:
+    at.oxen.faults.add("POST", "/api/ai/queue", Answer(429), times=None)
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        assert asked.message is not None
+        pressed = await at.discord.click(at.ada, asked.message, await cancel_button(at))
+        await pressed.answered()
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.CANCELED
+    assert "Canceled" in asked.message.text()
+    assert await at.balance() == 0
+
+
+async def test_a_button_whose_answer_is_slow_does_not_undo_what_is_shown(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        status = await at.said("Drawing")
+        held = at.discord.faults.add("POST", r"/api/v10/interactions/.*/callback", HoldBefore())
+        await at.discord.click(at.ada, status, await cancel_button(at))
+        await held.reached()
+        (job,) = await at.settled()
+        held.release()
+        await at.command("jobs")  # answered after it
+
+    assert job.status is JobStatus.CANCELED
+    assert asked.message is not None
+    assert "Canceled" in asked.message.text()
+    assert asked.message.buttons() == []
+
+
+async def test_the_status_says_that_it_is_being_canceled(at: Stage) -> None:
+    at.oxen.manual = True
+    held = at.oxen.faults.add("DELETE", ".*", Hold())
+    async with at.easel():
+        await at.imagine("a fox")
+        status = await at.said("Drawing")
+        (job,) = await at.jobs()
+        await at.command("cancel", job=job.id)
+        async with asyncio.timeout(5):
+            while "Canceling" not in status.text():
+                await asyncio.sleep(0.02)
+        assert status.buttons() == []
+        held.release()
+        await at.settled()
+
+    assert "Canceled" in status.text()
+
+
+async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        status = await at.said("Drawing")
+        pressed = await at.discord.click(at.ben, status, await cancel_button(at))
+
+        assert text_of(await pressed.answered()) == "You have no such job. See /jobs for yours."
+        assert [each.status for each in at.oxen.generations.values()] == ["queued"]
+
+
+async def test_a_job_that_has_ended_cannot_be_canceled(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        status = await at.said("Drawing")
+        button = await cancel_button(at)
+        rule = at.discord.faults.add("DELETE", r".*", Answer(500), times=None)
+        await at.finish()
+        await at.result("a fox")
+        pressed = await at.discord.click(at.ada, status, button)
+
+        assert "has ended already: it is succeeded" in text_of(await pressed.answered())
+        rule.remove()
+
+
+async def test_buttons_work_after_a_restart(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        status = await at.said("Drawing")
+        button = await cancel_button(at)
+
+    async with at.easel():
+        pressed = await at.discord.click(at.ada, status, button)
+        await pressed.answered()
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.CANCELED
+
+
+async def test_every_view_holds_only_items_that_live_for_ever(at: Stage) -> None:
+    """discord.md, T1: one ordinary button beside them takes all of a kind away from the bot."""
+    async with at.database() as database:
+        job = await one(database)
+    view = status_view(job, oxen_spec(price=1))
+
+    assert view.timeout is None
+    buttons = [item for item in view.walk_children() if isinstance(item, ui.Button | DynamicItem)]
+    assert buttons
+    assert all(isinstance(item, DYNAMIC_ITEMS) for item in buttons if item.parent is not None)

@@ -1,0 +1,174 @@
+"""What became of the answer to a command, where that is not simply known."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from bot.errors import Reason
+from bot.jobs import Job, JobStatus
+from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, HoldBefore, Reset
+from tests.support.easel import Stage
+from tests.test_trouble import locked
+
+pytestmark = pytest.mark.long
+
+CALLBACK = r".*/callback"
+
+
+async def test_a_job_whose_answer_cannot_be_stored_goes_on_and_is_not_denied(at: Stage) -> None:
+    """Its member sees "Queued": told that nothing was charged, they would ask, and pay, twice."""
+    held = at.discord.faults.add("POST", CALLBACK, Hold())
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        await held.reached()
+        async with locked(at):
+            held.release()
+            await asyncio.sleep(2.5)  # it has been tried to store it
+        at.clock.move(seconds=20)
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert asked.followups == []
+    assert len(at.created()) == 1
+
+
+async def test_a_job_whose_answer_was_refused_is_canceled_when_that_can_be_stored(
+    at: Stage,
+) -> None:
+    """An apology would be taken for the answer of the job, which would then be drawn."""
+    other = sqlite3.connect(at.path, isolation_level=None)
+    refusals = [Answer(400, {"code": 50035, "message": "Invalid Form Body"})]
+
+    def refuse_and_lock(_: str, path: str) -> Answer | None:
+        if not path.endswith("/callback") or not refusals:
+            return None
+        other.execute("BEGIN IMMEDIATE")
+        return refusals.pop()
+
+    async with at.easel():
+        at.discord.faults.chooser = refuse_and_lock
+        with closing(other):
+            await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
+            await asyncio.sleep(3)  # it has been tried to store it
+            other.execute("ROLLBACK")
+        at.clock.move(seconds=20)
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.CANCELED
+    assert at.created() == []
+    assert await at.balance() == 0
+
+
+async def ended_while_answering(at: Stage, fault: Fault, **options: bool) -> None:
+    """A restart after 16 minutes: the interaction's token is of no use any more."""
+    met = at.discord.faults.add("POST", CALLBACK, fault)
+    async with at.easel():
+        await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox", **options})
+        await met.reached()
+    met.remove()
+    at.clock.move(minutes=16)
+
+
+async def told_and_failed(at: Stage) -> Job:
+    (job,) = await at.settled()
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.AWAY)
+    assert await at.balance() == 0
+    assert at.created() == []
+    return job
+
+
+async def test_an_answer_that_stands_in_the_channel_is_found_after_a_long_downtime(
+    at: Stage,
+) -> None:
+    await ended_while_answering(at, Hold())
+    async with at.easel():
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert "Queued" not in "".join(m.text() for m in at.discord.channel_messages(at.channel))
+
+
+@pytest.mark.parametrize("fault", [Hold(), Reset()], ids=str)
+async def test_a_private_answer_in_doubt_is_not_met_with_silence(at: Stage, fault: Fault) -> None:
+    await ended_while_answering(at, fault, private=True)
+    async with at.easel():
+        await told_and_failed(at)
+
+    (told,) = at.discord.channel_messages(at.discord.dm_channel(at.ada))
+    assert "I was away when this was to begin" in told.text()
+
+
+async def test_where_the_answer_cannot_be_searched_for_its_member_is_told_in_the_channel(
+    at: Stage,
+) -> None:
+    await ended_while_answering(at, Hold())
+    refused = Answer(403, {"code": 50001, "message": "Missing Access"})
+    at.discord.faults.add("GET", r"/api/v10/channels/\d+/messages", refused, times=None)
+    async with at.easel():
+        job = await told_and_failed(at)
+
+    told = await at.said("I was away when this was to begin")
+    assert told.id == job.result_message_id
+    assert told.channel is at.channel
+
+
+async def test_a_proxys_404_does_not_say_that_there_is_no_answer(at: Stage) -> None:
+    held = at.discord.faults.add("POST", CALLBACK, Hold())
+    page = at.discord.faults.add("GET", ".*/@original", Answer(404, "<html>not found</html>"))
+    async with at.easel():
+        await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
+        await held.reached()
+    held.remove()
+    at.clock.move(seconds=20)
+    async with at.easel():
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert page.hits == 1
+    assert job.status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "second",
+    [Answer(429, "<html>slow down</html>"), Answer(403, "<html>blocked</html>")],
+    ids=str,
+)
+async def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
+    at: Stage, second: Answer
+) -> None:
+    at.discord.faults.add("POST", CALLBACK, AnswerAfter(502, "<html>bad gateway</html>"))
+    at.discord.faults.add("POST", CALLBACK, second)
+    async with at.easel():
+        await at.imagine("a fox")
+        await asyncio.sleep(2)  # discord.py waits for one before its second try
+        at.clock.move(seconds=20)
+        await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(at.created()) == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_who_cancels_before_the_answer_is_confirmed_sees_it_canceled(
+    at: Stage, late: bool
+) -> None:
+    """The answer stands there, or comes only when the job is canceled already."""
+    held = at.discord.faults.add("POST", CALLBACK, HoldBefore() if late else Hold())
+    async with at.easel():
+        asked = await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
+        await held.reached()
+        (job,) = await at.jobs()
+        await at.command("cancel", job=job.id)
+        await asyncio.sleep(0.5)
+        held.release()
+        await at.settled()
+
+    assert asked.message is not None
+    assert "Canceled" in asked.message.text()
+    assert asked.message.buttons() == []
+    assert at.created() == []

@@ -1,0 +1,286 @@
+"""The real bot as a process between the stand-ins, to be killed at any instant and started again.
+
+Members ask for pictures in a server, in a thread and in direct messages; `Arena` remembers each
+request, so that tests.harness.verdict can tell afterwards what became of it. Some ask in the
+very words of another: only the jobs' ids tell their results apart.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+from bot.jobs import Job, JobStatus
+from bot.sandbox.demo.process import BotProcess, run_bot
+from bot.sandbox.demo.run import KEY, SKILLS_KEY, TOKEN, settings
+from bot.sandbox.discord import (
+    Channel,
+    ChannelKind,
+    FakeDiscord,
+    Interaction,
+    MemberError,
+    Upload,
+    User,
+)
+from bot.sandbox.http.faults import Faults
+from bot.sandbox.oxen.server import FakeOxen
+from bot.sandbox.skills.server import FakeSkills
+from bot.store import jobs
+from bot.store.database import Database, Transaction
+from tests.support.files import picture
+
+MODELS = ("oxen", "skills")
+# What pictures really cost is neither what the settings say nor what the services say before.
+OXEN_PRICE, OXEN_CHARGED, SKILLS_PRICE = "0.08", "0.061", 17
+COST_DELAYS = (0.0, 0.0, 0.0, 1.0, 4.0)  # seconds; Easel waits for up to 2.8, and asks later
+COST_SECONDS = timedelta(seconds=60)  # afterwards its estimate stands
+REFUSED_WORD = "forbidden"
+NAMES_NONE = 0.15  # of the requests, the share that names no model
+SEVERAL = 0.4  # ... that asks for more than one picture
+REFUSED = 0.04  # ... whose prompt no service draws
+UNLUCKY = 0.06  # of the moments at which a generation may be made to fail
+TWINS = 0.2  # of the requests, the share whose prompt another has, too
+NEAR = 6  # ... one of the newest
+RATIOS = ("1:1", "16:9", "3:4")
+GENERATION_SECONDS = 0.3
+START_SECONDS = 60.0
+SETTLE_SECONDS = 120.0  # answers and submits in doubt take some of it
+LOOK = 0.1  # seconds between two looks at the rows
+MANY = 1_000_000
+
+
+@dataclass(eq=False)
+class Asked:
+    """One request of a member. Another may have its prompt, but not its picture's address."""
+
+    prompt: str
+    model: str | None  # None: Easel chose
+    private: bool
+    interaction: Interaction
+    options: Mapping[str, object] = field(default_factory=dict)
+    picture: bytes | None = None  # the input
+
+    @property
+    def count(self) -> int:
+        return int(str(self.options.get("count", 1)))
+
+    @property
+    def job_id(self) -> str | None:
+        """As its Cancel button has it; None where there is no button (any more)."""
+        message = self.interaction.message
+        buttons = message.buttons() if message and not message.deleted else []
+        ids = [str(button["custom_id"]) for button in buttons]
+        return next((each.rpartition(":")[2] for each in ids if ":cancel:" in each), None)
+
+
+@dataclass(eq=False)
+class Arena:
+    discord: FakeDiscord
+    oxen: FakeOxen
+    skills: FakeSkills
+    folder: Path
+    rng: random.Random
+    asked: list[Asked] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
+    log: list[Mapping[str, object]] = field(default_factory=list)  # lines of the runs that ended
+    refused: set[str] = field(default_factory=set)  # paths to which Discord said a definite no
+    _bot: BotProcess | None = None
+    _running: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        server = self.discord.add_guild("Easel Test")
+        channel = self.discord.add_channel(server, "art")
+        thread = self.discord.add_channel(
+            server, "owls", kind=ChannelKind.PUBLIC_THREAD, parent=channel
+        )
+        self.places = (channel, thread)
+        self.members = [self.discord.add_user(name) for name in ("Ada", "Ben", "Cleo")]
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "data" / "easel.db"
+
+    @property
+    def faults(self) -> tuple[Faults, ...]:
+        return (self.discord.faults, self.oxen.faults, self.skills.faults)
+
+    def add_members(self, number: int) -> None:
+        self.members += [self.discord.add_user(f"Member {each}") for each in range(number)]
+
+    async def launch(self) -> BotProcess:
+        """Start the bot's process, and wait for nothing; the one that runs where one does."""
+        if self._bot is None:
+            environment = settings(self.discord, self.oxen, self.skills) | {"LOG_FORMAT": "json"}
+            self._bot = await self._running.enter_async_context(run_bot(self.folder, environment))
+        return self._bot
+
+    async def start(self) -> BotProcess:
+        """Have the bot running and connected."""
+        bot = await self.launch()
+        await self.discord.connected(START_SECONDS)
+        await self.discord.commands_registered(START_SECONDS)
+        return bot
+
+    async def kill(self) -> None:
+        """`kill -9`, at this instant."""
+        if self._bot is None:
+            return
+        self._bot = None
+        await self._running.aclose()
+        text = (self.folder / "easel.log").read_text(errors="replace")
+        self.log += [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        await self.discord.disconnected()
+
+    def let_go(self) -> None:
+        """Remove all faults, and release all that is held."""
+        for faults in self.faults:
+            faults.clear()
+        for api in (self.oxen, self.skills):
+            api.release_generations()
+            api.workshop.pardon()
+
+    def hold_generations(self) -> None:
+        self.oxen.hold_generations()
+        self.skills.hold_generations()
+
+    async def ask(
+        self,
+        *,
+        model: str | None = None,
+        private: bool | None = None,
+        edit: bool | None = None,
+        by: User | None = None,
+        plain: bool = False,
+    ) -> Asked:
+        """Use /imagine or /edit; what is not given is left to chance. Waits for no answer.
+
+        With `plain`, it is one that a service can draw.
+        """
+        rng = self.rng
+        self.oxen.cost_delay = rng.choice(COST_DELAYS)
+        user = by or rng.choice(self.members)
+        where: Channel = rng.choice((*self.places, self.discord.dm_channel(user)))
+        private = rng.random() < 0.3 if private is None else private
+        prompt, options, given = self._words(plain=plain)
+        if given is None and (rng.random() < 0.25 if edit is None else edit):
+            given = picture()
+        if edit is False:
+            given = None
+        if model is None and rng.random() >= NAMES_NONE:
+            model = rng.choice(MODELS)
+        typed: dict[str, object] = {"prompt": prompt, "private": private, **options}
+        if model is not None:
+            typed["model"] = model
+        if given is not None:
+            typed["image"] = Upload("garden.png", given)
+        interaction = await self.discord.command(
+            user, where, "edit" if given is not None else "imagine", typed
+        )
+        asked = Asked(prompt, model, private, interaction, options, given)
+        self.asked.append(asked)
+        return asked
+
+    def _words(self, *, plain: bool) -> tuple[str, Mapping[str, object], bytes | None]:
+        """Prompt, options and input picture: new ones, or those of another request, or its
+        prompt alone."""
+        rng = self.rng
+        twin = rng.choice(self.asked[-NEAR:]) if self.asked and rng.random() < TWINS else None
+        if twin is not None and not (plain and REFUSED_WORD in twin.prompt):
+            if rng.random() < 0.5:
+                return twin.prompt, twin.options, twin.picture
+            return twin.prompt, self._options(), None
+        prompt = f"fox number {next(self.numbers):06}"
+        if not plain and rng.random() < REFUSED:
+            prompt = f"{REFUSED_WORD} {prompt}"
+        return prompt, self._options(), None
+
+    def _options(self) -> Mapping[str, object]:
+        rng = self.rng
+        found: dict[str, object] = {}
+        if rng.random() < SEVERAL:
+            found["count"] = rng.randint(1, 4)
+        if rng.random() < 0.3:
+            found["aspect_ratio"] = rng.choice(RATIOS)
+        return found
+
+    def be_unlucky(self) -> None:
+        """Now and then, let a generation fail: the next that is made."""
+        if self.rng.random() < UNLUCKY:
+            self.rng.choice((self.oxen, self.skills)).fail_next()
+
+    async def cancel(self, asked: Asked) -> None:
+        """Cancel as its member, by the button or by /cancel, as soon as that is possible."""
+        with contextlib.suppress(TimeoutError):
+            await asked.interaction.answered()
+        message, job_id, user = asked.interaction.message, asked.job_id, asked.interaction.user
+        if message is None or job_id is None:
+            return
+        with contextlib.suppress(MemberError):  # it has ended meanwhile
+            if self.rng.random() < 0.5:
+                await self.discord.click(user, message, f"easel:cancel:{job_id}")
+            else:
+                where = asked.interaction.channel
+                await self.discord.command(user, where, "cancel", {"job": job_id})
+
+    async def jobs(self, view: Transaction) -> list[Job]:
+        return [
+            job for member in self.members for job in await jobs.recent_of(view, member.id, MANY)
+        ]
+
+    async def settled(self, timeout: float = SETTLE_SECONDS) -> None:
+        """Wait until every job that is stored is settled and delivered, and its cost known where
+        that is still asked for; TimeoutError names those that are not."""
+        left: Sequence[Job] = ()
+        self.oxen.cost_delay = 0.0
+        try:
+            async with Database(self.database) as database, asyncio.timeout(timeout):
+                while True:
+                    async with database.reading() as view:
+                        left = [job for job in await self.jobs(view) if not _ended(job)]
+                    if not left:
+                        return
+                    await asyncio.sleep(LOOK)
+        except TimeoutError:
+            raise TimeoutError("\n".join(map(str, left))) from None
+
+
+def _ended(job: Job) -> bool:
+    if job.delivered_at is None or job.settled_at is None:
+        return False
+    asked_for = job.estimated and datetime.now(UTC) - job.settled_at < COST_SECONDS
+    return not (job.status is JobStatus.SUCCEEDED and asked_for)
+
+
+@asynccontextmanager
+async def arena(folder: Path, seed: int, *, long_side: int = 64) -> AsyncIterator[Arena]:
+    discord = FakeDiscord(token=TOKEN)
+    async with (
+        discord,
+        FakeOxen(
+            key=KEY,
+            generation_seconds=GENERATION_SECONDS,
+            long_side=long_side,
+            price=OXEN_PRICE,
+            charged_price=OXEN_CHARGED,
+        ) as oxen,
+        FakeSkills(
+            key=SKILLS_KEY,
+            generation_seconds=GENERATION_SECONDS,
+            long_side=long_side,
+            price=SKILLS_PRICE,
+            permanent=10**9,
+            rejects="later",
+        ) as skills,
+    ):
+        made = Arena(discord, oxen, skills, folder, random.Random(seed))
+        try:
+            yield made
+        finally:
+            made.let_go()
+            await made.kill()

@@ -1,0 +1,223 @@
+"""What there is to be seen from outside: messages, pictures, requests and generations."""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from PIL import Image, ImageChops, ImageStat
+
+from bot.jobs import JOB_ID_PATTERN
+from bot.sandbox.discord import Message, User
+from bot.sandbox.generations import FakeGeneration
+from bot.sandbox.http.serving import Request
+from tests.harness.crash import Arena, Asked
+
+NOT_CHARGED: Final = "You were not charged."
+CANCELED: Final = "Canceled."
+SHRUNK: Final = "Shrunk to what may be uploaded here"
+RESULT_FILE: Final = re.compile(rf"easel-({JOB_ID_PATTERN})-[0-9]+\.[a-z]+")  # no input's copy
+SMALL_LINE: Final = re.compile(rf"\bjob ({JOB_ID_PATTERN})$", re.MULTILINE)
+THOUSANDTHS: Final = {"oxen": 100 * 1000, "skills": 1000}  # of a credit, in what an API charges
+DEFAULT_RATIO: Final = {"oxen": "16:9", "skills": "1:1"}
+COUNT_NAMES: Final = {"oxen": "num_generations", "skills": "n"}
+ALIKE: Final = 6.0  # the mean difference of two colours, of 255, that shrinking may make
+SAMPLE: Final = (16, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One that a stand-in has drawn."""
+
+    generation: str
+    index: int
+    data: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.generation}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A generation of a stand-in's."""
+
+    model: str
+    generation: FakeGeneration
+
+    @property
+    def id(self) -> str:
+        return self.generation.id
+
+    @property
+    def prompt(self) -> str:
+        return str(self.generation.body["prompt"])
+
+    @property
+    def charged(self) -> int:
+        return int(self.generation.charged * THOUSANDTHS[self.model])
+
+    @property
+    def pictures(self) -> list[str]:
+        """What of it can be shown, as Picture names it."""
+        ended = self.generation.status == "succeeded"
+        return [f"{self.id}[{index}]" for index in range(self.generation.pictures * ended)]
+
+    def fits(self, asked: Asked, model: str) -> bool:
+        """Whether it can be what this request made, at the model to which it went."""
+        commission = self.generation.commission
+        inputs = commission.inputs if commission else None
+        given = (asked.picture,) if asked.picture is not None else ()
+        return (
+            self.model == model
+            and self.prompt == asked.prompt
+            and wish_of(model, self.generation.body) == wish_of_asked(asked, model)
+            and inputs in (None, given)  # None: it never came to fetch them
+        )
+
+
+Wish = tuple[str, int, str, bool]  # model, pictures, aspect ratio, whether of a picture
+
+
+def wish_of(model: str, body: Mapping[str, object]) -> Wish:
+    """What a creating request asks for, beside its prompt."""
+    count = int(str(body.get(COUNT_NAMES[model], 1)))
+    ratio = str(body.get("aspect_ratio", DEFAULT_RATIO[model]))
+    return model, count, ratio, bool(body.get("input_image") or body.get("image_urls"))
+
+
+def wish_of_asked(asked: Asked, model: str) -> Wish:
+    ratio = str(asked.options.get("aspect_ratio", DEFAULT_RATIO[model]))
+    return model, asked.count, ratio, asked.picture is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A request that creates, as it came to a stand-in."""
+
+    model: str
+    request: Request
+    body: Mapping[str, object]
+
+    @property
+    def sure(self) -> bool:
+        """Whether its answer says for sure that nothing was made and that it may be sent again."""
+        if self.request.status != 503:
+            return self.request.status == 429
+        try:
+            told = json.loads(self.request.error)
+        except ValueError:
+            return False
+        return isinstance(told, dict) and "error" in told
+
+    @property
+    def wish(self) -> Wish:
+        return wish_of(self.model, self.body)
+
+
+def posted(arena: Arena) -> dict[str, list[Posted]]:
+    """All requests that create, by their prompts and in the order in which they came."""
+    found = [
+        Posted(model, request, request.body)
+        for model, api in (("oxen", arena.oxen), ("skills", arena.skills))
+        for request in api.requests
+        if request.method == "POST" and isinstance(request.body, dict)
+    ]
+    by_prompt: dict[str, list[Posted]] = {}
+    for each in sorted(found, key=lambda each: each.request.at):
+        by_prompt.setdefault(str(each.body.get("prompt")), []).append(each)
+    return by_prompt
+
+
+def made(arena: Arena) -> dict[str, Made]:
+    """All generations, by their ids."""
+    return {
+        id: Made(model, generation)
+        for model, api in (("oxen", arena.oxen), ("skills", arena.skills))
+        for id, generation in api.generations.items()
+    }
+
+
+class Gallery:
+    """All pictures that the stand-ins have drawn; recognised by their bytes."""
+
+    def __init__(self, arena: Arena) -> None:
+        self._by_digest: dict[bytes, Picture] = {}
+        self._of: dict[str, list[Picture]] = {}
+        for each in made(arena).values():
+            for index, data in each.generation.drawn.items():
+                picture = Picture(each.id, index, data)
+                self._by_digest[_digest(data)] = picture
+                self._of.setdefault(each.id, []).append(picture)
+
+    def shown(self, message: Message, own: Sequence[Made] = ()) -> list[str]:
+        """What a result shows, as Picture names it. One that was shrunk is taken for the one of
+        its `own` that it looks like."""
+        likely = [picture for each in own for picture in self._of.get(each.id, ())]
+        if SHRUNK not in message.text():
+            likely = []
+        return [
+            str(self._by_digest.get(_digest(data)) or _most_like(data, likely) or "unknown")
+            for data in files(message)
+        ]
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _most_like(data: bytes, likely: Sequence[Picture]) -> Picture | None:
+    sample = _sample(data)
+
+    def difference(picture: Picture) -> float:
+        apart = ImageChops.difference(sample, _sample(picture.data))
+        return sum(ImageStat.Stat(apart).mean) / 3
+
+    nearest = min(likely, key=difference, default=None)
+    return nearest if nearest is not None and difference(nearest) <= ALIKE else None
+
+
+def _sample(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as opened:
+        return opened.convert("RGB").resize(SAMPLE, Image.Resampling.BOX)
+
+
+def files(message: Message) -> list[bytes]:
+    """The pictures of a result: not the copies of inputs, which a status may show."""
+    return [file.data for file in message.files if RESULT_FILE.fullmatch(file.filename)]
+
+
+def jobs_named(message: Message) -> set[str]:
+    """The jobs whose result this is, by its files' names or its small line."""
+    names = (RESULT_FILE.fullmatch(file.filename) for file in message.files)
+    return {name[1] for name in names if name} | set(SMALL_LINE.findall(message.text()))
+
+
+def results(arena: Arena) -> dict[str | int, list[Message]]:
+    """Messages that tell the end of a request but for a cancel, by the id of their job, or of the
+    interaction that asked for it where they are its answer."""
+    asking = {asked.interaction.id for asked in arena.asked}
+    found: dict[str | int, list[Message]] = {}
+    for message in arena.discord.world.messages.values():
+        text = message.text()
+        if message.deleted or message.author is not arena.discord.bot_user:
+            continue
+        if not (files(message) or NOT_CHARGED in text) or CANCELED in text:
+            continue
+        if message.interaction is None:
+            found.setdefault(" and ".join(sorted(jobs_named(message))), []).append(message)
+        elif message.interaction.id in asking:
+            found.setdefault(message.interaction.id, []).append(message)
+    return found
+
+
+def others_see(message: Message, user: User) -> bool:
+    """Whether somebody but this user sees it, or saw it before it was deleted."""
+    if message.ephemeral_to is not None:
+        return message.ephemeral_to is not user
+    channel = message.channel
+    return channel.guild is not None or any(
+        each is not user and not each.bot for each in channel.recipients
+    )

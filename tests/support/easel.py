@@ -1,0 +1,225 @@
+"""The whole bot in this process, with the sandbox's Discord and image APIs around it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bot.app import App
+from bot.jobs import Job
+from bot.ledger import balance
+from bot.sandbox.discord import (
+    Channel,
+    FakeDiscord,
+    Guild,
+    Interaction,
+    Message,
+    Upload,
+    User,
+)
+from bot.sandbox.oxen.server import FakeOxen
+from bot.sandbox.skills.server import FakeSkills
+from bot.settings import Settings
+from bot.store import jobs, ledger
+from bot.store.database import Database
+from tests.support.openapi import description
+
+TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
+KEY = "oxen-key-of-the-tests"
+SKILLS_KEY = "skills-key-of-the-tests"
+
+
+class Clock:
+    """The time as Easel and the sandbox see it: real, plus what a test has moved it by."""
+
+    def __init__(self) -> None:
+        self.moved = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.moved
+
+    def seconds(self) -> float:
+        return self().timestamp()
+
+    def move(self, **by: float) -> None:
+        self.moved += timedelta(**by)
+
+
+@dataclass
+class Stage:
+    """Discord with a server, a channel and two members; both APIs; and Easel between them."""
+
+    discord: FakeDiscord
+    oxen: FakeOxen
+    skills: FakeSkills
+    folder: Path
+    clock: Clock
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.server: Guild = self.discord.add_guild("Easel Test")
+        self.channel: Channel = self.discord.add_channel(self.server, "art")
+        self.ada: User = self.discord.add_user("Ada")
+        self.ben: User = self.discord.add_user("Ben")
+
+    def app(self, **changes: object) -> App:
+        """The bot, neither opened nor run."""
+        settings = Settings(
+            _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
+            **{
+                "discord_token": TOKEN,
+                "discord_api_url": self.discord.url,
+                "oxen_api_key": KEY,
+                "oxen_api_url": self.oxen.url,
+                "skills_api_key": SKILLS_KEY,
+                "skills_api_url": self.skills.url,
+                "database_url": f"sqlite:///{self.path}",
+                **self.settings,
+                **changes,
+            },
+        )
+        return App(settings, now=self.clock)
+
+    @asynccontextmanager
+    async def easel(self, **changes: object) -> AsyncIterator[App]:
+        """Run the bot until the block ends; a second time on the same file is a restart."""
+        async with self.app(**changes) as app:
+            running = asyncio.create_task(app.run())
+            connected = asyncio.create_task(self.discord.connected())
+            try:
+                await asyncio.wait({running, connected}, return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    await running
+                await self.discord.commands_registered()
+                yield app
+                if app.stopping:
+                    await asyncio.wait_for(running, 15)
+                assert app.stopping or not running.done(), running.exception()
+            finally:
+                connected.cancel()
+                running.cancel()
+                await asyncio.gather(running, connected, return_exceptions=True)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "easel.db"
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """The bot's file, beside the bot."""
+        async with Database(self.path) as database:
+            yield database
+
+    async def imagine(
+        self,
+        prompt: str = "a fox in the snow",
+        *,
+        by: User | None = None,
+        **options: Any,  # noqa: ANN401  # what a member may type
+    ) -> Interaction:
+        return await self.command("imagine", by=by, prompt=prompt, **options)
+
+    async def command(
+        self,
+        name: str,
+        *,
+        by: User | None = None,
+        where: Channel | None = None,
+        user_install_only: bool = False,
+        **options: Any,  # noqa: ANN401
+    ) -> Interaction:
+        interaction = await self.discord.command(
+            by or self.ada,
+            where or self.channel,
+            name,
+            options,
+            user_install_only=user_install_only,
+        )
+        return await interaction.answered()
+
+    async def edit(
+        self,
+        *files: Upload,
+        prompt: str = "make it blue",
+        by: User | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Interaction:
+        options["image"], *further = files
+        options |= {f"image{number}": file for number, file in enumerate(further, start=2)}
+        return await self.command("edit", by=by, prompt=prompt, **options)
+
+    async def result(self, text: str, *, timeout: float = 10.0) -> Message:
+        """The first message in the channel with pictures whose text contains `text`."""
+        return await self.discord.wait_for_message(
+            lambda message: bool(message.pictures()) and text in message.text(), timeout
+        )
+
+    async def said(self, text: str, *, timeout: float = 10.0) -> Message:
+        return await self.discord.wait_for_message(
+            lambda message: not message.deleted and text in message.text(), timeout
+        )
+
+    async def finish(self) -> None:
+        """Bring all of Oxen's generations to their end, where they move only by hand."""
+        for remote_id, generation in self.oxen.generations.items():
+            if not generation.settled:
+                self.oxen.finish(remote_id)
+                await self.oxen.settled(remote_id)
+
+    def created(self) -> list[Any]:
+        """The bodies of all creating requests that Oxen was sent."""
+        return [
+            request.body
+            for request in self.oxen.requests
+            if request.method == "POST" and request.path == "/api/ai/queue"
+        ]
+
+    async def jobs(self, user: User | None = None) -> list[Job]:
+        """A member's jobs as they are stored, newest first."""
+        async with self.database() as database, database.reading() as view:
+            return await jobs.recent_of(view, (user or self.ada).id, 100)
+
+    async def balance(self, user: User | None = None) -> int:
+        """Thousandths of a credit, over all months."""
+        async with self.database() as database, database.reading() as view:
+            found = await jobs.recent_of(view, (user or self.ada).id, 100)
+            entries = [await ledger.entries_of(view, job.id) for job in found]
+        return balance(entry for of_job in entries for entry in of_job)
+
+    async def settled(self, count: int = 1, *, timeout: float = 10.0) -> list[Job]:
+        """Wait until all of Ada's jobs are settled and delivered, at least `count` of them."""
+        async with asyncio.timeout(timeout), self.database() as database:
+            while True:
+                async with database.reading() as view:
+                    found = await jobs.recent_of(view, self.ada.id, 100)
+                if len(found) >= count and all(job.delivered_at for job in found):
+                    return found
+                await asyncio.sleep(0.02)
+
+
+def text_of(interaction: Interaction) -> str:
+    """What the member was answered, for their eyes only."""
+    assert interaction.message is not None
+    assert interaction.message.ephemeral_to is interaction.user
+    return interaction.message.text()
+
+
+@asynccontextmanager
+async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
+    clock = Clock()
+    oracle = description()
+    discord = FakeDiscord(
+        token=TOKEN, clock=clock.seconds, on_request=oracle.check if oracle else None
+    )
+    async with (
+        discord,
+        FakeOxen(key=KEY, generation_seconds=0.1) as oxen,
+        FakeSkills(key=SKILLS_KEY, generation_seconds=0.1) as skills,
+    ):
+        yield Stage(discord, oxen, skills, folder, clock, settings)
+        assert discord.violations == []
+        assert oxen.violations == []
+        assert skills.violations == []

@@ -1,0 +1,330 @@
+import asyncio
+from base64 import b64encode
+from datetime import timedelta
+
+import pytest
+
+from bot.errors import Reason
+from bot.jobs import JobStatus
+from bot.sandbox.discord import Message
+from bot.sandbox.http.faults import Answer, Reset, Stall
+from bot.store.audit import verify
+from tests.support.easel import Stage
+from tests.support.files import picture
+
+ROW = "/api/ai/queue/[^/]+"
+SKILLS_ROW = r"/api/v1/generation/gen_\w+"
+PICTURE = "/api/repos/.*"
+SECOND = timedelta(seconds=1)
+
+
+async def test_the_stream_wakes_the_worker_before_the_first_poll(at: Stage) -> None:
+    async with at.easel():
+        await at.imagine("a fox")
+        (job,) = await at.settled()
+
+    assert job.running_at is not None
+    assert job.settled_at is not None
+    assert job.settled_at - job.running_at < 1.5 * SECOND  # polls begin after two
+
+
+async def test_without_a_stream_polling_finds_the_end(at: Stage) -> None:
+    at.oxen.faults.add("GET", "/api/events", Answer(500), times=None)
+    async with at.easel():
+        await at.imagine("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_what_is_finished_after_its_time_out_is_charged_and_shown(at: Stage) -> None:
+    """A service that cannot stop what it has begun, and takes its money for it."""
+    at.skills.hold_generations()
+    async with at.easel(job_timeout=30):
+        await at.imagine("a fox", model="skills")
+        await at.said("Drawing")
+        at.clock.move(seconds=31)
+        failure = await at.said("did not finish in time")
+        (job,) = await at.settled()
+        assert await at.balance() == 0
+        at.skills.release_generations()
+        at.clock.move(minutes=6)
+        late = await at.result("a fox", timeout=20)
+        (after,) = await at.settled()
+        shown = await at.command("show", job=job.id)
+        at.clock.move(minutes=6)
+        await asyncio.sleep(0.5)
+
+    assert "after it had been given up" in late.text()
+    assert not failure.deleted
+    assert late.pings == [at.ada.id]
+    assert (after.status, after.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
+    assert after.cost == 20_000
+    assert await at.balance() == -20_000
+    assert shown.user is at.ada
+    async with at.database() as database, database.reading() as view:
+        assert (await verify(view)).findings == ()
+
+
+async def failed_late(at: Stage, *, count: int = 1) -> None:
+    """A job at skills.video that was given up at its time-out, and is finished since."""
+    at.skills.hold_generations()
+    await at.imagine("a fox", model="skills", count=count)
+    await at.said("Drawing")
+    at.clock.move(seconds=31)
+    await at.said("did not finish in time")
+    await at.settled()
+
+
+@pytest.mark.long
+async def test_a_late_end_without_a_picture_is_not_charged(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with at.easel(job_timeout=30):
+        await failed_late(at)
+        page = at.skills.faults.add("GET", "/output/.*", Answer(200, b"<html>"), times=None)
+        at.skills.release_generations()
+        at.clock.move(minutes=6)
+        await page.reached()
+        async with asyncio.timeout(10):
+            while "made nothing" not in caplog.text:
+                await asyncio.sleep(0.02)
+        at.clock.move(minutes=6)
+        await asyncio.sleep(2.5)  # the chores come round every two seconds
+        (job,) = await at.settled()
+
+    assert page.hits == 1  # it is known to have failed
+    assert (job.status, job.cost, job.late_at) == (JobStatus.FAILED, None, None)
+    assert await at.balance() == 0
+    assert not any(message.pictures() for message in messages(at))
+
+
+@pytest.mark.long
+async def test_a_late_end_whose_cost_is_not_told_costs_the_price_of_its_pictures(at: Stage) -> None:
+    """At skills.video, where one generation is all that was asked for."""
+    async with at.easel(job_timeout=30):
+        await failed_late(at, count=4)
+        urls = [
+            f"data:image/png;base64,{b64encode(picture(size=(20 + n, 20))).decode()}"
+            for n in range(4)
+        ]
+        made = {"status": "COMPLETED", "data": {"images": [{"url": url} for url in urls]}}
+        at.skills.faults.add("GET", SKILLS_ROW, Answer(200, made), times=None)
+        at.clock.move(minutes=6)
+        result = await at.result("a fox")
+
+    assert len(result.pictures()) == 4
+    assert await at.balance() == -80_000
+
+
+@pytest.mark.long
+async def test_of_a_late_end_a_part_is_taken_when_the_rest_cannot_be_had(at: Stage) -> None:
+    async with at.easel(job_timeout=30):
+        await failed_late(at, count=2)
+        gone = at.skills.faults.add("GET", "/output/.*-2.png", Answer(404), times=None)
+        at.skills.release_generations()
+        at.clock.move(minutes=6)
+        await gone.reached()
+        await asyncio.sleep(0.5)
+        assert not any(message.pictures() for message in messages(at))
+        at.clock.move(minutes=30)
+        result = await at.result("a fox")
+        await at.settled()
+
+    assert len(result.pictures()) == 1
+    assert await at.balance() == -40_000
+
+
+async def running_when_stopped(at: Stage, *, then: timedelta) -> None:
+    """A job that was running when the bot was ended, and was finished before its next start."""
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.said("Drawing")
+    await at.finish()
+    at.clock.move(seconds=then.total_seconds())
+
+
+async def ended(at: Stage, *, step: float) -> None:
+    """Let time pass, so many seconds at once, until the job is settled."""
+    async with asyncio.timeout(30):
+        while not (await at.jobs())[0].status.settled:
+            at.clock.move(seconds=step)
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", [ROW, PICTURE], ids=["the service", "its pictures"])
+async def test_a_moment_without_answers_after_a_long_downtime_fails_no_job(
+    at: Stage, path: str
+) -> None:
+    await running_when_stopped(at, then=timedelta(minutes=11))
+    away = at.oxen.faults.add("GET", path, Answer(503, "<html>"), times=3)
+    async with at.easel():
+        await away.reached(hits=3)
+        await ended(at, step=2)
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    (message,) = [each for each in messages(at) if not each.deleted]
+    assert len(message.pictures()) == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", [ROW, PICTURE], ids=["the service", "its pictures"])
+async def test_what_cannot_be_had_for_long_is_had_when_it_can(at: Stage, path: str) -> None:
+    """The job fails a few minutes after its time-out; what it made is charged and shown later."""
+    await running_when_stopped(at, then=timedelta(minutes=11))
+    away = at.oxen.faults.add("GET", path, Answer(503, "<html>"), times=None)
+    async with at.easel():
+        await away.reached(hits=3)
+        await ended(at, step=20)
+        (failed,) = await at.settled()
+        assert await at.balance() == 0
+        away.remove()
+        at.clock.move(minutes=6)
+        late = await at.result("a fox")
+        await at.settled()
+
+    assert failed.status is JobStatus.FAILED
+    assert "after it had been given up" in late.text()
+    assert await at.balance() == -7500
+
+
+@pytest.mark.long
+async def test_a_long_pause_that_is_asked_for_ends_no_later_than_patience(at: Stage) -> None:
+    at.oxen.manual = True
+    at.oxen.faults.add("GET", "/api/events", Answer(500), times=None)
+    async with at.easel():
+        paused = at.oxen.faults.add("GET", ROW, Answer(429, "", {"Retry-After": "3600"}))
+        await at.imagine("a fox")
+        await paused.reached()
+        before = at.clock()
+        await ended(at, step=30)
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
+    assert job.settled_at is not None
+    assert job.settled_at - before < timedelta(minutes=45)
+
+
+@pytest.mark.long
+async def test_a_cancel_that_was_not_taken_is_sent_again(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.said("Drawing")
+        (job,) = await at.jobs()
+        refused = at.oxen.faults.add("DELETE", ROW, Answer(429, "", {"Retry-After": "40"}))
+        await at.command("cancel", job=job.id)
+        await refused.reached()
+        await asyncio.sleep(2.5)  # it is looked for every two seconds
+        assert cancels(at) == 1
+        at.clock.move(seconds=40)
+        (job,) = await at.settled()
+        await asyncio.sleep(0.1)
+
+    assert job.status is JobStatus.CANCELED
+    assert cancels(at) == 2
+    assert await at.balance() == 0
+
+
+def cancels(at: Stage) -> int:
+    return sum(request.method == "DELETE" for request in at.oxen.requests)
+
+
+async def test_what_is_never_finished_is_asked_about_for_a_day(at: Stage) -> None:
+    at.skills.hold_generations()
+    async with at.easel(job_timeout=30):
+        await at.imagine("a fox", model="skills")
+        await at.said("Drawing")
+        at.clock.move(seconds=31)
+        await at.settled()
+        at.clock.move(hours=25)
+        asked = len(at.skills.requests)
+        await asyncio.sleep(2.5)  # the chores come round every two seconds
+
+    assert len(at.skills.requests) == asked
+    assert await at.balance() == 0
+
+
+async def test_one_failed_poll_is_no_failed_job(at: Stage) -> None:
+    at.oxen.faults.add("GET", ROW, Answer(502, "<html>"), times=4)
+    at.oxen.faults.add("GET", ROW, Reset(), times=1)
+    async with at.easel():
+        await at.imagine("a fox")
+        (job,) = await at.settled(timeout=20)
+
+    assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_new_id_may_be_unknown_for_a_moment(at: Stage) -> None:
+    at.oxen.late_404s = 2
+    async with at.easel():
+        await at.imagine("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_an_id_that_stays_unknown_is_lost(at: Stage) -> None:
+    at.oxen.late_404s = 1000
+    async with at.easel():
+        await at.imagine("a fox")
+        await ended(at, step=5)
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NOT_FOUND)
+
+
+async def test_a_slow_answer_delays_no_other_job(at: Stage) -> None:
+    async with at.easel():
+        slow = at.oxen.faults.add("GET", ROW, Stall(3))
+        await at.imagine("slow")
+        await slow.reached()
+        await at.imagine("quick")
+        await at.result("quick", timeout=2)
+        assert not any("slow" in m.text() and m.pictures() for m in messages(at))
+        await at.result("slow")
+
+
+def messages(at: Stage) -> list[Message]:
+    return list(at.discord.channel_messages(at.channel))
+
+
+async def test_a_job_without_an_end_is_given_up_stopped_and_uncharged(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox")
+        await at.said("Drawing")
+        at.clock.move(seconds=601)
+        await at.said("did not finish in time")
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
+    assert [each.status for each in at.oxen.generations.values()] == ["cancelled"]
+    assert await at.balance() == 0
+
+
+async def test_a_restart_goes_on_watching(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox", count=2)
+        await at.said("Drawing")
+    await at.finish()
+
+    async with at.easel():
+        result = await at.result("a fox")
+
+    assert len(result.pictures()) == 2
+    assert len(at.created()) == 1
+
+
+@pytest.mark.parametrize("count", [1, 4])
+async def test_what_has_ended_when_it_is_created_is_settled(at: Stage, count: int) -> None:
+    at.oxen.at_once = True
+    async with at.easel():
+        await at.imagine("a fox", count=count)
+        result = await at.result("a fox")
+
+    assert len(result.pictures()) == count
