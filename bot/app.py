@@ -22,7 +22,7 @@ from bot.observability.metrics import Metrics
 from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.pictures.retention import Retention
-from bot.quotas import Limits
+from bot.quotas import Quotas
 from bot.services import api_addresses, make_providers
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database, database_path, pictures_folder
@@ -227,8 +227,8 @@ class App:
             log.exception("the connection to Discord did not close in order")
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
+def _limits(settings: Settings) -> Quotas:
+    return Quotas(
         servers=settings.servers,
         blocked_users=settings.blocked_users,
         budget=_limit(settings.budget_monthly),

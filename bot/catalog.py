@@ -55,6 +55,7 @@ class ModelSpec:
     """A model on offer. `price` is for one picture, in thousandths of a credit."""
 
     key: str  # what members write: `oxen`
+    provider: str  # the key of the API that serves it; one API may serve several models
     title: str
     service: str  # the name of the service, for sentences
     options: Mapping[str, OptionSpec]
@@ -201,6 +202,7 @@ def oxen_spec(*, price: int) -> ModelSpec:
     """Oxen's `qwen-image-2` by its document's table of parameters; `price` until it is told."""
     return ModelSpec(
         key="oxen",
+        provider="oxen",
         title="Qwen Image 2 Pro at Oxen.ai",
         service="Oxen.ai",
         options={
@@ -228,6 +230,7 @@ def skills_spec(*, price: int) -> ModelSpec:
     )
     return ModelSpec(
         key="skills",
+        provider="skills",
         title="Qwen Image 2 Pro at skills.video",
         service="skills.video",
         options={

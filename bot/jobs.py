@@ -10,7 +10,7 @@ from enum import StrEnum
 from bot.errors import Reason
 
 JOB_ID_PATTERN = "[a-z2-7]{16}"
-TOKEN_LIFE = timedelta(minutes=15)  # Discord's interaction tokens (discord.md, Limits)
+TOKEN_LIFE = timedelta(minutes=15)  # Discord's interaction tokens (discord.md, Quotas)
 
 
 def new_job_id() -> str:
@@ -98,11 +98,11 @@ class Route:
     """The way back to where a job was asked for; fixed at the request."""
 
     channel_id: int
-    server_id: int  # the account's: 0 in direct messages and where only the user installed us
+    account_server_id: int  # 0 in direct messages and where only the member installed the bot
     application_id: int
     interaction_token: str | None = field(repr=False)  # None once it is erased
     token_expires_at: datetime
-    message_id: int | None = None  # the answer "queued"; None until Discord has confirmed it
+    status_message_id: int | None = None  # the reply "queued"; None until Discord has confirmed it
     postable: bool = True  # the bot may post there; else the answer itself becomes the result
     private: bool = False  # nobody else may see it
     guild_id: int | None = None  # the server in which the channel is, also where we are no member
@@ -127,8 +127,9 @@ class NewJob:
     request: GenerationRequest
     price: int
     created_at: datetime
+    provider: str  # the key of the API that serves `request.model`
     inputs: tuple[Attachment, ...] = ()  # what `request.inputs` are the addresses of
-    model_chosen: bool = False  # by Easel: the member named none
+    model_auto: bool = False  # by Easel: the member named none
     id: str = field(default_factory=new_job_id)
 
 
@@ -141,6 +142,7 @@ class Job:
     user_id: int
     route: Route
     request: GenerationRequest
+    provider: str  # the key of the API that serves `request.model`
     price: int
     created_at: datetime
     submitted_at: datetime | None  # when the newest submit was begun
@@ -154,13 +156,14 @@ class Job:
     cost: int | None
     estimated: bool  # the provider has not said what it charged; `cost` is the price
     deliver_after: datetime | None
-    deliveries: int  # tries so far
+    delivery_attempts: int  # so far
+    delivery_started_at: datetime | None  # when the first of them began
     delivery_error: str | None = None  # of the last one
     inputs: tuple[Attachment, ...] = ()
-    model_chosen: bool = False  # by Easel: the member named none
+    model_auto: bool = False  # by Easel: the member named none
     remark: str | None = None  # a sentence for the member, beside the reason
-    late_at: datetime | None = None  # when pictures came of what had been given up
-    told_late: bool = False  # the member knows that the answer will not be changed any more
+    overdue_at: datetime | None = None  # when pictures came of what had been given up
+    final_status_sent: bool = False  # the member knows that the answer will not be changed any more
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class BudgetExhausted(UserError):
         )
 
 
-class ShutOut(UserError):
+class NotServed(UserError):
     """The operator does not serve this member, or not here."""
 
 
@@ -41,7 +41,7 @@ class UnsafeRefused(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Quotas:
     """Amounts are thousandths of a credit; None is no limit."""
 
     servers: frozenset[int] = frozenset()  # empty: all, and direct messages
@@ -52,11 +52,11 @@ class Limits:
     user_install: bool = False  # members may have it by an install of their own
 
     def check_place(self, user_id: int, route: Route) -> None:
-        """Raise ShutOut where this member is not served, or nobody is."""
+        """Raise NotServed where this member is not served, or nobody is."""
         if user_id in self.blocked_users:
-            raise ShutOut("The people who run this bot have shut you out of it. Ask them why.")
-        if not self._serves(route.server_id):
-            raise ShutOut("This bot does not work here. Ask the people who run it to allow it.")
+            raise NotServed("The people who run this bot have shut you out of it. Ask them why.")
+        if not self._serves(route.account_server_id):
+            raise NotServed("This bot does not work here. Ask the people who run it to allow it.")
 
     def check_safety(self, options: Mapping[str, Option], *, may_be_unsafe: bool) -> None:
         """Raise UnsafeRefused where the safety checker would be off, and may not be."""

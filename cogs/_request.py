@@ -182,7 +182,7 @@ def route_of(
     thread = channel if isinstance(channel, discord.Thread) else None
     return Route(
         channel_id=interaction.channel_id or 0,
-        server_id=(interaction.guild_id or 0) if present else 0,
+        account_server_id=(interaction.guild_id or 0) if present else 0,
         application_id=interaction.application_id,
         interaction_token=interaction.token,
         token_expires_at=interaction.created_at + TOKEN_LIFE,

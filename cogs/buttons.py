@@ -58,7 +58,7 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
         studio = studio_of(interaction)
         job = await studio.cancel(interaction.user.id, self.job_id)
         async with asyncio.timeout(ANSWER_SECONDS):
-            if not job.told_late:
+            if not job.final_status_sent:
                 # The worker shows it: an edit from here could arrive after its last one.
                 await interaction.response.defer()
                 return

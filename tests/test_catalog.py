@@ -57,7 +57,9 @@ def test_an_unknown_model_is_refused_with_those_there_are() -> None:
 
 
 def test_without_a_model_the_first_that_has_every_option_is_chosen() -> None:
-    other = ModelSpec("other", "Other", "Other", options={"style": Text()}, max_inputs=4, price=1)
+    other = ModelSpec(
+        "other", "other", "Other", "Other", options={"style": Text()}, max_inputs=4, price=1
+    )
     catalog = Catalog([OXEN, other])
 
     assert catalog.choose(asked(count=2)) is OXEN
@@ -67,7 +69,7 @@ def test_without_a_model_the_first_that_has_every_option_is_chosen() -> None:
 
 
 def test_completion_follows_the_model_chosen_so_far() -> None:
-    other = ModelSpec("other", "Other", "Other", options={}, max_inputs=0, price=1)
+    other = ModelSpec("other", "other", "Other", "Other", options={}, max_inputs=0, price=1)
     catalog = Catalog([OXEN, other])
 
     assert len(catalog.values("aspect_ratio", "oxen")) == 9

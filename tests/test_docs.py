@@ -16,7 +16,7 @@ from bot.client import EaselClient
 from bot.observability.metrics import Metrics
 from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
-from bot.quotas import Limits
+from bot.quotas import Quotas
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database
 from bot.studio.studio import Studio
@@ -63,7 +63,7 @@ async def test_every_command_and_option_is_in_the_readme(
     studio = Studio(
         database,
         Catalog([oxen_spec(price=1)]),
-        limits=Limits(),
+        limits=Quotas(),
         outages=Outages(),
         pictures=store,
         inputs=InputPictures(Downloader(), store),

@@ -129,7 +129,8 @@ def spoil(path: Path) -> None:
     with closing(sqlite3.connect(path, timeout=5)) as connection:
         connection.executescript(
             "CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END;"
-            "UPDATE jobs SET created_at = datetime('now', '-20 seconds') WHERE message_id IS NULL;"
+            "UPDATE jobs SET created_at = datetime('now', '-20 seconds') "
+            "WHERE status_message_id IS NULL;"
         )
 
 

@@ -19,7 +19,7 @@ MAX_PIXELS = 40_000_000  # of a picture that we are ready to decode
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFile:
+class StoredFile:
     """`touched` is when it was kept, or kept again, last; `size` is in bytes."""
 
     path: Path
@@ -46,17 +46,17 @@ class PictureStore:
     async def read(self, picture: Picture) -> bytes:
         return await asyncio.to_thread(self.path(picture).read_bytes)
 
-    def files(self) -> list[KeptFile]:
+    def files(self) -> list[StoredFile]:
         """All that is kept. Blocks: call it in a thread."""
         found = []
         for path in self._folder.glob("??/*"):
             with suppress(FileNotFoundError):
                 told = path.stat()
                 touched = datetime.fromtimestamp(told.st_mtime, UTC)
-                found.append(KeptFile(path, path.stem, told.st_size, touched))
+                found.append(StoredFile(path, path.stem, told.st_size, touched))
         return found
 
-    def remove(self, files: Iterable[KeptFile]) -> None:
+    def remove(self, files: Iterable[StoredFile]) -> None:
         """Blocks: call it in a thread."""
         for file in files:
             file.path.unlink(missing_ok=True)

@@ -83,7 +83,7 @@ async def verify(view: AsyncConnection) -> Verification:
         columns.id,
         columns.status,
         columns.user_id,
-        columns.server_id,
+        columns.account_server_id,
         columns.price,
         columns.cost,
         columns.created_at,
@@ -92,7 +92,7 @@ async def verify(view: AsyncConnection) -> Verification:
         JobLine(
             row.id,
             row.status,
-            Account(row.user_id, row.server_id),
+            Account(row.user_id, row.account_server_id),
             row.price,
             row.cost,
             row.created_at,

@@ -5,9 +5,10 @@ What the worker looks for among them is in bot.store.queue.
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import Reason
@@ -22,22 +23,23 @@ from bot.jobs import (
     Route,
     sources,
 )
-from bot.store.tables import jobs
+from bot.store.tables import Utc, jobs
 
 # Statements are built once: to build one takes longer than to execute it, and members wait.
 ADD = insert(jobs).returning(*jobs.c)
 GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
 NOTE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
-CONFIRM = NOTE.where(jobs.c.message_id.is_(None))
-INPUTS_KEPT = NOTE.where(~jobs.c.inputs_kept).values(inputs_kept=True, submit_after=None)
+CONFIRM = NOTE.where(jobs.c.status_message_id.is_(None))
+INPUTS_STORED = NOTE.where(~jobs.c.inputs_stored).values(inputs_stored=True, submit_after=None)
 HAND_OVER = NOTE.where(
     jobs.c.status == JobStatus.QUEUED,
     jobs.c.cancel_requested_at.is_(None),
-    jobs.c.model_chosen,
+    jobs.c.model_auto,
     jobs.c.model == bindparam("from_model"),
 ).values(submit_after=None, reason=None)
 TRY_DELIVERY = NOTE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None)).values(
-    deliveries=jobs.c.deliveries + 1
+    delivery_attempts=jobs.c.delivery_attempts + 1,
+    delivery_started_at=func.coalesce(jobs.c.delivery_started_at, bindparam("now", type_=Utc)),
 )
 MOVES = {target: NOTE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
@@ -55,7 +57,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "id": new.id,
         "status": JobStatus.QUEUED,
         "user_id": new.user_id,
-        "server_id": new.route.server_id,
+        "account_server_id": new.route.account_server_id,
         "channel_id": new.route.channel_id,
         "application_id": new.route.application_id,
         "interaction_token": new.route.interaction_token,
@@ -65,9 +67,10 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "guild_id": new.route.guild_id,
         "parent_id": new.route.parent_id,
         "inputs": rows_of(new.inputs),
-        "inputs_kept": not new.inputs,
+        "inputs_stored": not new.inputs,
         "model": new.request.model,
-        "model_chosen": new.model_chosen,
+        "provider": new.provider,
+        "model_auto": new.model_auto,
         "prompt": new.request.prompt,
         "options": dict(new.request.options),
         "price": new.price,
@@ -100,14 +103,14 @@ async def note(tx: AsyncConnection, job_id: str, **values: object) -> Job | None
 
 async def confirm(tx: AsyncConnection, job_id: str, message_id: int) -> Job | None:
     """Remember the answer's message: only then may the job be claimed."""
-    confirmed = await tx.execute(CONFIRM, {"job_id": job_id, "message_id": message_id})
+    confirmed = await tx.execute(CONFIRM, {"job_id": job_id, "status_message_id": message_id})
     row = confirmed.one_or_none()
     return job_of(row) if row else None
 
 
-async def inputs_kept(tx: AsyncConnection, job_id: str) -> bool:
+async def inputs_stored(tx: AsyncConnection, job_id: str) -> bool:
     """Let the job be claimed; False where somebody kept its inputs first."""
-    return (await tx.execute(INPUTS_KEPT, {"job_id": job_id})).one_or_none() is not None
+    return (await tx.execute(INPUTS_STORED, {"job_id": job_id})).one_or_none() is not None
 
 
 async def hand_over(tx: AsyncConnection, job: Job, model: str, price: int) -> Job | None:
@@ -117,12 +120,12 @@ async def hand_over(tx: AsyncConnection, job: Job, model: str, price: int) -> Jo
     return job_of(row) if row else None
 
 
-async def try_delivery(tx: AsyncConnection, job_id: str) -> Job | None:
+async def try_delivery(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
     """Count a try, before it is made: after a crash in it, the next one knows to look first.
 
     None where there is nothing to deliver (any more).
     """
-    row = (await tx.execute(TRY_DELIVERY, {"job_id": job_id})).one_or_none()
+    row = (await tx.execute(TRY_DELIVERY, {"job_id": job_id, "now": now})).one_or_none()
     return job_of(row) if row else None
 
 
@@ -157,11 +160,11 @@ def job_of(row: Row[Any]) -> Job:
         user_id=row.user_id,
         route=Route(
             channel_id=row.channel_id,
-            server_id=row.server_id,
+            account_server_id=row.account_server_id,
             application_id=row.application_id,
             interaction_token=row.interaction_token,
             token_expires_at=row.token_expires_at,
-            message_id=row.message_id,
+            status_message_id=row.status_message_id,
             postable=row.postable,
             private=row.private,
             guild_id=row.guild_id,
@@ -173,6 +176,7 @@ def job_of(row: Row[Any]) -> Job:
             options=row.options,
             inputs=tuple(each.url for each in inputs),
         ),
+        provider=row.provider,
         price=row.price,
         created_at=row.created_at,
         submitted_at=row.submitted_at,
@@ -186,11 +190,12 @@ def job_of(row: Row[Any]) -> Job:
         cost=row.cost,
         estimated=row.estimated,
         deliver_after=row.deliver_after,
-        deliveries=row.deliveries,
+        delivery_attempts=row.delivery_attempts,
+        delivery_started_at=row.delivery_started_at,
         delivery_error=row.delivery_error,
         inputs=inputs,
-        model_chosen=row.model_chosen,
+        model_auto=row.model_auto,
         remark=row.remark,
-        late_at=row.late_at,
-        told_late=row.told_late,
+        overdue_at=row.overdue_at,
+        final_status_sent=row.final_status_sent,
     )

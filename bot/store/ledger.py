@@ -141,7 +141,7 @@ def _entry(
     details: Cost | None = None,
 ) -> LedgerEntry:
     return LedgerEntry(
-        account=Account(job.user_id, job.route.server_id),
+        account=Account(job.user_id, job.route.account_server_id),
         kind=kind,
         amount=amount,
         month=month_of(job.created_at),

@@ -18,10 +18,10 @@ QUEUED, SUBMITTING, RUNNING = (
 NOW = bindparam("now", type_=Utc)
 CLAIMABLE = and_(
     QUEUED,
-    jobs.c.message_id.is_not(None),
+    jobs.c.status_message_id.is_not(None),
     jobs.c.cancel_requested_at.is_(None),
     or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW),
-    jobs.c.inputs_kept,
+    jobs.c.inputs_stored,
     jobs.c.created_at > bindparam("asked_after", type_=Utc),
 )
 UNDELIVERED = and_(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None))
@@ -44,16 +44,16 @@ CLAIM = update(jobs).where(jobs.c.id == _candidate).returning(*jobs.c)
 MODELS_WITH_WORK = select(jobs.c.model).distinct().where(CLAIMABLE)
 WITHOUT_INPUTS = BY_AGE.where(
     QUEUED,
-    jobs.c.message_id.is_not(None),
+    jobs.c.status_message_id.is_not(None),
     or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW),
-    ~jobs.c.inputs_kept,
+    ~jobs.c.inputs_stored,
 )
 # Their answers will soon be out of reach.
 LATE = BY_AGE.where(
     jobs.c.status.in_(ACTIVE),
-    jobs.c.message_id.is_not(None),
+    jobs.c.status_message_id.is_not(None),
     or_(jobs.c.private, ~jobs.c.postable),
-    ~jobs.c.told_late,
+    ~jobs.c.final_status_sent,
     jobs.c.token_expires_at <= bindparam("expires_before", type_=Utc),
     jobs.c.token_expires_at > NOW,
 )
@@ -62,10 +62,10 @@ DELIVERABLE = BY_AGE.where(
     UNDELIVERED, or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW)
 ).limit(bindparam("limit"))
 QUEUED_FOR = BY_AGE.where(
-    QUEUED, jobs.c.message_id.is_not(None), jobs.c.model == bindparam("of_model")
+    QUEUED, jobs.c.status_message_id.is_not(None), jobs.c.model == bindparam("of_model")
 )
 WAITING = BY_AGE.where(or_(QUEUED, SUBMITTING))
-MOVABLE = QUEUED_FOR.where(jobs.c.model_chosen, jobs.c.cancel_requested_at.is_(None))
+MOVABLE = QUEUED_FOR.where(jobs.c.model_auto, jobs.c.cancel_requested_at.is_(None))
 GIVEN_UP = BY_AGE.where(
     jobs.c.status.in_(SETTLED),
     jobs.c.settled_at > bindparam("settled_after", type_=Utc),
@@ -93,12 +93,12 @@ NEGLECTED = BY_AGE.where(
     or_(
         and_(
             QUEUED,
-            jobs.c.message_id.is_(None),
+            jobs.c.status_message_id.is_(None),
             jobs.c.created_at <= bindparam("asked_before", type_=Utc),
         ),
         and_(
             QUEUED,
-            jobs.c.message_id.is_not(None),
+            jobs.c.status_message_id.is_not(None),
             jobs.c.created_at <= bindparam("queued_before", type_=Utc),
         ),
         and_(SUBMITTING, or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW)),
@@ -204,7 +204,7 @@ async def neglected(
     """Jobs that nobody will ask to look at, for four reasons that their columns tell apart.
 
     Queued without a message: asked for before `asked_before`, and whether Discord took the answer
-    is not known. Queued since before `queued_before`: to be given up. Submitting beyond its lease:
+    is not known. Queued since before `queued_before`: to be given up. Submitter beyond its lease:
     what became of the request is in doubt. Estimated and settled after `settled_after`: the
     provider may tell the cost by now.
     """

@@ -72,14 +72,15 @@ jobs = Table(
     Column("id", String(16), primary_key=True),
     Column("status", String(16), nullable=False),
     Column("user_id", BigInteger, nullable=False),
-    Column("server_id", BigInteger, nullable=False),
+    Column("account_server_id", BigInteger, nullable=False),
     Column("channel_id", BigInteger, nullable=False),
     Column("application_id", BigInteger, nullable=False),
     Column("interaction_token", Text),  # erased when Discord no longer honours it
     Column("token_expires_at", Utc, nullable=False),
-    Column("message_id", BigInteger),  # the answer "queued"; a job without it is not claimed
+    Column("status_message_id", BigInteger),  # the reply "queued"; without it no claim
     Column("model", String(32), nullable=False),
-    Column("model_chosen", Boolean, nullable=False, server_default=false()),  # by Easel
+    Column("provider", String(32), nullable=False, server_default=""),
+    Column("model_auto", Boolean, nullable=False, server_default=false()),  # by Easel
     Column("prompt", Text, nullable=False),
     Column("options", JSON, nullable=False),
     Column("price", BigInteger, nullable=False),
@@ -93,7 +94,8 @@ jobs = Table(
     Column("reason", String(32)),
     Column("cost", BigInteger),
     Column("estimated", Boolean, nullable=False, default=False),
-    Column("deliveries", Integer, nullable=False, default=0),
+    Column("delivery_attempts", Integer, nullable=False, default=0),
+    Column("delivery_started_at", Utc),
     Column("deliver_after", Utc),
     Column("delivery_error", Text),  # why the last try failed
     Column("delivered_at", Utc),
@@ -103,10 +105,10 @@ jobs = Table(
     Column("guild_id", BigInteger),
     Column("parent_id", BigInteger),
     Column("inputs", JSON, nullable=False, server_default="[]"),  # attachments, in their order
-    Column("inputs_kept", Boolean, nullable=False, server_default=true()),
+    Column("inputs_stored", Boolean, nullable=False, server_default=true()),
     Column("remark", Text),
-    Column("told_late", Boolean, nullable=False, server_default=false()),
-    Column("late_at", Utc),  # when pictures came of what was given up at JOB_TIMEOUT
+    Column("final_status_sent", Boolean, nullable=False, server_default=false()),
+    Column("overdue_at", Utc),  # when pictures came of what was given up at JOB_TIMEOUT
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),

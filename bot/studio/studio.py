@@ -20,7 +20,7 @@ from bot.jobs import (
 from bot.ledger import Usage
 from bot.outages import Outages
 from bot.pictures import InputPictures, PictureStore
-from bot.quotas import Limits
+from bot.quotas import Quotas
 from bot.store import jobs, ledger, pictures
 from bot.store.database import Database
 from bot.store.pictures import Role
@@ -57,7 +57,7 @@ class Studio:
         database: Database,
         catalog: Catalog,
         *,
-        limits: Limits,
+        limits: Quotas,
         outages: Outages,
         pictures: PictureStore,
         inputs: InputPictures,
@@ -118,8 +118,9 @@ class Studio:
             request=replace(request, model=spec.key),
             price=spec.price * request.count,
             created_at=self._now(),
+            provider=spec.provider,
             inputs=tuple(inputs),
-            model_chosen=model is None,
+            model_auto=model is None,
         )
         async with self._database.transaction(patience=PATIENCE) as tx:
             await self._limits.check_credits(tx, new.user_id, new.price, new.created_at)

@@ -22,7 +22,7 @@ LONGEST_RETRY = timedelta(minutes=10)
 LONGEST_REASON = 500  # characters: what stands before Discord may answer with a whole page
 
 
-class Delivering:
+class Deliverer:
     def __init__(
         self,
         database: Database,
@@ -45,12 +45,12 @@ class Delivering:
     async def tell_late(self, job: Job) -> None:
         """Say a last time what goes on, where the answer can soon be changed no more."""
         async with self._database.transaction() as tx:
-            told = await jobs.note(tx, job.id, told_late=True)
+            told = await jobs.note(tx, job.id, final_status_sent=True)
         await self._delivery.show(told or job)
 
     async def deliver(self, job: Job) -> None:
         async with self._database.transaction() as tx:
-            trying = await jobs.try_delivery(tx, job.id)
+            trying = await jobs.try_delivery(tx, job.id, self._now())
             kept = await pictures.of_job(tx, job.id, Role.OUTPUT)
         if trying is None:
             return
@@ -60,7 +60,7 @@ class Delivering:
         try:
             job = await self._with_answer(job)
             shown = await self._delivery.deliver(
-                job, files, missing=missing, again=job.deliveries > 1
+                job, files, missing=missing, again=job.delivery_attempts > 1
             )
         except NotDelivered as error:
             await self._later(job, error)
@@ -83,7 +83,7 @@ class Delivering:
     async def _with_answer(self, job: Job) -> Job:
         """One that was canceled before its answer was confirmed: its message tells it all the
         same, as soon as Discord knows of it."""
-        if job.status is not JobStatus.CANCELED or job.route.message_id is not None:
+        if job.status is not JobStatus.CANCELED or job.route.status_message_id is not None:
             return job
         try:
             message_id = await self._delivery.find_answer(job)
@@ -129,7 +129,7 @@ class Delivering:
             await ledger.release(tx, failed, now)
 
     async def _later(self, job: Job, error: NotDelivered) -> None:
-        wait = back_off(job.deliveries, first=FIRST_RETRY, longest=LONGEST_RETRY)
+        wait = back_off(job.delivery_attempts, first=FIRST_RETRY, longest=LONGEST_RETRY)
         wait = max(wait, timedelta(seconds=error.retry_after or 0))
         self._metrics.delivery_failed()
         log.warning("not delivered, again in %s: %s", wait, error)

@@ -9,29 +9,29 @@ from bot.catalog import Catalog, ModelSpec, check_request
 from bot.errors import UserError
 from bot.jobs import Job
 from bot.outages import Outages
-from bot.quotas import Limits
+from bot.quotas import Quotas
 from bot.store import jobs, ledger, queue
 from bot.store.database import Connection, Database
-from bot.worker.deliver import Delivering
+from bot.worker.deliver import Deliverer
 
 log = logging.getLogger(__name__)
 
 
-class Rerouting:
+class Failover:
     def __init__(
         self,
         database: Database,
         catalog: Catalog,
         outages: Outages,
-        limits: Limits,
-        delivering: Delivering,
+        limits: Quotas,
+        deliverer: Deliverer,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._catalog = catalog
         self._outages = outages
         self._limits = limits
-        self._delivering = delivering
+        self._deliverer = deliverer
         self._now = now
 
     async def movable(self, view: Connection) -> list[Job]:
@@ -63,7 +63,7 @@ class Rerouting:
             log.info("it cannot go to %s, which costs more than is left", spec.key)
             return
         log.info("goes to %s, for %s does not work", spec.key, job.request.model)
-        await self._delivering.show(moved)
+        await self._deliverer.show(moved)
 
     def _elsewhere(self, job: Job) -> ModelSpec | None:
         for spec in self._catalog.specs.values():

@@ -8,13 +8,13 @@ from bot.jobs import Job, JobStatus
 from bot.providers.base import Provider
 from bot.store import jobs, queue
 from bot.store.database import Connection, Database
-from bot.worker.deliver import ANSWER_GRACE, Delivering
-from bot.worker.failover import Rerouting
-from bot.worker.overdue import ASKED_FOR, Late
+from bot.worker.deliver import ANSWER_GRACE, Deliverer
+from bot.worker.failover import Failover
+from bot.worker.overdue import ASKED_FOR, Overdue
 from bot.worker.overdue import EVERY as LATE_EVERY
-from bot.worker.poll import Watching
-from bot.worker.settle import COST_UNTIL, Settling
-from bot.worker.submit import GIVE_UP, Submitting
+from bot.worker.poll import Poller
+from bot.worker.settle import COST_UNTIL, Settler
+from bot.worker.submit import GIVE_UP, Submitter
 from bot.worker.telling import Telling
 
 EVERY = timedelta(seconds=2)
@@ -24,31 +24,31 @@ LAST_WORD = timedelta(minutes=1)  # before an answer is out of reach
 Start = Callable[[Job, Coroutine[object, object, None]], object]
 
 
-class Chores:
+class Housekeeping:
     def __init__(
         self,
         database: Database,
         providers: Mapping[str, Provider],
-        submitting: Submitting,
-        watching: Watching,
-        settling: Settling,
-        delivering: Delivering,
+        submitter: Submitter,
+        poller: Poller,
+        settler: Settler,
+        deliverer: Deliverer,
         now: Callable[[], datetime],
         *,
-        rerouting: Rerouting,
+        failover: Failover,
         telling: Telling,
         search: Callable[[Job], Awaitable[None]],
     ) -> None:
         """`search` looks for what became of a request that is in doubt, and goes on with it."""
         self._database = database
         self._providers = providers
-        self._submitting = submitting
-        self._watching = watching
-        self._settling = settling
-        self._delivering = delivering
-        self._late = Late(database, providers, settling, now)
+        self._submitter = submitter
+        self._poller = poller
+        self._settler = settler
+        self._deliverer = deliverer
+        self._overdue = Overdue(database, providers, settler, now)
         self._now = now
-        self._rerouting = rerouting
+        self._failover = failover
         self._search = search
         self._telling = telling
         self.due = self._erase_due = self._late_due = self._since = now()
@@ -69,23 +69,23 @@ class Chores:
             )
             running = [
                 job
-                for job_id in self._watching.unwatched(await queue.running_ids(view))
+                for job_id in self._poller.unwatched(await queue.running_ids(view))
                 if (job := await jobs.get(view, job_id))
             ]
             late = await queue.late(view, now, expires_before=now + LAST_WORD)
             given_up = await self._given_up(view, now)
-            movable = await self._rerouting.movable(view)
+            movable = await self._failover.movable(view)
             silent = await self._telling.due(view, told, but={job.id for job in movable})
         for job in running:
-            start(job, self._watching.begin(job))
+            start(job, self._poller.begin(job))
         for job in late:
-            start(job, self._delivering.tell_late(job))
+            start(job, self._deliverer.tell_late(job))
         for job in movable:
-            start(job, self._rerouting.move(job))
+            start(job, self._failover.move(job))
         for job in silent:
-            start(job, self._delivering.show(job))
+            start(job, self._deliverer.show(job))
         for job in given_up:
-            start(job, self._late.ask(job))
+            start(job, self._overdue.ask(job))
         for job in neglected:
             if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
                 continue  # nobody can be asked until its key is set again
@@ -107,13 +107,13 @@ class Chores:
 
     async def _attend(self, job: Job) -> None:
         match job.status:
-            case JobStatus.QUEUED if job.route.message_id is None:
-                await self._delivering.confirm_answer(job)
+            case JobStatus.QUEUED if job.route.status_message_id is None:
+                await self._deliverer.confirm_answer(job)
             case JobStatus.QUEUED:
                 away = job.created_at + GIVE_UP <= self._since
                 unknown = Reason.AWAY if away else Reason.UNAVAILABLE
-                await self._submitting.fail(job, job.reason or unknown)
+                await self._submitter.fail(job, job.reason or unknown)
             case JobStatus.SUBMITTING:
                 await self._search(job)
             case _:
-                await self._settling.ask_late_cost(job)
+                await self._settler.ask_late_cost(job)

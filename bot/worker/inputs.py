@@ -61,7 +61,7 @@ class Inputs:
         self._tries.pop(job.id, None)
         now = self._now()
         async with self._database.transaction() as tx:
-            if await jobs.inputs_kept(tx, job.id):
+            if await jobs.inputs_stored(tx, job.id):
                 await picture_rows.attach(tx, job.id, Role.INPUT, kept, now)
 
     async def addressed(self, job: Job) -> Job:

@@ -17,7 +17,7 @@ from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
 from bot.store.database import Database
 from bot.store.pictures import Role
-from bot.worker.settle import Made, Settling, tell_charges
+from bot.worker.settle import Made, Settler, tell_charges
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +27,17 @@ PATIENCE = timedelta(minutes=30)  # for pictures that cannot be had, until those
 REASON = "made after the time-out"
 
 
-class Late:
+class Overdue:
     def __init__(
         self,
         database: Database,
         providers: Mapping[str, Provider],
-        settling: Settling,
+        settler: Settler,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._providers = providers
-        self._settling = settling
+        self._settler = settler
         self._now = now
 
     async def ask(self, job: Job) -> None:
@@ -66,7 +66,7 @@ class Late:
         now = self._now()
         waiting = now - (job.settled_at or now) < PATIENCE
         made: list[Made] = []
-        for each in await self._settling.keep(job, finished):
+        for each in await self._settler.keep(job, finished):
             if each.error is not None:
                 log.warning("a late picture cannot be had now: %s", each.error)
             if each.error is None or (each.pictures and not waiting):
@@ -82,7 +82,7 @@ class Late:
 
     async def _cost(self, job: Job, made: Sequence[Made]) -> Cost:
         """What is charged for them: what they cost, or the price of so many pictures."""
-        told = await self._settling.cost(job, made)
+        told = await self._settler.cost(job, made)
         pictures = min(sum(len(each.pictures) for each in made), job.request.count)
         return told or Cost(job.price * pictures // job.request.count, {"estimated": "yes"})
 
@@ -102,10 +102,11 @@ class Late:
                 tx,
                 job.id,
                 cost=(stored.cost or 0) + cost.amount,
-                late_at=now,
+                overdue_at=now,
                 delivered_at=None,
                 deliver_after=None,
-                deliveries=0,
+                delivery_attempts=0,
+                delivery_started_at=None,
             )
 
     async def _end(self, generation: Generation, state: JobStatus) -> None:

@@ -12,9 +12,9 @@ from bot.providers.base import Failed, Provider, Submitted
 from bot.store import generations as generation_rows
 from bot.store import jobs
 from bot.store.database import Database
-from bot.worker.poll_queue import Agenda
-from bot.worker.settle import Settling
-from bot.worker.watch import Watch
+from bot.worker.poll_queue import PollQueue
+from bot.worker.settle import Settler
+from bot.worker.watch import JobWatch
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +23,12 @@ CONCURRENT_POLLS = 8  # requests at once for each provider
 MISSES = 5
 
 
-class Watching:
+class Poller:
     def __init__(
         self,
         database: Database,
         providers: Mapping[str, Provider],
-        settling: Settling,
+        settler: Settler,
         now: Callable[[], datetime],
         metrics: Metrics,
         *,
@@ -36,15 +36,15 @@ class Watching:
     ) -> None:
         self._database = database
         self._providers = providers
-        self._settling = settling
+        self._settler = settler
         self._now = now
         self._metrics = metrics
         self._timeout = timeout
         self._places = {key: asyncio.Semaphore(CONCURRENT_POLLS) for key in providers}
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[str, JobWatch] = {}
         self._by_remote_id: dict[str, str] = {}
         self._without_key: set[str] = set()
-        self.agenda = Agenda()
+        self.agenda = PollQueue()
 
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
         """Watch a running job; `submitted` tells what the creating request has told already."""
@@ -59,7 +59,7 @@ class Watching:
             return  # it has ended, or is begun, since its row was read
         since = job.running_at or self._now()
         wished = stored.cancel_requested_at is not None
-        watch = Watch(job, generations, since, since + self._timeout, wished)
+        watch = JobWatch(job, generations, since, since + self._timeout, wished)
         watch.updates = {each.remote_id: each.update for each in submitted}
         self._watches[job.id] = watch
         self._by_remote_id |= {each.remote_id: job.id for each in generations}
@@ -111,7 +111,7 @@ class Watching:
         waits = watch.cancel_after is not None and self._now() < watch.cancel_after
         return bool(watch.unstopped) and not waits
 
-    async def _turn(self, watch: Watch) -> Job | None:
+    async def _turn(self, watch: JobWatch) -> Job | None:
         now = self._now()
         watch.begin_turn(now)
         if watch.overtime_at:
@@ -120,22 +120,22 @@ class Watching:
         if watch.pending and not watch.overtime_at:
             return None
         if watch.is_last(now):
-            settled: Job | None = await self._settling.settle_at_last(watch.job, watch.ends)
+            settled: Job | None = await self._settler.settle_at_last(watch.job, watch.ends)
         else:
             settled = await self._settle(watch) if all(answered) else None
         if settled:
             self._forget(watch)
         return settled
 
-    async def _settle(self, watch: Watch) -> Job | None:
+    async def _settle(self, watch: JobWatch) -> Job | None:
         try:
-            return await self._settling.settle(watch.job, watch.ends)
+            return await self._settler.settle(watch.job, watch.ends)
         except ProviderError as error:
             log.warning("pictures cannot be had: %s", error)
             watch.ask_anew()
             return None
 
-    async def _ask(self, watch: Watch, generation: Generation) -> bool:
+    async def _ask(self, watch: JobWatch, generation: Generation) -> bool:
         """Whether it is known by now how this one is."""
         remote_id = generation.remote_id
         provider = self._providers[watch.job.request.model]
@@ -151,7 +151,7 @@ class Watching:
         watch.misses.pop(remote_id, None)
         return True
 
-    def _missed(self, watch: Watch, remote_id: str, error: ProviderError) -> bool:
+    def _missed(self, watch: JobWatch, remote_id: str, error: ProviderError) -> bool:
         """Whether it has been unknown so often that it is lost."""
         misses = watch.misses[remote_id] = watch.misses.get(remote_id, 0) + 1
         if misses < MISSES:
@@ -159,7 +159,7 @@ class Watching:
         watch.updates[remote_id] = Failed(Reason.NOT_FOUND, error.detail)
         return True
 
-    async def _cancel_pending(self, watch: Watch) -> bool:
+    async def _cancel_pending(self, watch: JobWatch) -> bool:
         """Whether all that is to be stopped is now known to the provider; else it is asked again
         in a while. One that cannot cancel draws on, at its time-out at the operator's loss."""
         provider = self._providers[watch.job.request.model]
@@ -175,7 +175,7 @@ class Watching:
         return not failed
 
     async def _cancel(
-        self, watch: Watch, provider: Provider, generation: Generation
+        self, watch: JobWatch, provider: Provider, generation: Generation
     ) -> ProviderError | None:
         try:
             await provider.cancel(generation.remote_id)
@@ -185,13 +185,13 @@ class Watching:
         watch.stopped.add(generation.remote_id)
         return None
 
-    def _plan(self, watch: Watch) -> None:
+    def _plan(self, watch: JobWatch) -> None:
         if watch.news:
             self.agenda.hurry(watch.job.id)
         else:
             self.agenda.set(watch.job.id, watch.next_question(self._now()))
 
-    def _forget(self, watch: Watch) -> None:
+    def _forget(self, watch: JobWatch) -> None:
         del self._watches[watch.job.id]
         self.agenda.drop(watch.job.id)
         for generation in watch.generations:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 GAP = timedelta(milliseconds=50)
 
 
-class Agenda:
+class PollQueue:
     """A job has one time, the newest that was set."""
 
     def __init__(self) -> None:

@@ -58,7 +58,7 @@ End = Update | GivenUp
 Ended = Sequence[tuple[Generation, End]]
 
 
-class Settling:
+class Settler:
     def __init__(
         self,
         database: Database,

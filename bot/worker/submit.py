@@ -28,7 +28,7 @@ SEARCH_AGAIN = timedelta(seconds=30)  # while the API cannot be asked
 SEARCH_UNTIL = timedelta(minutes=10)
 
 
-class Submitting:
+class Submitter:
     def __init__(
         self,
         database: Database,

@@ -32,4 +32,4 @@ class Telling:
 def can_tell(job: Job) -> bool:
     """Whether its message is there, and may be changed: no API fetches its pictures from it."""
     copied = any(each.copied for each in job.inputs)
-    return job.status is JobStatus.QUEUED and job.route.message_id is not None and not copied
+    return job.status is JobStatus.QUEUED and job.route.status_message_id is not None and not copied

@@ -19,7 +19,7 @@ LONGEST_CANCEL = timedelta(minutes=1)
 
 
 @dataclass
-class Watch:
+class JobWatch:
     """Made anew from the rows after a restart."""
 
     job: Job

@@ -18,18 +18,18 @@ from bot.observability.metrics import Metrics
 from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider, Submitted
-from bot.quotas import Limits
+from bot.quotas import Quotas
 from bot.store import queue
 from bot.store.database import Database
 from bot.worker.availability import Availability
-from bot.worker.deliver import Delivering
-from bot.worker.failover import Rerouting
-from bot.worker.housekeeping import Chores
+from bot.worker.deliver import Deliverer
+from bot.worker.failover import Failover
+from bot.worker.housekeeping import Housekeeping
 from bot.worker.inputs import Inputs
-from bot.worker.poll import Watching
+from bot.worker.poll import Poller
 from bot.worker.refusals import Refusals
-from bot.worker.settle import Settling
-from bot.worker.submit import GIVE_UP, Submitting
+from bot.worker.settle import Settler
+from bot.worker.submit import GIVE_UP, Submitter
 from bot.worker.tasks import COOL_DOWN, Tasks
 from bot.worker.telling import Telling
 
@@ -53,7 +53,7 @@ class Worker:
         metrics: Metrics,
         timeout: timedelta,
         catalog: Catalog,
-        limits: Limits,
+        limits: Quotas,
         outages: Outages,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -65,7 +65,7 @@ class Worker:
         self._now = now
         self._metrics = metrics
         refusals = Refusals()
-        self._submitting = Submitting(
+        self._submitter = Submitter(
             database,
             providers,
             refusals,
@@ -75,22 +75,20 @@ class Worker:
             heard=self._availability.hear,
         )
         self._inputs = Inputs(
-            database, providers, inputs, store, delivery, now, fail=self._submitting.fail
+            database, providers, inputs, store, delivery, now, fail=self._submitter.fail
         )
-        self._settling = Settling(database, providers, downloader, store, refusals, now)
-        self._watching = Watching(
-            database, providers, self._settling, now, metrics, timeout=timeout
-        )
-        self._delivering = Delivering(database, delivery, store, now, metrics)
-        self._chores = Chores(
+        self._settler = Settler(database, providers, downloader, store, refusals, now)
+        self._poller = Poller(database, providers, self._settler, now, metrics, timeout=timeout)
+        self._deliverer = Deliverer(database, delivery, store, now, metrics)
+        self._housekeeping = Housekeeping(
             database,
             providers,
-            self._submitting,
-            self._watching,
-            self._settling,
-            self._delivering,
+            self._submitter,
+            self._poller,
+            self._settler,
+            self._deliverer,
             now,
-            rerouting=Rerouting(database, catalog, outages, limits, self._delivering, now),
+            failover=Failover(database, catalog, outages, limits, self._deliverer, now),
             telling=Telling(outages),
             search=self._search,
         )
@@ -137,14 +135,15 @@ class Worker:
                 async with self._database.transaction() as tx:
                     await queue.clear_leases(tx)
                 self._started = True
-            for job in self._watching.take_due():
+            for job in self._poller.take_due():
                 if not self._tasks.start(job, self._poll(job.id)):
-                    self._watching.agenda.set(job.id, self._now() + BUSY_WAIT)
-            if self._rows_changed or self._past(self._next_row) or self._past(self._chores.due):
+                    self._poller.agenda.set(job.id, self._now() + BUSY_WAIT)
+            due = self._past(self._next_row) or self._past(self._housekeeping.due)
+            if self._rows_changed or due:
                 self._rows_changed = False
                 await self._read_rows()
-            if self._past(self._chores.due):
-                await self._chores.do(self._tasks.start_and_wake)
+            if self._past(self._housekeeping.due):
+                await self._housekeeping.do(self._tasks.start_and_wake)
                 self._ask_again()
             self._metrics.worker_turned()
         except NotNow:  # it is in the log
@@ -173,7 +172,7 @@ class Worker:
             self._deliveries += 1
             self._tasks.start(job, self._deliver(job))
         for job in wishes:
-            if self._watching.wants_cancel(job):
+            if self._poller.wants_cancel(job):
                 self._tasks.start(job, self._cancel(job))
 
     async def _claim(self, model: str) -> None:
@@ -181,13 +180,13 @@ class Worker:
         if model not in self._submits:
             return
         while self._submits[model] < self._availability.places(model):
-            job = await self._submitting.claim(model)
+            job = await self._submitter.claim(model)
             if job is None:
                 return
             if self._tasks.start(job, self._submit(job)):
                 self._submits[model] += 1
             else:  # its late word is being said: it waits for that
-                await self._submitting.put_back(job, BUSY_WAIT)
+                await self._submitter.put_back(job, BUSY_WAIT)
 
     def _availability_changed(self, model: str, down: bool) -> None:
         self._outages.changed(model, down)
@@ -200,14 +199,14 @@ class Worker:
             self._tasks.spawn(asking, name=f"is {model} there")
 
     async def _search(self, job: Job) -> None:
-        await self._begin(*await self._submitting.search(job))
+        await self._begin(*await self._submitter.search(job))
 
     async def _pause(self) -> None:
         """Until something is due, or until woken."""
         if self._stopping:
             return
         now = self._now()
-        times = [self._chores.due, self._watching.agenda.next(now), self._next_row]
+        times = [self._housekeeping.due, self._poller.agenda.next(now), self._next_row]
         wait = min(moment for moment in times if moment is not None) - now
         try:
             async with asyncio.timeout(max(wait.total_seconds(), 0)):
@@ -217,7 +216,7 @@ class Worker:
 
     async def _submit(self, job: Job) -> None:
         try:
-            after, submitted = await self._submitting.submit(job)
+            after, submitted = await self._submitter.submit(job)
         finally:
             self._submits[job.request.model] -= 1
             self.wake()
@@ -225,19 +224,19 @@ class Worker:
 
     async def _begin(self, job: Job, submitted: Sequence[Submitted]) -> None:
         if job.status is JobStatus.RUNNING:
-            await self._watching.begin(job, submitted)
-            await self._delivering.show(job)
+            await self._poller.begin(job, submitted)
+            await self._deliverer.show(job)
 
     async def _cancel(self, job: Job) -> None:
-        await asyncio.gather(self._watching.cancel(job), self._delivering.show(job))
+        await asyncio.gather(self._poller.cancel(job), self._deliverer.show(job))
 
     async def _poll(self, job_id: str) -> None:
-        if await self._watching.poll(job_id):
+        if await self._poller.poll(job_id):
             self.wake()
 
     async def _deliver(self, job: Job) -> None:
         try:
-            await self._delivering.deliver(job)
+            await self._deliverer.deliver(job)
         finally:
             self._deliveries -= 1
             self.wake()
@@ -247,7 +246,7 @@ class Worker:
         while True:
             try:
                 async for remote_id in provider.events():
-                    self._watching.news_of(remote_id)
+                    self._poller.news_of(remote_id)
                     self._wake.set()
             except ProviderError as error:
                 log.info("stream of %s: %s", provider.key, error)

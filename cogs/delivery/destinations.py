@@ -183,7 +183,7 @@ class Ways:
 
         None where the answer can be changed no more. With `files` None, those it has stay.
         """
-        message_id = job.route.message_id
+        message_id = job.route.status_message_id
         if message_id is None:
             return None
         attachments = discord.utils.MISSING if files is None else list(files)
@@ -203,7 +203,7 @@ class Ways:
         return message.id if message else None
 
     async def _in_answer(self, job: Job) -> int | None:
-        message_id = job.route.message_id
+        message_id = job.route.status_message_id
         if message_id is None:
             return None
         message: discord.Message
@@ -231,7 +231,7 @@ class Ways:
         message = await channel.send(
             view=post.view,
             files=post.uploads.files(),
-            nonce=f"{job.id}-late" if job.late_at else job.id,
+            nonce=f"{job.id}-late" if job.overdue_at else job.id,
             allowed_mentions=discord.AllowedMentions(
                 everyone=False, roles=False, replied_user=False, users=only
             ),
@@ -240,7 +240,7 @@ class Ways:
 
     async def _remove_status(self, job: Job) -> None:
         """The result stands in the channel now; a status that stays is only untidy."""
-        message_id = job.route.message_id
+        message_id = job.route.status_message_id
         if message_id is None:
             return
         try:

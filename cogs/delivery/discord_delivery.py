@@ -55,7 +55,7 @@ class DiscordDelivery:
         self._client = client
 
     async def show(self, job: Job) -> None:
-        if job.route.message_id is None:
+        if job.route.status_message_id is None:
             return
         try:
             async with within(self._connected(), SHOW_SECONDS):
@@ -120,7 +120,7 @@ class DiscordDelivery:
         self._tries.forget(job)
         if job.id in self._edits_in_doubt:
             self._edits_in_doubt.discard(job.id)
-            if shown == job.route.message_id:
+            if shown == job.route.status_message_id:
                 raise NotDelivered("an earlier edit of the same message may still arrive", STRAY)
         return shown
 
@@ -133,7 +133,7 @@ class DiscordDelivery:
         tried: Tried,
     ) -> int | Kept:
         spec = self._spec(job)
-        if job.status is JobStatus.FAILED and not job.late_at:
+        if job.status is JobStatus.FAILED and not job.overdue_at:
             return await self._ways().post(job, Post(failed_view(job, spec)), tried)
         limit = min(self._upload_limit(job), tried.limit or sys.maxsize)
         while True:
@@ -172,7 +172,7 @@ class DiscordDelivery:
         return True
 
     def _upload_limit(self, job: Job) -> int:
-        guild = self._connected().get_guild(job.route.server_id)
+        guild = self._connected().get_guild(job.route.account_server_id)
         return guild.filesize_limit if guild else UPLOAD_LIMIT
 
     def _spec(self, job: Job) -> ModelSpec:

@@ -30,7 +30,7 @@ class Tried:
         With nothing known that is all ways, but for direct messages: Discord does not like
         many to be opened at once, and before `LATE` they are only a way where others were closed.
         """
-        unknown = self.earlier_run and (way != "member" or job.deliveries > LATE)
+        unknown = self.earlier_run and (way != "member" or job.delivery_attempts > LATE)
         return way in self.doubtful or unknown
 
     def looks(self, way: str) -> bool:
@@ -41,12 +41,12 @@ class Tried:
         """Whether a way that does not work now is passed over for the next."""
         if self.wrong < WRONG:
             return False
-        answerable = job.route.message_id is not None and job.route.token_at(now) is not None
-        early = way == "channel" and answerable and job.deliveries >= EARLY
-        return early or job.deliveries >= LATE
+        answerable = job.route.status_message_id is not None and job.route.token_at(now) is not None
+        early = way == "channel" and answerable and job.delivery_attempts >= EARLY
+        return early or job.delivery_attempts >= LATE
 
     def is_over(self, job: Job) -> bool:
-        return self.wrong >= WRONG and job.deliveries >= LAST
+        return self.wrong >= WRONG and job.delivery_attempts >= LAST
 
     def took_too_long(self, largest: int) -> None:
         """The next try uploads less; `largest` is the largest picture's size in bytes."""

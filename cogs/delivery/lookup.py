@@ -25,7 +25,7 @@ async def find_result(
 ) -> int | None:
     """What an earlier try posted: a message of ours, since the request, with the job's id."""
     async for message in messages_since(client, channel, job):
-        if message.id != job.route.message_id and carries(message, job):
+        if message.id != job.route.status_message_id and carries(message, job):
             return message.id
     return None
 
@@ -71,10 +71,10 @@ async def messages_since(
 ) -> AsyncIterator[discord.Message]:
     """Our own since a job was asked for."""
     after: discord.Object | datetime = job.created_at
-    if job.late_at:  # what was shown in time has pictures of its own
-        after = job.late_at - CLOCKS_APART
-    elif job.route.message_id and not job.route.private:
-        after = discord.Object(job.route.message_id)
+    if job.overdue_at:  # what was shown in time has pictures of its own
+        after = job.overdue_at - CLOCKS_APART
+    elif job.route.status_message_id and not job.route.private:
+        after = discord.Object(job.route.status_message_id)
     async for message in channel.history(limit=SEARCHED, after=after):
         if client.user is not None and message.author.id == client.user.id:
             yield message

@@ -16,7 +16,7 @@ from cogs.ui.result import file_name
 
 log = logging.getLogger(__name__)
 
-REQUEST_BYTES = 24 * 1024 * 1024  # Discord takes 25 MiB in all (discord.md, Limits)
+REQUEST_BYTES = 24 * 1024 * 1024  # Discord takes 25 MiB in all (discord.md, Quotas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,9 +75,10 @@ def _inputs_of(spec: ModelSpec) -> str:
 
 def _job_line(job: Job, catalog: Catalog) -> str:
     moment = job.settled_at or job.running_at or job.created_at
-    message_id = job.result_message_id or (None if job.status.settled else job.route.message_id)
     route = job.route
-    place = route.guild_id or route.server_id or "@me"
+    status_id = None if job.status.settled else route.status_message_id
+    message_id = job.result_message_id or status_id
+    place = route.guild_id or route.account_server_id or "@me"
     channel = f"https://discord.com/channels/{place}/{route.channel_id}"
     link = f" · [show]({channel}/{message_id})" if message_id and not route.private else ""
     spec = catalog.specs.get(job.request.model)

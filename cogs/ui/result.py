@@ -76,7 +76,7 @@ def waiting_view(
     pictures = "1 picture" if job.request.count == 1 else f"{job.request.count} pictures"
     since = job.running_at or job.created_at
     doing = STATES[job.status] if not job.cancel_requested_at else "Canceling"
-    by = f"{spec.title} (chosen for you)" if job.model_chosen else spec.title
+    by = f"{spec.title} (chosen for you)" if job.model_auto else spec.title
     texts = [
         f"**{doing}** {ago(since)}\n{quoted(job)}",
         small(f"{pictures} by {by}", *_sources(job), f"{credits_text(job.price)} credits"),
@@ -95,7 +95,7 @@ def waiting_view(
 
 
 def _hints(job: Job, lacking: Sequence[str]) -> Iterable[str]:
-    if job.told_late:
+    if job.final_status_sent:
         yield "Taking longer. I will send it by direct message, or see /history."
     elif not job.route.postable and not job.route.private:
         lack = f" I lack: {', '.join(lacking)}." if lacking else ""
@@ -136,7 +136,7 @@ def why_failed(job: Job, spec: ModelSpec) -> str:
 def result_view(job: Job, spec: ModelSpec, shown: "Shown", *, missing: int = 0) -> ui.LayoutView:
     """The pictures, uploaded beside it, and how they came about; `missing` were not made."""
     remarks = []
-    if job.late_at:
+    if job.overdue_at:
         remarks.append(f"{spec.service} finished this after it had been given up. It is charged.")
     elif missing:
         made = job.request.count - missing
@@ -212,7 +212,7 @@ def mark(job: Job) -> str:
 
     Late pictures follow a message of failure, which they are told from.
     """
-    return f"late, job {job.id}" if job.late_at else f"job {job.id}"
+    return f"late, job {job.id}" if job.overdue_at else f"job {job.id}"
 
 
 class Shown(Protocol):

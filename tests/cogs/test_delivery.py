@@ -103,7 +103,7 @@ async def test_a_result_in_a_direct_message_comes_there(at: Stage) -> None:
         (job,) = await at.settled()
 
     assert result.channel is channel
-    assert job.route.server_id == 0
+    assert job.route.account_server_id == 0
 
 
 async def test_a_result_that_is_too_big_is_shrunk_and_says_so(at: Stage) -> None:

@@ -110,7 +110,7 @@ async def test_what_passes_at_a_private_answer_becomes_the_result_there(at: Stag
         found = await at.settled(len(PASSING), timeout=45)
 
     assert [rule.hits for rule in rules] == [1] * len(PASSING)
-    assert all(job.result_message_id == job.route.message_id for job in found)
+    assert all(job.result_message_id == job.route.status_message_id for job in found)
     assert results_in(at, at.channel) == direct(at) == []
 
 
@@ -151,7 +151,9 @@ async def test_what_closes_a_way_for_good_leads_to_the_next(
         await at.imagine("a secret", private=True)
         await at.settled(3, timeout=20)
 
-    in_answer = {job.route.message_id for job in found} & {job.result_message_id for job in found}
+    in_answer = {job.route.status_message_id for job in found} & {
+        job.result_message_id for job in found
+    }
     assert len(in_answer) == 1
     assert [message.id in in_answer for message in results_in(at, at.channel)] == [True]
     assert len(direct(at)) == 2
@@ -204,7 +206,7 @@ async def test_what_never_passes_is_tried_ever_more_seldom(
         for tries in range(1, 4):
             await rule.reached(hits=tries, timeout=30)
             async with asyncio.timeout(30):
-                while (job := (await at.jobs())[0]).deliveries < tries or not (
+                while (job := (await at.jobs())[0]).delivery_attempts < tries or not (
                     job.deliver_after and job.deliver_after > at.clock()
                 ):
                     await asyncio.sleep(0.05)
@@ -261,7 +263,7 @@ async def test_a_private_answer_that_never_comes_back_is_given_up_and_found_chan
         (job,) = await at.settled(timeout=30)
 
     assert held.hits == 1
-    assert job.result_message_id == job.route.message_id
+    assert job.result_message_id == job.route.status_message_id
     assert results_in(at, at.channel) == direct(at) == []
 
 
@@ -298,7 +300,7 @@ async def test_a_server_that_threw_the_bot_out_is_left_in_peace(
         at.clock.move(hours=2)
         await asyncio.sleep(2.5)
 
-    kept = job.route.message_id if not minutes else None
+    kept = job.route.status_message_id if not minutes else None
     assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, kept)
     assert len(at.discord.requests) == asked
     assert direct(at) == []
@@ -384,9 +386,9 @@ async def try_again(at: Stage, tried: int, *, settled: bool = True) -> Job:
     async with asyncio.timeout(50):
         while True:
             (job,) = await at.jobs()
-            if job.delivered_at or (not settled and job.deliveries >= tried):
+            if job.delivered_at or (not settled and job.delivery_attempts >= tried):
                 return job
-            assert job.deliveries <= tried
+            assert job.delivery_attempts <= tried
             if job.deliver_after and job.deliver_after > at.clock():
                 at.clock.move(seconds=(job.deliver_after - at.clock()).total_seconds())
             await asyncio.sleep(0.05)
@@ -406,7 +408,7 @@ async def test_a_channel_that_never_works_is_left_for_the_answer_while_that_live
         await at.finish()
         job = await try_again(at, fallback.EARLY)
 
-    assert job.result_message_id == job.route.message_id
+    assert job.result_message_id == job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
     assert direct(at) == []
     assert job.delivery_error is None
@@ -447,7 +449,7 @@ async def test_where_no_way_ever_works_it_is_kept_and_its_member_can_read_why(
 
     assert told.user is at.ada
     assert "It is not posted yet: Discord does not take it at the moment." in pending.text()
-    assert (job.deliveries, job.result_message_id) == (fallback.LAST, None)
+    assert (job.delivery_attempts, job.result_message_id) == (fallback.LAST, None)
     assert await at.balance() == -7500
 
 
@@ -480,7 +482,7 @@ async def test_while_nothing_of_discord_works_no_way_is_left(
         job = await try_again(at, 7)
 
     one_each(results_in(at, at.channel), [job])
-    assert job.result_message_id != job.route.message_id
+    assert job.result_message_id != job.route.status_message_id
 
 
 async def test_a_channel_that_may_have_it_and_cannot_be_searched_is_not_left(
@@ -512,7 +514,7 @@ async def test_what_the_channel_took_in_its_last_try_is_found_before_it_is_left(
         await at.finish()
         job = await try_again(at, fallback.EARLY)
 
-    assert job.result_message_id != job.route.message_id
+    assert job.result_message_id != job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
 
 
@@ -532,7 +534,7 @@ async def test_what_a_later_way_may_have_is_looked_for_before_an_earlier_one_is_
         closed.remove()
         job = await try_again(at, fallback.EARLY + 1)
 
-    assert job.result_message_id == job.route.message_id
+    assert job.result_message_id == job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
 
 

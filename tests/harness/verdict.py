@@ -177,9 +177,11 @@ def _cases(arena: Arena, rows: Sequence[Row], verdict: Verdict) -> list[Case]:
         asked.interaction.message.id: asked for asked in arena.asked if asked.interaction.message
     }
     by_token = {asked.interaction.token: asked for asked in arena.asked}
-    for row in sorted(rows, key=lambda row: row.job.route.message_id is None):
+    for row in sorted(rows, key=lambda row: row.job.route.status_message_id is None):
         route = row.job.route
-        asked = by_message.get(route.message_id or 0) or by_token.get(route.interaction_token or "")
+        asked = by_message.get(route.status_message_id or 0) or by_token.get(
+            route.interaction_token or ""
+        )
         if asked := asked or _likely(row.job, [each for each in of if not of[each]]):
             of[asked].append(row)
         else:
@@ -223,7 +225,7 @@ def _look(case: Case, verdict: Verdict, arena: Arena, gallery: Gallery) -> None:
     if job is None:
         return
     if job.status.settled and job.delivered_at is None:
-        verdict.undelivered.append(f"{case}: {job.status}, tried {job.deliveries} times")
+        verdict.undelivered.append(f"{case}: {job.status}, tried {job.delivery_attempts} times")
     if job.status is JobStatus.FAILED:
         verdict.reasons[str(job.reason)] += 1
     if case.doubtful and not case.doubt_logged:

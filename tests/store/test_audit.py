@@ -256,7 +256,7 @@ async def test_a_start_refuses_a_file_of_a_newer_version(books: Path) -> None:
 async def test_a_job_that_goes_to_another_model_and_back_adds_up(tmp_path: Path) -> None:
     path = tmp_path / "easel.db"
     async with Database(path) as database:
-        job = await one(database, replace(new_job(), model_chosen=True))
+        job = await one(database, replace(new_job(), model_auto=True))
         for minute, (model, price) in enumerate(
             (("skills", 20_000), ("oxen", 7500), ("skills", 20_000))
         ):

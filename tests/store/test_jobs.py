@@ -232,7 +232,7 @@ async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database
 @pytest.mark.parametrize(
     "changes",
     [
-        {"model_chosen": False},
+        {"model_auto": False},
         {"model": "skills"},
         {"status": JobStatus.SUBMITTING},
         {"cancel_requested_at": NOW},
@@ -242,7 +242,7 @@ async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database
 async def test_a_job_that_is_not_as_it_was_goes_nowhere(
     database: Database, changes: dict[str, object]
 ) -> None:
-    job = await one(database, replace(new_job(), model_chosen=True))
+    job = await one(database, replace(new_job(), model_auto=True))
     async with database.transaction() as tx:
         await jobs.note(tx, job.id, **changes)
         assert await jobs.hand_over(tx, job, "skills", 20_000) is None

@@ -20,12 +20,13 @@ def new_job(
 ) -> NewJob:
     route = Route(
         channel_id=20,
-        server_id=server_id,
+        account_server_id=server_id,
         application_id=30,
         interaction_token="interaction-token",
         token_expires_at=at + timedelta(minutes=15),
     )
-    return NewJob(user_id, route, GenerationRequest("oxen", prompt, options), price, at)
+    request = GenerationRequest("oxen", prompt, options)
+    return NewJob(user_id, route, request, price, at, provider="oxen")
 
 
 async def add(tx: Transaction, new: NewJob, *, message_id: int | None = 40) -> Job:

@@ -94,7 +94,7 @@ async def test_a_late_end_without_a_picture_is_not_charged(
         (job,) = await at.settled()
 
     assert page.hits == 1  # it is known to have failed
-    assert (job.status, job.cost, job.late_at) == (JobStatus.FAILED, None, None)
+    assert (job.status, job.cost, job.overdue_at) == (JobStatus.FAILED, None, None)
     assert await at.balance() == 0
     assert not any(message.pictures() for message in messages(at))
 

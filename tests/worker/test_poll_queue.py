@@ -1,13 +1,13 @@
 from datetime import timedelta
 
-from bot.worker.poll_queue import GAP, Agenda
+from bot.worker.poll_queue import GAP, PollQueue
 from tests.support.rows import NOW
 
 SECOND = timedelta(seconds=1)
 
 
 def test_a_job_has_one_time_the_newest_that_was_set() -> None:
-    agenda = Agenda()
+    agenda = PollQueue()
     agenda.set("a", NOW + 5 * SECOND)
     agenda.set("a", NOW + SECOND)
 
@@ -19,7 +19,7 @@ def test_a_job_has_one_time_the_newest_that_was_set() -> None:
 
 
 def test_what_is_dropped_is_not_asked_about() -> None:
-    agenda = Agenda()
+    agenda = PollQueue()
     agenda.set("a", NOW)
     agenda.hurry("b")
     agenda.drop("a")
@@ -29,7 +29,7 @@ def test_what_is_dropped_is_not_asked_about() -> None:
 
 
 def test_many_that_are_due_are_taken_one_after_another_the_longest_due_first() -> None:
-    agenda = Agenda()
+    agenda = PollQueue()
     for number, job_id in enumerate("cab"):
         agenda.set(job_id, NOW - number * SECOND)
 
@@ -41,7 +41,7 @@ def test_many_that_are_due_are_taken_one_after_another_the_longest_due_first() -
 
 
 def test_what_is_urgent_waits_for_nobody() -> None:
-    agenda = Agenda()
+    agenda = PollQueue()
     agenda.set("a", NOW)
     assert agenda.take_due(NOW) == ["a"]
     for job_id in "bcd":
@@ -56,7 +56,7 @@ def test_what_is_urgent_waits_for_nobody() -> None:
 
 
 def test_a_time_set_anew_takes_the_urgency_away() -> None:
-    agenda = Agenda()
+    agenda = PollQueue()
     agenda.hurry("a")
     agenda.set("a", NOW + SECOND)
 

@@ -26,7 +26,7 @@ async def test_nothing_is_begun_again_from_a_row_read_before_it_ended(
 
     posts = [each for each in at.discord.requests if each.path.endswith("/messages")]
     assert {job.status for job in found} == {JobStatus.SUCCEEDED}
-    assert {job.deliveries for job in found} == {1}
+    assert {job.delivery_attempts for job in found} == {1}
     assert sum(each.method == "POST" for each in posts) == JOBS
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
