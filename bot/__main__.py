@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bot.app import App
+from bot.app import open_app
 from bot.check.spelling import refuse_misspelt
 from bot.errors import StartupError
 from bot.observability.logs import start_logging
@@ -132,7 +132,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _run(settings: Settings) -> None:
     """Until SIGINT or SIGTERM."""
     loop = asyncio.get_running_loop()
-    async with App(settings) as app:
+    async with open_app(settings) as app:
         # What is loaded now stays: looked through again and again, it would hold up answers
         # for 30 to 50 ms each time.
         gc.collect()

@@ -1,233 +1,171 @@
-"""The composition root: opens everything that has a lifetime, and closes it in order."""
+"""The composition root: opens everything that has a lifetime, and closes it in reverse order."""
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import aiohttp
-import discord
 from yarl import URL
 
-from bot.backoff import back_off, utc_now
+from bot.backoff import utc_now
 from bot.catalog import SPECS, Catalog
-from bot.client import EaselClient
-from bot.errors import ProviderError, StartupError
+from bot.discord_session import DiscordSession
+from bot.errors import ProviderError
+from bot.health import ServiceHealth
 from bot.ledger import thousandths
-from bot.observability.health import Health
+from bot.observability.health_report import HealthReport
 from bot.observability.health_server import HealthServer
 from bot.observability.metrics import Metrics
-from bot.outages import Outages
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.pictures.retention import Retention
+from bot.providers.base import Provider
+from bot.providers.made import api_addresses, make_providers
 from bot.quotas import Quotas
-from bot.services import api_addresses, make_providers
+from bot.services import Services
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database, database_path, pictures_folder
 from bot.store.lock import InstanceLock
-from bot.studio.studio import Studio
+from bot.studio import Studio
 from bot.worker.worker import Worker
 from cogs.delivery.discord_delivery import DiscordDelivery
 
 log = logging.getLogger(__name__)
 
-CATALOG_EVERY = 3600.0  # seconds between looks at the models endpoints
-CLOSE_SECONDS = 5.0
-DRAIN_SECONDS = 8.0  # Docker kills ten seconds after it has asked
-LONG_ENOUGH = timedelta(minutes=5)  # connected for so long, the next failure is a first one again
+CATALOG_SECONDS = 3600.0  # between requests to the models endpoints
+DRAIN_SECONDS = 8.0  # Docker kills ten seconds after SIGTERM
 
 
+@dataclass(eq=False, slots=True)
 class App:
-    """One running Easel. `async with App(settings) as app: await app.run()`."""
+    """One open Easel. `async with open_app(settings) as app: await app.run()`."""
 
-    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
-        settings.check()
-        self._settings = settings
-        self._now = now
-        self._stack = AsyncExitStack()
-        self._stopping = asyncio.Event()
-        self._worker: Worker | None = None
-        self._metrics = Metrics(now)
-        self._client: EaselClient | None = None
-        self._server: HealthServer | None = None
-
-    async def __aenter__(self) -> "App":
-        try:
-            await self._open()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+    services: Services
+    studio: Studio
+    worker: Worker
+    discord: DiscordSession
+    retention: Retention
+    report: HealthReport
+    server: HealthServer | None
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def stopping(self) -> bool:
-        return self._stopping.is_set()
+        return self._stop.is_set()
+
+    @property
+    def http_port(self) -> int | None:
+        """The port of health and metrics, also if HTTP_PORT asked for any free port."""
+        return self.server.port if self.server else None
 
     def stop(self) -> None:
-        """Let `run` end as soon as what is under way has ended."""
-        self._stopping.set()
+        """Let `run` end as soon as the tasks have ended."""
+        self._stop.set()
 
     async def run(self) -> None:
-        """Serve until stopped or cancelled. StartupError where Discord refuses the token."""
+        """Serve until stopped or cancelled. StartupError if Discord refuses the token."""
         async with asyncio.TaskGroup() as group:
             working = group.create_task(self.worker.run(), name="worker")
             serving = [
                 group.create_task(self._follow_catalog(), name="catalog"),
-                group.create_task(self._serve_discord(), name="discord"),
-                group.create_task(self._retention.run(), name="retention"),
+                group.create_task(self.discord.run(), name="discord"),
+                group.create_task(self.retention.run(), name="retention"),
             ]
-            if self._server is not None:
-                serving.append(group.create_task(self._health.watch_loop(), name="event loop"))
-            await self._stopping.wait()
+            if self.server is not None:
+                serving.append(group.create_task(self.report.watch_loop(), name="event loop"))
+            await self._stop.wait()
             await self._drain(working)
             for task in (working, *serving):
                 task.cancel()
 
     async def _drain(self, working: asyncio.Task[None]) -> None:
-        """Begin nothing more, and give the requests that are on their way time to be answered.
+        """Start no more work, and let the requests that are on their way be answered.
 
-        What is not done then is found again by the next start.
+        The next start finds whatever has not ended then.
         """
-        log.info("stopping: what is under way has %s s to end", DRAIN_SECONDS)
-        self._studio.close()
+        log.info("stopping: running tasks have %s s to end", DRAIN_SECONDS)
+        self.studio.close()
         self.worker.stop()
         await asyncio.wait({working}, timeout=DRAIN_SECONDS)
 
-    @property
-    def worker(self) -> Worker:
-        if self._worker is None:
-            raise RuntimeError("the app is not open")
-        return self._worker
+    async def _follow_catalog(self) -> None:
+        """Take options and prices from the APIs that report them, again every hour."""
+        while True:
+            for provider in self.services.providers.values():
+                try:
+                    self.services.catalog.update(await provider.describe())
+                except ProviderError as error:
+                    log.warning("%s did not describe its models: %s", provider.key, error)
+            await asyncio.sleep(CATALOG_SECONDS)
 
-    @property
-    def http_port(self) -> int | None:
-        """Where health and metrics are served, also where any free port was asked for."""
-        return self._server.port if self._server else None
 
-    async def _open(self) -> None:
-        settings = self._settings
-        path = database_path(settings.database_url)
-        self._stack.enter_context(InstanceLock(path))
-        self._database = await self._stack.enter_async_context(Database(path))
-        self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
-        self._providers = make_providers(settings, self._session, self._metrics)
+@asynccontextmanager
+async def open_app(
+    settings: Settings, *, now: Callable[[], datetime] = utc_now
+) -> AsyncIterator[App]:
+    """Open everything that the settings ask for. StartupError if anything cannot be opened."""
+    settings.check()
+    path = database_path(settings.database_url)
+    health = ServiceHealth(now)
+    metrics = Metrics(now, health)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(InstanceLock(path))
+        database = await stack.enter_async_context(Database(path))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        providers = make_providers(settings, session, metrics)
         prices = {"oxen": settings.oxen_price, "skills": settings.skills_price}
-        self._catalog = Catalog(
-            [SPECS[model](price=thousandths(prices[model])) for model in self._providers],
-            settings.default_model,
+        specs = [SPECS[model](price=thousandths(prices[model])) for model in providers]
+        catalog = Catalog(specs, settings.default_model)
+        downloader = await stack.enter_async_context(
+            Downloader(private_hosts=_private_hosts(settings, providers))
         )
-        outages = Outages()
-        self._delivery = DiscordDelivery(self._catalog, outages, self._metrics, self._now)
-        downloader = await self._stack.enter_async_context(
-            Downloader(private_hosts=self._api_hosts())
+        pictures = PictureStore(pictures_folder(path))
+        delivery = DiscordDelivery(catalog, health, metrics, now)
+        services = Services(
+            database=database,
+            catalog=catalog,
+            quotas=_quotas(settings),
+            providers=providers,
+            downloader=downloader,
+            pictures=pictures,
+            inputs=InputPictures(downloader, pictures),
+            delivery=delivery,
+            health=health,
+            metrics=metrics,
+            now=now,
+            job_timeout=settings.timeout,
         )
-        store = PictureStore(pictures_folder(path))
-        inputs = InputPictures(downloader, store)
-        limits = _limits(settings)
-        self._retention = Retention(
-            self._database,
-            store,
+        worker = Worker(services)
+        studio = Studio(services, worker.wake)
+        discord = DiscordSession(settings, services, studio, delivery)
+        report = HealthReport(services, lambda: discord.client)
+        server: HealthServer | None = None
+        if settings.http_port is not None:
+            server = HealthServer(report, settings.http_host, settings.http_port)
+            await stack.enter_async_context(server)
+        retention = Retention(
+            database,
+            pictures,
             keep=timedelta(days=settings.keep_days),
             keep_bytes=int(settings.keep_gb * 1_000_000_000),
-            now=self._now,
+            now=now,
         )
-        self._worker = Worker(
-            self._database,
-            self._providers,
-            downloader,
-            store,
-            inputs,
-            self._delivery,
-            metrics=self._metrics,
-            timeout=settings.timeout,
-            catalog=self._catalog,
-            limits=limits,
-            outages=outages,
-            now=self._now,
-        )
-        self._studio = Studio(
-            self._database,
-            self._catalog,
-            limits=limits,
-            outages=outages,
-            pictures=store,
-            inputs=inputs,
-            now=self._now,
-            wake=self._worker.wake,
-        )
-        await self._open_health()
-
-    async def _open_health(self) -> None:
-        settings = self._settings
-        self._health = Health(
-            self._database, self._metrics, lambda: self._client, self._providers, self._now
-        )
-        if settings.http_port is not None:
-            self._server = await self._stack.enter_async_context(
-                HealthServer(self._health, settings.http_host, settings.http_port)
-            )
-
-    def _api_hosts(self) -> list[str]:
-        settings, addresses = self._settings, api_addresses(self._settings)
-        hosts = [URL(addresses[model]).host or "" for model in self._providers]
-        if settings.discord_api_url != DISCORD_API:  # whose attachments are input pictures
-            hosts.append(URL(settings.discord_api_url).host or "")
-        return hosts
-
-    async def _follow_catalog(self) -> None:
-        """Take options and prices from the APIs that tell them, and look again every hour."""
-        while True:
-            for provider in self._providers.values():
-                try:
-                    self._catalog.update(await provider.describe())
-                except ProviderError as error:
-                    log.warning("%s does not describe its model: %s", provider.key, error)
-            await asyncio.sleep(CATALOG_EVERY)
-
-    async def _serve_discord(self) -> None:
-        """Stay logged in: a client that gave up is replaced by a new one (discord.md, T2, T3)."""
-        failures = 0
-        while True:
-            since = self._now()
-            self._client = client = EaselClient(
-                self._studio,
-                self._database,
-                api_url=self._settings.discord_api_url,
-                user_install=self._settings.user_install,
-                metrics=self._metrics,
-            )
-            self._delivery.attach(client)
-            try:
-                await client.serve(self._settings.token.get_secret_value())
-            except discord.LoginFailure:
-                raise StartupError(
-                    "DISCORD_TOKEN: Discord refuses it. Reset it at "
-                    "https://discord.com/developers/applications and put the new one in .env."
-                ) from None
-            except discord.ConnectionClosed as error:
-                log.error("Discord closed the connection: %s; connecting anew", error)
-            except Exception:
-                log.exception("the connection to Discord failed; connecting anew")
-            finally:
-                await self._close(client)
-            failures = 1 if self._now() - since > LONG_ENOUGH else failures + 1
-            wait = back_off(failures, first=timedelta(seconds=1), longest=timedelta(minutes=1))
-            await asyncio.sleep(wait.total_seconds())
-
-    async def _close(self, client: discord.Client) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await client.close()
-        except Exception:
-            log.exception("the connection to Discord did not close in order")
+        yield App(services, studio, worker, discord, retention, report, server)
 
 
-def _limits(settings: Settings) -> Quotas:
+def _private_hosts(settings: Settings, providers: dict[str, Provider]) -> list[str]:
+    """Return the hosts that may be private: those of the APIs' own addresses."""
+    addresses = api_addresses(settings)
+    hosts = [URL(addresses[model]).host or "" for model in providers]
+    if settings.discord_api_url != DISCORD_API:  # serves the attachments
+        hosts.append(URL(settings.discord_api_url).host or "")
+    return hosts
+
+
+def _quotas(settings: Settings) -> Quotas:
     return Quotas(
         servers=settings.servers,
         blocked_users=settings.blocked_users,

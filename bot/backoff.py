@@ -1,30 +1,27 @@
-"""When to ask a provider next. The schedule is pure: it can be tested without a clock."""
+"""The clock, and the waits between the attempts at one piece of work."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-FIRST = timedelta(seconds=2)
-# (age up to, interval): most pictures take 5 to 30 s (apis.md, C3), so that is where we ask often.
-STEPS = (
-    (timedelta(seconds=60), timedelta(seconds=2)),
-    (timedelta(minutes=3), timedelta(seconds=5)),
-    (timedelta(minutes=10), timedelta(seconds=15)),
-)
-SLOWEST = timedelta(seconds=60)
 
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waits that double: `first` after the first attempt, never more than `longest`."""
 
-def wait_after(age: timedelta, asked: int) -> timedelta:
-    """How long to wait when the job has been running for `age` and was asked for `asked` times."""
-    if asked == 0:
-        return max(FIRST - age, timedelta(0))
-    return next((interval for limit, interval in STEPS if age < limit), SLOWEST)
+    first: timedelta
+    longest: timedelta
 
+    def wait(self, attempt: int, retry_after: float | None = None) -> timedelta:
+        """Return the wait after attempt number `attempt`, counted from 1.
 
-def back_off(tries: int, *, first: timedelta, longest: timedelta) -> timedelta:
-    """Doubling waits: `first` after the first try, never more than `longest`."""
-    doublings = min(max(tries - 1, 0), 30)
-    return min(first * (1 << doublings), longest)
+        `retry_after` is in seconds: the pause that the other side asks for. The wait is no
+        shorter, also beyond `longest`.
+        """
+        doublings = min(max(attempt - 1, 0), 30)  # more would overflow
+        wait = min(self.first * (1 << doublings), self.longest)
+        return max(wait, timedelta(seconds=retry_after or 0))
 
 
 def utc_now() -> datetime:
-    """The clock, where no test puts its own in its place."""
+    """Return the time of the system's clock; tests pass a clock of their own instead."""
     return datetime.now(UTC)

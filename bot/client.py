@@ -16,12 +16,11 @@ from yarl import URL
 
 from bot.invite import invite_link
 from bot.observability.logs import bind, hide
-from bot.observability.metrics import Metrics
 from bot.observability.tracing import trace_discord
-from bot.settings import DISCORD_API
+from bot.services import Services
+from bot.settings import DISCORD_API, Settings
 from bot.store import notes
-from bot.store.database import Database
-from bot.studio.studio import Studio
+from bot.studio import Studio
 from cogs._replies import FormLost, answer_error, is_lost_modal
 from cogs.buttons import DYNAMIC_ITEMS, ButtonUnknown, is_unknown_item
 from cogs.delivery.timeouts import LONGEST_PAUSE
@@ -63,16 +62,10 @@ class EaselTree(app_commands.CommandTree["EaselClient"]):
 class EaselClient(commands.AutoShardedBot):
     """Asks for nothing but the servers themselves: no members, no messages, no presences."""
 
-    def __init__(
-        self,
-        studio: Studio,
-        database: Database,
-        *,
-        api_url: str,
-        user_install: bool,
-        metrics: Metrics,
-    ) -> None:
-        Route.BASE = api_url
+    def __init__(self, settings: Settings, services: Services, studio: Studio) -> None:
+        self._api_url = settings.discord_api_url
+        Route.BASE = self._api_url
+        user_install = settings.user_install
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -82,7 +75,7 @@ class EaselClient(commands.AutoShardedBot):
             max_ratelimit_timeout=LONGEST_PAUSE,
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
-            http_trace=trace_discord(metrics),
+            http_trace=trace_discord(services.metrics),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=user_install),
             allowed_contexts=app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=user_install
@@ -91,8 +84,7 @@ class EaselClient(commands.AutoShardedBot):
         self.studio = studio
         self.run_id = secrets.token_hex(4)
         self._starting: asyncio.Task[None] | None = None
-        self._database = database
-        self._api_url = api_url
+        self._database = services.database
 
     @property
     def connected(self) -> bool:

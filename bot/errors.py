@@ -2,7 +2,7 @@
 
 EaselError
 ├── StartupError     the program cannot start: one line that names the setting and the remedy
-├── UserError        what a member did cannot be done: its text is shown to them as it is
+├── UserError        a member's request cannot be done: the text is shown to the member
 └── ProviderError    an image API refused, failed or did not answer: mapped to a Reason
 """
 
@@ -11,15 +11,23 @@ from enum import StrEnum
 
 
 class EaselError(Exception):
-    """The root, so that a caller can catch all of ours and nothing else."""
+    """The root: catches all errors of Easel and nothing else."""
 
 
 class StartupError(EaselError):
-    """Told to the operator as one line, with exit code 2 and no traceback."""
+    """One line for the operator, with exit code 2 and no traceback."""
 
 
 class UserError(EaselError):
-    """One sentence for the member: what happened, then what to do."""
+    """A message for the member: first the event, then the remedy.
+
+    `text` is a whole sentence, with named placeholders that `values` fill.
+    """
+
+    def __init__(self, text: str, **values: object) -> None:
+        super().__init__(text.format(**values) if values else text)
+        self.text = text
+        self.values = values
 
 
 class NotNow(UserError):
@@ -35,38 +43,38 @@ class NotNow(UserError):
 
 
 class Reason(StrEnum):
-    """Why a job did not succeed; kept with the job, and what members are told depends on it."""
+    """The reason why a job did not succeed; stored with the job."""
 
     AUTH = "auth"
     CREDITS = "credits"  # the operator's account at the service is empty
     REJECTED = "rejected"  # moderation
     INVALID = "invalid"
-    INPUT = "input"  # an input picture: the job's remark says which, and what is wrong with it
+    INPUT = "input"  # an input picture; the job's remark names the picture and the fault
     NOT_FOUND = "not_found"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
     TIMEOUT = "timeout"
-    MALFORMED = "malformed"  # an answer that cannot be read
-    AWAY = "away"  # of Easel: for too long to begin it, or to know whether it was answered
-    DOUBTFUL = "doubtful"  # the service may have taken the request, and nobody can tell
-    NO_PICTURE = "no_picture"  # the service says it succeeded and sent nothing that is a picture
+    MALFORMED = "malformed"  # an unreadable answer
+    AWAY = "away"  # Easel did not run for too long
+    DOUBTFUL = "doubtful"  # a submit whose unknown outcome could not be reconciled
+    NO_PICTURE = "no_picture"  # a success without any picture
     UNKNOWN = "unknown"
 
 
 class Taken(StrEnum):
-    """Whether a request that was to create something reached the service (design.md, step 5)."""
+    """The knowledge about a creating request: taken by the service, or surely not."""
 
-    NO = "no"  # surely not: it may be sent again
-    REFUSED = "refused"  # read and refused: sending it again would be refused again
-    DOUBTFUL = "doubtful"  # no readable answer: it must not be sent again
+    NO = "no"  # surely not taken: may be sent again
+    REFUSED = "refused"  # read and refused: permanent
+    DOUBTFUL = "doubtful"  # no readable answer, an unknown outcome: never sent again
 
 
 @dataclass(eq=False)
 class ProviderError(EaselError):
-    """What went wrong at an image API.
+    """An image API refused, failed or did not answer.
 
-    `detail` is for the operator's log: the API's own words, never shown to members. `retry_after`
-    is in seconds, where the API said so. `taken` matters for requests that create.
+    `detail` holds the API's own words, for the operator's log alone. `retry_after` is in seconds,
+    if the API sent one. `taken` matters for requests that create.
     """
 
     reason: Reason

@@ -1,91 +1,114 @@
-"""What the operator allows: who may ask, where, and for how much."""
+"""Quotas: who may use the bot, and for how many credits. Pure: sums are arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot.errors import UserError
-from bot.jobs import Option, Route
-from bot.ledger import credits_text, month_of, next_month
-from bot.store import ledger
-from bot.store.database import Transaction
+from bot.jobs import Option
+from bot.ledger import credits_text, next_month
 
 
 class NotEnoughCredits(UserError):
     def __init__(self, *, price: int, left: int, resets_at: datetime) -> None:
         super().__init__(
-            f"This costs {credits_text(price)} credits and you have {credits_text(left)} left "
-            f"this month. Ask for fewer pictures, or wait until {_day(resets_at)}."
+            "This costs {price} credits, and you have {left} left this month. "
+            "Request fewer pictures, or wait until {day}.",
+            price=credits_text(price),
+            left=credits_text(left),
+            day=_day(resets_at),
         )
 
 
 class BudgetExhausted(UserError):
     def __init__(self, *, resets_at: datetime) -> None:
         super().__init__(
-            f"This bot's budget for the month is used up. It starts anew on {_day(resets_at)}."
+            "This bot's budget for the month is used up. Try again after {day}.",
+            day=_day(resets_at),
         )
 
 
-class NotServed(UserError):
-    """The operator does not serve this member, or not here."""
+class MemberBlocked(UserError):
+    def __init__(self) -> None:
+        super().__init__("You are blocked from using this bot. Ask its operator.")
 
 
-class UnsafeRefused(UserError):
-    def __init__(self, *, allowed: bool) -> None:
+class ServerNotAllowed(UserError):
+    def __init__(self) -> None:
+        super().__init__("This bot is not enabled here. Ask its operator to enable it.")
+
+
+class UnsafeNotAllowed(UserError):
+    def __init__(self) -> None:
         super().__init__(
-            "Only those who manage the server may switch the safety checker off, and only in an "
-            "age-restricted channel. Leave safety_checker out."
-            if allowed
-            else "The safety checker cannot be switched off here. Leave safety_checker out."
+            "The safety checker cannot be switched off here. Leave safety_checker out."
+        )
+
+
+class UnsafeForManagers(UserError):
+    def __init__(self) -> None:
+        super().__init__(
+            "The safety checker can be switched off only in an age-restricted channel, and only "
+            "by members who may manage the server. Leave safety_checker out."
         )
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Who acts, with the roles and permissions that Discord sent with the interaction.
+
+    `server_id` is the account's: 0 in direct messages and where only the member installed the
+    bot. `age_restricted` is the channel's.
+    """
+
+    user_id: int
+    server_id: int = 0
+    role_ids: frozenset[int] = frozenset()
+    may_manage: bool = False  # Manage Server
+    may_moderate: bool = False  # Manage Messages in the channel
+    age_restricted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Quotas:
-    """Amounts are thousandths of a credit; None is no limit."""
+    """The operator's limits. Amounts are thousandths of a credit; None is no limit."""
 
     servers: frozenset[int] = frozenset()  # empty: all, and direct messages
     blocked_users: frozenset[int] = frozenset()
-    budget: int | None = None  # of everybody together, in a month
+    budget: int | None = None  # of the whole bot, in a month
     allowance: int | None = None  # of one member, in a month
     allow_unsafe: bool = False
-    user_install: bool = False  # members may have it by an install of their own
+    user_install: bool = False  # members may install the bot for themselves
 
-    def check_place(self, user_id: int, route: Route) -> None:
-        """Raise NotServed where this member is not served, or nobody is."""
-        if user_id in self.blocked_users:
-            raise NotServed("The people who run this bot have shut you out of it. Ask them why.")
-        if not self._serves(route.account_server_id):
-            raise NotServed("This bot does not work here. Ask the people who run it to allow it.")
+    def check_member(self, member: Member) -> None:
+        """Raise MemberBlocked or ServerNotAllowed if this member is not served here."""
+        if member.user_id in self.blocked_users:
+            raise MemberBlocked
+        if self.servers and member.server_id not in self.servers:
+            if member.server_id == 0 and self.user_install:
+                return
+            raise ServerNotAllowed
 
-    def check_safety(self, options: Mapping[str, Option], *, may_be_unsafe: bool) -> None:
-        """Raise UnsafeRefused where the safety checker would be off, and may not be."""
-        off = options.get("safety_checker") is False
-        if off and not (self.allow_unsafe and may_be_unsafe):
-            raise UnsafeRefused(allowed=self.allow_unsafe)
+    def check_safety(self, member: Member, options: Mapping[str, Option]) -> None:
+        """Raise UnsafeNotAllowed or UnsafeForManagers if the safety checker has to stay on."""
+        if options.get("safety_checker") is not False:
+            return
+        if not self.allow_unsafe:
+            raise UnsafeNotAllowed
+        if not (member.may_manage and member.age_restricted):
+            raise UnsafeForManagers
 
-    async def check_credits(
-        self, tx: Transaction, user_id: int, price: int, asked_at: datetime
-    ) -> None:
-        """Raise BudgetExhausted or NotEnoughCredits where the month has less left than `price`.
+    def check_budget(self, price: int, balance: int, requested_at: datetime) -> None:
+        """Raise BudgetExhausted; `balance` is the sum of the month's entries of everybody."""
+        if self.budget is not None and price > self.budget + balance:
+            raise BudgetExhausted(resets_at=next_month(requested_at))
 
-        In the transaction of the hold, so that two requests cannot both take the last credit.
-        """
-        month, resets_at = month_of(asked_at), next_month(asked_at)
-        if self.budget is not None:
-            left = self.budget + await ledger.sum_of_month(tx, month)
-            if price > left:
-                raise BudgetExhausted(resets_at=resets_at)
-        if self.allowance is not None:
-            left = self.allowance + await ledger.sum_of_month(tx, month, user_id=user_id)
-            if price > left:
-                raise NotEnoughCredits(price=price, left=left, resets_at=resets_at)
-
-    def _serves(self, server_id: int) -> bool:
-        if not self.servers or server_id in self.servers:
-            return True
-        return server_id == 0 and self.user_install
+    def check_allowance(self, price: int, balance: int, requested_at: datetime) -> None:
+        """Raise NotEnoughCredits; `balance` is the sum of the member's entries of the month."""
+        if self.allowance is not None and price > (left := self.allowance + balance):
+            raise NotEnoughCredits(price=price, left=left, resets_at=next_month(requested_at))
 
 
 def _day(moment: datetime) -> str:
+    """Return a date that Discord shows in the reader's time zone."""
     return f"<t:{int(moment.timestamp())}:D>"

@@ -1,44 +1,35 @@
-"""The image APIs whose keys are set, made from the settings."""
+"""Services: the opened resources that the use cases and the worker share.
+
+Passed to constructors only, never to functions.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-import aiohttp
-from pydantic import SecretStr
-
-from bot.ledger import thousandths
+from bot.catalog import Catalog
+from bot.delivery import Delivery
+from bot.health import ServiceHealth
 from bot.observability.metrics import Metrics
+from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider
-from bot.providers.oxen.provider import Oxen
-from bot.providers.skills.provider import Skills
-from bot.settings import Settings
+from bot.quotas import Quotas
+from bot.store.database import Database
 
 
-def make_providers(
-    settings: Settings, session: aiohttp.ClientSession, metrics: Metrics
-) -> dict[str, Provider]:
-    """Those whose key is set. One that is added gets its line here and in the catalog."""
-    makers: dict[str, Callable[[SecretStr], Provider]] = {
-        "oxen": lambda key: Oxen(
-            session,
-            key,
-            settings.oxen_api_url,
-            settings.oxen_model,
-            metrics=metrics,
-            price=thousandths(settings.oxen_price),
-            credits_per_usd=settings.credits_per_usd,
-        ),
-        "skills": lambda key: Skills(
-            session,
-            key,
-            settings.skills_api_url,
-            settings.skills_model,
-            metrics=metrics,
-            price=thousandths(settings.skills_price),
-        ),
-    }
-    keys = settings.keys
-    return {model: make(keys[model]) for model, make in makers.items() if model in keys}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """`providers` are those with a key; `now` is the clock, which tests replace."""
 
-
-def api_addresses(settings: Settings) -> Mapping[str, str]:
-    return {"oxen": settings.oxen_api_url, "skills": settings.skills_api_url}
+    database: Database
+    catalog: Catalog
+    quotas: Quotas
+    providers: Mapping[str, Provider]
+    downloader: Downloader
+    pictures: PictureStore
+    inputs: InputPictures
+    delivery: Delivery
+    health: ServiceHealth
+    metrics: Metrics
+    now: Callable[[], datetime]
+    job_timeout: timedelta

@@ -10,7 +10,7 @@ import discord
 from discord import app_commands, ui
 
 from bot.errors import UserError
-from bot.studio.studio import Studio
+from bot.studio import Studio
 from cogs.ui.result import answer_view
 
 log = logging.getLogger(__name__)

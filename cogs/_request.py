@@ -12,7 +12,9 @@ from bot.catalog import Choice
 from bot.errors import NotNow
 from bot.jobs import TOKEN_LIFE, Attachment, Option, Route
 from bot.observability.logs import bind, hide
-from bot.studio.studio import Studio
+from bot.quotas import Member
+from bot.studio import Studio
+from bot.studio.requests import PictureRequest
 from cogs._replies import ANSWER_SECONDS, ANSWERED, IN_DOUBT, studio_of
 from cogs.buttons import status_view
 from cogs.delivery.errors import is_passing
@@ -92,18 +94,14 @@ async def request_job(
     """
     hide(prompt, str(options.get("negative_prompt", "")))
     lacking = lacking_of(interaction)
-    job = await studio.request(
-        interaction.user.id,
+    job = await studio.requests.create(
+        member_of(interaction),
         route_of(interaction, lacking=lacking, private=private),
-        prompt=prompt,
-        options=options,
-        inputs=inputs,
-        model=model,
-        may_be_unsafe=is_age_restricted(interaction) and interaction.permissions.manage_guild,
+        PictureRequest(prompt, options, inputs, model),
     )
     bind(job=job.id)
     spec = studio.catalog.about(job.request.model)
-    view = status_view(job, spec, lacking=lacking, down=studio.outages.tells(job))
+    view = status_view(job, spec, lacking=lacking, down=studio.health.is_down(job.provider))
     await _answer(interaction, studio, job.id, view, private=private)
 
 
@@ -135,14 +133,14 @@ async def _answer(
             log.warning("whether its answer arrived is in doubt: %r", error)
             return
         try:
-            await studio.withdraw(job_id)
+            await studio.requests.withdraw(job_id)
         except NotNow:
             log.warning("what became of its answer cannot be stored; it is asked for later")
             return
         raise
     if answer.message_id is not None:
         try:
-            await studio.confirm(job_id, answer.message_id)
+            await studio.requests.confirm(job_id, answer.message_id)
         except NotNow:
             log.warning("what became of its answer cannot be stored; it is asked for later")
 
@@ -170,6 +168,25 @@ def is_present(interaction: discord.Interaction[Any]) -> bool:
     return interaction.context.dm_channel
 
 
+def member_of(interaction: discord.Interaction[Any]) -> Member:
+    """Return who acts, with the roles and permissions that Discord sent."""
+    user, permissions = interaction.user, interaction.permissions
+    roles = user.roles if isinstance(user, discord.Member) else []
+    return Member(
+        user_id=user.id,
+        server_id=account_server_of(interaction),
+        role_ids=frozenset(role.id for role in roles),
+        may_manage=permissions.manage_guild,
+        may_moderate=permissions.manage_messages,
+        age_restricted=is_age_restricted(interaction),
+    )
+
+
+def account_server_of(interaction: discord.Interaction[Any]) -> int:
+    """Return the server of the account: 0 if the bot itself is not installed in it."""
+    return (interaction.guild_id or 0) if is_present(interaction) else 0
+
+
 def is_age_restricted(interaction: discord.Interaction[Any]) -> bool:
     channel = interaction.channel
     return isinstance(channel, discord.TextChannel | discord.Thread) and channel.is_nsfw()
@@ -182,7 +199,7 @@ def route_of(
     thread = channel if isinstance(channel, discord.Thread) else None
     return Route(
         channel_id=interaction.channel_id or 0,
-        account_server_id=(interaction.guild_id or 0) if present else 0,
+        account_server_id=account_server_of(interaction),
         application_id=interaction.application_id,
         interaction_token=interaction.token,
         token_expires_at=interaction.created_at + TOKEN_LIFE,

@@ -12,7 +12,7 @@ from bot.catalog import ModelSpec
 from bot.errors import UserError
 from bot.jobs import JOB_ID_PATTERN, Job
 from bot.observability.logs import bind
-from bot.studio.studio import Studio
+from bot.studio import Studio
 from cogs._replies import ANSWER_SECONDS, answer_error, studio_of
 from cogs.delivery.uploads import Uploads, prepare
 from cogs.ui.result import canceled_view, job_choice, job_view, waiting_view
@@ -56,7 +56,7 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
 
     async def _cancel(self, interaction: discord.Interaction[Any]) -> None:
         studio = studio_of(interaction)
-        job = await studio.cancel(interaction.user.id, self.job_id)
+        job = await studio.jobs.cancel(interaction.user.id, self.job_id)
         async with asyncio.timeout(ANSWER_SECONDS):
             if not job.final_status_sent:
                 # The worker shows it: an edit from here could arrive after its last one.
@@ -96,7 +96,7 @@ class HistorySelect(ui.DynamicItem[ui.Select[Any]], template=HISTORY_ID):
 
 async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id: str) -> None:
     """All about an own job, privately. Refused before anything is deferred."""
-    job, pictures = await studio.show(interaction.user.id, job_id.strip().lower())
+    job, pictures = await studio.jobs.show(interaction.user.id, job_id.strip().lower())
     bind(job=job.id)
     async with asyncio.timeout(ANSWER_SECONDS):
         await interaction.response.defer(ephemeral=True, thinking=True)

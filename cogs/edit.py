@@ -12,7 +12,7 @@ from bot.catalog import MAX_COUNT, MAX_INPUTS, MAX_PROMPT, MAX_SEED
 from bot.errors import UserError
 from bot.jobs import Attachment
 from bot.observability.logs import bind
-from bot.studio.studio import Studio
+from bot.studio import Studio
 from cogs._replies import ANSWER_SECONDS, answer_error, modal_id
 from cogs._request import COMMON, OPTIONS, completed, given_options, request_job
 from cogs.delivery.attachments import attachment_of, pictures_in

@@ -7,7 +7,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.catalog import MAX_COUNT, MAX_PROMPT, MAX_SEED
-from bot.studio.studio import Studio
+from bot.studio import Studio
 from cogs._request import COMMON, completed, given_options, request_job
 
 

@@ -7,7 +7,7 @@ from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.observability.logs import bind
-from bot.studio.studio import Studio
+from bot.studio import Studio
 from cogs._replies import answer_privately
 from cogs._request import choices
 from cogs.buttons import HistorySelect, show_job
@@ -23,21 +23,21 @@ class Jobs(commands.Cog):
     @app_commands.command()
     async def jobs(self, interaction: discord.Interaction[Any]) -> None:
         """Your jobs: those under way and the last that ended"""
-        mine = await self.studio.jobs_of(interaction.user.id)
+        mine = await self.studio.jobs.recent(interaction.user.id)
         await answer_privately(interaction, jobs_view(mine, self.studio.catalog))
 
     @app_commands.command()
     @app_commands.describe(job="Which of your jobs")
     async def cancel(self, interaction: discord.Interaction[Any], job: str) -> None:
         """Cancel one of your jobs that is under way"""
-        canceled = await self.studio.cancel(interaction.user.id, job.strip().lower())
+        canceled = await self.studio.jobs.cancel(interaction.user.id, job.strip().lower())
         bind(job=canceled.id)
         await answer_privately(interaction, cancel_view(canceled))
 
     @app_commands.command()
     async def history(self, interaction: discord.Interaction[Any]) -> None:
         """Your last jobs that have ended, with their pictures on request"""
-        ended = await self.studio.history_of(interaction.user.id)
+        ended = await self.studio.jobs.ended(interaction.user.id)
         view = history_view(ended, self.studio.catalog)
         if ended:
             view.add_item(ui.ActionRow(HistorySelect(ended)))
@@ -53,7 +53,7 @@ class Jobs(commands.Cog):
     async def complete_active(
         self, interaction: discord.Interaction[Any], typed: str
     ) -> list[app_commands.Choice[str]]:
-        mine = await self.studio.jobs_of(interaction.user.id)
+        mine = await self.studio.jobs.recent(interaction.user.id)
         active = [job for job in mine if not job.status.settled]
         return choices([(job_choice(job), job.id) for job in active], typed)
 
@@ -61,7 +61,7 @@ class Jobs(commands.Cog):
     async def complete_any(
         self, interaction: discord.Interaction[Any], typed: str
     ) -> list[app_commands.Choice[str]]:
-        mine = await self.studio.jobs_of(interaction.user.id)
+        mine = await self.studio.jobs.recent(interaction.user.id)
         return choices([(job_choice(job), job.id) for job in mine], typed)
 
     @app_commands.command()

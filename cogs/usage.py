@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.studio.studio import Studio
+from bot.studio import Studio
 from cogs._replies import answer_privately
 from cogs.ui.lists import usage_view
 
@@ -19,5 +19,5 @@ class Credits(commands.Cog):
     async def usage(self, interaction: discord.Interaction[Any]) -> None:
         """Your credits this month: used, held and left"""
         await answer_privately(
-            interaction, usage_view(await self.studio.usage(interaction.user.id))
+            interaction, usage_view(await self.studio.usage.month_of(interaction.user.id))
         )

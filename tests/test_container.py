@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import CLOSE_SECONDS, DRAIN_SECONDS
+from bot.app import DRAIN_SECONDS
+from bot.discord_session import CLOSE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = (ROOT / "compose.yaml").read_text()

@@ -11,15 +11,11 @@ import pytest
 from discord import app_commands
 
 from bot.backoff import utc_now
-from bot.catalog import Catalog, oxen_spec
 from bot.client import EaselClient
-from bot.observability.metrics import Metrics
-from bot.outages import Outages
-from bot.pictures import Downloader, InputPictures, PictureStore
-from bot.quotas import Quotas
-from bot.settings import DISCORD_API, Settings
+from bot.settings import Settings
 from bot.store.database import Database
-from bot.studio.studio import Studio
+from bot.studio import Studio
+from tests.support.services import services_on
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -59,20 +55,9 @@ def test_the_readmes_two_commands_are_those_of_ci(command: str) -> None:
 async def test_every_command_and_option_is_in_the_readme(
     database: Database, tmp_path: Path
 ) -> None:
-    store = PictureStore(tmp_path)
-    studio = Studio(
-        database,
-        Catalog([oxen_spec(price=1)]),
-        limits=Quotas(),
-        outages=Outages(),
-        pictures=store,
-        inputs=InputPictures(Downloader(), store),
-        now=utc_now,
-        wake=lambda: None,
-    )
-    client = EaselClient(
-        studio, database, api_url=DISCORD_API, user_install=False, metrics=Metrics(utc_now)
-    )
+    services = services_on(database, tmp_path, utc_now)
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own
+    client = EaselClient(settings, services, Studio(services, wake=lambda: None))
     await client.load_cogs()
     tree = client.tree
     commands = [each for each in tree.walk_commands() if isinstance(each, app_commands.Command)]

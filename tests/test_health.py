@@ -13,16 +13,22 @@ from typing import Any
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
 from bot.app import App
 from bot.errors import ProviderError, Reason, StartupError
-from bot.observability.health import Health
+from bot.observability.health_report import HealthReport
 from bot.observability.metrics import Metrics
+from bot.providers.made import make_providers
 from bot.sandbox.http.faults import Answer, Hold, Reset
+from bot.settings import Settings
 from bot.store.database import Database
 from tests.support.easel import Clock, Stage
+from tests.support.services import services_on
 
 pytestmark = pytest.mark.long
+
+SETTINGS = Settings(_env_file=None, oxen_api_key=SecretStr("key"))  # type: ignore[call-arg]
 
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 DOCS = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text()
@@ -129,11 +135,13 @@ async def test_a_locked_database_is_dead_and_what_waited_is_not_broken(at: Stage
     assert job.delivered_at is not None
 
 
-async def test_a_worker_without_a_turn_for_a_minute_is_dead(database: Database) -> None:
+async def test_a_worker_without_a_turn_for_a_minute_is_dead(
+    database: Database, tmp_path: Path
+) -> None:
     clock = Clock()
-    metrics = Metrics(clock)
-    watched = Health(database, metrics, lambda: None, (), clock)
-    metrics.worker_turned()
+    services = services_on(database, tmp_path, clock)
+    watched = HealthReport(services, lambda: None)
+    services.metrics.worker_turned()
     _, before = await watched.report()
     clock.move(seconds=61)
     _, after = await watched.report()
@@ -154,14 +162,16 @@ async def test_a_worker_without_a_turn_for_a_minute_is_dead(database: Database) 
     ],
 )
 async def test_a_provider_is_dead_after_ten_minutes_of_nothing_but_errors(
-    database: Database, reasons: list[Reason | None], minutes: int, lives: bool
+    database: Database, tmp_path: Path, reasons: list[Reason | None], minutes: int, lives: bool
 ) -> None:
     clock = Clock()
-    metrics = Metrics(clock)
-    watched = Health(database, metrics, lambda: None, ("oxen",), clock)
+    async with aiohttp.ClientSession() as session:
+        oxen = make_providers(SETTINGS, session, Metrics(clock))["oxen"]
+    services = services_on(database, tmp_path, clock, providers={"oxen": oxen})
+    watched = HealthReport(services, lambda: None)
     for reason in reasons:
         try:
-            with metrics.asking("oxen", "GET"):
+            with services.metrics.asking("oxen", "GET"):
                 if reason is not None:
                     raise ProviderError(reason)
         except ProviderError:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.jobs import JobStatus, Picture
+from bot.jobs import Picture
 from bot.pictures import PictureStore
 from bot.pictures.retention import Retention
-from bot.store import jobs, pictures
+from bot.store import jobs, pictures, settlement
 from bot.store.database import Database
 from bot.store.pictures import Role
 from tests.support.easel import Stage
@@ -42,9 +42,8 @@ async def kept(
     async with database.transaction() as tx:
         job = await add(tx, new_job(at=asked))
         await pictures.attach(tx, job.id, Role.OUTPUT, [made], asked)
-        await jobs.move(tx, job.id, JobStatus.CANCELED, settled_at=asked)
-        if delivered:
-            await jobs.note(tx, job.id, delivered_at=asked)
+        settle = settlement.withdraw if delivered else settlement.cancel
+        await settle(tx, job.id, asked)
     untouched(store.path(made), age)
     return made
 
@@ -91,7 +90,7 @@ async def test_what_a_newer_job_has_too_is_as_old_as_that(
     async with database.transaction() as tx:
         job = await add(tx, new_job(at=NOW - DAY))
         await pictures.attach(tx, job.id, Role.INPUT, [made], NOW)
-        await jobs.move(tx, job.id, JobStatus.CANCELED, settled_at=NOW, delivered_at=NOW)
+        await settlement.withdraw(tx, job.id, NOW)
 
     assert await retention(database, store).sweep() == 0
 

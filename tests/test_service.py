@@ -3,7 +3,8 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from bot.app import CLOSE_SECONDS, DRAIN_SECONDS
+from bot.app import DRAIN_SECONDS
+from bot.discord_session import CLOSE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 

@@ -139,7 +139,7 @@ async def test_a_job_whose_watch_could_not_be_begun_is_watched_later(at: Stage) 
         await held.reached()
         async with AsyncExitStack() as reading:
             for _ in range(READERS):
-                await reading.enter_async_context(app._database.reading())
+                await reading.enter_async_context(app.services.database.reading())
             held.release()
             await asyncio.sleep(2.5)
         (job,) = await at.settled(timeout=20)
@@ -169,7 +169,7 @@ async def test_a_database_that_cannot_be_written_to_is_told_and_recovered_from(a
     """SQLite refuses to write, as where its disk has become read-only."""
 
     async def read_only(app: App, value: str) -> None:
-        async with app._database._writer.connect() as connection:
+        async with app.services.database._writer.connect() as connection:
             raw = (await connection.get_raw_connection()).driver_connection
             assert raw is not None
             await raw.execute(f"PRAGMA query_only={value}")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import bindparam, delete, update
 
-from bot.app import App
+from bot.app import open_app
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.pictures import shrink
@@ -132,7 +132,7 @@ async def easel(made: Arena) -> AsyncIterator[None]:
     given["DATABASE_URL"] = f"sqlite:///{made.database}"
     made.database.parent.mkdir()
     named: Any = {name.lower(): value for name, value in given.items()}
-    async with App(Settings(_env_file=None, **named)) as app:  # type: ignore[call-arg]
+    async with open_app(Settings(_env_file=None, **named)) as app:  # type: ignore[call-arg]
         running = asyncio.create_task(app.run())
         try:
             await made.discord.connected()

@@ -10,9 +10,9 @@ from bot.errors import ProviderError, Reason, StartupError
 from bot.ledger import credits_text, thousandths
 from bot.observability.metrics import Metrics
 from bot.providers.base import Provider
+from bot.providers.made import make_providers
 from bot.providers.oxen.provider import Oxen
 from bot.providers.skills.provider import Skills
-from bot.services import make_providers
 from bot.settings import Settings
 
 KEY_PAGES: Mapping[str, str] = {

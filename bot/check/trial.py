@@ -14,8 +14,8 @@ from bot.jobs import GenerationRequest
 from bot.ledger import credits_text, thousandths
 from bot.pictures import Downloader, sniff
 from bot.providers.base import Canceled, Failed, Finished, Provider, Running, Update, Waiting
+from bot.providers.made import api_addresses
 from bot.providers.oxen.provider import Oxen
-from bot.services import api_addresses
 from bot.settings import Settings
 
 PROMPT = "a small wooden easel in a sunlit studio, with a blank canvas"

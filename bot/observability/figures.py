@@ -1,4 +1,4 @@
-"""What the rows add up to at one moment, for the operator's metrics."""
+"""Figures: sums over the rows at one moment, for the metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from bot.jobs import JobStatus
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Amounts are thousandths of a credit. The times are None where there is no such job."""
+    """Amounts are thousandths of a credit; the times are None if no job is in that state."""
 
     jobs: Mapping[tuple[JobStatus, str], int]  # by status and model
-    oldest_queued: datetime | None  # when it was asked for
-    oldest_undelivered: datetime | None  # when it was settled
+    oldest_queued: datetime | None  # the time of its request
+    oldest_undelivered: datetime | None  # the time of its settlement
     held: int  # of jobs of this month that are not settled
     captured: int  # this month, with corrections
-    settled: Mapping[str, int]  # what all jobs ever have cost, by model
+    settled: Mapping[str, int]  # cost of all jobs ever, by model

@@ -1,27 +1,27 @@
-"""GET /healthz and GET /metrics, where HTTP_PORT is set. Everything else is not found."""
+"""GET /healthz and GET /metrics, served if HTTP_PORT is set. Everything else is not found."""
 
 import errno
 
 from aiohttp import web
 
 from bot.errors import StartupError
-from bot.observability.health import Health
+from bot.observability.health_report import HealthReport
 from bot.observability.metrics import CONTENT_TYPE
 
 STOP_SECONDS = 1.0
 
 
 class HealthServer:
-    """Serves within `async with`; `port` is then the one it got."""
+    """The server, running within `async with`; `port` is then the port that was bound."""
 
-    def __init__(self, health: Health, host: str, port: int) -> None:
+    def __init__(self, health: HealthReport, host: str, port: int) -> None:
         self.port = port
         self._host = host
         self._health = health
         app = web.Application()
         app.router.add_get("/healthz", self._healthz, allow_head=False)
         app.router.add_get("/metrics", self._metrics, allow_head=False)
-        app.router.add_route("*", "/{rest:.*}", self._nothing)  # other methods, too
+        app.router.add_route("*", "/{rest:.*}", self._nothing)  # any method
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
 
     async def __aenter__(self) -> "HealthServer":
@@ -53,7 +53,7 @@ class HealthServer:
 
 def _remedy(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"HTTP_PORT: {port} on {host} is taken by another program. Choose another in .env."
+        return f"HTTP_PORT: {port} on {host} is in use. Choose another port in .env."
     if error.errno == errno.EACCES:
-        return f"HTTP_PORT: {port} may not be opened by this user. Choose one from 1024 on in .env."
+        return f"HTTP_PORT: {port} may not be opened by this user. Choose 1024 or more in .env."
     return f"HTTP_HOST: nothing can be served on {host}. Set it to an address of this computer."

@@ -1,9 +1,8 @@
-"""Every line of the log, ours and the libraries', in one form: for people or as JSON."""
+"""Logging: one format for all lines, those of libraries included, for people or as JSON."""
 
 import logging
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
@@ -13,30 +12,26 @@ from structlog.typing import EventDict, Processor
 
 from bot.observability.redact import hide, redact
 
-__all__ = ["about", "bind", "hide", "start_logging"]
+log = logging.getLogger(__name__)
 
-# Below these, discord.py's loggers show tokens, and SQLAlchemy's members' prompts.
+__all__ = ["bind", "hide", "start_logging"]
+
+# Below these levels, discord.py's loggers write tokens, and SQLAlchemy's write prompts.
 LEAST: Mapping[str, int] = {
     "discord": logging.INFO,
     **dict.fromkeys(
         ("sqlalchemy", "aiosqlite", "alembic", "asyncio", "discord.client"), logging.WARNING
     ),
 }
-WIDTH = 0  # columns that a message is filled up to on the console
-
-
-def about(**fields: object) -> AbstractContextManager[None]:
-    """Put fields, such as the job's id, on every line that is written within the block."""
-    return structlog.contextvars.bound_contextvars(**fields)
 
 
 def bind(**fields: object) -> None:
-    """The same until the task at work ends: for tasks that serve one interaction."""
+    """Add fields, such as the job's id, to every line of the current task from now on."""
     structlog.contextvars.bind_contextvars(**fields)
 
 
 def start_logging(level: str, form: str, secrets: Iterable[str]) -> None:
-    """Log to standard error, in the form `console` or `json`, and never any of `secrets`."""
+    """Log to standard error, in the format `console` or `json`, without any of `secrets`."""
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -45,7 +40,7 @@ def start_logging(level: str, form: str, secrets: Iterable[str]) -> None:
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
-                # The traceback as Python writes it: without the values of local variables.
+                # Python's own traceback, without the values of local variables.
                 structlog.processors.StackInfoRenderer(),
                 structlog.processors.format_exc_info,
                 _Redaction(secrets),
@@ -57,7 +52,7 @@ def start_logging(level: str, form: str, secrets: Iterable[str]) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    stamina.instrumentation.set_on_retry_hooks([])  # we log what comes of it ourselves
+    stamina.instrumentation.set_on_retry_hooks([])  # the callers log the outcome
     for name, least in LEAST.items():
         logging.getLogger(name).setLevel(max(least, logging.getLevelName(level)))
     sys.excepthook = _log_the_end
@@ -68,13 +63,13 @@ def _renderer(form: str) -> Processor:
         return structlog.processors.JSONRenderer(ensure_ascii=False)
     return structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(),
-        pad_event_to=WIDTH,
+        pad_event_to=0,
         exception_formatter=structlog.dev.plain_traceback,
     )
 
 
 class _Redaction:
-    """Takes out of all texts of a line what must not be read there."""
+    """Removes secrets, tokens and prompts from all texts of a line."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = tuple(filter(None, secrets))
@@ -94,7 +89,9 @@ class _Redaction:
 def _log_the_end(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """What nobody caught is a line like all others."""
+    """Log an uncaught exception like any other line."""
     if issubclass(kind, KeyboardInterrupt):
         return
-    logging.getLogger(__name__).critical("Easel ends by an error", exc_info=(kind, error, trace))
+    logging.getLogger(__name__).critical(
+        "Easel ends because of an error", exc_info=(kind, error, trace)
+    )

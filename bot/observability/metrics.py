@@ -1,9 +1,8 @@
-"""What is counted while Easel runs, in the form that Prometheus reads (docs/metrics.md)."""
+"""Counters and gauges in the format of Prometheus (docs/metrics.md)."""
 
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
@@ -12,38 +11,27 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bot.errors import ProviderError, Reason
+from bot.health import ServiceHealth
 from bot.ledger import CREDIT
 from bot.observability.figures import Figures
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 STALLS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
-REQUESTS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)  # seconds; 20 is the time-out
-# The service is well and did not like what it was asked.
-OUR_OWN = {Reason.REJECTED, Reason.INVALID, Reason.NOT_FOUND}
+REQUESTS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)  # seconds; 20 is the timeout
 
 
-@dataclass
-class Service:
-    """How an image API answered of late."""
-
-    last_good: datetime | None = None
-    last_error: Reason | None = None
-    failing_since: datetime | None = None  # the first error after the last good answer
-
-
-@dataclass
 class Metrics:
-    """One for each App, with a registry of its own; its methods are named for what happened."""
+    """The metrics of one Easel, in a registry of their own; methods are named for events."""
 
-    now: Callable[[], datetime]
-    services: dict[str, Service] = field(default_factory=dict)
-    last_turn: datetime | None = None  # of the worker
-
-    def __post_init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime], health: ServiceHealth | None = None) -> None:
+        """`health` hears of every answer to a request, and is read at each scrape."""
+        self.now = now
+        self.last_turn: datetime | None = None  # of the worker
+        self._health = health or ServiceHealth(now)
         self._registry = registry = CollectorRegistry()
         self._count_events(registry)
         self._measure_rows(registry)
-        Info("easel_build", "What runs here.", registry=registry).info(
+        Info("easel_build", "The versions that run.", registry=registry).info(
             {
                 "version": _version("easel"),
                 "python": platform.python_version(),
@@ -62,27 +50,27 @@ class Metrics:
         )
         self._request_seconds = Histogram(
             "easel_api_request_duration_seconds",
-            "How long one request to an image API took, until its end or its error.",
+            "The duration of one request to an image API, until its end or error.",
             ("provider", "method"),
             buckets=REQUESTS,
             registry=registry,
         )
-        self._polls = counter("easel_polls", "Questions for a generation's state.", "provider")
+        self._polls = counter("easel_polls", "Polls of a generation's state.", "provider")
         self._doubtful = counter(
             "easel_doubtful_submits",
-            "Creating requests without a readable answer, by what became of them.",
+            "Creating requests with an unknown outcome, by the result of the reconciliation.",
             *("provider", "outcome"),
         )
         self._answers = counter(
             "easel_discord_answers", "Discord's answers to requests.", "method", "status"
         )
         self._deliveries = counter(
-            "easel_deliveries", "Settled jobs that were shown, by the way that was open.", "way"
+            "easel_deliveries", "Delivered jobs, by destination.", "destination"
         )
-        self._retries = counter("easel_delivery_retries", "Tries to deliver that failed.")
+        self._retries = counter("easel_delivery_retries", "Delivery attempts that failed.")
         self._stalls = Histogram(
             "easel_event_loop_stall_seconds",
-            "How late a task wakes that sleeps for 100 ms.",
+            "The delay of a task that sleeps for 100 ms.",
             buckets=STALLS,
             registry=registry,
         )
@@ -94,19 +82,20 @@ class Metrics:
         self._rows_read = gauge("easel_database_up", "1 if the rows could be read for this scrape.")
         self._jobs = gauge("easel_jobs", "Jobs in the database.", "status", "model")
         self._queued_age = gauge(
-            "easel_oldest_queued_age_seconds", "Since the oldest queued job was asked for; 0: none."
+            "easel_oldest_queued_age_seconds", "Age of the oldest queued job; 0: none."
         )
         self._undelivered_age = gauge(
             "easel_oldest_undelivered_age_seconds",
-            "Since the oldest job that is settled and not delivered was settled; 0: none.",
+            "Time since the settlement of the oldest undelivered job; 0: none.",
         )
         self._held = gauge("easel_month_held_credits", "Held for this month's unsettled jobs.")
+        self._up = gauge("easel_provider_up", "0 while nothing is submitted there.", "provider")
         self._captured = gauge("easel_month_captured_credits", "Charged for this month's jobs.")
-        self._settled = gauge("easel_settled_credits", "What all jobs ever have cost.", "model")
+        self._settled = gauge("easel_settled_credits", "The cost of all jobs ever.", "model")
 
     @contextmanager
     def asking(self, provider: str, method: str) -> Iterator[None]:
-        """One request to an image API; one that is cancelled counts as none."""
+        """Measure one request to an image API; a cancelled one does not count."""
         begun = perf_counter()
         try:
             yield
@@ -118,39 +107,36 @@ class Metrics:
     def _asked(self, provider: str, method: str, error: Reason | None, seconds: float) -> None:
         self._requests.labels(provider, method, error or "ok").inc()
         self._request_seconds.labels(provider, method).observe(seconds)
-        service = self.services.setdefault(provider, Service())
-        if error is None or error in OUR_OWN:
-            service.last_good, service.failing_since = self.now(), None
-        else:
-            service.failing_since = service.failing_since or self.now()
-        service.last_error = error or service.last_error
+        self._health.answered(provider, error)
 
     def polled(self, provider: str) -> None:
         self._polls.labels(provider).inc()
 
     def doubt_ended(self, provider: str, outcome: str) -> None:
-        """A doubtful submit was `adopted`, or `failed`: nobody knows what it was charged."""
+        """Count the result of a reconciliation: `adopted`, or `failed` and possibly charged."""
         self._doubtful.labels(provider, outcome).inc()
 
     def discord_answered(self, method: str, status: str) -> None:
         self._answers.labels(method, status).inc()
 
-    def delivered(self, way: str) -> None:
-        self._deliveries.labels(way).inc()
+    def delivered(self, destination: str) -> None:
+        self._deliveries.labels(destination).inc()
 
     def delivery_failed(self) -> None:
         self._retries.inc()
 
-    def loop_was_late(self, seconds: float) -> None:
+    def loop_stalled(self, seconds: float) -> None:
         self._stalls.observe(max(seconds, 0.0))
 
     def worker_turned(self) -> None:
         self.last_turn = self.now()
 
     def text(self, figures: Figures | None) -> bytes:
-        """Everything, for one scrape; without the rows' figures where they could not be read."""
+        """Return one scrape; without the figures of the rows if those could not be read."""
         for labelled in (self._jobs, self._settled):
             labelled.clear()
+        for provider in self._health.known:
+            self._up.labels(provider).set(not self._health.is_down(provider))
         self._rows_read.set(figures is not None)
         if figures is None:
             figures = Figures({}, None, None, 0, 0, {})
@@ -171,5 +157,5 @@ class Metrics:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # run from a folder, never installed
+    except PackageNotFoundError:  # run from a checkout, not installed
         return "0"

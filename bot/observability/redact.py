@@ -1,7 +1,7 @@
-"""What must not stand in a log, taken out of every line before it is written.
+"""Redaction of every log line.
 
-Secrets by their values, interaction tokens by the addresses they stand in, and the prompts that
-the task at work has to do with: an API's error may repeat them, and so may a traceback.
+Secrets are found by their values, interaction tokens by the addresses that contain them, and the
+prompts of the current task by their text: an API's error or a traceback may repeat a prompt.
 """
 
 import json
@@ -9,26 +9,27 @@ import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 
-# The token is the second part after /webhooks/ and /interactions/ in Discord's addresses; its
-# first characters are always the same ("interaction:" in base64).
+# A token is the second part after /webhooks/ and /interactions/ in Discord's addresses, and
+# begins with "interaction:" in base64.
 TOKENS = (
     re.compile(r"(?P<before>/(?:webhooks|interactions)/\d+/)(?!@)[\w.\-]{8,}"),
     re.compile(r"(?P<before>)aW50ZXJhY3Rpb246[\w\-]{8,}"),
 )
-# A shorter prompt is a common word: to take it out would garble lines that have nothing of it.
+# A shorter prompt is a common word, and its removal would garble unrelated lines.
 SHORTEST = 8  # characters
-HEAD = 24  # characters that tell a prompt; the rest may have been cut off
+HEAD = 24  # characters that identify a prompt; the rest may be cut off
 
 _hidden: ContextVar[tuple[str, ...]] = ContextVar("hidden", default=())
 
 
 def hide(*texts: str) -> None:
-    """Keep these prompts out of the lines of the task at work, from now on."""
+    """Redact these prompts from the lines of the current task, from now on."""
     forms = (form for text in texts for form in _forms(text) if len(form) >= SHORTEST)
     _hidden.set((*_hidden.get(), *dict.fromkeys(forms)))
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return the text with markers in place of secrets, tokens and hidden prompts."""
     for secret in secrets:
         text = text.replace(secret, "[secret]")
     for pattern in TOKENS:
@@ -39,7 +40,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _forms(prompt: str) -> set[str]:
-    """As it is, on one line, and as the value of a JSON object or of a `repr`."""
+    """Return the forms of a prompt in a log: as typed, on one line, in JSON and in a `repr`."""
     return {
         prompt,
         " ".join(prompt.split()),
@@ -50,7 +51,7 @@ def _forms(prompt: str) -> set[str]:
 
 
 def _without(text: str, prompt: str) -> str:
-    """Also a prompt whose end was cut off: as far as the text goes on like it."""
+    """Remove a prompt, also one whose end was cut off."""
     head = prompt[:HEAD]
     start = text.find(head)
     while start >= 0:

@@ -1,4 +1,4 @@
-"""What Discord answers, counted by aiohttp: discord.py hands our trace to its session."""
+"""Counts of Discord's answers, by aiohttp's tracing: discord.py passes the trace on."""
 
 from types import SimpleNamespace
 
@@ -8,6 +8,8 @@ from bot.observability.metrics import Metrics
 
 
 def trace_discord(metrics: Metrics) -> aiohttp.TraceConfig:
+    """Return a trace that counts every answer, or the error in place of one."""
+
     async def answered(
         _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestEndParams
     ) -> None:

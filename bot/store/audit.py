@@ -1,6 +1,6 @@
-"""Does the ledger add up? Everything is recomputed from its entries, and told where it differs.
+"""The audit of the ledger: recompute every balance from the entries, and report differences.
 
-Amounts and words are taken as they stand in the file: whoever changed it by hand kept to no enum.
+Amounts and words are read as they are in the file, since a manual change may break every enum.
 """
 
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ JOB_KINDS = frozenset(EntryKind) - {EntryKind.GRANT}
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """What a job says of its money, in thousandths of a credit."""
+    """The money columns of a job, in thousandths of a credit."""
 
     id: str
     status: str
@@ -36,7 +36,7 @@ class JobLine:
 
     @property
     def expected(self) -> int:
-        """What all of its entries must add up to."""
+        """The correct sum of the job's entries."""
         return -(self.cost or 0) if self.settled else -self.price
 
 
@@ -53,13 +53,13 @@ class EntryLine:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`about` names a job, an entry or an account."""
+    """One difference; `about` names a job, an entry or an account."""
 
     about: str
-    what: str
+    text: str
 
     def __str__(self) -> str:
-        return f"{self.about}: {self.what}"
+        return f"{self.about}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ class Verification:
     @property
     def summary(self) -> str:
         found = len(self.findings)
-        says = "it adds up" if not found else f"{found} finding{'s' if found > 1 else ''}"
-        return f"{self.entries} entries, {self.jobs} jobs, {self.accounts} accounts: {says}"
+        result = "it adds up" if not found else f"{found} finding{'s' if found > 1 else ''}"
+        return f"{self.entries} entries, {self.jobs} jobs, {self.accounts} accounts: {result}"
 
 
 async def verify(view: AsyncConnection) -> Verification:
-    """Read jobs and ledger in one view, so that a bot at work beside us changes nothing in it."""
+    """Audit jobs and ledger in one view, unaffected by a bot that runs meanwhile."""
     columns = jobs.c
     statement = select(
         columns.id,
@@ -115,7 +115,7 @@ async def verify(view: AsyncConnection) -> Verification:
 
 
 def audit(job_lines: Sequence[JobLine], entry_lines: Sequence[EntryLine]) -> Verification:
-    """The rules of bot.ledger, applied to every job, entry and account."""
+    """Apply the rules of bot.ledger to every job, entry and account."""
     by_id = {job.id: job for job in job_lines}
     entries_of: defaultdict[str, list[EntryLine]] = defaultdict(list)
     findings: list[Finding] = []
@@ -125,7 +125,7 @@ def audit(job_lines: Sequence[JobLine], entry_lines: Sequence[EntryLine]) -> Ver
         else:
             findings += _of_no_job(entry)
     for job in job_lines:
-        findings += (Finding(f"job {job.id}", what) for what in _of_job(job, entries_of[job.id]))
+        findings += (Finding(f"job {job.id}", text) for text in _of_job(job, entries_of[job.id]))
     balances, expected = _balances(entry_lines), _expected(job_lines, entry_lines)
     findings += _of_accounts(balances, expected)
     accounts = len(balances.keys() | expected.keys())
@@ -166,7 +166,7 @@ def _of_job(job: JobLine, entries: Sequence[EntryLine]) -> Iterator[str]:
 
 
 def _held(job: JobLine, entries: Sequence[EntryLine]) -> Iterator[str]:
-    """One at the request, and one with a reason each time that it went to another model."""
+    """Check the holds: one of the request, and one with a reason for each change of the model."""
     holds = [entry for entry in entries if entry.kind == EntryKind.HOLD]
     first = [entry for entry in holds if not entry.reason]
     held, right = sum(entry.amount for entry in holds), credits_text(-job.price)

@@ -1,4 +1,4 @@
-"""A consistent copy of a database that is in use, with nothing secret in it."""
+"""Consistent copies of a database that is in use, without secrets."""
 
 import os
 import sqlite3
@@ -13,13 +13,13 @@ WAIT_SECONDS = 30.0
 def back_up(source: Path, target: Path) -> int:
     """Copy the database file `source` to `target`, and return the copy's size in bytes.
 
-    Interaction tokens are blanked, and no byte of them is left. The copy is whole or not there.
-    StartupError where there is nothing to copy, or the target exists or cannot be written.
+    Interaction tokens are blanked, and no byte of them is left. The copy is complete or absent.
+    StartupError if the source is missing, or if the target exists or cannot be written.
     """
     if not source.is_file():
         raise StartupError(f"DATABASE_URL: there is no database at {source} to copy.")
     try:
-        target.touch(exist_ok=False)  # the name is ours from here on
+        target.touch(exist_ok=False)  # reserves the name
     except FileExistsError:
         raise StartupError(f"{target} exists already. Name a file that does not.") from None
     except OSError as error:
@@ -44,8 +44,8 @@ def _copy(source: Path, copy: Path) -> None:
         closing(sqlite3.connect(copy, timeout=WAIT_SECONDS, isolation_level=None)) as there,
     ):
         live.backup(there)
-        there.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        there.execute("PRAGMA journal_mode=DELETE")  # one file, without a log
         there.execute("UPDATE jobs SET interaction_token = NULL")
-        there.execute("VACUUM")  # what was blanked is still in unused pages until then
+        there.execute("VACUUM")  # removes the blanked tokens from unused pages
     with copy.open("rb+") as file:
         os.fsync(file.fileno())

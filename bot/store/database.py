@@ -1,7 +1,7 @@
-"""One SQLite file through two engines: a writer of one connection, and a reader beside it.
+"""One SQLite file through two engines: a writer of one connection, and readers beside it.
 
-Every write is a transaction that began with BEGIN IMMEDIATE, so that what it reads cannot change
-before it writes (design.md, Storage, tells what was lost otherwise).
+Every write is a transaction that begins with BEGIN IMMEDIATE, so that no row changes between the
+transaction's reads and its writes.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import NotNow, StartupError
-from bot.store.driver import Connection as Driver
+from bot.store.aiosqlite_driver import Connection as Driver
 
 log = logging.getLogger(__name__)
 
-Transaction = AsyncConnection  # what `Database.transaction` yields
-Connection = AsyncConnection  # what `Database.reading` yields
+Transaction = AsyncConnection  # yielded by `Database.transaction`
+Connection = AsyncConnection  # yielded by `Database.reading`
 
-REVISION = "0005"  # the newest migration; a test holds it against the folder
-BUSY_SECONDS = 1.5  # how long to wait for another program that writes to the file
-PATIENCE = 60.0  # seconds until it is one's turn to write; a member's command has less
+REVISION = "0005"  # the newest migration; a test compares it with the folder
+BUSY_SECONDS = 1.5  # to wait for another program that writes to the file
+WRITE_LOCK_TIMEOUT = 60.0  # seconds to wait for a turn to write; a member's command has less
 READERS = 3
 CHECKPOINT_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
@@ -39,20 +39,20 @@ REMEDY = (
 )
 
 NEWER = (
-    "DATABASE_URL: {path} was written by a newer Easel (revision {found}, and this one knows "
-    f"{REVISION}). Install that version again, or go back to a backup from before."
+    "DATABASE_URL: {path} was written by a newer Easel (revision {found}; this one knows "
+    f"{REVISION}). Install that version again, or restore a backup made before the upgrade."
 )
 
 
 class Database:
-    """Open it with `async with`; `transaction()` writes, `reading()` reads."""
+    """The open database: `transaction()` writes, `reading()` reads. Use with `async with`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)
         self._reader = _engine(path, begin="BEGIN", pragmas=READER_PRAGMAS, size=READERS)
         self._checkpoints: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()  # to write: first come, first served
+        self._write_lock = asyncio.Lock()  # first come, first served
         self._blocks = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -76,9 +76,9 @@ class Database:
         await self.close()
 
     async def close(self) -> None:
-        """Close every connection: one left open would hang the exit (discord.md, Libraries).
+        """Close every connection, after the open blocks, such as a command's, have ended.
 
-        Blocks that are open, such as that of a command just being answered, may end first.
+        A connection left open would keep its thread, and the process with it, from ending.
         """
         if self._checkpoints is not None:
             self._checkpoints.cancel()
@@ -88,10 +88,10 @@ class Database:
         await self._reader.dispose()
 
     async def quiet(self) -> None:
-        """Wait, for a few seconds at most, until no block is open.
+        """Wait, for CLOSE_SECONDS at most, until no block is open.
 
-        A task that is cancelled inside a block loses its connection, so tasks are cancelled in the
-        moment that this returns.
+        A task that is cancelled inside a block loses its connection: cancel tasks as soon as this
+        returns.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -99,33 +99,35 @@ class Database:
                     await self._idle.wait()
 
     @asynccontextmanager
-    async def transaction(self, *, patience: float = PATIENCE) -> AsyncIterator[AsyncConnection]:
-        """Run the block alone and whole: commit at its end, roll back on any exception.
+    async def transaction(
+        self, *, timeout: float = WRITE_LOCK_TIMEOUT
+    ) -> AsyncIterator[AsyncConnection]:
+        """Run the block as the only writer: commit at its end, roll back on any exception.
 
-        NotNow where its turn does not come within `patience` seconds, or where SQLite cannot.
+        NotNow if the write lock is not free within `timeout` seconds, or if SQLite fails.
         """
-        with self._in_use(), self._told():
-            async with asyncio.timeout(patience):
-                await self._turn.acquire()
+        with self._in_use(), self._failures_as_not_now():
+            async with asyncio.timeout(timeout):
+                await self._write_lock.acquire()
             try:
                 async with self._writer.begin() as connection:
                     yield connection
             finally:
-                self._turn.release()
+                self._write_lock.release()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """One consistent view of what is committed; it cannot write. NotNow as above."""
-        with self._in_use(), self._told():
+        """Yield a consistent, read-only view of the committed rows. NotNow if SQLite fails."""
+        with self._in_use(), self._failures_as_not_now():
             async with self._reader.begin() as connection:
                 yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _failures_as_not_now(self) -> Iterator[None]:
         try:
             yield
         except (OperationalError, PoolTimeoutError, TimeoutError) as error:
-            cause = error.orig if isinstance(error, OperationalError) else "it is too busy"
+            cause = error.orig if isinstance(error, OperationalError) else "too busy"
             log.error("the database cannot be used: %s: %s", self.path, cause)
             raise NotNow from error
 
@@ -141,17 +143,20 @@ class Database:
                 self._idle.set()
 
     async def _keep_checkpointing(self) -> None:
-        """Move what is committed from the log into the file, without holding up any writer."""
+        """Write committed pages from the log back into the file, without blocking a writer."""
         while True:
             await asyncio.sleep(CHECKPOINT_SECONDS)
             try:
                 await asyncio.to_thread(_checkpoint, self.path)
             except sqlite3.Error as error:
-                log.warning("the database's log could not be written back: %s", error)
+                log.warning("checkpoint of the database failed, retrying: %s", error)
 
     async def _open_readers(self) -> None:
-        """All at once and now: one that is cancelled while it opens would be lost, and its thread
-        would keep the process from ending."""
+        """Open all readers at once and now.
+
+        A connection whose opening is cancelled is lost, and its thread keeps the process from
+        ending.
+        """
         async with AsyncExitStack() as stack:
             for _ in range(READERS):
                 await stack.enter_async_context(self._reader.connect())
@@ -163,7 +168,7 @@ class Database:
             return
         if found is not None and found > REVISION:
             raise StartupError(NEWER.format(path=self.path, found=found))
-        # Alembic costs a fifth of a second and 10 MB: only where there is something to do.
+        # Alembic costs a fifth of a second and 10 MB: import it only for a migration.
         from bot.store.migrations import upgrade
 
         async with self._writer.begin() as connection:
@@ -171,7 +176,7 @@ class Database:
 
 
 def database_path(url: str) -> Path:
-    """The file that DATABASE_URL names; StartupError where it is none of SQLite's."""
+    """Return the file that DATABASE_URL names; StartupError if SQLite cannot open the address."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -182,16 +187,16 @@ def database_path(url: str) -> Path:
 
 
 def pictures_folder(database: Path) -> Path:
-    """Where the pictures of a database are kept."""
+    """Return the folder of a database's pictures."""
     return database.parent / "pictures"
 
 
 WRITER_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
-    # A checkpoint takes 10 to 20 ms, and SQLite would do it inside the commit that a member waits
-    # for: it is done beside (`_keep_checkpointing`), and here only if that has fallen far behind.
+    # A checkpoint takes 10 to 20 ms, and SQLite would run it inside the commit that a member waits
+    # for. `_keep_checkpointing` runs it instead, SQLite only when the log has grown very long.
     "PRAGMA wal_autocheckpoint=20000",
-    "PRAGMA synchronous=FULL",  # an answered request survives a power cut
+    "PRAGMA synchronous=FULL",  # a confirmed request survives a power failure
     "PRAGMA foreign_keys=ON",
 )
 READER_PRAGMAS = ("PRAGMA query_only=ON",)
@@ -208,12 +213,12 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
         pool_reset_on_return=None,
-        hide_parameters=True,  # its errors would show prompts and interaction tokens
+        hide_parameters=True,  # errors would show prompts and interaction tokens
     )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # the driver's own
-        connection.isolation_level = None  # the driver begins nothing by itself: we do, below
+        connection.isolation_level = None  # `start` begins transactions, not the driver
         cursor = connection.cursor()
         for pragma in pragmas:
             cursor.execute(pragma)
@@ -232,7 +237,7 @@ def _checkpoint(path: Path) -> None:
 
 
 def revision_of(connection: SyncConnection) -> str | None:
-    """What the file was migrated to; None where Easel has made nothing in it yet."""
+    """Return the file's revision; None if Easel has made no tables in the file yet."""
     if not connection.dialect.has_table(connection, "alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,4 +1,4 @@
-"""Every query on generations: which pieces of work at a provider belong to which job."""
+"""Every query on generations: the pieces of work at providers, and the jobs they belong to."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ async def end(tx: AsyncConnection, generation_id: int, state: JobStatus) -> None
 async def owned(
     connection: AsyncConnection, provider: str, remote_ids: Sequence[str]
 ) -> frozenset[str]:
-    """Which of these remote ids belong to a job already."""
+    """Return those of the remote ids that belong to a job already."""
     statement = select(generations.c.remote_id).where(
         generations.c.provider == provider, generations.c.remote_id.in_(remote_ids)
     )

@@ -1,4 +1,4 @@
-"""A database looked at as it is, also beside a running bot: nothing is made, locked or migrated."""
+"""Databases opened for inspection, also beside a running bot: never created or migrated."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,15 +12,15 @@ from bot.store.database import NEWER, REMEDY, REVISION, Database, revision_of
 
 
 class OlderDatabase(StartupError):
-    """It is migrated by the next start, and only then can it be read."""
+    """The database has to be migrated, by the next start, before this version can read it."""
 
 
 @asynccontextmanager
 async def inspected(path: Path) -> AsyncIterator[Database]:
-    """For `reading()` only; StartupError where the file is not one of just this version's."""
+    """Yield a database for `reading()` only; StartupError unless it has this version's revision."""
     if not await asyncio.to_thread(path.is_file):
         raise StartupError(
-            f"DATABASE_URL: there is no file {path} yet. The first `easel run` makes it."
+            f"DATABASE_URL: there is no file {path} yet. The first `easel run` creates it."
         )
     database = Database(path)
     try:
@@ -40,12 +40,11 @@ async def _check_revision(database: Database) -> None:
     if found == REVISION:
         return
     if found is None:
-        problem = f"{database.path} is no database of Easel's"
+        problem = f"{database.path} is not a database of Easel"
         raise StartupError(REMEDY.format(problem=problem))
     if found > REVISION:
         raise StartupError(NEWER.format(path=database.path, found=found))
     raise OlderDatabase(
-        f"DATABASE_URL: {database.path} was written by an older Easel (revision {found}, and this "
-        f"one works with {REVISION}). Start this version once with `easel run`: it migrates the "
-        "file."
+        f"DATABASE_URL: {database.path} was written by an older Easel (revision {found}; this "
+        f"version needs {REVISION}). Start this version once with `easel run` to migrate the file."
     )

@@ -1,15 +1,17 @@
-"""Jobs as rows: stored, read, moved. Functions that write take a transaction.
+"""Jobs as rows: inserted, read, and changed by small named writes.
 
-What the worker looks for among them is in bot.store.queue.
+Functions that write take a transaction. The writes that settle a job are in bot.store.settlement,
+the queries by which the worker finds jobs in bot.store.queue.
 """
 
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.errors import Reason
 from bot.jobs import (
@@ -25,34 +27,66 @@ from bot.jobs import (
 )
 from bot.store.tables import Utc, jobs
 
-# Statements are built once: to build one takes longer than to execute it, and members wait.
-ADD = insert(jobs).returning(*jobs.c)
+
+class Columns(TypedDict, total=False):
+    """Columns of jobs that change after the insert: mypy refuses any other name."""
+
+    cancel_requested_at: datetime
+    cost: int
+    deliver_after: datetime | None
+    delivered_at: datetime | None
+    delivery_attempts: int
+    delivery_error: str | None
+    delivery_started_at: datetime | None
+    estimated: bool
+    final_status_sent: bool
+    inputs: list[dict[str, object]]
+    lease_until: datetime | None
+    model: str
+    overdue_at: datetime
+    price: int
+    provider: str
+    reason: Reason | None
+    remark: str | None
+    result_message_id: int | None
+    running_at: datetime
+    settled_at: datetime
+    status_message_id: int
+    submit_after: datetime | None
+    submitted_at: datetime
+
+
+# Built once: to build a statement takes longer than to execute it, and members wait meanwhile.
+INSERT = insert(jobs).returning(*jobs.c)
 GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
-NOTE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
-CONFIRM = NOTE.where(jobs.c.status_message_id.is_(None))
-INPUTS_STORED = NOTE.where(~jobs.c.inputs_stored).values(inputs_stored=True, submit_after=None)
-HAND_OVER = NOTE.where(
+UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
+CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
+RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored).values(inputs_stored=True, submit_after=None)
+HAND_OVER = UPDATE.where(
     jobs.c.status == JobStatus.QUEUED,
     jobs.c.cancel_requested_at.is_(None),
     jobs.c.model_auto,
     jobs.c.model == bindparam("from_model"),
 ).values(submit_after=None, reason=None)
-TRY_DELIVERY = NOTE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None)).values(
+BEGIN_DELIVERY = UPDATE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None)).values(
     delivery_attempts=jobs.c.delivery_attempts + 1,
     delivery_started_at=func.coalesce(jobs.c.delivery_started_at, bindparam("now", type_=Utc)),
 )
-MOVES = {target: NOTE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
+MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
-ACTIVE_OF = OF_MEMBER.where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.created_at)
+ACTIVE_OF = (
+    OF_MEMBER.where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.created_at).limit(bindparam("limit"))
+)
 RECENT_OF = OF_MEMBER.order_by(jobs.c.created_at.desc()).limit(bindparam("limit"))
 ENDED_OF = RECENT_OF.where(jobs.c.status.in_(SETTLED))
 
 
 class MoveRefused(Exception):
-    """The job was not in a status from which the move is legal: somebody else moved it first."""
+    """The job is in no status from which the move is legal: another task moved it first."""
 
 
 async def add(tx: AsyncConnection, new: NewJob) -> Job:
+    """Insert a job as `queued`; its hold belongs into the same transaction."""
     values = {
         "id": new.id,
         "status": JobStatus.QUEUED,
@@ -76,7 +110,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "price": new.price,
         "created_at": new.created_at,
     }
-    return job_of((await tx.execute(ADD, values)).one())
+    return job_of((await tx.execute(INSERT, values)).one())
 
 
 async def get(connection: AsyncConnection, job_id: str) -> Job | None:
@@ -84,72 +118,137 @@ async def get(connection: AsyncConnection, job_id: str) -> Job | None:
     return job_of(row) if row else None
 
 
-async def move(tx: AsyncConnection, job_id: str, target: JobStatus, **values: object) -> Job:
-    """Move a job along a legal move, with `values` for its other columns; else MoveRefused."""
-    if target.settled:
-        values.setdefault("lease_until", None)
+async def move(
+    tx: AsyncConnection, job_id: str, target: JobStatus, **values: Unpack[Columns]
+) -> Job:
+    """Move a job along a legal transition, with `values` for other columns; else MoveRefused.
+
+    For this package alone: everybody else calls the write that is named for the outcome.
+    """
     moved = await tx.execute(MOVES[target], {**values, "status": target, "job_id": job_id})
     row = moved.one_or_none()
     if row is None:
-        raise MoveRefused(f"{job_id} cannot become {target}")
+        raise MoveRefused(f"job {job_id} cannot become {target}")
     return job_of(row)
 
 
-async def note(tx: AsyncConnection, job_id: str, **values: object) -> Job | None:
-    """Set columns that are no part of the status; None where the job does not exist."""
-    row = (await tx.execute(NOTE, {**values, "job_id": job_id})).one_or_none()
-    return job_of(row) if row else None
+async def change(tx: AsyncConnection, job_id: str, **values: Unpack[Columns]) -> Job | None:
+    """Set columns besides the status; None if the job does not exist. For this package alone."""
+    return await _one(tx, UPDATE, {**values, "job_id": job_id})
 
 
-async def confirm(tx: AsyncConnection, job_id: str, message_id: int) -> Job | None:
-    """Remember the answer's message: only then may the job be claimed."""
-    confirmed = await tx.execute(CONFIRM, {"job_id": job_id, "status_message_id": message_id})
-    row = confirmed.one_or_none()
-    return job_of(row) if row else None
+async def requeue(
+    tx: AsyncConnection, job_id: str, *, submit_after: datetime, reason: Reason | None
+) -> Job:
+    """Return a claimed job to the queue: the provider has surely not taken it."""
+    return await move(
+        tx,
+        job_id,
+        JobStatus.QUEUED,
+        submit_after=submit_after,
+        lease_until=None,
+        reason=reason,
+    )
 
 
-async def inputs_stored(tx: AsyncConnection, job_id: str) -> bool:
-    """Let the job be claimed; False where somebody kept its inputs first."""
-    return (await tx.execute(INPUTS_STORED, {"job_id": job_id})).one_or_none() is not None
+async def start_running(tx: AsyncConnection, job_id: str, now: datetime) -> Job:
+    """Record that the provider has taken the job; its remote ids belong into the transaction."""
+    return await move(tx, job_id, JobStatus.RUNNING, running_at=now, lease_until=None)
 
 
-async def hand_over(tx: AsyncConnection, job: Job, model: str, price: int) -> Job | None:
-    """Let a queued job wait for another model; None where it is not as it was."""
-    values = {"job_id": job.id, "from_model": job.request.model, "model": model, "price": price}
-    row = (await tx.execute(HAND_OVER, values)).one_or_none()
-    return job_of(row) if row else None
+async def request_cancel(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
+    """Record that the member wants the job stopped; the worker acts at the next safe moment."""
+    return await change(tx, job_id, cancel_requested_at=now)
 
 
-async def try_delivery(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
-    """Count a try, before it is made: after a crash in it, the next one knows to look first.
+async def confirm_reply(tx: AsyncConnection, job_id: str, message_id: int) -> Job | None:
+    """Store the id of the reply's message: only then may the job be claimed."""
+    return await _one(tx, CONFIRM_REPLY, {"job_id": job_id, "status_message_id": message_id})
 
-    None where there is nothing to deliver (any more).
+
+async def mark_inputs_stored(tx: AsyncConnection, job_id: str) -> bool:
+    """Let a job with inputs be claimed; return False if another task did so first."""
+    return await _one(tx, RELEASE_TO_QUEUE, {"job_id": job_id}) is not None
+
+
+async def store_inputs(
+    tx: AsyncConnection, job_id: str, inputs: Iterable[Attachment]
+) -> Job | None:
+    """Replace the addresses of a job's inputs."""
+    return await change(tx, job_id, inputs=rows_of(inputs))
+
+
+async def postpone_submit(
+    tx: AsyncConnection, job_id: str, until: datetime, reason: Reason
+) -> None:
+    """Let nobody claim a queued job before `until`; `reason` is reported if it expires."""
+    await change(tx, job_id, submit_after=until, reason=reason)
+
+
+async def extend_lease(tx: AsyncConnection, job_id: str, until: datetime) -> Job | None:
+    return await change(tx, job_id, lease_until=until)
+
+
+async def hand_over(
+    tx: AsyncConnection, job: Job, *, model: str, provider: str, price: int
+) -> Job | None:
+    """Move a queued job to another model; None if the row has changed meanwhile."""
+    values = {"from_model": job.request.model, "model": model, "provider": provider}
+    return await _one(tx, HAND_OVER, {**values, "job_id": job.id, "price": price})
+
+
+async def mark_final_status(tx: AsyncConnection, job_id: str) -> Job | None:
+    """Record that the status message was edited for the last time."""
+    return await change(tx, job_id, final_status_sent=True)
+
+
+async def begin_delivery(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
+    """Count an attempt before it is made, so that the next one, after a crash, searches first.
+
+    None if there is nothing (left) to deliver.
     """
-    row = (await tx.execute(TRY_DELIVERY, {"job_id": job_id, "now": now})).one_or_none()
-    return job_of(row) if row else None
+    return await _one(tx, BEGIN_DELIVERY, {"job_id": job_id, "now": now})
 
 
-async def active_of(connection: AsyncConnection, user_id: int) -> list[Job]:
-    """A member's jobs that are not settled, oldest first."""
-    rows = await connection.execute(ACTIVE_OF, {"user": user_id})
+async def postpone_delivery(tx: AsyncConnection, job_id: str, until: datetime, error: str) -> None:
+    await change(tx, job_id, deliver_after=until, delivery_error=error)
+
+
+async def mark_delivered(
+    tx: AsyncConnection, job_id: str, now: datetime, *, message_id: int | None, error: str | None
+) -> None:
+    """Record the end of a delivery: the message that shows the result, or why there is none."""
+    await change(tx, job_id, delivered_at=now, result_message_id=message_id, delivery_error=error)
+
+
+async def active_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
+    """Return a member's jobs that are not settled, oldest first."""
+    rows = await connection.execute(ACTIVE_OF, {"user": user_id, "limit": limit})
     return [job_of(row) for row in rows]
 
 
 async def recent_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
-    """A member's newest jobs, newest first."""
+    """Return a member's newest jobs, newest first."""
     rows = await connection.execute(RECENT_OF, {"user": user_id, "limit": limit})
     return [job_of(row) for row in rows]
 
 
 async def ended_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
-    """A member's newest jobs that have ended, newest first."""
+    """Return a member's newest settled jobs, newest first."""
     rows = await connection.execute(ENDED_OF, {"user": user_id, "limit": limit})
     return [job_of(row) for row in rows]
 
 
 def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:
-    """Attachments as the column `inputs` keeps them."""
+    """Return attachments in the form of the column `inputs`."""
     return [asdict(each) for each in inputs]
+
+
+async def _one(
+    tx: AsyncConnection, statement: ReturningUpdate[Any], values: dict[str, object]
+) -> Job | None:
+    row = (await tx.execute(statement, values)).one_or_none()
+    return job_of(row) if row else None
 
 
 def job_of(row: Row[Any]) -> Job:

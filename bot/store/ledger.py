@@ -1,4 +1,7 @@
-"""Every query on the ledger. It is append-only: there is no update and no delete, here or below."""
+"""Every query on the ledger, which is append-only: triggers refuse an update or a delete.
+
+Holds are written here; releases, captures and adjustments in bot.store.settlement.
+"""
 
 from datetime import datetime
 
@@ -7,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import Job
 from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage, month_of, next_month
+from bot.quotas import Quotas
 from bot.store.pictures import Role
 from bot.store.tables import job_pictures, ledger
 
 APPEND = insert(ledger)
-OF_REQUEST = and_(ledger.c.kind == EntryKind.HOLD, ledger.c.reason == "")  # one for each job
+OF_REQUEST = and_(ledger.c.kind == EntryKind.HOLD, ledger.c.reason == "")  # one per job
 
 
 async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
@@ -34,44 +38,37 @@ async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
     )
 
 
-async def hold(tx: AsyncConnection, job: Job) -> None:
-    await append(tx, _entry(job, EntryKind.HOLD, -job.price, job.created_at))
+async def hold(tx: AsyncConnection, job: Job, quotas: Quotas) -> None:
+    """Hold a job's whole price.
+
+    BudgetExhausted or NotEnoughCredits if a quota has less left. In one transaction, so that two
+    requests cannot both take the last credit.
+    """
+    await _check_quotas(tx, job, job.price, quotas)
+    await append(tx, entry_of(job, EntryKind.HOLD, -job.price, job.created_at))
 
 
-async def hold_anew(tx: AsyncConnection, job: Job, before: int, now: datetime) -> None:
-    """Hold what the job's price differs by from the one `before`: it went to another model."""
+async def hold_difference(
+    tx: AsyncConnection, job: Job, before: int, now: datetime, quotas: Quotas
+) -> None:
+    """Hold the difference to the price `before`: the job was handed over to another model.
+
+    A higher price is checked as in `hold`.
+    """
+    if job.price > before:
+        await _check_quotas(tx, job, job.price - before, quotas)
     if job.price != before:
         reason = f"moved to {job.request.model} at {now:%Y-%m-%d %H:%M:%S} UTC"
-        await append(tx, _entry(job, EntryKind.HOLD, before - job.price, now, reason=reason))
-
-
-async def release(tx: AsyncConnection, job: Job, now: datetime) -> None:
-    """Give the whole hold back, to settle a job that costs its member nothing."""
-    await append(tx, _entry(job, EntryKind.RELEASE, job.price, now))
-
-
-async def capture(tx: AsyncConnection, job: Job, cost: Cost, now: datetime) -> None:
-    """Settle a job that was paid for: the whole hold is released, the cost is taken."""
-    await append(
-        tx,
-        _entry(job, EntryKind.RELEASE, job.price, now),
-        _entry(job, EntryKind.CAPTURE, -cost.amount, now, details=cost),
-    )
-
-
-async def adjust(
-    tx: AsyncConnection, job: Job, amount: int, now: datetime, *, reason: str, cost: Cost
-) -> None:
-    """Correct what a settled job was charged; once for each reason."""
-    await append(tx, _entry(job, EntryKind.ADJUSTMENT, amount, now, reason=reason, details=cost))
+        await append(tx, entry_of(job, EntryKind.HOLD, before - job.price, now, reason=reason))
 
 
 async def sum_of_month(
     connection: AsyncConnection, month: str, *, user_id: int | None = None
 ) -> int:
-    """Over all of a member's accounts; over everybody's, grants left out, where it is None.
+    """Return the sum of a month's entries in all accounts of a member.
 
-    A grant gives a member more to use, and the whole bot no more to spend.
+    Without `user_id`, of everybody's accounts and without grants: a grant gives a member more to
+    use, and the whole bot no more to spend.
     """
     total = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(ledger.c.month == month)
     if user_id is not None:
@@ -84,7 +81,7 @@ async def sum_of_month(
 async def usage_of(
     connection: AsyncConnection, user_id: int, now: datetime, allowance: int | None
 ) -> Usage:
-    """A member's month over all of their accounts."""
+    """Return the usage of a member's month, over all of their accounts."""
     mine = (ledger.c.user_id == user_id, ledger.c.month == month_of(now))
     held = ledger.c.kind.in_((EntryKind.HOLD, EntryKind.RELEASE))
     used = ledger.c.kind.in_((EntryKind.CAPTURE, EntryKind.ADJUSTMENT))
@@ -131,7 +128,16 @@ async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEnt
     ]
 
 
-def _entry(
+async def _check_quotas(tx: AsyncConnection, job: Job, price: int, quotas: Quotas) -> None:
+    month = month_of(job.created_at)
+    if quotas.budget is not None:
+        quotas.check_budget(price, await sum_of_month(tx, month), job.created_at)
+    if quotas.allowance is not None:
+        used = await sum_of_month(tx, month, user_id=job.user_id)
+        quotas.check_allowance(price, used, job.created_at)
+
+
+def entry_of(
     job: Job,
     kind: EntryKind,
     amount: int,
@@ -140,6 +146,7 @@ def _entry(
     reason: str = "",
     details: Cost | None = None,
 ) -> LedgerEntry:
+    """Return an entry in the job's account, counted in the month of its hold."""
     return LedgerEntry(
         account=Account(job.user_id, job.route.account_server_id),
         kind=kind,

@@ -1,4 +1,7 @@
-"""One Easel for each database file: a second one would take the first one's jobs for abandoned."""
+"""The instance lock: one Easel for each database file.
+
+A second process would take the jobs of the first one for abandoned.
+"""
 
 import os
 from pathlib import Path
@@ -9,9 +12,9 @@ from bot.errors import StartupError
 
 
 class InstanceLock:
-    """Held from start to stop; the system lets go of it however the process ends.
+    """The lock from start to stop; the system releases it however the process ends.
 
-    Who holds it is written beside the lock, since the lock's own file is emptied by every try.
+    The holder's process id is written beside the lock, since each attempt empties the lock file.
     """
 
     def __init__(self, database: Path) -> None:
@@ -26,7 +29,7 @@ class InstanceLock:
         except Timeout:
             raise StartupError(
                 f"DATABASE_URL: {self._database} is in use by another Easel{self._named()}. "
-                "Stop that one first, or give this one a file of its own."
+                "Stop that one first, or set another file."
             ) from None
         except OSError as error:
             raise StartupError(

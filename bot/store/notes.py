@@ -1,4 +1,4 @@
-"""Small facts to remember between starts."""
+"""Notes: small facts that survive a restart, by name."""
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -1,4 +1,7 @@
-"""Which pictures are kept, and which job they belong to. Their bytes are files (bot.pictures)."""
+"""Every query on pictures: the stored files, and the jobs they belong to.
+
+The bytes are files; see bot.pictures.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,19 +23,19 @@ async def attach(
     tx: AsyncConnection,
     job_id: str,
     role: Role,
-    kept: Sequence[Picture],
+    stored: Sequence[Picture],
     now: datetime,
     *,
     after: int = 0,
 ) -> None:
-    """Note a job's pictures in their order, after those that it has already.
+    """Attach pictures to a job in their order, from position `after` on.
 
     The same bytes may belong to many jobs.
     """
-    hashes = [picture.sha256 for picture in kept]
+    hashes = [picture.sha256 for picture in stored]
     known = select(pictures.c.sha256).where(pictures.c.sha256.in_(hashes))
     seen = set((await tx.execute(known)).scalars())
-    new = {picture.sha256: picture for picture in kept if picture.sha256 not in seen}
+    new = {picture.sha256: picture for picture in stored if picture.sha256 not in seen}
     if new:
         await tx.execute(
             insert(pictures),
@@ -58,7 +61,7 @@ async def attach(
 
 
 async def last_uses(connection: AsyncConnection) -> dict[str, datetime]:
-    """When the newest job that has a picture was asked for, by the picture's SHA-256."""
+    """Return the time of the newest job of each picture, by the picture's SHA-256."""
     statement = (
         select(job_pictures.c.sha256, func.max(jobs.c.created_at).label("last"))
         .join(jobs, jobs.c.id == job_pictures.c.job_id)
@@ -68,7 +71,7 @@ async def last_uses(connection: AsyncConnection) -> dict[str, datetime]:
 
 
 async def needed(connection: AsyncConnection) -> frozenset[str]:
-    """Pictures of jobs that are under way, or whose result has not reached its member."""
+    """Return the pictures of jobs that are active, or not delivered yet."""
     statement = (
         select(job_pictures.c.sha256)
         .join(jobs, jobs.c.id == job_pictures.c.job_id)

@@ -1,4 +1,4 @@
-"""What there is to do: the jobs that the worker looks for, by their columns alone."""
+"""The queries by which the worker finds work: which jobs are due, by their columns alone."""
 
 from datetime import datetime, timedelta
 
@@ -16,13 +16,15 @@ QUEUED, SUBMITTING, RUNNING = (
     for status in (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
 )
 NOW = bindparam("now", type_=Utc)
+CONFIRMED = jobs.c.status_message_id.is_not(None)
+SUBMIT_DUE = or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW)
 CLAIMABLE = and_(
     QUEUED,
-    jobs.c.status_message_id.is_not(None),
+    CONFIRMED,
     jobs.c.cancel_requested_at.is_(None),
-    or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW),
+    SUBMIT_DUE,
     jobs.c.inputs_stored,
-    jobs.c.created_at > bindparam("asked_after", type_=Utc),
+    jobs.c.created_at > bindparam("created_after", type_=Utc),
 )
 UNDELIVERED = and_(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None))
 BY_AGE = select(jobs).order_by(jobs.c.created_at)
@@ -35,38 +37,35 @@ _last_served = (
 )
 _candidate = (
     select(jobs.c.id)
-    .where(jobs.c.model == bindparam("of_model"), CLAIMABLE)
+    .where(jobs.c.provider == bindparam("at_provider"), CLAIMABLE)
     .order_by(_last_served.is_not(None), _last_served, jobs.c.created_at)
     .limit(1)
     .scalar_subquery()
 )
 CLAIM = update(jobs).where(jobs.c.id == _candidate).returning(*jobs.c)
-MODELS_WITH_WORK = select(jobs.c.model).distinct().where(CLAIMABLE)
-WITHOUT_INPUTS = BY_AGE.where(
-    QUEUED,
-    jobs.c.status_message_id.is_not(None),
-    or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW),
-    ~jobs.c.inputs_stored,
-)
-# Their answers will soon be out of reach.
-LATE = BY_AGE.where(
+PROVIDERS_WITH_WORK = select(jobs.c.provider).distinct().where(CLAIMABLE)
+WITHOUT_INPUTS = BY_AGE.where(QUEUED, CONFIRMED, SUBMIT_DUE, ~jobs.c.inputs_stored)
+EXPIRING_STATUSES = BY_AGE.where(
     jobs.c.status.in_(ACTIVE),
-    jobs.c.status_message_id.is_not(None),
+    CONFIRMED,
     or_(jobs.c.private, ~jobs.c.postable),
     ~jobs.c.final_status_sent,
     jobs.c.token_expires_at <= bindparam("expires_before", type_=Utc),
     jobs.c.token_expires_at > NOW,
 )
-WISHES = BY_AGE.where(RUNNING, jobs.c.cancel_requested_at.is_not(None))
+CANCEL_REQUESTS = BY_AGE.where(RUNNING, jobs.c.cancel_requested_at.is_not(None))
 DELIVERABLE = BY_AGE.where(
     UNDELIVERED, or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW)
 ).limit(bindparam("limit"))
-QUEUED_FOR = BY_AGE.where(
-    QUEUED, jobs.c.status_message_id.is_not(None), jobs.c.model == bindparam("of_model")
-)
-WAITING = BY_AGE.where(or_(QUEUED, SUBMITTING))
-MOVABLE = QUEUED_FOR.where(jobs.c.model_auto, jobs.c.cancel_requested_at.is_(None))
-GIVEN_UP = BY_AGE.where(
+WAITING = BY_AGE.where(QUEUED, CONFIRMED).limit(bindparam("limit"))
+TRANSFERABLE = BY_AGE.where(
+    QUEUED,
+    CONFIRMED,
+    jobs.c.provider == bindparam("at_provider"),
+    jobs.c.model_auto,
+    jobs.c.cancel_requested_at.is_(None),
+).limit(bindparam("limit"))
+WITH_OPEN_GENERATIONS = BY_AGE.where(
     jobs.c.status.in_(SETTLED),
     jobs.c.settled_at > bindparam("settled_after", type_=Utc),
     exists().where(generations.c.job_id == jobs.c.id, generations.c.state.is_(None)),
@@ -89,97 +88,98 @@ NEXT_WAKE = (
         select(func.min(jobs.c.deliver_after)).where(UNDELIVERED, jobs.c.deliver_after > NOW)
     )
 )
-NEGLECTED = BY_AGE.where(
-    or_(
-        and_(
-            QUEUED,
-            jobs.c.status_message_id.is_(None),
-            jobs.c.created_at <= bindparam("asked_before", type_=Utc),
-        ),
-        and_(
-            QUEUED,
-            jobs.c.status_message_id.is_not(None),
-            jobs.c.created_at <= bindparam("queued_before", type_=Utc),
-        ),
-        and_(SUBMITTING, or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW)),
-        and_(
-            jobs.c.status == JobStatus.SUCCEEDED,
-            jobs.c.estimated,
-            jobs.c.settled_at > bindparam("settled_after", type_=Utc),
-        ),
-    )
+UNCONFIRMED = BY_AGE.where(
+    QUEUED, ~CONFIRMED, jobs.c.created_at <= bindparam("created_before", type_=Utc)
+)
+EXPIRED = BY_AGE.where(
+    QUEUED, CONFIRMED, jobs.c.created_at <= bindparam("created_before", type_=Utc)
+)
+UNLEASED = BY_AGE.where(SUBMITTING, or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW))
+ESTIMATED = BY_AGE.where(
+    jobs.c.status == JobStatus.SUCCEEDED,
+    jobs.c.estimated,
+    jobs.c.settled_at > bindparam("settled_after", type_=Utc),
 )
 
 
 async def claim(
-    tx: AsyncConnection, model: str, *, now: datetime, asked_after: datetime, lease_until: datetime
+    tx: AsyncConnection,
+    provider: str,
+    *,
+    now: datetime,
+    created_after: datetime,
+    lease_until: datetime,
 ) -> Job | None:
-    """Take the next job for this model: of the member who was served longest ago, the oldest.
+    """Take the next job of a provider: the oldest of the member who was served longest ago.
 
-    None that was asked for before `asked_after`: it is given up, also where nobody has said so
-    yet, as in a backup that was brought back.
+    Jobs created before `created_after` are left out: they have expired, also if no task has
+    failed them yet, as in a backup that was restored.
     """
-    values = {"status": JobStatus.SUBMITTING, "submitted_at": now, "lease_until": lease_until}
     claimed = await tx.execute(
-        CLAIM, {**values, "of_model": model, "now": now, "asked_after": asked_after}
+        CLAIM,
+        {
+            "status": JobStatus.SUBMITTING,
+            "submitted_at": now,
+            "lease_until": lease_until,
+            "at_provider": provider,
+            "now": now,
+            "created_after": created_after,
+        },
     )
     row = claimed.one_or_none()
     return job_of(row) if row else None
 
 
-async def models_with_work(
-    connection: AsyncConnection, now: datetime, asked_after: datetime
+async def providers_with_work(
+    connection: AsyncConnection, now: datetime, created_after: datetime
 ) -> list[str]:
-    """Models for which a job could be claimed: a cheap look before a transaction is begun."""
-    return list(
-        (
-            await connection.execute(MODELS_WITH_WORK, {"now": now, "asked_after": asked_after})
-        ).scalars()
-    )
+    """Return the providers for which a job can be claimed: cheaper than a transaction."""
+    values = {"now": now, "created_after": created_after}
+    return list((await connection.execute(PROVIDERS_WITH_WORK, values)).scalars())
 
 
 async def without_inputs(connection: AsyncConnection, now: datetime) -> list[Job]:
-    """Queued jobs whose input pictures are to be fetched first."""
+    """Return queued jobs whose input pictures are to be stored first."""
     return await _list(connection, WITHOUT_INPUTS, now=now)
 
 
-async def late(
+async def expiring_statuses(
     connection: AsyncConnection, now: datetime, *, expires_before: datetime
 ) -> list[Job]:
-    """Jobs under way whose answer can be changed only until the token expires, which is soon."""
-    return await _list(connection, LATE, now=now, expires_before=expires_before)
+    """Return active jobs whose status message can be edited only until the token expires."""
+    return await _list(connection, EXPIRING_STATUSES, now=now, expires_before=expires_before)
 
 
-async def waiting(connection: AsyncConnection) -> list[Job]:
-    """Jobs that no service has begun, oldest first."""
-    return await _list(connection, WAITING)
+async def waiting(connection: AsyncConnection, limit: int) -> list[Job]:
+    """Return queued jobs that have a status message, oldest first."""
+    return await _list(connection, WAITING, limit=limit)
 
 
-async def movable(connection: AsyncConnection, model: str) -> list[Job]:
-    """Jobs that are queued for a model which their members did not ask for by name."""
-    return await _list(connection, MOVABLE, of_model=model)
+async def transferable(connection: AsyncConnection, provider: str, limit: int) -> list[Job]:
+    """Return jobs queued for a provider whose model Easel chose, oldest first."""
+    return await _list(connection, TRANSFERABLE, at_provider=provider, limit=limit)
 
 
-async def given_up(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
-    """Settled jobs of which a generation was given up before anybody knew its end."""
-    return await _list(connection, GIVEN_UP, settled_after=settled_after)
+async def with_open_generations(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
+    """Return settled jobs with a generation whose end is not known."""
+    return await _list(connection, WITH_OPEN_GENERATIONS, settled_after=settled_after)
 
 
 async def clear_leases(tx: AsyncConnection) -> None:
-    """After a start: whoever held a lease is gone."""
+    """End every lease: after a start, no task that held one is left."""
     await tx.execute(update(jobs).where(SUBMITTING).values(lease_until=None))
 
 
-async def cancel_wishes(connection: AsyncConnection) -> list[Job]:
-    """Running jobs whose member wants them stopped."""
-    return await _list(connection, WISHES)
+async def cancel_requests(connection: AsyncConnection) -> list[Job]:
+    """Return running jobs that their members want stopped."""
+    return await _list(connection, CANCEL_REQUESTS)
 
 
 async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> list[Job]:
-    """Other jobs that may have made the very generations that this one looks for.
+    """Return other jobs that may have made the generations that this job is reconciled with.
 
-    Their requests are on their way or were lost, within `window` of this one's. Equal prompts are
-    enough: which options and inputs a service takes for equal is its own affair.
+    Their requests have an unknown outcome too, within `window` of this one's. Equal prompts
+    suffice: the service decides which options and inputs it treats as equal.
     """
     sent = job.submitted_at or job.created_at
     return await _list(
@@ -193,29 +193,24 @@ async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> li
     )
 
 
-async def neglected(
-    connection: AsyncConnection,
-    *,
-    asked_before: datetime,
-    queued_before: datetime,
-    now: datetime,
-    settled_after: datetime,
-) -> list[Job]:
-    """Jobs that nobody will ask to look at, for four reasons that their columns tell apart.
+async def unconfirmed(connection: AsyncConnection, created_before: datetime) -> list[Job]:
+    """Return queued jobs whose reply Discord neither confirmed nor refused."""
+    return await _list(connection, UNCONFIRMED, created_before=created_before)
 
-    Queued without a message: asked for before `asked_before`, and whether Discord took the answer
-    is not known. Queued since before `queued_before`: to be given up. Submitter beyond its lease:
-    what became of the request is in doubt. Estimated and settled after `settled_after`: the
-    provider may tell the cost by now.
-    """
-    return await _list(
-        connection,
-        NEGLECTED,
-        asked_before=asked_before,
-        queued_before=queued_before,
-        now=now,
-        settled_after=settled_after,
-    )
+
+async def expired(connection: AsyncConnection, created_before: datetime) -> list[Job]:
+    """Return jobs that could not be submitted in time."""
+    return await _list(connection, EXPIRED, created_before=created_before)
+
+
+async def unleased(connection: AsyncConnection, now: datetime) -> list[Job]:
+    """Return submitting jobs that no task works on: the outcome of their request is unknown."""
+    return await _list(connection, UNLEASED, now=now)
+
+
+async def estimated(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
+    """Return jobs with an estimated cost that their provider may report by now."""
+    return await _list(connection, ESTIMATED, settled_after=settled_after)
 
 
 async def running_ids(connection: AsyncConnection) -> list[str]:
@@ -223,17 +218,18 @@ async def running_ids(connection: AsyncConnection) -> list[str]:
 
 
 async def deliverable(connection: AsyncConnection, now: datetime, limit: int) -> list[Job]:
-    """Settled jobs that Discord has not said yes to, and whose next try is due."""
+    """Return settled jobs whose next delivery attempt is due."""
     return await _list(connection, DELIVERABLE, now=now, limit=limit)
 
 
 async def next_wake(connection: AsyncConnection, now: datetime) -> datetime | None:
-    """The nearest time at which a queued or settled job comes due by itself."""
+    """Return the time at which the next queued or settled job becomes due."""
     rows = (await connection.execute(NEXT_WAKE, {"now": now})).scalars()
     return min((moment for moment in rows if moment is not None), default=None)
 
 
 async def erase_tokens(tx: AsyncConnection, now: datetime) -> None:
+    """Erase the interaction tokens that Discord no longer accepts."""
     await tx.execute(
         update(jobs)
         .where(jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now)

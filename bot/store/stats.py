@@ -1,4 +1,4 @@
-"""The figures of the operator's metrics, in one view of the rows."""
+"""Sums over the rows for the operator's metrics."""
 
 from datetime import datetime
 
@@ -27,6 +27,7 @@ SUMS = select(
 
 
 async def figures_of(connection: AsyncConnection, now: datetime) -> Figures:
+    """Return the figures of one moment; `now` decides the month."""
     counts = (await connection.execute(COUNTS)).all()
     oldest = (await connection.execute(OLDEST)).one()
     sums = (await connection.execute(SUMS.where(ledger.c.month == month_of(now)))).one()

@@ -1,6 +1,6 @@
 """The tables. Amounts are thousandths of a credit, times are UTC, ids are Discord's snowflakes.
 
-A change here needs a migration: a test compares these tables with a migrated file.
+A change needs a migration: a test compares these tables with a migrated file.
 """
 
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ metadata = MetaData(
 
 
 class Utc(TypeDecorator[datetime]):
-    """Aware UTC in, aware UTC out; SQLite itself keeps no time zone."""
+    """Aware UTC in, aware UTC out; SQLite stores no time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -57,11 +57,12 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
-# SQLite numbers rows by itself only where the key is its own INTEGER.
+# SQLite numbers rows only if the key has the type INTEGER.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
 def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    """Return a check that allows just the members of an enum."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -75,7 +76,7 @@ jobs = Table(
     Column("account_server_id", BigInteger, nullable=False),
     Column("channel_id", BigInteger, nullable=False),
     Column("application_id", BigInteger, nullable=False),
-    Column("interaction_token", Text),  # erased when Discord no longer honours it
+    Column("interaction_token", Text),  # erased when Discord no longer accepts it
     Column("token_expires_at", Utc, nullable=False),
     Column("status_message_id", BigInteger),  # the reply "queued"; without it no claim
     Column("model", String(32), nullable=False),
@@ -87,7 +88,7 @@ jobs = Table(
     Column("created_at", Utc, nullable=False),
     Column("submit_after", Utc),
     Column("submitted_at", Utc),
-    Column("lease_until", Utc),  # of a claim; past it, nobody is at work on a submitting job
+    Column("lease_until", Utc),  # of a claim; afterwards no task works on the job
     Column("running_at", Utc),
     Column("cancel_requested_at", Utc),
     Column("settled_at", Utc),
@@ -97,7 +98,7 @@ jobs = Table(
     Column("delivery_attempts", Integer, nullable=False, default=0),
     Column("delivery_started_at", Utc),
     Column("deliver_after", Utc),
-    Column("delivery_error", Text),  # why the last try failed
+    Column("delivery_error", Text),  # of the last attempt
     Column("delivered_at", Utc),
     Column("result_message_id", BigInteger),
     Column("postable", Boolean, nullable=False, server_default=true()),
@@ -108,7 +109,7 @@ jobs = Table(
     Column("inputs_stored", Boolean, nullable=False, server_default=true()),
     Column("remark", Text),
     Column("final_status_sent", Boolean, nullable=False, server_default=false()),
-    Column("overdue_at", Utc),  # when pictures came of what was given up at JOB_TIMEOUT
+    Column("overdue_at", Utc),  # when pictures arrived after JOB_TIMEOUT
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),
@@ -122,7 +123,7 @@ generations = Table(
     Column("job_id", ForeignKey("jobs.id"), nullable=False, index=True),
     Column("provider", String(32), nullable=False),
     Column("remote_id", String(200), nullable=False),
-    Column("state", String(16)),  # how it ended: succeeded, failed, canceled
+    Column("state", String(16)),  # the end: succeeded, failed, canceled; null while open
     UniqueConstraint("provider", "remote_id"),
 )
 
@@ -160,13 +161,13 @@ ledger = Table(
     Column("details", JSON, nullable=False),
     Column("created_at", Utc, nullable=False),
     one_of("kind", EntryKind),
-    # Hold, release and capture carry no reason, so each is there once a job; adjustments have one.
+    # Hold, release and capture carry no reason: a job has one of each. Adjustments carry one.
     UniqueConstraint("job_id", "kind", "reason"),
     Index("ix_ledger_user_id_month", "user_id", "month"),
     Index("ix_ledger_month", "month"),
 )
 
-notes = Table(  # small facts to remember between starts, such as what commands were registered
+notes = Table(  # small facts that survive a restart, such as the registered commands
     "notes",
     metadata,
     Column("name", String(64), primary_key=True),

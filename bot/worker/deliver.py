@@ -1,56 +1,44 @@
 """From settled to delivered: tried again, with back-off, until Discord has said yes."""
 
 import logging
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from bot.backoff import back_off
-from bot.delivery import AnswerLost, Delivery, Kept, NotDelivered
-from bot.errors import Reason
+from bot.backoff import Backoff
+from bot.delivery import AnswerLost, Kept, NotDelivered
 from bot.jobs import Job, JobStatus
-from bot.observability.metrics import Metrics
-from bot.pictures import PictureStore
-from bot.store import jobs, ledger, pictures
-from bot.store.database import Database
+from bot.services import Services
+from bot.store import jobs, pictures
 from bot.store.pictures import Role
 
 log = logging.getLogger(__name__)
 
-ANSWER_GRACE = timedelta(seconds=15)  # afterwards an answer that is not confirmed is in doubt
-FIRST_RETRY = timedelta(seconds=2)
-LONGEST_RETRY = timedelta(minutes=10)
+REPLY_GRACE = timedelta(seconds=15)  # after which an unconfirmed reply has an unknown outcome
+RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=10))
 LONGEST_REASON = 500  # characters: what stands before Discord may answer with a whole page
 
 
 class Deliverer:
-    def __init__(
-        self,
-        database: Database,
-        delivery: Delivery,
-        store: PictureStore,
-        now: Callable[[], datetime],
-        metrics: Metrics,
-    ) -> None:
-        self._database = database
-        self._delivery = delivery
-        self._store = store
-        self._now = now
-        self._metrics = metrics
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+        self._delivery = services.delivery
+        self._store = services.pictures
+        self._now = services.now
+        self._metrics = services.metrics
 
     async def show(self, job: Job) -> None:
         if any(each.copied for each in job.inputs):
             return  # the provider may be fetching what lies at the status message
         await self._delivery.show(job)
 
-    async def tell_late(self, job: Job) -> None:
-        """Say a last time what goes on, where the answer can soon be changed no more."""
+    async def show_final_status(self, job: Job) -> None:
+        """Edit the status message for the last time, before the interaction's token expires."""
         async with self._database.transaction() as tx:
-            told = await jobs.note(tx, job.id, final_status_sent=True)
-        await self._delivery.show(told or job)
+            marked = await jobs.mark_final_status(tx, job.id)
+        await self._delivery.show(marked or job)
 
     async def deliver(self, job: Job) -> None:
         async with self._database.transaction() as tx:
-            trying = await jobs.try_delivery(tx, job.id, self._now())
+            trying = await jobs.begin_delivery(tx, job.id, self._now())
             kept = await pictures.of_job(tx, job.id, Role.OUTPUT)
         if trying is None:
             return
@@ -71,13 +59,7 @@ class Deliverer:
             return
         message_id, why = (None, shown.why) if isinstance(shown, Kept) else (shown, None)
         async with self._database.transaction() as tx:
-            await jobs.note(
-                tx,
-                job.id,
-                delivered_at=self._now(),
-                result_message_id=message_id,
-                delivery_error=why,
-            )
+            await jobs.mark_delivered(tx, job.id, self._now(), message_id=message_id, error=why)
         log.info("delivered as message %s", message_id)
 
     async def _with_answer(self, job: Job) -> Job:
@@ -90,49 +72,17 @@ class Deliverer:
         except AnswerLost:
             return job
         if message_id is None:
-            if self._now() - job.created_at < ANSWER_GRACE:
+            if self._now() - job.created_at < REPLY_GRACE:
                 raise NotDelivered("its answer may still be on its way")
             return job
         async with self._database.transaction() as tx:
-            await jobs.confirm(tx, job.id, message_id)
+            await jobs.confirm_reply(tx, job.id, message_id)
             return await jobs.get(tx, job.id) or job
 
-    async def confirm_answer(self, job: Job) -> None:
-        """Find out what became of an answer that Discord neither confirmed nor refused."""
-        try:
-            message_id = await self._delivery.find_answer(job)
-        except NotDelivered as error:
-            log.warning("cannot ask for its answer: %s", error)
-            return
-        except AnswerLost:
-            await self._give_up_answer(job)
-            return
-        async with self._database.transaction() as tx:
-            if message_id is not None:
-                await jobs.confirm(tx, job.id, message_id)
-                return
-            log.warning("its answer never reached Discord; canceled")
-            now = self._now()
-            canceled = await jobs.move(
-                tx, job.id, JobStatus.CANCELED, settled_at=now, delivered_at=now
-            )
-            await ledger.release(tx, canceled, now)
-
-    async def _give_up_answer(self, job: Job) -> None:
-        """Its member may see that it waits: one sentence too many is better than none."""
-        log.warning("whether it was answered cannot be known any more; failed, and told")
-        now = self._now()
-        async with self._database.transaction() as tx:
-            failed = await jobs.move(
-                tx, job.id, JobStatus.FAILED, settled_at=now, reason=Reason.AWAY
-            )
-            await ledger.release(tx, failed, now)
-
     async def _later(self, job: Job, error: NotDelivered) -> None:
-        wait = back_off(job.delivery_attempts, first=FIRST_RETRY, longest=LONGEST_RETRY)
-        wait = max(wait, timedelta(seconds=error.retry_after or 0))
+        wait = RETRIES.wait(job.delivery_attempts, error.retry_after)
         self._metrics.delivery_failed()
         log.warning("not delivered, again in %s: %s", wait, error)
         async with self._database.transaction() as tx:
             why = str(error)[:LONGEST_REASON]
-            await jobs.note(tx, job.id, deliver_after=self._now() + wait, delivery_error=why)
+            await jobs.postpone_delivery(tx, job.id, self._now() + wait, why)

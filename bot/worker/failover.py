@@ -1,73 +1,99 @@
-"""While an API does not work: its waiting jobs go to another, where Easel chose it itself."""
+"""While a provider is down: jobs go to another one, and those that wait say so.
+
+Only a job whose model Easel chose itself goes elsewhere. Every other job keeps the model that the
+member named; its own status message reports the outage, and the end of the outage.
+"""
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from bot.catalog import Catalog, ModelSpec, check_request
+from bot.catalog import ModelSpec, check_request
 from bot.errors import UserError
 from bot.jobs import Job
-from bot.outages import Outages
-from bot.quotas import Quotas
+from bot.services import Services
 from bot.store import jobs, ledger, queue
-from bot.store.database import Connection, Database
+from bot.store.database import Connection
 from bot.worker.deliver import Deliverer
+from bot.worker.tasks import Due
 
 log = logging.getLogger(__name__)
 
+JOBS_PER_TURN = 25  # whose status messages are edited, or which move, every two seconds
+WAITING_READ = 500  # waiting jobs that are compared with their status messages
+
 
 class Failover:
-    def __init__(
-        self,
-        database: Database,
-        catalog: Catalog,
-        outages: Outages,
-        limits: Quotas,
-        deliverer: Deliverer,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._catalog = catalog
-        self._outages = outages
-        self._limits = limits
+    def __init__(self, services: Services, deliverer: Deliverer) -> None:
+        self._services = services
+        self._database = services.database
+        self._health = services.health
         self._deliverer = deliverer
-        self._now = now
+        self._now = services.now
+        self._reported: set[str] = set()  # jobs whose status message reports an outage
 
-    async def movable(self, view: Connection) -> list[Job]:
-        """Jobs that wait for an API that does not work, and could be made by one that does."""
-        return [
+    async def due(self, view: Connection, now: datetime) -> list[Due]:
+        """Return the jobs to hand over, and those whose status message is out of date."""
+        if not self._health.down and not self._reported:
+            return []
+        transferable = [
             job
-            for model in self._outages.down
-            for job in await queue.movable(view, model)
+            for provider in self._health.down
+            for job in await queue.transferable(view, provider, JOBS_PER_TURN)
             if self._elsewhere(job)
         ]
+        moving = {job.id for job in transferable}
+        waiting = await queue.waiting(view, WAITING_READ)
+        self._reported &= {job.id for job in waiting}
+        self._reported |= {job.id for job in waiting if self._reply_reported(job)}
+        outdated = [job for job in waiting if job.id not in moving and self._is_outdated(job)]
+        return [
+            *((self.hand_over, job) for job in transferable),
+            *((self.report, job) for job in outdated[:JOBS_PER_TURN]),
+        ]
 
-    async def move(self, job: Job) -> None:
-        """Let it wait for the other API, for that one's price; or here, where that is too much."""
+    async def hand_over(self, job: Job) -> None:
+        """Let the job wait for the other provider at that one's price, if the member has enough."""
         spec = self._elsewhere(job)
         if spec is None:
             return
-        price, now = spec.price * job.request.count, self._now()
+        price = spec.price * job.request.count
         try:
             async with self._database.transaction() as tx:
-                if price > job.price:
-                    await self._limits.check_credits(
-                        tx, job.user_id, price - job.price, job.created_at
-                    )
-                moved = await jobs.hand_over(tx, job, spec.key, price)
+                moved = await jobs.hand_over(
+                    tx, job, model=spec.key, provider=spec.provider, price=price
+                )
                 if moved is None:
                     return
-                await ledger.hold_anew(tx, moved, job.price, now)
+                await ledger.hold_difference(
+                    tx, moved, job.price, self._now(), self._services.quotas
+                )
         except UserError:
-            log.info("it cannot go to %s, which costs more than is left", spec.key)
+            log.info("job stays: %s costs more than its member has left", spec.key)
             return
-        log.info("goes to %s, for %s does not work", spec.key, job.request.model)
+        log.info("job moved to %s: %s is down", spec.key, job.provider)
         await self._deliverer.show(moved)
 
+    async def report(self, job: Job) -> None:
+        """Let the status message of a waiting job report the outage, or its end."""
+        if self._health.is_down(job.provider):
+            self._reported.add(job.id)
+        else:
+            self._reported.discard(job.id)
+        await self._deliverer.show(job)
+
+    def _reply_reported(self, job: Job) -> bool:
+        """Return whether the reply itself reported the outage, since the job is younger."""
+        down_since = self._health.of(job.provider).down_since
+        return down_since is not None and job.created_at >= down_since
+
+    def _is_outdated(self, job: Job) -> bool:
+        return self._health.is_down(job.provider) != (job.id in self._reported)
+
     def _elsewhere(self, job: Job) -> ModelSpec | None:
-        for spec in self._catalog.specs.values():
-            if spec.key in self._outages.down:
+        """Return a model of a provider that is up and can take the request."""
+        for spec in self._services.catalog.specs.values():
+            if self._health.is_down(spec.provider):
                 continue
             try:
                 check_request(replace(job.request, model=spec.key), spec)

@@ -1,119 +1,59 @@
-"""What nobody wakes the worker for: found by looking at the rows every few seconds."""
+"""Housekeeping: work that no event announces, found in the rows every two seconds."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 
-from bot.errors import Reason
-from bot.jobs import Job, JobStatus
-from bot.providers.base import Provider
-from bot.store import jobs, queue
-from bot.store.database import Connection, Database
-from bot.worker.deliver import ANSWER_GRACE, Deliverer
+from bot.jobs import Job
+from bot.services import Services
+from bot.store import queue
+from bot.worker.deliver import Deliverer
 from bot.worker.failover import Failover
-from bot.worker.overdue import ASKED_FOR, Overdue
-from bot.worker.overdue import EVERY as LATE_EVERY
-from bot.worker.poll import Poller
-from bot.worker.settle import COST_UNTIL, Settler
-from bot.worker.submit import GIVE_UP, Submitter
-from bot.worker.telling import Telling
+from bot.worker.overdue import OverduePoller
+from bot.worker.recovery import Recovery
+from bot.worker.settle import Settler
+from bot.worker.tasks import Due, Tasks
 
-EVERY = timedelta(seconds=2)
-ERASE_EVERY = timedelta(minutes=1)
-LAST_WORD = timedelta(minutes=1)  # before an answer is out of reach
-
-Start = Callable[[Job, Coroutine[object, object, None]], object]
+INTERVAL = timedelta(seconds=2)
+ERASE_INTERVAL = timedelta(minutes=1)
+FINAL_STATUS = timedelta(minutes=1)  # before the token expires that can edit the message
+COST_AWAITED = timedelta(seconds=60)  # after the settlement; then the estimate stands
 
 
 class Housekeeping:
     def __init__(
-        self,
-        database: Database,
-        providers: Mapping[str, Provider],
-        submitter: Submitter,
-        poller: Poller,
-        settler: Settler,
-        deliverer: Deliverer,
-        now: Callable[[], datetime],
-        *,
-        failover: Failover,
-        telling: Telling,
-        search: Callable[[Job], Awaitable[None]],
+        self, services: Services, settler: Settler, deliverer: Deliverer, recovery: Recovery
     ) -> None:
-        """`search` looks for what became of a request that is in doubt, and goes on with it."""
-        self._database = database
-        self._providers = providers
-        self._submitter = submitter
-        self._poller = poller
+        self._database = services.database
+        self._providers = services.providers
         self._settler = settler
         self._deliverer = deliverer
-        self._overdue = Overdue(database, providers, settler, now)
-        self._now = now
-        self._failover = failover
-        self._search = search
-        self._telling = telling
-        self.due = self._erase_due = self._late_due = self._since = now()
+        self._recovery = recovery
+        self._overdue = OverduePoller(services, settler)
+        self._failover = Failover(services, deliverer)
+        self._now = services.now
+        self.next_turn = self._next_erase = services.now()
 
-    async def do(self, start: Start) -> None:
-        """Look once, and `start` what there is to do for each job."""
+    async def turn(self, tasks: Tasks) -> None:
+        """Query the rows once, and start the work that is due."""
         now = self._now()
-        self.due = now + EVERY
+        self.next_turn = now + INTERVAL
         await self._erase_tokens(now)
-        told = self._telling.so_far
         async with self._database.reading() as view:
-            neglected = await queue.neglected(
-                view,
-                asked_before=now - ANSWER_GRACE,
-                queued_before=now - GIVE_UP,
-                now=now,
-                settled_after=now - COST_UNTIL,
-            )
-            running = [
-                job
-                for job_id in self._poller.unwatched(await queue.running_ids(view))
-                if (job := await jobs.get(view, job_id))
+            expiring = await queue.expiring_statuses(view, now, expires_before=now + FINAL_STATUS)
+            estimated = await queue.estimated(view, now - COST_AWAITED)
+            due: list[Due] = [
+                *await self._recovery.due(view, now),
+                *((self._deliverer.show_final_status, job) for job in expiring),
+                *await self._failover.due(view, now),
+                *await self._overdue.due(view, now),
+                *((self._settler.correct_cost, job) for job in self._with_key(estimated)),
             ]
-            late = await queue.late(view, now, expires_before=now + LAST_WORD)
-            given_up = await self._given_up(view, now)
-            movable = await self._failover.movable(view)
-            silent = await self._telling.due(view, told, but={job.id for job in movable})
-        for job in running:
-            start(job, self._poller.begin(job))
-        for job in late:
-            start(job, self._deliverer.tell_late(job))
-        for job in movable:
-            start(job, self._failover.move(job))
-        for job in silent:
-            start(job, self._deliverer.show(job))
-        for job in given_up:
-            start(job, self._overdue.ask(job))
-        for job in neglected:
-            if job.status is not JobStatus.QUEUED and job.request.model not in self._providers:
-                continue  # nobody can be asked until its key is set again
-            start(job, self._attend(job))
+        tasks.start_all(due)
+
+    def _with_key(self, jobs: list[Job]) -> list[Job]:
+        return [job for job in jobs if job.provider in self._providers]
 
     async def _erase_tokens(self, now: datetime) -> None:
-        if now >= self._erase_due:
-            self._erase_due = now + ERASE_EVERY
+        if now >= self._next_erase:
+            self._next_erase = now + ERASE_INTERVAL
             async with self._database.transaction() as tx:
                 await queue.erase_tokens(tx, now)
-
-    async def _given_up(self, view: Connection, now: datetime) -> list[Job]:
-        """Once in a while: those to be asked about although their time is over."""
-        if now < self._late_due:
-            return []
-        self._late_due = now + LATE_EVERY
-        found = await queue.given_up(view, now - ASKED_FOR)
-        return [job for job in found if job.request.model in self._providers]
-
-    async def _attend(self, job: Job) -> None:
-        match job.status:
-            case JobStatus.QUEUED if job.route.status_message_id is None:
-                await self._deliverer.confirm_answer(job)
-            case JobStatus.QUEUED:
-                away = job.created_at + GIVE_UP <= self._since
-                unknown = Reason.AWAY if away else Reason.UNAVAILABLE
-                await self._submitter.fail(job, job.reason or unknown)
-            case JobStatus.SUBMITTING:
-                await self._search(job)
-            case _:
-                await self._settler.ask_late_cost(job)

@@ -1,128 +1,216 @@
-"""Running jobs: asked about by one schedule, or as soon as a stream says that there is news."""
+"""Running jobs: polled on one schedule, or at once when a stream reports an end.
+
+A JobWatch is the memory of one running job; a restart makes it again from the rows.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bot.backoff import Backoff
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus
-from bot.observability.metrics import Metrics
-from bot.providers.base import Failed, Provider, Submitted
+from bot.providers.base import Canceled, Failed, Provider, Running, Submitted, Update, Waiting
+from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import jobs
-from bot.store.database import Database
 from bot.worker.poll_queue import PollQueue
-from bot.worker.settle import Settler
-from bot.worker.watch import JobWatch
+from bot.worker.settle import Abandoned, End, Settler
 
 log = logging.getLogger(__name__)
 
 CONCURRENT_POLLS = 8  # requests at once for each provider
-# A new id may be unknown for a moment (apis.md, E4): so many misses in a row, and it is lost.
-MISSES = 5
+MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, E4)
+# Beyond JOB_TIMEOUT, while the provider does not answer or a picture cannot be downloaded: an
+# outage of seconds, or a start after a long one, loses no picture that may be finished.
+OVERTIME = timedelta(minutes=3)
+OVERTIME_INTERVAL = timedelta(seconds=10)
+CANCELS = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
+FIRST_POLL = timedelta(seconds=2)
+# Most pictures take 5 to 30 s (apis.md, C3): the polls are dense while a job is young.
+INTERVALS = (  # by the job's age
+    (timedelta(seconds=60), timedelta(seconds=2)),
+    (timedelta(minutes=3), timedelta(seconds=5)),
+    (timedelta(minutes=10), timedelta(seconds=15)),
+)
+LONGEST_INTERVAL = timedelta(seconds=60)
+
+
+def poll_interval(age: timedelta, polls: int) -> timedelta:
+    """Return the wait of a job that has been running for `age` and was polled `polls` times."""
+    if polls == 0:
+        return max(FIRST_POLL - age, timedelta(0))
+    return next((wait for limit, wait in INTERVALS if age < limit), LONGEST_INTERVAL)
+
+
+@dataclass
+class JobWatch:
+    """One running job in memory: the last updates, and when to poll next."""
+
+    job: Job
+    generations: Sequence[Generation]
+    since: datetime
+    deadline: datetime
+    cancel_requested: bool = False
+    updates: dict[str, Update] = field(default_factory=dict)
+    misses: dict[str, int] = field(default_factory=dict)
+    polls: int = 0
+    not_before: datetime | None = None  # the provider requested a pause
+    overtime_at: datetime | None = None  # the first poll after the deadline
+    stopped: set[str] = field(default_factory=set)  # generations that need no cancel any more
+    cancel_attempts: int = 0
+    cancel_after: datetime | None = None
+    news: bool = False  # a stream reported an end that no poll has seen yet
+
+    @property
+    def pending(self) -> list[Generation]:
+        open_ended = (Waiting, Running, type(None))
+        return [
+            each
+            for each in self.generations
+            if isinstance(self.updates.get(each.remote_id), open_ended)
+        ]
+
+    @property
+    def unstopped(self) -> list[Generation]:
+        return [each for each in self.pending if each.remote_id not in self.stopped]
+
+    @property
+    def ends(self) -> list[tuple[Generation, End]]:
+        """The ends so far: in overtime, a generation without an end of its own is abandoned."""
+        open_ended = (Waiting, Running) if self.cancel_requested else (Waiting, Running, Canceled)
+        found: list[tuple[Generation, End]] = []
+        for each in self.generations:
+            update = self.updates.get(each.remote_id, Running())
+            if self.overtime_at and isinstance(update, open_ended):
+                found.append((each, Abandoned(Reason.TIMEOUT, "no end within JOB_TIMEOUT")))
+            else:
+                found.append((each, update))
+        return found
+
+    def begin_poll(self, now: datetime) -> None:
+        self.polls += 1
+        self.news = False
+        if now >= self.deadline and self.overtime_at is None:
+            self.overtime_at = now
+
+    def is_last(self, now: datetime) -> bool:
+        """Return whether this poll settles the job, whatever the provider answers."""
+        return self.overtime_at is not None and now - self.overtime_at >= OVERTIME
+
+    def forget_ends(self) -> None:
+        """Poll all generations again: the addresses of their pictures may have expired."""
+        self.stopped |= self.updates.keys() - {each.remote_id for each in self.pending}
+        self.updates.clear()
+
+    def cancel_failed(self, now: datetime, retry_after: float | None) -> None:
+        self.cancel_attempts += 1
+        self.cancel_after = now + CANCELS.wait(self.cancel_attempts, retry_after)
+
+    def next_poll(self, now: datetime) -> datetime:
+        overtime = now >= self.deadline
+        usual = poll_interval(now - self.since, self.polls)
+        moment = now + (min(usual, OVERTIME_INTERVAL) if overtime else usual)
+        if not overtime:
+            moment = min(moment, self.deadline)
+        if self.not_before and self.pending:
+            end = (self.overtime_at or self.deadline) + OVERTIME
+            moment = max(moment, min(self.not_before, end))
+        return moment
 
 
 class Poller:
-    def __init__(
-        self,
-        database: Database,
-        providers: Mapping[str, Provider],
-        settler: Settler,
-        now: Callable[[], datetime],
-        metrics: Metrics,
-        *,
-        timeout: timedelta,
-    ) -> None:
-        self._database = database
-        self._providers = providers
+    def __init__(self, services: Services, settler: Settler) -> None:
+        self._database = services.database
+        self._providers = services.providers
         self._settler = settler
-        self._now = now
-        self._metrics = metrics
-        self._timeout = timeout
-        self._places = {key: asyncio.Semaphore(CONCURRENT_POLLS) for key in providers}
+        self._now = services.now
+        self._metrics = services.metrics
+        self._timeout = services.job_timeout
+        self._slots = {key: asyncio.Semaphore(CONCURRENT_POLLS) for key in self._providers}
         self._watches: dict[str, JobWatch] = {}
         self._by_remote_id: dict[str, str] = {}
         self._without_key: set[str] = set()
-        self.agenda = PollQueue()
+        self.queue = PollQueue()
 
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
-        """Watch a running job; `submitted` tells what the creating request has told already."""
-        if job.request.model not in self._providers:
-            log.error("waits until %s has its key again", job.request.model)
+        """Watch a running job; `submitted` holds the updates of the creating request's answer."""
+        if job.provider not in self._providers:
+            log.error("running job waits for the key of %s", job.provider)
             self._without_key.add(job.id)
             return
         async with self._database.reading() as view:
             stored = await jobs.get(view, job.id)
             generations = await generation_rows.of_job(view, job.id)
         if stored is None or stored.status is not JobStatus.RUNNING or job.id in self._watches:
-            return  # it has ended, or is begun, since its row was read
+            return  # settled, or watched by another task, since the row was read
         since = job.running_at or self._now()
-        wished = stored.cancel_requested_at is not None
-        watch = JobWatch(job, generations, since, since + self._timeout, wished)
+        cancel_requested = stored.cancel_requested_at is not None
+        watch = JobWatch(job, generations, since, since + self._timeout, cancel_requested)
         watch.updates = {each.remote_id: each.update for each in submitted}
         self._watches[job.id] = watch
         self._by_remote_id |= {each.remote_id: job.id for each in generations}
         if watch.pending:
             self._plan(watch)
         else:
-            self.agenda.hurry(job.id)
+            self.queue.hurry(job.id)
 
     def unwatched(self, running: Iterable[str]) -> list[str]:
-        """Those of the running jobs that are still to be begun: all of them after a start, and
-        one whose `begin` the database did not let through."""
+        """Return the running jobs that nobody polls: all after a start, later hardly any."""
         known = self._watches.keys() | self._without_key
         return [job_id for job_id in running if job_id not in known]
 
     def take_due(self) -> list[Job]:
-        """Those that are to be asked about now."""
-        due = self.agenda.take_due(self._now())
+        """Return the jobs to poll now."""
+        due = self.queue.take_due(self._now())
         return [self._watches[job_id].job for job_id in due if job_id in self._watches]
 
-    def news_of(self, remote_id: str) -> None:
-        """A stream told that this generation has ended: ask at once."""
+    def ended(self, remote_id: str) -> None:
+        """Poll at once: a stream reported the end of this generation."""
         if watch := self._watches.get(self._by_remote_id.get(remote_id, "")):
             watch.news = True
             self._plan(watch)
 
     async def poll(self, job_id: str) -> Job | None:
-        """Ask about a job once, and settle it if it has ended. The settled job, else None."""
+        """Poll a job once, and settle it if it has ended; return the settled job, else None."""
         watch = self._watches.get(job_id)
         if watch is None:
             return None
         try:
-            return await self._turn(watch)
+            return await self._poll(watch)
         finally:
             if job_id in self._watches:
                 self._plan(watch)
 
     async def cancel(self, job: Job) -> None:
-        """Ask the provider to stop what is not finished; the next poll tells what came of it."""
+        """Ask the provider to stop the open generations; the next poll shows the outcome."""
         watch = self._watches[job.id]
-        watch.wished = True
+        watch.cancel_requested = True
         if await self._cancel_pending(watch):
-            self.agenda.hurry(job.id)
+            self.queue.hurry(job.id)
 
-    def wants_cancel(self, job: Job) -> bool:
-        """Whether its provider is to be asked (again) by now; where it cannot stop, never."""
+    def cancel_due(self, job: Job) -> bool:
+        """Return whether a cancel is to be sent (again) now; never to a provider without one."""
         watch = self._watches.get(job.id)
-        if watch is None or not self._providers[job.request.model].can_cancel:
+        if watch is None or not self._providers[job.provider].can_cancel:
             return False
         waits = watch.cancel_after is not None and self._now() < watch.cancel_after
         return bool(watch.unstopped) and not waits
 
-    async def _turn(self, watch: JobWatch) -> Job | None:
+    async def _poll(self, watch: JobWatch) -> Job | None:
         now = self._now()
-        watch.begin_turn(now)
+        watch.begin_poll(now)
         if watch.overtime_at:
             await self._cancel_pending(watch)
-        answered = await asyncio.gather(*(self._ask(watch, each) for each in watch.pending))
+        known = await asyncio.gather(*(self._fetch(watch, each) for each in watch.pending))
         if watch.pending and not watch.overtime_at:
             return None
         if watch.is_last(now):
-            settled: Job | None = await self._settler.settle_at_last(watch.job, watch.ends)
+            settled: Job | None = await self._settler.settle_anyway(watch.job, watch.ends)
         else:
-            settled = await self._settle(watch) if all(answered) else None
+            settled = await self._settle(watch) if all(known) else None
         if settled:
             self._forget(watch)
         return settled
@@ -131,20 +219,19 @@ class Poller:
         try:
             return await self._settler.settle(watch.job, watch.ends)
         except ProviderError as error:
-            log.warning("pictures cannot be had: %s", error)
-            watch.ask_anew()
+            log.warning("pictures not downloaded, retrying: %s", error)
+            watch.forget_ends()
             return None
 
-    async def _ask(self, watch: JobWatch, generation: Generation) -> bool:
-        """Whether it is known by now how this one is."""
-        remote_id = generation.remote_id
-        provider = self._providers[watch.job.request.model]
+    async def _fetch(self, watch: JobWatch, generation: Generation) -> bool:
+        """Return whether the generation's state is known now."""
+        remote_id, key = generation.remote_id, watch.job.provider
         try:
-            async with self._places[watch.job.request.model]:
-                self._metrics.polled(provider.key)
-                watch.updates[remote_id] = await provider.fetch(remote_id)
+            async with self._slots[key]:
+                self._metrics.polled(key)
+                watch.updates[remote_id] = await self._providers[key].fetch(remote_id)
         except ProviderError as error:
-            log.info("poll: %s", error)
+            log.info("poll failed: %s", error)
             if error.retry_after:
                 watch.not_before = self._now() + timedelta(seconds=error.retry_after)
             return error.reason is Reason.NOT_FOUND and self._missed(watch, remote_id, error)
@@ -152,7 +239,7 @@ class Poller:
         return True
 
     def _missed(self, watch: JobWatch, remote_id: str, error: ProviderError) -> bool:
-        """Whether it has been unknown so often that it is lost."""
+        """Return whether the generation was unknown so often that it counts as failed."""
         misses = watch.misses[remote_id] = watch.misses.get(remote_id, 0) + 1
         if misses < MISSES:
             return False
@@ -160,9 +247,11 @@ class Poller:
         return True
 
     async def _cancel_pending(self, watch: JobWatch) -> bool:
-        """Whether all that is to be stopped is now known to the provider; else it is asked again
-        in a while. One that cannot cancel draws on, at its time-out at the operator's loss."""
-        provider = self._providers[watch.job.request.model]
+        """Return whether the provider knows of every cancel; else they are sent again later.
+
+        A provider without a cancel goes on, after JOB_TIMEOUT at the operator's expense.
+        """
+        provider = self._providers[watch.job.provider]
         if not provider.can_cancel:
             return True
         errors = await asyncio.gather(
@@ -180,19 +269,19 @@ class Poller:
         try:
             await provider.cancel(generation.remote_id)
         except ProviderError as error:
-            log.warning("cancel %s: %s", generation.remote_id, error)
+            log.warning("cancel of %s failed, retrying: %s", generation.remote_id, error)
             return error
         watch.stopped.add(generation.remote_id)
         return None
 
     def _plan(self, watch: JobWatch) -> None:
         if watch.news:
-            self.agenda.hurry(watch.job.id)
+            self.queue.hurry(watch.job.id)
         else:
-            self.agenda.set(watch.job.id, watch.next_question(self._now()))
+            self.queue.set(watch.job.id, watch.next_poll(self._now()))
 
     def _forget(self, watch: JobWatch) -> None:
         del self._watches[watch.job.id]
-        self.agenda.drop(watch.job.id)
+        self.queue.drop(watch.job.id)
         for generation in watch.generations:
             self._by_remote_id.pop(generation.remote_id, None)

@@ -1,30 +1,30 @@
-"""When each running job is to be asked about: in time, and never many at once."""
+"""The paced queue of polls: every running job has one time, and few are polled at once."""
 
 import heapq
 from datetime import datetime, timedelta
 
-# At most 20 questions a second, however many jobs there are: commands are answered between them,
-# and the APIs keep their patience. What a stream tells is asked about at once.
+# At most 20 polls a second, however many jobs run: commands are answered between them, and the
+# APIs are not flooded. Jobs of which a stream reported an end are polled at once.
 GAP = timedelta(milliseconds=50)
 
 
 class PollQueue:
-    """A job has one time, the newest that was set."""
+    """Job ids by the time of their next poll; the newest time that was set counts."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, str]] = []
         self._times: dict[str, datetime] = {}
-        self._urgent: dict[str, None] = {}  # in the order in which they came
+        self._urgent: dict[str, None] = {}  # in the order of arrival
         self._not_before: datetime | None = None
 
     def set(self, job_id: str, moment: datetime) -> None:
-        """Ask then, or as soon afterwards as those that wait longer allow."""
+        """Poll then, or as soon afterwards as the jobs that wait longer allow."""
         self._urgent.pop(job_id, None)
         self._times[job_id] = moment
         heapq.heappush(self._heap, (moment, job_id))
 
     def hurry(self, job_id: str) -> None:
-        """Ask at once, before all others."""
+        """Poll at once, before all others."""
         self._times.pop(job_id, None)
         self._urgent[job_id] = None
 
@@ -33,7 +33,7 @@ class PollQueue:
         self._times.pop(job_id, None)
 
     def next(self, now: datetime) -> datetime | None:
-        """When `take_due` has something; None while nothing is planned."""
+        """Return when `take_due` has a job; None while none is queued."""
         if self._urgent:
             return now
         first = self._first()
@@ -42,7 +42,7 @@ class PollQueue:
         return max(first, self._not_before)
 
     def take_due(self, now: datetime) -> list[str]:
-        """All that are urgent, and one other whose time has come."""
+        """Return all urgent jobs, and one other that is due."""
         due, self._urgent = list(self._urgent), {}
         first = self._first()
         if first is None or first > now or (self._not_before and now < self._not_before):

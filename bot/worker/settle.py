@@ -1,30 +1,26 @@
-"""From running to settled: the pictures are kept first, then status and money move together."""
+"""From running to settled: the pictures are stored first, then status and money move together."""
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from functools import reduce
+from operator import add
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
 from bot.ledger import Cost, credits_text
-from bot.pictures import Downloader, PictureStore
 from bot.providers.base import Canceled, Failed, Finished, Provider, Update
+from bot.services import Services
 from bot.store import generations as generation_rows
-from bot.store import jobs, ledger
-from bot.store import pictures as picture_rows
-from bot.store.database import Database, Transaction
-from bot.store.pictures import Role
-from bot.worker.costs import WAITS, told
-from bot.worker.refusals import Refusals
+from bot.store import settlement
 
 log = logging.getLogger(__name__)
 
-MAX_PICTURES = 10  # what one Discord message can show
-COST_UNTIL = timedelta(seconds=60)  # afterwards the estimate stands
-LATE_COST = "cost told later"
+MAX_PICTURES = 10  # of one Discord message
+COST_WAITS = (0.0, 0.4, 0.8, 1.6)  # seconds before each request: a picture waits for the cost
+COST_TIMEOUT = 5.0  # seconds for all of these requests together
 
 STATES = {
     Finished: JobStatus.SUCCEEDED,
@@ -34,8 +30,11 @@ STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUp:
-    """No end that is known, or no picture that can be had, in time: bot.worker.overdue asks on."""
+class Abandoned:
+    """A generation without a known end, or without its pictures, in time.
+
+    bot.worker.overdue polls it for another day.
+    """
 
     reason: Reason
     detail: str
@@ -43,9 +42,9 @@ class GivenUp:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A generation that has finished, and what is kept of it by now.
+    """A finished generation, with the pictures that are stored by now.
 
-    `error` is why one of its pictures, or all, cannot be had now.
+    `error` is the reason why one of its pictures, or all of them, cannot be downloaded now.
     """
 
     generation: Generation
@@ -54,175 +53,172 @@ class Made:
     error: ProviderError | None
 
 
-End = Update | GivenUp
-Ended = Sequence[tuple[Generation, End]]
+End = Update | Abandoned
+Ends = Sequence[tuple[Generation, End]]
 
 
 class Settler:
-    def __init__(
-        self,
-        database: Database,
-        providers: Mapping[str, Provider],
-        downloader: Downloader,
-        store: PictureStore,
-        refusals: Refusals,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._providers = providers
-        self._downloader = downloader
-        self._store = store
-        self._refusals = refusals
-        self._now = now
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._database = services.database
+        self._providers = services.providers
+        self._now = services.now
 
-    async def settle(self, job: Job, ended: Ended) -> Job:
-        """Settle a job by how its generations ended.
+    async def settle(self, job: Job, ends: Ends) -> Job:
+        """Settle a job by the ends of its generations.
 
-        Raises ProviderError where pictures exist and cannot be had now: to be tried again.
+        Raises ProviderError if pictures exist and cannot be downloaded now: retry later.
         """
-        made = await self.keep(job, ended)
+        made = await self.store_pictures(job, ends)
         for each in made:
             if each.error is not None:
                 raise each.error
-        return await self._settle_with(job, ended, made)
+        return await self._settle(job, ends, made)
 
-    async def settle_at_last(self, job: Job, ended: Ended) -> Job:
-        """As `settle`, with the pictures that can be had: there is no more time to try again."""
-        made = await self.keep(job, ended)
-        lost: dict[int, GivenUp] = {}
+    async def settle_anyway(self, job: Job, ends: Ends) -> Job:
+        """Settle a job with the pictures that can be downloaded: no time is left for a retry."""
+        made = await self.store_pictures(job, ends)
+        lost: dict[int, Abandoned] = {}
         for each in made:
             if each.error is None:
                 continue
-            log.warning("pictures cannot be had: %s", each.error)
+            log.warning("pictures not downloaded in time: %s", each.error)
             if not each.pictures:
-                detail = f"pictures could not be had: {each.error.detail}"
-                # Of a picture, "not found" says nothing of the job.
+                detail = f"pictures not downloaded in time: {each.error.detail}"
+                # "Not found" of a picture says nothing about the job.
                 gone = each.error.reason is Reason.NOT_FOUND
                 reason = Reason.NO_PICTURE if gone else each.error.reason
-                lost[each.generation.id] = GivenUp(reason, detail)
-        open_ended = [(generation, lost.get(generation.id, end)) for generation, end in ended]
+                lost[each.generation.id] = Abandoned(reason, detail)
+        ends = [(generation, lost.get(generation.id, end)) for generation, end in ends]
         made = [each for each in made if each.generation.id not in lost]
-        return await self._settle_with(job, open_ended, made)
+        return await self._settle(job, ends, made)
 
-    async def ask_late_cost(self, job: Job) -> None:
-        """Correct an estimate when the provider tells the cost after all."""
-        provider = self._providers[job.request.model]
+    async def correct_cost(self, job: Job) -> None:
+        """Replace an estimated cost if the provider reports the cost by now."""
         async with self._database.reading() as view:
             generations = await generation_rows.of_job(view, job.id)
         made = [each for each in generations if each.state is JobStatus.SUCCEEDED]
-        cost = await told(provider, {each.remote_id: None for each in made})
+        unknown: dict[str, Cost | None] = {each.remote_id: None for each in made}
+        cost = await _reported(self._providers[job.provider], unknown, waits=COST_WAITS[:1])
         if cost is None:
             return
         async with self._database.transaction() as tx:
-            stored = await jobs.get(tx, job.id)
-            if stored is None or stored.cost is None or not stored.estimated:
-                return  # corrected already
-            await jobs.note(tx, job.id, cost=cost.amount, estimated=False)
-            await ledger.adjust(
-                tx, job, stored.cost - cost.amount, self._now(), reason=LATE_COST, cost=cost
-            )
+            await settlement.correct_cost(tx, job.id, cost, self._now())
 
-    async def keep(self, job: Job, ended: Ended) -> list[Made]:
-        """Fetch and keep the pictures of what has finished."""
-        provider = self._providers[job.request.model]
-        finished = [(each, update) for each, update in ended if isinstance(update, Finished)]
-        places = [(each.id, url) for each, update in finished for url in update.pictures]
-        places = places[:MAX_PICTURES]
+    async def store_pictures(self, job: Job, ends: Ends) -> list[Made]:
+        """Download and store the pictures of the finished generations, at most MAX_PICTURES."""
+        provider = self._providers[job.provider]
+        finished = [(each, end) for each, end in ends if isinstance(end, Finished)]
+        addresses = [(each.id, url) for each, update in finished for url in update.pictures]
+        addresses = addresses[:MAX_PICTURES]
         results = await asyncio.gather(
-            *(self._keep_one(url, provider) for _, url in places), return_exceptions=True
+            *(self._store_picture(url, provider) for _, url in addresses), return_exceptions=True
         )
-        kept: defaultdict[int, list[Picture]] = defaultdict(list)
+        stored: defaultdict[int, list[Picture]] = defaultdict(list)
         errors: dict[int, ProviderError] = {}
-        for (generation_id, _), result in zip(places, results, strict=True):
+        for (generation_id, _), result in zip(addresses, results, strict=True):
             match result:
                 case Picture():
-                    kept[generation_id].append(result)
+                    stored[generation_id].append(result)
                 case ProviderError(reason=Reason.MALFORMED):
-                    log.warning("a picture that is none: %s", result)
+                    log.warning("not an image: %s", result)
                 case ProviderError():
                     errors.setdefault(generation_id, result)
                 case BaseException():
                     raise result
-        return [Made(each, told, kept[each.id], errors.get(each.id)) for each, told in finished]
+        return [Made(each, end, stored[each.id], errors.get(each.id)) for each, end in finished]
 
-    async def _keep_one(self, url: str, provider: Provider) -> Picture:
-        return await self._store.keep(await self._downloader.fetch(url, provider.headers_for))
+    async def _store_picture(self, url: str, provider: Provider) -> Picture:
+        data = await self._services.downloader.fetch(url, provider.headers_for)
+        return await self._services.pictures.keep(data)
 
     async def cost(self, job: Job, made: Sequence[Made]) -> Cost | None:
-        """What they cost together; None where the provider does not tell in time."""
-        provider = self._providers[job.request.model]
+        """Return the reported cost of all of them; None if the provider does not report in time."""
         costs = {each.generation.remote_id: each.update.cost for each in made}
-        return await told(provider, costs, waits=WAITS)
+        return await _reported(self._providers[job.provider], costs, waits=COST_WAITS)
 
-    async def _settle_with(self, job: Job, ended: Ended, made: Sequence[Made]) -> Job:
-        kept = [picture for each in made for picture in each.pictures]
-        if kept:
-            return await self._succeed(job, ended, kept, await self.cost(job, made))
+    async def _settle(self, job: Job, ends: Ends, made: Sequence[Made]) -> Job:
+        pictures = [picture for each in made for picture in each.pictures]
+        if pictures:
+            return await self._succeed(job, ends, pictures, await self.cost(job, made))
         if made:
-            log.error("%s sent no picture", job.request.model)
-            return await self._fail(job, ended, Reason.NO_PICTURE)
-        return await self._settle_without(job, ended)
+            log.error("%s sent no picture", job.provider)
+            return await self._fail(job, ends, Reason.NO_PICTURE)
+        failures = [end for _, end in ends if isinstance(end, Failed | Abandoned)]
+        for failure in failures:
+            self._services.health.refused(job.provider, failure.reason, failure.detail)
+        if failures:
+            return await self._fail(job, ends, failures[0].reason)
+        async with self._database.transaction() as tx:
+            canceled = await settlement.cancel(tx, job.id, self._now(), ends=_states(ends))
+        log.info("canceled")
+        return canceled
 
     async def _succeed(
-        self, job: Job, ended: Ended, kept: Sequence[Picture], cost: Cost | None
+        self, job: Job, ends: Ends, pictures: Sequence[Picture], cost: Cost | None
     ) -> Job:
-        now = self._now()
-        made = min(len(kept), job.request.count)
-        charged = cost or Cost(job.price * made // job.request.count, {"estimated": "yes"})
         async with self._database.transaction() as tx:
-            settled = await jobs.move(
-                tx,
-                job.id,
-                JobStatus.SUCCEEDED,
-                settled_at=now,
-                cost=charged.amount,
-                estimated=cost is None,
-                reason=None,
+            settled = await settlement.succeed(
+                tx, job, self._now(), cost=cost, pictures=pictures, ends=_states(ends)
             )
-            await picture_rows.attach(tx, job.id, Role.OUTPUT, kept, now)
-            await self._end_generations(tx, ended)
-            await ledger.capture(tx, settled, charged, now)
-        self._refusals.clear(job.request.model)
-        log.info("succeeded with %s pictures", len(kept))
+        self._services.health.made_picture(job.provider)
+        log.info("succeeded with %s pictures", len(pictures))
         return settled
 
-    async def _settle_without(self, job: Job, ended: Ended) -> Job:
-        failures = [end for _, end in ended if isinstance(end, Failed | GivenUp)]
-        if not failures:
-            return await self._release(job, ended, JobStatus.CANCELED)
-        for failure in failures:
-            self._refusals.tell(job, ProviderError(failure.reason, failure.detail))
-        return await self._fail(job, ended, failures[0].reason)
-
-    async def _fail(self, job: Job, ended: Ended, reason: Reason) -> Job:
-        return await self._release(job, ended, JobStatus.FAILED, reason=reason)
-
-    async def _release(
-        self, job: Job, ended: Ended, status: JobStatus, *, reason: Reason | None = None
-    ) -> Job:
-        now = self._now()
+    async def _fail(self, job: Job, ends: Ends, reason: Reason) -> Job:
         async with self._database.transaction() as tx:
-            settled = await jobs.move(tx, job.id, status, settled_at=now, reason=reason)
-            await self._end_generations(tx, ended)
-            await ledger.release(tx, settled, now)
-        log.info("%s", status)
-        tell_charges(settled, ended)
-        return settled
-
-    async def _end_generations(self, tx: Transaction, ended: Ended) -> None:
-        for generation, end in ended:
-            if state := STATES.get(type(end)):
-                await generation_rows.end(tx, generation.id, state)
+            failed = await settlement.fail(
+                tx, job.id, self._now(), reason=reason, ends=_states(ends)
+            )
+        log.info("failed: %s", reason)
+        report_charges(failed, ends)
+        return failed
 
 
-def tell_charges(job: Job, ended: Ended) -> None:
-    """What an API charged for nothing is the operator's to claim back, never the member's."""
-    for generation, update in ended:
-        cost = update.cost if isinstance(update, Finished | Failed) else None
+def report_charges(job: Job, ends: Ends) -> None:
+    """Log charges for nothing: they are the operator's to reclaim, and never the member's."""
+    for generation, end in ends:
+        cost = end.cost if isinstance(end, Finished | Failed) else None
         if cost is not None and cost.amount:
             log.warning(
-                "%s charged %s credits for %s, which made nothing; the member pays none",
-                job.request.model,
+                "%s charged %s credits for %s without a picture; the member pays none",
+                job.provider,
                 credits_text(cost.amount),
                 generation.remote_id,
             )
+
+
+def _states(ends: Ends) -> dict[int, JobStatus]:
+    """Return the known ends by the generations' row ids."""
+    return {each.id: STATES[type(end)] for each, end in ends if type(end) in STATES}
+
+
+async def _reported(
+    provider: Provider, known: Mapping[str, Cost | None], *, waits: Sequence[float]
+) -> Cost | None:
+    """Return the sum of all costs by remote id, requesting those that are None.
+
+    None if one of them is not reported in time.
+    """
+    costs = dict(known)
+    try:
+        async with asyncio.timeout(COST_TIMEOUT):
+            for wait in waits:
+                unknown = [remote_id for remote_id, cost in costs.items() if cost is None]
+                if not unknown:
+                    break
+                await asyncio.sleep(wait)
+                for remote_id in unknown:
+                    costs[remote_id] = await _cost_of(provider, remote_id)
+    except TimeoutError:
+        log.info("cost not reported in time")
+    found = [cost for cost in costs.values() if cost is not None]
+    return reduce(add, found) if found and len(found) == len(costs) else None
+
+
+async def _cost_of(provider: Provider, remote_id: str) -> Cost | None:
+    try:
+        return await provider.cost(remote_id)
+    except ProviderError as error:
+        log.warning("cost of %s not reported: %s", remote_id, error)
+        return None

@@ -1,4 +1,4 @@
-"""The worker's tasks: one at a time for each job, and none whose error harms another."""
+"""The worker's tasks: one at a time for each job, and no error harms another job."""
 
 import asyncio
 import logging
@@ -12,9 +12,10 @@ from bot.store.jobs import MoveRefused
 
 log = logging.getLogger(__name__)
 
-COOL_DOWN = 5.0  # seconds that a job is left alone after an error that should not have been
+COOL_DOWN = 5.0  # seconds without an attempt after an unexpected error
 
 Work = Coroutine[object, object, None]
+Due = tuple[Callable[[Job], Work], Job]  # a method to call for a job
 
 
 class Tasks:
@@ -22,7 +23,7 @@ class Tasks:
         """`wake` is called when rows have changed, `ended` when a job's task is over."""
         self._wake = wake
         self._ended = ended
-        self._busy: set[str] = set()  # jobs that a task is at work on
+        self._busy: set[str] = set()  # jobs with a task
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> "Tasks":
@@ -41,11 +42,11 @@ class Tasks:
         return job.id in self._busy
 
     def spawn(self, work: Work, *, name: str) -> asyncio.Task[None]:
-        """Begin what belongs to no job; an error of it ends the worker."""
+        """Start work that belongs to no job; an error of this work ends the worker."""
         return self._group.create_task(work, name=name)
 
     def start(self, job: Job, work: Work) -> bool:
-        """Begin a job's; False, and the work is closed, where a task is at work on it."""
+        """Start work of a job; close the work and return False if the job has a task already."""
         if job.id in self._busy:
             work.close()
             return False
@@ -53,17 +54,18 @@ class Tasks:
         self.spawn(self._guarded(job, work), name=f"job {job.id}")
         return True
 
-    def start_and_wake(self, job: Job, work: Work) -> None:
-        """As `start`, of work that changes rows."""
-        if not self.start(job, self.then_wake(work)):
-            work.close()
+    def start_all(self, due: list[Due]) -> None:
+        """Start work that changes rows, for each job that has no task."""
+        for method, job in due:
+            if not self.is_busy(job):
+                self.start(job, self.then_wake(method(job)))
 
     async def then_wake(self, work: Work) -> None:
         await work
         self._wake()
 
     async def _guarded(self, job: Job, work: Work) -> None:
-        """Run one job's work; whatever it raises, the other jobs go on."""
+        """Run the work of one job; other jobs go on, whatever error it raises."""
         bind(job=job.id)
         hide(*job.request.texts)
         try:
@@ -71,10 +73,10 @@ class Tasks:
         except MoveRefused as error:
             log.info("%s", error)
         except NotNow:
-            log.warning("it waits for the database, and is tried again")
+            log.warning("job waits for the database, retrying")
             await self._cool_down()
         except Exception:
-            log.exception("unexpected; it is tried again")
+            log.exception("unexpected error in a job, retrying")
             await self._cool_down()
         finally:
             self._busy.discard(job.id)

@@ -10,9 +10,9 @@ import discord
 
 from bot.catalog import Catalog, ModelSpec
 from bot.delivery import Kept, NotDelivered
+from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
-from bot.outages import Outages
 from cogs._replies import IN_DOUBT, REFUSED
 from cogs.buttons import copied_view, status_view
 from cogs.delivery.destinations import (
@@ -41,10 +41,10 @@ class DiscordDelivery:
     """Implements bot.delivery.Delivery on whichever client is logged in at the moment."""
 
     def __init__(
-        self, catalog: Catalog, outages: Outages, metrics: Metrics, now: Callable[[], datetime]
+        self, catalog: Catalog, health: ServiceHealth, metrics: Metrics, now: Callable[[], datetime]
     ) -> None:
         self._catalog = catalog
-        self._outages = outages
+        self._health = health
         self._metrics = metrics
         self._now = now
         self._client: discord.Client | None = None
@@ -59,7 +59,7 @@ class DiscordDelivery:
             return
         try:
             async with within(self._connected(), SHOW_SECONDS):
-                down = self._outages.tells(job)
+                down = self._health.is_down(job.provider)
                 await self._ways().edit_answer(job, status_view(job, self._spec(job), down=down))
         except IN_DOUBT as error:
             self._edits_in_doubt.add(job.id)

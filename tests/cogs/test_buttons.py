@@ -90,7 +90,7 @@ async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
         status = await at.said("Drawing")
         pressed = await at.discord.click(at.ben, status, await cancel_button(at))
 
-        assert text_of(await pressed.answered()) == "You have no such job. See /jobs for yours."
+        assert text_of(await pressed.answered()) == "You have no job with this id. See /jobs for yours."
         assert [each.status for each in at.oxen.generations.values()] == ["queued"]
 
 
@@ -105,7 +105,7 @@ async def test_a_job_that_has_ended_cannot_be_canceled(at: Stage) -> None:
         await at.result("a fox")
         pressed = await at.discord.click(at.ada, status, button)
 
-        assert "has ended already: it is succeeded" in text_of(await pressed.answered())
+        assert "has already ended as succeeded" in text_of(await pressed.answered())
         rule.remove()
 
 

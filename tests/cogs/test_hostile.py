@@ -34,7 +34,7 @@ IDS = [
     *("", " ", "x", "a" * 15, "a" * 17, "A" * 16, "aaaaaaaaaaaaaaa1", "a" * 16 + "\n", "a" * 6000),
     *("%", "' OR 1=1 --", "\0", "@everyone", "../../etc/passwd", "🦊", "None", "0"),
 ]
-NO_JOB = "You have no such job. See /jobs for yours."
+NO_JOB = "You have no job with this id. See /jobs for yours."
 
 
 def pinged(at: Stage) -> set[int]:

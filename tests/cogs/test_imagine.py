@@ -215,7 +215,7 @@ async def test_skills_video_cannot_stop_and_delivers_what_it_began(at: Stage) ->
         await at.settled()
 
     assert told == (
-        "skills.video cannot stop a picture it has begun; it will be delivered and charged."
+        "skills.video cannot cancel a running job. The picture will be delivered and charged."
     )
     assert await at.balance() == -20_000
 
@@ -224,7 +224,7 @@ async def test_who_has_no_credits_left_is_refused_with_what_resets_when(at: Stag
     async with at.easel(monthly_credits=20):
         await at.imagine("a fox", count=2)
         refused = await at.imagine("a fox", count=1)
-        assert "costs 7.5 credits and you have 5 left" in text_of(refused)
+        assert "costs 7.5 credits, and you have 5 left" in text_of(refused)
         assert "<t:" in text_of(refused)
 
         await at.imagine("a fox", by=at.ben)  # an allowance is a member's own

@@ -62,7 +62,7 @@ async def test_anothers_job_is_no_job(at: Stage, command: str) -> None:
         unknown = text_of(await at.command(command, by=at.ben, job="aaaaaaaaaaaaaaaa"))
         nonsense = text_of(await at.command(command, by=at.ben, job="%_'; DROP TABLE jobs"))
 
-    assert others == unknown == nonsense == "You have no such job. See /jobs for yours."
+    assert others == unknown == nonsense == "You have no job with this id. See /jobs for yours."
 
 
 async def test_show_tells_all_about_a_job_with_its_pictures(at: Stage) -> None:

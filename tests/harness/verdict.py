@@ -18,7 +18,7 @@ from bot.sandbox.discord import Channel, Message
 from bot.store import generations, ledger
 from bot.store.audit import Finding, verify
 from bot.store.database import Database, Transaction
-from bot.worker.submit import LATEST
+from bot.worker.recovery import CREATED_WITHIN
 from tests.harness.crash import Arena, Asked
 from tests.harness.evidence import (
     CANCELED,
@@ -428,7 +428,7 @@ def _at_the_same_time(other: Case, job: Job) -> bool:
         began, ended = row.job.submitted_at, row.job.running_at or row.job.settled_at
         if not began or not ended:
             continue
-        lost = row.job.reason is Reason.DOUBTFUL and abs(began - job.submitted_at) <= LATEST
+        lost = row.job.reason is Reason.DOUBTFUL and abs(began - job.submitted_at) <= CREATED_WITHIN
         if lost or (began <= job.settled_at and job.submitted_at <= ended):
             return True
     return False

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import StartupError
-from bot.jobs import SETTLED, JobStatus
+from bot.errors import Reason, StartupError
+from bot.jobs import SETTLED, JobStatus, Picture, PictureKind
 from bot.ledger import Account, Cost, EntryKind
-from bot.store import jobs, ledger
+from bot.quotas import Quotas
+from bot.store import jobs, ledger, settlement
 from bot.store.audit import EntryLine, JobLine, Verification, audit, verify
 from bot.store.database import REVISION, Database
 from bot.store.inspection import inspected
@@ -20,7 +21,8 @@ from tests.support.command_line import easel
 from tests.support.easel import Stage
 from tests.support.rows import NOW, new_job, one
 
-COST = Cost(9000)
+COST = Cost(8000)
+PICTURE = Picture("e" * 64, PictureKind.PNG, 9, 1, 1)
 SUCCEEDED, QUEUED, FAILED = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "cccccccccccccccc"
 
 
@@ -29,16 +31,14 @@ async def books(tmp_path: Path) -> Path:
     """A succeeded job with an adjustment, a queued one, a failed one, and a grant."""
     path = tmp_path / "easel.db"
     async with Database(path) as database:
-        done = await one(database, replace(new_job(), id=SUCCEEDED))
+        done = await one(database, replace(new_job(price=9000), id=SUCCEEDED))
         await one(database, replace(new_job(), id=QUEUED))
         failed = await one(database, replace(new_job(2), id=FAILED))
         async with database.transaction() as tx:
             await jobs.move(tx, done.id, JobStatus.SUBMITTING)
-            await jobs.move(tx, done.id, JobStatus.SUCCEEDED, settled_at=NOW, cost=8000)
-            await ledger.capture(tx, done, COST, NOW)
-            await ledger.adjust(tx, done, 1000, NOW, reason="cost told later", cost=COST)
-            await jobs.move(tx, failed.id, JobStatus.FAILED, settled_at=NOW)
-            await ledger.release(tx, failed, NOW)
+            await settlement.succeed(tx, done, NOW, cost=None, pictures=[PICTURE], ends={})
+            await settlement.correct_cost(tx, done.id, COST, NOW)
+            await settlement.fail(tx, failed.id, NOW, reason=Reason.REJECTED)
     _change(
         path,
         "INSERT INTO ledger (user_id, server_id, kind, amount, month, reason, details, created_at) "
@@ -238,7 +238,7 @@ async def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
     letter.write_text("Dear reader, this is a letter and no database. " * 50)
     empty.touch()
 
-    for path, says in ((letter, "not a database"), (empty, "Easel's"), (missing, "no file")):
+    for path, says in ((letter, "not a database"), (empty, "of Easel"), (missing, "no file")):
         with pytest.raises(StartupError, match=says):
             await _verified(path)
 
@@ -261,9 +261,10 @@ async def test_a_job_that_goes_to_another_model_and_back_adds_up(tmp_path: Path)
             (("skills", 20_000), ("oxen", 7500), ("skills", 20_000))
         ):
             async with database.transaction() as tx:
-                moved = await jobs.hand_over(tx, job, model, price)
+                moved = await jobs.hand_over(tx, job, model=model, provider=model, price=price)
                 assert moved is not None
-                await ledger.hold_anew(tx, moved, job.price, NOW + timedelta(minutes=minute))
+                at = NOW + timedelta(minutes=minute)
+                await ledger.hold_difference(tx, moved, job.price, at, Quotas())
             job = moved
         async with database.reading() as view:
             assert (await verify(view)).findings == ()
@@ -271,8 +272,7 @@ async def test_a_job_that_goes_to_another_model_and_back_adds_up(tmp_path: Path)
         assert (usage.jobs, usage.held) == (1, 20_000)
 
         async with database.transaction() as tx:
-            failed = await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=NOW)
-            await ledger.release(tx, failed, NOW)
+            await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
     assert (await _verified(path)).findings == ()
     _change(path, "DELETE FROM ledger WHERE reason LIKE 'moved to oxen%'")
     says = [str(finding) for finding in (await _verified(path)).findings]

@@ -16,6 +16,10 @@ LEASE = NOW + timedelta(minutes=3)
 LONG_AGO = NOW - timedelta(days=1)
 
 
+async def claim(tx: Transaction, now: datetime) -> Job | None:
+    return await queue.claim(tx, "oxen", now=now, created_after=LONG_AGO, lease_until=LEASE)
+
+
 async def test_a_job_comes_back_as_it_was_stored(database: Database) -> None:
     new = new_job(count=2, aspect_ratio="2:1", expand_prompt=False)
 
@@ -53,10 +57,8 @@ async def test_only_answered_jobs_are_claimed(database: Database) -> None:
     await one(database, message_id=None)
 
     async with database.transaction() as tx:
-        assert await queue.models_with_work(tx, NOW, LONG_AGO) == []
-        assert (
-            await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE) is None
-        )
+        assert await queue.providers_with_work(tx, NOW, LONG_AGO) == []
+        assert await claim(tx, NOW) is None
 
 
 async def test_claims_go_round_by_member(database: Database) -> None:
@@ -69,7 +71,7 @@ async def test_claims_go_round_by_member(database: Database) -> None:
     for second in range(6):
         now = NOW + timedelta(hours=1, seconds=second)
         async with database.transaction() as tx:
-            job = await queue.claim(tx, "oxen", now=now, asked_after=LONG_AGO, lease_until=LEASE)
+            job = await claim(tx, now)
         served.append(job and job.user_id)
 
     assert served == [1, 2, 3, 1, 1, 1]
@@ -79,8 +81,8 @@ async def test_a_job_is_claimed_once(database: Database) -> None:
     job = await one(database)
 
     async with database.transaction() as tx:
-        first = await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
-        second = await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
+        first = await claim(tx, NOW)
+        second = await claim(tx, NOW)
 
     assert first is not None
     assert (first.id, first.status, second) == (job.id, JobStatus.SUBMITTING, None)
@@ -90,65 +92,53 @@ async def test_a_job_sent_back_waits_for_its_time(database: Database) -> None:
     job = await one(database)
     later = NOW + timedelta(seconds=30)
     async with database.transaction() as tx:
-        await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
+        await claim(tx, NOW)
         await jobs.move(tx, job.id, JobStatus.QUEUED, submit_after=later)
 
     async with database.transaction() as tx:
         assert await queue.next_wake(tx, NOW) == later
-        assert (
-            await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE) is None
-        )
-        assert (
-            await queue.claim(tx, "oxen", now=later, asked_after=LONG_AGO, lease_until=LEASE)
-            is not None
-        )
+        assert await claim(tx, NOW) is None
+        assert await claim(tx, later) is not None
 
 
-async def neglected(tx: Transaction, now: datetime) -> list[Job]:
-    return await queue.neglected(
-        tx,
-        asked_before=now - timedelta(seconds=15),
-        queued_before=now - timedelta(minutes=30),
-        now=now,
-        settled_after=now - timedelta(seconds=60),
-    )
-
-
-async def test_each_kind_of_neglected_job_is_found_when_it_is_time(database: Database) -> None:
-    unanswered = await one(database, message_id=None)
-    queued = await one(database)
+async def test_unconfirmed_and_expired_jobs_are_found_when_they_are_due(
+    database: Database,
+) -> None:
+    unconfirmed = await one(database, message_id=None)
+    confirmed = await one(database)
+    before = NOW - timedelta(microseconds=1)
     async with database.transaction() as tx:
-        assert await neglected(tx, NOW + timedelta(seconds=14)) == []
-        assert await neglected(tx, NOW + timedelta(seconds=15)) == [unanswered]
-        assert await neglected(tx, NOW + timedelta(minutes=30)) == [unanswered, queued]
+        assert await queue.unconfirmed(tx, before) == await queue.expired(tx, before) == []
+        assert await queue.unconfirmed(tx, NOW) == [unconfirmed]
+        assert await queue.expired(tx, NOW) == [confirmed]
 
 
-async def test_an_estimate_is_looked_at_for_a_minute(database: Database) -> None:
+async def test_an_estimate_is_found_while_the_settlement_is_young(database: Database) -> None:
     job = await one(database)
     async with database.transaction() as tx:
         await jobs.move(tx, job.id, JobStatus.SUBMITTING)
         done = await jobs.move(tx, job.id, JobStatus.SUCCEEDED, settled_at=NOW, estimated=True)
 
-        assert await neglected(tx, NOW + timedelta(seconds=59)) == [done]
-        assert await neglected(tx, NOW + timedelta(seconds=60)) == []
+        assert await queue.estimated(tx, NOW - timedelta(microseconds=1)) == [done]
+        assert await queue.estimated(tx, NOW) == []
 
 
-async def test_a_submitting_job_is_abandoned_when_its_lease_ends(database: Database) -> None:
+async def test_a_submitting_job_is_found_when_its_lease_ends(database: Database) -> None:
     await one(database)
     async with database.transaction() as tx:
-        claimed = await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
+        claimed = await claim(tx, NOW)
 
-        assert await neglected(tx, NOW) == []
-        assert await neglected(tx, LEASE) == [claimed]
+        assert await queue.unleased(tx, NOW) == []
+        assert await queue.unleased(tx, LEASE) == [claimed]
 
 
 async def test_after_a_start_every_lease_is_over(database: Database) -> None:
     await one(database)
     async with database.transaction() as tx:
-        claimed = await queue.claim(tx, "oxen", now=NOW, asked_after=LONG_AGO, lease_until=LEASE)
+        claimed = await claim(tx, NOW)
         await queue.clear_leases(tx)
 
-        assert await neglected(tx, NOW) == [claimed]
+        assert await queue.unleased(tx, NOW) == [claimed]
 
 
 async def test_settled_jobs_are_deliverable_until_delivered(database: Database) -> None:
@@ -160,11 +150,11 @@ async def test_settled_jobs_are_deliverable_until_delivered(database: Database) 
         await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=NOW)
         assert [each.id for each in await queue.deliverable(tx, NOW, 10)] == [job.id]
 
-        await jobs.note(tx, job.id, deliver_after=later)
+        await jobs.change(tx, job.id, deliver_after=later)
         assert await queue.deliverable(tx, NOW, 10) == []
         assert await queue.next_wake(tx, NOW) == later
 
-        await jobs.note(tx, job.id, delivered_at=later)
+        await jobs.change(tx, job.id, delivered_at=later)
         assert await queue.deliverable(tx, later, 10) == []
 
 
@@ -225,8 +215,8 @@ async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database
     """A backup that was brought back may hold jobs for which nobody waits any more."""
     await one(database)
     async with database.transaction() as tx:
-        assert await queue.models_with_work(tx, NOW, NOW) == []
-        assert await queue.claim(tx, "oxen", now=NOW, asked_after=NOW, lease_until=LEASE) is None
+        assert await queue.providers_with_work(tx, NOW, NOW) == []
+        assert await queue.claim(tx, "oxen", now=NOW, created_after=NOW, lease_until=LEASE) is None
 
 
 @pytest.mark.parametrize(
@@ -239,10 +229,12 @@ async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database
     ],
     ids=str,
 )
-async def test_a_job_that_is_not_as_it_was_goes_nowhere(
+async def test_a_job_that_has_changed_is_not_handed_over(
     database: Database, changes: dict[str, object]
 ) -> None:
     job = await one(database, replace(new_job(), model_auto=True))
     async with database.transaction() as tx:
-        await jobs.note(tx, job.id, **changes)
-        assert await jobs.hand_over(tx, job, "skills", 20_000) is None
+        await tx.execute(table.update().values(**changes))
+        assert (
+            await jobs.hand_over(tx, job, model="skills", provider="skills", price=20_000) is None
+        )

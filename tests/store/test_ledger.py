@@ -1,24 +1,39 @@
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from bot.jobs import JobStatus, Picture, PictureKind
+from bot.errors import Reason
+from bot.jobs import Job, JobStatus, NewJob, Picture, PictureKind
 from bot.ledger import Cost, EntryKind, balance
-from bot.store import jobs, ledger, pictures
-from bot.store.database import Database
+from bot.store import generations, jobs, ledger, pictures, settlement
+from bot.store.database import Database, Transaction
 from bot.store.pictures import Role
 from tests.support.rows import NOW, new_job, one
 
 COST = Cost(9000, {"usd": "0.09"})
+MADE = [Picture("e" * 64, PictureKind.PNG, 9, 1, 1)]
+
+
+async def running(database: Database, new: NewJob | None = None) -> Job:
+    """A job that has begun, with its hold."""
+    job = await one(database, new)
+    async with database.transaction() as tx:
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        return await jobs.start_running(tx, job.id, NOW)
+
+
+async def succeed(tx: Transaction, job: Job, cost: Cost | None = COST) -> Job:
+    return await settlement.succeed(tx, job, NOW, cost=cost, pictures=MADE, ends={})
 
 
 async def test_a_paid_job_adds_up_to_minus_its_cost_also_above_the_price(
     database: Database,
 ) -> None:
-    job = await one(database)
+    job = await running(database)
     async with database.transaction() as tx:
-        await ledger.capture(tx, job, COST, NOW)
+        await succeed(tx, job)
         entries = await ledger.entries_of(tx, job.id)
 
     assert [(entry.kind, entry.amount) for entry in entries] == [
@@ -30,39 +45,88 @@ async def test_a_paid_job_adds_up_to_minus_its_cost_also_above_the_price(
     assert entries[-1].details == {"usd": "0.09"}
 
 
-async def test_a_released_job_adds_up_to_nothing(database: Database) -> None:
+@pytest.mark.parametrize("outcome", ["fail", "cancel", "withdraw"])
+async def test_a_job_without_a_picture_adds_up_to_nothing(database: Database, outcome: str) -> None:
     job = await one(database)
     async with database.transaction() as tx:
-        await ledger.release(tx, job, NOW)
+        if outcome == "fail":
+            settled = await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
+        elif outcome == "cancel":
+            settled = await settlement.cancel(tx, job.id, NOW)
+        else:
+            settled = await settlement.withdraw(tx, job.id, NOW)
 
+        assert settled.status.settled
+        assert (settled.delivered_at == NOW) is (outcome == "withdraw")
         assert balance(await ledger.entries_of(tx, job.id)) == 0
 
 
-@pytest.mark.parametrize("again", ["hold", "release", "capture"])
-async def test_hold_release_and_capture_happen_once_a_job(database: Database, again: str) -> None:
-    job = await one(database)
+async def test_a_job_is_settled_once(database: Database) -> None:
+    job = await running(database)
     async with database.transaction() as tx:
-        await ledger.capture(tx, job, COST, NOW)
+        await succeed(tx, job)
 
+    again: list[Callable[[Transaction], Awaitable[Job]]] = [
+        lambda tx: succeed(tx, job),
+        lambda tx: settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED),
+        lambda tx: settlement.cancel(tx, job.id, NOW),
+        lambda tx: settlement.withdraw(tx, job.id, NOW),
+    ]
+    for settle in again:
+        with pytest.raises(jobs.MoveRefused):
+            async with database.transaction() as tx:
+                await settle(tx)
+
+
+async def test_hold_release_and_capture_are_unique(database: Database) -> None:
+    job = await running(database)
+    async with database.transaction() as tx:
+        await succeed(tx, job)
+        entries = await ledger.entries_of(tx, job.id)
+
+    for entry in entries:
+        with pytest.raises(IntegrityError):
+            async with database.transaction() as tx:
+                await ledger.append(tx, entry)
+
+
+async def test_an_estimate_is_corrected_once(database: Database) -> None:
+    job = await running(database)
+    async with database.transaction() as tx:
+        assert (await succeed(tx, job, None)).cost == 7500
+        await settlement.correct_cost(tx, job.id, COST, NOW)
+        await settlement.correct_cost(tx, job.id, COST, NOW)
+        corrected = await jobs.get(tx, job.id)
+        entries = await ledger.entries_of(tx, job.id)
+
+    assert corrected is not None
+    assert (corrected.cost, corrected.estimated) == (9000, False)
+    assert [entry.amount for entry in entries if entry.kind is EntryKind.ADJUSTMENT] == [-1500]
+    assert balance(entries) == -9000
+
+
+async def test_overdue_ends_are_charged_once_each(database: Database) -> None:
+    job = await running(database)
+    async with database.transaction() as tx:
+        made = await generations.add(tx, job.id, "oxen", ["a", "b"])
+        failed = await settlement.fail(tx, job.id, NOW, reason=Reason.TIMEOUT)
+        for each in made:
+            await settlement.charge_overdue(
+                tx, failed, NOW, cost=COST, pictures=MADE, generations=[each]
+            )
+        charged = await jobs.get(tx, job.id)
+        stored = await pictures.of_job(tx, job.id, Role.OUTPUT)
+        entries = await ledger.entries_of(tx, job.id)
+
+    assert charged is not None
+    assert (charged.cost, charged.overdue_at, charged.delivered_at) == (18_000, NOW, None)
+    assert len(stored) == 2
+    assert balance(entries) == -18_000
     with pytest.raises(IntegrityError):
         async with database.transaction() as tx:
-            if again == "hold":
-                await ledger.hold(tx, job)
-            elif again == "release":
-                await ledger.release(tx, job, NOW)
-            else:
-                await ledger.capture(tx, job, COST, NOW)
-
-
-async def test_an_adjustment_happens_once_for_each_reason(database: Database) -> None:
-    job = await one(database)
-    async with database.transaction() as tx:
-        await ledger.adjust(tx, job, -5, NOW, reason="cost told later", cost=COST)
-        await ledger.adjust(tx, job, 5, NOW, reason="goodwill", cost=COST)
-
-    with pytest.raises(IntegrityError):
-        async with database.transaction() as tx:
-            await ledger.adjust(tx, job, -5, NOW, reason="cost told later", cost=COST)
+            await settlement.charge_overdue(
+                tx, failed, NOW, cost=COST, pictures=MADE, generations=made[:1]
+            )
 
 
 @pytest.mark.parametrize("statement", ["UPDATE ledger SET amount = 0", "DELETE FROM ledger"])
@@ -84,11 +148,9 @@ async def test_a_month_counts_jobs_pictures_and_credits_by_their_hold(database: 
     await one(database, new_job(user_id=2))
     kept = [Picture(letter * 64, PictureKind.PNG, 9, 1, 1) for letter in "ab"]
     async with database.transaction() as tx:
-        await ledger.release(tx, old, NOW)
+        await settlement.cancel(tx, old.id, NOW)
         await jobs.move(tx, done.id, JobStatus.SUBMITTING)
-        await jobs.move(tx, done.id, JobStatus.SUCCEEDED, settled_at=NOW)
-        await pictures.attach(tx, done.id, Role.OUTPUT, kept, NOW)
-        await ledger.capture(tx, done, COST, NOW)
+        await settlement.succeed(tx, done, NOW, cost=COST, pictures=kept, ends={})
 
     async with database.reading() as view:
         usage = await ledger.usage_of(view, 1, NOW, 100_000)

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.app import App
+from bot.app import App, open_app
 from bot.jobs import Job
 from bot.ledger import balance
 from bot.sandbox.discord import (
@@ -65,8 +65,8 @@ class Stage:
         self.ada: User = self.discord.add_user("Ada")
         self.ben: User = self.discord.add_user("Ben")
 
-    def app(self, **changes: object) -> App:
-        """The bot, neither opened nor run."""
+    def app(self, **changes: object) -> AbstractAsyncContextManager[App]:
+        """The bot, to be opened and run."""
         settings = Settings(
             _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
             **{
@@ -81,7 +81,7 @@ class Stage:
                 **changes,
             },
         )
-        return App(settings, now=self.clock)
+        return open_app(settings, now=self.clock)
 
     @asynccontextmanager
     async def easel(self, **changes: object) -> AsyncIterator[App]:

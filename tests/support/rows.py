@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bot.jobs import GenerationRequest, Job, NewJob, Option, Route
+from bot.quotas import Quotas
 from bot.store import jobs, ledger
 from bot.store.database import Database, Transaction
 
@@ -32,9 +33,9 @@ def new_job(
 async def add(tx: Transaction, new: NewJob, *, message_id: int | None = 40) -> Job:
     """Stored with its hold, and answered unless `message_id` is None."""
     job = await jobs.add(tx, new)
-    await ledger.hold(tx, job)
+    await ledger.hold(tx, job, Quotas())
     if message_id is not None:
-        job = await jobs.confirm(tx, job.id, message_id) or job
+        job = await jobs.confirm_reply(tx, job.id, message_id) or job
     return job
 
 

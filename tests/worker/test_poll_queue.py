@@ -1,5 +1,9 @@
 from datetime import timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.worker.poll import LONGEST_INTERVAL, poll_interval
 from bot.worker.poll_queue import GAP, PollQueue
 from tests.support.rows import NOW
 
@@ -61,3 +65,22 @@ def test_a_time_set_anew_takes_the_urgency_away() -> None:
     agenda.set("a", NOW + SECOND)
 
     assert agenda.take_due(NOW) == []
+
+
+ages = st.floats(0, 7200).map(lambda seconds: timedelta(seconds=seconds))
+
+
+def test_the_first_poll_comes_after_two_seconds_then_every_two() -> None:
+    assert poll_interval(timedelta(0), polls=0) == timedelta(seconds=2)
+    assert poll_interval(timedelta(seconds=2), polls=1) == timedelta(seconds=2)
+
+
+def test_a_job_found_after_a_restart_is_polled_at_once() -> None:
+    assert poll_interval(timedelta(minutes=5), polls=0) == timedelta(0)
+
+
+@given(ages, ages)
+def test_polls_only_become_rarer_with_age(one: timedelta, other: timedelta) -> None:
+    younger, older = sorted((one, other))
+
+    assert poll_interval(younger, polls=1) <= poll_interval(older, polls=1) <= LONGEST_INTERVAL

@@ -1,82 +1,24 @@
-"""A service that is down: nothing is lost one by one, and it is found again when it is back."""
+"""A provider that is down: nothing is lost one by one, and jobs go elsewhere or wait."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
-from bot.errors import ProviderError, Reason
+from bot.errors import Reason
+from bot.health import FAILURES
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
-from bot.sandbox.http.faults import Answer, Rule
+from bot.sandbox.http.faults import Answer, Hold, Rule
 from bot.store import ledger
 from bot.store.audit import verify
-from bot.worker.breaker import FAILURES, Breaker, State
 from tests.support.easel import Stage, text_of
-from tests.support.rows import NOW
 
 pytestmark = pytest.mark.long
 
 QUEUE = "/api/ai/queue"
 MODELS = "/api/ai/models/.*"
 OWN_503 = Answer(503, {"error": {"message": "Service temporarily unavailable"}})
-SECOND = timedelta(seconds=1)
 DOWN = "does not work at the moment"
-UNAVAILABLE = ProviderError(Reason.UNAVAILABLE)
-
-
-def opened() -> Breaker:
-    breaker = Breaker()
-    for _ in range(FAILURES):
-        breaker.failed(UNAVAILABLE, NOW)
-    return breaker
-
-
-def test_it_opens_after_failures_in_a_row() -> None:
-    breaker = Breaker()
-    for _ in range(FAILURES - 1):
-        breaker.failed(UNAVAILABLE, NOW)
-    assert breaker.state is State.CLOSED
-
-    breaker.worked()
-    breaker.failed(UNAVAILABLE, NOW)
-    assert breaker.state is State.CLOSED
-    assert opened().state is State.OPEN
-
-
-@pytest.mark.parametrize("reason", [Reason.REJECTED, Reason.INVALID, Reason.AUTH, Reason.CREDITS])
-def test_what_is_about_the_request_says_that_it_works(reason: Reason) -> None:
-    breaker = Breaker()
-    for _ in range(10):
-        breaker.failed(UNAVAILABLE, NOW)
-        breaker.failed(ProviderError(reason), NOW)
-
-    assert breaker.state is State.CLOSED
-
-
-def test_it_asks_later_and_later_and_one_request_decides() -> None:
-    breaker = opened()
-    assert not breaker.asks(NOW + 4 * SECOND)
-    assert breaker.asks(NOW + 5 * SECOND)
-
-    breaker.answered()
-    assert breaker.state is State.HALF_OPEN
-    breaker.failed(UNAVAILABLE, NOW)
-    assert not breaker.asks(NOW + 9 * SECOND)
-    assert breaker.asks(NOW + 10 * SECOND)
-
-    breaker.answered()
-    breaker.worked()
-    assert not breaker.asks(NOW + timedelta(days=1))
-
-
-def test_a_pause_that_the_api_asks_for_is_kept() -> None:
-    breaker = Breaker()
-    breaker.failed(ProviderError(Reason.RATE_LIMITED, retry_after=40.0), NOW)
-
-    assert breaker.state is State.OPEN
-    assert not breaker.asks(NOW + 39 * SECOND)
-    assert breaker.asks(NOW + 40 * SECOND)
 
 
 def oxen_is_down(at: Stage) -> Rule:
@@ -92,15 +34,21 @@ def statuses(at: Stage) -> list[Message]:
     ]
 
 
-async def test_while_it_is_down_jobs_wait_and_one_notice_says_so(at: Stage) -> None:
+async def reported(at: Stage, count: int) -> list[Message]:
+    """Wait until so many status messages report the outage."""
+    async with asyncio.timeout(10):
+        while len(found := statuses(at)) != count:
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def test_while_a_provider_is_down_every_waiting_job_says_so(at: Stage) -> None:
     oxen_is_down(at)
     async with at.easel():
         for number in range(6):
             await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
-        await at.said(DOWN)
-        await asyncio.sleep(2.5)
+        await reported(at, 6)
         assert len(at.created()) <= 4  # those that were on their way at once
-        assert len(statuses(at)) == 1
         assert {job.status for job in await at.jobs()} == {JobStatus.QUEUED}
 
         at.oxen.faults.clear()
@@ -111,48 +59,51 @@ async def test_while_it_is_down_jobs_wait_and_one_notice_says_so(at: Stage) -> N
     assert len(at.oxen.generations) == 6
 
 
-async def told(at: Stage) -> Message:
-    """The one that says so, after it has been looked whether another should."""
-    await at.said(DOWN)
-    await asyncio.sleep(2.5)
-    (status,) = statuses(at)
-    return status
-
-
-async def test_with_each_try_that_fails_the_one_notice_stays(at: Stage) -> None:
-    """The API answers what costs nothing, and takes no work: it is held for down anew each time."""
+async def test_a_status_message_is_edited_once_for_an_outage(at: Stage) -> None:
+    """The API answers probes and refuses every job: it goes down again each time."""
     refused = at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
     async with at.easel():
         for number in range(6):
             await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
-        first = await told(at)
-        await at.imagine("a hare", model="oxen", by=at.ben)
-        tries = refused.hits
-        for again in range(1, 4):
-            at.clock.move(minutes=1)
-            await refused.reached(hits=tries + again)
-            assert await told(at) == first
+        await reported(at, 6)
+        attempts = refused.hits
+        edits = sum(each.method == "PATCH" for each in at.discord.requests)
+        await asyncio.sleep(4.5)  # two turns of the housekeeping
+        assert sum(each.method == "PATCH" for each in at.discord.requests) == edits
+
+        at.clock.move(minutes=1)
+        await refused.reached(hits=attempts + 1)
+        await reported(at, 6)
 
 
-async def test_when_the_one_that_says_so_is_canceled_another_does(at: Stage) -> None:
+async def test_a_request_during_the_outage_reports_it_in_the_reply(at: Stage) -> None:
     oxen_is_down(at)
     async with at.easel():
-        for number in range(4):
+        for number in range(3):
             await at.imagine(f"fox {number}", model="oxen")
-        first = await told(at)
-        await (await at.discord.click(at.ada, first, cancel_of(first))).answered()
-        second = await told(at)
-        later = await at.imagine("a hare", model="oxen", by=at.ben)
-        assert later.message is not None
-        assert DOWN not in later.message.text()
-        hidden = await at.imagine("a whale", model="oxen", by=at.ben, private=True)
-        assert DOWN in text_of(hidden)
-
-    assert first != second
+        await reported(at, 3)
+        public = await at.imagine("a hare", model="oxen", by=at.ben)
+        private = await at.imagine("a whale", model="oxen", by=at.ben, private=True)
+        assert public.message is not None
+        assert DOWN in public.message.text()
+        assert DOWN in text_of(private)
 
 
-def cancel_of(message: Message) -> str:
-    return str(message.buttons()[0]["custom_id"])
+async def test_the_end_of_the_outage_is_shown_to_the_jobs_that_still_wait(at: Stage) -> None:
+    oxen_is_down(at)
+    async with at.easel():
+        for number in range(8):
+            await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
+        await reported(at, 8)
+        at.oxen.faults.clear()
+        held = at.oxen.faults.add("POST", QUEUE, Hold(), times=None)
+        at.clock.move(minutes=2)
+        await held.reached()
+        await reported(at, 0)
+        assert any(job.status is JobStatus.QUEUED for job in await at.jobs())
+        held.release()
+        at.oxen.faults.clear()
+        await at.settled(4, timeout=20)
 
 
 async def test_who_names_no_model_is_served_by_the_other(at: Stage) -> None:
@@ -229,7 +180,7 @@ async def test_when_it_is_back_who_names_no_model_is_led_there_again(
         at.oxen.faults.clear()
         at.clock.move(minutes=2)
         async with asyncio.timeout(15):
-            while "oxen works again" not in caplog.text:
+            while "oxen is up again" not in caplog.text:
                 await asyncio.sleep(0.05)
         await at.imagine("a hare")
         await at.result("a hare")

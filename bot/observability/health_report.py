@@ -1,22 +1,20 @@
-"""How Easel is, for whoever watches over it: what is alive, and what was counted."""
+"""The health report: which parts of Easel are alive."""
 
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
 from bot.observability.figures import Figures
-from bot.observability.metrics import Metrics, Service
+from bot.services import Services
 from bot.store import notes
-from bot.store.database import Database
 from bot.store.stats import figures_of
 
 READ_SECONDS = 2.0
-SILENT_WORKER = timedelta(seconds=60)  # it turns every two seconds, whether there is work or not
-FAILING_SERVICE = timedelta(minutes=10)
-BEAT = 0.1  # seconds between looks at how late the event loop is
+SILENT_WORKER = timedelta(seconds=60)  # a turn is due every two seconds, with work or without
+BEAT = 0.1  # seconds between measurements of the event loop's delay
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +23,7 @@ T = TypeVar("T")
 
 
 class Gateway(Protocol):
-    """Our client, as far as its connection goes."""
+    """The connection of the Discord client."""
 
     @property
     def connected(self) -> bool: ...
@@ -34,31 +32,25 @@ class Gateway(Protocol):
     def latency(self) -> float: ...
 
 
-class Health:
-    """Looks at every part when it is asked; nothing that it tells is secret."""
+class HealthReport:
+    """Examines every part on request; the report contains nothing secret."""
 
-    def __init__(
-        self,
-        database: Database,
-        metrics: Metrics,
-        gateway: Callable[[], Gateway | None],
-        providers: Iterable[str],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._metrics = metrics
+    def __init__(self, services: Services, gateway: Callable[[], Gateway | None]) -> None:
+        self._database = services.database
+        self._metrics = services.metrics
+        self._health = services.health
+        self._providers = tuple(services.providers)
         self._gateway = gateway
-        self._providers = tuple(providers)
-        self._now = now
-        self._since = now()
-        self._write = OneAtATime(self._try_database)
-        self._read = OneAtATime(self._figures)
+        self._now = services.now
+        self._since = services.now()
+        self._write = SharedQuery(self._begin_write)
+        self._read = SharedQuery(self._figures)
 
     async def report(self) -> tuple[bool, Part]:
-        """Whether all is alive, and what is to be known of each part."""
+        """Return whether all parts are alive, and the details of each."""
         parts: dict[str, Part] = {
             "gateway": self._gateway_part(),
-            "database": await self._database_part(),
+            "database": {"alive": await self._write.result(READ_SECONDS) is not None},
             "worker": self._worker_part(),
         }
         providers = {name: self._provider_part(name) for name in self._providers}
@@ -66,19 +58,20 @@ class Health:
         return alive, {"status": "ok" if alive else "dead", **parts, "providers": providers}
 
     async def metrics(self) -> bytes:
+        """Return one scrape for Prometheus."""
         return self._metrics.text(await self._read.result(READ_SECONDS))
 
     async def watch_loop(self) -> None:
-        """Measure, until cancelled, how long other work keeps the event loop from ours."""
+        """Measure, until cancelled, how long other work delays a task of the event loop."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + BEAT
             await asyncio.sleep(BEAT)
-            self._metrics.loop_was_late(loop.time() - due)
+            self._metrics.loop_stalled(loop.time() - due)
 
     async def close(self) -> None:
-        for check in (self._write, self._read):
-            await check.close()
+        for query in (self._write, self._read):
+            await query.close()
 
     def _gateway_part(self) -> Part:
         gateway = self._gateway()
@@ -86,24 +79,21 @@ class Health:
         latency = gateway.latency if gateway and alive else math.nan  # nan before the first beat
         return {"alive": alive, "latency_seconds": latency if math.isfinite(latency) else None}
 
-    async def _database_part(self) -> Part:
-        return {"alive": await self._write.result(READ_SECONDS) is not None}
-
     def _worker_part(self) -> Part:
         idle = self._now() - (self._metrics.last_turn or self._since)
         return {"alive": idle < SILENT_WORKER, "seconds_since_turn": idle.total_seconds()}
 
     def _provider_part(self, name: str) -> Part:
-        service = self._metrics.services.get(name, Service())
-        failing = service.failing_since
+        service = self._health.of(name)
         return {
-            "alive": failing is None or self._now() - failing < FAILING_SERVICE,
+            "alive": not service.is_failing(self._now()),
+            "down": self._health.is_down(name),
             "last_good_answer": service.last_good.isoformat() if service.last_good else None,
             "last_error": service.last_error,
         }
 
-    async def _try_database(self) -> bool:
-        """A read that begins as every write does: with a reader, a lock would not be seen."""
+    async def _begin_write(self) -> bool:
+        """Begin a transaction as every write does: a reader would not notice a lock."""
         async with self._database.transaction() as tx:
             await notes.read(tx, "health")
         return True
@@ -113,34 +103,33 @@ class Health:
             return await figures_of(view, self._now())
 
 
-class OneAtATime(Generic[T]):
-    """A look at the rows that is never cancelled: it would lose its connection by that. Who asks
-    while one is under way waits for the same one."""
+class SharedQuery(Generic[T]):
+    """A query that concurrent callers share. Never cancelled: that would lose the connection."""
 
-    def __init__(self, look: Callable[[], Coroutine[object, object, T]]) -> None:
-        self._look = look
+    def __init__(self, query: Callable[[], Coroutine[object, object, T]]) -> None:
+        self._query = query
         self._task: asyncio.Task[T] | None = None
 
     async def result(self, timeout: float) -> T | None:
-        """None where there is none within `timeout` seconds, or where it failed."""
+        """Return the result; None if the query failed, or takes longer than `timeout` seconds."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
+            self._task = asyncio.create_task(self._query())
         task = self._task
         await asyncio.wait({task}, timeout=timeout)
         if not task.done():
             return None
         if (error := task.exception()) is not None:
-            log.warning("the database cannot be read: %s", error)
+            log.warning("health query of the database failed: %s", error)
             return None
         return task.result()
 
     async def close(self) -> None:
-        """Let what is under way end."""
+        """Wait for the running query; cancel it after READ_SECONDS."""
         if self._task is None:
             return
-        _, late = await asyncio.wait({self._task}, timeout=READ_SECONDS)
-        for task in late:
+        _, unfinished = await asyncio.wait({self._task}, timeout=READ_SECONDS)
+        for task in unfinished:
             task.cancel()
             await asyncio.wait({task})
         if not self._task.cancelled():
-            self._task.exception()  # it has been told, or is of no interest any more
+            self._task.exception()  # reported already; asyncio would log it again

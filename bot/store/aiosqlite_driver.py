@@ -1,9 +1,12 @@
-"""SQLite's connection for SQLAlchemy: one trip to its thread for each statement.
+"""A faster aiosqlite connection for SQLAlchemy: one trip to the thread for each statement.
 
-Every trip waits for whatever the event loop does meanwhile, and aiosqlite makes four of them for a
-statement (open a cursor, execute, fetch, close): a member's request took 12 until it was stored.
-What a statement gives is small here, so it is fetched in the trip that executes it; opening and
-closing a cursor costs nothing, so that is done where we are.
+Workaround, read from aiosqlite 0.22.1 (pyproject.toml pins the minor version; a test fails when a
+private part is gone). aiosqlite makes four trips to the connection's thread for a statement (open
+a cursor, execute, fetch, close), and each waits for other work of the event loop: storing a
+request took 12 trips. Rows are few here, so they are fetched in the trip that executes the
+statement; opening and closing a cursor costs nothing and needs no trip.
+
+Private parts: `Connection._thread`, `Connection._conn`, `Cursor._execute`, `Cursor._cursor`.
 """
 
 import sqlite3
@@ -17,13 +20,13 @@ from aiosqlite.context import contextmanager
 
 
 class Connection(aiosqlite.Connection):
-    """What `create_async_engine(async_creator=…)` is to be given, opened."""
+    """An opened one is the result of `create_async_engine(async_creator=…)`."""
 
     def __init__(self, path: Path, *, timeout: float) -> None:
-        """`timeout` in seconds: how long to wait for another program that writes."""
+        """`timeout`, in seconds, limits the wait for another program that writes."""
         opened = partial(sqlite3.connect, path, timeout=timeout, check_same_thread=False)
         super().__init__(opened, iter_chunk_size=64)
-        self._thread.daemon = True  # as SQLAlchemy has it: one left open must not hold up the exit
+        self._thread.daemon = True  # as SQLAlchemy sets it: an open connection must not block exit
 
     @contextmanager
     async def cursor(self) -> aiosqlite.Cursor:
@@ -31,6 +34,8 @@ class Connection(aiosqlite.Connection):
 
 
 class Cursor(aiosqlite.Cursor):
+    """A cursor that has its rows as soon as the statement is executed."""
+
     def __init__(self, connection: Connection, cursor: sqlite3.Cursor) -> None:
         super().__init__(connection, cursor)
         self._rows: Sequence[sqlite3.Row] = ()

@@ -1,0 +1,67 @@
+"""The connection to Discord: a client that has failed is replaced by a new one."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import discord
+
+from bot.backoff import Backoff
+from bot.client import EaselClient
+from bot.errors import StartupError
+from bot.services import Services
+from bot.settings import Settings
+from bot.studio import Studio
+from cogs.delivery.discord_delivery import DiscordDelivery
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0
+RECONNECTS = Backoff(first=timedelta(seconds=1), longest=timedelta(minutes=1))
+STABLE = timedelta(minutes=5)  # after a connection of this length, failures count from one again
+
+
+class DiscordSession:
+    def __init__(
+        self, settings: Settings, services: Services, studio: Studio, delivery: DiscordDelivery
+    ) -> None:
+        self.client: EaselClient | None = None
+        self._settings = settings
+        self._services = services
+        self._studio = studio
+        self._delivery = delivery
+
+    async def run(self) -> None:
+        """Stay logged in until cancelled. StartupError if Discord refuses the token.
+
+        discord.py ends `start` at the first gateway event that it cannot parse, and when the
+        gateway is unreachable at the first connect (discord.md, T2, T3).
+        """
+        failures = 0
+        while True:
+            since = self._services.now()
+            self.client = client = EaselClient(self._settings, self._services, self._studio)
+            self._delivery.attach(client)
+            try:
+                await client.serve(self._settings.token.get_secret_value())
+            except discord.LoginFailure:
+                raise StartupError(
+                    "DISCORD_TOKEN: Discord refuses it. Reset it at "
+                    "https://discord.com/developers/applications and put the new one in .env."
+                ) from None
+            except discord.ConnectionClosed as error:
+                log.error("Discord closed the connection: %s; reconnecting", error)
+            except Exception:
+                log.exception("connection to Discord failed, reconnecting")
+            finally:
+                await self._close(client)
+            stable = self._services.now() - since > STABLE
+            failures = 1 if stable else failures + 1
+            await asyncio.sleep(RECONNECTS.wait(failures).total_seconds())
+
+    async def _close(self, client: discord.Client) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.close()
+        except Exception:
+            log.exception("connection to Discord not closed cleanly")

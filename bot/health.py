@@ -1,0 +1,165 @@
+"""ServiceHealth: which image APIs are down. Everybody who needs to know reads it here.
+
+Creating requests decide, by one circuit breaker for each provider: after failures in a row nothing
+more is submitted, so that jobs wait in the queue and are not lost one by one. The answers to all
+requests are noted beside it for `/healthz`. In memory only: a restart finds an outage again.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bot.backoff import Backoff
+from bot.errors import ProviderError, Reason
+
+log = logging.getLogger(__name__)
+
+FAILURES = 3  # creating requests in a row that open the circuit
+PROBES = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
+FAILING = timedelta(minutes=10)  # of nothing but errors: `/healthz` reports the provider as dead
+OUTAGE = frozenset({Reason.UNAVAILABLE, Reason.TIMEOUT, Reason.MALFORMED})
+# Errors about the request alone: the service works.
+OF_THE_REQUEST = frozenset({Reason.REJECTED, Reason.INVALID, Reason.NOT_FOUND})
+REMEDIES = {
+    Reason.AUTH: "does not accept {key}: create a new key, or check the account's plan",
+    Reason.CREDITS: "has no credits left: buy credits there",
+}
+
+
+class Circuit(StrEnum):
+    CLOSED = "closed"  # the service works
+    OPEN = "open"  # nothing is submitted until a probe, which costs nothing, is answered
+    HALF_OPEN = "half open"  # the probe was answered: one submit decides
+
+
+SLOTS = {Circuit.CLOSED: 4, Circuit.HALF_OPEN: 1, Circuit.OPEN: 0}
+
+
+@dataclass(slots=True)
+class Service:
+    """One provider's health. `down_since` is None while the provider is up."""
+
+    circuit: Circuit = Circuit.CLOSED
+    down_since: datetime | None = None
+    probe_at: datetime | None = None
+    probing: bool = False
+    failures: int = 0
+    openings: int = 0
+    last_good: datetime | None = None
+    last_error: Reason | None = None
+    failing_since: datetime | None = None  # the first error after the last good answer
+    reported: set[Reason] = field(default_factory=set)  # refusals that the operator has read
+
+    def is_failing(self, now: datetime) -> bool:
+        """Return whether all answers of the last minutes were errors."""
+        return self.failing_since is not None and now - self.failing_since >= FAILING
+
+
+class ServiceHealth:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._services: defaultdict[str, Service] = defaultdict(Service)
+
+    @property
+    def down(self) -> frozenset[str]:
+        """Providers to which nothing may be submitted now."""
+        return frozenset(key for key, each in self._services.items() if each.down_since)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Providers of which anything was noted."""
+        return tuple(self._services)
+
+    def is_down(self, provider: str) -> bool:
+        return self.of(provider).down_since is not None
+
+    def of(self, provider: str) -> Service:
+        return self._services[provider]
+
+    def submit_slots(self, provider: str) -> int:
+        """Return how many creating requests may be on their way at once."""
+        return SLOTS[self.of(provider).circuit]
+
+    def answered(self, provider: str, error: Reason | None) -> None:
+        """Note the outcome of any request; None is a success."""
+        service = self.of(provider)
+        if error is None or error in OF_THE_REQUEST:
+            service.last_good, service.failing_since = self._now(), None
+        else:
+            service.failing_since = service.failing_since or self._now()
+        service.last_error = error or service.last_error
+
+    def submitted(self, provider: str, error: ProviderError | None = None) -> None:
+        """Note the outcome of a creating request, which opens or closes the circuit."""
+        service = self.of(provider)
+        limited = error is not None and error.reason is Reason.RATE_LIMITED
+        if error is None or not (limited or error.reason in OUTAGE):
+            self._close(provider)
+            return
+        service.failures += 1
+        at_once = service.circuit is not Circuit.CLOSED or bool(error.retry_after)
+        if at_once or service.failures >= FAILURES:
+            self._open(provider, error.retry_after)
+
+    def due_probes(self) -> list[str]:
+        """Return the providers that are down and due to be probed; each is returned once."""
+        now, due = self._now(), []
+        for key, service in self._services.items():
+            if service.probe_at and service.probe_at <= now and not service.probing:
+                service.probing = True
+                due.append(key)
+        return due
+
+    def probed(self, provider: str, error: ProviderError | None = None) -> None:
+        """Note the answer to a probe: an error about the request shows that the service works."""
+        service = self.of(provider)
+        service.probing = False
+        if error and (error.reason in OUTAGE or error.reason is Reason.RATE_LIMITED):
+            self._open(provider, error.retry_after)
+        elif service.circuit is Circuit.OPEN:
+            service.circuit, service.probe_at = Circuit.HALF_OPEN, None
+            self._up(provider)
+
+    def refused(self, provider: str, reason: Reason, detail: str) -> None:
+        """Log why a job got no picture; an operator's matter once, as an error."""
+        remedy = REMEDIES.get(reason)
+        level = logging.INFO if remedy else logging.WARNING
+        log.log(level, "%s refused or failed a job: %s: %s", provider, reason, detail)
+        reported = self.of(provider).reported
+        if remedy is None or reason in reported:
+            return
+        reported.add(reason)
+        log.error(
+            "%s %s; until then every job there fails, uncharged. Its answer: %s",
+            provider,
+            remedy.format(key=f"{provider.upper()}_API_KEY"),
+            detail or "none",
+        )
+
+    def made_picture(self, provider: str) -> None:
+        """Note that a job succeeded: the next refusal is news again."""
+        self.of(provider).reported.clear()
+
+    def _open(self, provider: str, retry_after: float | None) -> None:
+        service, now = self.of(provider), self._now()
+        service.circuit = Circuit.OPEN
+        service.openings += 1
+        service.probe_at = now + PROBES.wait(service.openings, retry_after)
+        if service.down_since is None:
+            service.down_since = now
+            log.error("%s is down: nothing is submitted until a probe succeeds", provider)
+
+    def _close(self, provider: str) -> None:
+        service = self.of(provider)
+        service.circuit, service.probe_at = Circuit.CLOSED, None
+        service.failures = service.openings = 0
+        self._up(provider)
+
+    def _up(self, provider: str) -> None:
+        service = self.of(provider)
+        if service.down_since is not None:
+            service.down_since = None
+            log.warning("%s is up again", provider)

@@ -1,0 +1,88 @@
+"""A member's own jobs: cancelled, listed and shown."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bot.errors import UserError
+from bot.jobs import Job, JobStatus, Picture
+from bot.services import Services
+from bot.store import jobs, pictures, settlement
+from bot.store.database import Connection
+from bot.store.pictures import Role
+from bot.studio.requests import WRITE_LOCK_TIMEOUT
+
+LISTED = 25  # jobs of a list or a completion: Discord shows no more choices
+
+
+class NoSuchJob(UserError):
+    def __init__(self) -> None:
+        super().__init__("You have no job with this id. See /jobs for yours.")
+
+
+class JobSettled(UserError):
+    def __init__(self, status: JobStatus) -> None:
+        super().__init__(
+            "This job has already ended as {status}. There is nothing to cancel.", status=status
+        )
+
+
+class CannotCancel(UserError):
+    def __init__(self, service: str) -> None:
+        super().__init__(
+            "{service} cannot cancel a running job. The picture will be delivered and charged.",
+            service=service,
+        )
+
+
+class MemberJobs:
+    def __init__(self, services: Services, wake: Callable[[], None]) -> None:
+        self._services = services
+        self._database = services.database
+        self._wake = wake
+
+    async def cancel(self, user_id: int, job_id: str) -> Job:
+        """Cancel an own job: at once while queued, else as soon as the provider can."""
+        now = self._services.now()
+        async with self._database.transaction(timeout=WRITE_LOCK_TIMEOUT) as tx:
+            job = await self._own(tx, user_id, job_id)
+            if job.status.settled:
+                raise JobSettled(job.status)
+            spec = self._services.catalog.about(job.request.model)
+            if job.status is not JobStatus.QUEUED and not spec.cancels:
+                raise CannotCancel(spec.service)
+            if job.cancel_requested_at is None:
+                job = await jobs.request_cancel(tx, job_id, now) or job
+            if job.status is JobStatus.QUEUED:
+                job = await settlement.cancel(tx, job_id, now)
+        self._wake()
+        return job
+
+    async def recent(self, user_id: int) -> list[Job]:
+        """Return a member's active jobs, oldest first, then the newest settled ones."""
+        async with self._database.reading() as view:
+            active = await jobs.active_of(view, user_id, LISTED)
+            ended = await jobs.ended_of(view, user_id, LISTED)
+        return [*active, *ended][:LISTED]
+
+    async def active(self, user_id: int) -> list[Job]:
+        """Return a member's active jobs, oldest first."""
+        async with self._database.reading() as view:
+            return await jobs.active_of(view, user_id, LISTED)
+
+    async def ended(self, user_id: int) -> list[Job]:
+        """Return a member's newest settled jobs, newest first."""
+        async with self._database.reading() as view:
+            return await jobs.ended_of(view, user_id, LISTED)
+
+    async def show(self, user_id: int, job_id: str) -> tuple[Job, list[tuple[Picture, Path]]]:
+        """Return an own job with its stored result pictures and their files."""
+        async with self._database.reading() as view:
+            job = await self._own(view, user_id, job_id)
+            stored = await pictures.of_job(view, job_id, Role.OUTPUT)
+        return job, [(picture, self._services.pictures.path(picture)) for picture in stored]
+
+    async def _own(self, connection: Connection, user_id: int, job_id: str) -> Job:
+        job = await jobs.get(connection, job_id)
+        if job is None or job.user_id != user_id:
+            raise NoSuchJob
+        return job

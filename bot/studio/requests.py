@@ -1,0 +1,87 @@
+"""Requests for pictures: checked, held and stored; then their replies confirmed or withdrawn."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bot.catalog import check_request
+from bot.errors import UserError
+from bot.jobs import Attachment, GenerationRequest, Job, NewJob, Option, Route
+from bot.quotas import Member
+from bot.services import Services
+from bot.store import jobs, ledger, settlement
+
+WRITE_LOCK_TIMEOUT = 1.0  # seconds: Discord waits 3 s for a reply, and SQLite needs some of them
+
+
+class Restarting(UserError):
+    def __init__(self) -> None:
+        super().__init__("The bot is restarting, and nothing was charged. Try again in a minute.")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRequest:
+    """The arguments of a command. `model` is None if the member named none."""
+
+    prompt: str
+    options: Mapping[str, Option]
+    inputs: Sequence[Attachment] = ()
+    model: str | None = None
+
+
+class Requests:
+    def __init__(self, services: Services, wake: Callable[[], None]) -> None:
+        self._services = services
+        self._database = services.database
+        self._wake = wake
+        self._closed = False
+
+    def close(self) -> None:
+        self._closed = True
+
+    async def create(self, member: Member, route: Route, request: PictureRequest) -> Job:
+        """Check a request, then hold its price and store the job in one transaction.
+
+        The worker claims the job only after `confirm`.
+        """
+        if self._closed:
+            raise Restarting
+        services = self._services
+        services.quotas.check_member(member)
+        wanted = GenerationRequest(
+            model=request.model or "",
+            prompt=request.prompt.strip(),
+            options=request.options,
+            inputs=tuple(each.url for each in request.inputs),
+        )
+        if request.model:
+            spec = services.catalog.get(request.model)
+        else:
+            spec = services.catalog.choose(wanted, down=services.health.down)
+        check_request(wanted, spec)
+        services.quotas.check_safety(member, request.options)
+        await services.inputs.glance(request.inputs)
+        new = NewJob(
+            user_id=member.user_id,
+            route=route,
+            request=replace(wanted, model=spec.key),
+            price=spec.price * wanted.count,
+            created_at=services.now(),
+            provider=spec.provider,
+            inputs=tuple(request.inputs),
+            model_auto=request.model is None,
+        )
+        async with self._database.transaction(timeout=WRITE_LOCK_TIMEOUT) as tx:
+            job = await jobs.add(tx, new)
+            await ledger.hold(tx, job, services.quotas)
+        return job
+
+    async def confirm(self, job_id: str, message_id: int) -> None:
+        """Let the worker claim the job: its reply has arrived as this message."""
+        async with self._database.transaction() as tx:
+            await jobs.confirm_reply(tx, job_id, message_id)
+        self._wake()
+
+    async def withdraw(self, job_id: str) -> None:
+        """Cancel the job as if never requested: Discord has surely not shown the reply."""
+        async with self._database.transaction() as tx:
+            await settlement.withdraw(tx, job_id, self._services.now())

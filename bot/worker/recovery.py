@@ -1,0 +1,159 @@
+"""Recovery: everything that happens after a start and after an unknown outcome, in order.
+
+1. `start` ends the leases of tasks that a crash has ended.
+2. `resume` polls running jobs again, by their stored remote ids.
+3. `confirm_reply` asks Discord whether the reply to a request arrived.
+4. `expire` fails jobs that could not be submitted in time.
+5. `reconcile` searches the provider for the generations of a request with an unknown outcome.
+
+Results whose delivery has an unknown outcome are searched for by the delivery itself
+(cogs.delivery.destinations), since each destination is searched in another way.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from bot.delivery import AnswerLost, NotDelivered
+from bot.errors import ProviderError, Reason
+from bot.jobs import Job, JobStatus
+from bot.providers.base import Submitted
+from bot.services import Services
+from bot.store import generations, jobs, queue, settlement
+from bot.store.database import Connection
+from bot.worker.deliver import REPLY_GRACE, Deliverer
+from bot.worker.poll import Poller
+from bot.worker.tasks import Due
+
+log = logging.getLogger(__name__)
+
+QUEUE_TIMEOUT = timedelta(minutes=30)  # for the submit of a queued job
+# A generation appears in the provider's lists a moment after its creation: search three times.
+SEARCH_WAITS = (1.0, 4.0, 0.0)  # seconds after each search
+CREATED_WITHIN = timedelta(minutes=3)  # of the request: later generations are not its own
+SEARCH_AGAIN = timedelta(seconds=30)  # while the provider cannot be searched
+SEARCH_TIMEOUT = timedelta(minutes=10)
+
+
+class Recovery:
+    def __init__(self, services: Services, poller: Poller, deliverer: Deliverer) -> None:
+        self._services = services
+        self._database = services.database
+        self._providers = services.providers
+        self._poller = poller
+        self._deliverer = deliverer
+        self._now = services.now
+        self._started_at = services.now()
+
+    async def start(self) -> None:
+        """End the leases that the last run left behind."""
+        async with self._database.transaction() as tx:
+            await queue.clear_leases(tx)
+
+    async def due(self, view: Connection, now: datetime) -> list[Due]:
+        """Return the jobs that need recovery, each with the method to call for it."""
+        running = self._poller.unwatched(await queue.running_ids(view))
+        found = [job for job_id in running if (job := await jobs.get(view, job_id))]
+        unconfirmed = await queue.unconfirmed(view, now - REPLY_GRACE)
+        expired = await queue.expired(view, now - QUEUE_TIMEOUT)
+        unleased = await queue.unleased(view, now)
+        return [
+            *((self.resume, job) for job in found),
+            *((self.confirm_reply, job) for job in unconfirmed),
+            *((self.expire, job) for job in expired),
+            # Without its key, a job waits until the key is set again.
+            *((self.reconcile, job) for job in unleased if job.provider in self._providers),
+        ]
+
+    async def resume(self, job: Job) -> None:
+        """Poll a running job that nobody polls."""
+        await self._poller.begin(job)
+
+    async def follow(self, job: Job, submitted: Sequence[Submitted]) -> None:
+        """Poll a job that has just begun to run, and let its status message say so."""
+        await self._poller.begin(job, submitted)
+        await self._deliverer.show(job)
+
+    async def confirm_reply(self, job: Job) -> None:
+        """Reconcile a reply that Discord neither confirmed nor refused."""
+        try:
+            message_id = await self._services.delivery.find_answer(job)
+        except NotDelivered as error:
+            log.warning("reply not reconciled, retrying: %s", error)
+            return
+        except AnswerLost:
+            # The member may see a waiting job: a message too many is better than none.
+            log.warning("reply cannot be reconciled any more; job failed, member informed")
+            await self.fail(job, Reason.AWAY)
+            return
+        async with self._database.transaction() as tx:
+            if message_id is not None:
+                await jobs.confirm_reply(tx, job.id, message_id)
+                return
+            log.warning("reply never reached Discord; job canceled")
+            await settlement.withdraw(tx, job.id, self._now())
+
+    async def expire(self, job: Job) -> None:
+        """Fail a job that could not be submitted in time, by the reason of the last attempt."""
+        away = job.created_at + QUEUE_TIMEOUT <= self._started_at
+        await self.fail(job, job.reason or (Reason.AWAY if away else Reason.UNAVAILABLE))
+
+    async def reconcile(self, job: Job) -> None:
+        """Adopt the generations of a request with an unknown outcome, or fail the job.
+
+        The request is never repeated. Only generations that fit, belong to no job, and are as
+        many as were requested are adopted: a wrong picture is worse than a refund.
+        """
+        async with self._database.reading() as view:
+            stored = await jobs.get(view, job.id)
+        if stored is None or stored.status is not JobStatus.SUBMITTING:
+            return  # another task has found the outcome
+        try:
+            adopted = await self._search(job)
+        except ProviderError as error:
+            log.warning("outcome of a submit unknown, provider cannot be searched: %s", error)
+            if self._now() - _sent(job) < SEARCH_TIMEOUT:
+                async with self._database.transaction() as tx:
+                    await jobs.extend_lease(tx, job.id, self._now() + SEARCH_AGAIN)
+                return
+            adopted = None
+        if adopted:
+            await self.follow(*adopted)
+            return
+        self._services.metrics.doubt_ended(job.provider, "failed")
+        log.error("outcome of a submit unknown; job failed, hold released, possibly charged")
+        await self.fail(job, Reason.DOUBTFUL)
+
+    async def fail(self, job: Job, reason: Reason) -> None:
+        async with self._database.transaction() as tx:
+            await settlement.fail(tx, job.id, self._now(), reason=reason)
+
+    async def _search(self, job: Job) -> tuple[Job, Sequence[Submitted]] | None:
+        provider = self._providers[job.provider]
+        for wait in SEARCH_WAITS:
+            sent = _sent(job)
+            found = await provider.find(job.request, sent, sent + CREATED_WITHIN)
+            if adopted := await self._adopt(job, found):
+                return adopted, found
+            await asyncio.sleep(wait)
+        return None
+
+    async def _adopt(self, job: Job, found: Sequence[Submitted]) -> Job | None:
+        remote_ids = [each.remote_id for each in found]
+        async with self._database.transaction() as tx:
+            owned = await generations.owned(tx, job.provider, remote_ids)
+            rivals = await queue.rivals(tx, job, CREATED_WITHIN)
+            free = [remote_id for remote_id in remote_ids if remote_id not in owned]
+            if rivals or len(free) != job.request.count:
+                return None
+            adopted = await jobs.start_running(tx, job.id, self._now())
+            await generations.add(tx, job.id, job.provider, free)
+        self._services.metrics.doubt_ended(job.provider, "adopted")
+        log.warning("adopted %s after a submit with an unknown outcome", ", ".join(free))
+        return adopted
+
+
+def _sent(job: Job) -> datetime:
+    """Return when the creating request was sent, at the earliest."""
+    return job.submitted_at or job.created_at

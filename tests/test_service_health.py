@@ -1,0 +1,135 @@
+"""ServiceHealth without a network: when a provider is down, and when it is probed."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from bot.errors import ProviderError, Reason
+from bot.health import FAILURES, Circuit, ServiceHealth
+from tests.support.easel import Clock
+
+UNAVAILABLE = ProviderError(Reason.UNAVAILABLE)
+SECOND = timedelta(seconds=1)
+
+
+class StillClock(Clock):
+    """A clock that moves only by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = super().__call__()
+
+    def __call__(self) -> datetime:
+        return self.start + self.moved
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+def health(clock: StillClock) -> ServiceHealth:
+    return ServiceHealth(clock)
+
+
+def fail(health: ServiceHealth, times: int = FAILURES) -> None:
+    for _ in range(times):
+        health.submitted("oxen", UNAVAILABLE)
+
+
+def test_a_provider_is_down_after_failures_in_a_row(health: ServiceHealth) -> None:
+    fail(health, FAILURES - 1)
+    health.submitted("oxen")
+    fail(health, FAILURES - 1)
+    assert not health.is_down("oxen")
+    assert health.submit_slots("oxen") == 4
+
+    fail(health, 1)
+    assert health.down == {"oxen"}
+    assert health.submit_slots("oxen") == 0
+    assert not health.is_down("skills")
+
+
+@pytest.mark.parametrize("reason", [Reason.REJECTED, Reason.INVALID, Reason.AUTH, Reason.CREDITS])
+def test_an_error_about_the_request_shows_that_the_service_works(
+    health: ServiceHealth, reason: Reason
+) -> None:
+    for _ in range(10):
+        fail(health, FAILURES - 1)
+        health.submitted("oxen", ProviderError(reason))
+
+    assert not health.is_down("oxen")
+
+
+def test_probes_become_rare_and_one_submit_decides(
+    health: ServiceHealth, clock: StillClock
+) -> None:
+    fail(health)
+    clock.moved = 4 * SECOND
+    assert health.due_probes() == []
+    clock.moved = 5 * SECOND
+    assert health.due_probes() == ["oxen"]
+    assert health.due_probes() == []  # one at a time
+
+    health.probed("oxen")
+    assert not health.is_down("oxen")
+    assert health.submit_slots("oxen") == 1
+    fail(health, 1)
+    assert health.is_down("oxen")
+    clock.moved = 14 * SECOND
+    assert health.due_probes() == []
+    clock.moved = 15 * SECOND
+    assert health.due_probes() == ["oxen"]
+
+    health.probed("oxen")
+    health.submitted("oxen")
+    assert health.of("oxen").circuit is Circuit.CLOSED
+    clock.move(days=1)
+    assert health.due_probes() == []
+
+
+def test_a_failed_probe_is_repeated_after_a_longer_wait(
+    health: ServiceHealth, clock: StillClock
+) -> None:
+    fail(health)
+    clock.moved = 5 * SECOND
+    health.due_probes()
+    health.probed("oxen", UNAVAILABLE)
+
+    assert health.is_down("oxen")
+    clock.moved = 14 * SECOND
+    assert health.due_probes() == []
+    clock.moved = 15 * SECOND
+    assert health.due_probes() == ["oxen"]
+    health.probed("oxen", ProviderError(Reason.AUTH))
+    assert not health.is_down("oxen")
+
+
+def test_a_pause_that_the_api_requests_is_respected(
+    health: ServiceHealth, clock: StillClock
+) -> None:
+    health.submitted("oxen", ProviderError(Reason.RATE_LIMITED, retry_after=40.0))
+
+    assert health.is_down("oxen")
+    clock.moved = 39 * SECOND
+    assert health.due_probes() == []
+    clock.moved = 40 * SECOND
+    assert health.due_probes() == ["oxen"]
+
+
+def test_a_refusal_for_the_operator_is_an_error_once_until_a_picture_is_made(
+    health: ServiceHealth, caplog: pytest.LogCaptureFixture
+) -> None:
+    def errors() -> int:
+        return sum(record.levelname == "ERROR" for record in caplog.records)
+
+    for _ in range(3):
+        health.refused("oxen", Reason.AUTH, "invalid key")
+    assert errors() == 1
+    health.refused("oxen", Reason.CREDITS, "")
+    assert errors() == 2
+    health.made_picture("oxen")
+    health.refused("oxen", Reason.AUTH, "invalid key")
+    assert errors() == 3
+    assert "OXEN_API_KEY" in caplog.text
