@@ -14,14 +14,14 @@ TOKEN_LIFE = timedelta(minutes=15)  # Discord's interaction tokens (discord.md, 
 
 
 def new_job_id() -> str:
-    """16 random base32 characters: fits a nonce (25), a custom_id (100) and a file name."""
+    """Return 16 random base32 characters, which fit a nonce (25), a custom_id and a file name."""
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
 
 
 class JobStatus(StrEnum):
-    QUEUED = "queued"  # waits for a place at the provider
-    SUBMITTING = "submitting"  # the creating request is, or was, on its way
-    RUNNING = "running"  # the provider has it; its remote ids are stored
+    QUEUED = "queued"  # waits for a slot at the provider
+    SUBMITTING = "submitting"  # the creating request is, or was, on the way
+    RUNNING = "running"  # taken by the provider; the remote ids are stored
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
@@ -52,7 +52,7 @@ ACTIVE = frozenset(JobStatus) - SETTLED
 
 
 def sources(target: JobStatus) -> frozenset[JobStatus]:
-    """The statuses a job may be in to be moved to `target`; SQL guards every move with them."""
+    """Return the statuses from which a job may move to `target`; SQL guards every move by them."""
     return frozenset(status for status, targets in NEXT.items() if target in targets)
 
 
@@ -61,12 +61,12 @@ Option = str | int | bool
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What was asked. `options` holds only what the member gave, by the names of our commands."""
+    """The request of a member. `options` holds only given ones, by the names of the commands."""
 
-    model: str  # as members write it: `oxen`, `skills`
+    model: str  # the model's key, as members type it
     prompt: str
     options: Mapping[str, Option] = field(default_factory=dict)
-    inputs: tuple[str, ...] = ()  # addresses that the provider can download without credentials
+    inputs: tuple[str, ...] = ()  # addresses that need no credentials
 
     @property
     def count(self) -> int:
@@ -74,53 +74,53 @@ class GenerationRequest:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The member's own words, which belong in no log."""
+        """The member's own words, which no log may hold."""
         return (self.prompt, str(self.options.get("negative_prompt", "")))
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A picture that was attached, by its place at Discord.
+    """A picture attached at Discord.
 
-    `size` is in bytes, `width` and `height` in pixels; what Discord does not tell is None.
+    `size` is in bytes, `width` and `height` in pixels; None if Discord does not report them.
     """
 
     name: str
-    url: str = field(repr=False)  # signed: good for a time, and for whoever has it
+    url: str = field(repr=False)  # signed: valid for a time, for everybody
     size: int | None = None
     width: int | None = None
     height: int | None = None
-    copied: bool = False  # it lies at the bot's own status message
+    copied: bool = False  # uploaded again to the bot's status message
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way back to where a job was asked for; fixed at the request."""
+    """The channel and the interaction of a request: fixed then, and used for the delivery."""
 
     channel_id: int
     account_server_id: int  # 0 in direct messages and where only the member installed the bot
     application_id: int
-    interaction_token: str | None = field(repr=False)  # None once it is erased
+    interaction_token: str | None = field(repr=False)  # None after the erasure
     token_expires_at: datetime
     status_message_id: int | None = None  # the reply "queued"; None until Discord has confirmed it
-    postable: bool = True  # the bot may post there; else the answer itself becomes the result
-    private: bool = False  # nobody else may see it
-    guild_id: int | None = None  # the server in which the channel is, also where we are no member
+    postable: bool = True  # the bot may post there; else the reply becomes the result
+    private: bool = False  # visible to the member alone
+    guild_id: int | None = None  # of the channel, also if the bot is not in the server
     parent_id: int | None = None  # the channel of a public thread
 
     def token_at(self, now: datetime) -> str | None:
-        """The interaction's token while Discord still honours it."""
+        """Return the interaction's token while Discord accepts it."""
         return self.interaction_token if now < self.token_expires_at else None
 
     @property
     def outlives_token(self) -> bool:
-        """Whether the bot can still change its answer when the token has expired."""
+        """True if the bot can edit the reply after the token has expired."""
         return self.postable and not self.private
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job that is not stored yet. `price` is in thousandths of a credit, for all pictures."""
+    """A job before it is stored. `price` is in thousandths of a credit, for all pictures."""
 
     user_id: int
     route: Route
@@ -128,8 +128,8 @@ class NewJob:
     price: int
     created_at: datetime
     provider: str  # the key of the API that serves `request.model`
-    inputs: tuple[Attachment, ...] = ()  # what `request.inputs` are the addresses of
-    model_auto: bool = False  # by Easel: the member named none
+    inputs: tuple[Attachment, ...] = ()  # in the order of `request.inputs`
+    model_auto: bool = False  # chosen by Easel: the member named none
     id: str = field(default_factory=new_job_id)
 
 
@@ -145,25 +145,25 @@ class Job:
     provider: str  # the key of the API that serves `request.model`
     price: int
     created_at: datetime
-    submitted_at: datetime | None  # when the newest submit was begun
+    submitted_at: datetime | None  # the start of the newest submit
     running_at: datetime | None
     settled_at: datetime | None
     delivered_at: datetime | None
     result_message_id: int | None
     cancel_requested_at: datetime | None
-    submit_after: datetime | None  # not to be claimed before
+    submit_after: datetime | None  # no claim before
     reason: Reason | None
     cost: int | None
-    estimated: bool  # the provider has not said what it charged; `cost` is the price
+    estimated: bool  # `cost` is the price: the provider has not reported the cost
     deliver_after: datetime | None
     delivery_attempts: int  # so far
     delivery_started_at: datetime | None  # when the first of them began
-    delivery_error: str | None = None  # of the last one
+    delivery_error: str | None = None  # of the last attempt
     inputs: tuple[Attachment, ...] = ()
-    model_auto: bool = False  # by Easel: the member named none
+    model_auto: bool = False  # chosen by Easel: the member named none
     remark: str | None = None  # a sentence for the member, beside the reason
-    overdue_at: datetime | None = None  # when pictures came of what had been given up
-    final_status_sent: bool = False  # the member knows that the answer will not be changed any more
+    overdue_at: datetime | None = None  # when pictures arrived after JOB_TIMEOUT
+    final_status_sent: bool = False  # the status message will not be edited any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +173,16 @@ class Generation:
     id: int
     job_id: str
     remote_id: str
-    state: JobStatus | None  # how it ended
+    state: JobStatus | None  # the end; None while open
 
 
 class PictureKind(StrEnum):
-    """Told by a file's first bytes, never by its name; the value is the file's ending."""
+    """The kind of a file, by the first bytes and never by the name; the value is the suffix."""
 
     PNG = "png"
     JPEG = "jpg"
     WEBP = "webp"
-    GIF = "gif"  # known in order to be refused
+    GIF = "gif"  # recognised in order to be refused
 
     @property
     def media_type(self) -> str:
@@ -191,7 +191,7 @@ class PictureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Bytes that are kept once, by their SHA-256 (hexadecimal). `size` is in bytes."""
+    """Bytes stored once, by their SHA-256 (hexadecimal). `size` is in bytes."""
 
     sha256: str
     kind: PictureKind

@@ -24,7 +24,7 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose credits: a member in a server; server 0 in direct messages and for a user install."""
+    """A member in a server; server 0 in direct messages and for a user install."""
 
     user_id: int
     server_id: int
@@ -46,7 +46,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a provider charged, in thousandths of a credit, with its own figures beside it.
+    """A charge of a provider, in thousandths of a credit, beside the provider's own figures.
 
     `details` are decimal strings: `usd` at Oxen; `total`, `subscription` and `permanent` at
     skills.video.
@@ -66,7 +66,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A member's month. `left` is None where nothing limits them."""
+    """The use of credits in a member's month. `left` is None without a limit."""
 
     used: int
     held: int
@@ -77,12 +77,12 @@ class Usage:
 
 
 def thousandths(credits: Decimal) -> int:
-    """Credits as the ledger keeps them, rounded half up."""
+    """Return credits as the ledger's integer, rounded half up."""
     return int((credits * CREDIT).to_integral_value(ROUND_HALF_UP))
 
 
 def credits_text(amount: int) -> str:
-    """7500 -> "7.5", -20000 -> "-20": for people, without trailing zeros."""
+    """Return an amount for people, without trailing zeros: 7500 -> "7.5", -20000 -> "-20"."""
     text = f"{Decimal(amount) / CREDIT:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -92,12 +92,12 @@ def balance(entries: Iterable[LedgerEntry]) -> int:
 
 
 def month_of(moment: datetime) -> str:
-    """The month in UTC that a job counts in."""
+    """Return the month, in UTC, in which a job counts."""
     return moment.astimezone(UTC).strftime("%Y-%m")
 
 
 def next_month(moment: datetime) -> datetime:
-    """When an allowance starts anew: the first of the next month, 00:00 UTC."""
+    """Return the reset of the allowances: the first of the next month, 00:00 UTC."""
     moment = moment.astimezone(UTC)
     years, month = divmod(moment.month, 12)
     return datetime(moment.year + years, month + 1, 1, tzinfo=UTC)

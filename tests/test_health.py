@@ -206,7 +206,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line(at: Stage) -> None:
             async with at.easel(http_port=port):
                 raise AssertionError("it has started")
 
-    assert str(caught.value).startswith(f"HTTP_PORT: {port} on 127.0.0.1 is taken")
+    assert str(caught.value).startswith(f"HTTP_PORT: {port} on 127.0.0.1 is in use")
     assert "\n" not in str(caught.value)
 
 
@@ -236,7 +236,7 @@ async def test_the_metrics_tell_of_a_job_a_refusal_and_a_doubtful_submit(at: Sta
     refusal = {"provider": "skills", "method": "POST", "outcome": "invalid"}
     assert of(found, "easel_api_requests_total", **refusal) == 1
     assert of(found, "easel_polls_total", provider="oxen") >= 1
-    assert of(found, "easel_deliveries_total", way="channel") == 3
+    assert of(found, "easel_deliveries_total", destination="channel") == 3
     assert of(found, "easel_discord_answers_total", method="POST", status="200") >= 3
     assert of(found, "easel_event_loop_stall_seconds_count") >= 1
     assert of(found, "easel_database_up") == 1

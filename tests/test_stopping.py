@@ -145,7 +145,7 @@ async def test_meanwhile_nothing_new_is_begun(at: Stage) -> None:
         refused = await at.imagine("a hare", by=at.ben)
         held.release()
 
-    assert "being restarted" in text_of(refused)
+    assert "is restarting" in text_of(refused)
     assert await at.jobs(at.ben) == []
 
 

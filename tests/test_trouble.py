@@ -255,7 +255,7 @@ async def test_an_expired_key_fails_jobs_uncharged_and_is_told_once(at: Stage) -
 
     assert {job.status for job in found} == {JobStatus.FAILED}
     assert await at.balance() == 0
-    assert log_of(at).count("it does not accept OXEN_API_KEY") == 1
+    assert log_of(at).count("oxen does not accept OXEN_API_KEY") == 1
 
 
 async def test_a_taken_port_is_one_line_before_the_start(at: Stage) -> None:

@@ -361,7 +361,7 @@ async def test_an_error_in_the_log(scene: Scene) -> None:
         ("unexpected; it is tried again", "Traceback\nKeyError: 1", {"errors"}),
         ("interaction 1 failed", "Traceback\nKeyError: 1", {"errors"}),
         ("interaction 1 failed", "Traceback\ndiscord.errors.HTTPException: 429", set()),
-        ("oxen does not work: nothing more is sent there", "", set()),
+        ("oxen is down: nothing is submitted", "", set()),
     ):
         scene.arena.log = [{"level": "error", "event": event, "exception": exception}]
         assert set((await scene.verdict()).wrong) == wrong, event

@@ -129,7 +129,7 @@ async def test_servers_that_are_not_allowed_stay_so_beside_user_installs(at: Sta
     allowed = frozenset({at.server.id + 1})
     async with at.easel(user_install=True, servers=allowed):
         refused = await at.imagine("a fox")
-        assert "does not work here" in text_of(refused)
+        assert "is not enabled here" in text_of(refused)
         await at.command("imagine", where=await foreign(at), user_install_only=True, prompt="a fox")
         await at.settled()
 

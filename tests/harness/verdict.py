@@ -35,12 +35,12 @@ from tests.harness.evidence import (
 )
 
 DOUBT_TOLD: Final = "broke while asking"  # to the member
-DOUBT_LOGGED: Final = "doubtful submit"  # to the operator
+DOUBT_LOGGED: Final = "outcome of a submit unknown"  # to the operator
 # Errors in the log that are the stand-ins' doing, and told as they should be; the last are those
 # that Discord, or the connection to it, has caused.
 EXPECTED: Final = re.compile(
-    rf"{DOUBT_LOGGED}|(oxen|skills) does not work"
-    r"|(interaction \d+ failed|the connection to Discord failed; connecting anew): "
+    rf"{DOUBT_LOGGED}|(oxen|skills) is down"
+    r"|(interaction \d+ failed|connection to Discord failed, reconnecting): "
     r"(discord\.errors\.|aiohttp\.|TimeoutError|ConnectionResetError)"
 )
 # A generation that was made so many seconds before its search ended was there at a look of it.

@@ -99,7 +99,7 @@ async def test_the_end_of_the_outage_is_shown_to_the_jobs_that_still_wait(at: St
         held = at.oxen.faults.add("POST", QUEUE, Hold(), times=None)
         at.clock.move(minutes=2)
         await held.reached()
-        await reported(at, 0)
+        await reported(at, 1)  # of the one that is being submitted
         assert any(job.status is JobStatus.QUEUED for job in await at.jobs())
         held.release()
         at.oxen.faults.clear()

@@ -87,7 +87,7 @@ async def test_a_late_end_without_a_picture_is_not_charged(
         at.clock.move(minutes=6)
         await page.reached()
         async with asyncio.timeout(10):
-            while "made nothing" not in caplog.text:
+            while "without a picture" not in caplog.text:
                 await asyncio.sleep(0.02)
         at.clock.move(minutes=6)
         await asyncio.sleep(2.5)  # the chores come round every two seconds

@@ -305,5 +305,5 @@ async def test_where_there_is_no_list_a_lost_answer_is_told_to_member_and_operat
     assert lost.hits == 1
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
     assert len(at.skills.generations) == 1
-    assert "doubtful submit" in caplog.text
+    assert "outcome of a submit unknown" in caplog.text
     assert await at.balance() == 0
