@@ -10,10 +10,8 @@ from typing import Any
 import discord
 from discord import app_commands
 from discord.ext import commands
-from discord.gateway import DiscordWebSocket
-from discord.http import Route
-from yarl import URL
 
+from bot.discord_origin_workaround import use_api, use_gateway
 from bot.invite import invite_link
 from bot.observability.logs import bind, hide
 from bot.observability.tracing import trace_discord
@@ -21,9 +19,9 @@ from bot.services import Services
 from bot.settings import DISCORD_API, Settings
 from bot.store import notes
 from bot.studio import Studio
-from cogs._replies import FormLost, answer_error, is_lost_modal
+from cogs._replies import FormLost, is_lost_modal, reply_error
 from cogs.buttons import DYNAMIC_ITEMS, ButtonUnknown, is_unknown_item
-from cogs.delivery.timeouts import LONGEST_PAUSE
+from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT
 from cogs.edit import Edit
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
@@ -56,7 +54,7 @@ class EaselTree(app_commands.CommandTree["EaselClient"]):
         if interaction.type is discord.InteractionType.autocomplete:
             log.error("autocompletion failed", exc_info=error)
             return
-        await answer_error(interaction, error)
+        await reply_error(interaction, error)
 
 
 class EaselClient(commands.AutoShardedBot):
@@ -64,7 +62,7 @@ class EaselClient(commands.AutoShardedBot):
 
     def __init__(self, settings: Settings, services: Services, studio: Studio) -> None:
         self._api_url = settings.discord_api_url
-        Route.BASE = self._api_url
+        use_api(self._api_url)
         user_install = settings.user_install
         super().__init__(
             command_prefix=commands.when_mentioned,
@@ -72,7 +70,7 @@ class EaselClient(commands.AutoShardedBot):
             intents=discord.Intents(guilds=True),
             member_cache_flags=discord.MemberCacheFlags.none(),
             max_messages=None,
-            max_ratelimit_timeout=LONGEST_PAUSE,
+            max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT,
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
             http_trace=trace_discord(services.metrics),
@@ -135,19 +133,18 @@ class EaselClient(commands.AutoShardedBot):
     async def on_interaction(self, interaction: discord.Interaction[Any], /) -> None:
         """Answer what discord.py would drop without a word (discord.md, T9)."""
         if is_lost_modal(interaction):
-            await answer_error(interaction, FormLost())
+            await reply_error(interaction, FormLost())
         elif is_unknown_item(interaction):
-            await answer_error(interaction, ButtonUnknown())
+            await reply_error(interaction, ButtonUnknown())
 
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
         """Messages that mention the bot are no commands of ours."""
 
     async def _find_gateway(self) -> None:
-        """discord.py asks for the gateway's address once; for a session that was invalidated it
-        goes to this default, which must then not be Discord's own where a stand-in is set."""
+        """Let a session that was invalidated reconnect to the gateway of the configured API."""
         if self._api_url != DISCORD_API:
             _, address, _ = await self.http.get_bot_gateway()
-            DiscordWebSocket.DEFAULT_GATEWAY = URL(address)
+            use_gateway(address)
 
     async def _register_commands(self) -> None:
         """Send the commands only when they changed: Discord limits how often they may be sent."""

@@ -1,4 +1,4 @@
-"""What the worker knows of Discord: a job can be shown to the people who asked for it."""
+"""The Delivery protocol: how the worker reaches the people who requested a job."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,50 +10,53 @@ from bot.jobs import Job, Picture
 
 
 class NotDelivered(EaselError):
-    """Discord did not take it now; it is to be tried again, `retry_after` seconds from now."""
+    """A transient failure: retry, `retry_after` seconds from now at the earliest."""
 
-    def __init__(self, why: str, retry_after: float | None = None) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
         self.retry_after = retry_after
 
 
-class AnswerLost(EaselError):
-    """Nobody can tell any more whether the request was answered."""
+class ReplyUnknown(EaselError):
+    """The reply to a request cannot be found any more: its outcome stays unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """No way is open: what was to be delivered is kept for its member to ask for.
+class Undeliverable:
+    """No destination is left: the result waits in `/history`.
 
-    `why` is a sentence for the member, without its full stop.
+    `reason` is for the member: sentences without the last full stop.
     """
 
-    why: str = ""
+    reason: str = ""
 
 
 class Delivery(Protocol):
+    """Implemented by cogs.delivery for Discord."""
+
     async def show(self, job: Job) -> None:
-        """Make the status message tell the job's state. Best effort: it never raises."""
+        """Edit the status message to show the job's state. Best effort: never raises."""
 
     async def copy_inputs(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]]
     ) -> Sequence[str]:
-        """Upload a job's input pictures to its status message; their addresses, in order.
+        """Upload a job's input pictures to the status message; return their addresses in order.
 
-        Raises NotDelivered where that is not possible now, or not at all.
+        Raises NotDelivered if that is impossible now, or at all.
         """
 
-    async def find_answer(self, job: Job) -> int | None:
-        """The id of the message that answered the request, or None where Discord has none.
+    async def find_reply(self, job: Job) -> int | None:
+        """Return the id of the message that replied to the request; None if there is none.
 
-        Raises NotDelivered while Discord cannot be asked, and AnswerLost where it no longer tells.
+        Raises NotDelivered while Discord cannot be queried, ReplyUnknown if Discord no longer
+        reports the reply.
         """
 
     async def deliver(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
-    ) -> int | Kept:
-        """Show a settled job by its route, and return the message's id, or that it is kept.
+    ) -> int | Undeliverable:
+        """Show a settled job by its route; return the message's id, or Undeliverable.
 
-        With `again`, an earlier try may have been taken: what it posted is found, not posted twice.
-        `missing` pictures were asked for and not made. Raises NotDelivered.
+        With `again`, an earlier attempt may have succeeded: the message is searched for first.
+        `missing` pictures were requested and not made. Raises NotDelivered.
         """

@@ -1,9 +1,9 @@
-"""What the bot must be allowed to in a server, and the link that adds it with just that."""
+"""The permissions that the bot needs, and the link that adds the bot with exactly these."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
 
-# Bits of Discord's permissions, by the names that its client shows.
+# Bits of Discord's permissions, by the names in Discord's client.
 NEEDED: Mapping[str, int] = {
     "View Channels": 1 << 10,
     "Send Messages": 1 << 11,
@@ -11,17 +11,18 @@ NEEDED: Mapping[str, int] = {
     "Read Message History": 1 << 16,
     "Send Messages in Threads": 1 << 38,
 }
-ADMINISTRATOR = 1 << 3  # is allowed everything, whatever else is not set
+ADMINISTRATOR = 1 << 3  # implies every other permission
 
 
-def lacking(granted: int) -> list[str]:
-    """The names of what is needed and not granted."""
+def missing(granted: int, needed: Iterable[str] = tuple(NEEDED)) -> list[str]:
+    """Return the names of the needed permissions that are not among the granted bits."""
     if granted & ADMINISTRATOR:
         return []
-    return [name for name, bit in NEEDED.items() if not granted & bit]
+    return [name for name in needed if not granted & NEEDED[name]]
 
 
 def invite_link(application_id: int) -> str:
+    """Return the address at which an administrator adds the bot to a server."""
     query = {
         "client_id": str(application_id),
         "scope": "bot applications.commands",

@@ -16,10 +16,10 @@ from cogs.ui.result import answer_view
 log = logging.getLogger(__name__)
 
 # Discord gives us 3 s to begin to answer; an answer that takes longer than this is in doubt.
-ANSWER_SECONDS = 10.0
+REPLY_TIMEOUT = 10.0
 SORRY = "Something went wrong here, and it has been noted. Please try again."
 # Discord was not reached, or not heard: what was sent may have arrived.
-IN_DOUBT = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
+UNKNOWN_OUTCOME = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
 REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not done, but for a 5xx
 # Discord's code where an interaction was answered already; discord.py answers again after a 5xx.
 ANSWERED = 40060
@@ -65,10 +65,10 @@ def is_lost_modal(interaction: discord.Interaction[Any]) -> bool:
     return f":{_client(interaction).run_id}:" not in custom_id
 
 
-async def answer_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:
+async def reply_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:
     """Answer the member alone, whether something was answered before or not."""
     nobody = discord.AllowedMentions.none()
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(REPLY_TIMEOUT):
         if interaction.response.is_done():
             await interaction.followup.send(view=view, ephemeral=True, allowed_mentions=nobody)
         else:
@@ -77,7 +77,7 @@ async def answer_privately(interaction: discord.Interaction[Any], view: ui.Layou
             )
 
 
-async def answer_error(interaction: discord.Interaction[Any], error: Exception) -> None:
+async def reply_error(interaction: discord.Interaction[Any], error: Exception) -> None:
     """Tell a member why it did not work: a UserError in its own words, all else in one sentence."""
     cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
     if isinstance(cause, discord.HTTPException) and cause.code in LATE:
@@ -91,8 +91,8 @@ async def answer_error(interaction: discord.Interaction[Any], error: Exception) 
     else:
         log.error("interaction %s failed", interaction.id, exc_info=cause)
     try:
-        await answer_privately(interaction, answer_view(text))
-    except (*REFUSED, *IN_DOUBT) as failure:
+        await reply_privately(interaction, answer_view(text))
+    except (*REFUSED, *UNKNOWN_OUTCOME) as failure:
         log.warning("interaction %s could not be answered: %s", interaction.id, failure)
 
 

@@ -10,14 +10,14 @@ from discord import app_commands, ui
 
 from bot.catalog import Choice
 from bot.errors import NotNow
-from bot.jobs import TOKEN_LIFE, Attachment, Option, Route
+from bot.jobs import Attachment, Option
 from bot.observability.logs import bind, hide
-from bot.quotas import Member
 from bot.studio import Studio
 from bot.studio.requests import PictureRequest
-from cogs._replies import ANSWER_SECONDS, ANSWERED, IN_DOUBT, studio_of
+from cogs._replies import ANSWERED, REPLY_TIMEOUT, UNKNOWN_OUTCOME, studio_of
 from cogs.buttons import status_view
-from cogs.delivery.errors import is_passing
+from cogs.delivery.errors import is_transient
+from cogs.delivery.route import member_of, missing_permissions, route_of
 from cogs.ui.text import shorten
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ async def request_job(
     A refusal can so be private. The job is claimed only when Discord has confirmed the answer.
     """
     hide(prompt, str(options.get("negative_prompt", "")))
-    lacking = lacking_of(interaction)
+    lacking = missing_permissions(interaction)
     job = await studio.requests.create(
         member_of(interaction),
         route_of(interaction, lacking=lacking, private=private),
@@ -120,16 +120,16 @@ async def _answer(
     and where Discord refused the answer, another one would be taken for it.
     """
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(REPLY_TIMEOUT):
             answer = await interaction.response.send_message(
                 view=view, allowed_mentions=discord.AllowedMentions.none(), ephemeral=private
             )
-    except IN_DOUBT as error:
+    except UNKNOWN_OUTCOME as error:
         log.warning("whether its answer arrived is in doubt: %r", error)
         return
     except discord.HTTPException as error:
         # discord.py sends it again after a 5xx: what is said then is not about the first one.
-        if error.code == ANSWERED or is_passing(error):
+        if error.code == ANSWERED or is_transient(error):
             log.warning("whether its answer arrived is in doubt: %r", error)
             return
         try:
@@ -143,71 +143,6 @@ async def _answer(
             await studio.requests.confirm(job_id, answer.message_id)
         except NotNow:
             log.warning("what became of its answer cannot be stored; it is asked for later")
-
-
-def lacking_of(interaction: discord.Interaction[Any]) -> list[str]:
-    """The permissions, as Discord names them, that a message of our own needs and we lack."""
-    if interaction.guild_id is None or not interaction.is_guild_integration():
-        return []
-    may = interaction.app_permissions
-    in_thread = isinstance(interaction.channel, discord.Thread)
-    needed = {
-        "View Channel": may.view_channel,
-        "Send Messages in Threads" if in_thread else "Send Messages": (
-            may.send_messages_in_threads if in_thread else may.send_messages
-        ),
-        "Attach Files": may.attach_files,
-    }
-    return [name for name, given in needed.items() if not given]
-
-
-def is_present(interaction: discord.Interaction[Any]) -> bool:
-    """Whether the bot itself is there, and not only by a member's own install."""
-    if interaction.guild_id is not None:
-        return interaction.is_guild_integration()
-    return interaction.context.dm_channel
-
-
-def member_of(interaction: discord.Interaction[Any]) -> Member:
-    """Return who acts, with the roles and permissions that Discord sent."""
-    user, permissions = interaction.user, interaction.permissions
-    roles = user.roles if isinstance(user, discord.Member) else []
-    return Member(
-        user_id=user.id,
-        server_id=account_server_of(interaction),
-        role_ids=frozenset(role.id for role in roles),
-        may_manage=permissions.manage_guild,
-        may_moderate=permissions.manage_messages,
-        age_restricted=is_age_restricted(interaction),
-    )
-
-
-def account_server_of(interaction: discord.Interaction[Any]) -> int:
-    """Return the server of the account: 0 if the bot itself is not installed in it."""
-    return (interaction.guild_id or 0) if is_present(interaction) else 0
-
-
-def is_age_restricted(interaction: discord.Interaction[Any]) -> bool:
-    channel = interaction.channel
-    return isinstance(channel, discord.TextChannel | discord.Thread) and channel.is_nsfw()
-
-
-def route_of(
-    interaction: discord.Interaction[Any], *, lacking: Sequence[str], private: bool
-) -> Route:
-    present, channel = is_present(interaction), interaction.channel
-    thread = channel if isinstance(channel, discord.Thread) else None
-    return Route(
-        channel_id=interaction.channel_id or 0,
-        account_server_id=account_server_of(interaction),
-        application_id=interaction.application_id,
-        interaction_token=interaction.token,
-        token_expires_at=interaction.created_at + TOKEN_LIFE,
-        postable=present and not lacking,
-        private=private,
-        guild_id=interaction.guild_id,
-        parent_id=thread.parent_id if present and thread and not thread.is_private() else None,
-    )
 
 
 def complete(

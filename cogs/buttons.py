@@ -13,7 +13,7 @@ from bot.errors import UserError
 from bot.jobs import JOB_ID_PATTERN, Job
 from bot.observability.logs import bind
 from bot.studio import Studio
-from cogs._replies import ANSWER_SECONDS, answer_error, studio_of
+from cogs._replies import REPLY_TIMEOUT, reply_error, studio_of
 from cogs.delivery.uploads import Uploads, prepare
 from cogs.ui.result import canceled_view, job_choice, job_view, waiting_view
 
@@ -52,12 +52,12 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=CANCEL_ID):
         try:
             await self._cancel(interaction)
         except Exception as error:
-            await answer_error(interaction, error)
+            await reply_error(interaction, error)
 
     async def _cancel(self, interaction: discord.Interaction[Any]) -> None:
         studio = studio_of(interaction)
         job = await studio.jobs.cancel(interaction.user.id, self.job_id)
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(REPLY_TIMEOUT):
             if not job.final_status_sent:
                 # The worker shows it: an edit from here could arrive after its last one.
                 await interaction.response.defer()
@@ -91,14 +91,14 @@ class HistorySelect(ui.DynamicItem[ui.Select[Any]], template=HISTORY_ID):
         try:
             await show_job(interaction, studio_of(interaction), self.item.values[0])
         except Exception as error:
-            await answer_error(interaction, error)
+            await reply_error(interaction, error)
 
 
 async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id: str) -> None:
     """All about an own job, privately. Refused before anything is deferred."""
     job, pictures = await studio.jobs.show(interaction.user.id, job_id.strip().lower())
     bind(job=job.id)
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(REPLY_TIMEOUT):
         await interaction.response.defer(ephemeral=True, thinking=True)
     uploads = await prepare(job, pictures, interaction.filesize_limit)
     async with asyncio.timeout(UPLOAD_SECONDS):

@@ -13,7 +13,7 @@ from bot.errors import UserError
 from bot.jobs import Attachment
 from bot.observability.logs import bind
 from bot.studio import Studio
-from cogs._replies import ANSWER_SECONDS, answer_error, modal_id
+from cogs._replies import REPLY_TIMEOUT, modal_id, reply_error
 from cogs._request import COMMON, OPTIONS, completed, given_options, request_job
 from cogs.delivery.attachments import attachment_of, pictures_in
 from cogs.ui.text import shorten
@@ -89,7 +89,7 @@ class Edit(commands.Cog):
         pictures = pictures_in(message)[:MAX_CHOICES]
         if not pictures:
             raise NoPicture
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(REPLY_TIMEOUT):
             await interaction.response.send_modal(EditModal(interaction, self.studio, pictures))
 
 
@@ -136,4 +136,4 @@ class EditModal(ui.Modal, title=MENU):
     async def on_error(  # type: ignore[override]  # as discord.py's own Modal has it
         self, interaction: discord.Interaction[Any], error: Exception, /
     ) -> None:
-        await answer_error(interaction, error)
+        await reply_error(interaction, error)

@@ -8,7 +8,7 @@ from discord.ext import commands
 
 from bot.observability.logs import bind
 from bot.studio import Studio
-from cogs._replies import answer_privately
+from cogs._replies import reply_privately
 from cogs._request import choices
 from cogs.buttons import HistorySelect, show_job
 from cogs.ui.lists import help_view, history_view, jobs_view, models_view
@@ -24,7 +24,7 @@ class Jobs(commands.Cog):
     async def jobs(self, interaction: discord.Interaction[Any]) -> None:
         """Your jobs: those under way and the last that ended"""
         mine = await self.studio.jobs.recent(interaction.user.id)
-        await answer_privately(interaction, jobs_view(mine, self.studio.catalog))
+        await reply_privately(interaction, jobs_view(mine, self.studio.catalog))
 
     @app_commands.command()
     @app_commands.describe(job="Which of your jobs")
@@ -32,7 +32,7 @@ class Jobs(commands.Cog):
         """Cancel one of your jobs that is under way"""
         canceled = await self.studio.jobs.cancel(interaction.user.id, job.strip().lower())
         bind(job=canceled.id)
-        await answer_privately(interaction, cancel_view(canceled))
+        await reply_privately(interaction, cancel_view(canceled))
 
     @app_commands.command()
     async def history(self, interaction: discord.Interaction[Any]) -> None:
@@ -41,7 +41,7 @@ class Jobs(commands.Cog):
         view = history_view(ended, self.studio.catalog)
         if ended:
             view.add_item(ui.ActionRow(HistorySelect(ended)))
-        await answer_privately(interaction, view)
+        await reply_privately(interaction, view)
 
     @app_commands.command()
     @app_commands.describe(job="Which of your jobs")
@@ -67,7 +67,7 @@ class Jobs(commands.Cog):
     @app_commands.command()
     async def models(self, interaction: discord.Interaction[Any]) -> None:
         """The models on offer, their options and what a picture costs"""
-        await answer_privately(interaction, models_view(self.studio.catalog))
+        await reply_privately(interaction, models_view(self.studio.catalog))
 
     @app_commands.command()
     async def help(self, interaction: discord.Interaction[Any]) -> None:
@@ -78,4 +78,4 @@ class Jobs(commands.Cog):
             if isinstance(command, app_commands.Command)
         ]
         menus = [menu.name for menu in self.tree.get_commands(type=discord.AppCommandType.message)]
-        await answer_privately(interaction, help_view(sorted(commands_of_ours), menus))
+        await reply_privately(interaction, help_view(sorted(commands_of_ours), menus))

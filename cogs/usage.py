@@ -7,7 +7,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.studio import Studio
-from cogs._replies import answer_privately
+from cogs._replies import reply_privately
 from cogs.ui.lists import usage_view
 
 
@@ -18,6 +18,6 @@ class Credits(commands.Cog):
     @app_commands.command()
     async def usage(self, interaction: discord.Interaction[Any]) -> None:
         """Your credits this month: used, held and left"""
-        await answer_privately(
+        await reply_privately(
             interaction, usage_view(await self.studio.usage.month_of(interaction.user.id))
         )

@@ -13,18 +13,26 @@ ROOT = Path(__file__).parent.parent
 # From the top down. A unit imports units of its own layer and of those below, never in a circle.
 LAYERS = (
     {"bot.__main__"},
-    {"bot.app", "bot.check", "bot.client", "bot.discord_session"},
+    {
+        *("bot.app", "bot.check", "bot.client", "bot.discord_origin_workaround"),
+        "bot.discord_session",
+    },
     {"bot.observability.health_report", "bot.observability.health_server", "cogs"},
     {"bot.services", "bot.studio", "bot.worker"},
     {"bot.delivery", "bot.observability", "bot.pictures", "bot.providers", "bot.store"},
     {
         *("bot.backoff", "bot.catalog", "bot.errors", "bot.health", "bot.invite", "bot.jobs"),
-        *("bot.ledger", "bot.quotas", "bot.settings"),
+        *("bot.http_headers", "bot.ledger", "bot.quotas", "bot.settings"),
     },
 )
 
 LIBRARIES = {
-    "discord": ("bot/client.py", "bot/discord_session.py", "cogs/"),
+    "discord": (
+        "bot/client.py",
+        "bot/discord_origin_workaround.py",
+        "bot/discord_session.py",
+        "cogs/",
+    ),
     "sqlalchemy": ("bot/store/",),
     "alembic": ("bot/store/migrations/",),
     "aiosqlite": ("bot/store/",),

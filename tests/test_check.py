@@ -17,7 +17,7 @@ from rich.console import Console
 from bot.check.machine import check_disk
 from bot.check.report import State, show, warning, wrong
 from bot.check.spelling import misspelt
-from bot.invite import NEEDED, invite_link, lacking
+from bot.invite import NEEDED, invite_link, missing
 from bot.sandbox.discord import permissions
 from bot.sandbox.http.faults import Answer
 from bot.settings import Settings
@@ -317,9 +317,9 @@ async def test_a_start_logs_the_invite_link(at: Stage, caplog: pytest.LogCapture
 
 
 def test_an_administrator_lacks_nothing() -> None:
-    assert lacking(permissions.ADMINISTRATOR) == []
-    assert lacking(sum(NEEDED.values())) == []
-    assert lacking(0) == list(NEEDED)
+    assert missing(permissions.ADMINISTRATOR) == []
+    assert missing(sum(NEEDED.values())) == []
+    assert missing(0) == list(NEEDED)
 
 
 @pytest.mark.parametrize(

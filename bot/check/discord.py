@@ -10,7 +10,7 @@ import aiohttp
 from bot.check.report import Line, ok, warning, wrong
 from bot.check.rest import Application, NotTold, Rest, Server, ServerDetails, User
 from bot.errors import StartupError
-from bot.invite import invite_link, lacking
+from bot.invite import invite_link, missing
 from bot.settings import Settings
 
 TOKEN, APPLICATION, SERVER, UPLOADS = "DISCORD_TOKEN", "application", "server", "uploads"
@@ -124,10 +124,10 @@ def _absent(servers: Sequence[Server], allowed: frozenset[int]) -> Iterator[Line
 
 
 def _permissions(server: Server) -> Line:
-    missing = lacking(server.permissions)
-    if missing:
+    absent = missing(server.permissions)
+    if absent:
         remedy = "Give them to the bot's role there, or open the invite link above again."
-        return warning(SERVER, f"{_name(server)} lacks {', '.join(missing)}", remedy)
+        return warning(SERVER, f"{_name(server)} lacks {', '.join(absent)}", remedy)
     return ok(SERVER, f"{_name(server)} has every permission that is needed")
 
 

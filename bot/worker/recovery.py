@@ -15,7 +15,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from bot.delivery import AnswerLost, NotDelivered
+from bot.delivery import NotDelivered, ReplyUnknown
 from bot.errors import ProviderError, Reason
 from bot.jobs import Job, JobStatus
 from bot.providers.base import Submitted
@@ -78,11 +78,11 @@ class Recovery:
     async def confirm_reply(self, job: Job) -> None:
         """Reconcile a reply that Discord neither confirmed nor refused."""
         try:
-            message_id = await self._services.delivery.find_answer(job)
+            message_id = await self._services.delivery.find_reply(job)
         except NotDelivered as error:
             log.warning("reply not reconciled, retrying: %s", error)
             return
-        except AnswerLost:
+        except ReplyUnknown:
             # The member may see a waiting job: a message too many is better than none.
             log.warning("reply cannot be reconciled any more; job failed, member informed")
             await self.fail(job, Reason.AWAY)

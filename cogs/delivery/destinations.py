@@ -1,4 +1,7 @@
-"""The ways by which a message reaches the member of a job, in the order of its route."""
+"""The destinations of a result: tried in the order of the job's route until one takes it.
+
+The mechanism of a delivery. Which destination is searched or left, and when, decides `fallback`.
+"""
 
 import logging
 import time
@@ -9,46 +12,42 @@ from datetime import datetime
 import discord
 from discord import ui
 
-from bot.delivery import Kept
+from bot.delivery import Undeliverable
 from bot.jobs import Job, Route
-from bot.observability.metrics import Metrics
-from cogs._replies import IN_DOUBT, REFUSED
-from cogs.delivery.errors import PROBLEMS, is_passing, is_too_large, words_of
-from cogs.delivery.fallback import Tried
+from cogs._replies import REFUSED, UNKNOWN_OUTCOME
+from cogs.delivery.errors import FAILURES, is_too_large, is_transient, message_of
+from cogs.delivery.fallback import CHANNEL, DIRECT_MESSAGE, PARENT_CHANNEL, REPLY, Attempts
 from cogs.delivery.lookup import carries, find_result
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
-REMOVE_SECONDS = 5.0
-SEND_SECONDS = 60.0  # and more, by the size of what is uploaded
-UPLOAD_RATE = 128 * 1024  # bytes a second, 1 Mbit/s: a line of no more is not cut short
-# After a 5xx discord.py waits for a second and sends it again: what is refused then may have been
-# taken before.
+SEND_TIMEOUT = 60.0  # seconds, and more by the size of the upload
+UPLOAD_RATE = 128 * 1024  # bytes a second, 1 Mbit/s: a slower connection is cut off
+# discord.py repeats a post a second after a 5xx: a refusal after that time may be the repeat's,
+# while the first post succeeded.
 REPEATED = 1.0
-SMALLEST_UPLOAD = 16 * 1024  # bytes; a refusal of less is not for its size
-# As members are told of the ways.
-PLACES = {
-    "channel": "in the channel",
-    "answer": "in my answer",
-    "parent": "in the channel of the thread",
-    "member": "by direct message",
+SMALLEST_UPLOAD = 16 * 1024  # bytes: a smaller one is not refused for its size
+# As members read them, if no destination takes the result.
+REFUSALS = {
+    CHANNEL: "Discord refused the message in the channel with “{answer}”",
+    REPLY: "Discord refused the change of my reply with “{answer}”",
+    PARENT_CHANNEL: "Discord refused the message in the thread's channel with “{answer}”",
+    DIRECT_MESSAGE: "Discord refused the direct message with “{answer}”",
 }
-NOBODY = discord.AllowedMentions.none()
 
 
 class TooLarge(Exception):
-    """Discord takes less than it is known to take: its limits have changed before."""
+    """Discord accepts less than its documented limit, as after earlier changes of the limits."""
 
 
-class Closed(Exception):
-    """Discord refuses this way for good; the text is its own."""
+class Refused(Exception):
+    """Discord refuses this destination permanently; the text is for the member."""
 
 
-class PassedOver(Exception):
-    """The way has not worked for so long that the next one is tried."""
+class FallBack(Exception):
+    """The destination has failed for so long that the next one is tried."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -56,153 +55,171 @@ class PassedOver(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """What is to be shown."""
+class Message:
+    """The content of a result."""
 
     view: ui.LayoutView
     uploads: Uploads = field(default_factory=Uploads)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """`find` tells what an earlier try left there. None: there is no such way, or nothing."""
+class Destination:
+    """One place where a result can be shown.
+
+    `send` returns None if the destination does not exist any more; `find` returns the message of an
+    earlier attempt, or None.
+    """
 
     name: str
-    send: Callable[[Job, Post], Awaitable[int | None]]
+    send: Callable[[Job, Message], Awaitable[int | None]]
     find: Callable[[Job], Awaitable[int | None]]
 
 
-class Ways:
-    """One connected client's ways at one moment."""
+class Destinations:
+    """The destinations of one connected client at one moment."""
 
-    def __init__(self, client: discord.Client, metrics: Metrics, now: datetime) -> None:
+    def __init__(
+        self, client: discord.Client, now: datetime, delivered: Callable[[str], None]
+    ) -> None:
+        """`delivered` is called with the name of the destination that has the result."""
         self._client = client
-        self._metrics = metrics
         self._now = now
+        self._delivered = delivered
 
-    async def post(self, job: Job, post: Post, tried: Tried) -> int | Kept:
-        """Look where earlier tries may have posted it, then try the ways in order.
+    async def post(self, job: Job, message: Message, attempts: Attempts) -> int | Undeliverable:
+        """Search for the message of an earlier attempt, then try the destinations in order.
 
-        The message's id, or Kept where no way is open. Raises TooLarge, and one of PROBLEMS where
-        it is to be tried again.
+        Raises TooLarge, or one of FAILURES: retry later.
         """
-        ways = self._ways_of(job.route)
-        for way in ways:
-            if tried.looks_first(way.name, job) and (message_id := await self._find(way, job)):
-                return await self._posted(way, job, message_id)
+        destinations = self._of(job.route)
+        for each in destinations:
+            if attempts.searches_first(each.name, job, self._now) and (
+                message_id := await self._find(each, job)
+            ):
+                return await self._posted(each, job, message_id)
         refusals: list[str] = []
-        passed_over: PassedOver | None = None
-        for way in ways:
+        fallen_back: FallBack | None = None
+        for each in destinations:
             try:
-                message_id = await self._try(way, job, post, tried)
-            except Closed as closed:
-                refusals.append(str(closed))
-            except PassedOver as error:
-                passed_over = passed_over or error
+                message_id = await self._try(each, job, message, attempts)
+            except Refused as refused:
+                refusals.append(str(refused))
+            except FallBack as error:
+                fallen_back = fallen_back or error
             else:
                 if message_id is not None:
-                    return await self._posted(way, job, message_id)
-        if passed_over is not None:
-            raise passed_over.error
-        log.warning("no way to its member is open; the result is kept")
-        return Kept("Discord said: " + "; ".join(refusals))
+                    return await self._posted(each, job, message_id)
+        if fallen_back is not None:
+            raise fallen_back.error
+        log.warning("undeliverable: every destination refused the result")
+        return Undeliverable(". ".join(refusals))
 
-    async def _try(self, way: Way, job: Job, post: Post, tried: Tried) -> int | None:
-        """Raises PassedOver only where the way surely does not have it."""
-        looked = tried.looks_first(way.name, job)
-        if not looked and tried.looks(way.name) and (found := await self._find(way, job)):
+    async def _try(
+        self, destination: Destination, job: Job, message: Message, attempts: Attempts
+    ) -> int | None:
+        """Post there; FallBack only if the destination surely does not have the result."""
+        name = destination.name
+        searched = attempts.searches_first(name, job, self._now) or not attempts.searches(name)
+        if not searched and (found := await self._find(destination, job)):
             return found
         began = time.monotonic()
         try:
-            async with within(self._client, SEND_SECONDS + post.uploads.total / UPLOAD_RATE):
-                return await way.send(job, post)
-        except PROBLEMS as error:
-            if not is_passing(error):
-                if time.monotonic() - began >= REPEATED:
-                    tried.doubtful.add(way.name)  # also where it cannot be looked for now
-                    if found := await self._find(way, job):
-                        return found
-                    tried.doubtful.discard(way.name)
-                if is_too_large(error) and post.uploads.largest > SMALLEST_UPLOAD:
-                    raise TooLarge from error
-                log.info("the way to the %s is closed: %s", way.name, error)
-                raise Closed(f"{PLACES[way.name]}, “{words_of(error)}”") from error
-            tried.doubtful.add(way.name)
-            if not tried.may_leave(way.name, job, self._now):
+            seconds = SEND_TIMEOUT + message.uploads.total / UPLOAD_RATE
+            async with within(self._client, seconds):
+                return await destination.send(job, message)
+        except FAILURES as error:
+            if not is_transient(error):
+                repeated = time.monotonic() - began >= REPEATED
+                found = await self._find_repeated(destination, job, attempts) if repeated else None
+                if found:
+                    return found
+                raise _permanent(name, message, error) from error
+            attempts.unknown.add(name)
+            if not attempts.may_fall_back(name, job, self._now):
                 raise
-            if found := await self._find(way, job):
+            if found := await self._find(destination, job):
                 return found
-            log.warning("the way to the %s has not worked for long: %r", way.name, error)
-            raise PassedOver(error) from error
+            log.warning("destination %s keeps failing, falling back: %r", name, error)
+            raise FallBack(error) from error
 
-    async def _find(self, way: Way, job: Job) -> int | None:
-        """Raises where it cannot be told whether something is there."""
+    async def _find_repeated(
+        self, destination: Destination, job: Job, attempts: Attempts
+    ) -> int | None:
+        """Search for the first post: discord.py has sent the message twice."""
+        attempts.unknown.add(destination.name)  # also if the search fails
+        found = await self._find(destination, job)
+        if not found:
+            attempts.unknown.discard(destination.name)
+        return found
+
+    async def _find(self, destination: Destination, job: Job) -> int | None:
+        """Search there; raises if the search itself fails transiently."""
         try:
-            async with within(self._client, LOOK_SECONDS):
-                return await way.find(job)
+            async with within(self._client, 10.0):
+                return await destination.find(job)
         except discord.HTTPException as error:
-            if is_passing(error):
+            if is_transient(error):
                 raise
-            log.info("the %s cannot be searched: %s", way.name, error)
+            log.info("destination %s cannot be searched: %s", destination.name, error)
             return None
 
-    async def _posted(self, way: Way, job: Job, message_id: int) -> int:
-        self._metrics.delivered(way.name)
-        if way.name == "channel":
-            await self._remove_status(job)
+    async def _posted(self, destination: Destination, job: Job, message_id: int) -> int:
+        self._delivered(destination.name)
+        if destination.name == CHANNEL:
+            await self._delete_status(job)
         return message_id
 
-    def _ways_of(self, route: Route) -> list[Way]:
-        """In the order in which they are tried."""
-        answer = Way("answer", self._to_answer, self._in_answer)
-        member = Way("member", self._to_member, self._in_direct_messages)
+    def _of(self, route: Route) -> list[Destination]:
+        """Return the destinations of a route, in their order."""
+        reply = Destination(REPLY, self._edit_reply, self._find_in_reply)
+        member = Destination(DIRECT_MESSAGE, self._send_to_member, self._find_in_direct_messages)
         if route.private:
-            return [answer, member]
-        ways = [answer]
+            return [reply, member]
+        destinations = [reply]
         if route.postable:
-            ways.insert(0, self._way_into("channel", route.channel_id))
-        if route.parent_id is not None:  # of a public thread, which may take no more messages
-            ways.append(self._way_into("parent", route.parent_id))
-        return [*ways, member]
+            destinations.insert(0, self._channel(CHANNEL, route.channel_id))
+        if route.parent_id is not None:  # of a public thread, which may be locked by now
+            destinations.append(self._channel(PARENT_CHANNEL, route.parent_id))
+        return [*destinations, member]
 
-    def _way_into(self, name: str, channel_id: int) -> Way:
+    def _channel(self, name: str, channel_id: int) -> Destination:
         channel = self._client.get_partial_messageable(channel_id)
 
-        async def send(job: Job, post: Post) -> int:
-            return await self._send_into(channel, job, post)
+        async def send(job: Job, message: Message) -> int:
+            return await self._send(channel, job, message)
 
         async def find(job: Job) -> int | None:
             return await find_result(self._client, channel, job)
 
-        return Way(name, send, find)
+        return Destination(name, send, find)
 
-    async def edit_answer(
-        self, job: Job, view: ui.LayoutView, files: Sequence[discord.File] | None = ()
+    async def edit_reply(
+        self, job: Job, view: ui.LayoutView, files: Sequence[discord.File] = ()
     ) -> discord.Message | None:
-        """By the interaction's token while it lives, else as a message of the bot's own.
+        """Edit the reply: by the interaction's token while valid, else as the bot's own message.
 
-        None where the answer can be changed no more. With `files` None, those it has stay.
+        None if the reply cannot be edited any more.
         """
         message_id = job.route.status_message_id
         if message_id is None:
             return None
-        attachments = discord.utils.MISSING if files is None else list(files)
+        nobody = discord.AllowedMentions.none()
         if webhook := self._webhook(job):
             return await webhook.edit_message(
-                message_id, view=view, attachments=attachments, allowed_mentions=NOBODY
+                message_id, view=view, attachments=list(files), allowed_mentions=nobody
             )
         if not job.route.outlives_token:
             return None
         channel = self._client.get_partial_messageable(job.route.channel_id)
         return await channel.get_partial_message(message_id).edit(
-            view=view, attachments=attachments, allowed_mentions=NOBODY
+            view=view, attachments=list(files), allowed_mentions=nobody
         )
 
-    async def _to_answer(self, job: Job, post: Post) -> int | None:
-        message = await self.edit_answer(job, post.view, post.uploads.files())
-        return message.id if message else None
+    async def _edit_reply(self, job: Job, message: Message) -> int | None:
+        edited = await self.edit_reply(job, message.view, message.uploads.files())
+        return edited.id if edited else None
 
-    async def _in_answer(self, job: Job) -> int | None:
+    async def _find_in_reply(self, job: Job) -> int | None:
         message_id = job.route.status_message_id
         if message_id is None:
             return None
@@ -216,45 +233,54 @@ class Ways:
             return None
         return message_id if carries(message, job) else None
 
-    async def _to_member(self, job: Job, post: Post) -> int | None:
-        return await self._send_into(await self._direct_messages(job), job, post)
+    async def _send_to_member(self, job: Job, message: Message) -> int | None:
+        return await self._send(await self._direct_messages(job), job, message)
 
-    async def _in_direct_messages(self, job: Job) -> int | None:
+    async def _find_in_direct_messages(self, job: Job) -> int | None:
         return await find_result(self._client, await self._direct_messages(job), job)
 
     async def _direct_messages(self, job: Job) -> discord.DMChannel:
         user = await self._client.fetch_user(job.user_id)
         return user.dm_channel or await user.create_dm()
 
-    async def _send_into(self, channel: discord.abc.Messageable, job: Job, post: Post) -> int:
+    async def _send(self, channel: discord.abc.Messageable, job: Job, message: Message) -> int:
+        """Post a message that pings the requester; the nonce keeps a repeat from doubling it."""
         only = [discord.Object(job.user_id)]
-        message = await channel.send(
-            view=post.view,
-            files=post.uploads.files(),
+        sent = await channel.send(
+            view=message.view,
+            files=message.uploads.files(),
             nonce=f"{job.id}-late" if job.overdue_at else job.id,
             allowed_mentions=discord.AllowedMentions(
                 everyone=False, roles=False, replied_user=False, users=only
             ),
         )
-        return message.id
+        return sent.id
 
-    async def _remove_status(self, job: Job) -> None:
-        """The result stands in the channel now; a status that stays is only untidy."""
+    async def _delete_status(self, job: Job) -> None:
+        """Delete the status message: the channel has the result. One that stays is only untidy."""
         message_id = job.route.status_message_id
         if message_id is None:
             return
         try:
-            async with within(self._client, REMOVE_SECONDS):
+            async with within(self._client, 5.0):
                 if webhook := self._webhook(job):
                     await webhook.delete_message(message_id)
                 else:
                     channel = self._client.get_partial_messageable(job.route.channel_id)
                     await channel.get_partial_message(message_id).delete()
-        except (*REFUSED, *IN_DOUBT) as error:
-            log.info("its status message stays: %s", error)
+        except (*REFUSED, *UNKNOWN_OUTCOME) as error:
+            log.info("status message not deleted: %s", error)
 
     def _webhook(self, job: Job) -> discord.Webhook | None:
         token = job.route.token_at(self._now)
         if token is None:
             return None
         return discord.Webhook.partial(job.route.application_id, token, client=self._client)
+
+
+def _permanent(name: str, message: Message, error: Exception) -> TooLarge | Refused:
+    """Return the exception for a permanent failure of a destination."""
+    if is_too_large(error) and message.uploads.largest > SMALLEST_UPLOAD:
+        return TooLarge()
+    log.info("destination %s refused: %s", name, error)
+    return Refused(REFUSALS[name].format(answer=message_of(error)))

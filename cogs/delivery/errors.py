@@ -1,72 +1,62 @@
-"""What goes wrong between Discord and us: whether it passes, and whose word it is."""
+"""Classify Discord errors: transient or permanent, from Discord or from a proxy."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import discord
 
 from bot.delivery import NotDelivered
-from cogs._replies import IN_DOUBT, REFUSED
+from bot.http_headers import parse_retry_after
+from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 
-UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot take
-PROBLEMS = (*REFUSED, *IN_DOUBT, *UNREADABLE)
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot read
+FAILURES = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE)
 TOO_LARGE = 413
-# A refusal closes a way for good, but for these: revoked, too fast.
-NOT_THE_WAYS_FAULT = {401, 429}
-TOKEN_EXPIRED = 50027  # Discord's code, with 401: of the interaction's token, not of ours
-LONGEST_RETRY_AFTER = 3600.0
-WORDS_KEPT = 200  # characters of what Discord says
+TRANSIENT_STATUSES = {401, 429}  # a token that was revoked, a rate limit
+TOKEN_EXPIRED = 50027  # Discord's code, with status 401: the interaction's token, not the bot's
+QUOTED = 200  # characters of Discord's message
 
 
 def is_too_large(error: Exception) -> bool:
     return isinstance(error, discord.HTTPException) and error.status == TOO_LARGE
 
 
-def is_passing(error: Exception) -> bool:
-    """Whether the same may be taken later: all but a refusal in Discord's own words.
+def is_transient(error: Exception) -> bool:
+    """Return whether the same request may succeed later: not after a refusal by Discord itself.
 
-    Others than Discord, such as a proxy or a guard before it, block whatever is sent, by every
-    way; only that something is too large is believed of them.
+    A proxy or a firewall before Discord refuses every request to every destination. Of such a one,
+    only "too large" is taken as permanent.
     """
     if not isinstance(error, discord.HTTPException):
         return True
     if error.code == TOKEN_EXPIRED or error.status == TOO_LARGE:
         return False
-    if error.status in NOT_THE_WAYS_FAULT or error.status >= 500:
+    if error.status in TRANSIENT_STATUSES or error.status >= 500:
         return True
-    return not is_discords_word(error)
+    return not is_from_discord(error)
 
 
-def words_of(error: Exception) -> str:
-    """Discord's own, without its numbers."""
-    if not isinstance(error, discord.HTTPException) or not is_discords_word(error):
+def message_of(error: Exception) -> str:
+    """Return Discord's own message, without the codes."""
+    if not isinstance(error, discord.HTTPException) or not is_from_discord(error):
         return "no clear answer"
-    return error.text.strip().partition("\n")[0][:WORDS_KEPT] or "no reason"
+    return error.text.strip().partition("\n")[0][:QUOTED] or "no reason"
 
 
-def is_discords_word(error: discord.HTTPException) -> bool:
-    """Whether Discord itself has answered, and not something that stands before it."""
+def is_from_discord(error: discord.HTTPException) -> bool:
+    """Return whether Discord itself has answered, and no proxy before Discord."""
     return error.response.headers.get("Content-Type", "").startswith("application/json")
 
 
 @contextmanager
-def errors_told() -> Iterator[None]:
-    """What discord.py raises, as NotDelivered."""
+def raising_not_delivered() -> Iterator[None]:
+    """Raise NotDelivered in place of discord.py's errors."""
     try:
         yield
-    except IN_DOUBT as error:
+    except UNKNOWN_OUTCOME as error:
         raise NotDelivered(f"{type(error).__name__}: {error}") from error
     except discord.RateLimited as error:
         raise NotDelivered("rate limited", error.retry_after) from error
     except discord.HTTPException as error:
-        wait = retry_after_of(error)
+        wait = parse_retry_after(error.response.headers.get("Retry-After"))
         raise NotDelivered(f"{error.status} {error.code}: {error.text}", wait) from error
-
-
-def retry_after_of(error: discord.HTTPException) -> float | None:
-    """Seconds that Discord, or what stands before it, asks to wait (discord.md, T5)."""
-    text = error.response.headers.get("Retry-After", "")
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-        return None
-    return min(float(text), LONGEST_RETRY_AFTER)

@@ -1,67 +1,74 @@
-"""What this run remembers of deliveries that have failed so far; a restart may forget it."""
+"""The policy of a delivery: when to search first, to fall back, and to give up.
+
+Pure. Age counts from the first attempt, which is stored; so a restart changes no decision about
+time. A failure counts only while Discord answers other requests: an outage of Discord is no reason
+to leave a destination.
+"""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.jobs import Job
 
-# Numbers of tries, at back-offs of 2 s to 10 min. The answer can be changed for 15 minutes only,
-# so the channel is left for it early: after some 4 minutes. For the rest, where nobody would look
-# for it, it is left after some two hours, when most of Discord's disturbances are over.
-EARLY = 8
-LATE = 20
-LAST = 150  # a day: no way has worked while Discord did, so that none will
-WRONG = 3  # of these tries the last ones, in a row, with Discord at work: else it is an outage
-SMALLEST_LIMIT = 512 * 1024  # bytes of a picture that no line is too slow for
+CHANNEL = "channel"
+REPLY = "reply"
+PARENT_CHANNEL = "parent_channel"
+DIRECT_MESSAGE = "direct_message"
+
+# From the channel to the command's reply, which can be edited for 15 minutes only ...
+REPLY_AFTER = timedelta(minutes=4)
+TOKEN_MARGIN = timedelta(minutes=2)  # ... and sooner if the token is about to expire
+# From any destination to the next: most disturbances of a part of Discord are over by then.
+FALL_BACK_AFTER = timedelta(hours=2)
+ABANDON_AFTER = timedelta(hours=24)  # undeliverable
+FAILURES = 3  # in a row that show a fault of the destination, and no passing one
+SMALLEST_LIMIT = 512 * 1024  # bytes of a picture that no connection is too slow for
 
 
 @dataclass(slots=True)
-class Tried:
-    """One job's. `doubtful` are ways that may have taken the result without saying so."""
+class Attempts:
+    """The attempts to deliver one job, as far as this run of the program knows them."""
 
-    earlier_run: bool = False  # there were tries of which nothing is known
-    doubtful: set[str] = field(default_factory=set)
-    wrong: int = 0  # tries in a row that failed while Discord answered other questions
-    limit: int | None = None  # bytes of one picture, where more took too long
+    earlier_run: bool = False  # attempts of which nothing is known
+    unknown: set[str] = field(default_factory=set)  # destinations that may have the result
+    failures: int = 0  # in a row, while Discord answered another request
+    limit: int | None = None  # bytes of one picture, after an upload that took too long
 
-    def looks_first(self, way: str, job: Job) -> bool:
-        """Whether the result is looked for there before it is posted anywhere.
+    def searches_first(self, destination: str, job: Job, now: datetime) -> bool:
+        """Return whether to search there before a post to any destination.
 
-        With nothing known that is all ways, but for direct messages: Discord does not like
-        many to be opened at once, and before `LATE` they are only a way where others were closed.
+        After a restart that is every destination but the direct messages: Discord dislikes many
+        of them being opened, and while a job is young they follow only on refusals.
         """
-        unknown = self.earlier_run and (way != "member" or job.delivery_attempts > LATE)
-        return way in self.doubtful or unknown
+        if destination in self.unknown:
+            return True
+        is_possible = destination != DIRECT_MESSAGE or age_of(job, now) >= FALL_BACK_AFTER
+        return self.earlier_run and is_possible
 
-    def looks(self, way: str) -> bool:
-        """Whether it is looked for there before it is posted there."""
-        return way in self.doubtful or self.earlier_run
+    def searches(self, destination: str) -> bool:
+        """Return whether to search there before a post to this destination."""
+        return destination in self.unknown or self.earlier_run
 
-    def may_leave(self, way: str, job: Job, now: datetime) -> bool:
-        """Whether a way that does not work now is passed over for the next."""
-        if self.wrong < WRONG:
+    def may_fall_back(self, destination: str, job: Job, now: datetime) -> bool:
+        """Return whether the next destination is tried after a transient failure of this one."""
+        if self.failures < FAILURES:
             return False
-        answerable = job.route.status_message_id is not None and job.route.token_at(now) is not None
-        early = way == "channel" and answerable and job.delivery_attempts >= EARLY
-        return early or job.delivery_attempts >= LATE
+        age = age_of(job, now)
+        if destination == CHANNEL and job.route.status_message_id and job.route.token_at(now):
+            expiring = job.route.token_expires_at - now <= TOKEN_MARGIN
+            return age >= REPLY_AFTER or expiring
+        return age >= FALL_BACK_AFTER
 
-    def is_over(self, job: Job) -> bool:
-        return self.wrong >= WRONG and job.delivery_attempts >= LAST
+    def is_over(self, job: Job, now: datetime) -> bool:
+        """Return whether the job is undeliverable."""
+        return self.failures >= FAILURES and age_of(job, now) >= ABANDON_AFTER
 
-    def took_too_long(self, largest: int) -> None:
-        """The next try uploads less; `largest` is the largest picture's size in bytes."""
+    def upload_less(self, largest: int) -> None:
+        """Halve the next upload; `largest` is the size of the largest picture, in bytes."""
         if largest > SMALLEST_LIMIT:
             self.limit = max(largest // 2, SMALLEST_LIMIT)
 
 
-class Tries:
-    def __init__(self) -> None:
-        self._of: dict[str, Tried] = {}
-
-    def of(self, job: Job, *, again: bool) -> Tried:
-        if not again:
-            self.forget(job)
-        return self._of.setdefault(job.id, Tried(earlier_run=again))
-
-    def forget(self, job: Job) -> None:
-        self._of.pop(job.id, None)
+def age_of(job: Job, now: datetime) -> timedelta:
+    """Return the time since the first attempt to deliver a job."""
+    return now - (job.delivery_started_at or now)

@@ -1,4 +1,4 @@
-"""Which of our messages is a job's answer, and which its result: it is never posted twice."""
+"""Search for a job's reply and for its result, so that neither is ever posted twice."""
 
 import logging
 import re
@@ -8,30 +8,30 @@ from datetime import datetime, timedelta
 import discord
 from discord.http import Route as HttpRoute
 
-from bot.delivery import AnswerLost
+from bot.delivery import ReplyUnknown
 from bot.jobs import Job
 from cogs.buttons import cancel_id
-from cogs.delivery.errors import TOKEN_EXPIRED, is_discords_word, is_passing
+from cogs.delivery.errors import TOKEN_EXPIRED, is_from_discord, is_transient
 from cogs.ui.result import mark
 
 log = logging.getLogger(__name__)
 
-CLOCKS_APART = timedelta(minutes=1)  # Discord's and ours, at most
-SEARCHED = 200  # messages since the request that may carry the result
+CLOCK_SKEW = timedelta(minutes=1)  # between Discord's clock and ours, at most
+SEARCHED = 200  # messages since the request
 
 
 async def find_result(
     client: discord.Client, channel: discord.abc.Messageable, job: Job
 ) -> int | None:
-    """What an earlier try posted: a message of ours, since the request, with the job's id."""
-    async for message in messages_since(client, channel, job):
+    """Return the message of an earlier attempt: one of the bot's, with the job's id."""
+    async for message in own_messages(client, channel, job):
         if message.id != job.route.status_message_id and carries(message, job):
             return message.id
     return None
 
 
-async def ask_for_answer(client: discord.Client, job: Job, token: str) -> int | None:
-    """The message that answered the request; None where Discord knows that there is none."""
+async def find_reply(client: discord.Client, job: Job, token: str) -> int | None:
+    """Return the message that replied to the request; None if Discord knows of none."""
     route = HttpRoute(
         "GET",
         "/webhooks/{application_id}/{interaction_token}/messages/@original",
@@ -42,37 +42,39 @@ async def ask_for_answer(client: discord.Client, job: Job, token: str) -> int | 
         message = await client.http.request(route)
     except discord.HTTPException as error:
         if error.code == TOKEN_EXPIRED:  # by Discord's clock
-            return await search_answer(client, job)
-        if error.status == 404 and is_discords_word(error):
+            return await search_reply(client, job)
+        if error.status == 404 and is_from_discord(error):
             return None
         raise
     return int(message["id"])
 
 
-async def search_answer(client: discord.Client, job: Job) -> int:
-    """The same without a token, by the button under it: AnswerLost where only its member sees it,
-    or where it is not to be found."""
+async def search_reply(client: discord.Client, job: Job) -> int:
+    """Return the reply without a token, found by its button.
+
+    ReplyUnknown if only the member sees the reply, or if the channel does not show it.
+    """
     if job.route.outlives_token:
         channel = client.get_partial_messageable(job.route.channel_id)
         try:
-            async for message in messages_since(client, channel, job):
+            async for message in own_messages(client, channel, job):
                 for component in message.components:
                     if cancel_id(job.id) in strings_of(component.to_dict()):
                         return message.id
         except discord.HTTPException as error:
-            if is_passing(error):
+            if is_transient(error):
                 raise
-            log.info("the channel cannot be searched: %s", error)
-    raise AnswerLost
+            log.info("channel cannot be searched for the reply: %s", error)
+    raise ReplyUnknown
 
 
-async def messages_since(
+async def own_messages(
     client: discord.Client, channel: discord.abc.Messageable, job: Job
 ) -> AsyncIterator[discord.Message]:
-    """Our own since a job was asked for."""
+    """Yield the bot's own messages since the request, or since an overdue end."""
     after: discord.Object | datetime = job.created_at
-    if job.overdue_at:  # what was shown in time has pictures of its own
-        after = job.overdue_at - CLOCKS_APART
+    if job.overdue_at:  # an earlier message may show pictures that came in time
+        after = job.overdue_at - CLOCK_SKEW
     elif job.route.status_message_id and not job.route.private:
         after = discord.Object(job.route.status_message_id)
     async for message in channel.history(limit=SEARCHED, after=after):
@@ -81,12 +83,13 @@ async def messages_since(
 
 
 def carries(message: discord.Message, job: Job) -> bool:
-    """Whether a message of ours is this job's result: by its files' names, or its small line.
+    """Return whether one of the bot's messages is the job's result.
 
-    A prompt cannot forge either: its dashes are escaped, and it never starts a small line. What
-    comes late follows a failure with such a line, so that its own is another.
+    Recognised by the names of the files or by the small line. A prompt cannot forge either: its
+    dashes are escaped, and no prompt begins a small line. An overdue result follows a message of
+    failure with such a line, and has another one.
     """
-    file = re.compile(rf"/easel-{job.id}-\d+\.")  # not one of its inputs
+    file = re.compile(rf"/easel-{job.id}-\d+\.")  # not an input's copy
     return any(
         file.search(text) or text.endswith(mark(job))
         for component in message.components
@@ -95,7 +98,7 @@ def carries(message: discord.Message, job: Job) -> bool:
 
 
 def strings_of(node: object) -> Iterator[str]:
-    """Every address, text and id of a button in a component, as its dictionary has it."""
+    """Yield every address, text and custom_id in the dictionary of a component."""
     if isinstance(node, dict):
         yield from (str(node[key]) for key in ("url", "content", "custom_id") if key in node)
         node = list(node.values())

@@ -1,4 +1,4 @@
-"""How long we wait for Discord, and that nobody else waits longer for that."""
+"""Timeouts for Discord requests that do not stall other requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,23 +6,19 @@ from contextlib import asynccontextmanager
 
 import discord
 
-# A request that Discord's limits hold back for longer is refused by discord.py at once, so that
-# the wait is ours: nothing is on its way meanwhile. Less than this it does not take.
-LONGEST_PAUSE = 30.0  # seconds
+from cogs.delivery.global_limit_workaround import release_global_limit
+
+# discord.py refuses a request at once that a rate limit would hold back for longer, so that the
+# wait is the worker's and no request is on the way meanwhile. discord.py accepts no less.
+MAX_RATE_LIMIT_WAIT = 30.0  # seconds
 
 
 @asynccontextmanager
 async def within(client: discord.Client, seconds: float) -> AsyncIterator[None]:
-    """As `asyncio.timeout`, for requests of discord.py's."""
+    """Limit requests of discord.py like `asyncio.timeout`."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except (TimeoutError, asyncio.CancelledError):
-        _let_others_go_on(client)
+        release_global_limit(client)
         raise
-
-
-def _let_others_go_on(client: discord.Client) -> None:
-    """In a global limit discord.py 2.7.1 holds back all requests until the one that was told has
-    waited; where that is cancelled, they would wait for ever. Too early, each is told itself."""
-    client.http._global_over.set()

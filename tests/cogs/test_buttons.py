@@ -90,7 +90,10 @@ async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
         status = await at.said("Drawing")
         pressed = await at.discord.click(at.ben, status, await cancel_button(at))
 
-        assert text_of(await pressed.answered()) == "You have no job with this id. See /jobs for yours."
+        assert (
+            text_of(await pressed.answered())
+            == "You have no job with this id. See /jobs for yours."
+        )
         assert [each.status for each in at.oxen.generations.values()] == ["queued"]
 
 

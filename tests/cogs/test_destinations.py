@@ -159,9 +159,13 @@ async def test_what_closes_a_way_for_good_leads_to_the_next(
     assert len(direct(at)) == 2
     assert channel.hits <= 2 * 12
     assert answer.hits <= 2 * 12
-    closed = [record.getMessage() for record in caplog.records if "is closed" in record.message]
+    closed = [
+        record.getMessage()
+        for record in caplog.records
+        if "refused:" in record.message and "destination" in record.message
+    ]
     assert any("channel" in line for line in closed)
-    assert any("answer" in line for line in closed)
+    assert any("reply" in line for line in closed)
 
 
 @pytest.mark.parametrize("private", [False, True])
@@ -180,7 +184,7 @@ async def test_where_all_ways_are_closed_it_is_kept_and_the_log_tells(
 
     assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, None)
     assert len(at.discord.requests) == asked
-    assert "no way to its member is open" in caplog.text
+    assert "undeliverable: every destination refused" in caplog.text
     assert await at.balance() == -7500
 
 
@@ -241,7 +245,7 @@ async def test_retry_after_is_obeyed(at: Stage, private: bool) -> None:
 async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_found(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destinations, "SEND_SECONDS", 2.0)
+    monkeypatch.setattr(destinations, "SEND_TIMEOUT", 2.0)
     async with at.easel():
         await drawing(at, 1)
         held = at.discord.faults.add("POST", SEND, Hold())
@@ -255,7 +259,7 @@ async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_foun
 async def test_a_private_answer_that_never_comes_back_is_given_up_and_found_changed(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destinations, "SEND_SECONDS", 2.0)
+    monkeypatch.setattr(destinations, "SEND_TIMEOUT", 2.0)
     async with at.easel():
         await drawing(at, 1, private=True)
         held = at.discord.faults.add("PATCH", ANSWERS, Hold())
@@ -375,10 +379,15 @@ async def test_a_long_pause_is_kept_by_the_job_and_holds_up_no_other(at: Stage) 
     one_each(results_in(at, at.channel), found)
 
 
-def soon(monkeypatch: pytest.MonkeyPatch, **numbers: int) -> None:
-    """Fewer tries, so that a test need not make them all."""
-    for name, number in {"EARLY": 4, "LATE": 6, "LAST": 8, **numbers}.items():
-        monkeypatch.setattr(fallback, name, number)
+# Attempts that follow one another at 0, 2, 6, 14, 30, 62, 126 and 254 seconds.
+FOURTH, SIXTH, EIGHTH = 4, 6, 8
+
+
+def soon(monkeypatch: pytest.MonkeyPatch, reply: int = 10, next: int = 40, end: int = 150) -> None:
+    """Shorter ages, in seconds, so that a test need not make every attempt of a day."""
+    ages = {"REPLY_AFTER": reply, "FALL_BACK_AFTER": next, "ABANDON_AFTER": end}
+    for name, seconds in ages.items():
+        monkeypatch.setattr(fallback, name, timedelta(seconds=seconds))
 
 
 async def try_again(at: Stage, tried: int, *, settled: bool = True) -> Job:
@@ -406,7 +415,7 @@ async def test_a_channel_that_never_works_is_left_for_the_answer_while_that_live
         await drawing(at, 1)
         at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
         await at.finish()
-        job = await try_again(at, fallback.EARLY)
+        job = await try_again(at, FOURTH)
 
     assert job.result_message_id == job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
@@ -424,7 +433,7 @@ async def test_a_channel_that_never_works_is_left_for_the_member_when_the_answer
         at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
         at.discord.faults.add("PATCH", posts_to(at.channel) + r"/\d+", Answer(503, {}), times=None)
         await at.finish()
-        job = await try_again(at, fallback.LATE)
+        job = await try_again(at, SIXTH)
 
     one_each(direct(at), [job])
     assert results_in(at, at.channel) == []
@@ -443,13 +452,13 @@ async def test_where_no_way_ever_works_it_is_kept_and_its_member_can_read_why(
         waiting = await try_again(at, 2, settled=False)
         told = await at.command("show", job=waiting.id)
         pending = await at.discord.wait_for_message(lambda it: waiting.id in it.text())
-        job = await try_again(at, fallback.LAST)
+        job = await try_again(at, EIGHTH)
         await at.command("show", job=job.id)
         await at.discord.wait_for_message(lambda it: "kept here" in it.text())
 
     assert told.user is at.ada
     assert "It is not posted yet: Discord does not take it at the moment." in pending.text()
-    assert (job.delivery_attempts, job.result_message_id) == (fallback.LAST, None)
+    assert (job.delivery_attempts, job.result_message_id) == (EIGHTH, None)
     assert await at.balance() == -7500
 
 
@@ -464,18 +473,21 @@ async def test_the_reason_why_it_is_kept_is_discords_own(at: Stage) -> None:
         await at.command("show", job=job.id, where=at.discord.dm_channel(at.ada))
         shown = await at.discord.wait_for_message(lambda it: "kept here" in it.text())
 
-    assert "in the channel, “Unknown Channel”" in shown.text()
-    assert "by direct message, “Cannot send messages to this user”" in shown.text()
+    assert "Discord refused the message in the channel with “Unknown Channel”" in shown.text()
+    assert (
+        "Discord refused the direct message with “Cannot send messages to this user”"
+        in shown.text()
+    )
 
 
 async def test_while_nothing_of_discord_works_no_way_is_left(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    soon(monkeypatch, EARLY=1, LATE=1, LAST=3)
+    soon(monkeypatch, 0, 0, 0)
     async with at.easel():
         await drawing(at, 1)
         out = at.discord.faults.add("*", r"/api/v10/(?!gateway).*", Answer(503, {}), times=None)
-        monkeypatch.setattr(destinations, "SEND_SECONDS", 1.0)
+        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
         await at.finish()
         await try_again(at, 5, settled=False)
         out.remove()
@@ -495,7 +507,7 @@ async def test_a_channel_that_may_have_it_and_cannot_be_searched_is_not_left(
         taken = at.discord.faults.add("POST", posts_to(at.channel), AnswerAfter(503, {}))
         at.discord.faults.add("GET", posts_to(at.channel), Answer(503, {}), times=None)
         await at.finish()
-        job = await try_again(at, fallback.LAST)
+        job = await try_again(at, EIGHTH)
 
     assert taken.hits == 1
     assert job.result_message_id is None
@@ -509,10 +521,10 @@ async def test_what_the_channel_took_in_its_last_try_is_found_before_it_is_left(
     soon(monkeypatch)
     async with at.easel():
         await drawing(at, 1)
-        failures = [Answer(503, {})] * (fallback.EARLY - 1)
+        failures = [Answer(503, {})] * (FOURTH - 1)
         add(at, "POST", posts_to(at.channel), [*failures, AnswerAfter(503, {})])
         await at.finish()
-        job = await try_again(at, fallback.EARLY)
+        job = await try_again(at, FOURTH)
 
     assert job.result_message_id != job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
@@ -525,14 +537,14 @@ async def test_what_a_later_way_may_have_is_looked_for_before_an_earlier_one_is_
     soon(monkeypatch)
     async with at.easel():
         await drawing(at, 1)
-        monkeypatch.setattr(destinations, "SEND_SECONDS", 1.0)
+        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
         closed = at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
         held = at.discord.faults.add("PATCH", ANSWERS, Hold())
         await at.finish()
-        await try_again(at, fallback.EARLY, settled=False)
+        await try_again(at, FOURTH, settled=False)
         await held.reached()
         closed.remove()
-        job = await try_again(at, fallback.EARLY + 1)
+        job = await try_again(at, FOURTH + 1)
 
     assert job.result_message_id == job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
@@ -545,7 +557,7 @@ async def test_what_takes_too_long_to_upload_is_sent_smaller(
     async with at.easel():
         await at.imagine("a detailed fox in a garden")
         whole = await at.result("detailed fox")
-        monkeypatch.setattr(destinations, "SEND_SECONDS", 1.0)
+        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
         slow = at.discord.faults.add("POST", SEND, HoldBefore())
         await at.imagine("a detailed fox in a garden again")
         shrunk = await at.result("garden again", timeout=20)

@@ -205,7 +205,7 @@ async def test_jobs_of_the_server_are_private_only_where_that_was_asked(at: Stag
 async def test_an_edit_that_was_given_up_and_arrives_late_undoes_no_result(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discord_delivery, "SHOW_SECONDS", 0.3)
+    monkeypatch.setattr(discord_delivery, "SHOW_TIMEOUT", 0.3)
     at.oxen.manual = True
     held = at.discord.faults.add("PATCH", ANSWERS, HoldBefore())
     async with at.easel():

@@ -1,0 +1,66 @@
+"""The origin of a request: who acts, and the route by which the result comes back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import discord
+
+from bot.invite import missing
+from bot.jobs import TOKEN_LIFE, Route
+from bot.quotas import Member
+
+
+def member_of(interaction: discord.Interaction[Any]) -> Member:
+    """Return who acts, with the roles and permissions that Discord sent."""
+    user, channel = interaction.user, interaction.channel
+    roles = user.roles if isinstance(user, discord.Member) else []
+    has_age_limit = isinstance(channel, discord.TextChannel | discord.Thread) and channel.is_nsfw()
+    return Member(
+        user_id=user.id,
+        server_id=account_server_of(interaction),
+        role_ids=frozenset(role.id for role in roles),
+        may_manage=interaction.permissions.manage_guild,
+        may_moderate=interaction.permissions.manage_messages,
+        age_restricted=has_age_limit,
+    )
+
+
+def route_of(
+    interaction: discord.Interaction[Any], *, lacking: Sequence[str], private: bool
+) -> Route:
+    """Return the route of a request; `lacking` are the permissions that a post would need."""
+    present, channel = is_present(interaction), interaction.channel
+    thread = channel if isinstance(channel, discord.Thread) else None
+    return Route(
+        channel_id=interaction.channel_id or 0,
+        account_server_id=account_server_of(interaction),
+        application_id=interaction.application_id,
+        interaction_token=interaction.token,
+        token_expires_at=interaction.created_at + TOKEN_LIFE,
+        postable=present and not lacking,
+        private=private,
+        guild_id=interaction.guild_id,
+        parent_id=thread.parent_id if present and thread and not thread.is_private() else None,
+    )
+
+
+def missing_permissions(interaction: discord.Interaction[Any]) -> list[str]:
+    """Return Discord's names of the permissions that a post in the channel needs and lacks."""
+    if interaction.guild_id is None or not interaction.is_guild_integration():
+        return []
+    in_thread = isinstance(interaction.channel, discord.Thread)
+    send = "Send Messages in Threads" if in_thread else "Send Messages"
+    needed = ("View Channels", send, "Attach Files")
+    return missing(interaction.app_permissions.value, needed)
+
+
+def account_server_of(interaction: discord.Interaction[Any]) -> int:
+    """Return the server of the account: 0 if the bot itself is not installed in the server."""
+    return (interaction.guild_id or 0) if is_present(interaction) else 0
+
+
+def is_present(interaction: discord.Interaction[Any]) -> bool:
+    """Return whether the bot itself is in the channel, not only by a member's own install."""
+    if interaction.guild_id is not None:
+        return interaction.is_guild_integration()
+    return interaction.context.dm_channel

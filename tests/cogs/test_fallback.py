@@ -1,0 +1,130 @@
+"""The policy of a delivery, without Discord: decided by age, whatever the backoff."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.backoff import Backoff
+from bot.jobs import Job
+from bot.store.database import Database
+from cogs.delivery.fallback import (
+    ABANDON_AFTER,
+    CHANNEL,
+    DIRECT_MESSAGE,
+    FAILURES,
+    FALL_BACK_AFTER,
+    REPLY,
+    REPLY_AFTER,
+    TOKEN_MARGIN,
+    Attempts,
+)
+from tests.support.rows import NOW, one
+
+MINUTE = timedelta(minutes=1)
+MOMENT = timedelta(seconds=1)
+
+
+@pytest.fixture
+async def job(database: Database) -> Job:
+    """A job that is delivered for the first time one minute after the request."""
+    return replace(await one(database), delivery_started_at=NOW + MINUTE)
+
+
+def failing() -> Attempts:
+    return Attempts(failures=FAILURES)
+
+
+def test_a_channel_is_left_for_the_reply_after_four_minutes(job: Job) -> None:
+    first = NOW + MINUTE
+
+    assert timedelta(minutes=4) == REPLY_AFTER
+    assert not failing().may_fall_back(CHANNEL, job, first + REPLY_AFTER - MOMENT)
+    assert failing().may_fall_back(CHANNEL, job, first + REPLY_AFTER)
+
+
+def test_a_channel_is_left_sooner_if_the_token_expires(job: Job) -> None:
+    expires = job.route.token_expires_at
+    job = replace(job, delivery_started_at=expires - 3 * MINUTE)
+
+    assert not failing().may_fall_back(CHANNEL, job, expires - TOKEN_MARGIN - MOMENT)
+    assert failing().may_fall_back(CHANNEL, job, expires - TOKEN_MARGIN)
+
+
+@pytest.mark.parametrize("destination", [CHANNEL, REPLY, DIRECT_MESSAGE])
+def test_every_destination_is_left_after_two_hours(job: Job, destination: str) -> None:
+    """Also the channel, if the reply cannot be edited any more."""
+    job = replace(job, delivery_started_at=NOW + 20 * MINUTE)
+    first = NOW + 20 * MINUTE
+
+    assert timedelta(hours=2) == FALL_BACK_AFTER
+    assert not failing().may_fall_back(destination, job, first + FALL_BACK_AFTER - MOMENT)
+    assert failing().may_fall_back(destination, job, first + FALL_BACK_AFTER)
+
+
+def test_a_delivery_ends_after_a_day(job: Job) -> None:
+    first = NOW + MINUTE
+
+    assert timedelta(hours=24) == ABANDON_AFTER
+    assert not failing().is_over(job, first + ABANDON_AFTER - MOMENT)
+    assert failing().is_over(job, first + ABANDON_AFTER)
+
+
+def test_age_alone_decides_nothing_while_discord_is_down(job: Job) -> None:
+    attempts = Attempts(failures=FAILURES - 1)
+
+    assert not attempts.may_fall_back(CHANNEL, job, NOW + timedelta(days=9))
+    assert not attempts.is_over(job, NOW + timedelta(days=9))
+
+
+@pytest.mark.parametrize("longest", [1, 10, 30])
+def test_the_backoff_moves_no_fallback(job: Job, longest: int) -> None:
+    """Each fallback happens at the first attempt after its age, with any longest wait."""
+    backoff = Backoff(first=timedelta(seconds=2), longest=longest * MINUTE)
+    job = replace(job, delivery_started_at=NOW + 20 * MINUTE)  # the reply has expired by then
+    now, attempt, left, over = NOW + 20 * MINUTE, 0, None, None
+    while over is None:
+        attempt += 1
+        attempts = Attempts(failures=attempt - 1)
+        age = now - (job.delivery_started_at or now)
+        if left is None and attempts.may_fall_back(CHANNEL, job, now):
+            left = age
+        if attempts.is_over(job, now):
+            over = age
+        now += backoff.wait(attempt)
+
+    assert left is not None
+    assert FALL_BACK_AFTER <= left <= FALL_BACK_AFTER + longest * MINUTE
+    assert ABANDON_AFTER <= over <= ABANDON_AFTER + longest * MINUTE
+
+
+def test_after_a_restart_every_destination_is_searched_first_but_direct_messages(
+    job: Job,
+) -> None:
+    attempts, young, old = Attempts(earlier_run=True), NOW + 2 * MINUTE, NOW + timedelta(hours=3)
+
+    assert attempts.searches_first(CHANNEL, job, young)
+    assert attempts.searches_first(REPLY, job, young)
+    assert not attempts.searches_first(DIRECT_MESSAGE, job, young)
+    assert attempts.searches(DIRECT_MESSAGE)  # before a post there
+    assert attempts.searches_first(DIRECT_MESSAGE, job, old)
+
+
+def test_a_destination_with_an_unknown_outcome_is_searched_first(job: Job) -> None:
+    attempts = Attempts()
+    assert not attempts.searches_first(DIRECT_MESSAGE, job, NOW)
+    assert not attempts.searches(DIRECT_MESSAGE)
+
+    attempts.unknown.add(DIRECT_MESSAGE)
+    assert attempts.searches_first(DIRECT_MESSAGE, job, NOW)
+
+
+def test_an_upload_that_takes_too_long_is_halved_down_to_half_a_mebibyte() -> None:
+    attempts = Attempts()
+    attempts.upload_less(8 * 1024 * 1024)
+    assert attempts.limit == 4 * 1024 * 1024
+    attempts.upload_less(700 * 1024)
+    assert attempts.limit == 512 * 1024
+    attempts.limit = None
+    attempts.upload_less(100 * 1024)
+    assert attempts.limit is None
