@@ -1,12 +1,12 @@
 """What goes wrong between Discord and us: whether it passes, and whose word it is."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import discord
 
 from bot.delivery import NotDelivered
+from bot.http_headers import parse_retry_after
 from cogs._replies import IN_DOUBT, REFUSED
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot take
@@ -15,7 +15,6 @@ TOO_LARGE = 413
 # A refusal closes a way for good, but for these: revoked, too fast.
 NOT_THE_WAYS_FAULT = {401, 429}
 TOKEN_EXPIRED = 50027  # Discord's code, with 401: of the interaction's token, not of ours
-LONGEST_RETRY_AFTER = 3600.0
 WORDS_KEPT = 200  # characters of what Discord says
 
 
@@ -66,7 +65,4 @@ def errors_told() -> Iterator[None]:
 
 def retry_after_of(error: discord.HTTPException) -> float | None:
     """Seconds that Discord, or what stands before it, asks to wait (discord.md, T5)."""
-    text = error.response.headers.get("Retry-After", "")
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-        return None
-    return min(float(text), LONGEST_RETRY_AFTER)
+    return parse_retry_after(error.response.headers.get("Retry-After"))
