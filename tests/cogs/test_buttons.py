@@ -3,8 +3,8 @@ import asyncio
 from discord import ui
 from discord.ui import DynamicItem
 
-from bot.catalog import oxen_spec
 from bot.jobs import JobStatus
+from bot.providers.oxen.model import oxen_spec
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
 from cogs.buttons import DYNAMIC_ITEMS, status_view
 from tests.support.easel import Stage, text_of
@@ -90,7 +90,10 @@ async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
         status = await at.said("Drawing")
         pressed = await at.discord.click(at.ben, status, await cancel_button(at))
 
-        assert text_of(await pressed.answered()) == "You have no job with this id. See /jobs for yours."
+        assert (
+            text_of(await pressed.answered())
+            == "You have no job with this id. See /jobs for yours."
+        )
         assert [each.status for each in at.oxen.generations.values()] == ["queued"]
 
 
