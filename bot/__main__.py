@@ -14,6 +14,7 @@ import typer
 
 from bot.app import open_app
 from bot.check.spelling import refuse_misspelt
+from bot.config import Config
 from bot.errors import StartupError
 from bot.observability.logs import start_logging
 from bot.settings import Settings
@@ -29,7 +30,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ledger_cli = typer.Typer(help="Look at the ledger of credits.", no_args_is_help=True)
+ledger_cli = typer.Typer(help="Inspect the ledger of credits.", no_args_is_help=True)
 cli.add_typer(ledger_cli, name="ledger")
 
 
@@ -40,12 +41,12 @@ def easel() -> None:
 
 @cli.command()
 def run() -> None:
-    """Run the bot with the settings of the environment and .env, until it is stopped."""
-    settings = Settings.load()
-    start_logging(settings.log_level, settings.log_format, settings.secrets)
+    """Run the bot with the settings of the environment and .env, until stopped by a signal."""
+    config = Config.load()
+    start_logging(config.core.log_level, config.core.log_format, config.secrets)
     refuse_misspelt()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(settings))
+        runner.run(_run(config))
 
 
 @cli.command()
@@ -56,24 +57,24 @@ def check(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --try.")] = False,
 ) -> None:
-    """Look at everything that a start needs, and say what is wrong and what to do."""
-    # What draws on the screen is not loaded for `easel run`.
+    """Check everything that a start needs, and print what is wrong with the remedy."""
+    # `easel run` does not load the libraries that draw on a screen.
     from bot.check.run import run_check
-    from bot.check.trial import may_cost
+    from bot.check.trial import trial_question
 
     start_logging("ERROR", "console", ())
     if trial and not yes:
-        typer.confirm(may_cost(Settings.load()), abort=True, err=True)
+        typer.confirm(trial_question(Config.load()), abort=True, err=True)
     raise SystemExit(asyncio.run(run_check(json=json, trial=trial)))
 
 
 @cli.command()
 def sandbox(
     folder: Annotated[
-        Path, typer.Option(help="Where pictures, database and page are left.")
+        Path, typer.Option(help="The folder for pictures, database and page.")
     ] = Path("easel-sandbox"),
 ) -> None:
-    """Try the bot without any account: against stand-ins of Discord and the image APIs."""
+    """Try the bot without an account, against stand-ins of Discord and the image APIs."""
     from bot.sandbox.demo.run import run_demo
 
     raise SystemExit(asyncio.run(run_demo(folder)))
@@ -81,9 +82,9 @@ def sandbox(
 
 @cli.command()
 def backup(
-    file: Annotated[Path | None, typer.Argument(help="Where to copy the database.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The file to copy the database to.")] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="A folder to copy the kept pictures to.")
+        Path | None, typer.Option(help="A folder to copy the stored pictures to.")
     ] = None,
 ) -> None:
     """Copy the database, also while the bot runs, and the pictures that are not copied yet."""
@@ -106,7 +107,7 @@ def backup(
 
 @ledger_cli.command()
 def verify() -> None:
-    """Recompute every balance from the ledger's entries; exit code 1 where it does not add up."""
+    """Recompute every balance from the ledger's entries; exit code 1 if they do not add up."""
     path = database_path(Settings.load().database_url)
     found = asyncio.run(_verify(path))
     for finding in found.findings:
@@ -121,7 +122,7 @@ async def _verify(path: Path) -> Verification:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where there is one (not on Windows): answers take three quarters of the time."""
+    """Return uvloop's, if installed (not on Windows): replies take a quarter less time."""
     try:
         import uvloop
     except ImportError:
@@ -129,17 +130,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _run(settings: Settings) -> None:
-    """Until SIGINT or SIGTERM."""
+async def _run(config: Config) -> None:
+    """Run until SIGINT or SIGTERM."""
     loop = asyncio.get_running_loop()
-    async with open_app(settings) as app:
-        # What is loaded now stays: looked through again and again, it would hold up answers
-        # for 30 to 50 ms each time.
+    async with open_app(config) as app:
+        # Objects that exist now stay: each full collection of them would delay replies by 30 to
+        # 50 ms.
         gc.collect()
         gc.freeze()
         task = asyncio.ensure_future(app.run())
         for name in (signal.SIGINT, signal.SIGTERM):
-            # The first asks, the second is obeyed at once.
+            # The first signal stops in order, the second at once.
             loop.add_signal_handler(name, lambda: task.cancel() if app.stopping else app.stop())
         with suppress(asyncio.CancelledError):
             await task
@@ -147,7 +148,7 @@ async def _run(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Run the command; what cannot start says so in one line, with exit code 2."""
+    """Run the command. A StartupError becomes one line on standard error and exit code 2."""
     try:
         cli()
     except* StartupError as group:

@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from bot.backoff import utc_now
-from bot.catalog import SPECS, Catalog
+from bot.config import Config
 from bot.discord_session import DiscordSession
 from bot.errors import ProviderError
 from bot.health import ServiceHealth
@@ -22,8 +22,7 @@ from bot.observability.health_server import HealthServer
 from bot.observability.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.pictures.retention import Retention
-from bot.providers.base import Provider
-from bot.providers.made import api_addresses, make_providers
+from bot.providers.base import Http
 from bot.quotas import Quotas
 from bot.services import Services
 from bot.settings import DISCORD_API, Settings
@@ -41,7 +40,7 @@ DRAIN_SECONDS = 8.0  # Docker kills ten seconds after SIGTERM
 
 @dataclass(eq=False, slots=True)
 class App:
-    """One open Easel. `async with open_app(settings) as app: await app.run()`."""
+    """One open Easel. `async with open_app(config) as app: await app.run()`."""
 
     services: Services
     studio: Studio
@@ -96,18 +95,18 @@ class App:
         while True:
             for provider in self.services.providers.values():
                 try:
-                    self.services.catalog.update(await provider.describe())
+                    for spec in await provider.describe():
+                        self.services.catalog.update(spec)
                 except ProviderError as error:
                     log.warning("%s did not describe its models: %s", provider.key, error)
             await asyncio.sleep(CATALOG_SECONDS)
 
 
 @asynccontextmanager
-async def open_app(
-    settings: Settings, *, now: Callable[[], datetime] = utc_now
-) -> AsyncIterator[App]:
+async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> AsyncIterator[App]:
     """Open everything that the settings ask for. StartupError if anything cannot be opened."""
-    settings.check()
+    config.check()
+    settings = config.core
     path = database_path(settings.database_url)
     health = ServiceHealth(now)
     metrics = Metrics(now, health)
@@ -115,12 +114,9 @@ async def open_app(
         stack.enter_context(InstanceLock(path))
         database = await stack.enter_async_context(Database(path))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        providers = make_providers(settings, session, metrics)
-        prices = {"oxen": settings.oxen_price, "skills": settings.skills_price}
-        specs = [SPECS[model](price=thousandths(prices[model])) for model in providers]
-        catalog = Catalog(specs, settings.default_model)
+        catalog = config.make_catalog()
         downloader = await stack.enter_async_context(
-            Downloader(private_hosts=_private_hosts(settings, providers))
+            Downloader(private_hosts=_private_hosts(config))
         )
         pictures = PictureStore(pictures_folder(path))
         delivery = DiscordDelivery(catalog, health, metrics, now)
@@ -128,7 +124,7 @@ async def open_app(
             database=database,
             catalog=catalog,
             quotas=_quotas(settings),
-            providers=providers,
+            providers=config.make_providers(Http(session, metrics)),
             downloader=downloader,
             pictures=pictures,
             inputs=InputPictures(downloader, pictures),
@@ -156,12 +152,11 @@ async def open_app(
         yield App(services, studio, worker, discord, retention, report, server)
 
 
-def _private_hosts(settings: Settings, providers: dict[str, Provider]) -> list[str]:
+def _private_hosts(config: Config) -> list[str]:
     """Return the hosts that may be private: those of the APIs' own addresses."""
-    addresses = api_addresses(settings)
-    hosts = [URL(addresses[model]).host or "" for model in providers]
-    if settings.discord_api_url != DISCORD_API:  # serves the attachments
-        hosts.append(URL(settings.discord_api_url).host or "")
+    hosts = [each.settings.host for each in config.configured]
+    if config.core.discord_api_url != DISCORD_API:  # serves the attachments
+        hosts.append(URL(config.core.discord_api_url).host or "")
     return hosts
 
 

@@ -1,18 +1,18 @@
-"""The models on offer: what each accepts, as its API states it, and what a picture costs.
+"""The models on offer, with the options, limits and price of each.
 
-Options carry the names of our commands; a provider knows what its API calls them. The tables are
-those of the APIs' own documents; what a models endpoint says later takes their place.
+Options have the names of Easel's commands; a provider translates them into those of its API. The
+values come from the tables in the providers' folders, until an API describes its models itself.
 """
 
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from bot.errors import UserError
 from bot.jobs import GenerationRequest, Option
 
-MAX_PROMPT = 2000  # characters; about the 1,000 tokens of the model (apis.md, C2)
+MAX_PROMPT = 2000  # characters; the model's limit is about 1,000 tokens (apis.md, C2)
 MAX_SEED = 2147483647
 MAX_COUNT = 4
 MAX_INPUTS = 4
@@ -20,7 +20,7 @@ MAX_INPUTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of `values`."""
+    """A choice of one of `values`."""
 
     values: tuple[str, ...]
     default: str | None = None
@@ -42,7 +42,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`longest` is in characters; None where the API states no limit."""
+    """A text. `longest` is in characters; None if the API states no limit."""
 
     longest: int | None = None
 
@@ -54,25 +54,24 @@ OptionSpec = Choice | Whole | Flag | Text
 class ModelSpec:
     """A model on offer. `price` is for one picture, in thousandths of a credit."""
 
-    key: str  # what members write: `oxen`
-    provider: str  # the key of the API that serves it; one API may serve several models
+    key: str  # the value of the option `model`
+    provider: str  # the key of the provider, which may offer several models
     title: str
     service: str  # the name of the service, for sentences
     options: Mapping[str, OptionSpec]
     max_inputs: int
     price: int
-    price_known: bool = False  # the service has told it; else it is the operator's setting
+    price_known: bool = False  # reported by the service, not the operator's setting
     seed_makes_one: bool = False  # a seed with `count` over 1 is refused
-    cancels: bool = True  # what has begun can be stopped
-    takes_data: bool = False  # an input picture may also go as a `data:` address
-    input_options: frozenset[str] = frozenset()  # mean something only beside an input picture
+    cancels: bool = True  # a running job can be stopped
+    input_options: frozenset[str] = frozenset()  # refused without an input picture
 
     def takes(self, request: GenerationRequest) -> bool:
-        """Whether it has every option and can take every picture; says nothing about values."""
+        """Return whether the model has every option and takes every picture, of any value."""
         return set(request.options) <= set(self.options) and len(request.inputs) <= self.max_inputs
 
 
-# Groups of options of which a request may carry one only (design.md, Pictures in and out).
+# Groups of options of which a request may have only one: each sets the size of the picture.
 EXCLUSIVE = (frozenset({"aspect_ratio", "image_size", "match_input_image"}),)
 
 
@@ -83,12 +82,12 @@ class UnknownModel(UserError):
 
 class PromptRefused(UserError):
     def __init__(self, length: int) -> None:
-        what = "The prompt is empty" if not length else f"The prompt has {length} characters"
-        super().__init__(f"{what}. Describe the picture in 1 to {MAX_PROMPT} characters.")
+        event = "The prompt is empty" if not length else f"The prompt has {length} characters"
+        super().__init__(f"{event}. Describe the picture in 1 to {MAX_PROMPT} characters.")
 
 
 class OptionRefused(UserError):
-    """The value, or the option itself, is not one of the model's."""
+    """The model does not have the option, or does not take the value."""
 
 
 class InputsRefused(UserError):
@@ -98,10 +97,18 @@ class InputsRefused(UserError):
 
 
 class Catalog:
-    """All models, in the order in which they are tried where the member named none."""
+    """All models, in the order in which they are tried if a member names none."""
 
-    def __init__(self, specs: Iterable[ModelSpec], default: str | None = None) -> None:
+    def __init__(
+        self,
+        specs: Iterable[ModelSpec],
+        default: str | None = None,
+        *,
+        known: Iterable[ModelSpec] = (),
+    ) -> None:
+        """`default` is tried first. `known` may be models of stored jobs, on offer or not."""
         self._specs = {spec.key: spec for spec in specs}
+        self._known = {spec.key: spec for spec in known}
         if default is not None and default in self._specs:
             self._specs = {default: self._specs[default], **self._specs}
 
@@ -110,7 +117,7 @@ class Catalog:
         return MappingProxyType(self._specs)
 
     def update(self, spec: ModelSpec) -> None:
-        """Take what a models endpoint has told in place of the table's."""
+        """Replace a model by the description of its API."""
         self._specs[spec.key] = spec
 
     def get(self, key: str) -> ModelSpec:
@@ -120,17 +127,19 @@ class Catalog:
             raise UnknownModel(key, self._specs) from None
 
     def about(self, key: str) -> ModelSpec:
-        """What is known of a stored job's model, which may be on offer no longer."""
-        return self._specs.get(key) or SPECS[key](price=0)
+        """Return the model of a stored job, which may no longer be on offer, or even known."""
+        return self._specs.get(key) or self._known.get(key) or _unknown(key)
 
     def choose(self, request: GenerationRequest, *, down: Container[str] = ()) -> ModelSpec:
-        """The model of a request that names none: the first that takes all of it, of those whose
-        APIs are not `down` if one of them does."""
-        specs = sorted(self._specs.values(), key=lambda spec: spec.key in down)
+        """Return the first model that takes the whole request, for a member who named none.
+
+        Models of providers that are not `down` come first.
+        """
+        specs = sorted(self._specs.values(), key=lambda spec: spec.provider in down)
         return next((spec for spec in specs if spec.takes(request)), specs[0])
 
     def values(self, option: str, model: str | None = None) -> tuple[str, ...]:
-        """What autocompletion offers: the values of one model, or of all of them in order."""
+        """Return the values to complete an option by: those of one model, or of all in order."""
         specs = [self._specs[model]] if model in self._specs else self._specs.values()
         found = (spec.options.get(option) for spec in specs)
         values = (value for each in found if isinstance(each, Choice) for value in each.values)
@@ -138,7 +147,7 @@ class Catalog:
 
 
 def check_request(request: GenerationRequest, spec: ModelSpec) -> None:
-    """Raise a UserError that lists what is possible, for the first thing the model cannot do."""
+    """Raise a UserError for the first thing that the model cannot do, with the possible values."""
     visible = any(_is_visible(character) for character in request.prompt)
     if not visible or len(request.prompt) > MAX_PROMPT:
         raise PromptRefused(len(request.prompt) if visible else 0)
@@ -186,7 +195,7 @@ def _check_together(request: GenerationRequest, spec: ModelSpec) -> None:
 
 
 def _is_visible(character: str) -> bool:
-    """Spaces, joiners and the empty Braille cell are typed to make a prompt of nothing."""
+    """Return False for spaces, joiners and the empty Braille cell, which fake a prompt."""
     return unicodedata.category(character)[0] not in "ZC" and character != "\u2800"
 
 
@@ -195,59 +204,6 @@ def _quoted(value: Option) -> str:
     return f"“{text[:40]}…”" if len(text) > 40 else f"“{text}”"
 
 
-OXEN_RATIOS = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "2:1", "1:2")
-
-
-def oxen_spec(*, price: int) -> ModelSpec:
-    """Oxen's `qwen-image-2` by its document's table of parameters; `price` until it is told."""
-    return ModelSpec(
-        key="oxen",
-        provider="oxen",
-        title="Qwen Image 2 Pro at Oxen.ai",
-        service="Oxen.ai",
-        options={
-            "aspect_ratio": Choice(OXEN_RATIOS, default="16:9"),
-            "count": Whole(1, MAX_COUNT, default=1),  # num_generations of the queue
-            "negative_prompt": Text(),
-            "seed": Whole(0, MAX_SEED),
-            "expand_prompt": Flag(default=True),
-            "match_input_image": Flag(default=False),
-        },
-        max_inputs=1,
-        price=price,
-        takes_data=True,
-        seed_makes_one=True,
-        input_options=frozenset({"match_input_image"}),
-    )
-
-
-def skills_spec(*, price: int) -> ModelSpec:
-    """skills.video's `qwen-image-2-pro` by its document's table; it tells prices nowhere."""
-    ratios = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3")
-    sizes = (
-        *("square_hd", "square", "portrait_4_3", "portrait_16_9"),
-        *("landscape_4_3", "landscape_16_9"),
-    )
-    return ModelSpec(
-        key="skills",
-        provider="skills",
-        title="Qwen Image 2 Pro at skills.video",
-        service="skills.video",
-        options={
-            "aspect_ratio": Choice(ratios, default="1:1"),
-            "image_size": Choice(sizes),
-            "count": Whole(1, MAX_COUNT, default=1),  # `n`
-            "negative_prompt": Text(500),
-            "seed": Whole(0, MAX_SEED),
-            "expand_prompt": Flag(default=True),
-            "safety_checker": Flag(default=True),
-            "output_format": Choice(("jpeg", "png", "webp"), default="png"),
-        },
-        max_inputs=MAX_INPUTS,
-        price=price,
-        cancels=False,
-    )
-
-
-# Every model that can be on offer, in the order in which they are tried.
-SPECS: Mapping[str, Callable[..., ModelSpec]] = {"oxen": oxen_spec, "skills": skills_spec}
+def _unknown(key: str) -> ModelSpec:
+    """Return a model without options, for a stored job whose provider was removed."""
+    return ModelSpec(key, key, key, key, options={}, max_inputs=0, price=0)

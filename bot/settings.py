@@ -1,18 +1,23 @@
-"""Every setting, from the environment and `.env`; the environment wins."""
+"""Settings from the environment and `.env`; the environment takes precedence.
+
+`Settings` holds those of Easel itself. Each provider's folder has a group of its own, derived from
+`ProviderSettings`; `bot/config.py` loads all of them together.
+"""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import StartupError
 
-# Three parts of URL-safe base64; the first is the bot's id.
-TOKEN = re.compile(r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}")
+ENV_FILE = Path(".env")
 DISCORD_API = "https://discord.com/api/v10"
 
 
@@ -22,7 +27,7 @@ def _address(value: str) -> str:
 
 
 def _ids(value: object) -> object:
-    """ "1, 2 3" -> the ids; what else it may be, pydantic judges."""
+    """Split "1, 2 3" into ids; pydantic validates them, and any other type of value."""
     return re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else value
 
 
@@ -31,27 +36,107 @@ Address = Annotated[str, AfterValidator(_address)]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 
 
-class Settings(BaseSettings):
+class SettingsGroup(BaseSettings):
+    """Settings whose environment names share a prefix: `OXEN_PRICE` is `price` of its group."""
+
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
         env_file_encoding="utf-8",
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        hide_input_in_errors=True,
+        hide_input_in_errors=True,  # a wrong value may be a secret
     )
+
+    @classmethod
+    def prefix(cls) -> str:
+        """Return the prefix of the environment names; empty for Easel's own settings."""
+        return str(cls.model_config.get("env_prefix", ""))
+
+    @classmethod
+    def env_name(cls, field: str) -> str:
+        """Return a field's name in the environment."""
+        info = cls.model_fields.get(field)
+        alias = info.validation_alias if info else field
+        return alias.upper() if isinstance(alias, str) else f"{cls.prefix()}{field}".upper()
+
+    @classmethod
+    def names(cls) -> Mapping[str, str]:
+        """Return the fields by their names in the environment."""
+        return {cls.env_name(field): field for field in cls.model_fields}
+
+    @classmethod
+    def read(cls, env_file: Path | None, values: Mapping[str, object]) -> Self:
+        """Read all settings of the group. ValidationError for those that are wrong.
+
+        `values`, by environment name in any case, take precedence over environment and file.
+        """
+        # An argument is named like the field, or like its alias if there is one.
+        arguments = {
+            name: name if cls.model_fields[field].validation_alias else field
+            for name, field in cls.names().items()
+        }
+        given = {
+            arguments[name.upper()]: value
+            for name, value in values.items()
+            if name.upper() in arguments
+        }
+        return cls(_env_file=env_file, **given)  # type: ignore[call-arg]  # pydantic-settings' own
+
+    @classmethod
+    def load(
+        cls, env_file: Path | None = ENV_FILE, values: Mapping[str, object] | None = None
+    ) -> Self:
+        """Read all settings of the group. StartupError names the first that is wrong."""
+        try:
+            return cls.read(env_file, values or {})
+        except ValidationError as error:
+            name, problem = next(iter(cls.problems(error).items()))
+            raise StartupError(f"{name}: {problem}. Correct it in .env.") from None
+
+    @classmethod
+    def problems(cls, error: ValidationError) -> dict[str, str]:
+        """Return the messages of an error by environment name, without the values."""
+        found = error.errors(include_url=False, include_input=False)
+        return {cls.env_name(str(each["loc"][0])): str(each["msg"]) for each in found}
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret as given, valid or not: none of them may appear in the log."""
+        values = (getattr(self, field) for field in type(self).model_fields)
+        return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
+class ProviderSettings(SettingsGroup):
+    """The settings that every provider has. A derived class sets `env_prefix` and defaults."""
+
+    api_key: SecretStr | None = None
+    api_url: Address
+
+    @property
+    def key(self) -> SecretStr:
+        """The API key. StartupError if there is none that can be sent in a header."""
+        name = self.env_name("api_key")
+        if self.api_key is None:
+            raise StartupError(f"{name} is not set. Put it in .env.")
+        # A key with a line break or a space was pasted wrongly.
+        if not re.fullmatch(r"[\x21-\x7e]+", self.api_key.get_secret_value()):
+            raise StartupError(
+                f"{name} has a space or a line break in it. Copy it again into .env."
+            )
+        return self.api_key
+
+    @property
+    def host(self) -> str:
+        """The host of the API's address."""
+        return urlsplit(self.api_url).hostname or ""
+
+
+class Settings(SettingsGroup):
+    """Easel's own settings: those of Discord, quotas, storage, logging and HTTP."""
 
     discord_token: SecretStr | None = None
     discord_api_url: Address = DISCORD_API
-    skills_api_key: SecretStr | None = None
-    skills_api_url: Address = "https://open.skills.video/api/v1"
-    skills_model: str = "qwen/qwen-image-2-pro"
-    skills_price: Credits = Decimal(20)
-    oxen_api_key: SecretStr | None = None
-    oxen_api_url: Address = "https://hub.oxen.ai/api"
-    oxen_model: str = "qwen-image-2"
-    oxen_price: Credits = Decimal("7.5")
-    credits_per_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(100)
     default_model: str | None = None
     monthly_credits: Credits | None = None
     budget_monthly: Credits | None = None
@@ -68,66 +153,19 @@ class Settings(BaseSettings):
     http_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     log_format: Literal["console", "json"] = "console"
 
-    @classmethod
-    def load(cls, env_file: Path | None = Path(".env")) -> "Settings":
-        """Read them all; StartupError names the first that is wrong."""
-        try:
-            return cls(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = str(first["loc"][0]).upper()
-            raise StartupError(f"{name}: {first['msg']}. Correct it in .env.") from None
-
     @property
     def token(self) -> SecretStr:
-        """Discord's token; StartupError where there is none that could be one."""
-        where = "https://discord.com/developers/applications, your application, Bot, Reset Token"
+        """The token of the Discord bot. StartupError if there is none that can be valid."""
+        page = "https://discord.com/developers/applications, your application, Bot, Reset Token"
         if self.discord_token is None:
-            raise StartupError(f"DISCORD_TOKEN is not set. Get one at {where}, and put it in .env.")
-        if not TOKEN.fullmatch(self.discord_token.get_secret_value()):
-            raise StartupError(f"DISCORD_TOKEN is not a bot's token. Copy it again from {where}.")
+            raise StartupError(f"DISCORD_TOKEN is not set. Get one at {page}, and put it in .env.")
+        # Three parts of URL-safe base64; the first is the bot's id.
+        parts = r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}"
+        if not re.fullmatch(parts, self.discord_token.get_secret_value()):
+            raise StartupError(f"DISCORD_TOKEN is not a bot's token. Copy it again from {page}.")
         return self.discord_token
 
     @property
-    def keys(self) -> dict[str, SecretStr]:
-        """The API keys that are set, by the models' names; StartupError for one that cannot be."""
-        given = {"oxen": self.oxen_api_key, "skills": self.skills_api_key}
-        return {
-            model: _key(f"{model.upper()}_API_KEY", key)
-            for model, key in given.items()
-            if key is not None
-        }
-
-    @property
-    def secrets(self) -> list[str]:
-        """All that must not be read anywhere, as it was given, also where it is of no use."""
-        given = (self.discord_token, self.oxen_api_key, self.skills_api_key)
-        return [secret.get_secret_value() for secret in given if secret is not None]
-
-    def check(self) -> None:
-        """Raise StartupError where Easel could not start with these."""
-        _ = self.token
-        self.check_keys()
-
-    def check_keys(self) -> None:
-        """Raise StartupError where no service could be asked, or not the one that is named."""
-        if not self.keys:
-            raise StartupError(
-                "No API key is set. Put OXEN_API_KEY or SKILLS_API_KEY in .env; get one at "
-                "https://www.oxen.ai/settings/profile or https://skills.video/dashboard/developer."
-            )
-        if self.default_model is not None and self.default_model not in self.keys:
-            raise StartupError(
-                f"DEFAULT_MODEL must be one whose key is set: {', '.join(self.keys)}."
-            )
-
-    @property
     def timeout(self) -> timedelta:
+        """The longest time that a job may run."""
         return timedelta(seconds=self.job_timeout)
-
-
-def _key(name: str, value: SecretStr) -> SecretStr:
-    """A key goes into a header: one with a line break or a space in it was pasted wrongly."""
-    if not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
-        raise StartupError(f"{name} has a space or a line break in it. Copy it again into .env.")
-    return value

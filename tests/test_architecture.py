@@ -18,7 +18,7 @@ LAYERS = (
         "bot.discord_session",
     },
     {"bot.observability.health_report", "bot.observability.health_server", "cogs"},
-    {"bot.services", "bot.studio", "bot.worker"},
+    {"bot.config", "bot.services", "bot.studio", "bot.worker"},
     {"bot.delivery", "bot.observability", "bot.pictures", "bot.providers", "bot.store"},
     {
         *("bot.backoff", "bot.catalog", "bot.errors", "bot.health", "bot.invite", "bot.jobs"),

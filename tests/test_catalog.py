@@ -1,8 +1,9 @@
 import pytest
 
-from bot.catalog import Catalog, ModelSpec, Text, check_request, oxen_spec
+from bot.catalog import Catalog, ModelSpec, Text, check_request
 from bot.errors import UserError
 from bot.jobs import GenerationRequest, Option
+from bot.providers.oxen.model import oxen_spec
 
 OXEN = oxen_spec(price=7500)
 
@@ -66,6 +67,22 @@ def test_without_a_model_the_first_that_has_every_option_is_chosen() -> None:
     assert catalog.choose(asked(style="ink")) is other
     assert catalog.choose(asked(inputs=3)) is other
     assert Catalog([OXEN, other], default="other").choose(asked()) is other
+
+
+def test_models_of_a_provider_that_is_down_are_tried_last() -> None:
+    twin = ModelSpec("twin", "oxen", "Twin", "Oxen.ai", options={}, max_inputs=4, price=1)
+    other = ModelSpec("other", "other", "Other", "Other", options={}, max_inputs=4, price=1)
+    catalog = Catalog([OXEN, twin, other])
+
+    assert catalog.choose(asked(), down={"oxen"}) is other
+    assert catalog.choose(asked(inputs=2)) is twin
+
+
+def test_a_stored_jobs_model_is_known_also_where_it_is_no_longer_on_offer() -> None:
+    catalog = Catalog([], known=[OXEN])
+
+    assert catalog.about("oxen") is OXEN
+    assert catalog.about("gone").service == "gone"
 
 
 def test_completion_follows_the_model_chosen_so_far() -> None:

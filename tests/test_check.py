@@ -17,6 +17,7 @@ from rich.console import Console
 from bot.check.machine import check_disk
 from bot.check.report import State, show, warning, wrong
 from bot.check.spelling import misspelt
+from bot.check.trial import PROMPT
 from bot.invite import NEEDED, invite_link, missing
 from bot.sandbox.discord import permissions
 from bot.sandbox.http.faults import Answer
@@ -70,11 +71,11 @@ async def test_a_bot_that_is_well_set_up(at: Stage) -> None:
     assert "warning" not in ended.out
     assert "\x1b" not in ended.out
     assert "DISCORD_TOKEN    set (environment)" in ended.out
-    assert f"{at.path} will be made" in ended.out
+    assert f"{at.path} will be created" in ended.out
     assert f"Easel, id {at.discord.application_id}" in ended.out
     assert invite_link(at.discord.application_id) in ended.out
     assert "“Easel Test”" in ended.out
-    assert "up to 10 MiB a picture in “Easel Test”" in ended.out
+    assert "up to 10 MiB per picture in “Easel Test”" in ended.out
     assert "agrees with Discord's" in ended.out
     assert ended.out.endswith("All is well.\n")
     assert not at.path.exists()
@@ -160,7 +161,7 @@ async def test_apis_that_do_not_answer_are_told_each(at: Stage) -> None:
 
     assert code == 1
     for about in ("DISCORD_TOKEN", "oxen", "skills"):
-        assert "could not be asked" in lines[about][-1]["finding"]
+        assert "no answer" in lines[about][-1]["finding"]
 
 
 async def test_a_server_without_permissions_names_what_lacks(at: Stage) -> None:
@@ -174,7 +175,7 @@ async def test_a_server_without_permissions_names_what_lacks(at: Stage) -> None:
     lacks = "lacks Attach Files, Read Message History, Send Messages in Threads"
     assert code == 0
     assert told[f"“Poor” ({poor.id}) {lacks}"] == "warning"
-    assert told[f"“Easel Test” ({at.server.id}) has every permission that is needed"] == "ok"
+    assert told[f"“Easel Test” ({at.server.id}) grants every permission that is needed"] == "ok"
     assert lines["SERVERS"][-1]["state"] == "warning"
 
 
@@ -186,8 +187,8 @@ async def test_servers_that_the_bot_is_not_in_and_large_uploads(at: Stage) -> No
 
     findings = [line["finding"] for line in lines["SERVERS"]]
     assert "the bot is not in server 4711" in findings
-    assert f"does not work in “Other” ({other.id})" in findings
-    assert lines["uploads"][0]["finding"].startswith("up to 50 MiB a picture in “Easel Test”")
+    assert f"the bot ignores commands in “Other” ({other.id})" in findings
+    assert lines["uploads"][0]["finding"].startswith("up to 50 MiB per picture in “Easel Test”")
     assert all("Other" not in line["finding"] for line in lines["server"])
 
 
@@ -244,14 +245,16 @@ async def test_a_misspelt_setting_is_told_by_the_check_and_refused_by_a_start(at
     ended = await check(at, OXEN_API_KEY="", BLOCKED_USER="1")
     started = await easel(at.folder, "run", DISCORD_TOKEN="hello", OXEN_KEY="secret-value")
 
-    assert "OXEN_KEY in .env is no setting of Easel's" in ended.out
+    assert "OXEN_KEY in .env is not a setting of Easel's" in ended.out
     assert "Did you mean OXEN_API_KEY?" in ended.out
-    assert "SKILLS_FLAVOUR in .env is no setting" in ended.out
+    assert "SKILLS_FLAVOUR in .env is not a setting" in ended.out
     assert "Did you mean BLOCKED_USERS?" in ended.out
     assert "TZ" not in ended.out
     assert "secret-value" not in ended.out + started.errors
     assert started.code == 2
-    assert started.errors == ("easel: OXEN_KEY in .env is no setting. Did you mean OXEN_API_KEY?\n")
+    assert started.errors == (
+        "easel: OXEN_KEY in .env is not a setting. Did you mean OXEN_API_KEY?\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,6 +287,7 @@ async def test_the_trial_makes_a_picture_at_each_service(at: Stage) -> None:
     code, lines = await lines_of(at, "--try", "--yes")
 
     assert code == 0
+    assert at.created() == [{"model": "qwen-image-2", "prompt": PROMPT}]
     for key in ("oxen", "skills"):
         path = at.folder / lines[f"try {key}"][0]["finding"].rpartition(": ")[2]
         assert path.name.startswith(f"easel-check-{key}-")
@@ -304,7 +308,7 @@ async def test_the_trial_asks_before_it_spends(at: Stage) -> None:
     ended = await check(at, "--try")
 
     assert ended.code == 1
-    assert "7.5 credits at oxen and 20 credits at skills. Go on?" in ended.errors
+    assert "7.5 credits at oxen and 20 credits at skills. Continue?" in ended.errors
     assert at.oxen.generations == {}
 
 
@@ -346,7 +350,7 @@ def test_a_terminal_gets_colours_and_brackets_as_they_are() -> None:
 
     assert "\x1b[" in screen.getvalue()
     assert "[red]Poor[/red] lacks" in screen.getvalue()
-    assert "1 wrong, 1 to look at." in screen.getvalue()
+    assert "1 wrong, 1 warning." in screen.getvalue()
 
 
 async def test_more_servers_than_one_page_are_all_looked_at(at: Stage) -> None:

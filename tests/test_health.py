@@ -13,22 +13,20 @@ from typing import Any
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import SecretStr
 
 from bot.app import App
+from bot.config import Config
 from bot.errors import ProviderError, Reason, StartupError
 from bot.observability.health_report import HealthReport
 from bot.observability.metrics import Metrics
-from bot.providers.made import make_providers
+from bot.providers.base import Http
+from bot.providers.oxen import OXEN
 from bot.sandbox.http.faults import Answer, Hold, Reset
-from bot.settings import Settings
 from bot.store.database import Database
 from tests.support.easel import Clock, Stage
 from tests.support.services import services_on
 
 pytestmark = pytest.mark.long
-
-SETTINGS = Settings(_env_file=None, oxen_api_key=SecretStr("key"))  # type: ignore[call-arg]
 
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 DOCS = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text()
@@ -166,8 +164,9 @@ async def test_a_provider_is_dead_after_ten_minutes_of_nothing_but_errors(
 ) -> None:
     clock = Clock()
     async with aiohttp.ClientSession() as session:
-        oxen = make_providers(SETTINGS, session, Metrics(clock))["oxen"]
-    services = services_on(database, tmp_path, clock, providers={"oxen": oxen})
+        config = Config.load(None, {"oxen_api_key": "key"}, entries=(OXEN,))
+        providers = config.make_providers(Http(session, Metrics(clock)))
+    services = services_on(database, tmp_path, clock, providers=providers)
     watched = HealthReport(services, lambda: None)
     for reason in reasons:
         try:

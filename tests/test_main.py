@@ -76,6 +76,38 @@ async def test_a_token_that_discord_refuses_is_told_in_one_line(tmp_path: Path) 
     assert errors.count("\n") == 1
 
 
+async def test_names_of_other_programs_in_the_environment_stop_no_start(tmp_path: Path) -> None:
+    foreign = {"HTTPS_PORT": "443", "SERVER": "x", "LOGLEVEL": "2", "DATABASE_URI": "mysql://x"}
+    async with FakeDiscord(token=TOKEN) as discord:
+        process = await start(
+            tmp_path,
+            DISCORD_TOKEN=TOKEN,
+            OXEN_API_KEY=KEY,
+            OXEN_API_URL="http://127.0.0.1:9",
+            DISCORD_API_URL=discord.url,
+            **foreign,
+        )
+        await discord.connected(20)
+        process.send_signal(signal.SIGTERM)
+        code, errors = await end_of(process)
+
+    assert code == 0
+    for name, meant in (("HTTPS_PORT", "HTTP_PORT"), ("DATABASE_URI", "DATABASE_URL")):
+        assert f"{name} in the environment is not a setting" in errors
+        assert f"Did you mean {meant}?" in errors
+
+
+async def test_a_misspelt_name_in_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URI=mysql://x\n")
+
+    code, errors = await end_of(
+        await start(tmp_path, DISCORD_TOKEN=TOKEN, OXEN_API_KEY=KEY, HTTPS_PORT="443")
+    )
+
+    assert code == 2
+    assert "easel: DATABASE_URI in .env is not a setting. Did you mean DATABASE_URL?" in errors
+
+
 async def test_a_second_bot_on_the_same_file_names_the_first(tmp_path: Path) -> None:
     async with FakeDiscord(token=TOKEN) as discord:
         settings = {

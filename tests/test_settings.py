@@ -1,24 +1,28 @@
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from bot.config import Config
 from bot.errors import StartupError
-from bot.settings import Settings
+from bot.providers.oxen import OXEN
+from bot.providers.oxen.settings import OxenSettings
 
 TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for group in Config.load(None).groups:
+        for name in group.names():
+            monkeypatch.delenv(name, raising=False)
 
 
-def settings(**environment: str) -> Settings:
+def settings(**environment: str) -> Config:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        return Settings.load(None)
+        return Config.load(None)
 
 
 def test_a_token_and_one_key_are_enough() -> None:
@@ -77,6 +81,34 @@ def test_the_environment_wins_over_the_file(
     file.write_text("OXEN_MODEL=from-file\nDEFAULT_MODEL=oxen\n")
     monkeypatch.setenv("OXEN_MODEL", "from-environment")
 
-    loaded = Settings.load(file)
+    loaded = Config.load(file, entries=(OXEN,))
 
-    assert (loaded.oxen_model, loaded.default_model) == ("from-environment", "oxen")
+    (oxen,) = (each.settings for each in loaded.providers)
+    assert isinstance(oxen, OxenSettings)
+    assert (oxen.model, loaded.core.default_model) == ("from-environment", "oxen")
+
+
+def test_given_values_win_over_the_environment() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREDITS_PER_USD", "50")
+        patch.setenv("OXEN_PRICE", "3")
+
+        oxen = OxenSettings.load(None, {"credits_per_usd": 80})
+
+    assert (oxen.credits_per_usd, oxen.price) == (Decimal(80), Decimal(3))
+
+
+def test_every_secret_is_known_also_where_it_is_of_no_use() -> None:
+    found = settings(DISCORD_TOKEN="hello", OXEN_API_KEY="a\nb", SKILLS_API_KEY="k").secrets
+
+    assert sorted(found) == ["a\nb", "hello", "k"]
+
+
+def test_the_names_in_the_environment_do_not_change() -> None:
+    names = [name for group in settings().groups for name in group.names()]
+
+    assert {name for name in names if name.startswith(("OXEN_", "SKILLS_", "CREDITS_"))} == {
+        *("OXEN_API_KEY", "OXEN_API_URL", "OXEN_MODEL", "OXEN_PRICE", "CREDITS_PER_USD"),
+        *("SKILLS_API_KEY", "SKILLS_API_URL", "SKILLS_MODEL", "SKILLS_PRICE"),
+    }
+    assert len(names) == len(set(names))

@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import bindparam, delete, update
 
 from bot.app import open_app
+from bot.config import Config
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.pictures import shrink
 from bot.sandbox.demo.run import settings
 from bot.sandbox.discord import Message
 from bot.sandbox.generations import FakeGeneration
-from bot.settings import Settings
 from bot.store.database import Database
 from bot.store.tables import generations, jobs
 from tests.harness.crash import Arena, Asked, arena
@@ -132,7 +132,7 @@ async def easel(made: Arena) -> AsyncIterator[None]:
     given["DATABASE_URL"] = f"sqlite:///{made.database}"
     made.database.parent.mkdir()
     named: Any = {name.lower(): value for name, value in given.items()}
-    async with open_app(Settings(_env_file=None, **named)) as app:  # type: ignore[call-arg]
+    async with open_app(Config.load(None, named)) as app:
         running = asyncio.create_task(app.run())
         try:
             await made.discord.connected()

@@ -1,1 +1,5 @@
-"""`easel check`: everything that a start needs, looked at before it is needed."""
+"""`easel check`: tests everything that a start needs, before the start.
+
+Only the command line imports this package, and only for that command, except for `spelling`, which
+every start runs.
+"""

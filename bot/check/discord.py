@@ -8,7 +8,7 @@ from datetime import timedelta
 import aiohttp
 
 from bot.check.report import Line, ok, warning, wrong
-from bot.check.rest import Application, NotTold, Rest, Server, ServerDetails, User
+from bot.check.rest import Application, RequestFailed, Rest, Server, ServerDetails, User
 from bot.errors import StartupError
 from bot.invite import invite_link, missing
 from bot.settings import Settings
@@ -16,26 +16,24 @@ from bot.settings import Settings
 TOKEN, APPLICATION, SERVER, UPLOADS = "DISCORD_TOKEN", "application", "server", "uploads"
 PORTAL = "https://discord.com/developers/applications"
 PAGE = 200  # servers in one answer
-DETAILED = 50  # servers that are looked at one by one
-AT_ONCE = 4
-CLOCK_MAY_DIFFER = timedelta(seconds=5)
+DETAILED = 50  # servers that are requested one by one
 UPLOAD_MIB = {2: 50, 3: 100}  # by a server's boost tier; 10 in all others
 
 
 async def check_discord(settings: Settings, session: aiohttp.ClientSession) -> list[Line]:
     try:
         rest = Rest(session, settings.discord_api_url, settings.token)
-    except StartupError:  # told among the settings
+    except StartupError:  # reported among the settings
         return []
     lines = await _check_token(rest)
-    if rest.ahead is not None:
-        lines.append(_clock(rest.ahead))
+    if rest.clock_ahead is not None:
+        lines.append(_clock(rest.clock_ahead))
     if any(line.about == TOKEN and line.remedy for line in lines):
         return lines
     for part in (_check_application(rest), _check_servers(rest, settings)):
         try:
             lines += await part
-        except NotTold as error:
+        except RequestFailed as error:
             lines.append(wrong("Discord", str(error), "Try again; see https://discordstatus.com."))
     return lines
 
@@ -43,21 +41,21 @@ async def check_discord(settings: Settings, session: aiohttp.ClientSession) -> l
 async def _check_token(rest: Rest) -> list[Line]:
     try:
         user = await rest.get("/users/@me", User)
-    except NotTold as error:
+    except RequestFailed as error:
         if error.status == 401:
             remedy = f"Reset it at {PORTAL} and put the new one in .env."
             return [wrong(TOKEN, "Discord refuses it", remedy)]
-        remedy = "Look at the network and DISCORD_API_URL; see https://discordstatus.com."
-        return [wrong(TOKEN, f"Discord could not be asked: {error}", remedy)]
+        remedy = "Check the network and DISCORD_API_URL; see https://discordstatus.com."
+        return [wrong(TOKEN, f"no answer from Discord: {error}", remedy)]
     return [ok(TOKEN, f"{user.username}, id {user.id}")]
 
 
 def _clock(ahead: timedelta) -> Line:
     seconds = ahead.total_seconds()
-    if abs(ahead) > CLOCK_MAY_DIFFER:
-        says = f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} Discord's"
+    if abs(ahead) > timedelta(seconds=5):
+        finding = f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} Discord's"
         remedy = "Set this machine's clock by NTP: commands count as expired otherwise."
-        return warning("clock", says, remedy)
+        return warning("clock", finding, remedy)
     return ok("clock", "agrees with Discord's")
 
 
@@ -65,7 +63,7 @@ async def _check_application(rest: Rest) -> list[Line]:
     found = await rest.get("/applications/@me", Application)
     lines = []
     page = f"{PORTAL}/{found.id}"
-    public = "anybody may add it" if found.bot_public else "only its owner may add it"
+    public = "anybody may add the bot" if found.bot_public else "only the owner may add the bot"
     lines.append(
         ok(APPLICATION, f"{found.name}, id {found.id}; {public}; needs no privileged intent")
     )
@@ -81,7 +79,7 @@ async def _check_application(rest: Rest) -> list[Line]:
         lines.append(
             warning(
                 APPLICATION,
-                "it cannot be added by a link alone",
+                "the bot cannot be added by a link alone",
                 f"Switch off Requires OAuth2 Code Grant at {page}/bot.",
             )
         )
@@ -120,26 +118,26 @@ def _absent(servers: Sequence[Server], allowed: frozenset[int]) -> Iterator[Line
     if others:
         names = ", ".join(_name(server) for server in others[:5])
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        yield ok("SERVERS", f"does not work in {names}{more}")
+        yield ok("SERVERS", f"the bot ignores commands in {names}{more}")
 
 
 def _permissions(server: Server) -> Line:
     absent = missing(server.permissions)
     if absent:
-        remedy = "Give them to the bot's role there, or open the invite link above again."
+        remedy = "Give them to the bot's role, or open the invite link above again."
         return warning(SERVER, f"{_name(server)} lacks {', '.join(absent)}", remedy)
-    return ok(SERVER, f"{_name(server)} has every permission that is needed")
+    return ok(SERVER, f"{_name(server)} grants every permission that is needed")
 
 
 async def _uploads(rest: Rest, servers: Sequence[Server]) -> list[Line]:
-    """What a picture may weigh there before it is shrunk."""
-    places = asyncio.Semaphore(AT_ONCE)
+    """Return the size above which a picture is reduced, for each server."""
+    slots = asyncio.Semaphore(4)
 
     async def limit_of(server: Server) -> int | None:
-        async with places:
+        async with slots:
             try:
                 details = await rest.get(f"/guilds/{server.id}", ServerDetails)
-            except NotTold:
+            except RequestFailed:
                 return None
         return UPLOAD_MIB.get(details.premium_tier, 10)
 
@@ -149,12 +147,12 @@ async def _uploads(rest: Rest, servers: Sequence[Server]) -> list[Line]:
         names[limit].append(_name(server))
     unknown = names.pop(None, [])
     lines = [
-        ok(UPLOADS, f"up to {limit} MiB a picture in {', '.join(names[limit])}")
+        ok(UPLOADS, f"up to {limit} MiB per picture in {', '.join(names[limit])}")
         for limit in sorted(limit for limit in names if limit is not None)
     ]
     if unknown:
-        remedy = "Try again; until then, 10 MiB is what is sure."
-        lines.append(warning(UPLOADS, f"not told for {', '.join(unknown)}", remedy))
+        remedy = "Try again; only 10 MiB are certain until then."
+        lines.append(warning(UPLOADS, f"unknown for {', '.join(unknown)}", remedy))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The machine: the database's file, and the room on its disk."""
+"""The machine: the database file, and the free space on the disk."""
 
 import asyncio
 import os
@@ -15,7 +15,6 @@ from bot.store.inspection import OlderDatabase, inspected
 DATABASE, DISK = "database", "disk"
 MIB = 1024 * 1024
 GIB = 1024 * MIB
-SCARCE, TOO_LITTLE = GIB, 100 * MIB  # free bytes below which it is told
 
 
 async def check_database(settings: Settings) -> list[Line]:
@@ -32,19 +31,21 @@ async def check_database(settings: Settings) -> list[Line]:
 
 
 async def check_disk(settings: Settings) -> list[Line]:
-    """Where the database is or would be: the pictures are kept there, too."""
+    """Check the disk of the database, which also holds the pictures."""
     try:
-        folder = await asyncio.to_thread(_standing, database_path(settings.database_url).parent)
+        folder = await asyncio.to_thread(
+            _existing_folder, database_path(settings.database_url).parent
+        )
         free = (await asyncio.to_thread(shutil.disk_usage, folder)).free
-    except StartupError:  # told by the database's line
+    except StartupError:  # reported by the database's line
         return []
-    room = f"{size_text(free)} free at {folder}"
-    remedy = "Make room there, or lower KEEP_DAYS or KEEP_GB."
-    if free < TOO_LITTLE:
-        return [wrong(DISK, room, remedy)]
-    if free < SCARCE:
-        return [warning(DISK, room, remedy)]
-    return [ok(DISK, room)]
+    space = f"{size_text(free)} free at {folder}"
+    remedy = "Free some space, or lower KEEP_DAYS or KEEP_GB."
+    if free < 100 * MIB:
+        return [wrong(DISK, space, remedy)]
+    if free < GIB:
+        return [warning(DISK, space, remedy)]
+    return [ok(DISK, space)]
 
 
 def size_text(size: int) -> str:
@@ -59,7 +60,7 @@ async def _existing(path: Path) -> list[Line]:
     size = (await asyncio.to_thread(path.stat)).st_size
     lines = [ok(DATABASE, f"{path}, revision {REVISION}, {size_text(size)}")]
     if found.findings:
-        remedy = "`easel ledger verify` tells each. Keep a backup before you change anything."
+        remedy = "`easel ledger verify` lists them. Make a backup before you change anything."
         lines.append(wrong("ledger", found.summary, remedy))
     else:
         lines.append(ok("ledger", found.summary))
@@ -67,14 +68,14 @@ async def _existing(path: Path) -> list[Line]:
 
 
 def _missing(path: Path) -> Line:
-    folder = _standing(path.parent)
+    folder = _existing_folder(path.parent)
     if not os.access(folder, os.W_OK | os.X_OK):
         remedy = "Set DATABASE_URL to a file that Easel may write."
-        return wrong(DATABASE, f"{path} cannot be made: {folder} may not be written to", remedy)
-    return ok(DATABASE, f"{path} will be made")
+        return wrong(DATABASE, f"{path} cannot be created: {folder} is not writable", remedy)
+    return ok(DATABASE, f"{path} will be created")
 
 
-def _standing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+def _existing_folder(folder: Path) -> Path:
+    """Return the folder, or the nearest parent that exists."""
     folder = folder.absolute()
     return next((each for each in (folder, *folder.parents) if each.exists()), folder)

@@ -1,4 +1,4 @@
-"""What a check found, as lines for a screen or as JSON."""
+"""The findings of a check, as lines for a screen or as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ STYLES = {State.OK: "green", State.WARNING: "yellow", State.WRONG: "bold red"}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`about` is a word or two; `remedy` says what to do, where there is something to do."""
+    """A finding. `about` is a word or two; `remedy` is empty if nothing need be done."""
 
     state: State
     about: str
     finding: str
     remedy: str = ""
-    quiet: bool = False  # nothing that a screen need show: only JSON has it
+    quiet: bool = False  # only in JSON, not on a screen
 
 
 def ok(about: str, finding: str) -> Line:
@@ -53,7 +53,7 @@ def as_json(lines: Sequence[Line]) -> str:
 
 
 def show(lines: Sequence[Line], console: Console) -> None:
-    """One line each, and its remedy below it; colours only where a terminal shows them."""
+    """Print each line with the remedy below; in colours only on a terminal."""
     shown = [line for line in lines if not line.quiet]
     width = max((len(line.about) for line in shown), default=0)
     for line in shown:
@@ -68,7 +68,11 @@ def show(lines: Sequence[Line], console: Console) -> None:
 def _summary(lines: Sequence[Line]) -> str:
     count = {state: sum(line.state is state for line in lines) for state in State}
     if count[State.WRONG]:
-        return f"{count[State.WRONG]} wrong, {count[State.WARNING]} to look at."
+        return f"{count[State.WRONG]} wrong, {_warnings(count[State.WARNING])}."
     if count[State.WARNING]:
-        return f"Easel can run; {count[State.WARNING]} to look at."
+        return f"Easel can run; {_warnings(count[State.WARNING])}."
     return "All is well."
+
+
+def _warnings(number: int) -> str:
+    return f"{number} warning{'' if number == 1 else 's'}"

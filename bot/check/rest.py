@@ -1,4 +1,4 @@
-"""Discord's REST API as a check needs it: a few questions, each with a time-out."""
+"""A minimal client of Discord's REST API: GET requests, each with a timeout."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -8,21 +8,20 @@ from typing import TypeVar
 import aiohttp
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
+from bot import package_version
 from bot.errors import EaselError
-from bot.providers.api_client import USER_AGENT
 
 TIMEOUT = aiohttp.ClientTimeout(total=10.0, sock_connect=5.0)
-LONGEST_WAIT = 5.0  # seconds that a rate limit may make one question wait
-# Of the form that Discord demands.
-DISCORD_AGENT = f"DiscordBot (Easel, {USER_AGENT.removeprefix('Easel/')})"
-Told = TypeVar("Told")
+LONGEST_WAIT = 5.0  # seconds that a rate limit may delay a request
+USER_AGENT = f"DiscordBot (Easel, {package_version('easel')})"  # the form that Discord requires
+T = TypeVar("T")
 
 
-class NotTold(EaselError):
-    """Discord did not answer, or refused: `status` is None or the answer's."""
+class RequestFailed(EaselError):
+    """A request without a usable answer; `status` is None if there was no answer at all."""
 
-    def __init__(self, what: str, status: int | None = None) -> None:
-        super().__init__(what)
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
         self.status = status
 
 
@@ -41,7 +40,7 @@ class Application(BaseModel):
 
 
 class Server(BaseModel):
-    """As in the list of the bot's servers: `permissions` are those of its roles together."""
+    """A server in the list of the bot's servers; `permissions` are those of its roles together."""
 
     id: int
     name: str
@@ -57,31 +56,33 @@ class _RateLimit(BaseModel):
 
 
 class Rest:
+    """`clock_ahead` is the time by which this machine's clock is ahead of Discord's."""
+
     def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretStr) -> None:
         self._session = session
         self._url = url
         self._token = token
-        self.ahead: timedelta | None = None  # by how much our clock is ahead of Discord's
+        self.clock_ahead: timedelta | None = None
 
-    async def get(self, path: str, kind: type[Told], **params: str) -> Told:
-        """Raises NotTold, whose text never has the token in it."""
-        status, body = await self._ask(path, params)
+    async def get(self, path: str, kind: type[T], **params: str) -> T:
+        """Return the parsed answer. RequestFailed otherwise, whose text never has the token."""
+        status, body = await self._request(path, params)
         if status == 429 and (wait := _wait_of(body)) <= LONGEST_WAIT:
             await asyncio.sleep(wait)
-            status, body = await self._ask(path, params)
+            status, body = await self._request(path, params)
         if status != 200:
-            raise NotTold(f"GET {path} answers {status}", status)
+            raise RequestFailed(f"GET {path} answers {status}", status)
         try:
             return TypeAdapter(kind).validate_json(body)
         except ValidationError:
-            raise NotTold(f"GET {path} gives an answer that cannot be read", status) from None
+            raise RequestFailed(f"GET {path} sent an answer that cannot be read", status) from None
 
-    async def _ask(self, path: str, params: dict[str, str]) -> tuple[int, bytes]:
+    async def _request(self, path: str, params: dict[str, str]) -> tuple[int, bytes]:
         headers = {
             "Authorization": f"Bot {self._token.get_secret_value()}",
-            "User-Agent": DISCORD_AGENT,
+            "User-Agent": USER_AGENT,
         }
-        asked = datetime.now(UTC)
+        sent = datetime.now(UTC)
         try:
             async with self._session.get(
                 self._url + path,
@@ -90,19 +91,19 @@ class Rest:
                 timeout=TIMEOUT,
                 allow_redirects=False,
             ) as response:
-                self._compare(asked, response.headers.get("Date", ""))
+                self._compare(sent, response.headers.get("Date", ""))
                 return response.status, await response.read()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Not chained: aiohttp's errors carry the request's headers, and so the token.
-            raise NotTold(f"GET {path}: {type(error).__name__}") from None
+            raise RequestFailed(f"GET {path}: {type(error).__name__}") from None
 
-    def _compare(self, asked: datetime, date: str) -> None:
-        """The header tells whole seconds: on average half a one has passed."""
+    def _compare(self, sent: datetime, date: str) -> None:
+        """Set `clock_ahead` by the Date header, which is on average half a second old."""
         try:
-            told = parsedate_to_datetime(date).replace(tzinfo=UTC) + timedelta(seconds=0.5)
+            theirs = parsedate_to_datetime(date).replace(tzinfo=UTC) + timedelta(seconds=0.5)
         except (ValueError, TypeError):
             return
-        self.ahead = asked + (datetime.now(UTC) - asked) / 2 - told
+        self.clock_ahead = sent + (datetime.now(UTC) - sent) / 2 - theirs
 
 
 def _wait_of(body: bytes) -> float:

@@ -1,8 +1,9 @@
-"""All checks side by side, in the order in which they are told."""
+"""Run all checks concurrently, and report them in a fixed order."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -10,19 +11,21 @@ from rich.console import Console
 
 from bot.check.discord import check_discord
 from bot.check.machine import check_database, check_disk
+from bot.check.providers import check_provider
 from bot.check.report import Line, as_json, exit_code, show, wrong
-from bot.check.services import check_service, providers_of
-from bot.check.settings import read_settings
-from bot.check.trial import try_service
-from bot.settings import Settings
+from bot.check.settings import check_settings
+from bot.check.trial import try_provider
+from bot.config import Config
+from bot.providers import PROVIDERS
+from bot.providers.base import AnyEntry, Http
 
 log = logging.getLogger(__name__)
 
 
-async def run_check(*, json: bool, trial: bool) -> int:
-    """Check everything, print what was found, and return the exit code."""
-    read = await asyncio.to_thread(read_settings)
-    lines = [*read.lines, *await check_all(read.settings, trial=trial)]
+async def run_check(*, json: bool, trial: bool, entries: Sequence[AnyEntry] = PROVIDERS) -> int:
+    """Check everything, print the findings, and return the exit code."""
+    checked = await asyncio.to_thread(check_settings, entries)
+    lines = [*checked.lines, *await check_all(checked.config, trial=trial)]
     console = Console(highlight=False)
     if json:
         console.out(as_json(lines), highlight=False)
@@ -31,21 +34,30 @@ async def run_check(*, json: bool, trial: bool) -> int:
     return exit_code(lines)
 
 
-async def check_all(settings: Settings, *, trial: bool) -> list[Line]:
-    """One check that breaks stops no other."""
+async def check_all(config: Config, *, trial: bool) -> list[Line]:
+    """Check everything outside the settings. A check that crashes does not stop the others."""
     async with aiohttp.ClientSession() as session:
-        providers = providers_of(settings, session).values()
+        http = Http(session, _Unobserved())
         parts: list[tuple[str, Awaitable[Sequence[Line]]]] = [
-            ("database", check_database(settings)),
-            ("disk", check_disk(settings)),
-            ("Discord", check_discord(settings, session)),
-            *((each.key, check_service(each, settings)) for each in providers),
+            ("database", check_database(config.core)),
+            ("disk", check_disk(config.core)),
+            ("Discord", check_discord(config.core, session)),
+            *((each.key, check_provider(each, http)) for each in config.configured),
         ]
         found = [line for part in await _together(parts) for line in part]
         if trial:
-            tries = [try_service(each, settings, Path()) for each in providers]
-            found += await asyncio.gather(*tries)
+            timeout = config.core.timeout
+            trials = [try_provider(each, http, timeout, Path()) for each in config.configured]
+            found += await asyncio.gather(*trials)
     return found
+
+
+class _Unobserved:
+    """An observer of requests that ignores them."""
+
+    @contextmanager
+    def asking(self, provider: str, method: str) -> Iterator[None]:
+        yield
 
 
 async def _together(
@@ -58,7 +70,7 @@ async def _guarded(about: str, part: Awaitable[Sequence[Line]]) -> Sequence[Line
     try:
         return await part
     except Exception as error:
-        log.debug("the check of %s broke", about, exc_info=True)
-        # Its text stays out: who knows what a library puts into it.
-        remedy = "Tell Easel's authors what you did."
-        return [wrong(about, f"the check itself broke: {type(error).__name__}", remedy)]
+        log.debug("the check of %s crashed", about, exc_info=True)
+        # Without the error's text, which a library may have put a secret into.
+        remedy = "Report to Easel's authors how to repeat this."
+        return [wrong(about, f"the check itself crashed: {type(error).__name__}", remedy)]

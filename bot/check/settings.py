@@ -1,81 +1,101 @@
-"""Each setting, where it came from, and what is wrong with it."""
+"""The settings: the value and source of each, and those that are wrong."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import SecretStr, ValidationError
 
 from bot.check.report import Line, State, warning, wrong
-from bot.check.spelling import ENV_FILE, in_environment, in_file, misspelt
+from bot.check.spelling import in_environment, in_file, misspelt
+from bot.config import Config, ProviderConfig
 from bot.errors import StartupError
-from bot.settings import Settings
+from bot.providers import PROVIDERS
+from bot.providers.base import AnyEntry
+from bot.settings import ENV_FILE, Settings, SettingsGroup
 
 ABOUT = "settings"
-DEFAULT = "default"
+G = TypeVar("G", bound=SettingsGroup)
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """`settings` has the default in place of every value that is wrong."""
+class CheckedSettings:
+    """`config` has the default of every setting whose value is wrong."""
 
-    settings: Settings
+    config: Config
     lines: tuple[Line, ...]
 
 
-def read_settings(env_file: Path = ENV_FILE) -> Read:
-    settings, problems = _tolerant(env_file)
+def check_settings(
+    entries: Sequence[AnyEntry] = PROVIDERS, env_file: Path = ENV_FILE
+) -> CheckedSettings:
+    """Read every setting, and return those that are right with a line for each."""
+    reader = _Reader(env_file)
+    config = Config(
+        reader.read(Settings),
+        tuple(ProviderConfig(each, reader.read(each.settings)) for each in entries),
+    )
     file, environment = in_file(env_file), in_environment()
     lines = [
-        *_values(settings, problems, file, environment),
-        *(wrong(name, problem, f"Correct {name}.") for name, problem in problems.items()),
-        *_startup(settings),
-        *(warning(each.name, each.finding, each.remedy) for each in misspelt(file, environment)),
+        *_values(config, reader.problems, file, environment),
+        *(wrong(name, problem, f"Correct {name}.") for name, problem in reader.problems.items()),
+        *_startup(config),
+        *(
+            warning(each.name, each.finding, each.remedy)
+            for each in misspelt(file, environment, entries)
+        ),
     ]
-    if not settings.servers:
+    if not config.core.servers:
         lines.append(
             warning(
                 "SERVERS",
-                "not set: whoever adds the bot to a server spends your credits",
+                "not set: anybody who adds the bot to a server spends your credits",
                 "Put the ids of your servers in SERVERS.",
             )
         )
-    return Read(settings, tuple(lines))
+    return CheckedSettings(config, tuple(lines))
 
 
-def _tolerant(env_file: Path) -> tuple[Settings, dict[str, str]]:
-    """All settings that are right, and what is wrong with the others, by name."""
-    try:
-        return Settings(_env_file=env_file), {}  # type: ignore[call-arg]  # pydantic-settings' own
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = {str(each["loc"][0]).upper(): str(each["msg"]) for each in found}
-    except UnicodeDecodeError:
-        problem = {str(env_file): "cannot be read: it is not in UTF-8"}
-        return Settings(_env_file=None), problem  # type: ignore[call-arg]
-    defaults = {name.lower(): Settings.model_fields[name.lower()].default for name in problems}
-    return Settings(**{"_env_file": env_file, **defaults}), problems
+@dataclass(slots=True)
+class _Reader:
+    """A reader that replaces wrong values by defaults; `problems` are by environment name."""
+
+    env_file: Path
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def read(self, group: type[G]) -> G:
+        try:
+            return group.read(self.env_file, {})
+        except ValidationError as error:
+            found = group.problems(error)
+        except UnicodeDecodeError:
+            self.problems[str(self.env_file)] = "cannot be read: not in UTF-8"
+            return group.read(None, {})
+        self.problems |= found
+        names = group.names()
+        defaults = {name: group.model_fields[names[name]].default for name in found}
+        return group.read(self.env_file, defaults)
 
 
 def _values(
-    settings: Settings,
+    config: Config,
     problems: Mapping[str, str],
     file: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> Iterator[Line]:
-    """A line for each, of which a screen shows those that are set; the rest are one line there."""
-    rest: list[str] = []
-    for field in Settings.model_fields:
-        name = field.upper()
-        if name in problems:
-            continue
-        source = "environment" if name in environment else ".env" if name in file else DEFAULT
-        value = _shown(getattr(settings, field))
-        line = Line(State.OK, name, f"{value} ({source})", quiet=source == DEFAULT)
-        if line.quiet:
-            rest.append(name)
-        yield line
-    yield Line(State.OK, ABOUT, f"{len(rest)} others have their defaults")
+    """Yield a line for each setting. A screen shows those that are set, and counts the rest."""
+    defaults = 0
+    for group in config.groups:
+        for name, attribute in group.names().items():
+            if name in problems:
+                continue
+            is_default = name not in environment and name not in file
+            source = "default" if is_default else "environment" if name in environment else ".env"
+            value = _shown(getattr(group, attribute))
+            yield Line(State.OK, name, f"{value} ({source})", quiet=is_default)
+            defaults += is_default
+    yield Line(State.OK, ABOUT, f"{defaults} others have their defaults")
 
 
 def _shown(value: object) -> str:
@@ -90,17 +110,13 @@ def _shown(value: object) -> str:
             return str(value)
 
 
-def _startup(settings: Settings) -> Iterator[Line]:
-    """What would keep Easel from starting."""
-    checks: tuple[Callable[[], object], ...] = (lambda: settings.token, settings.check_keys)
-    for check in checks:
+def _startup(config: Config) -> Iterator[Line]:
+    """Yield a line for everything that would prevent a start."""
+    names = {name for group in config.groups for name in group.names()}
+    for check in (lambda: config.core.token, config.check_providers):
         try:
             check()
         except StartupError as error:
             problem, _, remedy = str(error).partition(". ")
-            yield wrong(_name_in(problem), problem, remedy)
-
-
-def _name_in(problem: str) -> str:
-    first = problem.split(" ")[0].rstrip(":")
-    return first if first.lower() in Settings.model_fields else ABOUT
+            first = problem.split(" ")[0].rstrip(":")
+            yield wrong(first if first in names else ABOUT, problem, remedy)

@@ -1,61 +1,70 @@
-"""`easel check --try`: one real picture from each service, kept as a file."""
+"""`easel check --try`: one real picture from each provider, saved as a file."""
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
-from yarl import URL
-
 from bot.check.report import Line, ok, wrong
-from bot.errors import ProviderError, Reason
+from bot.config import Config, ProviderConfig
+from bot.errors import ProviderError, Reason, StartupError
 from bot.jobs import GenerationRequest
-from bot.ledger import credits_text, thousandths
+from bot.ledger import credits_text
 from bot.pictures import Downloader, sniff
-from bot.providers.base import Canceled, Failed, Finished, Provider, Running, Update, Waiting
-from bot.providers.made import api_addresses
-from bot.providers.oxen.provider import Oxen
-from bot.settings import Settings
+from bot.providers.base import (
+    Canceled,
+    Failed,
+    Finished,
+    Http,
+    Provider,
+    Running,
+    Update,
+    Waiting,
+)
 
 PROMPT = "a small wooden easel in a sunlit studio, with a blank canvas"
-POLL_SECONDS = 2.0
 
 
-def may_cost(settings: Settings) -> str:
-    """One sentence, to ask the operator by."""
-    prices = {"oxen": settings.oxen_price, "skills": settings.skills_price}
-    costs = [f"{credits_text(thousandths(prices[key]))} credits at {key}" for key in settings.keys]
-    return f"This makes one real picture each and may cost about {' and '.join(costs)}. Go on?"
+def trial_question(config: Config) -> str:
+    """Return the question for the operator, with the price of each provider's first model."""
+    costs = [
+        f"{credits_text(each.specs[0].price)} credits at {each.key}" for each in config.configured
+    ]
+    return f"This makes one real picture each and may cost about {' and '.join(costs)}. Continue?"
 
 
-async def try_service(provider: Provider, settings: Settings, folder: Path) -> Line:
-    about = f"try {provider.key}"
+async def try_provider(
+    configured: ProviderConfig, http: Http, timeout: timedelta, folder: Path
+) -> Line:
+    """Make a picture by the requests that a job sends, and save the picture in `folder`."""
+    about = f"try {configured.key}"
     began = time.monotonic()
-    request = GenerationRequest(provider.key, PROMPT)
     try:
-        made = await _made(provider, request, settings)
-        path = await _save(provider, made.pictures[0], settings, folder)
+        provider = configured.make(http)
+        made = await _make(provider, configured.specs[0].key, timeout)
+        data = await _download(made.pictures[0], provider, configured.settings.host)
+        path = await _save(data, folder / f"easel-check-{configured.key}")
+    except StartupError as error:  # a malformed key
+        problem, _, remedy = str(error).partition(". ")
+        return wrong(about, problem, remedy)
     except ProviderError as error:
-        return wrong(about, str(error), "See the service's own pages for what that means.")
+        return wrong(about, str(error), "The service's own pages explain the error.")
     cost = f", {credits_text(made.cost.amount)} credits" if made.cost else ""
     return ok(about, f"a picture in {time.monotonic() - began:.0f} s{cost}: {path}")
 
 
-async def _made(provider: Provider, request: GenerationRequest, settings: Settings) -> Finished:
-    """At Oxen in one request, which waits for it; elsewhere as a job does it."""
-    if isinstance(provider, Oxen):
-        return await provider.edit(request)
-    (submitted, *_) = await provider.submit(request)
+async def _make(provider: Provider, model: str, timeout: timedelta) -> Finished:
+    (submitted, *_) = await provider.submit(GenerationRequest(model, PROMPT))
     try:
-        async with asyncio.timeout(settings.job_timeout):
-            return await _ended(provider, submitted.remote_id, submitted.update)
+        async with asyncio.timeout(timeout.total_seconds()):
+            return await _end_of(provider, submitted.remote_id, submitted.update)
     except TimeoutError:
-        detail = f"no end within JOB_TIMEOUT, {settings.job_timeout} s"
+        detail = f"not finished within JOB_TIMEOUT, {timeout.total_seconds():.0f} s"
         raise ProviderError(Reason.TIMEOUT, detail) from None
 
 
-async def _ended(provider: Provider, remote_id: str, update: Update) -> Finished:
+async def _end_of(provider: Provider, remote_id: str, update: Update) -> Finished:
     while True:
         match update:
             case Finished():
@@ -63,23 +72,24 @@ async def _ended(provider: Provider, remote_id: str, update: Update) -> Finished
             case Failed(reason, detail):
                 raise ProviderError(reason, detail)
             case Canceled():
-                raise ProviderError(Reason.UNKNOWN, "the service stopped it")
+                raise ProviderError(Reason.UNKNOWN, "canceled by the service")
             case Waiting() | Running():
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(2.0)
                 update = await provider.fetch(remote_id)
             case _:
                 assert_never(update)
 
 
-async def _save(provider: Provider, url: str, settings: Settings, folder: Path) -> Path:
-    host = URL(api_addresses(settings)[provider.key]).host or ""
+async def _download(url: str, provider: Provider, host: str) -> bytes:
     async with Downloader(private_hosts=[host]) as downloader:
-        data = await downloader.fetch(url, provider.headers_for)
+        return await downloader.fetch(url, provider.headers_for)
+
+
+async def _save(data: bytes, stem: Path) -> Path:
     kind = sniff(data)
     if kind is None:
-        raise ProviderError(Reason.MALFORMED, "what it sent is no picture")
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    path = folder / f"easel-check-{provider.key}-{stamp}.{kind}"
+        raise ProviderError(Reason.MALFORMED, "the answer is not an image")
+    path = stem.with_name(f"{stem.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.{kind}")
     try:
         await asyncio.to_thread(path.write_bytes, data)
     except OSError as error:

@@ -4,12 +4,12 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from bot import package_version
 from bot.errors import ProviderError, Reason
 from bot.health import ServiceHealth
 from bot.ledger import CREDIT
@@ -33,9 +33,9 @@ class Metrics:
         self._measure_rows(registry)
         Info("easel_build", "The versions that run.", registry=registry).info(
             {
-                "version": _version("easel"),
+                "version": package_version("easel"),
                 "python": platform.python_version(),
-                "discord_py": _version("discord.py"),
+                "discord_py": package_version("discord.py"),
             }
         )
 
@@ -152,10 +152,3 @@ class Metrics:
 
     def _age(self, moment: datetime | None) -> float:
         return max(self.now() - moment, timedelta(0)).total_seconds() if moment else 0.0
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from a checkout, not installed
-        return "0"

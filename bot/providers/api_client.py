@@ -1,71 +1,57 @@
-"""The one way out to both image APIs: time-outs, limits, retries, and errors with a Reason."""
+"""The HTTP client of the image APIs: timeouts, limits, retries, and errors with a Reason."""
 
 import asyncio
 import json as jsonlib
-import re
 from collections.abc import AsyncGenerator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 
 import aiohttp
 import stamina
-from pydantic import SecretStr
 from yarl import URL
 
 from bot.errors import ProviderError, Reason, Taken
-from bot.observability.metrics import Metrics
+from bot.http_headers import USER_AGENT, parse_retry_after
+from bot.providers.base import Http
 from bot.providers.error_mapping import classify, detail_of, has_own_error, one_line
+from bot.settings import ProviderSettings
 
-TIMEOUT = 20.0  # seconds for one try
-CONNECT = 10.0
-TRIES = 3
-TRYING = 45.0  # seconds after which no other try is begun
-LONGEST_WAIT = 10.0  # what an API may make a repeated request wait here; longer is the caller's
-LONGEST_RETRY_AFTER = 3600.0
+TIMEOUT = 20.0  # seconds for one attempt
+CONNECT_TIMEOUT = 10.0
 LIMIT = 8 * 1024 * 1024  # bytes of an answer
-DATA_LIMIT = 48 * 1024 * 1024  # ... that may carry pictures as data URIs
-ERROR_LIMIT = 64 * 1024  # bytes of an error's body that are looked at
-THREAD_FROM = 256 * 1024  # bytes: decoding more than this would hold up everything else
+DATA_LIMIT = 48 * 1024 * 1024  # bytes of an answer with pictures as data URIs
+ERROR_LIMIT = 64 * 1024  # bytes that are read of an error's body
 CHUNK = 64 * 1024
 
-PASSING = {Reason.RATE_LIMITED, Reason.UNAVAILABLE, Reason.TIMEOUT}
-# A definite "no" to a creating request, readable or not (apis.md, A6 and B1).
+TRANSIENT = {Reason.RATE_LIMITED, Reason.UNAVAILABLE, Reason.TIMEOUT}
+# A definite refusal of a creating request, with or without a readable body (apis.md, A6 and B1).
 REFUSALS = {400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 416, 422, 431, 451}
 
 
-def _user_agent() -> str:
-    try:
-        return f"Easel/{version('easel')}"
-    except PackageNotFoundError:  # run from a folder, never installed
-        return "Easel/0"
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """An attempt at a request. `timeout` is in seconds, `limit` in bytes of the answer."""
 
-
-USER_AGENT = _user_agent()
+    method: str
+    path: str
+    json: Mapping[str, object] | None
+    params: Mapping[str, str] | None
+    timeout: float
+    limit: int
 
 
 class Api:
-    """One API: its address, its key, and the only code that sends the key anywhere."""
+    """An API with an address and a key. No other code sends the key anywhere."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        base_url: str,
-        key: SecretStr,
-        *,
-        name: str,
-        metrics: Metrics,
-    ) -> None:
-        """`name` is the provider's, as the metrics show it."""
+    def __init__(self, name: str, settings: ProviderSettings, http: Http) -> None:
+        """Check the key: StartupError if there is none. `name` is the provider's, for metrics."""
         self._name = name
-        self._metrics = metrics
-        self._session = session
-        self._base = base_url.rstrip("/")
+        self._http = http
+        self._base = settings.api_url
         self._origin = _origin(self._base)
-        self._key = key
+        self._key = settings.key
 
     def headers_for(self, url: str) -> Mapping[str, str]:
-        """The key, where the address has the API's own scheme, host and port; else nothing."""
+        """Return the key for an address with the API's scheme, host and port, else no header."""
         if self._origin is None or _origin(url) != self._origin:
             return {}
         return {"Authorization": f"Bearer {self._key.get_secret_value()}"}
@@ -80,34 +66,35 @@ class Api:
         timeout: float = TIMEOUT,
         limit: int = LIMIT,
     ) -> object:
-        """The decoded JSON of a 2xx answer; ProviderError for everything else.
+        """Return the decoded JSON of a 2xx answer; ProviderError for any other.
 
-        `path` is quoted already. `timeout` is in seconds for one try, `limit` in bytes. GET and
-        DELETE are repeated where that may help, POST never is: it creates (design.md, step 5).
+        `path` is quoted already. `timeout` is in seconds for one attempt, `limit` in bytes. GET
+        and DELETE are repeated after a transient error. POST never is, because it creates.
         """
+        call = _Call(method, path, json, params, timeout, limit)
         if method == "POST":
-            return await self._once(method, path, json, params, timeout, limit)
+            return await self._observed(call)
         async for attempt in stamina.retry_context(
-            on=_again,
-            attempts=TRIES,
-            timeout=TRYING,
+            on=_retried,
+            attempts=3,
+            timeout=45.0,  # seconds after which no other attempt starts
             wait_initial=0.3,
             wait_max=2.0,
             wait_jitter=0.3,
         ):
             with attempt:
-                return await self._once(method, path, json, params, timeout, limit)
+                return await self._observed(call)
         raise AssertionError("retry_context ends by a return or by an error")
 
     async def stream(self, path: str, *, silence: float) -> AsyncGenerator[bytes, None]:
-        """The bytes of an event stream as they come; `silence` is the longest pause in seconds.
+        """Yield the bytes of an event stream; `silence` is the longest pause in seconds.
 
-        Raises ProviderError in any case: a stream that ends has failed, too.
+        Always ends by a ProviderError, because an event stream has no regular end.
         """
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=silence)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
         headers = self._headers() | {"Accept": "text/event-stream"}
         try:
-            async with self._session.get(
+            async with self._http.session.get(
                 self._base + path, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status != 200:
@@ -121,45 +108,33 @@ class Api:
         raise ProviderError(Reason.UNAVAILABLE, "the stream ended")
 
     def safe(self, text: str) -> str:
-        """For the log: without the key, also where the API has repeated it to us."""
+        """Return a text of the API's fit for the log: one line, without the key."""
         return one_line(text.replace(self._key.get_secret_value(), "[key]"))
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        json: Mapping[str, object] | None,
-        params: Mapping[str, str] | None,
-        timeout: float,
-        limit: int,
-    ) -> object:
-        with self._metrics.asking(self._name, method):
-            return await self._send(method, path, json, params, timeout, limit)
+    def refused(self, body: object) -> ProviderError:
+        """Return the error in an answer that was sent with a status of success."""
+        return ProviderError(classify(body), self.safe(detail_of(body)), Taken.REFUSED)
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        json: Mapping[str, object] | None,
-        params: Mapping[str, str] | None,
-        timeout: float,
-        limit: int,
-    ) -> object:
+    async def _observed(self, call: _Call) -> object:
+        with self._http.observer.asking(self._name, call.method):
+            return await self._send(call)
+
+    async def _send(self, call: _Call) -> object:
         try:
-            async with self._session.request(
-                method,
-                self._base + path,
-                json=json,
-                params=params,
+            async with self._http.session.request(
+                call.method,
+                self._base + call.path,
+                json=call.json,
+                params=call.params,
                 headers=self._headers(),
-                timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT),
+                timeout=aiohttp.ClientTimeout(total=call.timeout, sock_connect=CONNECT_TIMEOUT),
                 allow_redirects=False,
             ) as response:
                 if not 200 <= response.status < 300:
                     raise await self._refusal(response)
-                body = await _read(response, limit)
+                body = await _read(response, call.limit)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Not chained: aiohttp's errors carry the request with its headers, and so the key.
+            # Not chained: aiohttp's errors carry the request's headers, and so the key.
             raise self._broken(error) from None
         return await self._decode(body)
 
@@ -168,7 +143,7 @@ class Api:
 
     async def _decode(self, body: bytes) -> object:
         try:
-            if len(body) > THREAD_FROM:
+            if len(body) > 256 * 1024:  # long enough to delay other tasks
                 return await asyncio.to_thread(_loads, body)
             return _loads(body)
         except (ValueError, RecursionError):
@@ -177,7 +152,7 @@ class Api:
             raise ProviderError(Reason.MALFORMED, detail, Taken.DOUBTFUL) from None
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderError:
-        """The error behind an answer that is not a 2xx, whether its body can be read or not."""
+        """Return the error of an answer that is not a 2xx, also if its body cannot be read."""
         text = (await _read_start(response)).decode("utf-8", "replace")
         try:
             body = _loads(text)
@@ -192,14 +167,14 @@ class Api:
             classify(body, response.status),
             self.safe(f"HTTP {response.status} {detail_of(body)}"),
             taken,
-            retry_after(response.headers.get("Retry-After")),
+            parse_retry_after(response.headers.get("Retry-After")),
         )
 
     def _broken(self, error: Exception) -> ProviderError:
-        """The error behind a connection that failed."""
+        """Return the error of a connection that failed."""
         timed_out = isinstance(error, TimeoutError)
         reason = Reason.TIMEOUT if timed_out else Reason.UNAVAILABLE
-        # All three mean that there was no connection yet, so nothing can have been sent.
+        # All three mean that there was no connection yet, so that nothing can have been sent.
         unsent = (
             aiohttp.ClientConnectorError,
             aiohttp.ConnectionTimeoutError,
@@ -209,29 +184,14 @@ class Api:
         return ProviderError(reason, self.safe(f"{type(error).__name__}: {error}"), taken)
 
 
-def _again(error: Exception) -> bool | float:
-    """Whether stamina is to try again, or after how many seconds, where the API has said so."""
-    if not isinstance(error, ProviderError) or error.reason not in PASSING:
+def _retried(error: Exception) -> bool | float:
+    """Tell stamina whether to retry, or after how many seconds if the API has said so."""
+    if not isinstance(error, ProviderError) or error.reason not in TRANSIENT:
         return False
     if error.retry_after is None:
         return True
-    return error.retry_after if error.retry_after <= LONGEST_WAIT else False
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds, from either form of the header; None where there is none that can be read."""
-    if value is None:
-        return None
-    text = value.strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-        return min(float(text), LONGEST_RETRY_AFTER)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    seconds = (moment - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    # The caller has the patience for a longer wait.
+    return error.retry_after if error.retry_after <= 10.0 else False
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
@@ -259,7 +219,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 async def _read_start(response: aiohttp.ClientResponse) -> bytes:
-    """What there is of an error's body: the status counts also where the body breaks off."""
+    """Return the start of an error's body, or as much as arrived: the status counts alone, too."""
     found = bytearray()
     try:
         async for chunk in response.content.iter_chunked(CHUNK):

@@ -1,31 +1,36 @@
-"""What the worker knows of an image API."""
+"""The interface of a provider: how the worker sees an image API, and how an API is registered."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
+
+import aiohttp
 
 from bot.catalog import ModelSpec
 from bot.errors import Reason
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost
+from bot.settings import ProviderSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Accepted, not begun."""
+    """Accepted, not started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Begun, or in a state whose word we do not know."""
+    """Started, or in a state with a name that Easel does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """`pictures` are `https:` or `data:` addresses, at least one, without doubles.
+    """The end of a generation with pictures.
 
-    `cost` is None where the API tells it elsewhere or not at all (`Provider.cost`).
+    `pictures` are `https:` or `data:` addresses, at least one, without duplicates. `cost` is None
+    if the API reports the cost elsewhere (`Provider.cost`) or not at all.
     """
 
     pictures: tuple[str, ...]
@@ -34,7 +39,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The API did not make it. `detail` is its own words, for the operator."""
+    """The end of a generation without a picture. `detail` is the API's text, for the operator."""
 
     reason: Reason
     detail: str = ""
@@ -43,7 +48,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Canceled:
-    """Stopped before it was finished."""
+    """Stopped before the end."""
 
 
 Update = Waiting | Running | Finished | Failed | Canceled
@@ -51,55 +56,106 @@ Update = Waiting | Running | Finished | Failed | Canceled
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """One generation as the API took it; `update` may be the end already."""
+    """A generation that the API accepted; `update` may be an end already."""
 
     remote_id: str
     update: Update
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A result of `Provider.check`; `remedy` is empty if the operator need not do anything."""
+
+    text: str
+    remedy: str = ""
+
+
 class Provider(Protocol):
-    """One image API. Every method but `headers_for` raises ProviderError, and nothing else."""
+    """An image API. Every method but `headers_for` raises ProviderError, and nothing else."""
 
     @property
     def key(self) -> str:
-        """Its name in the catalog, in tables and in logs."""
-
-    @property
-    def can_cancel(self) -> bool: ...
+        """The name of the provider in its registry entry, in tables and in logs."""
 
     @property
     def takes_data(self) -> bool:
-        """Whether an input picture may be sent as a `data:` address."""
+        """True if an input picture may be sent as a `data:` address."""
 
-    async def describe(self) -> ModelSpec:
-        """The model as the API tells it now; what it does not tell is as in the table."""
+    async def describe(self) -> tuple[ModelSpec, ...]:
+        """Return every model as the API describes it now; the table fills in what is missing."""
+
+    async def check(self) -> tuple[Finding, ...]:
+        """Use the key in requests that cost nothing, and return what the operator should know."""
 
     async def ping(self) -> None:
-        """Ask for something that costs nothing, to see whether the API is there."""
+        """Send a request that costs nothing, to learn whether the API works."""
 
     async def submit(self, request: GenerationRequest) -> tuple[Submitted, ...]:
-        """Send the creating request once. A ProviderError's `taken` tells what became of it."""
+        """Send the creating request once, for the API's model behind `request.model`.
+
+        `taken` of a ProviderError says whether the API accepted the request.
+        """
 
     async def fetch(self, remote_id: str) -> Update:
-        """The truth about one generation."""
+        """Return the state of one generation. No other source is as reliable."""
 
     async def cancel(self, remote_id: str) -> None:
-        """Ask to stop one generation; what came of it, `fetch` tells."""
+        """Request the end of one generation; `fetch` shows the result.
+
+        Used only for models that `ModelSpec.cancels`.
+        """
 
     async def cost(self, remote_id: str) -> Cost | None:
-        """What one finished generation cost, or None while the API does not say."""
+        """Return the cost of one finished generation, or None until the API reports the cost."""
 
     async def find(
         self, request: GenerationRequest, since: datetime, until: datetime
     ) -> tuple[Submitted, ...]:
-        """Generations created from `since` to `until` that fit the request in model, prompt and
-        every option.
+        """Return generations created from `since` to `until` that fit a request exactly.
 
-        For a creating request whose answer was lost. Empty where the API has no list.
+        Used after an unknown outcome. They agree in model, prompt and every option. Empty if the
+        API has no list.
         """
 
     def events(self) -> AsyncIterator[str]:
-        """Remote ids that have news. A hint: it may end, fail or miss some at any time."""
+        """Yield remote ids with news. Only a hint: events may be missed, and the stream may end."""
 
     def headers_for(self, url: str) -> Mapping[str, str]:
-        """The API's key, for an address of the API's own origin; nothing for any other."""
+        """Return the API's key for an address of the API's own origin, else no header."""
+
+
+class RequestObserver(Protocol):
+    """The receiver of every request's duration and outcome."""
+
+    def asking(self, provider: str, method: str) -> AbstractContextManager[None]:
+        """Observe one request, which is sent within the block; an error is a ProviderError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """The connections that all providers share, and the observer of their requests."""
+
+    session: aiohttp.ClientSession
+    observer: RequestObserver
+
+
+S = TypeVar("S", bound=ProviderSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEntry(Generic[S]):
+    """An image API in the registry: all that the rest of Easel needs to offer its models.
+
+    `key` is the provider's name in tables, logs and metrics. `key_page` is the address where the
+    operator creates an API key. `specs` returns the models, in the order in which they are tried,
+    with the prices of the settings.
+    """
+
+    key: str
+    key_page: str
+    settings: type[S]
+    specs: Callable[[S], tuple[ModelSpec, ...]]
+    make: Callable[[S, Http], Provider]
+
+
+AnyEntry = ProviderEntry[Any]  # each entry has settings of its own type

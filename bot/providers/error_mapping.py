@@ -1,4 +1,4 @@
-"""The errors in the image APIs' answers: any mix of formats (apis.md, A6, B1, E3), one Reason."""
+"""Map the errors of the image APIs, in any mix of formats (apis.md, A6, B1, E3), to a Reason."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from bot.errors import Reason
 from bot.providers.parsing import is_object, objects
 
-DETAIL = 300  # characters of an API's own words that are kept
+DETAIL = 300  # characters of an API's text that are stored
 
-# An error's code, without its family's prefix (apis.md, A6, B1): what it says for certain, ...
+# Error codes without the prefix of their family (apis.md, A6, B1) that have one meaning ...
 CODES = {
     "rate_limited": Reason.RATE_LIMITED,
     "timeout": Reason.TIMEOUT,
@@ -31,11 +31,11 @@ STATUSES = {
     503: Reason.UNAVAILABLE,
     504: Reason.TIMEOUT,
 }
-# ... and those which stand for many reasons: the words beside them decide first.
+# ... and those with many meanings: the text beside them decides first.
 VAGUE_CODES = {"invalid_params": Reason.INVALID}
-OWN = ("error", "code", "status_message")  # in each of the APIs' own formats (apis.md, A6, B1)
+OWN = ("error", "code", "status_message")  # fields of the APIs' own errors (apis.md, A6, B1)
 VAGUE_STATUSES = {403: Reason.AUTH}
-INPUT = re.compile(  # an input picture that the service fetches itself (apis.md, B4)
+INPUT = re.compile(  # an input picture that the service could not fetch (apis.md, B4)
     r"(failed to|cannot|can't|could not|unable to) (be )?(download|fetch|load|identify)"
     r"|client error: .* for url|invalid image format",
     re.IGNORECASE,
@@ -48,7 +48,7 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
             r"(insufficient|not enough|out of) (credit|fund|balance)|payment required",
         ),
         (
-            Reason.REJECTED,  # the wordings of all the services behind the two (apis.md, C2)
+            Reason.REJECTED,  # in the wording of every service behind the APIs (apis.md, C2)
             r"moderat|flagged|inappropriate|nsfw|data_?inspection_?failed|green net check"
             r"|(content|safety|usage) polic|safety (system|filter)|content rejected"
             r"|(sensitive|prohibited|unsafe) content",
@@ -69,7 +69,7 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
 
 
 def error_texts(body: object) -> list[str]:
-    """An error's words, the most telling first (the order of apis.md B1)."""
+    """Return the texts of an error, the most specific first (the order of apis.md, B1)."""
     if isinstance(body, str):
         return [body] if body.strip() else []
     if not is_object(body):
@@ -91,7 +91,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def error_codes(body: object) -> list[str]:
-    """An error's machine-readable words: lower case, the newer `code` before what may differ."""
+    """Return the codes of an error in lower case, the newer `code` first, as others may differ."""
     if not is_object(body):
         return []
     error = body.get("error")
@@ -103,17 +103,17 @@ def error_codes(body: object) -> list[str]:
 
 
 def has_error(body: object) -> bool:
-    """Whether an answer tells of an error, in any of the APIs' formats."""
+    """Return whether an answer has an error in any of the APIs' formats."""
     return is_object(body) and any(body.get(name) for name in (*OWN, "message", "detail"))
 
 
 def has_own_error(body: object) -> bool:
-    """Whether an error is surely the API's: what stands before it says `message` at most."""
+    """Return whether an error is surely the API's own: a proxy sends `message` at most."""
     return is_object(body) and any(body.get(name) for name in OWN)
 
 
 def classify(body: object, status: int | None = None) -> Reason:
-    """By code, then by HTTP status, then by the words (apis.md, E3)."""
+    """Return the reason by code, then by HTTP status, then by text (apis.md, E3)."""
     codes = error_codes(body)
     words = "\n".join(error_texts(body))
     for code in codes:
@@ -124,7 +124,7 @@ def classify(body: object, status: int | None = None) -> Reason:
     if status in STATUSES:
         return STATUSES[status]
     if isinstance(body, str) and (status or 0) >= 500:
-        return _by_class(status)  # somebody's page about an outage: its words tell nothing
+        return _by_class(status)  # a proxy's page, whose text says nothing about the error
     for reason, pattern in TEXTS:
         if pattern.search(words):
             return reason
@@ -143,7 +143,7 @@ def _by_class(status: int | None) -> Reason:
 
 
 def detail_of(body: object) -> str:
-    """An error's code and words, as long as they are: `Api.safe` makes them fit for a log."""
+    """Return the code and text of an error, uncut: `Api.safe` makes them fit for the log."""
     codes, texts = error_codes(body), error_texts(body)
     words = texts[0] if texts else ""
     repeated = bool(codes) and codes[0] == words.strip(" :").lower()
@@ -151,7 +151,7 @@ def detail_of(body: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """At most DETAIL characters, without line breaks, markup and what cannot be written."""
+    """Return at most DETAIL characters without line breaks, markup and unprintable characters."""
     text = re.sub(r"<[^<>]{0,500}>", " ", text[: DETAIL * 20])
     text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split())

@@ -1,26 +1,28 @@
-"""Reading what the image APIs answer, which is many things (apis.md, section E).
+"""Parse the answers of the image APIs, whose formats vary (apis.md, section E).
 
-Nothing here raises for an answer that is not as documented: what cannot be read is left out.
+Nothing here raises for an undocumented answer: values that cannot be read are left out.
 """
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import TypeGuard
 
+from bot.errors import Reason
+from bot.providers.base import Canceled, Failed, Finished, Running, Update, Waiting
+
 log = logging.getLogger(__name__)
 
-LONGEST_ID = 200
-LONGEST_ADDRESS = 8192  # characters of an address that is not a data URI
-MOST_STRANGE = 100  # unknown words that are remembered
-LARGEST = Decimal(1_000_000)  # dollars or credits: more than this is not an amount
+LONGEST_ID = 200  # characters
+LARGEST = Decimal(1_000_000)  # dollars or credits: a larger number is not an amount
 
 JsonObject = Mapping[str, object]
 
 
 class State(Enum):
-    """Where a generation is, whichever word its API has for it."""
+    """The state of a generation, independent of the API's word for it."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -40,34 +42,63 @@ STATES = {word: state for state, words in WORDS.items() for word in words.split(
 
 
 class Vocabulary:
-    """The status words of one API. A word that is not known means that it is still at work."""
+    """The status words of one API. An unknown word counts as running."""
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._strange: set[str] = set()  # so that each is logged once
+        self._unknown: set[str] = set()
 
     def state(self, word: str) -> State:
         known = STATES.get(word.strip().lower())
         if known is not None:
             return known
-        if word not in self._strange and len(self._strange) < MOST_STRANGE:
-            self._strange.add(word)
+        if word not in self._unknown and len(self._unknown) < 100:  # each is logged once
+            self._unknown.add(word)
             log.warning("%s: unknown status %r, taken as running", self._service, word[:40])
         return State.RUNNING
 
 
+def update_of(state: State, *, found: tuple[str, ...], failure: Failed) -> Update:
+    """Return the update for a generation with the pictures `found`.
+
+    `failure` is the update if the generation failed; its cost is also the cost of a success.
+    """
+    match state:
+        case State.WAITING:
+            return Waiting()
+        case State.RUNNING:
+            return Running()
+        case State.CANCELED:
+            return Canceled()
+        case State.FAILED:
+            return failure
+        case State.FINISHED if found:
+            return Finished(found, failure.cost)
+        case State.FINISHED:
+            return replace(failure, reason=Reason.NO_PICTURE)
+
+
+def initial(update: Update) -> Update:
+    """Return the update in the answer to a creating request.
+
+    An end without a picture is left to `fetch`, because such answers often have only the status.
+    """
+    is_empty = isinstance(update, Failed) and update.reason is Reason.NO_PICTURE
+    return Running() if is_empty else update
+
+
 def is_object(value: object) -> TypeGuard[JsonObject]:
-    """Whether decoded JSON is an object; its keys are text in any JSON."""
+    """Return whether decoded JSON is an object; the keys are text in any JSON."""
     return isinstance(value, Mapping)
 
 
 def objects(value: object) -> list[JsonObject]:
-    """Those elements of a JSON list which are objects."""
+    """Return those elements of a JSON list which are objects."""
     return [each for each in value if is_object(each)] if isinstance(value, list) else []
 
 
 def identifier(value: object) -> str | None:
-    """A remote id: text that fits into a path and a table, or a number as text."""
+    """Return a remote id: text that fits into a path and a table, or a number as text."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**LONGEST_ID else None
     if not isinstance(value, str):
@@ -78,11 +109,11 @@ def identifier(value: object) -> str | None:
 
 
 def amount(value: object, largest: Decimal = LARGEST) -> Decimal | None:
-    """A sum of money or credits, as a number or as text; None where it is not one."""
+    """Return an amount of money or credits, sent as a number or as text; else None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, int) and value > largest:
-        return None  # text of a huge number is not made in order to be refused
+        return None  # before the slow conversion of a huge number to text
     try:
         number = Decimal(str(value).strip())
     except (InvalidOperation, ValueError):
@@ -91,17 +122,17 @@ def amount(value: object, largest: Decimal = LARGEST) -> Decimal | None:
 
 
 def pictures(body: JsonObject) -> tuple[str, ...]:
-    """The addresses of the first place that has any, in the order of apis.md E2.
+    """Return the addresses in the first field that has any, in the order of apis.md, E2.
 
-    The other places repeat them, sometimes by another address of the same picture.
+    The other fields repeat them, sometimes by another address of the same picture.
     """
     data = body.get("data")
     inner = data if is_object(data) else {}
     names = ("outputs", "output", "images", "image_urls", "result_url", "url", "image_url")
-    places = [inner.get("images"), inner.get("image"), data]
-    places += [each.get(name) for each in (inner, body) for name in names]
-    for place in places:
-        items = place if isinstance(place, list) else [place]
+    fields = [inner.get("images"), inner.get("image"), data]
+    fields += [each.get(name) for each in (inner, body) for name in names]
+    for field in fields:
+        items = field if isinstance(field, list) else [field]
         found = dict.fromkeys(url for item in items if (url := _picture(item)) is not None)
         if found:
             return tuple(found)
@@ -116,7 +147,7 @@ def _picture(item: object) -> str | None:
     encoded = item.get("b64_json")
     if not isinstance(encoded, str) or not encoded.strip():
         return None
-    # its kind is told by its bytes, not by what stands here
+    # The type is read from the bytes later, so that any type serves here.
     return _address(encoded) or f"data:image/png;base64,{encoded.strip()}"
 
 
@@ -127,5 +158,5 @@ def _address(value: object) -> str | None:
     scheme = text[:11].lower()
     if scheme.startswith("data:image/"):
         return text
-    fits = len(text) <= LONGEST_ADDRESS and text.isprintable()
+    fits = len(text) <= 8192 and text.isprintable()
     return text if fits and scheme.startswith(("https://", "http://")) else None

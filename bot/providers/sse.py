@@ -1,4 +1,4 @@
-"""Server-sent events, decoded by the rules of the HTML standard; apart from any connection."""
+"""Decode server-sent events by the rules of the HTML standard, independent of a connection."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`id` is the last one that the stream gave, as the standard wants it."""
+    """An event. `id` is the last that the stream sent, as the standard requires."""
 
     event: str
     data: str
@@ -21,12 +21,12 @@ class Event:
 
 
 class Decoder:
-    """Fed with bytes as they come, split anywhere. An event is given when its blank line comes."""
+    """A decoder of bytes that are split anywhere. An event is complete at its blank line."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
-        self._line = bytearray()  # a line whose end has not come
-        self._after_cr = False  # a line feed that comes now belongs to the line end before it
+        self._line = bytearray()  # a line without its end
+        self._after_cr = False  # a line feed now belongs to the line end before
         self._first = True
         self._event = ""
         self._data: list[str] = []
@@ -34,7 +34,7 @@ class Decoder:
         self._id = ""
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
-        """The events that end in `chunk`. ProviderError where a line or an event is too long."""
+        """Yield the events that end in `chunk`. ProviderError if a line or an event is too long."""
         if not chunk:
             return
         if self._after_cr:
@@ -60,7 +60,7 @@ class Decoder:
             self._first = False
         if not line:
             return self._dispatch()
-        # Line ends are no part of any character, so a whole line can be decoded by itself.
+        # A line end is never a part of a character, so that each line can be decoded alone.
         name, _, value = line.decode("utf-8", "replace").partition(":")
         value = value.removeprefix(" ")
         match name:
@@ -74,7 +74,7 @@ class Decoder:
             case "id" if "\0" not in value:
                 self._id = value
             case _:
-                pass  # a comment (its name is empty), `retry`, or what the standard does not know
+                pass  # a comment (its name is empty), `retry`, or an unknown field
         return None
 
     def _dispatch(self) -> Event | None:

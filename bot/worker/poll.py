@@ -125,6 +125,7 @@ class Poller:
     def __init__(self, services: Services, settler: Settler) -> None:
         self._database = services.database
         self._providers = services.providers
+        self._catalog = services.catalog
         self._settler = settler
         self._now = services.now
         self._metrics = services.metrics
@@ -194,7 +195,7 @@ class Poller:
     def cancel_due(self, job: Job) -> bool:
         """Return whether a cancel is to be sent (again) now; never to a provider without one."""
         watch = self._watches.get(job.id)
-        if watch is None or not self._providers[job.provider].can_cancel:
+        if watch is None or not self._catalog.about(job.request.model).cancels:
             return False
         waits = watch.cancel_after is not None and self._now() < watch.cancel_after
         return bool(watch.unstopped) and not waits
@@ -251,9 +252,9 @@ class Poller:
 
         A provider without a cancel goes on, after JOB_TIMEOUT at the operator's expense.
         """
-        provider = self._providers[watch.job.provider]
-        if not provider.can_cancel:
+        if not self._catalog.about(watch.job.request.model).cancels:
             return True
+        provider = self._providers[watch.job.provider]
         errors = await asyncio.gather(
             *(self._cancel(watch, provider, each) for each in watch.unstopped)
         )

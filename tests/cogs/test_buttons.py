@@ -3,8 +3,8 @@ import asyncio
 from discord import ui
 from discord.ui import DynamicItem
 
-from bot.catalog import oxen_spec
 from bot.jobs import JobStatus
+from bot.providers.oxen.model import oxen_spec
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
 from cogs.buttons import DYNAMIC_ITEMS, status_view
 from tests.support.easel import Stage, text_of

@@ -7,19 +7,18 @@ from email.utils import format_datetime
 
 import aiohttp
 import pytest
-from pydantic import SecretStr
 
-from bot.backoff import utc_now
 from bot.errors import ProviderError, Reason, Taken
-from bot.observability.metrics import Metrics
-from bot.providers.api_client import Api, retry_after
+from bot.http_headers import parse_retry_after
+from bot.providers.api_client import Api
+from tests.providers import clients
 from tests.providers.server import Reply, Service, raw
 
 KEY = "key-that-nobody-may-see"
 
 
 def api_at(session: aiohttp.ClientSession, url: str) -> Api:
-    return Api(session, url, SecretStr(KEY), name="oxen", metrics=Metrics(utc_now))
+    return clients.api_at(session, url, key=KEY)
 
 
 @pytest.fixture
@@ -223,13 +222,13 @@ async def test_a_service_that_asks_for_a_long_pause_is_left_to_the_caller(
     ],
 )
 def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header) == seconds
+    assert parse_retry_after(header) == seconds
 
 
 def test_retry_after_may_be_a_date_to_come() -> None:
     moment = datetime.now(UTC) + timedelta(seconds=30)
 
-    seconds = retry_after(format_datetime(moment, usegmt=True))
+    seconds = parse_retry_after(format_datetime(moment, usegmt=True))
 
     assert seconds is not None
     assert 25 < seconds <= 30

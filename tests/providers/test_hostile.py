@@ -12,22 +12,19 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from bot.backoff import utc_now
-from bot.catalog import oxen_spec
 from bot.errors import ProviderError, Reason, Taken
+from bot.http_headers import parse_retry_after
 from bot.jobs import GenerationRequest
-from bot.observability.metrics import Metrics
 from bot.pictures import Downloader
-from bot.providers.api_client import retry_after
 from bot.providers.base import Failed, Finished, Submitted
 from bot.providers.error_mapping import DETAIL, classify, detail_of, one_line
-from bot.providers.oxen.model import described
+from bot.providers.oxen.model import described, oxen_spec
 from bot.providers.oxen.provider import Oxen
 from bot.providers.parsing import pictures
 from bot.providers.skills.provider import Skills
 from bot.providers.sse import Decoder
+from tests.providers.clients import answering, oxen_at, skills_at
 from tests.providers.server import Reply, Service
 
 pytestmark = pytest.mark.long
@@ -130,42 +127,13 @@ def spoiled(draw: st.DrawFn) -> object:
     return body
 
 
-def fixed(provider: Oxen | Skills, answer: object) -> None:
-    """Let its API answer with this value."""
-
-    async def request(*_: object, **__: object) -> object:
-        return answer
-
-    provider._api.request = request  # type: ignore[method-assign]  # the way out
-
-
-def oxen(session: aiohttp.ClientSession | None = None, url: str = "http://x") -> Oxen:
-    return Oxen(
-        session,  # type: ignore[arg-type]  # None where nothing is sent
-        SecretStr(SECRET),
-        url,
-        metrics=Metrics(utc_now),
-        price=7500,
-        credits_per_usd=Decimal(100),
-    )
-
-
-def skills(session: aiohttp.ClientSession | None = None, url: str = "http://x") -> Skills:
-    return Skills(
-        session,  # type: ignore[arg-type]
-        SecretStr(SECRET),
-        url,
-        metrics=Metrics(utc_now),
-        price=20_000,
-    )
-
-
 def calls(provider: Oxen | Skills) -> list[Callable[[], Awaitable[object]]]:
     found: list[Callable[[], Awaitable[object]]] = [
         lambda: provider.submit(REQUEST),
         lambda: provider.fetch("g1"),
         lambda: provider.cost("g1"),
         lambda: provider.describe(),
+        lambda: provider.check(),
         lambda: provider.find(REQUEST, SINCE, SINCE + timedelta(minutes=3)),
         lambda: provider.cancel("g1"),
     ]
@@ -175,7 +143,6 @@ def calls(provider: Oxen | Skills) -> list[Callable[[], Awaitable[object]]]:
         *found,
         lambda: provider.list(),
         lambda: provider.history(),
-        lambda: provider.edit(REQUEST),
     ]
 
 
@@ -208,8 +175,8 @@ def of_error(error: ProviderError) -> None:
 @settings(max_examples=300)
 @given(spoiled())
 async def test_a_spoiled_answer_is_an_update_or_a_provider_error(answer: object) -> None:
-    for provider in (oxen(), skills()):
-        fixed(provider, answer)
+    for provider in (oxen_at(key=SECRET), skills_at(key=SECRET)):
+        answering(provider, answer)
         for call in calls(provider):
             try:
                 check(await call())
@@ -242,7 +209,10 @@ async def test_any_bytes_with_any_status_are_an_update_or_a_provider_error(
 ) -> None:
     api_service.says(Reply(status, b"" if status == 204 else body))
     refused: list[Taken] = []
-    for provider in (oxen(session, api_service.url), skills(session, api_service.url)):
+    for provider in (
+        oxen_at(session, api_service.url, key=SECRET),
+        skills_at(session, api_service.url, key=SECRET),
+    ):
         for call in calls(provider)[:3]:
             try:
                 check(await call())
@@ -263,7 +233,7 @@ def test_any_error_has_a_reason_and_a_line_for_the_log(body: object, status: int
 
 @given(st.text(max_size=40) | st.sampled_from(["Fri, 31 Dec 9999 23:59:59 -2359", "1e9", "٣"]))
 def test_any_retry_after_is_a_bounded_wait_or_none(value: str) -> None:
-    seconds = retry_after(value)
+    seconds = parse_retry_after(value)
 
     assert seconds is None or 0 <= seconds <= 3600
 
@@ -286,7 +256,7 @@ ENDS = (b'"g1"}\r\n\r', b'"g2"}\n\n')
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 async def test_a_stream_cut_at_any_byte_tells_whole_events_only(size: int) -> None:
-    provider = oxen()
+    provider = oxen_at(key=SECRET)
     for cut in range(len(EVENTS) + 1):
         stream = EVENTS[:cut]
 

@@ -8,19 +8,18 @@ from decimal import Decimal
 
 import aiohttp
 import pytest
-from pydantic import SecretStr
 
-from bot.backoff import utc_now
-from bot.catalog import Choice, Flag, Text, Whole, oxen_spec
+from bot.catalog import Choice, Flag, Text, Whole
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
-from bot.observability.metrics import Metrics
 from bot.providers.base import Canceled, Failed, Finished, Provider, Running, Update, Waiting
+from bot.providers.oxen.model import oxen_spec
 from bot.providers.oxen.provider import Oxen
 from bot.sandbox.drawing.draw import draw
 from bot.sandbox.http.faults import Answer, AnswerAfter, Reset, ResetAfter, Truncate
 from bot.sandbox.oxen.server import FakeOxen
+from tests.providers.clients import oxen_at
 
 KEY = "oxen-key"
 EVERYTHING: dict[str, Option] = {
@@ -40,21 +39,9 @@ async def service() -> AsyncIterator[FakeOxen]:
         assert opened.violations == []
 
 
-def oxen_at(session: aiohttp.ClientSession, url: str, model: str = "qwen-image-2") -> Oxen:
-    return Oxen(
-        session,
-        SecretStr(KEY),
-        url,
-        model,
-        metrics=Metrics(utc_now),
-        price=7500,
-        credits_per_usd=Decimal(100),
-    )
-
-
 @pytest.fixture
 def oxen(session: aiohttp.ClientSession, service: FakeOxen) -> Oxen:
-    return oxen_at(session, service.url)
+    return oxen_at(session, service.url, key=KEY)
 
 
 def asking(prompt: str = "a fox", *inputs: str, **options: Option) -> GenerationRequest:
@@ -84,7 +71,6 @@ def test_it_is_a_provider(oxen: Oxen) -> None:
     provider: Provider = oxen
 
     assert provider.key == "oxen"
-    assert provider.can_cancel
 
 
 async def test_a_prompt_becomes_a_picture_that_can_be_downloaded(
@@ -230,14 +216,7 @@ async def test_an_empty_account_is_told_at_once(oxen: Oxen, service: FakeOxen) -
 
 
 async def test_a_wrong_key_is_refused(session: aiohttp.ClientSession, service: FakeOxen) -> None:
-    wrong = Oxen(
-        session,
-        SecretStr("no"),
-        service.url,
-        metrics=Metrics(utc_now),
-        price=1,
-        credits_per_usd=Decimal(1),
-    )
+    wrong = oxen_at(session, service.url, key="no")
 
     with pytest.raises(ProviderError) as caught:
         await wrong.submit(asking())
@@ -250,7 +229,7 @@ async def test_a_model_that_cannot_be_had_is_refused(
     session: aiohttp.ClientSession, service: FakeOxen, model: str
 ) -> None:
     with pytest.raises(ProviderError) as caught:
-        await oxen_at(session, service.url, model).submit(asking())
+        await oxen_at(session, service.url, key=KEY, model=model).submit(asking())
 
     assert caught.value.reason in {Reason.NOT_FOUND, Reason.INVALID}
     assert caught.value.taken is Taken.REFUSED
@@ -297,9 +276,9 @@ async def test_a_price_and_the_options_come_from_the_models_endpoint(
 ) -> None:
     for key in ("json_request_schema", "request_schema"):
         async with FakeOxen(key=KEY, price="0.109", schema_key=key) as service:
-            oxen = oxen_at(session, service.url)
+            oxen = oxen_at(session, service.url, key=KEY)
 
-            spec = await oxen.describe()
+            (spec,) = await oxen.describe()
 
         assert (spec.price, spec.price_known) == (10_900, True)
         assert spec.options == oxen_spec(price=0).options
@@ -310,7 +289,7 @@ async def test_without_a_models_endpoint_there_is_an_error_and_the_table(
 ) -> None:
     async with FakeOxen(key=KEY, models_answer=False) as service:
         with pytest.raises(ProviderError):
-            await oxen_at(session, service.url).describe()
+            await oxen_at(session, service.url, key=KEY).describe()
 
 
 async def test_the_cost_is_what_was_charged(oxen: Oxen, service: FakeOxen) -> None:
@@ -328,34 +307,13 @@ async def test_a_cost_that_is_not_told_yet_is_none(
     session: aiohttp.ClientSession, service: FakeOxen
 ) -> None:
     async with FakeOxen(key=KEY, cost_delay=None) as slow:
-        oxen = oxen_at(session, slow.url)
+        oxen = oxen_at(session, slow.url, key=KEY)
         (submitted,) = await oxen.submit(asking())
         slow.finish(submitted.remote_id)
         await slow.settled(submitted.remote_id)
 
         assert await oxen.cost(submitted.remote_id) is None
         assert await oxen.cost("unknown") is None
-
-
-@pytest.mark.parametrize("response_format", ["url", "b64_json"])
-@pytest.mark.parametrize("call", ["edit", "generate"])
-async def test_the_synchronous_calls_answer_with_the_picture(
-    oxen: Oxen, call: str, response_format: str
-) -> None:
-    request = asking("a fox", picture_uri(), aspect_ratio="1:1", count=1)
-
-    finished = await getattr(oxen, call)(request, response_format=response_format)
-
-    (address,) = finished.pictures
-    prefix = "http://127.0.0.1" if response_format == "url" else "data:image/png;base64,iVBOR"
-    assert address.startswith(prefix)
-
-
-async def test_a_synchronous_call_may_be_refused(oxen: Oxen) -> None:
-    with pytest.raises(ProviderError) as caught:
-        await oxen.edit(asking("something forbidden"))
-
-    assert caught.value.reason is Reason.REJECTED
 
 
 async def test_the_stream_tells_whose_news_there_are(oxen: Oxen, service: FakeOxen) -> None:

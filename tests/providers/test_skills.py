@@ -9,14 +9,11 @@ import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from bot.backoff import utc_now
-from bot.catalog import check_request, skills_spec
+from bot.catalog import check_request
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
-from bot.observability.metrics import Metrics
 from bot.providers.base import (
     Canceled,
     Failed,
@@ -27,7 +24,9 @@ from bot.providers.base import (
     Update,
     Waiting,
 )
+from bot.providers.skills.model import skills_spec
 from bot.providers.skills.provider import Skills
+from tests.providers.clients import answering, skills_at
 from tests.providers.server import Reply, Service
 
 URL = "https://cdn.example.com/output/cat.png"
@@ -53,13 +52,7 @@ BODY: Mapping[str, type | Collection[Option]] = {
 
 @pytest.fixture
 def skills(session: aiohttp.ClientSession, api_service: Service) -> Skills:
-    return Skills(
-        session,
-        SecretStr("key"),
-        f"{api_service.url}/api/v1",
-        metrics=Metrics(utc_now),
-        price=20_000,
-    )
+    return skills_at(session, api_service.url)
 
 
 def image(url: str) -> dict[str, object]:
@@ -87,7 +80,6 @@ def test_it_is_a_provider(skills: Skills) -> None:
     provider: Provider = skills
 
     assert provider.key == "skills"
-    assert not provider.can_cancel
 
 
 async def test_only_what_was_given_is_sent(skills: Skills, api_service: Service) -> None:
@@ -409,25 +401,8 @@ async def test_there_is_no_cancel_no_list_and_no_stream(
     assert caught.value.reason is Reason.INVALID
     assert await skills.find(REQUEST, datetime.now(UTC), datetime.now(UTC)) == ()
     assert [remote_id async for remote_id in skills.events()] == []
-    assert await skills.describe() == skills_spec(price=20_000)
+    assert await skills.describe() == (skills_spec(price=20_000),)
     assert api_service.asked == []
-
-
-class Fixed(Skills):
-    """A Skills whose API has answered with this value."""
-
-    def __init__(self, answer: object) -> None:
-        self._answer = answer
-        super().__init__(
-            None,  # type: ignore[arg-type]  # sends nothing
-            SecretStr("key"),
-            metrics=Metrics(utc_now),
-            price=1,
-        )
-        self._api.request = self.answer  # type: ignore[method-assign]  # the one way out
-
-    async def answer(self, *_: object, **__: object) -> object:
-        return self._answer
 
 
 NAMES = st.sampled_from(
@@ -450,7 +425,7 @@ ANSWERS = st.recursive(
 @settings(max_examples=150)
 @given(ANSWERS)
 async def test_any_json_becomes_an_update_or_a_provider_error(answer: object) -> None:
-    skills = Fixed(answer)
+    skills = answering(skills_at(), answer)
     calls = (
         lambda: skills.submit(REQUEST),
         lambda: skills.fetch("gen_123"),

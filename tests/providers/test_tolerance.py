@@ -9,20 +9,18 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from bot.backoff import utc_now
-from bot.catalog import Choice, Flag, Text, Whole, oxen_spec
+from bot.catalog import Choice, Flag, Text, Whole
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
-from bot.observability.metrics import Metrics
 from bot.providers.base import Canceled, Failed, Finished, Running, Submitted, Update, Waiting
 from bot.providers.error_mapping import classify, detail_of, one_line
-from bot.providers.oxen.model import described
+from bot.providers.oxen.model import described, oxen_spec
 from bot.providers.oxen.provider import Oxen
 from bot.providers.oxen.rows import fits
 from bot.providers.parsing import JsonObject, amount, identifier, pictures
+from tests.providers.clients import answering, oxen_at
 from tests.providers.server import Reply, Service
 
 URL = "https://cdn.example/a.png"
@@ -32,14 +30,7 @@ REQUEST = GenerationRequest("oxen", "a fox")
 
 @pytest.fixture
 def oxen(session: aiohttp.ClientSession, api_service: Service) -> Oxen:
-    return Oxen(
-        session,
-        SecretStr("key"),
-        api_service.url,
-        metrics=Metrics(utc_now),
-        price=7500,
-        credits_per_usd=Decimal(100),
-    )
+    return oxen_at(session, api_service.url)
 
 
 def row(**more: object) -> dict[str, object]:
@@ -409,7 +400,7 @@ async def test_e11_options_come_from_the_models_schema(
 ) -> None:
     api_service.answers(body)
 
-    spec = await oxen.describe()
+    (spec,) = await oxen.describe()
 
     assert spec.options == {
         "aspect_ratio": Choice(("1:1", "21:9"), default="21:9"),
@@ -441,7 +432,7 @@ async def test_e11_a_price_that_cannot_be_read_leaves_the_setting(
 ) -> None:
     api_service.answers({"pricing": pricing})
 
-    spec = await oxen.describe()
+    (spec,) = await oxen.describe()
 
     assert (spec.price, spec.price_known) == (price or 7500, price is not None)
 
@@ -453,7 +444,9 @@ async def test_e11_a_schema_that_cannot_be_read_leaves_the_table(
     names = ("aspect_ratio", "seed", "enable_prompt_expansion", "negative_prompt")
     api_service.answers({"request_schema": {"properties": dict.fromkeys(names, wrong)}})
 
-    assert (await oxen.describe()).options == {
+    (spec,) = await oxen.describe()
+
+    assert spec.options == {
         **oxen_spec(price=0).options,
         "aspect_ratio": Choice(("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "2:1", "1:2")),
     }
@@ -537,35 +530,17 @@ LIKELY = st.recursive(
 )
 
 
-class Fixed(Oxen):
-    """An Oxen whose API has answered with this value."""
-
-    def __init__(self, answer: object) -> None:
-        self._answer = answer
-        super().__init__(
-            None,  # type: ignore[arg-type]  # nothing is sent
-            SecretStr("key"),
-            metrics=Metrics(utc_now),
-            price=7500,
-            credits_per_usd=Decimal(100),
-        )
-        self._api.request = self.answer  # type: ignore[method-assign]  # the one way out
-
-    async def answer(self, *_: object, **__: object) -> object:
-        return self._answer
-
-
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LIKELY)
 async def test_any_json_becomes_an_update_or_a_provider_error(answer: object) -> None:
-    oxen = Fixed(answer)
+    oxen = answering(oxen_at(), answer)
     for call in (
         lambda: oxen.fetch("g1"),
         lambda: oxen.submit(REQUEST),
         lambda: oxen.describe(),
+        lambda: oxen.check(),
         lambda: oxen.cost("g1"),
         lambda: oxen.find(REQUEST, SINCE, SINCE + timedelta(minutes=3)),
-        lambda: oxen.edit(REQUEST),
         lambda: oxen.cancel("g1"),
     ):
         try:

@@ -1,7 +1,7 @@
 """The whole bot in this process, with the sandbox's Discord and image APIs around it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import App, open_app
+from bot.config import Config
 from bot.jobs import Job
 from bot.ledger import balance
+from bot.providers import PROVIDERS
+from bot.providers.base import AnyEntry
 from bot.sandbox.discord import (
     Channel,
     FakeDiscord,
@@ -22,7 +25,6 @@ from bot.sandbox.discord import (
 )
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
-from bot.settings import Settings
 from bot.store import jobs, ledger
 from bot.store.database import Database
 from tests.support.openapi import description
@@ -58,6 +60,7 @@ class Stage:
     folder: Path
     clock: Clock
     settings: Mapping[str, Any] = field(default_factory=dict)
+    entries: Sequence[AnyEntry] = PROVIDERS  # a test may register more
 
     def __post_init__(self) -> None:
         self.server: Guild = self.discord.add_guild("Easel Test")
@@ -67,21 +70,18 @@ class Stage:
 
     def app(self, **changes: object) -> AbstractAsyncContextManager[App]:
         """The bot, to be opened and run."""
-        settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
-            **{
-                "discord_token": TOKEN,
-                "discord_api_url": self.discord.url,
-                "oxen_api_key": KEY,
-                "oxen_api_url": self.oxen.url,
-                "skills_api_key": SKILLS_KEY,
-                "skills_api_url": self.skills.url,
-                "database_url": f"sqlite:///{self.path}",
-                **self.settings,
-                **changes,
-            },
-        )
-        return open_app(settings, now=self.clock)
+        values = {
+            "discord_token": TOKEN,
+            "discord_api_url": self.discord.url,
+            "oxen_api_key": KEY,
+            "oxen_api_url": self.oxen.url,
+            "skills_api_key": SKILLS_KEY,
+            "skills_api_url": self.skills.url,
+            "database_url": f"sqlite:///{self.path}",
+            **self.settings,
+            **changes,
+        }
+        return open_app(Config.load(None, values, self.entries), now=self.clock)
 
     @asynccontextmanager
     async def easel(self, **changes: object) -> AsyncIterator[App]:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot.catalog import Catalog, oxen_spec
+from bot.catalog import Catalog
 from bot.health import ServiceHealth
 from bot.observability.metrics import Metrics
 from bot.pictures import Downloader, InputPictures, PictureStore
 from bot.providers.base import Provider
+from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Quotas
 from bot.services import Services
 from bot.store.database import Database

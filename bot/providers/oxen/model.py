@@ -1,32 +1,62 @@
-"""What Oxen's models endpoint tells about a model (apis.md, B5), taken part by part.
+"""The model of Oxen.ai: the table of its document, and the answer of the models endpoint.
 
-A part that cannot be read leaves what the table says of it; nothing here raises.
+The answer (apis.md, B5) is read part by part: a part that cannot be read leaves the table's value
+in force, and nothing here raises.
 """
 
 from dataclasses import replace
 from decimal import Decimal
 from typing import TypeGuard
 
-from bot.catalog import Choice, Flag, ModelSpec, OptionSpec, Text, Whole
+from bot.catalog import (
+    MAX_COUNT,
+    MAX_SEED,
+    Choice,
+    Flag,
+    ModelSpec,
+    OptionSpec,
+    Text,
+    Whole,
+)
 from bot.ledger import thousandths
 from bot.providers.oxen.rows import NAMES
 from bot.providers.parsing import JsonObject, amount, is_object
 
-SCHEMAS = ("json_request_schema", "request_schema")  # its documents know both names
-MOST_VALUES = 100
-LONGEST_VALUE = 100  # characters: what Discord shows of a choice
-LARGEST_WHOLE = 2**53  # Discord's options are no larger
+LARGEST_WHOLE = 2**53  # the limit of Discord's options
+
+
+def oxen_spec(*, price: int) -> ModelSpec:
+    """Return the model by the table, with a price in thousandths of a credit."""
+    ratios = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "2:1", "1:2")
+    return ModelSpec(
+        key="oxen",
+        provider="oxen",
+        title="Qwen Image 2 Pro at Oxen.ai",
+        service="Oxen.ai",
+        options={
+            "aspect_ratio": Choice(ratios, default="16:9"),
+            "count": Whole(1, MAX_COUNT, default=1),
+            "negative_prompt": Text(),
+            "seed": Whole(0, MAX_SEED),
+            "expand_prompt": Flag(default=True),
+            "match_input_image": Flag(default=False),
+        },
+        max_inputs=1,
+        price=price,
+        seed_makes_one=True,
+        input_options=frozenset({"match_input_image"}),
+    )
 
 
 def described(spec: ModelSpec, body: object, *, credits_per_usd: Decimal) -> ModelSpec:
-    """`spec` with everything that the answer of the models endpoint tells better."""
+    """Return `spec` with every value that the models endpoint states."""
     if not is_object(body):
         return spec
     inner = body.get("data")
     model = inner if is_object(inner) else body
     properties = _properties(model)
     options = {
-        # `count` is the queue's own (apis.md, B2), not the model's
+        # `count` belongs to the queue (apis.md, B2), not to the model.
         name: option if name == "count" else _option(properties.get(NAMES[name]), option)
         for name, option in spec.options.items()
     }
@@ -38,61 +68,62 @@ def described(spec: ModelSpec, body: object, *, credits_per_usd: Decimal) -> Mod
 
 
 def _properties(model: JsonObject) -> JsonObject:
-    for name in SCHEMAS:
+    for name in ("json_request_schema", "request_schema"):  # both are documented
         schema = model.get(name)
         if is_object(schema) and is_object(properties := schema.get("properties")):
             return properties
     return {}
 
 
-def _option(told: object, table: OptionSpec) -> OptionSpec:
-    if not is_object(told):
+def _option(stated: object, table: OptionSpec) -> OptionSpec:
+    if not is_object(stated):
         return table
-    told = _without_null(told)
+    stated = _without_null(stated)
     match table:
         case Choice():
-            return _choice(told, table)
+            return _choice(stated, table)
         case Whole():
-            return _whole(told, table)
+            return _whole(stated, table)
         case Flag():
-            default = told.get("default")
+            default = stated.get("default")
             return Flag(default) if isinstance(default, bool) else table
         case Text():
-            longest = told.get("maxLength")
+            longest = stated.get("maxLength")
             return Text(longest) if _is_whole(longest) and longest > 0 else table
 
 
-def _without_null(told: JsonObject) -> JsonObject:
-    """A nullable property is written as a choice between itself and null."""
+def _without_null(stated: JsonObject) -> JsonObject:
+    """Unwrap a nullable property, which is written as a choice between a type and null."""
     for name in ("anyOf", "oneOf"):
-        variants = told.get(name)
+        variants = stated.get(name)
         for variant in variants if isinstance(variants, list) else []:
             if is_object(variant) and variant.get("type") != "null":
-                return {**told, **variant}
-    return told
+                return {**stated, **variant}
+    return stated
 
 
-def _choice(told: JsonObject, table: Choice) -> Choice:
-    listed = told.get("enum")
+def _choice(stated: JsonObject, table: Choice) -> Choice:
+    listed = stated.get("enum")
     values = tuple(
         dict.fromkeys(
             value
             for value in (listed if isinstance(listed, list) else [])
-            if isinstance(value, str) and 0 < len(value) <= LONGEST_VALUE and value.isprintable()
+            # Discord shows 100 characters of a choice.
+            if isinstance(value, str) and 0 < len(value) <= 100 and value.isprintable()
         )
-    )[:MOST_VALUES]
+    )[:100]
     values = values or table.values
-    default = told.get("default", table.default)
+    default = stated.get("default", table.default)
     return Choice(values, default if isinstance(default, str) and default in values else None)
 
 
-def _whole(told: JsonObject, table: Whole) -> Whole:
-    minimum, maximum = told.get("minimum"), told.get("maximum")
+def _whole(stated: JsonObject, table: Whole) -> Whole:
+    minimum, maximum = stated.get("minimum"), stated.get("maximum")
     low = minimum if _is_whole(minimum) else table.minimum
     high = maximum if _is_whole(maximum) else table.maximum
     if low > high:
         return table
-    default = told.get("default", table.default)
+    default = stated.get("default", table.default)
     return Whole(low, high, default if _is_whole(default) and low <= default <= high else None)
 
 
@@ -103,7 +134,7 @@ def _is_whole(value: object) -> TypeGuard[int]:
 
 
 def _price(pricing: object) -> Decimal | None:
-    """Dollars for a picture; the highest of a grid, since a price is what is held back."""
+    """Return the dollars per picture; the highest of a grid, because a hold must suffice."""
     if not is_object(pricing):
         return None
     if price := amount(pricing.get("cost_per_image")):

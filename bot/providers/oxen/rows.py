@@ -1,4 +1,4 @@
-"""Oxen's rows of generations: what became of one, and whether it is the one that was asked for."""
+"""Parse Oxen's rows of generations, and match them with the requests that made them."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from bot.catalog import Choice, Flag, ModelSpec, OptionSpec, Text, Whole
 from bot.jobs import GenerationRequest, Option
 from bot.providers.parsing import JsonObject, identifier, is_object, objects, pictures
 
-# What our options are called in Oxen's requests, and so in its rows (apis.md, B2 and B6).
+# Easel's options by their names in Oxen's requests and rows (apis.md, B2 and B6).
 NAMES: Mapping[str, str] = {
     "aspect_ratio": "aspect_ratio",
     "count": "num_generations",
@@ -17,12 +17,12 @@ NAMES: Mapping[str, str] = {
     "expand_prompt": "enable_prompt_expansion",
     "match_input_image": "match_input_image",
 }
-SKEW = timedelta(seconds=15)  # how far Oxen's clock and ours may be apart
-MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
+SKEW = timedelta(seconds=15)  # the largest difference between Oxen's clock and Easel's
+MILLISECONDS_FROM = 100_000_000_000  # in seconds, this would be the year 5138
 
 
 def parameters(request: GenerationRequest) -> dict[str, Option]:
-    """The request as Oxen names it. What was not given is not sent."""
+    """Return the request by Oxen's names, without the options that were not given."""
     body: dict[str, Option] = {"prompt": request.prompt}
     body |= {NAMES.get(name, name): value for name, value in request.options.items()}
     if request.inputs:
@@ -35,7 +35,7 @@ def id_of(row: JsonObject) -> str | None:
 
 
 def rows_of(body: object) -> tuple[JsonObject, ...] | None:
-    """The rows of a list, or one row as a list; None where the answer holds neither."""
+    """Return the rows of a list, or one row as a list; None if the answer has neither."""
     if is_object(body):
         for name in ("generations", "data"):
             if isinstance(listed := body.get(name), list):
@@ -46,21 +46,21 @@ def rows_of(body: object) -> tuple[JsonObject, ...] | None:
 
 
 def result_of(row: JsonObject) -> tuple[str, ...]:
-    """Its own place first: a row repeats the request, in which there are addresses as well."""
+    """Return the pictures, from `result_url` first: a row repeats the request's addresses, too."""
     return pictures({"result_url": row.get("result_url")}) or pictures(row)
 
 
-def told_id(data: str) -> str | None:
-    """The id in an event's data (apis.md, B3)."""
+def event_id(data: str) -> str | None:
+    """Return the id in an event's data (apis.md, B3)."""
     try:
-        told = json.loads(data)
+        event = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return id_of(told) if is_object(told) else None
+    return id_of(event) if is_object(event) else None
 
 
 def unwrapped(body: JsonObject) -> JsonObject:
-    """The row itself, where the answer is an envelope around it (apis.md, B2)."""
+    """Return the row inside an envelope, if the answer is one (apis.md, B2), else the answer."""
     for name in ("generation", "data"):
         inner = body.get(name)
         if is_object(inner) and (id_of(inner) or "status" in inner):
@@ -69,13 +69,13 @@ def unwrapped(body: JsonObject) -> JsonObject:
 
 
 def enqueued_at(row: JsonObject) -> float | None:
-    """Unix seconds."""
+    """Return the time of the request in Unix seconds."""
     moment = _seconds(row.get("enqueued_at"))
     return moment if moment is not None else _seconds(row.get("created_at"))
 
 
 def _seconds(value: object) -> float | None:
-    """Seconds or milliseconds as a number or as text, or an ISO 8601 date and time."""
+    """Read seconds or milliseconds, as a number or as text, or an ISO 8601 date and time."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -103,10 +103,10 @@ def fits(
     since: datetime,
     until: datetime,
 ) -> bool:
-    """Whether this row can be what the request made, if it was made from `since` to `until`.
+    """Return whether a request sent from `since` to `until` can have made this row.
 
-    Everything that was sent must be there, and nothing else but defaults: a wrong picture must
-    never be adopted, while one that is missed only costs a refund.
+    The row must have everything that was sent, and nothing else but defaults: a wrong picture must
+    never be adopted, while a missed one only costs a refund.
     """
     moment = enqueued_at(row)
     if moment is None:
@@ -118,21 +118,21 @@ def fits(
     if row.get("media_type") not in (None, "image"):
         return False
     sent = parameters(request)
-    # The queue's own parameter, which a row need not repeat: each generation has its own row.
+    # A row need not repeat this parameter of the queue: each generation has a row of its own.
     sent.pop("num_generations", None)
-    told = row.get("num_generations")
-    if told is not None and not _same(told, request.count):
+    count = row.get("num_generations")
+    if count is not None and not _same(count, request.count):
         return False
     if not all(_same(row.get(name), value) for name, value in sent.items()):
         return False
     unsent = {name: api for name, api in NAMES.items() if api not in sent and name != "count"}
-    if not all(_untold(row.get(api), spec.options.get(name)) for name, api in unsent.items()):
+    if not all(_is_default(row.get(api), spec.options.get(name)) for name, api in unsent.items()):
         return False
     return "input_image" in sent or row.get("input_image") in (None, "")
 
 
-def _untold(value: object, option: OptionSpec | None) -> bool:
-    """Whether a value that was not sent is only the API's own default."""
+def _is_default(value: object, option: OptionSpec | None) -> bool:
+    """Return whether a value that was not sent is only the API's own default."""
     match option:
         case Choice(default=default) | Flag(default=default) | Whole(default=default):
             return value is None or (default is not None and _same(value, default))
@@ -143,7 +143,7 @@ def _untold(value: object, option: OptionSpec | None) -> bool:
 
 
 def _same(value: object, sent: Option) -> bool:
-    """Equal, also where the API repeats a number or a truth value as text."""
+    """Return whether two values are equal, also if the API repeats one as text."""
     if isinstance(sent, bool):
         return value is sent or (
             isinstance(value, str) and value.strip().lower() == str(sent).lower()

@@ -1,0 +1,98 @@
+"""The whole configuration: Easel's own settings and those of every registered provider."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.catalog import Catalog, ModelSpec
+from bot.errors import StartupError
+from bot.providers import PROVIDERS
+from bot.providers.base import AnyEntry, Http, Provider
+from bot.settings import ENV_FILE, ProviderSettings, Settings, SettingsGroup
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """A registered provider and its settings."""
+
+    entry: AnyEntry
+    settings: ProviderSettings
+
+    @property
+    def key(self) -> str:
+        return self.entry.key
+
+    @property
+    def specs(self) -> tuple[ModelSpec, ...]:
+        """The models by their tables, with the prices of the settings."""
+        return self.entry.specs(self.settings)
+
+    def make(self, http: Http) -> Provider:
+        """Return the provider. StartupError if its key is missing or unusable."""
+        return self.entry.make(self.settings, http)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`providers` are all that are registered, with or without a key."""
+
+    core: Settings
+    providers: tuple[ProviderConfig, ...]
+
+    @classmethod
+    def load(
+        cls,
+        env_file: Path | None = ENV_FILE,
+        values: Mapping[str, object] | None = None,
+        entries: Sequence[AnyEntry] = PROVIDERS,
+    ) -> "Config":
+        """Read every setting. StartupError names the first that is wrong.
+
+        `values`, by environment name in any case, take precedence over environment and file.
+        """
+        core = Settings.load(env_file, values)
+        groups = [ProviderConfig(each, each.settings.load(env_file, values)) for each in entries]
+        return cls(core, tuple(groups))
+
+    @property
+    def configured(self) -> tuple[ProviderConfig, ...]:
+        """The providers whose API key is set."""
+        return tuple(each for each in self.providers if each.settings.api_key is not None)
+
+    @property
+    def groups(self) -> tuple[SettingsGroup, ...]:
+        return (self.core, *(each.settings for each in self.providers))
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret as given, valid or not: none of them may appear in the log."""
+        return [secret for group in self.groups for secret in group.secrets]
+
+    def check(self) -> None:
+        """Raise StartupError if Easel cannot start with these settings."""
+        _ = self.core.token
+        self.check_providers()
+
+    def check_providers(self) -> None:
+        """Raise StartupError if no provider can be used, or DEFAULT_MODEL is not on offer."""
+        if not self.configured:
+            names = " or ".join(each.settings.env_name("api_key") for each in self.providers)
+            pages = " or ".join(each.entry.key_page for each in self.providers)
+            raise StartupError(f"No API key is set. Put {names} in .env; get one at {pages}.")
+        for each in self.configured:
+            _ = each.settings.key
+        offered = [spec.key for each in self.configured for spec in each.specs]
+        if self.core.default_model is not None and self.core.default_model not in offered:
+            raise StartupError(f"DEFAULT_MODEL must be one whose key is set: {', '.join(offered)}.")
+
+    def make_providers(self, http: Http) -> dict[str, Provider]:
+        """Return the configured providers by key."""
+        return {each.key: each.make(http) for each in self.configured}
+
+    def make_catalog(self) -> Catalog:
+        """Return the models of the configured providers, DEFAULT_MODEL first."""
+        return Catalog(
+            [spec for each in self.configured for spec in each.specs],
+            self.core.default_model,
+            known=[spec for each in self.providers for spec in each.specs],
+        )

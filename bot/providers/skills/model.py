@@ -1,0 +1,31 @@
+"""The model of skills.video, by the table of its document; the API does not describe models."""
+
+from bot.catalog import MAX_COUNT, MAX_INPUTS, MAX_SEED, Choice, Flag, ModelSpec, Text, Whole
+
+
+def skills_spec(*, price: int) -> ModelSpec:
+    """Return the model with a price in thousandths of a credit, which the API does not report."""
+    ratios = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3")
+    sizes = (
+        *("square_hd", "square", "portrait_4_3", "portrait_16_9"),
+        *("landscape_4_3", "landscape_16_9"),
+    )
+    return ModelSpec(
+        key="skills",
+        provider="skills",
+        title="Qwen Image 2 Pro at skills.video",
+        service="skills.video",
+        options={
+            "aspect_ratio": Choice(ratios, default="1:1"),
+            "image_size": Choice(sizes),
+            "count": Whole(1, MAX_COUNT, default=1),
+            "negative_prompt": Text(500),
+            "seed": Whole(0, MAX_SEED),
+            "expand_prompt": Flag(default=True),
+            "safety_checker": Flag(default=True),
+            "output_format": Choice(("jpeg", "png", "webp"), default="png"),
+        },
+        max_inputs=MAX_INPUTS,
+        price=price,
+        cancels=False,
+    )
