@@ -20,8 +20,7 @@ from bot.observability.logs import start_logging
 from bot.settings import Settings
 from bot.store.audit import Verification
 from bot.store.audit import verify as verify_ledger
-from bot.store.database import database_path
-from bot.store.inspection import inspected
+from bot.store.database import database_path, inspected
 
 cli = typer.Typer(
     help="Easel: a Discord bot that makes pictures.",
@@ -59,8 +58,8 @@ def check(
 ) -> None:
     """Check everything that a start needs, and print what is wrong with the remedy."""
     # `easel run` does not load the libraries that draw on a screen.
+    from bot.check.providers import trial_question
     from bot.check.run import run_check
-    from bot.check.trial import trial_question
 
     start_logging("ERROR", "console", ())
     if trial and not yes:

@@ -1,4 +1,4 @@
-"""The composition root: opens everything that has a lifetime, and closes it in reverse order."""
+"""The composition root: one running Easel, from the settings to the last task."""
 
 import asyncio
 import logging
@@ -6,31 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
-
-import aiohttp
-from yarl import URL
 
 from bot.backoff import utc_now
 from bot.config import Config
 from bot.discord_session import DiscordSession
 from bot.errors import ProviderError
-from bot.health import ServiceHealth
-from bot.ledger import thousandths
-from bot.observability.health_report import HealthReport
-from bot.observability.health_server import HealthServer
-from bot.observability.metrics import Metrics
-from bot.pictures import Downloader, InputPictures, PictureStore
+from bot.observability.endpoint import HealthReport, HealthServer
+from bot.opening import open_services
 from bot.pictures.retention import Retention
-from bot.providers.base import Http
-from bot.quotas import Quotas
 from bot.services import Services
-from bot.settings import DISCORD_API, Settings
-from bot.store.database import Database, database_path, pictures_folder
-from bot.store.lock import InstanceLock
 from bot.studio import Studio
 from bot.worker.worker import Worker
-from cogs.delivery.discord_delivery import DiscordDelivery
 
 log = logging.getLogger(__name__)
 
@@ -107,33 +93,8 @@ async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> 
     """Open everything that the settings ask for. StartupError if anything cannot be opened."""
     config.check()
     settings = config.core
-    path = database_path(settings.database_url)
-    health = ServiceHealth(now)
-    metrics = Metrics(now, health)
     async with AsyncExitStack() as stack:
-        stack.enter_context(InstanceLock(path))
-        database = await stack.enter_async_context(Database(path))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        catalog = config.make_catalog()
-        downloader = await stack.enter_async_context(
-            Downloader(private_hosts=_private_hosts(config))
-        )
-        pictures = PictureStore(pictures_folder(path))
-        delivery = DiscordDelivery(catalog, health, metrics, now)
-        services = Services(
-            database=database,
-            catalog=catalog,
-            quotas=_quotas(settings),
-            providers=config.make_providers(Http(session, metrics)),
-            downloader=downloader,
-            pictures=pictures,
-            inputs=InputPictures(downloader, pictures),
-            delivery=delivery,
-            health=health,
-            metrics=metrics,
-            now=now,
-            job_timeout=settings.timeout,
-        )
+        services, delivery = await open_services(stack, config, now)
         worker = Worker(services)
         studio = Studio(services, worker.wake)
         discord = DiscordSession(settings, services, studio, delivery)
@@ -143,33 +104,10 @@ async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> 
             server = HealthServer(report, settings.http_host, settings.http_port)
             await stack.enter_async_context(server)
         retention = Retention(
-            database,
-            pictures,
+            services.database,
+            services.pictures,
             keep=timedelta(days=settings.keep_days),
             keep_bytes=int(settings.keep_gb * 1_000_000_000),
             now=now,
         )
         yield App(services, studio, worker, discord, retention, report, server)
-
-
-def _private_hosts(config: Config) -> list[str]:
-    """Return the hosts that may be private: those of the APIs' own addresses."""
-    hosts = [each.settings.host for each in config.configured]
-    if config.core.discord_api_url != DISCORD_API:  # serves the attachments
-        hosts.append(URL(config.core.discord_api_url).host or "")
-    return hosts
-
-
-def _quotas(settings: Settings) -> Quotas:
-    return Quotas(
-        servers=settings.servers,
-        blocked_users=settings.blocked_users,
-        budget=_limit(settings.budget_monthly),
-        allowance=_limit(settings.monthly_credits),
-        allow_unsafe=settings.allow_unsafe,
-        user_install=settings.user_install,
-    )
-
-
-def _limit(credits: Decimal | None) -> int | None:
-    return None if credits is None else thousandths(credits)

@@ -14,7 +14,7 @@ from discord.ext import commands
 from bot.discord_origin_workaround import use_api, use_gateway
 from bot.invite import invite_link
 from bot.observability.logs import bind, hide
-from bot.observability.tracing import trace_discord
+from bot.observability.metrics import trace_discord
 from bot.services import Services
 from bot.settings import DISCORD_API, Settings
 from bot.store import notes

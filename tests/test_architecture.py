@@ -15,9 +15,10 @@ LAYERS = (
     {"bot.__main__"},
     {
         *("bot.app", "bot.check", "bot.client", "bot.discord_origin_workaround"),
+        "bot.opening",
         "bot.discord_session",
     },
-    {"bot.observability.health_report", "bot.observability.health_server", "cogs"},
+    {"bot.observability.endpoint", "cogs"},
     {"bot.config", "bot.services", "bot.studio", "bot.worker"},
     {"bot.delivery", "bot.observability", "bot.pictures", "bot.providers", "bot.store"},
     {
@@ -41,9 +42,9 @@ LIBRARIES = {
         "bot/pictures",
         "bot/sandbox/",
         "bot/check/",
-        "bot/app.py",
-        "bot/observability/health_server.py",
-        "bot/observability/tracing.py",
+        "bot/opening.py",
+        "bot/observability/endpoint.py",
+        "bot/observability/metrics.py",
         "cogs/_replies.py",  # only to name the error that discord.py lets through
     ),
     "prometheus_client": ("bot/observability/metrics.py",),

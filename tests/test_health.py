@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.app import App
 from bot.config import Config
 from bot.errors import ProviderError, Reason, StartupError
-from bot.observability.health_report import HealthReport
+from bot.observability.endpoint import HealthReport
 from bot.observability.metrics import Metrics
 from bot.providers.base import Http
 from bot.providers.oxen import OXEN

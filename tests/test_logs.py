@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.observability.redact import hide, redact
+from bot.observability.logs import hide, redact
 from bot.sandbox.discord import Interaction
 from bot.sandbox.http.faults import Answer, Fault, Reset, ResetAfter, Truncate
 from tests.support.easel import KEY, SKILLS_KEY, TOKEN, Stage

@@ -9,8 +9,7 @@ from bot.check.report import Line, ok, warning, wrong
 from bot.errors import StartupError
 from bot.settings import Settings
 from bot.store.audit import verify
-from bot.store.database import REVISION, database_path
-from bot.store.inspection import OlderDatabase, inspected
+from bot.store.database import REVISION, OlderDatabase, database_path, inspected
 
 DATABASE, DISK = "database", "disk"
 MIB = 1024 * 1024

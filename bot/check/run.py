@@ -11,10 +11,9 @@ from rich.console import Console
 
 from bot.check.discord import check_discord
 from bot.check.machine import check_database, check_disk
-from bot.check.providers import check_provider
+from bot.check.providers import check_provider, try_provider
 from bot.check.report import Line, as_json, exit_code, show, wrong
 from bot.check.settings import check_settings
-from bot.check.trial import try_provider
 from bot.config import Config
 from bot.providers import PROVIDERS
 from bot.providers.base import AnyEntry, Http

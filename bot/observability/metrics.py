@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from time import perf_counter
+from types import SimpleNamespace
 
+import aiohttp
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -13,7 +15,7 @@ from bot import package_version
 from bot.errors import ProviderError, Reason
 from bot.health import ServiceHealth
 from bot.ledger import CREDIT
-from bot.observability.figures import Figures
+from bot.store.stats import Figures
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 STALLS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
@@ -152,3 +154,22 @@ class Metrics:
 
     def _age(self, moment: datetime | None) -> float:
         return max(self.now() - moment, timedelta(0)).total_seconds() if moment else 0.0
+
+
+def trace_discord(metrics: Metrics) -> aiohttp.TraceConfig:
+    """Return a trace that counts every answer, or the error in place of one."""
+
+    async def answered(
+        _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestEndParams
+    ) -> None:
+        metrics.discord_answered(end.method, str(end.response.status))
+
+    async def broke(
+        _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestExceptionParams
+    ) -> None:
+        metrics.discord_answered(end.method, type(end.exception).__name__)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(answered)
+    trace.on_request_exception.append(broke)
+    return trace

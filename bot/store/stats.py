@@ -1,5 +1,7 @@
 """Sums over the rows for the operator's metrics."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import case, func, select
@@ -7,9 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import SETTLED, JobStatus
 from bot.ledger import EntryKind, month_of
-from bot.observability.figures import Figures
 from bot.store.queue import QUEUED, UNDELIVERED
 from bot.store.tables import jobs, ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Amounts are thousandths of a credit; the times are None if no job is in that state."""
+
+    jobs: Mapping[tuple[JobStatus, str], int]  # by status and model
+    oldest_queued: datetime | None  # the time of its request
+    oldest_undelivered: datetime | None  # the time of its settlement
+    held: int  # of jobs of this month that are not settled
+    captured: int  # this month, with corrections
+    settled: Mapping[str, int]  # cost of all jobs ever, by model
+
 
 COUNTS = select(
     jobs.c.status, jobs.c.model, func.count().label("number"), func.sum(jobs.c.cost).label("cost")

@@ -1,11 +1,37 @@
 """The use cases: everything that members can request, one module for each subject.
 
-The cogs import Studio and the errors from here. Every refusal is a UserError, raised before
+The cogs hold a Studio and import the errors from here. Every refusal is a UserError, raised before
 anything is stored. Nothing in this package knows Discord.
 """
 
-from bot.studio.jobs import CannotCancel, JobSettled, NoSuchJob
-from bot.studio.requests import Restarting
-from bot.studio.studio import Studio
+from collections.abc import Callable
 
-__all__ = ["CannotCancel", "JobSettled", "NoSuchJob", "Restarting", "Studio"]
+from bot.services import Services
+from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob
+from bot.studio.requests import PictureRequest, Requests, Restarting
+from bot.studio.usage import UsageReports
+
+__all__ = [
+    "CannotCancel",
+    "JobSettled",
+    "NoSuchJob",
+    "PictureRequest",
+    "Restarting",
+    "Studio",
+]
+
+
+class Studio:
+    """The object that every cog holds."""
+
+    def __init__(self, services: Services, wake: Callable[[], None]) -> None:
+        """`wake` is called after a change of rows that concerns the worker."""
+        self.catalog = services.catalog
+        self.health = services.health
+        self.requests = Requests(services, wake)
+        self.jobs = MemberJobs(services, wake)
+        self.usage = UsageReports(services)
+
+    def close(self) -> None:
+        """Refuse new requests: the program is about to end."""
+        self.requests.close()

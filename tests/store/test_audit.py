@@ -15,8 +15,7 @@ from bot.ledger import Account, Cost, EntryKind
 from bot.quotas import Quotas
 from bot.store import jobs, ledger, settlement
 from bot.store.audit import EntryLine, JobLine, Verification, audit, verify
-from bot.store.database import REVISION, Database
-from bot.store.inspection import inspected
+from bot.store.database import REVISION, Database, inspected
 from tests.support.command_line import easel
 from tests.support.easel import Stage
 from tests.support.rows import NOW, new_job, one

@@ -3,8 +3,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.worker.poll import LONGEST_INTERVAL, poll_interval
-from bot.worker.poll_queue import GAP, PollQueue
+from bot.worker.poll import GAP, LONGEST_INTERVAL, PollQueue, poll_interval
 from tests.support.rows import NOW
 
 SECOND = timedelta(seconds=1)

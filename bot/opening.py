@@ -1,0 +1,80 @@
+"""Opens the services of one Easel, in order; the caller's stack closes them in reverse."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from decimal import Decimal
+
+import aiohttp
+from yarl import URL
+
+from bot.config import Config
+from bot.health import ServiceHealth
+from bot.ledger import thousandths
+from bot.observability.metrics import Metrics
+from bot.pictures import Downloader, InputPictures, PictureStore
+from bot.providers.base import Http
+from bot.quotas import Quotas
+from bot.services import Services
+from bot.settings import DISCORD_API, Settings
+from bot.store.database import Database, database_path, pictures_folder
+from bot.store.lock import InstanceLock
+from cogs.delivery.discord_delivery import DiscordDelivery
+
+
+async def open_services(
+    stack: AsyncExitStack, config: Config, now: Callable[[], datetime]
+) -> tuple[Services, DiscordDelivery]:
+    """Lock and open the database, and everything that works on it or beside it.
+
+    StartupError if something cannot be opened.
+    """
+    path = database_path(config.core.database_url)
+    stack.enter_context(InstanceLock(path))
+    database = await stack.enter_async_context(Database(path))
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    downloader = Downloader(private_hosts=_private_hosts(config))
+    await stack.enter_async_context(downloader)
+    health = ServiceHealth(now)
+    metrics = Metrics(now, health)
+    catalog = config.make_catalog()
+    pictures = PictureStore(pictures_folder(path))
+    delivery = DiscordDelivery(catalog, health, metrics, now)
+    services = Services(
+        database=database,
+        catalog=catalog,
+        quotas=_quotas(config.core),
+        providers=config.make_providers(Http(session, metrics)),
+        downloader=downloader,
+        pictures=pictures,
+        inputs=InputPictures(downloader, pictures),
+        delivery=delivery,
+        health=health,
+        metrics=metrics,
+        now=now,
+        job_timeout=config.core.timeout,
+    )
+    return services, delivery
+
+
+def _private_hosts(config: Config) -> list[str]:
+    """Return the hosts that may be private: those of the APIs' own addresses."""
+    hosts = [each.settings.host for each in config.configured]
+    if config.core.discord_api_url != DISCORD_API:  # serves the attachments
+        hosts.append(URL(config.core.discord_api_url).host or "")
+    return hosts
+
+
+def _quotas(settings: Settings) -> Quotas:
+    return Quotas(
+        servers=settings.servers,
+        blocked_users=settings.blocked_users,
+        budget=_limit(settings.budget_monthly),
+        allowance=_limit(settings.monthly_credits),
+        allow_unsafe=settings.allow_unsafe,
+        user_install=settings.user_install,
+    )
+
+
+def _limit(credits: Decimal | None) -> int | None:
+    return None if credits is None else thousandths(credits)
