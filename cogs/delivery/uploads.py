@@ -12,7 +12,6 @@ import discord
 from bot.errors import ProviderError
 from bot.jobs import Job, Picture
 from bot.pictures import shrink
-from cogs.ui.result import file_name
 
 log = logging.getLogger(__name__)
 
@@ -71,3 +70,8 @@ async def prepare(
             file = f"{file.rpartition('.')[0]}.{kind}"
         ready.append((file, data))
     return Uploads(tuple(ready), shrunk, left_out=len(pictures) - len(ready) - gone, gone=gone)
+
+
+def file_name(job: Job, position: int, picture: Picture, *, name: str = "") -> str:
+    """Return an ASCII name with the job's id, by which the result is found in its channel."""
+    return f"easel-{job.id}-{name and f'{name}-'}{position}.{picture.kind}"
