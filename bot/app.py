@@ -13,7 +13,7 @@ from bot.discord_session import DiscordSession
 from bot.errors import ProviderError
 from bot.observability.endpoint import HealthReport, HealthServer
 from bot.opening import open_services
-from bot.pictures.retention import Retention
+from bot.pictures.retention import Retention, RetentionPolicy
 from bot.services import Services
 from bot.studio import Studio
 from bot.worker.worker import Worker
@@ -106,8 +106,10 @@ async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> 
         retention = Retention(
             services.database,
             services.pictures,
-            keep=timedelta(days=settings.keep_days),
-            keep_bytes=int(settings.keep_gb * 1_000_000_000),
-            now=now,
+            RetentionPolicy(
+                keep=timedelta(days=settings.keep_days),
+                keep_bytes=int(settings.keep_gb * 1_000_000_000),
+            ),
+            now,
         )
         yield App(services, studio, worker, discord, retention, report, server)

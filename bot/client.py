@@ -1,4 +1,4 @@
-"""The Discord client: loads the cogs, registers commands when they changed, answers errors."""
+"""The Discord client: loads the cogs, registers changed commands, shows errors to members."""
 
 import asyncio
 import hashlib
@@ -19,30 +19,33 @@ from bot.services import Services
 from bot.settings import DISCORD_API, Settings
 from bot.store import notes
 from bot.studio import Studio
-from cogs._replies import FormLost, is_lost_modal, reply_error
-from cogs.buttons import DYNAMIC_ITEMS, ButtonUnknown, is_unknown_item
+from cogs import reply_error
+from cogs.buttons import handle_interaction
 from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT
 from cogs.edit import Edit
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
-from cogs.usage import Credits
+from cogs.usage import Usage
 
 log = logging.getLogger(__name__)
 
-discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # a bot without a voice
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # no voice channels are used
 
-TEXTS = ("prompt", "negative_prompt")  # options that hold a member's own words
-LEFT_SECONDS = 2.0
-REGISTERED = "registered commands"  # the note that keeps their hash
+REGISTERED = "registered commands"  # the note that holds their hash
 
 
 class EaselTree(app_commands.CommandTree["EaselClient"]):
     async def interaction_check(self, interaction: discord.Interaction["EaselClient"], /) -> bool:
-        """Everybody may: this is where the task of an interaction begins, so that what it logs
-        tells which one it is."""
+        """Allow everybody. The task of an interaction begins here, so its log lines are bound to
+        the interaction here."""
         command = interaction.command
         bind(interaction=interaction.id, command=command.qualified_name if command else None)
-        hide(*(str(getattr(interaction.namespace, name, "")) for name in TEXTS))
+        hide(
+            *(
+                str(getattr(interaction.namespace, name, ""))
+                for name in ("prompt", "negative_prompt")
+            )
+        )
         return True
 
     async def on_error(
@@ -58,7 +61,7 @@ class EaselTree(app_commands.CommandTree["EaselClient"]):
 
 
 class EaselClient(commands.AutoShardedBot):
-    """Asks for nothing but the servers themselves: no members, no messages, no presences."""
+    """The client, with the intent for servers alone: no members, messages or presences."""
 
     def __init__(self, settings: Settings, services: Services, studio: Studio) -> None:
         self._api_url = settings.discord_api_url
@@ -86,15 +89,15 @@ class EaselClient(commands.AutoShardedBot):
 
     @property
     def connected(self) -> bool:
-        """Whether every shard has its connection to the gateway now."""
+        """True while every shard is connected to the gateway."""
         shards = self.shards.values()
         return self.is_ready() and bool(shards) and not any(each.is_closed() for each in shards)
 
     async def serve(self, token: str) -> None:
-        """As `start`; but it ends when it is cancelled, at any time.
+        """Run `start` until it ends or this is cancelled.
 
-        discord.py swallows a cancellation that comes while a shard connects anew, and would then
-        go on for ever. What is left of it ends with `close`.
+        discord.py swallows a cancellation while a shard reconnects, and would then never end. A
+        remaining task is ended by `close`.
         """
         self._starting = asyncio.create_task(self.start(token), name="gateway")
         try:
@@ -102,16 +105,17 @@ class EaselClient(commands.AutoShardedBot):
         except asyncio.CancelledError:
             self._starting.cancel()
             raise
-        await self._starting  # it has ended, and raises what there was
+        await self._starting  # raises the error, if there was one
 
     async def close(self) -> None:
-        """Also what is left of `serve`: a shard that connects anew has a thread of its own."""
+        """Close the client, and end a task that `serve` left behind while a shard reconnected."""
         await super().close()
-        left = self._starting
-        # discord.py closes us from in there, too, where Discord ends the connection.
-        if left is not None and left is not asyncio.current_task() and not left.done():
-            left.cancel()
-            await asyncio.wait({left}, timeout=LEFT_SECONDS)
+        starting = self._starting
+        # If Discord ends the connection, discord.py calls `close` from within this task.
+        if starting is None or starting is asyncio.current_task() or starting.done():
+            return
+        starting.cancel()
+        await asyncio.wait({starting}, timeout=2)
 
     async def setup_hook(self) -> None:
         await self._find_gateway()
@@ -122,23 +126,19 @@ class EaselClient(commands.AutoShardedBot):
         await self.add_cog(Imagine(self.studio))
         await self.add_cog(Edit(self.studio, self.tree))
         await self.add_cog(Jobs(self.studio, self.tree))
-        await self.add_cog(Credits(self.studio))
-        self.add_dynamic_items(*DYNAMIC_ITEMS)
+        await self.add_cog(Usage(self.studio))
 
     async def on_ready(self) -> None:
         log.info("ready as %s in %s servers", self.user, len(self.guilds))
         if self.application_id is not None:
-            log.info("to add it to a server: %s", invite_link(self.application_id))
+            log.info("invite link of this bot: %s", invite_link(self.application_id))
 
     async def on_interaction(self, interaction: discord.Interaction[Any], /) -> None:
-        """Answer what discord.py would drop without a word (discord.md, T9)."""
-        if is_lost_modal(interaction):
-            await reply_error(interaction, FormLost())
-        elif is_unknown_item(interaction):
-            await reply_error(interaction, ButtonUnknown())
+        """Handle the interactions that discord.py would drop after a restart (discord.md, T9)."""
+        await handle_interaction(interaction)
 
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
-        """Messages that mention the bot are no commands of ours."""
+        """Ignore messages that mention the bot: Easel has no commands of that kind."""
 
     async def _find_gateway(self) -> None:
         """Let a session that was invalidated reconnect to the gateway of the configured API."""
@@ -147,7 +147,7 @@ class EaselClient(commands.AutoShardedBot):
             use_gateway(address)
 
     async def _register_commands(self) -> None:
-        """Send the commands only when they changed: Discord limits how often they may be sent."""
+        """Send the commands if they have changed: Discord limits how often that is possible."""
         payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
         content = json.dumps([self._api_url, self.application_id, payload], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Answers to one member, and what is said when something went wrong."""
+"""Replies to interactions: private messages, errors, and forms from before a restart."""
 
 import asyncio
 import logging
@@ -11,53 +11,46 @@ from discord import app_commands, ui
 
 from bot.errors import UserError
 from bot.studio import Studio
-from cogs.ui.result import answer_view
+from cogs.ui import wording
+from cogs.ui.panel import notice
 
 log = logging.getLogger(__name__)
 
-# Discord gives us 3 s to begin to answer; an answer that takes longer than this is in doubt.
-REPLY_TIMEOUT = 10.0
-SORRY = "Something went wrong here, and it has been noted. Please try again."
-# Discord was not reached, or not heard: what was sent may have arrived.
+# Discord accepts a first reply within 3 s. A request that takes longer than this has an unknown
+# outcome.
+REPLY_TIMEOUT = 10.0  # seconds
+# Discord was not reached, or did not answer readably: the request may have been executed.
 UNKNOWN_OUTCOME = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
-REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not done, but for a 5xx
-# Discord's code where an interaction was answered already; discord.py answers again after a 5xx.
-ANSWERED = 40060
-TOO_MANY = 429
-LATE = {10062, ANSWERED}  # 10062: the interaction is gone
+REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not executed, except for a 5xx
+# Discord's code for a second reply to an interaction; discord.py repeats a reply after a 5xx.
+ALREADY_REPLIED = 40060
 
 
 @runtime_checkable
 class HasStudio(Protocol):
-    """Our client, as the buttons see it: they outlive every view, so they find it through this."""
+    """The part of EaselClient that buttons and forms use: they reach the studio through it."""
 
     studio: Studio
-    run_id: str  # of this start of the client
+    run_id: str  # differs after each start
 
 
 class FormLost(UserError):
     def __init__(self) -> None:
-        super().__init__("I was restarted since you opened this form. Open it again.")
-
-
-def _client(interaction: discord.Interaction[Any]) -> HasStudio:
-    client = interaction.client
-    if not isinstance(client, HasStudio):
-        raise TypeError("the client has no studio")
-    return client
+        super().__init__("The bot was restarted after you opened this form. Open the form again.")
 
 
 def studio_of(interaction: discord.Interaction[Any]) -> Studio:
+    """Return the studio of the client that received the interaction."""
     return _client(interaction).studio
 
 
 def modal_id(interaction: discord.Interaction[Any], purpose: str) -> str:
-    """For a modal: its own, and telling which run of the program it belongs to."""
+    """Return a custom_id for one modal, which names this run of the program."""
     return f"easel:{purpose}:{_client(interaction).run_id}:{interaction.id}"
 
 
 def is_lost_modal(interaction: discord.Interaction[Any]) -> bool:
-    """Whether a modal was sent that an earlier run opened: discord.py knows nothing of it."""
+    """Return true for a modal that an earlier run opened: discord.py would ignore the submit."""
     if interaction.type is not discord.InteractionType.modal_submit:
         return False
     data: Mapping[str, Any] = interaction.data or {}
@@ -66,7 +59,7 @@ def is_lost_modal(interaction: discord.Interaction[Any]) -> bool:
 
 
 async def reply_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:
-    """Answer the member alone, whether something was answered before or not."""
+    """Send a message that only the member sees: the first reply, or a follow-up after one."""
     nobody = discord.AllowedMentions.none()
     async with asyncio.timeout(REPLY_TIMEOUT):
         if interaction.response.is_done():
@@ -78,28 +71,36 @@ async def reply_privately(interaction: discord.Interaction[Any], view: ui.Layout
 
 
 async def reply_error(interaction: discord.Interaction[Any], error: Exception) -> None:
-    """Tell a member why it did not work: a UserError in its own words, all else in one sentence."""
+    """Show a member why a command failed: the text of a UserError, else one general sentence."""
     cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-    if isinstance(cause, discord.HTTPException) and cause.code in LATE:
-        log.warning("interaction %s came too late to be answered", interaction.id)
+    # 10062: Discord does not know the interaction any more.
+    if isinstance(cause, discord.HTTPException) and cause.code in {10062, ALREADY_REPLIED}:
+        log.warning("interaction %s expired before the reply", interaction.id)
         return
-    text = SORRY
+    text = wording.BUG
     if isinstance(cause, UserError):
         text = str(cause)
-    elif _is_discords(cause):
-        log.warning("interaction %s: Discord did not take what was sent: %r", interaction.id, cause)
+    elif _is_caused_by_discord(cause):
+        log.warning("request to Discord failed during interaction %s: %r", interaction.id, cause)
     else:
         log.error("interaction %s failed", interaction.id, exc_info=cause)
     try:
-        await reply_privately(interaction, answer_view(text))
+        await reply_privately(interaction, notice(text))
     except (*REFUSED, *UNKNOWN_OUTCOME) as failure:
-        log.warning("interaction %s could not be answered: %s", interaction.id, failure)
+        log.warning("reply to interaction %s failed: %s", interaction.id, failure)
 
 
-def _is_discords(cause: BaseException) -> bool:
-    """Whether Discord, or the way there, failed; a refusal of what was sent is our mistake."""
+def _client(interaction: discord.Interaction[Any]) -> HasStudio:
+    client = interaction.client
+    if not isinstance(client, HasStudio):
+        raise TypeError("the client has no studio")
+    return client
+
+
+def _is_caused_by_discord(cause: BaseException) -> bool:
+    """Return true if Discord or the network failed. A refused request is a bug of Easel."""
     if isinstance(cause, discord.HTTPException):
-        return cause.status == TOO_MANY or cause.status >= 500
+        return cause.status == 429 or cause.status >= 500
     return isinstance(
         cause, (discord.RateLimited, aiohttp.ClientError, ConnectionError, TimeoutError)
     )

@@ -13,18 +13,17 @@ from bot.errors import UserError
 from bot.jobs import Attachment
 from bot.observability.logs import bind
 from bot.studio import Studio
+from cogs._options import COMMON, OPTIONS, completed, given_options
 from cogs._replies import REPLY_TIMEOUT, modal_id, reply_error
-from cogs._request import COMMON, OPTIONS, completed, given_options, request_job
+from cogs._request import request_job
 from cogs.delivery.attachments import attachment_of, pictures_in
 from cogs.ui.text import shorten
-
-MENU = "Edit image"
-MAX_CHOICES = 25  # of a select
+from cogs.ui.wording import Argument, Command, EditForm
 
 
 class NoPicture(UserError):
     def __init__(self) -> None:
-        super().__init__("There is no picture in that message. Choose one that has a picture.")
+        super().__init__("This message has no picture. Choose a message with a picture.")
 
 
 class Edit(commands.Cog):
@@ -32,7 +31,7 @@ class Edit(commands.Cog):
         self.studio = studio
         self.tree = tree
         # discord.py has no decorator for menus in a cog.
-        self.menu = app_commands.ContextMenu(name=MENU, callback=self.edit_message)
+        self.menu = app_commands.ContextMenu(name=Command.EDIT_MENU, callback=self.edit_message)
 
     async def cog_load(self) -> None:
         self.tree.add_command(self.menu)
@@ -40,13 +39,13 @@ class Edit(commands.Cog):
     async def cog_unload(self) -> None:
         self.tree.remove_command(self.menu.name, type=self.menu.type)
 
-    @app_commands.command()
+    @app_commands.command(description=Command.EDIT)
     @app_commands.describe(
-        prompt="What to change, in any language",
-        image="The picture: PNG, JPEG or WebP, up to 10 MiB",
-        image2="A second picture, where the model takes several",
-        image3="A third picture",
-        image4="A fourth picture",
+        prompt=Argument.EDIT_PROMPT,
+        image=Argument.IMAGE,
+        image2=Argument.IMAGE2,
+        image3=Argument.IMAGE3,
+        image4=Argument.IMAGE4,
         match_input_image=OPTIONS["match_input_image"],
         **COMMON,
     )
@@ -71,7 +70,6 @@ class Edit(commands.Cog):
         safety_checker: bool | None = None,
         private: bool = False,
     ) -> None:
-        """Change a picture, or make one from several"""
         given = [each for each in (image, image2, image3, image4) if each is not None]
         await request_job(
             interaction,
@@ -86,15 +84,15 @@ class Edit(commands.Cog):
     async def edit_message(
         self, interaction: discord.Interaction[Any], message: discord.Message
     ) -> None:
-        pictures = pictures_in(message)[:MAX_CHOICES]
+        pictures = pictures_in(message)[:25]  # a select has no more options
         if not pictures:
             raise NoPicture
         async with asyncio.timeout(REPLY_TIMEOUT):
             await interaction.response.send_modal(EditModal(interaction, self.studio, pictures))
 
 
-class EditModal(ui.Modal, title=MENU):
-    """Asks what to change, and in which pictures where there are several."""
+class EditModal(ui.Modal, title=Command.EDIT_MENU):
+    """The form for the change, with a select of pictures if the message has several."""
 
     def __init__(
         self,
@@ -106,12 +104,14 @@ class EditModal(ui.Modal, title=MENU):
         self._studio = studio
         self._pictures = pictures
         self._prompt = ui.TextInput[Any](style=discord.TextStyle.paragraph, max_length=MAX_PROMPT)
-        self.add_item(ui.Label(text="What to change", component=self._prompt))
+        self.add_item(ui.Label(text=EditForm.PROMPT, component=self._prompt))
         self._which = ui.Select[Any](
             max_values=min(MAX_INPUTS, len(pictures)),
             options=[
                 discord.SelectOption(
-                    label=shorten(f"{number + 1}: {each.name}", 100),
+                    label=shorten(
+                        EditForm.PICTURE_CHOICE.format(number=number + 1, name=each.name), 100
+                    ),
                     value=str(number),
                     default=number == 0,
                 )
@@ -119,7 +119,7 @@ class EditModal(ui.Modal, title=MENU):
             ],
         )
         if len(pictures) > 1:
-            self.add_item(ui.Label(text="Which pictures", component=self._which))
+            self.add_item(ui.Label(text=EditForm.PICTURES, component=self._which))
 
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
         bind(interaction=interaction.id)
@@ -133,7 +133,7 @@ class EditModal(ui.Modal, title=MENU):
             inputs=[self._pictures[number] for number in chosen],
         )
 
-    async def on_error(  # type: ignore[override]  # as discord.py's own Modal has it
+    async def on_error(  # type: ignore[override]  # the signature of discord.py's own Modal
         self, interaction: discord.Interaction[Any], error: Exception, /
     ) -> None:
         await reply_error(interaction, error)

@@ -8,15 +8,17 @@ from discord.ext import commands
 
 from bot.catalog import MAX_COUNT, MAX_PROMPT, MAX_SEED
 from bot.studio import Studio
-from cogs._request import COMMON, completed, given_options, request_job
+from cogs._options import COMMON, completed, given_options
+from cogs._request import request_job
+from cogs.ui.wording import Argument, Command
 
 
 class Imagine(commands.Cog):
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
 
-    @app_commands.command()
-    @app_commands.describe(prompt="What to draw, in any language", **COMMON)
+    @app_commands.command(description=Command.IMAGINE)
+    @app_commands.describe(prompt=Argument.IMAGINE_PROMPT, **COMMON)
     @completed
     async def imagine(
         self,
@@ -33,7 +35,6 @@ class Imagine(commands.Cog):
         safety_checker: bool | None = None,
         private: bool = False,
     ) -> None:
-        """Make a picture from a description"""
         await request_job(
             interaction,
             self.studio,

@@ -1,4 +1,4 @@
-"""/usage: what a member has used."""
+"""/usage: a member's credits."""
 
 from typing import Any
 
@@ -9,15 +9,14 @@ from discord.ext import commands
 from bot.studio import Studio
 from cogs._replies import reply_privately
 from cogs.ui.lists import usage_view
+from cogs.ui.wording import Command
 
 
-class Credits(commands.Cog):
+class Usage(commands.Cog):
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
 
-    @app_commands.command()
+    @app_commands.command(description=Command.USAGE)
     async def usage(self, interaction: discord.Interaction[Any]) -> None:
-        """Your credits this month: used, held and left"""
-        await reply_privately(
-            interaction, usage_view(await self.studio.usage.month_of(interaction.user.id))
-        )
+        month = await self.studio.usage.month_of(interaction.user.id)
+        await reply_privately(interaction, usage_view(month))

@@ -194,3 +194,20 @@ def test_only_the_command_line_starts_the_sandbox() -> None:
     }
 
     assert users <= {"bot.__main__"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted((ROOT / "cogs").glob("*.py")) if not path.name.startswith("_")],
+    ids=module_of,
+)
+def test_a_public_module_of_cogs_defines_a_cog(path: Path) -> None:
+    """Parts that several cogs share have a leading underscore; presses are no commands."""
+    bases = [
+        ast.unparse(base)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+    ]
+
+    assert "commands.Cog" in bases or path.name == "buttons.py"

@@ -87,7 +87,7 @@ class Given(Downloader):
 async def test_an_input_is_taken_or_refused_by_its_name(tmp_path: Path, data: bytes) -> None:
     inputs = InputPictures(Given(data), PictureStore(tmp_path))
     try:
-        kept = await inputs.take(Attachment("cat.png", "https://cdn.example/cat.png"))
+        kept = await inputs.download(Attachment("cat.png", "https://cdn.example/cat.png"))
     except InputRefused as refused:
         says = str(refused)
     else:
@@ -103,7 +103,7 @@ async def test_an_input_is_taken_or_refused_by_its_name(tmp_path: Path, data: by
 @given(damaged() | st.binary(max_size=100))
 async def test_a_result_is_kept_and_shrunk_or_a_provider_error(tmp_path: Path, data: bytes) -> None:
     with suppress(ProviderError):
-        await PictureStore(tmp_path).keep(data)
+        await PictureStore(tmp_path).store(data)
         small, kind = await shrink(data, 2000)
         assert len(small) <= 2000
         assert sniff(small) is kind
@@ -113,7 +113,7 @@ async def test_a_result_is_kept_and_shrunk_or_a_provider_error(tmp_path: Path, d
 async def test_any_name_of_a_file_is_one_plain_word_of_the_sentence(name: str) -> None:
     inputs = InputPictures(Given(b""), PictureStore(Path("unused")))
     with pytest.raises(InputRefused) as refused:
-        await inputs.take(Attachment(name, "https://cdn.example/x"))
+        await inputs.download(Attachment(name, "https://cdn.example/x"))
 
     says = str(refused.value)
     says.encode()

@@ -1,4 +1,4 @@
-"""Input pictures by themselves: what Discord does not tell about them, their bytes do."""
+"""Input pictures without the bot: their bytes decide, if Discord reports nothing about them."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ async def pictures(tmp_path: Path) -> AsyncIterator[InputPictures]:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """An attachment of which Discord tells nothing but its name."""
+    """Serve bytes as an attachment of which Discord reports nothing but the name."""
     servers: list[TestServer] = []
 
     async def start(data: bytes) -> Attachment:
@@ -52,8 +52,8 @@ async def test_a_picture_is_taken_as_it_is(
     data = picture(kind)
     attachment = await serve(data)
 
-    await pictures.glance([attachment])
-    kept = await pictures.take(attachment)
+    await pictures.check([attachment])
+    kept = await pictures.download(attachment)
 
     assert kept.kind is PictureKind("jpg" if kind == "JPEG" else kind.lower())
     assert PictureStore(tmp_path).path(kept).read_bytes() == data
@@ -78,22 +78,22 @@ async def test_what_is_none_is_refused_and_not_kept(
     pictures: InputPictures, serve: Serve, tmp_path: Path, data: bytes, rule: str
 ) -> None:
     with pytest.raises(InputRefused, match=rule):
-        await pictures.take(await serve(data))
+        await pictures.download(await serve(data))
 
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-async def test_a_glance_looks_at_the_first_bytes(pictures: InputPictures, serve: Serve) -> None:
+async def test_a_check_reads_the_first_bytes(pictures: InputPictures, serve: Serve) -> None:
     good, bad = await serve(picture()), await serve(picture("GIF", mode="P"))
 
     with pytest.raises(InputRefused, match=r"`cat\.png` is a GIF"):
-        await pictures.glance([good, bad])
+        await pictures.check([good, bad])
 
 
-async def test_a_glance_waits_for_nobody(
+async def test_a_check_does_not_wait_for_a_slow_server(
     pictures: InputPictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "GLANCE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "CHECK_TIMEOUT", 0.05)
     never = asyncio.Event()
 
     async def stall(_: web.Request) -> web.Response:
@@ -105,7 +105,7 @@ async def test_a_glance_waits_for_nobody(
     async with TestServer(app) as server:
         url = str(server.make_url("/cat.png"))
         began = time.monotonic()
-        await pictures.glance([Attachment("cat.png", url)])
+        await pictures.check([Attachment("cat.png", url)])
         assert time.monotonic() - began < 2
         never.set()
 
@@ -115,9 +115,9 @@ async def test_an_address_that_cannot_be_reached_is_tried_again_later(
 ) -> None:
     nowhere = Attachment("cat.png", "http://127.0.0.1:9/cat.png")
 
-    await pictures.glance([nowhere])
+    await pictures.check([nowhere])
     with pytest.raises(ProviderError) as raised:
-        await pictures.take(nowhere)
+        await pictures.download(nowhere)
 
     assert raised.value.reason is Reason.UNAVAILABLE
 
@@ -126,6 +126,6 @@ async def test_a_name_cannot_change_how_the_sentence_looks(pictures: InputPictur
     sly = Attachment("`@everyone`\n# cat.png", "http://127.0.0.1:9/x", size=0)
 
     with pytest.raises(InputRefused) as refused:
-        await pictures.glance([sly])
+        await pictures.check([sly])
 
     assert str(refused.value) == "`everyone cat.png` is empty. Attach a PNG, JPEG or WebP."

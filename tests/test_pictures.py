@@ -67,7 +67,7 @@ async def test_bytes_are_kept_once_under_their_hash(tmp_path: Path) -> None:
     store = PictureStore(tmp_path)
     data = picture()
 
-    kept, again = await store.keep(data), await store.keep(data)
+    kept, again = await store.store(data), await store.store(data)
 
     assert kept == again
     assert (kept.kind, kept.size, kept.width, kept.height) == ("png", len(data), 48, 32)
@@ -80,7 +80,7 @@ async def test_bytes_are_kept_once_under_their_hash(tmp_path: Path) -> None:
 )
 async def test_what_is_no_picture_is_not_kept(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(ProviderError) as caught:
-        await PictureStore(tmp_path).keep(data)
+        await PictureStore(tmp_path).store(data)
 
     assert caught.value.reason is Reason.MALFORMED
     assert list(tmp_path.iterdir()) == []
@@ -90,7 +90,7 @@ async def test_a_decompression_bomb_is_not_kept(tmp_path: Path) -> None:
     bomb = picture()[:16] + struct.pack(">II", 20_000, 20_000) + picture()[24:]
 
     with pytest.raises(ProviderError, match="20000x20000"):
-        await PictureStore(tmp_path).keep(bomb)
+        await PictureStore(tmp_path).store(bomb)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])

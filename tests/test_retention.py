@@ -6,7 +6,7 @@ import pytest
 
 from bot.jobs import Picture
 from bot.pictures import PictureStore
-from bot.pictures.retention import Retention
+from bot.pictures.retention import Retention, RetentionPolicy
 from bot.store import jobs, pictures, settlement
 from bot.store.database import Database
 from bot.store.pictures import Role
@@ -27,9 +27,8 @@ def retention(database: Database, store: PictureStore, **limits: int) -> Retenti
     return Retention(
         database,
         store,
-        keep=DAY * limits.get("days", 10),
-        keep_bytes=limits.get("size", 10**9),
-        now=lambda: NOW,
+        RetentionPolicy(keep=DAY * limits.get("days", 10), keep_bytes=limits.get("size", 10**9)),
+        lambda: NOW,
     )
 
 
@@ -37,7 +36,7 @@ async def kept(
     database: Database, store: PictureStore, *, age: timedelta, delivered: bool = True
 ) -> Picture:
     """A picture of a job that was asked for some time ago."""
-    made = await store.keep(picture(size=(60, 40)))
+    made = await store.store(picture(size=(60, 40)))
     asked = NOW - age
     async with database.transaction() as tx:
         job = await add(tx, new_job(at=asked))
@@ -100,13 +99,13 @@ async def test_what_was_kept_again_a_moment_ago_stays(
 ) -> None:
     """A job that is being settled has the same picture, and no row yet."""
     made = await kept(database, store, age=400 * DAY)
-    await store.keep(store.path(made).read_bytes())
+    await store.store(store.path(made).read_bytes())
 
     assert await retention(database, store).sweep() == 0
 
 
 async def test_what_a_crash_left_goes_after_a_day(database: Database, store: PictureStore) -> None:
-    lost = [await store.keep(picture()) for _ in range(2)]
+    lost = [await store.store(picture()) for _ in range(2)]
     untouched(store.path(lost[0]), 2 * DAY)
     untouched(store.path(lost[1]), DAY / 2)
 
@@ -121,6 +120,6 @@ async def test_show_says_that_pictures_are_no_longer_kept(at: Stage) -> None:
         for file in (at.folder / "pictures").rglob("*.png"):
             file.unlink()
         await at.command("show", job=job.id)
-        shown = await at.said("no longer kept")
+        shown = await at.said("no longer stored")
 
     assert shown.ephemeral_to is at.ada

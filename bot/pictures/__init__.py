@@ -1,4 +1,8 @@
-"""Pictures: downloaded with limits, told by their bytes, kept once, shrunk where they must be."""
+"""Pictures: downloaded with limits, recognised by their bytes, stored once, shrunk for posts.
+
+The studio and the worker import from here; `shrink` is for cogs/delivery. Only download.py makes
+requests, and only retention.py knows the database.
+"""
 
 from bot.pictures.download import Downloader
 from bot.pictures.files import PictureStore

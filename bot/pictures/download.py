@@ -1,7 +1,7 @@
-"""Pictures from an API's address, which may lead anywhere: with limits on where, how long, how big.
+"""Download of pictures from addresses that an API or Discord sent, with limits.
 
-An address or a redirect into a private network is refused where its name is resolved, for every
-connection anew, so that a name which resolves differently the second time is no way around it.
+Host, time and size are limited. A private network is refused when a name is resolved, for every
+connection and redirect, so that a name with changing addresses does not get around the check.
 """
 
 import asyncio
@@ -24,19 +24,17 @@ from bot.errors import ProviderError, Reason
 
 log = logging.getLogger(__name__)
 
-HOP_SECONDS = 20.0
-NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)  # as the end of a name: an address
-REDIRECTS = 5
-TRIES = 3
+REQUEST_TIMEOUT = 20.0  # seconds, for each redirect
+MAX_REDIRECTS = 5
+ATTEMPTS = 3
 PICTURE_BYTES = 40 * 1024 * 1024
-PASSING = {429, 500, 502, 503, 504}
 
 
 class Downloader:
-    """Use it with `async with`: it has a connection pool of its own.
+    """An async context manager with a connection pool of its own.
 
-    `private_hosts` may be reached although they are private: those where an API itself is
-    configured, such as a stand-in on loopback.
+    `private_hosts` are reached although they are private: the hosts of the configured APIs, such
+    as stand-ins on loopback.
     """
 
     def __init__(self, *, private_hosts: Iterable[str] = ()) -> None:
@@ -46,7 +44,7 @@ class Downloader:
     async def __aenter__(self) -> "Downloader":
         connector = aiohttp.TCPConnector(resolver=PublicResolver(self._private_hosts))
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=HOP_SECONDS)
+            connector=connector, timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
         )
         return self
 
@@ -61,22 +59,25 @@ class Downloader:
         *,
         limit: int = PICTURE_BYTES,
     ) -> bytes:
-        """The bytes behind an `https:`, `http:` or `data:` address.
+        """Return the bytes at an `https:`, `http:` or `data:` address, at most `limit`.
 
-        `headers_for` is asked anew for every hop, so that a key stays with its own origin.
-        Raises ProviderError: MALFORMED for what never will be a picture, else to be tried again.
+        `headers_for` is called for every redirect, so that a key is sent to its own origin only.
+        Transient errors are retried. Raises ProviderError; NOT_FOUND and MALFORMED are permanent.
         """
         if url.lower().startswith("data:"):
             return await asyncio.to_thread(_decode_data, url, limit)
         async for attempt in stamina.retry_context(
-            on=_is_passing, attempts=TRIES, timeout=HOP_SECONDS * TRIES, wait_initial=0.2
+            on=_is_transient,
+            attempts=ATTEMPTS,
+            timeout=REQUEST_TIMEOUT * ATTEMPTS,
+            wait_initial=0.2,
         ):
             with attempt:
                 return await self._follow(url, headers_for, limit)
         raise AssertionError("stamina returns or raises")
 
     async def fetch_head(self, url: str, length: int) -> bytes:
-        """The first bytes only, asked for once. Raises ProviderError."""
+        """Return the first `length` bytes or fewer, without a retry. Raises ProviderError."""
         if self._session is None:
             raise RuntimeError("the downloader is not open")
         headers = {"Range": f"bytes=0-{length - 1}"}
@@ -98,15 +99,15 @@ class Downloader:
     async def _follow(
         self, url: str, headers_for: Callable[[str], Mapping[str, str]], limit: int
     ) -> bytes:
-        for _ in range(REDIRECTS + 1):
-            found = await self._hop(url, headers_for(url), limit)
-            if isinstance(found, bytes):
-                return found
-            url = found
-        raise ProviderError(Reason.MALFORMED, f"more than {REDIRECTS} redirects")
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._request(url, headers_for(url), limit)
+            if isinstance(answer, bytes):
+                return answer
+            url = answer
+        raise ProviderError(Reason.MALFORMED, f"more than {MAX_REDIRECTS} redirects")
 
-    async def _hop(self, url: str, headers: Mapping[str, str], limit: int) -> bytes | str:
-        """The bytes, or the next address."""
+    async def _request(self, url: str, headers: Mapping[str, str], limit: int) -> bytes | str:
+        """Return the bytes, or the address of a redirect."""
         address = self._checked(url)
         if self._session is None:
             raise RuntimeError("the downloader is not open")
@@ -119,25 +120,29 @@ class Downloader:
                 _check_status(response.status)
                 return await _read(response, limit)
         except TimeoutError as error:
-            raise ProviderError(Reason.TIMEOUT, "the picture did not come in time") from error
+            raise ProviderError(Reason.TIMEOUT, "download timed out") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # aiohttp's errors carry the request with its key: they end here.
+            # The cause is dropped, because aiohttp's errors hold the request with its key.
             raise ProviderError(Reason.UNAVAILABLE, f"{type(error).__name__}: {error}") from None
 
     def _checked(self, url: str) -> URL:
-        """An address whose host is a number is not resolved, so it is looked at here."""
+        """Return a parsed address. Raises ProviderError(MALFORMED) if Easel may not connect there.
+
+        A host that is a number is checked here, because no resolver sees it.
+        """
         try:
             address = URL(url)
             host = address.host or ""
         except ValueError:
             host = ""
         if not host or address.scheme not in {"http", "https"}:
-            raise ProviderError(Reason.MALFORMED, "a picture's address that is none")
+            raise ProviderError(Reason.MALFORMED, "not an address of a picture")
         try:
             number = ip_address(host)
         except ValueError:
-            if NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):  # `127.1` is 127.0.0.1
-                raise ProviderError(Reason.MALFORMED, f"no address of a host: {host}") from None
+            # A name that ends in a number is an address to some resolvers: `127.1` is 127.0.0.1.
+            if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", host.rstrip(".").rpartition(".")[2], re.I):
+                raise ProviderError(Reason.MALFORMED, f"not a host name: {host}") from None
             return address
         if host not in self._private_hosts and not is_public(number):
             raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
@@ -145,7 +150,7 @@ class Downloader:
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves names, and refuses those that lead into a private network."""
+    """A resolver that refuses names with none but private addresses."""
 
     def __init__(self, private_hosts: frozenset[str]) -> None:
         self._inner = aiohttp.ThreadedResolver()
@@ -166,14 +171,11 @@ class PublicResolver(AbstractResolver):
         await self._inner.close()
 
 
-NAT64 = ip_network("64:ff9b::/96")
-
-
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether it leads to the open internet, also where it wraps an IPv4 address."""
+    """Return true for an address of the open internet, also in an IPv6 form of an IPv4 address."""
     if isinstance(address, IPv6Address):
         wrapped = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
+        if address in ip_network("64:ff9b::/96"):  # NAT64
             wrapped = IPv4Address(int(address) & 0xFFFFFFFF)
         if wrapped is not None:
             return is_public(wrapped)
@@ -183,9 +185,9 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 def _check_status(status: int) -> None:
     if status == HTTPStatus.OK:
         return
-    if status in PASSING:
-        raise ProviderError(Reason.UNAVAILABLE, f"the picture's address answers {status}")
-    raise ProviderError(Reason.NOT_FOUND, f"the picture's address answers {status}")
+    if status in {429, 500, 502, 503, 504}:
+        raise ProviderError(Reason.UNAVAILABLE, f"the picture's address returned {status}")
+    raise ProviderError(Reason.NOT_FOUND, f"the picture's address returned {status}")
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -201,15 +203,17 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 def _decode_data(url: str, limit: int) -> bytes:
     head, comma, tail = url.partition(",")
     if not comma or len(tail) > limit * 2:
-        raise ProviderError(Reason.MALFORMED, "a data address that cannot be read")
+        raise ProviderError(Reason.MALFORMED, "an unreadable data URI")
     try:
         if head.lower().endswith(";base64"):
             return base64.b64decode(unquote_to_bytes(tail), validate=True)
         return unquote_to_bytes(tail)
-    except (binascii.Error, ValueError) as error:  # also for half a surrogate pair
-        raise ProviderError(Reason.MALFORMED, "a data address that cannot be read") from error
+    except (binascii.Error, ValueError) as error:  # ValueError: also half a surrogate pair
+        raise ProviderError(Reason.MALFORMED, "an unreadable data URI") from error
 
 
-def _is_passing(error: Exception) -> bool:
-    passing = {Reason.UNAVAILABLE, Reason.TIMEOUT}
-    return isinstance(error, ProviderError) and error.reason in passing
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, ProviderError) and error.reason in {
+        Reason.UNAVAILABLE,
+        Reason.TIMEOUT,
+    }

@@ -1,4 +1,4 @@
-"""Bytes kept once by their SHA-256, as files: `pictures/ab/abcd….png`."""
+"""Pictures stored once by their SHA-256, as files: `pictures/ab/abcd….png`."""
 
 import asyncio
 import hashlib
@@ -13,14 +13,12 @@ from pathlib import Path
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Picture
-from bot.pictures.header import NotAPicture, measure, sniff
-
-MAX_PIXELS = 40_000_000  # of a picture that we are ready to decode
+from bot.pictures.header import MAX_PIXELS, NotAPicture, measure, sniff
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """`touched` is when it was kept, or kept again, last; `size` is in bytes."""
+    """A stored picture. `touched` is the time of the last `store`; `size` is in bytes."""
 
     path: Path
     sha256: str
@@ -33,36 +31,38 @@ class PictureStore:
         self._folder = folder
 
     def path(self, picture: Picture) -> Path:
+        """Return the file of a picture, which retention may have removed."""
         name = f"{picture.sha256}.{picture.kind}"
         return self._folder / picture.sha256[:2] / name
 
-    async def keep(self, data: bytes) -> Picture:
-        """Keep these bytes; when this returns they are on the disk.
+    async def store(self, data: bytes) -> Picture:
+        """Store a picture durably, and return its description.
 
-        ProviderError(MALFORMED) where they are no picture, or one too big to be shown.
+        Raises ProviderError(MALFORMED) if the bytes are not a picture, or of too many pixels.
         """
-        return await asyncio.to_thread(self._keep, data)
+        return await asyncio.to_thread(self._store, data)
 
     async def read(self, picture: Picture) -> bytes:
+        """Return the bytes of a picture. Raises FileNotFoundError."""
         return await asyncio.to_thread(self.path(picture).read_bytes)
 
     def files(self) -> list[StoredFile]:
-        """All that is kept. Blocks: call it in a thread."""
+        """Return all stored files. Blocking: call in a thread."""
         found = []
         for path in self._folder.glob("??/*"):
             with suppress(FileNotFoundError):
-                told = path.stat()
-                touched = datetime.fromtimestamp(told.st_mtime, UTC)
-                found.append(StoredFile(path, path.stem, told.st_size, touched))
+                stat = path.stat()
+                touched = datetime.fromtimestamp(stat.st_mtime, UTC)
+                found.append(StoredFile(path, path.stem, stat.st_size, touched))
         return found
 
     def remove(self, files: Iterable[StoredFile]) -> None:
-        """Blocks: call it in a thread."""
+        """Remove files that may be gone already. Blocking: call in a thread."""
         for file in files:
             file.path.unlink(missing_ok=True)
 
     def copy_to(self, target: Path) -> int:
-        """Copy what is not there yet, and return how many files that were. Blocks."""
+        """Copy the files that `target` lacks, and return their number. Blocking."""
         copied = 0
         for file in self.files():
             copy = target / file.path.relative_to(self._folder)
@@ -70,20 +70,20 @@ class PictureStore:
                 continue
             copy.parent.mkdir(parents=True, exist_ok=True)
             unfinished = copy.with_suffix(".part")
-            with suppress(FileNotFoundError):  # it was just swept away
+            with suppress(FileNotFoundError):  # retention has just removed the file
                 shutil.copyfile(file.path, unfinished)
                 unfinished.replace(copy)
                 copied += 1
         return copied
 
-    def _keep(self, data: bytes) -> Picture:
+    def _store(self, data: bytes) -> Picture:
         picture = _judge(data)
         path = self.path(picture)
         if path.exists() and path.stat().st_size == len(data):
-            path.touch()  # so that it is not swept away as old in this very moment
+            path.touch()  # retention leaves files alone that were touched just now
             return picture
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed into place when it is whole: a crash leaves a picture or nothing.
+        # Written under another name first: a crash leaves a whole picture or nothing.
         handle, temporary = tempfile.mkstemp(dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -112,7 +112,7 @@ def _judge(data: bytes) -> Picture:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A rename is durable when its folder is."""
+    """Make a rename durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

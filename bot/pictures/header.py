@@ -1,16 +1,20 @@
-"""What a picture is, by its first bytes alone: nothing is decoded, so nothing can explode."""
+"""The kind and size of a picture by its first bytes. Nothing is decoded: a decompression bomb is
+recognised without harm."""
 
 import struct
 
 from bot.errors import EaselError
 from bot.jobs import PictureKind
 
+MAX_PIXELS = 40_000_000  # a larger picture is never decoded
+
 
 class NotAPicture(EaselError):
-    """The bytes are no picture that we know, or end before they tell its size."""
+    """The bytes are not of a known kind of picture, or end before the size."""
 
 
 def sniff(data: bytes) -> PictureKind | None:
+    """Return the kind of a picture, or None if the kind is unknown."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return PictureKind.PNG
     if data.startswith(b"\xff\xd8\xff"):
@@ -23,7 +27,7 @@ def sniff(data: bytes) -> PictureKind | None:
 
 
 def measure(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, as the header says; NotAPicture where it does not."""
+    """Return width and height in pixels by the header. Raises NotAPicture."""
     try:
         match sniff(data):
             case PictureKind.PNG:
@@ -35,12 +39,12 @@ def measure(data: bytes) -> tuple[int, int]:
             case PictureKind.GIF:
                 size = struct.unpack_from("<HH", data, 6)
             case None:
-                raise NotAPicture("no known kind of picture")
+                raise NotAPicture("unknown kind")
     except struct.error:
-        raise NotAPicture("it ends before its size") from None
+        raise NotAPicture("the data end before the size") from None
     width, height = size
     if not width or not height:
-        raise NotAPicture("it has no size")
+        raise NotAPicture("a width or height of zero")
     return width, height
 
 
@@ -51,13 +55,13 @@ def _png(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-# Frame headers are SOF0 to SOF15, except for the tables and the arithmetic coding between them.
+# Frame headers are SOF0 to SOF15, without the markers of tables and arithmetic coding.
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    """Walk the segments: metadata of any length may stand before the frame header."""
+    """Walk the segments: the frame header may follow metadata of any length."""
     at = 2
     while at < len(data):
         if data[at] != 0xFF:
@@ -77,7 +81,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
         if length < 2:
             raise NotAPicture("a JPEG whose segments cannot be followed")
         at += length
-    raise NotAPicture("it ends before its size")
+    raise NotAPicture("the data end before the size")
 
 
 def _webp(data: bytes) -> tuple[int, int]:
@@ -85,7 +89,7 @@ def _webp(data: bytes) -> tuple[int, int]:
         case b"VP8X":
             low, high = data[24:27], data[27:30]
             if len(high) < 3:
-                raise NotAPicture("it ends before its size")
+                raise NotAPicture("the data end before the size")
             return int.from_bytes(low, "little") + 1, int.from_bytes(high, "little") + 1
         case b"VP8L":
             signature, bits = struct.unpack_from("<BI", data, 20)

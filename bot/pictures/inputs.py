@@ -1,4 +1,4 @@
-"""Input pictures: judged before they are taken, and kept before they are sent to anybody."""
+"""Input pictures: checked before a request is accepted, and stored before they are used."""
 
 import asyncio
 import io
@@ -11,66 +11,124 @@ from PIL import Image, UnidentifiedImageError
 from bot.errors import ProviderError, Reason, UserError
 from bot.jobs import Attachment, Picture, PictureKind
 from bot.pictures.download import Downloader
-from bot.pictures.files import MAX_PIXELS, PictureStore
-from bot.pictures.header import NotAPicture, measure, sniff
+from bot.pictures.files import PictureStore
+from bot.pictures.header import MAX_PIXELS, NotAPicture, measure, sniff
 
-MAX_BYTES = 10 * 1024 * 1024
-HEAD = 64  # bytes that tell a picture's kind
-GLANCE_SECONDS = 1.2  # a member waits for it, and Discord gives three for the whole answer
-KINDS = {PictureKind.PNG, PictureKind.JPEG, PictureKind.WEBP}
-READABLE = "Attach a PNG, JPEG or WebP."
+MIB = 1024 * 1024
+MAX_BYTES = 10 * MIB
+# The member waits for this check, and Discord accepts a reply within 3 s.
+CHECK_TIMEOUT = 1.2  # seconds
 
 
 class InputRefused(UserError):
-    """Names the file and the rule."""
+    """A picture that no model accepts. Each subclass holds one sentence, which names the file."""
 
-    def __init__(self, attachment: Attachment, problem: str) -> None:
-        name = re.sub(r"[^\w.\- ]", "", attachment.name)[:60] or "The picture"
-        super().__init__(f"`{name}` {problem}")
+    def __init__(self, attachment: Attachment, text: str, **values: object) -> None:
+        # Nothing in a name may change the layout of the sentence.
+        name = re.sub(r"[^\w.\- ]", "", attachment.name)[:60] or "picture"
+        super().__init__(text, name=name, **values)
+
+
+class InputGone(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(attachment, "`{name}` is no longer available. Attach the picture again.")
+
+
+class InputUnreadable(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(attachment, "`{name}` cannot be read. Attach a PNG, JPEG or WebP.")
+
+
+class InputEmpty(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(attachment, "`{name}` is empty. Attach a PNG, JPEG or WebP.")
+
+
+class InputNotAPicture(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(attachment, "`{name}` is not a picture. Attach a PNG, JPEG or WebP.")
+
+
+class InputIsGif(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(attachment, "`{name}` is a GIF. Save it as PNG, and attach that file.")
+
+
+class InputDamaged(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(
+            attachment,
+            "`{name}` is damaged and cannot be read to the end. Save the picture again, and "
+            "attach that file.",
+        )
+
+
+class InputTooLarge(InputRefused):
+    def __init__(self, attachment: Attachment, size: int) -> None:
+        """`size` is in bytes."""
+        super().__init__(
+            attachment,
+            "`{name}` has {size} MiB, and a picture may have up to {limit} MiB. "
+            "Attach a smaller copy.",
+            size=f"{size / MIB:.0f}",
+            limit=MAX_BYTES // MIB,
+        )
+
+
+class InputOfTooManyPixels(InputRefused):
+    def __init__(self, attachment: Attachment, width: int, height: int) -> None:
+        super().__init__(
+            attachment,
+            "`{name}` has {width}x{height} pixels, and a picture may have up to {limit} million. "
+            "Attach a smaller copy.",
+            width=width,
+            height=height,
+            limit=MAX_PIXELS // 1_000_000,
+        )
 
 
 class InputPictures:
     def __init__(self, downloader: Downloader, store: PictureStore) -> None:
         self._downloader = downloader
         self._store = store
-        self._decoding = asyncio.Semaphore(1)  # a large one takes 160 MB while it is looked through
+        self._decoding = asyncio.Semaphore(1)  # a large picture takes 160 MB meanwhile
 
-    async def glance(self, attachments: Sequence[Attachment]) -> None:
-        """Refuse what can be seen to be wrong at once: InputRefused for the first that is.
+    async def check(self, attachments: Sequence[Attachment]) -> None:
+        """Raise InputRefused for the first picture whose description or first bytes are wrong.
 
-        An attachment whose first bytes do not come in time is judged later, by `take`.
+        An attachment whose first bytes do not arrive in time is checked by `download` only.
         """
         for each in attachments:
-            _check_told(each)
+            _check_description(each)
         await asyncio.gather(*(self._check_head(each) for each in attachments))
 
-    async def take(self, attachment: Attachment) -> Picture:
-        """Fetch it and keep it.
+    async def download(self, attachment: Attachment) -> Picture:
+        """Download, check and store a picture.
 
-        InputRefused where it is no picture that a model can take, or is gone; ProviderError where
-        it cannot be had now.
+        Raises InputRefused if no model accepts the picture or the file is gone, ProviderError if
+        the download failed and may be retried.
         """
         try:
             data = await self._downloader.fetch(attachment.url, _no_headers, limit=MAX_BYTES)
         except ProviderError as error:
             if error.reason is Reason.NOT_FOUND:
-                raise InputRefused(attachment, "is no longer there. Attach it again.") from error
+                raise InputGone(attachment) from error
             if error.reason is Reason.MALFORMED:
-                raise InputRefused(attachment, f"cannot be read. {READABLE}") from error
+                raise InputUnreadable(attachment) from error
             raise
         _check_kind(attachment, data)
         try:
             _check_pixels(attachment, *measure(data))
         except NotAPicture as error:
-            raise InputRefused(attachment, f"is damaged. {READABLE}") from error
+            raise InputDamaged(attachment) from error
         async with self._decoding:
             await asyncio.to_thread(_check_whole, attachment, data)
-        return await self._store.keep(data)
+        return await self._store.store(data)
 
     async def _check_head(self, attachment: Attachment) -> None:
         try:
-            async with asyncio.timeout(GLANCE_SECONDS):
-                head = await self._downloader.fetch_head(attachment.url, HEAD)
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                head = await self._downloader.fetch_head(attachment.url, 64)
         except (TimeoutError, ProviderError):
             return
         _check_kind(attachment, head)
@@ -80,16 +138,13 @@ def _no_headers(_: str) -> Mapping[str, str]:
     return {}
 
 
-def _check_told(attachment: Attachment) -> None:
-    """By what Discord says of it."""
+def _check_description(attachment: Attachment) -> None:
+    """Check the size and the pixels that Discord reports, if it does."""
     size = attachment.size
     if size == 0:
-        raise InputRefused(attachment, f"is empty. {READABLE}")
+        raise InputEmpty(attachment)
     if size is not None and size > MAX_BYTES:
-        mib = f"{size / 1024 / 1024:.0f} MiB"
-        raise InputRefused(
-            attachment, f"has {mib}, and a picture may have up to 10. Save it smaller."
-        )
+        raise InputTooLarge(attachment, size)
     if attachment.width and attachment.height:
         _check_pixels(attachment, attachment.width, attachment.height)
 
@@ -97,23 +152,20 @@ def _check_told(attachment: Attachment) -> None:
 def _check_kind(attachment: Attachment, data: bytes) -> None:
     kind = sniff(data)
     if kind is PictureKind.GIF:
-        raise InputRefused(attachment, "is a GIF. Save it as PNG, and attach that.")
-    if kind not in KINDS:
-        what = "is empty" if not data else "is not a picture"
-        raise InputRefused(attachment, f"{what}. {READABLE}")
+        raise InputIsGif(attachment)
+    if not data:
+        raise InputEmpty(attachment)
+    if kind is None:
+        raise InputNotAPicture(attachment)
 
 
 def _check_pixels(attachment: Attachment, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise InputRefused(
-            attachment,
-            f"has {width}x{height} pixels, and a picture may have {MAX_PIXELS // 1_000_000} "
-            "million. Save it smaller.",
-        )
+        raise InputOfTooManyPixels(attachment, width, height)
 
 
 def _check_whole(attachment: Attachment, data: bytes) -> None:
-    """Look through the file to its end; a PNG by its check sums, the others by decoding them."""
+    """Read a file to the end: a PNG by its checksums, other kinds by decoding."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -121,7 +173,7 @@ def _check_whole(attachment: Attachment, data: bytes) -> None:
                 if picture.format == "PNG":
                     picture.verify()
                 else:
-                    picture.draft("RGB", (1, 1))  # a JPEG at an eighth of its size
+                    picture.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of the size
                     picture.load()
     except (
         OSError,
@@ -131,5 +183,4 @@ def _check_whole(attachment: Attachment, data: bytes) -> None:
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:
-        problem = "is damaged: it cannot be read to its end. Save it anew, and attach that."
-        raise InputRefused(attachment, problem) from error
+        raise InputDamaged(attachment) from error

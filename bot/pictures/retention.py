@@ -1,8 +1,9 @@
-"""Old pictures go: after KEEP_DAYS, and where they take more than KEEP_GB. The rows stay."""
+"""Removal of old pictures, by KEEP_DAYS and KEEP_GB. Only files are removed, never rows."""
 
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.pictures import PictureStore
@@ -11,11 +12,17 @@ from bot.store.database import Database
 
 log = logging.getLogger(__name__)
 
-FIRST = timedelta(minutes=5)  # after a start: not while everything else begins
-EVERY = timedelta(days=1)
-# A file that was used a moment ago may belong to a job whose rows are about to be written.
+# A file that was touched just now may belong to a job whose rows are not written yet.
 UNTOUCHED = timedelta(hours=1)
-ORPHANED = timedelta(days=1)  # a file without a row is what a crash left
+ORPHANED = timedelta(days=1)  # for files without a row, which a crash has left
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """Limits of the stored pictures: the time since the last use, and the sum of all files."""
+
+    keep: timedelta
+    keep_bytes: int
 
 
 class Retention:
@@ -23,31 +30,28 @@ class Retention:
         self,
         database: Database,
         store: PictureStore,
-        *,
-        keep: timedelta,
-        keep_bytes: int,
+        policy: RetentionPolicy,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._store = store
-        self._keep = keep
-        self._keep_bytes = keep_bytes
+        self._policy = policy
         self._now = now
 
     async def run(self) -> None:
-        """Once a day, until cancelled."""
-        await asyncio.sleep(FIRST.total_seconds())
+        """Sweep once a day until cancelled; first after five minutes, when the start is over."""
+        await asyncio.sleep(5 * 60)
         while True:
             try:
                 await self.sweep()
             except Exception:
-                log.exception("old pictures could not be removed; tried again tomorrow")
-            await asyncio.sleep(EVERY.total_seconds())
+                log.exception("old pictures not removed, retrying tomorrow")
+            await asyncio.sleep(24 * 60 * 60)
 
     async def sweep(self) -> int:
-        """Remove what is over the limits, oldest first, and return how many files went.
+        """Remove the files over the limits, least recently used first, and return their number.
 
-        Pictures of jobs that are not settled and delivered stay whatever their age.
+        Pictures of jobs that are not both settled and delivered stay at any age.
         """
         now = self._now()
         async with self._database.reading() as view:
@@ -55,15 +59,15 @@ class Retention:
             needed = await pictures.needed(view)
         files = await asyncio.to_thread(self._store.files)
         total = sum(file.size for file in files)
-        going = []
+        expired = []
         for file in sorted(files, key=lambda each: used.get(each.sha256, each.touched)):
             last = used.get(file.sha256)
-            old = now - last > self._keep if last else now - file.touched > ORPHANED
-            kept = file.sha256 in needed or now - file.touched < UNTOUCHED
-            if not kept and (old or total > self._keep_bytes):
-                going.append(file)
+            old = now - last > self._policy.keep if last else now - file.touched > ORPHANED
+            protected = file.sha256 in needed or now - file.touched < UNTOUCHED
+            if not protected and (old or total > self._policy.keep_bytes):
+                expired.append(file)
                 total -= file.size
-        await asyncio.to_thread(self._store.remove, going)
-        if going:
-            log.info("%s old pictures removed; %s MB are kept", len(going), total // 1_000_000)
-        return len(going)
+        await asyncio.to_thread(self._store.remove, expired)
+        if expired:
+            log.info("%s old pictures removed, %s MB left", len(expired), total // 1_000_000)
+        return len(expired)

@@ -1,4 +1,4 @@
-"""A copy that fits an upload limit; the original is kept as it is."""
+"""Copies that fit an upload limit; the stored original stays unchanged."""
 
 import asyncio
 import io
@@ -8,16 +8,13 @@ from PIL import Image
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import PictureKind
-
-QUALITIES = (92, 80, 65)
-SMALLEST = 64  # pixels of the longer side, below which it is given up
-MAX_PIXELS = 40_000_000
+from bot.pictures.header import MAX_PIXELS
 
 
 async def shrink(data: bytes, limit: int) -> tuple[bytes, PictureKind]:
-    """Re-encode `data` to at most `limit` bytes: less quality first, then half the size again.
+    """Re-encode a picture to at most `limit` bytes: with less quality, then at half the size.
 
-    ProviderError(MALFORMED) where it cannot be decoded.
+    Raises ProviderError(MALFORMED) if the picture cannot be decoded or made small enough.
     """
     return await asyncio.to_thread(_shrink, data, limit)
 
@@ -33,10 +30,10 @@ def _shrink(data: bytes, limit: int) -> tuple[bytes, PictureKind]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError,
             Image.DecompressionBombWarning) as error:  # fmt: skip
         raise ProviderError(Reason.MALFORMED, f"a picture that cannot be read: {error}") from error
-    # JPEG has no transparency, and WebP is shown everywhere that Discord is.
+    # JPEG has no transparency, and every Discord client shows WebP.
     name, kind = ("WEBP", PictureKind.WEBP) if image.mode == "RGBA" else ("JPEG", PictureKind.JPEG)
-    while max(image.size) >= SMALLEST:
-        for quality in QUALITIES:
+    while max(image.size) >= 64:
+        for quality in (92, 80, 65):
             out = io.BytesIO()
             image.save(out, name, quality=quality)
             if out.tell() <= limit:

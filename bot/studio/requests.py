@@ -59,7 +59,7 @@ class Requests:
             spec = services.catalog.choose(wanted, down=services.health.down)
         check_request(wanted, spec)
         services.quotas.check_safety(member, request.options)
-        await services.inputs.glance(request.inputs)
+        await services.inputs.check(request.inputs)
         new = NewJob(
             user_id=member.user_id,
             route=route,

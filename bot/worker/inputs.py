@@ -35,7 +35,7 @@ class Inputs:
     async def store(self, job: Job) -> None:
         """Download and store a queued job's input pictures: only then may the job be claimed."""
         try:
-            stored = [await self._services.inputs.take(each) for each in job.inputs]
+            stored = [await self._services.inputs.download(each) for each in job.inputs]
         except InputRefused as refused:
             await self._refuse(job, str(refused))
             return

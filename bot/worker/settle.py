@@ -130,7 +130,7 @@ class Settler:
 
     async def _store_picture(self, url: str, provider: Provider) -> Picture:
         data = await self._services.downloader.fetch(url, provider.headers_for)
-        return await self._services.pictures.keep(data)
+        return await self._services.pictures.store(data)
 
     async def cost(self, job: Job, made: Sequence[Made]) -> Cost | None:
         """Return the reported cost of all of them; None if the provider does not report in time."""

@@ -1,4 +1,4 @@
-"""Discord's attachments as input pictures; those of a message, wherever it holds them."""
+"""Attachments and other pictures of Discord messages, as input pictures."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,8 +19,8 @@ def attachment_of(attachment: discord.Attachment) -> Attachment:
 
 
 def pictures_in(message: discord.Message) -> list[Attachment]:
-    """What may be a picture in a message: its files, its galleries, its previews; also those of
-    a message that it forwards. What they really are, their bytes tell later."""
+    """Return the possible pictures of a message: files, galleries, previews, and those of messages
+    that it forwards. Their bytes are checked later."""
     found = [*_files(message.attachments), *_galleries(message.components)]
     for forwarded in message.message_snapshots:
         found += [*_files(forwarded.attachments), *_galleries(forwarded.components)]
@@ -38,7 +38,7 @@ def _files(attachments: Iterable[discord.Attachment]) -> Iterator[Attachment]:
 
 
 def _galleries(components: Iterable[object]) -> Iterator[Attachment]:
-    """Pictures in components: those of a message made of them are in no other list."""
+    """Yield the pictures in components, which Discord lists nowhere else."""
     for component in components:
         if isinstance(component, discord.MediaGalleryComponent):
             for item in component.items:

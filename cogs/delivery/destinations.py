@@ -20,6 +20,7 @@ from cogs.delivery.fallback import CHANNEL, DIRECT_MESSAGE, PARENT_CHANNEL, REPL
 from cogs.delivery.lookup import carries, find_result
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import Uploads
+from cogs.ui.wording import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,10 @@ REPEATED = 1.0
 SMALLEST_UPLOAD = 16 * 1024  # bytes: a smaller one is not refused for its size
 # As members read them, if no destination takes the result.
 REFUSALS = {
-    CHANNEL: "Discord refused the message in the channel with “{answer}”",
-    REPLY: "Discord refused the change of my reply with “{answer}”",
-    PARENT_CHANNEL: "Discord refused the message in the thread's channel with “{answer}”",
-    DIRECT_MESSAGE: "Discord refused the direct message with “{answer}”",
+    CHANNEL: Refusal.CHANNEL,
+    REPLY: Refusal.REPLY,
+    PARENT_CHANNEL: Refusal.PARENT_CHANNEL,
+    DIRECT_MESSAGE: Refusal.DIRECT_MESSAGE,
 }
 
 

@@ -14,7 +14,6 @@ from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
-from cogs.buttons import copied_view, status_view
 from cogs.delivery.destinations import (
     SEND_TIMEOUT,
     UPLOAD_RATE,
@@ -27,7 +26,9 @@ from cogs.delivery.fallback import REPLY, Attempts
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import prepare
-from cogs.ui.result import canceled_view, failed_view, result_view
+from cogs.ui.result import failed_view, result_view
+from cogs.ui.status import canceled_view, copied_view, status_view
+from cogs.ui.wording import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,6 @@ SHOW_TIMEOUT = 5.0  # seconds
 QUERY_TIMEOUT = 10.0
 STRAY = 20.0  # seconds after which a cancelled edit has arrived, or never will
 UPLOAD_LIMIT = 10 * 1024 * 1024  # bytes of a file, in an unknown server
-ABANDONED = "Discord did not take the result for 24 hours"
 
 
 class DiscordDelivery:
@@ -120,7 +120,7 @@ class DiscordDelivery:
                 if not attempts.is_over(job, self._now()):
                     raise
                 log.warning("delivery abandoned after 24 h; result stays in /history: %r", error)
-                shown = Undeliverable(ABANDONED)
+                shown = Undeliverable(Refusal.ABANDONED)
         if isinstance(shown, Undeliverable):
             self._metrics.delivered("undeliverable")
         self._attempts.pop(job.id, None)

@@ -8,6 +8,7 @@ import discord
 from bot.delivery import NotDelivered
 from bot.http_headers import parse_retry_after
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
+from cogs.ui.wording import Refusal
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot read
 FAILURES = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE)
@@ -39,8 +40,8 @@ def is_transient(error: Exception) -> bool:
 def message_of(error: Exception) -> str:
     """Return Discord's own message, without the codes."""
     if not isinstance(error, discord.HTTPException) or not is_from_discord(error):
-        return "no clear answer"
-    return error.text.strip().partition("\n")[0][:QUOTED] or "no reason"
+        return Refusal.NO_CLEAR_ANSWER
+    return error.text.strip().partition("\n")[0][:QUOTED] or Refusal.NO_REASON
 
 
 def is_from_discord(error: discord.HTTPException) -> bool:

@@ -10,8 +10,8 @@ from discord.http import Route as HttpRoute
 
 from bot.delivery import ReplyUnknown
 from bot.jobs import Job
-from cogs.buttons import cancel_id
 from cogs.delivery.errors import TOKEN_EXPIRED, is_from_discord, is_transient
+from cogs.ui.items import cancel_id
 from cogs.ui.result import mark
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Kept pictures made ready to be uploaded within Discord's limits."""
+"""Stored pictures, read and shrunk for an upload within Discord's limits."""
 
 import asyncio
 import io
@@ -12,21 +12,20 @@ import discord
 from bot.errors import ProviderError
 from bot.jobs import Job, Picture
 from bot.pictures import shrink
-from cogs.ui.result import file_name
 
 log = logging.getLogger(__name__)
 
-REQUEST_BYTES = 24 * 1024 * 1024  # Discord takes 25 MiB in all (discord.md, Quotas)
+REQUEST_BYTES = 24 * 1024 * 1024  # Discord accepts 25 MiB in all (discord.md, Quotas)
 
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """Names and bytes, which can be sent more than once: discord.py uses its files up."""
+    """File names with their bytes. One value serves several sends; a discord.File only one."""
 
     pictures: tuple[tuple[str, bytes], ...] = ()
     shrunk: bool = False
-    left_out: int = 0  # too large to be shrunk to the limit
-    gone: int = 0  # no longer kept
+    left_out: int = 0  # pictures that could not be shrunk to the limit
+    gone: int = 0  # pictures that retention has removed
 
     @property
     def names(self) -> list[str]:
@@ -34,12 +33,12 @@ class Uploads:
 
     @property
     def largest(self) -> int:
-        """Bytes of the largest picture."""
+        """The size of the largest picture, in bytes."""
         return max((len(data) for _, data in self.pictures), default=0)
 
     @property
     def total(self) -> int:
-        """Bytes of all pictures together."""
+        """The size of all pictures, in bytes."""
         return sum(len(data) for _, data in self.pictures)
 
     def files(self) -> list[discord.File]:
@@ -49,7 +48,7 @@ class Uploads:
 async def prepare(
     job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int, *, name: str = ""
 ) -> Uploads:
-    """Read the files, and shrink what is larger than `limit` bytes. `name` goes into theirs."""
+    """Read the pictures, and shrink those over `limit` bytes; `name` is put into the file names."""
     limit = min(limit, REQUEST_BYTES // max(len(pictures), 1))
     ready: list[tuple[str, bytes]] = []
     shrunk, gone = False, 0
@@ -57,7 +56,7 @@ async def prepare(
         try:
             data = await asyncio.to_thread(path.read_bytes)
         except FileNotFoundError:
-            log.info("%s is no longer kept", path)
+            log.info("picture removed by retention: %s", path)
             gone += 1
             continue
         file = file_name(job, position, picture, name=name)
@@ -66,8 +65,13 @@ async def prepare(
             try:
                 data, kind = await shrink(data, limit)
             except ProviderError as error:
-                log.error("%s is kept and cannot be posted: %s", path, error)
+                log.error("picture too large to post: %s (%s)", path, error)
                 continue
             file = f"{file.rpartition('.')[0]}.{kind}"
         ready.append((file, data))
     return Uploads(tuple(ready), shrunk, left_out=len(pictures) - len(ready) - gone, gone=gone)
+
+
+def file_name(job: Job, position: int, picture: Picture, *, name: str = "") -> str:
+    """Return an ASCII name with the job's id, by which the result is found in its channel."""
+    return f"easel-{job.id}-{name and f'{name}-'}{position}.{picture.kind}"

@@ -1,120 +1,138 @@
-"""The pages that answer /jobs, /history, /usage, /models and /help. Pure; the wording is here."""
+"""The replies to /jobs, /history, /usage, /models and /help."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import discord
 from discord import ui
 
 from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whole
 from bot.jobs import Job
 from bot.ledger import Usage, credits_text
-from cogs.ui.result import STATES, ago, panel, small
-from cogs.ui.text import plain
-
-
-def history_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
-    if not jobs:
-        return panel("Nothing has ended yet. Ask for a picture with /imagine.")
-    return _listed("### Your last jobs", [_job_line(job, catalog) for job in jobs])
+from cogs.ui import wording
+from cogs.ui.items import HISTORY, PersistentItem
+from cogs.ui.panel import ago, panel
+from cogs.ui.text import plain, shorten
+from cogs.ui.wording import STATES, Help, Lists, Models, plural
 
 
 def jobs_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
     if not jobs:
-        return panel("You have no jobs yet. Ask for a picture with /imagine.")
-    return _listed("### Your jobs", [_job_line(job, catalog) for job in jobs])
+        return panel(Lists.NO_JOBS)
+    return _listed(Lists.JOBS, [_job_line(job, catalog) for job in jobs])
+
+
+def history_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
+    """Return settled jobs, with a select that shows the pictures of one."""
+    if not jobs:
+        return panel(Lists.NO_HISTORY)
+    view = _listed(Lists.HISTORY, [_job_line(job, catalog) for job in jobs])
+    select = ui.Select[Any](
+        custom_id=HISTORY.pattern,
+        placeholder=Lists.HISTORY_SELECT,
+        options=[discord.SelectOption(label=job_choice(job), value=job.id) for job in jobs],
+    )
+    view.add_item(ui.ActionRow(PersistentItem(select)))
+    return view
+
+
+def job_choice(job: Job) -> str:
+    """Return a job as a choice of a select or a completion: at most 100 characters."""
+    return shorten(
+        Lists.JOB_CHOICE.format(state=STATES[job.status], prompt=job.request.prompt), 100
+    )
 
 
 def usage_view(usage: Usage) -> ui.LayoutView:
-    left = "no limit" if usage.left is None else f"{credits_text(usage.left)} credits"
-    resets = int(usage.resets_at.timestamp())
+    text = wording.Usage.UNLIMITED if usage.left is None else wording.Usage.LIMITED
     return panel(
-        "### Your month",
-        f"Used: **{credits_text(usage.used)}** credits\n"
-        f"Held for jobs under way: **{credits_text(usage.held)}** credits\n"
-        f"Left: **{left}**\n"
-        f"Pictures: **{usage.pictures}** · Jobs: **{usage.jobs}**",
-        f"-# Starts anew <t:{resets}:R>, on <t:{resets}:D> (UTC). "
-        "Failed and canceled jobs cost nothing.",
+        wording.Usage.TITLE,
+        text.format(
+            used=credits_text(usage.used),
+            held=credits_text(usage.held),
+            left=credits_text(usage.left or 0),
+            pictures=usage.pictures,
+            jobs=usage.jobs,
+        ),
+        wording.Usage.RESET.format(resets=int(usage.resets_at.timestamp())),
     )
 
 
 def models_view(catalog: Catalog) -> ui.LayoutView:
-    texts = []
-    for spec in catalog.specs.values():
-        price = ("" if spec.price_known else "about ") + credits_text(spec.price)
-        options = "\n".join(f"- `{name}` {_possible(of)}" for name, of in spec.options.items())
-        texts.append(
-            f"### {spec.title}\n`model:{spec.key}` · {price} credits a picture · "
-            f"{_inputs_of(spec)}\n{options}"
-        )
-    return panel(*texts)
+    return panel(*(_model(spec) for spec in catalog.specs.values()))
 
 
 def help_view(commands: Iterable[tuple[str, str]], menus: Iterable[str]) -> ui.LayoutView:
-    """`commands` are names and descriptions, as Discord shows them; `menus` those of messages."""
-    lines = [f"- `/{name}` {description}" for name, description in commands]
-    lines += [f"- *Apps → {name}* in the menu of a message with pictures" for name in menus]
-    listed = "\n".join(lines)
-    return panel(
-        "### Easel makes pictures\n"
-        "Describe a picture with `/imagine`, or attach one to `/edit` and say what to change. "
-        "You can go on talking: it comes to this channel when it is done, and mentions you. "
-        "With `private`, only you see it.",
-        listed,
-        "-# Every picture costs credits: /usage tells how many you have used. "
-        "What fails or is canceled costs nothing.",
+    """Return the help. `commands` are names and descriptions, `menus` names of message menus."""
+    lines = [Help.COMMAND.format(name=name, description=text) for name, text in commands]
+    lines += [Help.MENU.format(name=name) for name in menus]
+    return panel(Help.INTRODUCTION, "\n".join(lines), Help.COSTS)
+
+
+def _model(spec: ModelSpec) -> str:
+    price = Models.PRICE if spec.price_known else Models.ESTIMATED_PRICE
+    options = [
+        Models.OPTION.format(name=name, values=_values(option))
+        for name, option in spec.options.items()
+    ]
+    return Models.MODEL.format(
+        title=spec.title,
+        key=spec.key,
+        price=price.format(credits=credits_text(spec.price)),
+        inputs=plural(Models.INPUTS, spec.max_inputs) if spec.max_inputs else Models.NO_INPUTS,
+        options="\n".join(options),
     )
 
 
-def _inputs_of(spec: ModelSpec) -> str:
-    if not spec.max_inputs:
-        return "edits no pictures"
-    return (
-        "edits one picture" if spec.max_inputs == 1 else f"edits up to {spec.max_inputs} pictures"
-    )
+def _values(option: OptionSpec) -> str:
+    """Return the values that an option accepts, with the default marked."""
+    match option:
+        case Choice(values, default):
+            marked = Models.DEFAULT_VALUE.format(value=default)
+            return ", ".join(marked if each == default else each for each in values)
+        case Whole(minimum, maximum):
+            return Models.WHOLE.format(minimum=minimum, maximum=maximum)
+        case Flag(default):
+            return Models.YES_BY_DEFAULT if default else Models.NO_BY_DEFAULT
+        case Text(None):
+            return Models.TEXT
+        case Text(longest):
+            return Models.LIMITED_TEXT.format(longest=longest)
 
 
 def _job_line(job: Job, catalog: Catalog) -> str:
-    moment = job.settled_at or job.running_at or job.created_at
+    spec = catalog.specs.get(job.request.model)
+    link = _link(job)
+    text = Lists.LINKED_JOB if link else Lists.JOB
+    return text.format(
+        state=STATES[job.status],
+        time=ago(job.settled_at or job.running_at or job.created_at),
+        prompt=plain(job.request.prompt, 80),
+        service=spec.service if spec else job.request.model,
+        link=link,
+    )
+
+
+def _link(job: Job) -> str | None:
+    """Return the address of the job's result, else of its status message; None if private."""
     route = job.route
     status_id = None if job.status.settled else route.status_message_id
     message_id = job.result_message_id or status_id
-    place = route.guild_id or route.account_server_id or "@me"
-    channel = f"https://discord.com/channels/{place}/{route.channel_id}"
-    link = f" · [show]({channel}/{message_id})" if message_id and not route.private else ""
-    spec = catalog.specs.get(job.request.model)
-    service = spec.service if spec else job.request.model
-    prompt = plain(job.request.prompt, 80)
-    return f"- **{STATES[job.status]}** {ago(moment)} · {prompt} · {service}{link}"
-
-
-def _possible(option: OptionSpec) -> str:
-    match option:
-        case Choice(values, default):
-            return ", ".join(f"**{each}**" if each == default else each for each in values)
-        case Whole(minimum, maximum):
-            return f"{minimum} to {maximum}"
-        case Flag(default):
-            return (
-                "yes or no, **yes** if not given" if default else "yes or no, **no** if not given"
-            )
-        case Text(None):
-            return "text"
-        case Text(longest):
-            return f"text, up to {longest} characters"
+    if message_id is None or route.private:
+        return None
+    guild = route.guild_id or route.account_server_id or "@me"
+    return f"https://discord.com/channels/{guild}/{route.channel_id}/{message_id}"
 
 
 def _listed(title: str, lines: Sequence[str]) -> ui.LayoutView:
-    shown = _within(lines, 3500)
-    left_out = len(lines) - len(shown)
-    more = (small(f"and {left_out} more"),) if left_out else ()
-    return panel(title, "\n".join(shown), *more)
-
-
-def _within(lines: Sequence[str], limit: int) -> list[str]:
+    """Return as many lines as fit into a message, and the number of the others."""
     shown: list[str] = []
+    left = 3500  # characters; all texts of a message have 4000
     for line in lines:
-        limit -= len(line) + 1
-        if limit < 0:
+        left -= len(line) + 1
+        if left < 0:
             break
         shown.append(line)
-    return shown
+    not_listed = len(lines) - len(shown)
+    more = [plural(Lists.NOT_LISTED, not_listed)] if not_listed else []
+    return panel(title, "\n".join(shown), *more)

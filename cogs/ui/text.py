@@ -1,17 +1,17 @@
-"""Text of members inside our messages: it may say anything and must not change how they look."""
+"""Members' own words in our messages: any text is possible, and none may change the layout."""
 
 import re
 import unicodedata
 
-# Every character that Discord's Markdown gives a meaning to somewhere; a backslash takes it away.
+# Every character that has a meaning in Discord's Markdown; a backslash removes the meaning.
 MARKDOWN = re.compile(r"([\\*_~`|>#\[\]()<@:+=.-])")
-ORDERED = re.compile(r"\s+")
+ZERO_WIDTH_JOINERS = "\u200d\ufe0f"  # hold an emoji together
 
 
 def plain(text: str, limit: int) -> str:
-    """One line without Markdown, mentions or invisible tricks, of at most `limit` characters.
+    """Return one line without Markdown, mentions or invisible characters.
 
-    `limit` counts the backslashes that Discord counts too.
+    `limit` counts characters with the added backslashes, as Discord does.
     """
     line = tidy(text)
     escaped = MARKDOWN.sub(r"\\\1", line)
@@ -25,21 +25,19 @@ def plain(text: str, limit: int) -> str:
 
 
 def tidy(text: str) -> str:
-    """One line, without control characters and marks that turn the writing direction."""
-    kept = (
+    """Return one line without control characters and marks of writing direction."""
+    characters = (
         character if character in ZERO_WIDTH_JOINERS or not _invisible(character) else " "
         for character in unicodedata.normalize("NFC", text)
     )
-    return ORDERED.sub(" ", "".join(kept)).strip()
+    return re.sub(r"\s+", " ", "".join(characters)).strip()
 
 
 def shorten(text: str, limit: int) -> str:
-    """Raw text cut to `limit` characters, for places that know no Markdown (alt texts, choices)."""
+    """Return one line of at most `limit` characters, unescaped: alt texts and choices know no
+    Markdown."""
     line = tidy(text)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
-
-
-ZERO_WIDTH_JOINERS = "\u200d\ufe0f"  # hold an emoji together
 
 
 def _invisible(character: str) -> bool:

@@ -1,12 +1,18 @@
 import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 
+import pytest
 from discord import ui
-from discord.ui import DynamicItem
 
-from bot.jobs import JobStatus
+from bot.catalog import Catalog
+from bot.jobs import Job, JobStatus
 from bot.providers.oxen.model import oxen_spec
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
-from cogs.buttons import DYNAMIC_ITEMS, status_view
+from cogs.buttons import HANDLERS
+from cogs.delivery.uploads import Uploads
+from cogs.ui import lists, panel, result, status
+from cogs.ui.items import PersistentItem
 from tests.support.easel import Stage, text_of
 from tests.support.rows import one
 
@@ -127,13 +133,52 @@ async def test_buttons_work_after_a_restart(at: Stage) -> None:
     assert job.status is JobStatus.CANCELED
 
 
-async def test_every_view_holds_only_items_that_live_for_ever(at: Stage) -> None:
-    """discord.md, T1: one ordinary button beside them takes all of a kind away from the bot."""
+def views(job: Job) -> Iterator[ui.LayoutView]:
+    """Yield every view that the bot sends, of jobs in all states."""
+    spec = oxen_spec(price=1)
+    catalog = Catalog([spec])
+    uploads = Uploads((("a.png", b""),), shrunk=True, left_out=1, gone=1)
+    for each in (replace(job, status=one_of) for one_of in JobStatus):
+        yield status.status_view(each, spec, lacking=["Send Messages"], down=True)
+        yield status.copied_view(each, spec, uploads)
+        yield status.cancel_view(each)
+        yield status.canceled_view(each)
+        yield result.result_view(each, spec, uploads, missing=1)
+        yield result.failed_view(each, spec)
+        yield result.job_view(each, spec, uploads)
+        yield lists.jobs_view([each], catalog)
+        yield lists.history_view([each], catalog)
+    yield lists.models_view(catalog)
+    yield lists.help_view([("imagine", "Make a picture")], ["Edit image"])
+    yield panel.notice("No.")
+
+
+async def test_every_item_of_every_view_is_persistent_and_has_a_handler(at: Stage) -> None:
+    """One ordinary button beside them would make discord.py forget all items of the class."""
     async with at.database() as database:
         job = await one(database)
-    view = status_view(job, oxen_spec(price=1))
+    handled = set()
+    for view in views(job):
+        assert view.timeout is None
+        for item in view.walk_children():
+            if isinstance(item, ui.Button | ui.Select):
+                pytest.fail(f"an ordinary item: {item!r}")
+            if isinstance(item, PersistentItem):
+                handled |= {template for template in HANDLERS if template.fullmatch(item.custom_id)}
 
-    assert view.timeout is None
-    buttons = [item for item in view.walk_children() if isinstance(item, ui.Button | DynamicItem)]
-    assert buttons
-    assert all(isinstance(item, DYNAMIC_ITEMS) for item in buttons if item.parent is not None)
+    assert handled == set(HANDLERS)
+
+
+def test_the_views_that_are_checked_are_all() -> None:
+    """A view is a function of cogs/ui that returns one."""
+    made = {
+        name
+        for module in (lists, panel, result, status)
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__
+        and getattr(value, "__annotations__", {}).get("return") is ui.LayoutView
+        and not name.startswith("_")
+    }
+    called = {name for name in made if name in views.__code__.co_names}
+
+    assert made - called == {"usage_view"}  # has no items

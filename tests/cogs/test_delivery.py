@@ -116,7 +116,7 @@ async def test_a_result_that_is_too_big_is_shrunk_and_says_so(at: Stage) -> None
         shrunk = await at.result("garden again")
         await at.settled(2)
 
-    assert "Shrunk to what may be uploaded here" in shrunk.text()
+    assert "Shrunk to fit the upload limit" in shrunk.text()
     assert await size_of(shrunk) <= limit
 
 

@@ -454,10 +454,10 @@ async def test_where_no_way_ever_works_it_is_kept_and_its_member_can_read_why(
         pending = await at.discord.wait_for_message(lambda it: waiting.id in it.text())
         job = await try_again(at, EIGHTH)
         await at.command("show", job=job.id)
-        await at.discord.wait_for_message(lambda it: "kept here" in it.text())
+        await at.discord.wait_for_message(lambda it: "is stored here" in it.text())
 
     assert told.user is at.ada
-    assert "It is not posted yet: Discord does not take it at the moment." in pending.text()
+    assert "The result is not posted yet" in pending.text()
     assert (job.delivery_attempts, job.result_message_id) == (EIGHTH, None)
     assert await at.balance() == -7500
 
@@ -471,7 +471,7 @@ async def test_the_reason_why_it_is_kept_is_discords_own(at: Stage) -> None:
         await at.finish()
         (job,) = await at.settled(timeout=20)
         await at.command("show", job=job.id, where=at.discord.dm_channel(at.ada))
-        shown = await at.discord.wait_for_message(lambda it: "kept here" in it.text())
+        shown = await at.discord.wait_for_message(lambda it: "is stored here" in it.text())
 
     assert "Discord refused the message in the channel with “Unknown Channel”" in shown.text()
     assert (
@@ -565,7 +565,7 @@ async def test_what_takes_too_long_to_upload_is_sent_smaller(
 
     assert slow.hits == 1
     assert "Shrunk" not in whole.text()
-    assert "Shrunk to what may be uploaded here" in shrunk.text()
+    assert "Shrunk to fit the upload limit" in shrunk.text()
 
 
 async def test_a_result_without_pictures_is_found_too(at: Stage) -> None:
@@ -581,7 +581,7 @@ async def test_a_result_without_pictures_is_found_too(at: Stage) -> None:
         at.clock.move(hours=1)
         job = await try_again(at, 3)
 
-    gone = [it for it in at.discord.channel_messages(at.channel) if "no longer kept" in it.text()]
+    gone = [it for it in at.discord.channel_messages(at.channel) if "no longer stored" in it.text()]
     one_each(gone, [job])
 
 

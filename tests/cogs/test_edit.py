@@ -132,7 +132,7 @@ async def test_an_attachment_that_vanished_fails_the_job_by_name(at: Stage) -> N
     at.discord.faults.add("GET", CDN, Answer(404, "gone"), times=None)
     async with at.easel():
         await at.edit(CAT)
-        await at.said("`cat.png` is no longer there")
+        await at.said("`cat.png` is no longer available")
         (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.INPUT)
@@ -293,7 +293,7 @@ async def test_the_menu_on_a_message_without_a_picture_says_so(
     async with at.easel():
         refused = await menu(await at.discord.say(at.ada, at.channel, "hello", files))
 
-    assert "There is no picture in that message" in text_of(refused)
+    assert "This message has no picture" in text_of(refused)
 
 
 async def test_what_the_menu_is_given_is_judged_like_an_attachment(at: Stage, menu: Open) -> None:
@@ -314,5 +314,5 @@ async def test_a_form_from_before_a_restart_is_answered(at: Stage, menu: Open) -
         sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
         answer = await sent.answered()
 
-    assert "restarted since you opened this form" in text_of(answer)
+    assert "restarted after you opened this form" in text_of(answer)
     assert await at.jobs(at.ben) == []

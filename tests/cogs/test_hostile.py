@@ -1,7 +1,6 @@
-"""Members who type and press anything: a refusal that only they see, and messages within limits."""
+"""Hostile input of members: private refusals, and messages within Discord's limits."""
 
 import random
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message, User
 from bot.sandbox.discord.forms import Json
-from cogs._request import choices
-from cogs.buttons import CANCEL_ID, CancelButton
+from cogs._options import choices
+from cogs.ui.items import CANCEL, cancel_id
 from tests.support.easel import Stage, text_of
 
 pytestmark = pytest.mark.long
@@ -38,7 +37,7 @@ NO_JOB = "You have no job with this id. See /jobs for yours."
 
 
 def pinged(at: Stage) -> set[int]:
-    """Whom any message has pinged, by their ids; 0 for everyone."""
+    """Return the ids of all pinged members; 0 stands for everyone."""
     found = at.discord.world.messages.values()
     return {id for message in found for id in message.pings} | {
         0 for message in found if message.pings_everyone
@@ -46,7 +45,7 @@ def pinged(at: Stage) -> set[int]:
 
 
 async def test_any_prompt_is_drawn_or_refused_and_pings_nobody_else(at: Stage) -> None:
-    """That its messages are within Discord's limits, the stand-in sees to."""
+    """The stand-in checks that each message is within Discord's limits."""
     async with at.easel():
         for prompt in TEXTS:
             asked = await at.imagine(prompt)
@@ -76,7 +75,7 @@ async def test_any_text_for_an_option_is_one_private_sentence(at: Stage) -> None
                     continue  # it is a value
                 refused = text_of(asked)
                 assert 10 < len(refused) < 400, text
-                assert "noted" not in refused
+                assert "was logged" not in refused
         taken = await at.jobs()
 
     assert len(taken) == 2
@@ -132,7 +131,7 @@ def components(message: Message, kind: int) -> Iterator[Json]:
 
 
 async def press(at: Stage, user: User, message: Message, custom_id: str) -> str | None:
-    """What is answered, to the presser alone, when the button has this custom_id; None: nothing."""
+    """Press a button with another custom_id; return the private reply, or None for no reply."""
     (button,) = components(message, 2)
     real, button["custom_id"] = button["custom_id"], custom_id
     before = message.text()
@@ -170,7 +169,7 @@ async def test_a_forged_button_does_nothing_and_says_so_privately(at: Stage) -> 
         ):
             told = await press(at, at.ada, message, unknown)
             assert told is not None, unknown
-            assert "no longer know" in told
+            assert "no longer works" in told
         assert await press(at, at.ada, message, "easel:history") is not None
         assert await press(at, at.ada, message, "of-another-bot") is None
         (same,) = await at.jobs()
@@ -198,5 +197,5 @@ async def test_a_forged_choice_of_the_history_is_no_such_job(at: Stage) -> None:
 
 @given(st.text(max_size=40))
 def test_only_an_id_of_ours_is_read_from_a_button(text: str) -> None:
-    found = re.fullmatch(CANCEL_ID, f"easel:cancel:{text}")
-    assert found is None or CancelButton(found["job"]).item.custom_id == f"easel:cancel:{text}"
+    found = CANCEL.fullmatch(f"easel:cancel:{text}")
+    assert found is None or cancel_id(found["job"]) == f"easel:cancel:{text}"

@@ -11,7 +11,7 @@ from cogs.delivery import discord_delivery
 from tests.support.easel import Stage, text_of
 
 NO_POSTING = 1024  # View Channel alone
-LATE = "I will send it by direct message"
+LATE = "will be sent to you by direct message"
 ANSWERS = r"/api/v10/webhooks/.*"
 
 

@@ -76,7 +76,7 @@ async def test_a_missing_permission_is_named_and_the_answer_becomes_the_result(a
     async with at.easel():
         asked = await at.imagine("a fox")
         assert asked.message is not None
-        assert "I lack: Send Messages." in asked.message.text()
+        assert "Missing permissions: Send Messages." in asked.message.text()
         await at.settled()
 
     assert len(asked.message.pictures()) == 1

@@ -15,7 +15,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Reason, str]] = [
     ({}, {"subscription": 0, "permanent": 0}, "a hen", Reason.CREDITS, "account at skills.video"),
     ({}, {}, "a forbidden hen", Reason.REJECTED, "refused this prompt or picture"),
     ({}, {"rejects": "later"}, "a forbidden hen", Reason.REJECTED, "refused this prompt"),
-    ({"skills_model": "qwen/gone"}, {}, "a hen", Reason.NOT_FOUND, "Please ask again"),
+    ({"skills_model": "qwen/gone"}, {}, "a hen", Reason.NOT_FOUND, "Please try again"),
 ]
 
 

@@ -99,7 +99,7 @@ async def test_a_private_answer_in_doubt_is_not_met_with_silence(at: Stage, faul
         await told_and_failed(at)
 
     (told,) = at.discord.channel_messages(at.discord.dm_channel(at.ada))
-    assert "I was away when this was to begin" in told.text()
+    assert "The bot was offline when this job was due to start" in told.text()
 
 
 async def test_where_the_answer_cannot_be_searched_for_its_member_is_told_in_the_channel(
@@ -111,7 +111,7 @@ async def test_where_the_answer_cannot_be_searched_for_its_member_is_told_in_the
     async with at.easel():
         job = await told_and_failed(at)
 
-    told = await at.said("I was away when this was to begin")
+    told = await at.said("The bot was offline when this job was due to start")
     assert told.id == job.result_message_id
     assert told.channel is at.channel
 

@@ -13,10 +13,10 @@ async def test_usage_tells_what_is_used_held_and_left(at: Stage) -> None:
         of_ben = text_of(await at.command("usage", by=at.ben))
 
     assert "Used: **15** credits" in told
-    assert "Held for jobs under way: **7.5** credits" in told
-    assert "Left: **77.5 credits**" in told
+    assert "Held for jobs in progress: **7.5** credits" in told
+    assert "Left: **77.5** credits" in told
     assert "Pictures: **2** · Jobs: **2**" in told
-    assert "Left: **100 credits**" in of_ben
+    assert "Left: **100** credits" in of_ben
 
 
 async def test_used_is_what_oxen_charged(at: Stage) -> None:

@@ -18,7 +18,7 @@ from tests.harness.crash import Arena, Asked
 
 NOT_CHARGED: Final = "You were not charged."
 CANCELED: Final = "Canceled."
-SHRUNK: Final = "Shrunk to what may be uploaded here"
+SHRUNK: Final = "Shrunk to fit the upload limit"
 RESULT_FILE: Final = re.compile(rf"easel-({JOB_ID_PATTERN})-[0-9]+\.[a-z]+")  # no input's copy
 SMALL_LINE: Final = re.compile(rf"\bjob ({JOB_ID_PATTERN})$", re.MULTILINE)
 THOUSANDTHS: Final = {"oxen": 100 * 1000, "skills": 1000}  # of a credit, in what an API charges

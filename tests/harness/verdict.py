@@ -34,7 +34,7 @@ from tests.harness.evidence import (
     wish_of_asked,
 )
 
-DOUBT_TOLD: Final = "broke while asking"  # to the member
+DOUBT_TOLD: Final = "the outcome is unknown"  # to the member
 DOUBT_LOGGED: Final = "outcome of a submit unknown"  # to the operator
 # Errors in the log that are the stand-ins' doing, and told as they should be; the last are those
 # that Discord, or the connection to it, has caused.

@@ -80,7 +80,7 @@ async def test_a_request_that_nobody_can_find_fails_uncharged_and_is_not_sent_ag
     at.oxen.faults.add("POST", QUEUE, Reset())
     async with at.easel():
         await at.imagine("a fox")
-        await at.said("Please ask again", timeout=15)
+        await at.said("Please try again", timeout=15)
         (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
@@ -125,7 +125,7 @@ async def test_what_is_still_being_asked_for_is_not_taken_by_another(at: Stage) 
         await at.imagine("a fox")
         await at.imagine("a fox", by=at.ben, count=1)
         await held.reached()
-        await at.said("Please ask again", timeout=20)
+        await at.said("Please try again", timeout=20)
         held.release()
         lost, made = await both_settled(at)
 
@@ -186,7 +186,7 @@ async def test_a_bot_killed_while_submitting_adopts_what_it_made(at: Stage) -> N
         (Answer(401, {"status": "error", "status_message": "unauthenticated"}), "this bot's key"),
         (Answer(402, {"error": "Insufficient credits"}), "account at Oxen.ai is empty"),
         (Answer(400, {"error": {"message": "Content flagged for: sexual"}}), "refused this prompt"),
-        (Answer(404, {"error": {"message": "Model not found: x"}}), "ask again"),
+        (Answer(404, {"error": {"message": "Model not found: x"}}), "try again"),
     ],
 )
 async def test_a_refusal_fails_the_job_with_a_sentence(at: Stage, fault: Answer, says: str) -> None:
@@ -299,7 +299,7 @@ async def test_where_there_is_no_list_a_lost_answer_is_told_to_member_and_operat
     lost = at.skills.faults.add("POST", "/api/v1/generation/.*", fault)
     async with at.easel():
         await at.imagine("a fox", model="skills")
-        await at.said("Please ask again", timeout=20)
+        await at.said("Please try again", timeout=20)
         (job,) = await at.settled()
 
     assert lost.hits == 1

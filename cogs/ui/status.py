@@ -1,0 +1,89 @@
+"""The status message of a job that waits, and the messages about a cancel."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.catalog import ModelSpec
+from bot.jobs import Job, JobStatus
+from bot.ledger import credits_text
+from cogs.delivery.uploads import Uploads
+from cogs.ui.items import PersistentItem, cancel_id
+from cogs.ui.panel import ago, gallery, panel, quoted, small
+from cogs.ui.wording import STATES, Fact, Status, plural
+
+
+def status_view(
+    job: Job,
+    spec: ModelSpec,
+    *,
+    lacking: Sequence[str] = (),
+    down: bool = False,
+) -> ui.LayoutView:
+    """Return the status message of a job that is not settled.
+
+    `lacking` are the permissions without which the bot cannot post the result as a message;
+    `down` is true while the service does not work. The button is left out once a cancel was
+    requested.
+    """
+    view = panel(*_texts(job, spec, lacking=lacking, down=down))
+    if not job.cancel_requested_at:
+        view.add_item(_cancel_row(job))
+    return view
+
+
+def copied_view(job: Job, spec: ModelSpec, inputs: Uploads) -> ui.LayoutView:
+    """Return the status message with copies of the input pictures, for the service to download."""
+    view = panel(*_texts(job, spec), *gallery(job, inputs.names))
+    view.add_item(_cancel_row(job))
+    return view
+
+
+def cancel_view(job: Job) -> ui.LayoutView:
+    """Return the private reply to `/cancel`."""
+    text = Status.CANCELED if job.status.settled else Status.CANCELING
+    return panel(text.format(prompt=quoted(job)))
+
+
+def canceled_view(job: Job) -> ui.LayoutView:
+    """Return the final status message of a canceled job."""
+    return panel(Status.CANCELED.format(prompt=quoted(job)), small(f"job {job.id}"))
+
+
+def _texts(
+    job: Job, spec: ModelSpec, *, lacking: Sequence[str] = (), down: bool = False
+) -> Iterator[str]:
+    yield Status.HEADING.format(
+        state=Status.CANCELING_STATE if job.cancel_requested_at else STATES[job.status],
+        time=ago(job.running_at or job.created_at),
+        prompt=quoted(job),
+    )
+    yield small(*_facts(job, spec))
+    if down and job.status in {JobStatus.QUEUED, JobStatus.SUBMITTING}:
+        yield Status.DOWN.format(service=spec.service)
+    if job.final_status_sent:
+        yield Status.FINAL
+    elif not job.route.postable and not job.route.private:
+        if lacking:
+            yield Status.CANNOT_POST_LACKING.format(permissions=", ".join(lacking))
+        else:
+            yield Status.CANNOT_POST
+
+
+def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
+    yield plural(Fact.PICTURES, job.request.count)
+    yield Fact.CHOSEN_MODEL.format(model=spec.title) if job.model_auto else spec.title
+    if job.inputs:
+        yield plural(Fact.INPUTS, len(job.inputs))
+    yield Fact.CREDITS.format(credits=credits_text(job.price))
+
+
+def _cancel_row(job: Job) -> ui.ActionRow[Any]:
+    button = ui.Button[Any](
+        label=Status.CANCEL_BUTTON,
+        style=discord.ButtonStyle.secondary,
+        custom_id=cancel_id(job.id),
+    )
+    return ui.ActionRow(PersistentItem(button))

@@ -1,0 +1,245 @@
+"""The wording: every text that members read, apart from the UserError classes.
+
+Texts will be translated, so each is whole and each placeholder has a name. A text that depends on
+a number is a pair of two whole texts, of which `plural` picks one.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bot.errors import Reason
+from bot.jobs import JobStatus
+
+
+class Plural(NamedTuple):
+    """The same text for the number one and for all other numbers, which `{count}` stands for."""
+
+    one: str
+    many: str
+
+
+def plural(texts: Plural, count: int) -> str:
+    """Return the text that fits the number, with the number filled in."""
+    return (texts.one if count == 1 else texts.many).format(count=count)
+
+
+class Command:
+    """Descriptions of the commands, at most 100 characters each, and the name of the menu."""
+
+    IMAGINE = "Make a picture from a description"
+    EDIT = "Change a picture, or make one from several"
+    EDIT_MENU = "Edit image"
+    JOBS = "List your jobs: those in progress and the last that ended"
+    CANCEL = "Cancel one of your jobs in progress"
+    HISTORY = "List your last finished jobs, with their pictures on request"
+    SHOW = "Show one of your jobs in full, with its pictures"
+    USAGE = "Show your credits this month: used, held and left"
+    MODELS = "List the models, their options and the price of a picture"
+    HELP = "Show how to use this bot"
+
+
+class Argument:
+    """Descriptions of the commands' options, at most 100 characters each."""
+
+    IMAGINE_PROMPT = "The picture to draw, in any language"
+    EDIT_PROMPT = "The change to make, in any language"
+    IMAGE = "The picture: PNG, JPEG or WebP, at most 10 MiB"
+    IMAGE2 = "A second picture, if the model accepts several"
+    IMAGE3 = "A third picture"
+    IMAGE4 = "A fourth picture"
+    ASPECT_RATIO = "The shape of the picture"
+    IMAGE_SIZE = "A size instead of a shape"
+    COUNT = "The number of pictures"
+    NEGATIVE_PROMPT = "Things that must not be in the picture"
+    SEED = "The same seed with the same options makes the same picture again"
+    EXPAND_PROMPT = "Let the model write a longer prompt before drawing"
+    OUTPUT_FORMAT = "The format of the file"
+    SAFETY_CHECKER = "Check the request and the picture; on by default"
+    MATCH_INPUT_IMAGE = "Give the result the shape of the picture"
+    MODEL = "The model that draws the picture"
+    PRIVATE = "Show the result to nobody but you"
+    JOB = "One of your jobs"
+    DEFAULT_CHOICE = "{value} (default)"
+
+
+class EditForm:
+    """Labels of the form that the menu opens."""
+
+    PROMPT = "The change to make"
+    PICTURES = "The pictures to edit"
+    PICTURE_CHOICE = "{number}: {name}"
+
+
+STATES: Mapping[JobStatus, str] = {
+    JobStatus.QUEUED: "Queued",
+    JobStatus.SUBMITTING: "Starting",
+    JobStatus.RUNNING: "Drawing",
+    JobStatus.SUCCEEDED: "Done",
+    JobStatus.FAILED: "Failed",
+    JobStatus.CANCELED: "Canceled",
+}
+
+
+class Fact:
+    """Short facts about a job, which stand side by side in small print."""
+
+    CHOSEN_MODEL = "{model} (chosen for you)"
+    PICTURES = Plural("1 picture", "{count} pictures")
+    INPUTS = Plural("from 1 picture", "from {count} pictures")
+    SEED = "seed {seed}"
+    SECONDS = "{seconds} s"
+    CREDITS = "{credits} credits"
+    ESTIMATED_CREDITS = "about {credits} credits"
+
+
+class Status:
+    """The status message of a job that waits, and the messages about a cancel."""
+
+    HEADING = "**{state}** {time}\n{prompt}"
+    CANCELING_STATE = "Canceling"
+    CANCEL_BUTTON = "Cancel"
+    DOWN = (
+        "{service} does not work at the moment. The job starts as soon as {service} works again; "
+        "after half an hour of waiting, the job fails and costs nothing."
+    )
+    FINAL = (
+        "The job takes longer than this message can be edited. The result will be sent to you by "
+        "direct message; if it does not arrive, see /history."
+    )
+    CANNOT_POST = "The bot cannot post here, so the result will replace this message."
+    CANNOT_POST_LACKING = (
+        "The bot cannot post here, so the result will replace this message. "
+        "Missing permissions: {permissions}."
+    )
+    CANCELED = "**Canceled.** You were not charged.\n{prompt}"
+    CANCELING = "**Canceling.** The job stops as soon as its service allows that.\n{prompt}"
+
+
+class Result:
+    """The message that shows how a job ended, and `/show`."""
+
+    HEADING = "{member}\n{prompt}"
+    FAILED = "{member} {reason} You were not charged.\n{prompt}"
+    OVERDUE = "{service} finished this job after it had been given up. The job is charged."
+    PARTIAL = "{service} made {made} of {count} pictures."
+    ALL_REMOVED = "The pictures are no longer stored."
+    SOME_REMOVED = Plural(
+        "1 of the pictures is no longer stored.",
+        "{count} of the pictures are no longer stored.",
+    )
+    TOO_LARGE = Plural(
+        "1 picture is too large to be uploaded here.",
+        "{count} pictures are too large to be uploaded here.",
+    )
+    SHRUNK = "Shrunk to fit the upload limit here; the original is stored."
+    NOT_YET_POSTED = (
+        "The result is not posted yet, because Discord does not accept it at the moment. "
+        "The bot will try again."
+    )
+    UNDELIVERABLE = "The result could not be posted, and is stored here. {reason}."
+
+
+class Refusal:
+    """Reasons for which a result was not posted; stored without the full stop.
+
+    `answer` is Discord's own message, or one of the last two.
+    """
+
+    CHANNEL = "Discord refused the message in the channel with “{answer}”"
+    REPLY = "Discord refused the edit of the reply with “{answer}”"
+    PARENT_CHANNEL = "Discord refused the message in the thread's channel with “{answer}”"
+    DIRECT_MESSAGE = "Discord refused the direct message with “{answer}”"
+    ABANDONED = "Discord has not accepted the result for 24 hours"
+    NO_REASON = "no reason"
+    NO_CLEAR_ANSWER = "no clear answer"
+
+
+FAILURES: Mapping[Reason, str] = {
+    Reason.AUTH: "{service} does not accept this bot's key. Tell the bot's operator.",
+    Reason.CREDITS: "The bot's account at {service} is empty. Tell the bot's operator.",
+    Reason.REJECTED: "{service} refused this prompt or picture. Change it and try again.",
+    Reason.INVALID: "{service} does not accept these options. Change them and try again.",
+    Reason.INPUT: "An input picture could not be sent to {service}. Attach the picture again.",
+    Reason.NOT_FOUND: "{service} does not know this job or its model. Please try again; "
+    "if that fails too, tell the bot's operator.",
+    Reason.RATE_LIMITED: "{service} is too busy at the moment. Try again in a few minutes.",
+    Reason.UNAVAILABLE: "{service} cannot be reached at the moment. Try again in a few minutes.",
+    Reason.TIMEOUT: "{service} did not finish in time. Try again, or request fewer pictures.",
+    Reason.MALFORMED: "{service} sent an answer that cannot be read. Please try again.",
+    Reason.AWAY: "The bot was offline when this job was due to start, so nothing was drawn. "
+    "Please try again.",
+    Reason.DOUBTFUL: "The connection to {service} broke during the request, so the outcome is "
+    "unknown. Please try again.",
+    Reason.NO_PICTURE: "{service} finished without a picture. Please try again.",
+    Reason.UNKNOWN: "{service} could not make this picture. Please try again.",
+}
+BUG = "Something went wrong, and the error was logged. Please try again."
+
+
+class Lists:
+    """`/jobs` and `/history`."""
+
+    JOBS = "### Your jobs"
+    HISTORY = "### Your last jobs"
+    NO_JOBS = "You have no jobs yet. Request a picture with /imagine."
+    NO_HISTORY = "No job of yours has ended yet. Request a picture with /imagine."
+    JOB = "- **{state}** {time} · {prompt} · {service}"
+    LINKED_JOB = "- **{state}** {time} · {prompt} · {service} · [show]({link})"
+    JOB_CHOICE = "{state}: {prompt}"
+    NOT_LISTED = Plural("-# 1 more job is not listed", "-# {count} more jobs are not listed")
+    HISTORY_SELECT = "Show the pictures of a job"
+
+
+class Usage:
+    """`/usage`."""
+
+    TITLE = "### Your month"
+    LIMITED = (
+        "Used: **{used}** credits\n"
+        "Held for jobs in progress: **{held}** credits\n"
+        "Left: **{left}** credits\n"
+        "Pictures: **{pictures}** · Jobs: **{jobs}**"
+    )
+    UNLIMITED = (
+        "Used: **{used}** credits\n"
+        "Held for jobs in progress: **{held}** credits\n"
+        "Left: **no limit**\n"
+        "Pictures: **{pictures}** · Jobs: **{jobs}**"
+    )
+    RESET = (
+        "-# Resets <t:{resets}:R>, on <t:{resets}:D> (UTC). Failed and canceled jobs cost nothing."
+    )
+
+
+class Models:
+    """`/models`."""
+
+    MODEL = "### {title}\n`model:{key}` · {price} · {inputs}\n{options}"
+    PRICE = "{credits} credits a picture"
+    ESTIMATED_PRICE = "about {credits} credits a picture"
+    NO_INPUTS = "edits no pictures"
+    INPUTS = Plural("edits one picture", "edits up to {count} pictures")
+    OPTION = "- `{name}` {values}"
+    DEFAULT_VALUE = "**{value}**"
+    WHOLE = "{minimum} to {maximum}"
+    YES_BY_DEFAULT = "yes or no, **yes** by default"
+    NO_BY_DEFAULT = "yes or no, **no** by default"
+    TEXT = "text"
+    LIMITED_TEXT = "text, up to {longest} characters"
+
+
+class Help:
+    """`/help`."""
+
+    INTRODUCTION = (
+        "### Easel makes pictures\n"
+        "Describe a picture with `/imagine`, or attach one to `/edit` and describe the change. "
+        "The result is posted in this channel and mentions you, so you need not wait. "
+        "With `private`, nobody else sees the result."
+    )
+    COMMAND = "- `/{name}` {description}"
+    MENU = "- *Apps → {name}* in the menu of a message with pictures"
+    COSTS = (
+        "-# Every picture costs credits; /usage shows how many you have used. "
+        "Failed and canceled jobs cost nothing."
+    )
