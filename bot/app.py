@@ -20,7 +20,6 @@ from bot.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 
-CATALOG_SECONDS = 3600.0  # between requests to the models endpoints
 DRAIN_SECONDS = 8.0  # Docker kills ten seconds after SIGTERM
 
 
@@ -85,7 +84,7 @@ class App:
                         self.services.catalog.update(spec)
                 except ProviderError as error:
                     log.warning("%s did not describe its models: %s", provider.key, error)
-            await asyncio.sleep(CATALOG_SECONDS)
+            await asyncio.sleep(3600.0)  # between requests to the models endpoints
 
 
 @asynccontextmanager

@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
 RECONNECTS = Backoff(first=timedelta(seconds=1), longest=timedelta(minutes=1))
-STABLE = timedelta(minutes=5)  # after a connection of this length, failures count from one again
 
 
 class DiscordSession:
@@ -55,7 +54,8 @@ class DiscordSession:
                 log.exception("connection to Discord failed, reconnecting")
             finally:
                 await self._close(client)
-            stable = self._services.now() - since > STABLE
+            # After a connection of five minutes, failures count from one again.
+            stable = self._services.now() - since > timedelta(minutes=5)
             failures = 1 if stable else failures + 1
             await asyncio.sleep(RECONNECTS.wait(failures).total_seconds())
 

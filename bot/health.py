@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 FAILURES = 3  # creating requests in a row that open the circuit
 PROBES = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
-FAILING = timedelta(minutes=10)  # of nothing but errors: `/healthz` reports the provider as dead
 OUTAGE = frozenset({Reason.UNAVAILABLE, Reason.TIMEOUT, Reason.MALFORMED})
 # Errors about the request alone: the service works.
 OF_THE_REQUEST = frozenset({Reason.REJECTED, Reason.INVALID, Reason.NOT_FOUND})
@@ -54,8 +53,8 @@ class Service:
     reported: set[Reason] = field(default_factory=set)  # refusals that the operator has read
 
     def is_failing(self, now: datetime) -> bool:
-        """Return whether all answers of the last minutes were errors."""
-        return self.failing_since is not None and now - self.failing_since >= FAILING
+        """Return whether all answers of ten minutes were errors: dead, for `/healthz`."""
+        return self.failing_since is not None and now - self.failing_since >= timedelta(minutes=10)
 
 
 class ServiceHealth:

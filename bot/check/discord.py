@@ -121,8 +121,6 @@ def _wait_of(body: bytes) -> float:
 TOKEN, APPLICATION, SERVER, UPLOADS = "DISCORD_TOKEN", "application", "server", "uploads"
 PORTAL = "https://discord.com/developers/applications"
 PAGE = 200  # servers in one answer
-DETAILED = 50  # servers that are requested one by one
-UPLOAD_MIB = {2: 50, 3: 100}  # by a server's boost tier; 10 in all others
 
 
 async def check_discord(settings: Settings, session: aiohttp.ClientSession) -> list[Line]:
@@ -199,7 +197,7 @@ async def _check_servers(rest: Rest, settings: Settings) -> list[Line]:
     lines = list(_absent(servers, settings.servers))
     served = [each for each in servers if not settings.servers or each.id in settings.servers]
     lines += (_permissions(server) for server in served)
-    lines += await _uploads(rest, served[:DETAILED])
+    lines += await _uploads(rest, served[:50])  # requested one by one
     return lines
 
 
@@ -244,7 +242,8 @@ async def _uploads(rest: Rest, servers: Sequence[Server]) -> list[Line]:
                 details = await rest.get(f"/guilds/{server.id}", ServerDetails)
             except RequestFailed:
                 return None
-        return UPLOAD_MIB.get(details.premium_tier, 10)
+        # MiB, by the boost tier of the server
+        return {2: 50, 3: 100}.get(details.premium_tier, 10)
 
     limits = await asyncio.gather(*(limit_of(server) for server in servers))
     names: defaultdict[int | None, list[str]] = defaultdict(list)

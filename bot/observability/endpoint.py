@@ -19,7 +19,6 @@ from bot.store.stats import Figures, figures_of
 log = logging.getLogger(__name__)
 
 READ_SECONDS = 2.0
-SILENT_WORKER = timedelta(seconds=60)  # a turn is due every two seconds, with work or without
 BEAT = 0.1  # seconds between measurements of the event loop's delay
 
 
@@ -86,7 +85,8 @@ class HealthReport:
 
     def _worker_part(self) -> Part:
         idle = self._now() - (self._metrics.last_turn or self._since)
-        return {"alive": idle < SILENT_WORKER, "seconds_since_turn": idle.total_seconds()}
+        # A turn is due every two seconds, with work or without.
+        return {"alive": idle < timedelta(seconds=60), "seconds_since_turn": idle.total_seconds()}
 
     def _provider_part(self, name: str) -> Part:
         service = self._health.of(name)
@@ -140,9 +140,6 @@ class SharedQuery(Generic[T]):
             self._task.exception()  # reported already; asyncio would log it again
 
 
-STOP_SECONDS = 1.0
-
-
 class HealthServer:
     """The server, running within `async with`; `port` is then the port that was bound."""
 
@@ -154,7 +151,7 @@ class HealthServer:
         app.router.add_get("/healthz", self._healthz, allow_head=False)
         app.router.add_get("/metrics", self._metrics, allow_head=False)
         app.router.add_route("*", "/{rest:.*}", self._nothing)  # any method
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def __aenter__(self) -> "HealthServer":
         await self._runner.setup()

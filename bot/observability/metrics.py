@@ -18,8 +18,6 @@ from bot.ledger import CREDIT
 from bot.store.stats import Figures
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-STALLS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
-REQUESTS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)  # seconds; 20 is the timeout
 
 
 class Metrics:
@@ -54,7 +52,7 @@ class Metrics:
             "easel_api_request_duration_seconds",
             "The duration of one request to an image API, until its end or error.",
             ("provider", "method"),
-            buckets=REQUESTS,
+            buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0),  # seconds; 20 is the timeout
             registry=registry,
         )
         self._polls = counter("easel_polls", "Polls of a generation's state.", "provider")
@@ -73,7 +71,7 @@ class Metrics:
         self._stalls = Histogram(
             "easel_event_loop_stall_seconds",
             "The delay of a task that sleeps for 100 ms.",
-            buckets=STALLS,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),  # seconds
             registry=registry,
         )
 

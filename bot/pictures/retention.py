@@ -12,10 +12,6 @@ from bot.store.database import Database
 
 log = logging.getLogger(__name__)
 
-# A file that was touched just now may belong to a job whose rows are not written yet.
-UNTOUCHED = timedelta(hours=1)
-ORPHANED = timedelta(days=1)  # for files without a row, which a crash has left
-
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
@@ -62,8 +58,10 @@ class Retention:
         expired = []
         for file in sorted(files, key=lambda each: used.get(each.sha256, each.touched)):
             last = used.get(file.sha256)
-            old = now - last > self._policy.keep if last else now - file.touched > ORPHANED
-            protected = file.sha256 in needed or now - file.touched < UNTOUCHED
+            # A crash leaves files without a row.
+            old = now - last > self._policy.keep if last else now - file.touched > timedelta(days=1)
+            # A file that was touched just now may belong to a job whose rows are not written yet.
+            protected = file.sha256 in needed or now - file.touched < timedelta(hours=1)
             if not protected and (old or total > self._policy.keep_bytes):
                 expired.append(file)
                 total -= file.size

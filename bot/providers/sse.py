@@ -8,7 +8,6 @@ from bot.errors import ProviderError, Reason
 
 LIMIT = 1024 * 1024  # bytes of one line, and of the data of one event
 LINE_END = re.compile(rb"\r\n|\n|\r")
-BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Decoder:
 
     def _take(self, line: bytes) -> Event | None:
         if self._first:
-            line = line.removeprefix(BOM)
+            line = line.removeprefix(b"\xef\xbb\xbf")
             self._first = False
         if not line:
             return self._dispatch()

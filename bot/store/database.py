@@ -50,7 +50,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)
-        self._reader = _engine(path, begin="BEGIN", pragmas=READER_PRAGMAS, size=READERS)
+        self._reader = _engine(path, begin="BEGIN", pragmas=("PRAGMA query_only=ON",), size=READERS)
         self._checkpoints: asyncio.Task[None] | None = None
         self._write_lock = asyncio.Lock()  # first come, first served
         self._blocks = 0
@@ -199,7 +199,6 @@ WRITER_PRAGMAS = (
     "PRAGMA synchronous=FULL",  # a confirmed request survives a power failure
     "PRAGMA foreign_keys=ON",
 )
-READER_PRAGMAS = ("PRAGMA query_only=ON",)
 
 
 def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> AsyncEngine:

@@ -14,13 +14,12 @@ from bot.quotas import Quotas
 from bot.store.pictures import Role
 from bot.store.tables import job_pictures, ledger
 
-APPEND = insert(ledger)
 OF_REQUEST = and_(ledger.c.kind == EntryKind.HOLD, ledger.c.reason == "")  # one per job
 
 
 async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
     await tx.execute(
-        APPEND,
+        insert(ledger),
         [
             {
                 "job_id": entry.job_id,

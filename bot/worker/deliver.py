@@ -14,7 +14,6 @@ log = logging.getLogger(__name__)
 
 REPLY_GRACE = timedelta(seconds=15)  # after which an unconfirmed reply has an unknown outcome
 RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=10))
-LONGEST_ERROR = 500  # characters: a proxy before Discord may answer with a whole page
 
 
 class Deliverer:
@@ -89,5 +88,5 @@ class Deliverer:
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
         async with self._database.transaction() as tx:
-            text = str(error)[:LONGEST_ERROR]
+            text = str(error)[:500]  # a proxy before Discord may answer with a whole page
             await jobs.postpone_delivery(tx, job.id, self._now() + wait, text)

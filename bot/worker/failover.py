@@ -20,7 +20,6 @@ from bot.worker.tasks import Due
 log = logging.getLogger(__name__)
 
 JOBS_PER_TURN = 25  # whose status messages are edited, or which move, every two seconds
-WAITING_READ = 500  # waiting jobs that are compared with their status messages
 
 
 class Failover:
@@ -43,7 +42,7 @@ class Failover:
             if self._elsewhere(job)
         ]
         moving = {job.id for job in transferable}
-        waiting = await queue.waiting(view, WAITING_READ)
+        waiting = await queue.waiting(view, 500)
         self._reported &= {job.id for job in waiting}
         self._reported |= {job.id for job in waiting if self._reply_reported(job)}
         outdated = [job for job in waiting if job.id not in moving and self._is_outdated(job)]

@@ -13,9 +13,6 @@ from bot.worker.settle import Settler
 from bot.worker.tasks import Due, Tasks
 
 INTERVAL = timedelta(seconds=2)
-ERASE_INTERVAL = timedelta(minutes=1)
-FINAL_STATUS = timedelta(minutes=1)  # before the token expires that can edit the message
-COST_AWAITED = timedelta(seconds=60)  # after the settlement; then the estimate stands
 
 
 class Housekeeping:
@@ -38,8 +35,11 @@ class Housekeeping:
         self.next_turn = now + INTERVAL
         await self._erase_tokens(now)
         async with self._database.reading() as view:
-            expiring = await queue.expiring_statuses(view, now, expires_before=now + FINAL_STATUS)
-            estimated = await queue.estimated(view, now - COST_AWAITED)
+            # A minute before the token expires that can edit the message.
+            soon = now + timedelta(minutes=1)
+            expiring = await queue.expiring_statuses(view, now, expires_before=soon)
+            # A minute after the settlement, the estimate stands.
+            estimated = await queue.estimated(view, now - timedelta(minutes=1))
             due: list[Due] = [
                 *await self._recovery.due(view, now),
                 *((self._deliverer.show_final_status, job) for job in expiring),
@@ -54,6 +54,6 @@ class Housekeeping:
 
     async def _erase_tokens(self, now: datetime) -> None:
         if now >= self._next_erase:
-            self._next_erase = now + ERASE_INTERVAL
+            self._next_erase = now + timedelta(minutes=1)
             async with self._database.transaction() as tx:
                 await queue.erase_tokens(tx, now)

@@ -20,9 +20,6 @@ from bot.store.pictures import Role
 log = logging.getLogger(__name__)
 
 RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
-# Discord removes the files given to a command "after a set period" that is not documented
-# (discord.md, Limits).
-FRESH = timedelta(minutes=10)
 
 
 class Inputs:
@@ -55,7 +52,9 @@ class Inputs:
         message, else, if the provider accepts them, data URIs. Raises ProviderError (surely not
         taken: nothing was sent) if none is possible now.
         """
-        if not job.inputs or self._now() - job.created_at < FRESH:
+        # Discord removes the files given to a command "after a set period", which is not
+        # documented (discord.md, Limits).
+        if not job.inputs or self._now() - job.created_at < timedelta(minutes=10):
             return job
         async with self._database.reading() as view:
             stored = await picture_rows.of_job(view, job.id, Role.INPUT)

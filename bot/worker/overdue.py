@@ -21,8 +21,6 @@ from bot.worker.tasks import Due
 log = logging.getLogger(__name__)
 
 INTERVAL = timedelta(minutes=5)
-POLLED_FOR = timedelta(hours=24)
-ALL_OR_NOTHING = timedelta(minutes=30)  # after which the pictures that can be downloaded suffice
 
 
 class OverduePoller:
@@ -38,7 +36,7 @@ class OverduePoller:
         if now < self._next_poll:
             return []
         self._next_poll = now + INTERVAL
-        found = await queue.with_open_generations(view, now - POLLED_FOR)
+        found = await queue.with_open_generations(view, now - timedelta(hours=24))
         return [(self.poll, job) for job in found if job.provider in self._providers]
 
     async def poll(self, job: Job) -> None:
@@ -64,7 +62,8 @@ class OverduePoller:
 
     async def _take(self, job: Job, finished: Sequence[tuple[Generation, Finished]]) -> None:
         now = self._now()
-        patient = now - (job.settled_at or now) < ALL_OR_NOTHING
+        # After half an hour, the pictures that can be downloaded suffice.
+        patient = now - (job.settled_at or now) < timedelta(minutes=30)
         made: list[Made] = []
         for each in await self._settler.store_pictures(job, finished):
             if each.error is not None:

@@ -21,31 +21,46 @@ from bot.worker.settle import Abandoned, End, Settler
 
 log = logging.getLogger(__name__)
 
-CONCURRENT_POLLS = 8  # requests at once for each provider
 MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, E4)
-# Beyond JOB_TIMEOUT, while the provider does not answer or a picture cannot be downloaded: an
-# outage of seconds, or a start after a long one, loses no picture that may be finished.
-OVERTIME = timedelta(minutes=3)
-OVERTIME_INTERVAL = timedelta(seconds=10)
 CANCELS = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
-FIRST_POLL = timedelta(seconds=2)
-# Most pictures take 5 to 30 s (apis.md, C3): the polls are dense while a job is young.
-INTERVALS = (  # by the job's age
-    (timedelta(seconds=60), timedelta(seconds=2)),
-    (timedelta(minutes=3), timedelta(seconds=5)),
-    (timedelta(minutes=10), timedelta(seconds=15)),
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The waits between the polls of a job.
+
+    `steps` are the waits by the age that a job has not reached yet. `overtime` is the time beyond
+    JOB_TIMEOUT in which a provider that does not answer, or a picture that cannot be downloaded,
+    is polled on: an outage of seconds, or a start after a long one, loses no finished picture.
+    """
+
+    first: timedelta
+    steps: Sequence[tuple[timedelta, timedelta]]
+    longest: timedelta
+    overtime: timedelta
+    in_overtime: timedelta
+
+    def wait(self, age: timedelta, polls: int) -> timedelta:
+        """Return the wait of a job that has been running for `age` and was polled `polls` times."""
+        if polls == 0:
+            return max(self.first - age, timedelta(0))
+        return next((wait for limit, wait in self.steps if age < limit), self.longest)
+
+
+SCHEDULE = Schedule(
+    first=timedelta(seconds=2),
+    steps=(  # most pictures take 5 to 30 s (apis.md, C3)
+        (timedelta(seconds=60), timedelta(seconds=2)),
+        (timedelta(minutes=3), timedelta(seconds=5)),
+        (timedelta(minutes=10), timedelta(seconds=15)),
+    ),
+    longest=timedelta(seconds=60),
+    overtime=timedelta(minutes=3),
+    in_overtime=timedelta(seconds=10),
 )
-LONGEST_INTERVAL = timedelta(seconds=60)
 # At most 20 polls a second, however many jobs run: commands are answered between them, and the
 # APIs are not flooded. Jobs of which a stream reported an end are polled at once.
 GAP = timedelta(milliseconds=50)
-
-
-def poll_interval(age: timedelta, polls: int) -> timedelta:
-    """Return the wait of a job that has been running for `age` and was polled `polls` times."""
-    if polls == 0:
-        return max(FIRST_POLL - age, timedelta(0))
-    return next((wait for limit, wait in INTERVALS if age < limit), LONGEST_INTERVAL)
 
 
 class PollQueue:
@@ -151,7 +166,7 @@ class JobWatch:
 
     def is_last(self, now: datetime) -> bool:
         """Return whether this poll settles the job, whatever the provider answers."""
-        return self.overtime_at is not None and now - self.overtime_at >= OVERTIME
+        return self.overtime_at is not None and now - self.overtime_at >= SCHEDULE.overtime
 
     def forget_ends(self) -> None:
         """Poll all generations again: the addresses of their pictures may have expired."""
@@ -164,12 +179,12 @@ class JobWatch:
 
     def next_poll(self, now: datetime) -> datetime:
         overtime = now >= self.deadline
-        usual = poll_interval(now - self.since, self.polls)
-        moment = now + (min(usual, OVERTIME_INTERVAL) if overtime else usual)
+        usual = SCHEDULE.wait(now - self.since, self.polls)
+        moment = now + (min(usual, SCHEDULE.in_overtime) if overtime else usual)
         if not overtime:
             moment = min(moment, self.deadline)
         if self.not_before and self.pending:
-            end = (self.overtime_at or self.deadline) + OVERTIME
+            end = (self.overtime_at or self.deadline) + SCHEDULE.overtime
             moment = max(moment, min(self.not_before, end))
         return moment
 
@@ -183,7 +198,8 @@ class Poller:
         self._now = services.now
         self._metrics = services.metrics
         self._timeout = services.job_timeout
-        self._slots = {key: asyncio.Semaphore(CONCURRENT_POLLS) for key in self._providers}
+        # Eight requests at once for each provider.
+        self._slots = {key: asyncio.Semaphore(8) for key in self._providers}
         self._watches: dict[str, JobWatch] = {}
         self._by_remote_id: dict[str, str] = {}
         self._without_key: set[str] = set()

@@ -29,11 +29,7 @@ from bot.worker.tasks import Due
 log = logging.getLogger(__name__)
 
 QUEUE_TIMEOUT = timedelta(minutes=30)  # for the submit of a queued job
-# A generation appears in the provider's lists a moment after its creation: search three times.
-SEARCH_WAITS = (1.0, 4.0, 0.0)  # seconds after each search
 CREATED_WITHIN = timedelta(minutes=3)  # of the request: later generations are not its own
-SEARCH_AGAIN = timedelta(seconds=30)  # while the provider cannot be searched
-SEARCH_TIMEOUT = timedelta(minutes=10)
 
 
 class Recovery:
@@ -113,9 +109,9 @@ class Recovery:
             adopted = await self._search(job)
         except ProviderError as error:
             log.warning("outcome of a submit unknown, provider cannot be searched: %s", error)
-            if self._now() - _sent(job) < SEARCH_TIMEOUT:
+            if self._now() - _sent(job) < timedelta(minutes=10):
                 async with self._database.transaction() as tx:
-                    await jobs.extend_lease(tx, job.id, self._now() + SEARCH_AGAIN)
+                    await jobs.extend_lease(tx, job.id, self._now() + timedelta(seconds=30))
                 return
             adopted = None
         if adopted:
@@ -131,7 +127,9 @@ class Recovery:
 
     async def _search(self, job: Job) -> tuple[Job, Sequence[Submitted]] | None:
         provider = self._providers[job.provider]
-        for wait in SEARCH_WAITS:
+        # A generation appears in the provider's lists a moment after the creation: search three
+        # times, with these seconds after each search.
+        for wait in (1.0, 4.0, 0.0):
             sent = _sent(job)
             found = await provider.find(job.request, sent, sent + CREATED_WITHIN)
             if adopted := await self._adopt(job, found):

@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=3)  # longer than a submit with all its timeouts
 RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=2))
-STORE_AGAIN = 1.0  # seconds between attempts while the database cannot be written
 
 T = TypeVar("T")
 
@@ -112,4 +111,4 @@ async def _until_stored(write: Callable[[], Awaitable[T]]) -> T:
         try:
             return await write()
         except NotNow:
-            await asyncio.sleep(STORE_AGAIN)
+            await asyncio.sleep(1.0)

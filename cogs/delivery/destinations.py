@@ -16,7 +16,7 @@ from bot.delivery import Undeliverable
 from bot.jobs import Job, Route
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 from cogs.delivery.errors import FAILURES, is_too_large, is_transient, message_of
-from cogs.delivery.fallback import CHANNEL, DIRECT_MESSAGE, PARENT_CHANNEL, REPLY, Attempts
+from cogs.delivery.fallback import Attempts, Name
 from cogs.delivery.lookup import carries, find_result
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import Uploads
@@ -26,16 +26,12 @@ log = logging.getLogger(__name__)
 
 SEND_TIMEOUT = 60.0  # seconds, and more by the size of the upload
 UPLOAD_RATE = 128 * 1024  # bytes a second, 1 Mbit/s: a slower connection is cut off
-# discord.py repeats a post a second after a 5xx: a refusal after that time may be the repeat's,
-# while the first post succeeded.
-REPEATED = 1.0
-SMALLEST_UPLOAD = 16 * 1024  # bytes: a smaller one is not refused for its size
 # As members read them, if no destination takes the result.
 REFUSALS = {
-    CHANNEL: Refusal.CHANNEL,
-    REPLY: Refusal.REPLY,
-    PARENT_CHANNEL: Refusal.PARENT_CHANNEL,
-    DIRECT_MESSAGE: Refusal.DIRECT_MESSAGE,
+    Name.CHANNEL: Refusal.CHANNEL,
+    Name.REPLY: Refusal.REPLY,
+    Name.PARENT_CHANNEL: Refusal.PARENT_CHANNEL,
+    Name.DIRECT_MESSAGE: Refusal.DIRECT_MESSAGE,
 }
 
 
@@ -71,7 +67,7 @@ class Destination:
     earlier attempt, or None.
     """
 
-    name: str
+    name: Name
     send: Callable[[Job, Message], Awaitable[int | None]]
     find: Callable[[Job], Awaitable[int | None]]
 
@@ -130,7 +126,9 @@ class Destinations:
                 return await destination.send(job, message)
         except FAILURES as error:
             if not is_transient(error):
-                repeated = time.monotonic() - began >= REPEATED
+                # discord.py repeats a post a second after a 5xx: a refusal after that time may be
+                # the repeat's, while the first post succeeded.
+                repeated = time.monotonic() - began >= 1.0
                 found = await self._find_repeated(destination, job, attempts) if repeated else None
                 if found:
                     return found
@@ -166,24 +164,26 @@ class Destinations:
 
     async def _posted(self, destination: Destination, job: Job, message_id: int) -> int:
         self._delivered(destination.name)
-        if destination.name == CHANNEL:
+        if destination.name == Name.CHANNEL:
             await self._delete_status(job)
         return message_id
 
     def _of(self, route: Route) -> list[Destination]:
         """Return the destinations of a route, in their order."""
-        reply = Destination(REPLY, self._edit_reply, self._find_in_reply)
-        member = Destination(DIRECT_MESSAGE, self._send_to_member, self._find_in_direct_messages)
+        reply = Destination(Name.REPLY, self._edit_reply, self._find_in_reply)
+        member = Destination(
+            Name.DIRECT_MESSAGE, self._send_to_member, self._find_in_direct_messages
+        )
         if route.private:
             return [reply, member]
         destinations = [reply]
         if route.postable:
-            destinations.insert(0, self._channel(CHANNEL, route.channel_id))
+            destinations.insert(0, self._channel(Name.CHANNEL, route.channel_id))
         if route.parent_id is not None:  # of a public thread, which may be locked by now
-            destinations.append(self._channel(PARENT_CHANNEL, route.parent_id))
+            destinations.append(self._channel(Name.PARENT_CHANNEL, route.parent_id))
         return [*destinations, member]
 
-    def _channel(self, name: str, channel_id: int) -> Destination:
+    def _channel(self, name: Name, channel_id: int) -> Destination:
         channel = self._client.get_partial_messageable(channel_id)
 
         async def send(job: Job, message: Message) -> int:
@@ -279,9 +279,10 @@ class Destinations:
         return discord.Webhook.partial(job.route.application_id, token, client=self._client)
 
 
-def _permanent(name: str, message: Message, error: Exception) -> TooLarge | Refused:
+def _permanent(name: Name, message: Message, error: Exception) -> TooLarge | Refused:
     """Return the exception for a permanent failure of a destination."""
-    if is_too_large(error) and message.uploads.largest > SMALLEST_UPLOAD:
+    # A smaller upload is not refused for its size.
+    if is_too_large(error) and message.uploads.largest > 16 * 1024:
         return TooLarge()
     log.info("destination %s refused: %s", name, error)
     return Refused(REFUSALS[name].format(answer=message_of(error)))

@@ -22,7 +22,7 @@ from cogs.delivery.destinations import (
     TooLarge,
 )
 from cogs.delivery.errors import FAILURES, is_transient, raising_not_delivered
-from cogs.delivery.fallback import REPLY, Attempts
+from cogs.delivery.fallback import Attempts, Name
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import prepare
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 SHOW_TIMEOUT = 5.0  # seconds
 QUERY_TIMEOUT = 10.0
-STRAY = 20.0  # seconds after which a cancelled edit has arrived, or never will
-UPLOAD_LIMIT = 10 * 1024 * 1024  # bytes of a file, in an unknown server
 
 
 class DiscordDelivery:
@@ -127,7 +125,8 @@ class DiscordDelivery:
         if job.id in self._stray_edits:
             self._stray_edits.discard(job.id)
             if shown == job.route.status_message_id:
-                raise NotDelivered("an earlier edit of the same message may still arrive", STRAY)
+                # After 20 s, a cancelled edit has arrived or never will.
+                raise NotDelivered("an earlier edit of the same message may still arrive", 20.0)
         return shown
 
     async def _deliver(
@@ -167,7 +166,7 @@ class DiscordDelivery:
             return Undeliverable()
         if message is None:
             return Undeliverable()
-        self._metrics.delivered(REPLY)
+        self._metrics.delivered(Name.REPLY)
         return message.id
 
     async def _discord_works(self, job: Job) -> bool:
@@ -181,7 +180,7 @@ class DiscordDelivery:
 
     def _upload_limit(self, job: Job) -> int:
         guild = self._connected().get_guild(job.route.account_server_id)
-        return guild.filesize_limit if guild else UPLOAD_LIMIT
+        return guild.filesize_limit if guild else 10 * 1024 * 1024  # if the server is unknown
 
     def _spec(self, job: Job) -> ModelSpec:
         return self._catalog.about(job.request.model)

@@ -15,7 +15,6 @@ FAILURES = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE)
 TOO_LARGE = 413
 TRANSIENT_STATUSES = {401, 429}  # a token that was revoked, a rate limit
 TOKEN_EXPIRED = 50027  # Discord's code, with status 401: the interaction's token, not the bot's
-QUOTED = 200  # characters of Discord's message
 
 
 def is_too_large(error: Exception) -> bool:
@@ -38,10 +37,10 @@ def is_transient(error: Exception) -> bool:
 
 
 def message_of(error: Exception) -> str:
-    """Return Discord's own message, without the codes."""
+    """Return Discord's own message without the codes, at most 200 characters."""
     if not isinstance(error, discord.HTTPException) or not is_from_discord(error):
         return Refusal.NO_CLEAR_ANSWER
-    return error.text.strip().partition("\n")[0][:QUOTED] or Refusal.NO_REASON
+    return error.text.strip().partition("\n")[0][:200] or Refusal.NO_REASON
 
 
 def is_from_discord(error: discord.HTTPException) -> bool:

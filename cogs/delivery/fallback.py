@@ -7,13 +7,19 @@ to leave a destination.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from bot.jobs import Job
 
-CHANNEL = "channel"
-REPLY = "reply"
-PARENT_CHANNEL = "parent_channel"
-DIRECT_MESSAGE = "direct_message"
+
+class Name(StrEnum):
+    """The destinations, by the labels of the metrics."""
+
+    CHANNEL = "channel"
+    REPLY = "reply"
+    PARENT_CHANNEL = "parent_channel"
+    DIRECT_MESSAGE = "direct_message"
+
 
 # From the channel to the command's reply, which can be edited for 15 minutes only ...
 REPLY_AFTER = timedelta(minutes=4)
@@ -34,7 +40,7 @@ class Attempts:
     failures: int = 0  # in a row, while Discord answered another request
     limit: int | None = None  # bytes of one picture, after an upload that took too long
 
-    def searches_first(self, destination: str, job: Job, now: datetime) -> bool:
+    def searches_first(self, destination: Name, job: Job, now: datetime) -> bool:
         """Return whether to search there before a post to any destination.
 
         After a restart that is every destination but the direct messages: Discord dislikes many
@@ -42,19 +48,19 @@ class Attempts:
         """
         if destination in self.unknown:
             return True
-        is_possible = destination != DIRECT_MESSAGE or age_of(job, now) >= FALL_BACK_AFTER
+        is_possible = destination != Name.DIRECT_MESSAGE or age_of(job, now) >= FALL_BACK_AFTER
         return self.earlier_run and is_possible
 
-    def searches(self, destination: str) -> bool:
+    def searches(self, destination: Name) -> bool:
         """Return whether to search there before a post to this destination."""
         return destination in self.unknown or self.earlier_run
 
-    def may_fall_back(self, destination: str, job: Job, now: datetime) -> bool:
+    def may_fall_back(self, destination: Name, job: Job, now: datetime) -> bool:
         """Return whether the next destination is tried after a transient failure of this one."""
         if self.failures < FAILURES:
             return False
         age = age_of(job, now)
-        if destination == CHANNEL and job.route.status_message_id and job.route.token_at(now):
+        if destination == Name.CHANNEL and job.route.status_message_id and job.route.token_at(now):
             expiring = job.route.token_expires_at - now <= TOKEN_MARGIN
             return age >= REPLY_AFTER or expiring
         return age >= FALL_BACK_AFTER

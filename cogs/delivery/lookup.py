@@ -16,9 +16,6 @@ from cogs.ui.result import mark
 
 log = logging.getLogger(__name__)
 
-CLOCK_SKEW = timedelta(minutes=1)  # between Discord's clock and ours, at most
-SEARCHED = 200  # messages since the request
-
 
 async def find_result(
     client: discord.Client, channel: discord.abc.Messageable, job: Job
@@ -74,10 +71,10 @@ async def own_messages(
     """Yield the bot's own messages since the request, or since an overdue end."""
     after: discord.Object | datetime = job.created_at
     if job.overdue_at:  # an earlier message may show pictures that came in time
-        after = job.overdue_at - CLOCK_SKEW
+        after = job.overdue_at - timedelta(minutes=1)  # the clocks may differ
     elif job.route.status_message_id and not job.route.private:
         after = discord.Object(job.route.status_message_id)
-    async for message in channel.history(limit=SEARCHED, after=after):
+    async for message in channel.history(limit=200, after=after):
         if client.user is not None and message.author.id == client.user.id:
             yield message
 

@@ -15,8 +15,6 @@ from bot.pictures import shrink
 
 log = logging.getLogger(__name__)
 
-REQUEST_BYTES = 24 * 1024 * 1024  # Discord accepts 25 MiB in all (discord.md, Quotas)
-
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
@@ -49,7 +47,8 @@ async def prepare(
     job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int, *, name: str = ""
 ) -> Uploads:
     """Read the pictures, and shrink those over `limit` bytes; `name` is put into the file names."""
-    limit = min(limit, REQUEST_BYTES // max(len(pictures), 1))
+    # Discord accepts 25 MiB in all (discord.md, Limits).
+    limit = min(limit, 24 * 1024 * 1024 // max(len(pictures), 1))
     ready: list[tuple[str, bytes]] = []
     shrunk, gone = False, 0
     for position, (picture, path) in enumerate(pictures, start=1):

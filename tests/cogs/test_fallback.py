@@ -10,14 +10,12 @@ from bot.jobs import Job
 from bot.store.database import Database
 from cogs.delivery.fallback import (
     ABANDON_AFTER,
-    CHANNEL,
-    DIRECT_MESSAGE,
     FAILURES,
     FALL_BACK_AFTER,
-    REPLY,
     REPLY_AFTER,
     TOKEN_MARGIN,
     Attempts,
+    Name,
 )
 from tests.support.rows import NOW, one
 
@@ -39,19 +37,19 @@ def test_a_channel_is_left_for_the_reply_after_four_minutes(job: Job) -> None:
     first = NOW + MINUTE
 
     assert timedelta(minutes=4) == REPLY_AFTER
-    assert not failing().may_fall_back(CHANNEL, job, first + REPLY_AFTER - MOMENT)
-    assert failing().may_fall_back(CHANNEL, job, first + REPLY_AFTER)
+    assert not failing().may_fall_back(Name.CHANNEL, job, first + REPLY_AFTER - MOMENT)
+    assert failing().may_fall_back(Name.CHANNEL, job, first + REPLY_AFTER)
 
 
 def test_a_channel_is_left_sooner_if_the_token_expires(job: Job) -> None:
     expires = job.route.token_expires_at
     job = replace(job, delivery_started_at=expires - 3 * MINUTE)
 
-    assert not failing().may_fall_back(CHANNEL, job, expires - TOKEN_MARGIN - MOMENT)
-    assert failing().may_fall_back(CHANNEL, job, expires - TOKEN_MARGIN)
+    assert not failing().may_fall_back(Name.CHANNEL, job, expires - TOKEN_MARGIN - MOMENT)
+    assert failing().may_fall_back(Name.CHANNEL, job, expires - TOKEN_MARGIN)
 
 
-@pytest.mark.parametrize("destination", [CHANNEL, REPLY, DIRECT_MESSAGE])
+@pytest.mark.parametrize("destination", [Name.CHANNEL, Name.REPLY, Name.DIRECT_MESSAGE])
 def test_every_destination_is_left_after_two_hours(job: Job, destination: str) -> None:
     """Also the channel, if the reply cannot be edited any more."""
     job = replace(job, delivery_started_at=NOW + 20 * MINUTE)
@@ -73,7 +71,7 @@ def test_a_delivery_ends_after_a_day(job: Job) -> None:
 def test_age_alone_decides_nothing_while_discord_is_down(job: Job) -> None:
     attempts = Attempts(failures=FAILURES - 1)
 
-    assert not attempts.may_fall_back(CHANNEL, job, NOW + timedelta(days=9))
+    assert not attempts.may_fall_back(Name.CHANNEL, job, NOW + timedelta(days=9))
     assert not attempts.is_over(job, NOW + timedelta(days=9))
 
 
@@ -87,7 +85,7 @@ def test_the_backoff_moves_no_fallback(job: Job, longest: int) -> None:
         attempt += 1
         attempts = Attempts(failures=attempt - 1)
         age = now - (job.delivery_started_at or now)
-        if left is None and attempts.may_fall_back(CHANNEL, job, now):
+        if left is None and attempts.may_fall_back(Name.CHANNEL, job, now):
             left = age
         if attempts.is_over(job, now):
             over = age
@@ -103,20 +101,20 @@ def test_after_a_restart_every_destination_is_searched_first_but_direct_messages
 ) -> None:
     attempts, young, old = Attempts(earlier_run=True), NOW + 2 * MINUTE, NOW + timedelta(hours=3)
 
-    assert attempts.searches_first(CHANNEL, job, young)
-    assert attempts.searches_first(REPLY, job, young)
-    assert not attempts.searches_first(DIRECT_MESSAGE, job, young)
-    assert attempts.searches(DIRECT_MESSAGE)  # before a post there
-    assert attempts.searches_first(DIRECT_MESSAGE, job, old)
+    assert attempts.searches_first(Name.CHANNEL, job, young)
+    assert attempts.searches_first(Name.REPLY, job, young)
+    assert not attempts.searches_first(Name.DIRECT_MESSAGE, job, young)
+    assert attempts.searches(Name.DIRECT_MESSAGE)  # before a post there
+    assert attempts.searches_first(Name.DIRECT_MESSAGE, job, old)
 
 
 def test_a_destination_with_an_unknown_outcome_is_searched_first(job: Job) -> None:
     attempts = Attempts()
-    assert not attempts.searches_first(DIRECT_MESSAGE, job, NOW)
-    assert not attempts.searches(DIRECT_MESSAGE)
+    assert not attempts.searches_first(Name.DIRECT_MESSAGE, job, NOW)
+    assert not attempts.searches(Name.DIRECT_MESSAGE)
 
-    attempts.unknown.add(DIRECT_MESSAGE)
-    assert attempts.searches_first(DIRECT_MESSAGE, job, NOW)
+    attempts.unknown.add(Name.DIRECT_MESSAGE)
+    assert attempts.searches_first(Name.DIRECT_MESSAGE, job, NOW)
 
 
 def test_an_upload_that_takes_too_long_is_halved_down_to_half_a_mebibyte() -> None:

@@ -3,7 +3,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.worker.poll import GAP, LONGEST_INTERVAL, PollQueue, poll_interval
+from bot.worker.poll import GAP, SCHEDULE, PollQueue
 from tests.support.rows import NOW
 
 SECOND = timedelta(seconds=1)
@@ -70,16 +70,16 @@ ages = st.floats(0, 7200).map(lambda seconds: timedelta(seconds=seconds))
 
 
 def test_the_first_poll_comes_after_two_seconds_then_every_two() -> None:
-    assert poll_interval(timedelta(0), polls=0) == timedelta(seconds=2)
-    assert poll_interval(timedelta(seconds=2), polls=1) == timedelta(seconds=2)
+    assert SCHEDULE.wait(timedelta(0), polls=0) == timedelta(seconds=2)
+    assert SCHEDULE.wait(timedelta(seconds=2), polls=1) == timedelta(seconds=2)
 
 
 def test_a_job_found_after_a_restart_is_polled_at_once() -> None:
-    assert poll_interval(timedelta(minutes=5), polls=0) == timedelta(0)
+    assert SCHEDULE.wait(timedelta(minutes=5), polls=0) == timedelta(0)
 
 
 @given(ages, ages)
 def test_polls_only_become_rarer_with_age(one: timedelta, other: timedelta) -> None:
     younger, older = sorted((one, other))
 
-    assert poll_interval(younger, polls=1) <= poll_interval(older, polls=1) <= LONGEST_INTERVAL
+    assert SCHEDULE.wait(younger, polls=1) <= SCHEDULE.wait(older, polls=1) <= SCHEDULE.longest

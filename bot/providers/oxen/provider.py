@@ -28,7 +28,6 @@ from bot.providers.oxen.settings import OxenSettings
 from bot.providers.parsing import JsonObject, Vocabulary, amount, initial, is_object, update_of
 from bot.providers.sse import Decoder
 
-SILENCE = 45.0  # seconds: three missed keep-alives of the event stream (apis.md, B3)
 SUBMIT_TIMEOUT = 60.0  # seconds: the request may carry an input picture as a data URI
 PAGE = 100  # rows of the history in one answer
 
@@ -131,7 +130,8 @@ class Oxen:
 
     async def events(self) -> AsyncIterator[str]:
         decoder = Decoder()
-        async with aclosing(self._api.stream("/events", silence=SILENCE)) as chunks:
+        # 45 s are three missed keep-alives of the event stream (apis.md, B3).
+        async with aclosing(self._api.stream("/events", silence=45.0)) as chunks:
             async for chunk in chunks:
                 for event in decoder.feed(chunk):
                     is_end = event.event == "media_generation_completed"
