@@ -37,6 +37,7 @@ REFUSALS = {
     PARENT_CHANNEL: Refusal.PARENT_CHANNEL,
     DIRECT_MESSAGE: Refusal.DIRECT_MESSAGE,
 }
+ABANDONED = Undeliverable(Refusal.ABANDONED)
 
 
 class TooLarge(Exception):
