@@ -33,6 +33,7 @@ REFUSALS = {
     Name.PARENT_CHANNEL: Refusal.PARENT_CHANNEL,
     Name.DIRECT_MESSAGE: Refusal.DIRECT_MESSAGE,
 }
+ABANDONED = Undeliverable(Refusal.ABANDONED)
 
 
 class TooLarge(Exception):

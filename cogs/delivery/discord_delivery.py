@@ -15,6 +15,7 @@ from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 from cogs.delivery.destinations import (
+    ABANDONED,
     SEND_TIMEOUT,
     UPLOAD_RATE,
     Destinations,
@@ -28,7 +29,6 @@ from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import prepare
 from cogs.ui.result import failed_view, result_view
 from cogs.ui.status import canceled_view, copied_view, status_view
-from cogs.ui.wording import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class DiscordDelivery:
                 if not attempts.is_over(job, self._now()):
                     raise
                 log.warning("delivery abandoned after 24 h; result stays in /history: %r", error)
-                shown = Undeliverable(Refusal.ABANDONED)
+                shown = ABANDONED
         if isinstance(shown, Undeliverable):
             self._metrics.delivered("undeliverable")
         self._attempts.pop(job.id, None)
