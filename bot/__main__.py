@@ -88,8 +88,8 @@ def backup(
 ) -> None:
     """Copy the database, also while the bot runs, and the pictures that are not copied yet."""
     from bot.pictures import PictureStore
-    from bot.store.backup import back_up
     from bot.store.database import database_path, pictures_folder
+    from bot.store.database_file import back_up
 
     if file is None and pictures is None:
         raise StartupError("Say what to copy: easel backup FILE, --pictures FOLDER, or both.")

@@ -17,10 +17,9 @@ from bot.observability.logs import bind, hide
 from bot.observability.metrics import trace_discord
 from bot.services import Services
 from bot.settings import DISCORD_API, Settings
-from bot.store import notes
+from bot.store.database import read_note, write_note
 from bot.studio import Studio
-from cogs import reply_error
-from cogs.buttons import handle_interaction
+from cogs import handle_interaction, reply_error
 from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT
 from cogs.edit import Edit
 from cogs.imagine import Imagine
@@ -152,9 +151,9 @@ class EaselClient(commands.AutoShardedBot):
         content = json.dumps([self._api_url, self.application_id, payload], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()
         async with self._database.reading() as view:
-            if await notes.read(view, REGISTERED) == digest:
+            if await read_note(view, REGISTERED) == digest:
                 return
         await self.tree.sync()
         async with self._database.transaction() as tx:
-            await notes.write(tx, REGISTERED, digest)
+            await write_note(tx, REGISTERED, digest)
         log.info("registered %s commands", len(payload))

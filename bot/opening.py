@@ -18,7 +18,7 @@ from bot.quotas import Quotas
 from bot.services import Services
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database, database_path, pictures_folder
-from bot.store.lock import InstanceLock
+from bot.store.database_file import InstanceLock
 from cogs.delivery.discord_delivery import DiscordDelivery
 
 

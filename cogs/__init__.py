@@ -7,5 +7,6 @@ from here.
 """
 
 from cogs._replies import reply_error
+from cogs.buttons import handle_interaction
 
-__all__ = ["reply_error"]
+__all__ = ["handle_interaction", "reply_error"]

@@ -15,7 +15,7 @@ from bot.errors import UserError
 from bot.observability.logs import bind
 from cogs._replies import REPLY_TIMEOUT, FormLost, is_lost_modal, reply_error, studio_of
 from cogs.jobs import show_job
-from cogs.ui.items import CANCEL, HISTORY, PREFIX
+from cogs.ui.panel import CANCEL, HISTORY, PREFIX
 from cogs.ui.status import canceled_view, status_view
 
 Press = discord.Interaction[Any]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bot.__main__ import cli
 from bot.errors import StartupError
-from bot.store.backup import back_up
+from bot.store.database_file import back_up
 from tests.support.easel import Stage, text_of
 from tests.support.rows import one
 

@@ -6,7 +6,7 @@ import pytest
 from bot.config import Config
 from bot.errors import StartupError
 from bot.providers.oxen import OXEN
-from bot.providers.oxen.settings import OxenSettings
+from bot.providers.oxen.model import OxenSettings
 
 TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 

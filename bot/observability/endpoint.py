@@ -13,7 +13,7 @@ from aiohttp import web
 from bot.errors import StartupError
 from bot.observability.metrics import CONTENT_TYPE
 from bot.services import Services
-from bot.store import notes
+from bot.store.database import read_note
 from bot.store.stats import Figures, figures_of
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class HealthReport:
     async def _begin_write(self) -> bool:
         """Begin a transaction as every write does: a reader would not notice a lock."""
         async with self._database.transaction() as tx:
-            await notes.read(tx, "health")
+            await read_note(tx, "health")
         return True
 
     async def _figures(self) -> Figures:

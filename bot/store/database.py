@@ -14,13 +14,14 @@ from typing import Any
 
 import aiosqlite
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import event, make_url, text
+from sqlalchemy import delete, event, insert, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import NotNow, StartupError
 from bot.store.aiosqlite_driver import Connection as Driver
+from bot.store.tables import notes
 
 log = logging.getLogger(__name__)
 
@@ -280,3 +281,15 @@ async def _check_revision(database: Database) -> None:
         f"DATABASE_URL: {database.path} was written by an older Easel (revision {found}; this "
         f"version needs {REVISION}). Start this version once with `easel run` to migrate the file."
     )
+
+
+async def read_note(connection: AsyncConnection, name: str) -> str | None:
+    """Return a small fact that survives a restart; None if there is none of this name."""
+    statement = select(notes.c.value).where(notes.c.name == name)
+    return (await connection.execute(statement)).scalar_one_or_none()
+
+
+async def write_note(tx: AsyncConnection, name: str, value: str) -> None:
+    """Store a small fact that survives a restart."""
+    await tx.execute(delete(notes).where(notes.c.name == name))
+    await tx.execute(insert(notes).values(name=name, value=value))

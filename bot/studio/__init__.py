@@ -7,9 +7,8 @@ anything is stored. Nothing in this package knows Discord.
 from collections.abc import Callable
 
 from bot.services import Services
-from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob
+from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob, UsageReports
 from bot.studio.requests import PictureRequest, Requests, Restarting
-from bot.studio.usage import UsageReports
 
 __all__ = [
     "CannotCancel",

@@ -1,12 +1,13 @@
-"""A member's own jobs: cancelled, listed and shown."""
+"""A member's own jobs and credits: jobs cancelled, listed and shown, the month's usage."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from bot.errors import UserError
 from bot.jobs import Job, JobStatus, Picture
+from bot.ledger import Usage
 from bot.services import Services
-from bot.store import jobs, pictures, settlement
+from bot.store import jobs, ledger, pictures, settlement
 from bot.store.database import Connection
 from bot.store.pictures import Role
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
@@ -86,3 +87,14 @@ class MemberJobs:
         if job is None or job.user_id != user_id:
             raise NoSuchJob
         return job
+
+
+class UsageReports:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def month_of(self, user_id: int) -> Usage:
+        """Return the current month (UTC) of a member, over all servers."""
+        services = self._services
+        async with services.database.reading() as view:
+            return await ledger.usage_of(view, user_id, services.now(), services.quotas.allowance)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.backoff import Backoff
+from bot.backoff import Backoff, Schedule
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus
 from bot.providers.base import Canceled, Failed, Provider, Running, Submitted, Update, Waiting
@@ -23,28 +23,6 @@ log = logging.getLogger(__name__)
 
 MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, E4)
 CANCELS = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """The waits between the polls of a job.
-
-    `steps` are the waits by the age that a job has not reached yet. `overtime` is the time beyond
-    JOB_TIMEOUT in which a provider that does not answer, or a picture that cannot be downloaded,
-    is polled on: an outage of seconds, or a start after a long one, loses no finished picture.
-    """
-
-    first: timedelta
-    steps: Sequence[tuple[timedelta, timedelta]]
-    longest: timedelta
-    overtime: timedelta
-    in_overtime: timedelta
-
-    def wait(self, age: timedelta, polls: int) -> timedelta:
-        """Return the wait of a job that has been running for `age` and was polled `polls` times."""
-        if polls == 0:
-            return max(self.first - age, timedelta(0))
-        return next((wait for limit, wait in self.steps if age < limit), self.longest)
 
 
 SCHEDULE = Schedule(

@@ -11,7 +11,7 @@ from discord.http import Route as HttpRoute
 from bot.delivery import ReplyUnknown
 from bot.jobs import Job
 from cogs.delivery.errors import TOKEN_EXPIRED, is_from_discord, is_transient
-from cogs.ui.items import cancel_id
+from cogs.ui.panel import cancel_id
 from cogs.ui.result import mark
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whol
 from bot.jobs import Job
 from bot.ledger import Usage, credits_text
 from cogs.ui import wording
-from cogs.ui.items import HISTORY, PersistentItem
-from cogs.ui.panel import ago, panel
+from cogs.ui.panel import HISTORY, PersistentItem, ago, panel
 from cogs.ui.text import plain, shorten
 from cogs.ui.wording import STATES, Help, Lists, Models, plural
 

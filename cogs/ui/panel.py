@@ -1,13 +1,14 @@
-"""Building blocks of the views: texts and pictures in a frame."""
+"""Building blocks of views: panels of text, and items that work after any restart."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import discord
 from discord import ui
 
-from bot.jobs import Job
+from bot.jobs import JOB_ID_PATTERN, Job
 from cogs.ui.text import plain, shorten
 
 BLUE = discord.Colour(0x5B6EE1)
@@ -50,3 +51,32 @@ def small(*facts: str) -> str:
 def ago(moment: datetime) -> str:
     """Return a time that Discord shows relative to the reader's clock."""
     return f"<t:{int(moment.timestamp())}:R>"
+
+
+PREFIX = "easel:"  # of every custom_id of ours
+CANCEL = re.compile(rf"easel:cancel:(?P<job>{JOB_ID_PATTERN})")
+HISTORY = re.compile("easel:history")
+
+
+class PersistentItem(ui.DynamicItem[ui.Item[Any]], template=rf"(?s:{PREFIX}.*)"):
+    """A button or select of ours.
+
+    Every item of every view has to be one. discord.py forgets a DynamicItem as soon as a view that
+    also holds an ordinary item ends, and stores each view that holds one in memory.
+
+    Nothing happens here: EaselClient.on_interaction passes each press to cogs.buttons.
+    """
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(item)
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Leave the press to cogs.buttons."""
+
+
+def cancel_id(job_id: str) -> str:
+    """Return the custom_id of a button that only the status message of this job has."""
+    return f"easel:cancel:{job_id}"

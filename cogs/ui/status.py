@@ -10,8 +10,7 @@ from bot.catalog import ModelSpec
 from bot.jobs import Job, JobStatus
 from bot.ledger import credits_text
 from cogs.delivery.uploads import Uploads
-from cogs.ui.items import PersistentItem, cancel_id
-from cogs.ui.panel import ago, gallery, panel, quoted, small
+from cogs.ui.panel import PersistentItem, ago, cancel_id, gallery, panel, quoted, small
 from cogs.ui.wording import STATES, Fact, Status, plural
 
 

@@ -12,7 +12,7 @@ from bot.sandbox.http.faults import Answer, Hold, HoldBefore
 from cogs.buttons import HANDLERS
 from cogs.delivery.uploads import Uploads
 from cogs.ui import lists, panel, result, status
-from cogs.ui.items import PersistentItem
+from cogs.ui.panel import PersistentItem
 from tests.support.easel import Stage, text_of
 from tests.support.rows import one
 

@@ -12,7 +12,7 @@ from bot.jobs import JobStatus
 from bot.sandbox.discord import Message, User
 from bot.sandbox.discord.forms import Json
 from cogs._options import choices
-from cogs.ui.items import CANCEL, cancel_id
+from cogs.ui.panel import CANCEL, cancel_id
 from tests.support.easel import Stage, text_of
 
 pytestmark = pytest.mark.long

@@ -8,10 +8,10 @@ from bot.backoff import utc_now
 from bot.observability.metrics import Metrics
 from bot.providers.api_client import Api
 from bot.providers.base import Http
+from bot.providers.oxen.model import OxenSettings
 from bot.providers.oxen.provider import Oxen
-from bot.providers.oxen.settings import OxenSettings
+from bot.providers.skills.model import SkillsSettings
 from bot.providers.skills.provider import Skills
-from bot.providers.skills.settings import SkillsSettings
 
 P = TypeVar("P", bound=Oxen | Skills)
 NOWHERE = "http://nowhere.invalid"

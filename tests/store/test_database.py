@@ -12,8 +12,7 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from bot.errors import StartupError
-from bot.store import notes
-from bot.store.database import REVISION, Database, database_path
+from bot.store.database import REVISION, Database, database_path, read_note, write_note
 from bot.store.migrations import config, upgrade
 from bot.store.tables import metadata
 from bot.store.tables import notes as notes_table
@@ -37,43 +36,43 @@ async def test_the_log_is_written_back_beside_the_commits(
     written = "b2f3a1c4-found-in-no-schema"  # the file must not hold this text before the commit
     async with Database(tmp_path / "easel.db") as database:
         async with database.transaction() as tx:
-            await notes.write(tx, "name", written)
+            await write_note(tx, "name", written)
         async with asyncio.timeout(5):
             while written.encode() not in (tmp_path / "easel.db").read_bytes():
                 await asyncio.sleep(0.01)
         copy = shutil.copy(tmp_path / "easel.db", tmp_path / "copy.db")
     async with Database(Path(copy)) as copied, copied.reading() as view:
-        assert await notes.read(view, "name") == written
+        assert await read_note(view, "name") == written
 
 
 async def test_sixty_transactions_at_once_lose_nothing(database: Database) -> None:
     async def count_up() -> None:
         async with database.transaction() as tx:
-            value = int(await notes.read(tx, "count") or 0)
+            value = int(await read_note(tx, "count") or 0)
             await asyncio.sleep(0)
-            await notes.write(tx, "count", str(value + 1))
+            await write_note(tx, "count", str(value + 1))
 
     await asyncio.gather(*(count_up() for _ in range(60)))
 
     async with database.reading() as view:
-        assert await notes.read(view, "count") == "60"
+        assert await read_note(view, "count") == "60"
 
 
 async def test_a_reader_sees_nothing_that_is_not_committed(database: Database) -> None:
     async with database.transaction() as tx:
-        await notes.write(tx, "name", "value")
+        await write_note(tx, "name", "value")
         async with database.reading() as view:
-            assert await notes.read(view, "name") is None
+            assert await read_note(view, "name") is None
 
 
 async def test_a_block_that_fails_leaves_nothing(database: Database) -> None:
     with pytest.raises(ValueError, match="on purpose"):
         async with database.transaction() as tx:
-            await notes.write(tx, "name", "value")
+            await write_note(tx, "name", "value")
             raise ValueError("on purpose")
 
     async with database.reading() as view:
-        assert await notes.read(view, "name") is None
+        assert await read_note(view, "name") is None
 
 
 @pytest.mark.filterwarnings(
@@ -108,7 +107,7 @@ async def test_cancelled_transactions_are_whole_and_never_block_the_next(
 async def test_the_reader_cannot_write(database: Database) -> None:
     async with database.reading() as view:
         with pytest.raises(DatabaseError, match="readonly"):
-            await notes.write(view, "name", "value")
+            await write_note(view, "name", "value")
 
 
 async def test_the_migrations_make_just_the_tables(database: Database) -> None:
@@ -128,11 +127,11 @@ async def test_a_file_made_by_the_oldest_version_is_upgraded(tmp_path: Path) -> 
     old = Database(path)
     async with old._writer.begin() as connection:
         await connection.run_sync(upgrade, "0001")
-        await notes.write(connection, "kept", "yes")
+        await write_note(connection, "kept", "yes")
     await old.close()
 
     async with Database(path) as database, database.reading() as view:
-        assert await notes.read(view, "kept") == "yes"
+        assert await read_note(view, "kept") == "yes"
     with sqlite3.connect(path) as plain:
         assert plain.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISION,)]
     plain.close()

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from bot.errors import StartupError
-from bot.store.lock import InstanceLock
+from bot.store.database_file import InstanceLock
 
 HOLD = """
 import sys
 from pathlib import Path
-from bot.store.lock import InstanceLock
+from bot.store.database_file import InstanceLock
 with InstanceLock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

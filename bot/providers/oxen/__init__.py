@@ -2,9 +2,8 @@
 
 from bot.ledger import thousandths
 from bot.providers.base import ProviderEntry
-from bot.providers.oxen.model import oxen_spec
+from bot.providers.oxen.model import OxenSettings, oxen_spec
 from bot.providers.oxen.provider import Oxen
-from bot.providers.oxen.settings import OxenSettings
 
 OXEN = ProviderEntry(
     key=Oxen.key,

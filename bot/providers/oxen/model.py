@@ -6,7 +6,9 @@ in force, and nothing here raises.
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import TypeGuard
+from typing import Annotated, TypeGuard
+
+from pydantic import Field
 
 from bot.catalog import (
     MAX_COUNT,
@@ -21,6 +23,7 @@ from bot.catalog import (
 from bot.ledger import thousandths
 from bot.providers.oxen.rows import NAMES
 from bot.providers.parsing import JsonObject, amount, is_object
+from bot.settings import Address, Credits, ProviderSettings
 
 LARGEST_WHOLE = 2**53  # the limit of Discord's options
 
@@ -144,3 +147,14 @@ def _price(pricing: object) -> Decimal | None:
     return max(
         (price for row in rows for each in row.values() if (price := amount(each))), default=None
     )
+
+
+class OxenSettings(ProviderSettings, env_prefix="OXEN_"):
+    """`price` is in credits per picture, until the API reports its own."""
+
+    api_url: Address = "https://hub.oxen.ai/api"
+    model: str = "qwen-image-2"
+    price: Credits = Decimal("7.5")
+    credits_per_usd: Annotated[
+        Decimal, Field(gt=0, le=1_000_000, validation_alias="CREDITS_PER_USD")
+    ] = Decimal(100)

@@ -12,7 +12,7 @@ from bot.ledger import Cost, credits_text, thousandths
 from bot.providers.api_client import DATA_LIMIT, Api
 from bot.providers.base import Failed, Finding, Http, Submitted, Update, Waiting
 from bot.providers.error_mapping import classify, detail_of, has_error
-from bot.providers.oxen.model import described, oxen_spec
+from bot.providers.oxen.model import OxenSettings, described, oxen_spec
 from bot.providers.oxen.rows import (
     SKEW,
     enqueued_at,
@@ -24,7 +24,6 @@ from bot.providers.oxen.rows import (
     rows_of,
     unwrapped,
 )
-from bot.providers.oxen.settings import OxenSettings
 from bot.providers.parsing import JsonObject, Vocabulary, amount, initial, is_object, update_of
 from bot.providers.sse import Decoder
 

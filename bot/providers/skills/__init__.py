@@ -2,9 +2,8 @@
 
 from bot.ledger import thousandths
 from bot.providers.base import ProviderEntry
-from bot.providers.skills.model import skills_spec
+from bot.providers.skills.model import SkillsSettings, skills_spec
 from bot.providers.skills.provider import Skills
-from bot.providers.skills.settings import SkillsSettings
 
 SKILLS = ProviderEntry(
     key=Skills.key,

@@ -1,6 +1,9 @@
-"""The model of skills.video, by the table of its document; the API does not describe models."""
+"""The settings and the model of skills.video, by the table of its document."""
+
+from decimal import Decimal
 
 from bot.catalog import MAX_COUNT, MAX_INPUTS, MAX_SEED, Choice, Flag, ModelSpec, Text, Whole
+from bot.settings import Address, Credits, ProviderSettings
 
 
 def skills_spec(*, price: int) -> ModelSpec:
@@ -29,3 +32,11 @@ def skills_spec(*, price: int) -> ModelSpec:
         price=price,
         cancels=False,
     )
+
+
+class SkillsSettings(ProviderSettings, env_prefix="SKILLS_"):
+    """`price` is in credits per picture: the API reports no list price."""
+
+    api_url: Address = "https://open.skills.video/api/v1"
+    model: str = "qwen/qwen-image-2-pro"
+    price: Credits = Decimal(20)

@@ -25,8 +25,7 @@ from bot.providers.parsing import (
     pictures,
     update_of,
 )
-from bot.providers.skills.model import skills_spec
-from bot.providers.skills.settings import SkillsSettings
+from bot.providers.skills.model import SkillsSettings, skills_spec
 
 SUBMIT_TIMEOUT = 60.0  # seconds
 # Easel's options by the API's names (apis.md, A2). `num_images` beside `n` might multiply.
