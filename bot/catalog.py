@@ -12,7 +12,7 @@ from types import MappingProxyType
 from bot.errors import UserError
 from bot.jobs import GenerationRequest, Option
 
-MAX_PROMPT = 2000  # characters; the model's limit is about 1,000 tokens (apis.md, C2)
+MAX_PROMPT = 2000  # characters, about the model's 1,000 tokens (apis.md, The model: limits)
 MAX_SEED = 2147483647
 MAX_COUNT = 4
 MAX_INPUTS = 4

@@ -133,7 +133,7 @@ class EaselClient(commands.AutoShardedBot):
             log.info("invite link of this bot: %s", invite_link(self.application_id))
 
     async def on_interaction(self, interaction: discord.Interaction[Any], /) -> None:
-        """Handle the interactions that discord.py would drop after a restart (discord.md, T9)."""
+        """Handle interactions that discord.py would drop (discord.md, Traps of discord.py)."""
         await handle_interaction(interaction)
 
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:

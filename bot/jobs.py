@@ -10,7 +10,7 @@ from enum import StrEnum
 from bot.errors import Reason
 
 JOB_ID_PATTERN = "[a-z2-7]{16}"
-TOKEN_LIFE = timedelta(minutes=15)  # Discord's interaction tokens (discord.md, Quotas)
+TOKEN_LIFE = timedelta(minutes=15)  # Discord's interaction tokens (discord.md, Limits)
 
 
 def new_job_id() -> str:

@@ -1,4 +1,4 @@
-"""The layers of docs/internals/design.md, Map: who may import whom, also inside functions."""
+"""The layers of design.md, Map: who may import whom, also inside functions."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Map the errors of the image APIs, in any mix of formats (apis.md, A6, B1, E3), to a Reason."""
+"""Map the errors of the image APIs, in any mix of formats, to a Reason (apis.md, errors)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from bot.providers.parsing import is_object, objects
 
 DETAIL = 300  # characters of an API's text that are stored
 
-# Error codes without the prefix of their family (apis.md, A6, B1) that have one meaning ...
+# Error codes without the prefix of their family that have one meaning ... (apis.md, errors)
 CODES = {
     "rate_limited": Reason.RATE_LIMITED,
     "timeout": Reason.TIMEOUT,
@@ -33,9 +33,9 @@ STATUSES = {
 }
 # ... and those with many meanings: the text beside them decides first.
 VAGUE_CODES = {"invalid_params": Reason.INVALID}
-OWN = ("error", "code", "status_message")  # fields of the APIs' own errors (apis.md, A6, B1)
+OWN = ("error", "code", "status_message")  # of the APIs' own errors (apis.md, errors)
 VAGUE_STATUSES = {403: Reason.AUTH}
-INPUT = re.compile(  # an input picture that the service could not fetch (apis.md, B4)
+INPUT = re.compile(  # an input picture that the service could not download
     r"(failed to|cannot|can't|could not|unable to) (be )?(download|fetch|load|identify)"
     r"|client error: .* for url|invalid image format",
     re.IGNORECASE,
@@ -48,7 +48,7 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
             r"(insufficient|not enough|out of) (credit|fund|balance)|payment required",
         ),
         (
-            Reason.REJECTED,  # in the wording of every service behind the APIs (apis.md, C2)
+            Reason.REJECTED,  # in the wording of every service (apis.md, The model: moderation)
             r"moderat|flagged|inappropriate|nsfw|data_?inspection_?failed|green net check"
             r"|(content|safety|usage) polic|safety (system|filter)|content rejected"
             r"|(sensitive|prohibited|unsafe) content",
@@ -69,7 +69,7 @@ TEXTS: Sequence[tuple[Reason, re.Pattern[str]]] = tuple(
 
 
 def error_texts(body: object) -> list[str]:
-    """Return the texts of an error, the most specific first (the order of apis.md, B1)."""
+    """Return the texts of an error, the most specific first (apis.md, Oxen: errors)."""
     if isinstance(body, str):
         return [body] if body.strip() else []
     if not is_object(body):
@@ -85,7 +85,7 @@ def error_texts(body: object) -> list[str]:
 def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str) and value.strip():
         yield value
-    for each in objects(value):  # a validation error as a list of {loc, msg, type} (apis.md, C4)
+    for each in objects(value):  # {loc, msg, type} (apis.md, The model: validation errors)
         if isinstance(message := each.get("msg"), str) and message.strip():
             yield message
 
@@ -113,7 +113,7 @@ def has_own_error(body: object) -> bool:
 
 
 def classify(body: object, status: int | None = None) -> Reason:
-    """Return the reason by code, then by HTTP status, then by text (apis.md, E3)."""
+    """Return the reason by code, then by HTTP status, then by text (apis.md, Tolerance)."""
     codes = error_codes(body)
     words = "\n".join(error_texts(body))
     for code in codes:

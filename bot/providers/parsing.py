@@ -1,4 +1,4 @@
-"""Parse the answers of the image APIs, whose formats vary (apis.md, section E).
+"""Parse the answers of the image APIs, whose formats vary (apis.md, Tolerance).
 
 Nothing here raises for an undocumented answer: values that cannot be read are left out.
 """
@@ -122,7 +122,7 @@ def amount(value: object, largest: Decimal = LARGEST) -> Decimal | None:
 
 
 def pictures(body: JsonObject) -> tuple[str, ...]:
-    """Return the addresses in the first field that has any, in the order of apis.md, E2.
+    """Return the addresses in the first field that has any, in the order of apis.md, Tolerance.
 
     The other fields repeat them, sometimes by another address of the same picture.
     """

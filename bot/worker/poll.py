@@ -21,13 +21,13 @@ from bot.worker.settle import Abandoned, End, Settler
 
 log = logging.getLogger(__name__)
 
-MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, E4)
+MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, Tolerance)
 CANCELS = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
 
 
 SCHEDULE = Schedule(
     first=timedelta(seconds=2),
-    steps=(  # most pictures take 5 to 30 s (apis.md, C3)
+    steps=(  # most pictures take 5 to 30 s (apis.md, The model: latency)
         (timedelta(seconds=60), timedelta(seconds=2)),
         (timedelta(minutes=3), timedelta(seconds=5)),
         (timedelta(minutes=10), timedelta(seconds=15)),

@@ -1,4 +1,4 @@
-"""The provider against answers as the documents of skills.video show them (apis.md, A and E)."""
+"""The provider against answers as the documents of skills.video show them (apis.md)."""
 
 import json
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""The list of what must be tolerated (apis.md, section E), line by line, where it concerns Oxen."""
+"""The list of what must be tolerated (apis.md, Tolerance), line by line, where it concerns Oxen."""
 
 import base64
 import logging

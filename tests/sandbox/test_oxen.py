@@ -1,4 +1,4 @@
-"""Oxen's stand-in: queue, history and models, by raw HTTP (apis.md B, and the seed's table)."""
+"""Oxen's stand-in: queue, history and models, by raw HTTP (apis.md, Oxen.ai)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""skills.video's stand-in, in both of its contracts, by raw HTTP (apis.md A, the seed's table)."""
+"""skills.video's stand-in, in both of its contracts, by raw HTTP (apis.md, skills.video)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""One creating request for each job, whatever becomes of its answer (design.md, step 5)."""
+"""One creating request for each job, whatever its outcome (design.md, Unknown outcomes)."""
 
 import asyncio
 from datetime import timedelta

@@ -1,6 +1,6 @@
 """The model of Oxen.ai: the table of its document, and the answer of the models endpoint.
 
-The answer (apis.md, B5) is read part by part: a part that cannot be read leaves the table's value
+The answer is read part by part (apis.md, Oxen: models): an unreadable part leaves the table's value
 in force, and nothing here raises.
 """
 
@@ -59,7 +59,7 @@ def described(spec: ModelSpec, body: object, *, credits_per_usd: Decimal) -> Mod
     model = inner if is_object(inner) else body
     properties = _properties(model)
     options = {
-        # `count` belongs to the queue (apis.md, B2), not to the model.
+        # `count` belongs to the queue (apis.md, Oxen: queue), not to the model.
         name: option if name == "count" else _option(properties.get(NAMES[name]), option)
         for name, option in spec.options.items()
     }

@@ -1,4 +1,4 @@
-"""The client of Oxen.ai (apis.md, section B): an asynchronous queue with one id per picture."""
+"""The client of Oxen.ai (apis.md, Oxen.ai): an asynchronous queue with one id per picture."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -72,7 +72,7 @@ class Oxen:
         found = [Submitted(each, self._initial(row)) for each, row in rows.items() if each]
         if found:
             return tuple(found)
-        if has_error(answer):  # also with an empty list (apis.md, B2)
+        if has_error(answer):  # also with an empty list (apis.md, Oxen: queue)
             raise self._api.refused(answer)
         raise ProviderError(Reason.MALFORMED, "no generation_id in the answer", Taken.DOUBTFUL)
 
@@ -91,7 +91,7 @@ class Oxen:
         return self._rows(body)
 
     async def history(self, page: int = 1, page_size: int = PAGE) -> tuple[JsonObject, ...]:
-        """Return a page of all generations of this model, ended ones too (apis.md, B2)."""
+        """Return a page of all generations of this model, ended ones too (apis.md, Oxen: queue)."""
         params = {
             "page": str(page),
             "page_size": str(page_size),
@@ -129,7 +129,7 @@ class Oxen:
 
     async def events(self) -> AsyncIterator[str]:
         decoder = Decoder()
-        # 45 s are three missed keep-alives of the event stream (apis.md, B3).
+        # 45 s are three missed keep-alives of the event stream (apis.md, Oxen: events).
         async with aclosing(self._api.stream("/events", silence=45.0)) as chunks:
             async for chunk in chunks:
                 for event in decoder.feed(chunk):

@@ -8,7 +8,7 @@ from bot.catalog import Choice, Flag, ModelSpec, OptionSpec, Text, Whole
 from bot.jobs import GenerationRequest, Option
 from bot.providers.parsing import JsonObject, identifier, is_object, objects, pictures
 
-# Easel's options by their names in Oxen's requests and rows (apis.md, B2 and B6).
+# Easel's options by their names in Oxen's requests and rows (apis.md, Oxen: queue; Oxen: models).
 NAMES: Mapping[str, str] = {
     "aspect_ratio": "aspect_ratio",
     "count": "num_generations",
@@ -51,7 +51,7 @@ def result_of(row: JsonObject) -> tuple[str, ...]:
 
 
 def event_id(data: str) -> str | None:
-    """Return the id in an event's data (apis.md, B3)."""
+    """Return the id in an event's data (apis.md, Oxen: events)."""
     try:
         event = json.loads(data)
     except (ValueError, RecursionError):
@@ -60,7 +60,7 @@ def event_id(data: str) -> str | None:
 
 
 def unwrapped(body: JsonObject) -> JsonObject:
-    """Return the row inside an envelope, if the answer is one (apis.md, B2), else the answer."""
+    """Return the row in an envelope, if the answer is one (apis.md, Oxen: queue), else the answer."""
     for name in ("generation", "data"):
         inner = body.get(name)
         if is_object(inner) and (id_of(inner) or "status" in inner):

@@ -1,4 +1,4 @@
-"""The client of skills.video (apis.md, section A): one id for all pictures, and no cancel.
+"""The client of skills.video (apis.md, skills.video): one id for all pictures, and no cancel.
 
 The API's event stream is not used, because opening one creates a generation.
 """
@@ -28,7 +28,7 @@ from bot.providers.parsing import (
 from bot.providers.skills.model import SkillsSettings, skills_spec
 
 SUBMIT_TIMEOUT = 60.0  # seconds
-# Easel's options by the API's names (apis.md, A2). `num_images` beside `n` might multiply.
+# Easel's options by the API's names; `num_images` beside `n` might multiply (apis.md).
 NAMES: Mapping[str, str] = {
     "count": "n",
     "expand_prompt": "enable_prompt_expansion",
@@ -117,7 +117,7 @@ class Skills:
     async def credits(self) -> Mapping[str, Decimal]:
         """Return the account's balances by the API's names; empty if they cannot be read.
 
-        The format of the answer is not documented (apis.md, A7).
+        The format of the answer is not documented (apis.md, skills.video: credits).
         """
         body = await self._api.request("GET", "/credits")
         if not is_object(body):

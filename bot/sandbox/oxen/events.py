@@ -1,4 +1,4 @@
-"""Oxen's event stream: shared by everything of a user, lossy, without resume (apis.md B3)."""
+"""Oxen's event stream: of one user, lossy, without resume (apis.md, Oxen: events)."""
 
 import asyncio
 from typing import Final

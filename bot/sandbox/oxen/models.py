@@ -37,7 +37,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "seed": "Random seed for reproducible generation",
 }
 
-# Of the queue and of the synchronous calls, not of the model (apis.md B2, B4).
+# Of the queue and of the synchronous calls, not of the model (apis.md, Oxen).
 RESPONSE_FORMAT: Final = OneOf(("url", "b64_json"), default="url")
 TARGETS: Final = ("target_namespace", "target_repo", "target_directory")
 
@@ -76,7 +76,7 @@ def models(qwen_id: str) -> dict[str, Model]:
 
 
 def describe(model: Model, price: Decimal, schema_key: SchemaKey) -> dict[str, object]:
-    """A model object (apis.md B5)."""
+    """A model object (apis.md, Oxen: models)."""
     is_image = model.output == "image"
     return {
         "id": model.id,

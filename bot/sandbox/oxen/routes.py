@@ -39,7 +39,7 @@ class OxenRoutes:
         self.oxen = oxen
 
     def routes(self) -> Iterable[Route]:
-        """The list of models needs no key (apis.md B1)."""
+        """The list of models needs no key (apis.md, Oxen: errors)."""
         return (
             Route("POST", "/api/ai/queue", self.enqueue),
             Route("GET", "/api/ai/queue", self.queue),

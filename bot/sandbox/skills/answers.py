@@ -1,4 +1,4 @@
-"""skills.video's bodies in both of its contracts: errors, generations, credits (apis.md A)."""
+"""The bodies of skills.video in both contracts: errors, generations, credits (apis.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bot.sandbox.http.serving import Refusal
 from bot.sandbox.skills.models import WORDS, Contract
 
 FAMILY: Final = "IMAGE_GENERATION_"
-# The usual HTTP status of each sub-code (apis.md A6).
+# The usual HTTP status of each sub-code (apis.md, skills.video: errors).
 STATUSES: Final[Mapping[str, int]] = {
     "FAILED": 502,
     "TIMEOUT": 504,
@@ -58,7 +58,7 @@ class Usage:
 
 def error_body(contract: Contract, code: str, message: str) -> dict[str, object]:
     """In the newer contract `error` is for old clients and may differ from `code`, as it does
-    for missing credits (apis.md A6)."""
+    for missing credits (apis.md, skills.video: errors)."""
     if contract == "old":
         return {"error": code, "message": message}
     bare = code.removeprefix(FAMILY)

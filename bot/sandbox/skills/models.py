@@ -36,7 +36,7 @@ PARAMETERS: Final[Mapping[str, Kind]] = {
     "output_format": OneOf(("jpeg", "png", "webp"), default="png"),
 }
 REQUIRED: Final = ("prompt",)
-GONE: Final = ("enable_safety_checker", "sync_mode")  # from the newer page (apis.md A2)
+GONE: Final = ("enable_safety_checker", "sync_mode")  # from the newer page (apis.md)
 
 SIZES: Final[Mapping[str, Size]] = {
     "square_hd": (1024, 1024),

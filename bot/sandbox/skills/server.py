@@ -108,7 +108,7 @@ class FakeSkills(Service):
         self.workshop.hold(on=False)
 
     def fail_next(self, message: str = "", code: str = "FAILED", times: int = 1) -> None:
-        """The next ones that are created will fail. `code` is a sub-code (apis.md A6)."""
+        """Let the next created generations fail; `code` is without its family (apis.md)."""
         self.workshop.doom(failure(code, message), times)
 
     def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
