@@ -60,7 +60,7 @@ def event_id(data: str) -> str | None:
 
 
 def unwrapped(body: JsonObject) -> JsonObject:
-    """Return the row in an envelope, if the answer is one (apis.md, Oxen: queue), else the answer."""
+    """Return the row in an envelope, else the answer itself (apis.md, Oxen: queue)."""
     for name in ("generation", "data"):
         inner = body.get(name)
         if is_object(inner) and (id_of(inner) or "status" in inner):
