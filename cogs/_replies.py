@@ -77,6 +77,9 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
     if isinstance(cause, discord.HTTPException) and cause.code in {10062, ALREADY_REPLIED}:
         log.warning("interaction %s expired before the reply", interaction.id)
         return
+    if interaction.client.is_closed():  # no connection is left for a reply
+        log.info("interaction %s ended with the shutdown", interaction.id)
+        return
     text = wording.BUG
     if isinstance(cause, UserError):
         text = str(cause)
