@@ -77,23 +77,111 @@ EXCLUSIVE = (frozenset({"aspect_ratio", "image_size", "match_input_image"}),)
 
 class UnknownModel(UserError):
     def __init__(self, value: str, known: Iterable[str]) -> None:
-        super().__init__(f"There is no model {_quoted(value)}. Choose one of: {', '.join(known)}.")
+        super().__init__(
+            "There is no model {value}. Choose one of: {known}.",
+            value=_quoted(value),
+            known=", ".join(known),
+        )
 
 
 class PromptRefused(UserError):
+    """The prompt is empty or too long."""
+
+
+class EmptyPrompt(PromptRefused):
+    def __init__(self) -> None:
+        super().__init__(
+            "The prompt is empty. Describe the picture in 1 to {longest} characters.",
+            longest=MAX_PROMPT,
+        )
+
+
+class LongPrompt(PromptRefused):
     def __init__(self, length: int) -> None:
-        event = "The prompt is empty" if not length else f"The prompt has {length} characters"
-        super().__init__(f"{event}. Describe the picture in 1 to {MAX_PROMPT} characters.")
+        super().__init__(
+            "The prompt has {length} characters. Describe the picture in 1 to {longest} "
+            "characters.",
+            length=length,
+            longest=MAX_PROMPT,
+        )
 
 
 class OptionRefused(UserError):
     """The model does not have the option, or does not take the value."""
 
 
+class UnknownOption(OptionRefused):
+    def __init__(self, name: str, spec: ModelSpec) -> None:
+        super().__init__(
+            "{service} has no option {name}. It has: {options}.",
+            service=spec.service,
+            name=name,
+            options=", ".join(spec.options),
+        )
+
+
+class UnknownValue(OptionRefused):
+    def __init__(self, name: str, value: Option, spec: ModelSpec, values: Iterable[str]) -> None:
+        super().__init__(
+            "{service} has no {name} {value}. Choose one of: {values}.",
+            service=spec.service,
+            name=name,
+            value=_quoted(value),
+            values=", ".join(values),
+        )
+
+
+class NumberOutOfRange(OptionRefused):
+    def __init__(self, name: str, minimum: int, maximum: int) -> None:
+        super().__init__(
+            "{name} must be a whole number from {minimum} to {maximum}.",
+            name=name,
+            minimum=minimum,
+            maximum=maximum,
+        )
+
+
+class LongText(OptionRefused):
+    def __init__(self, name: str, length: int, longest: int, spec: ModelSpec) -> None:
+        super().__init__(
+            "{name} has {length} characters; {service} takes up to {longest}. Shorten it.",
+            name=name,
+            length=length,
+            service=spec.service,
+            longest=longest,
+        )
+
+
+class ExclusiveOptions(OptionRefused):
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(
+            "{first} and {second} exclude each other. Give one of them.",
+            first=first,
+            second=second,
+        )
+
+
+class SeedMakesOne(OptionRefused):
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(
+            "At {service} one seed makes one picture. Leave out seed, or set count to 1.",
+            service=spec.service,
+        )
+
+
+class NeedsInput(OptionRefused):
+    def __init__(self, name: str) -> None:
+        super().__init__("{name} needs an input picture. Use /edit with a picture.", name=name)
+
+
 class InputsRefused(UserError):
     def __init__(self, given: int, spec: ModelSpec) -> None:
-        limit = "one picture" if spec.max_inputs == 1 else f"up to {spec.max_inputs} pictures"
-        super().__init__(f"{spec.service} takes {limit}, and you gave {given}. Attach fewer.")
+        text = (
+            "{service} takes one picture, and you gave {given}. Attach fewer."
+            if spec.max_inputs == 1
+            else "{service} takes up to {limit} pictures, and you gave {given}. Attach fewer."
+        )
+        super().__init__(text, service=spec.service, limit=spec.max_inputs, given=given)
 
 
 class Catalog:
@@ -148,16 +236,15 @@ class Catalog:
 
 def check_request(request: GenerationRequest, spec: ModelSpec) -> None:
     """Raise a UserError for the first thing that the model cannot do, with the possible values."""
-    visible = any(_is_visible(character) for character in request.prompt)
-    if not visible or len(request.prompt) > MAX_PROMPT:
-        raise PromptRefused(len(request.prompt) if visible else 0)
+    if not any(_is_visible(character) for character in request.prompt):
+        raise EmptyPrompt
+    if len(request.prompt) > MAX_PROMPT:
+        raise LongPrompt(len(request.prompt))
     if len(request.inputs) > spec.max_inputs:
         raise InputsRefused(len(request.inputs), spec)
     for name, value in request.options.items():
         if name not in spec.options:
-            raise OptionRefused(
-                f"{spec.service} has no option {name}. It has: {', '.join(spec.options)}."
-            )
+            raise UnknownOption(name, spec)
         _check_value(name, value, spec.options[name], spec)
     _check_together(request, spec)
 
@@ -165,18 +252,13 @@ def check_request(request: GenerationRequest, spec: ModelSpec) -> None:
 def _check_value(name: str, value: Option, option: OptionSpec, spec: ModelSpec) -> None:
     match option:
         case Choice(values) if value not in values:
-            raise OptionRefused(
-                f"{spec.service} has no {name} {_quoted(value)}. "
-                f"Choose one of: {', '.join(values)}."
-            )
+            raise UnknownValue(name, value, spec, values)
         case Whole(minimum, maximum) if not (
             isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum
         ):
-            raise OptionRefused(f"{name} must be a whole number from {minimum} to {maximum}.")
+            raise NumberOutOfRange(name, minimum, maximum)
         case Text(int(longest)) if len(str(value)) > longest:
-            raise OptionRefused(
-                f"{name} has {len(str(value))} characters; {spec.service} takes up to {longest}."
-            )
+            raise LongText(name, len(str(value)), longest, spec)
         case _:
             pass
 
@@ -185,13 +267,11 @@ def _check_together(request: GenerationRequest, spec: ModelSpec) -> None:
     given = {name for name, value in request.options.items() if value is not False}
     for group in EXCLUSIVE:
         if len(clash := sorted(given & group)) > 1:
-            raise OptionRefused(f"{' and '.join(clash)} exclude each other. Give one of them.")
+            raise ExclusiveOptions(*clash[:2])
     if spec.seed_makes_one and "seed" in given and request.count > 1:
-        raise OptionRefused(
-            f"At {spec.service} one seed makes one picture. Leave out seed, or set count to 1."
-        )
+        raise SeedMakesOne(spec)
     if not request.inputs and (lonely := sorted(given & spec.input_options)):
-        raise OptionRefused(f"{lonely[0]} needs an input picture. Use /edit with a picture.")
+        raise NeedsInput(lonely[0])
 
 
 def _is_visible(character: str) -> bool:

@@ -29,7 +29,7 @@ class Failure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Commission:
+class DrawRequest:
     """What is to be drawn: one picture a seed."""
 
     prompt: str
@@ -59,8 +59,8 @@ class FakeGeneration:
     failure: Failure | None = None
     charged: Decimal = Decimal(0)
     times_asked: int = 0
-    commission: Commission | None = None
-    doom: Failure | None = field(default=None, repr=False)
+    draw_request: DrawRequest | None = None
+    fail_next: Failure | None = field(default=None, repr=False)
     hurried: bool = field(default=False, repr=False)
     drawn: dict[int, bytes] = field(default_factory=dict, repr=False)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -84,7 +84,7 @@ class Workshop:
         self,
         seconds: float,
         clock: Callable[[], float],
-        prepare: Callable[[FakeGeneration], Awaitable[Commission]],
+        prepare: Callable[[FakeGeneration], Awaitable[DrawRequest]],
         on_end: Callable[[FakeGeneration], None],
         violations: list[str],
     ) -> None:
@@ -115,11 +115,11 @@ class Workshop:
         self._held = on
         self._news.set()
 
-    def doom(self, failure: Failure, times: int) -> None:
+    def fail_next(self, failure: Failure, times: int) -> None:
         """The next `times` generations that are taken will fail, at their end."""
         self._dooms += [failure] * times
 
-    def pardon(self) -> None:
+    def clear_failures(self) -> None:
         """Forget those that were to fail, and were not taken yet."""
         self._dooms.clear()
 
@@ -142,7 +142,7 @@ class Workshop:
         if generation.settled:
             raise ValueError(f"{id} is {generation.status} already")
         if state == "failed":
-            generation.failure = generation.doom or Failure("Generation failed")
+            generation.failure = generation.fail_next or Failure("Generation failed")
         self._move(generation, state)
 
     def finish(self, id: str) -> None:
@@ -170,25 +170,25 @@ class Workshop:
         self._news.clear()
         await self._news.wait()
 
-    async def commission(self, generation: FakeGeneration) -> Commission:
+    async def draw_request(self, generation: FakeGeneration) -> DrawRequest:
         """What it draws, worked out once. Raises Failure."""
         async with generation.lock:
-            if generation.commission is None:
-                generation.commission = await self._prepare(generation)
-        return generation.commission
+            if generation.draw_request is None:
+                generation.draw_request = await self._prepare(generation)
+        return generation.draw_request
 
     async def picture(self, generation: FakeGeneration, index: int = 0) -> bytes:
         """Drawn when it is asked for the first time, then kept."""
-        commission = await self.commission(generation)
+        draw_request = await self.draw_request(generation)
         async with generation.lock:
             if index not in generation.drawn:
                 generation.drawn[index] = await asyncio.to_thread(
                     draw,
-                    commission.prompt,
-                    commission.seeds[index],
-                    *commission.size,
-                    inputs=commission.inputs,
-                    format=commission.format,
+                    draw_request.prompt,
+                    draw_request.seeds[index],
+                    *draw_request.size,
+                    inputs=draw_request.inputs,
+                    format=draw_request.format,
                 )
         return generation.drawn[index]
 
@@ -202,7 +202,7 @@ class Workshop:
 
     def _add(self, generation: FakeGeneration) -> None:
         if self._dooms:
-            generation.doom = self._dooms.pop(0)
+            generation.fail_next = self._dooms.pop(0)
         self.generations[generation.id] = generation
         self._news.set()
 
@@ -218,11 +218,11 @@ class Workshop:
 
     async def _work(self, generation: FakeGeneration, seconds: float | None = None) -> None:
         try:
-            await self.commission(generation)
+            await self.draw_request(generation)
             if seconds is not None and not generation.settled:
                 await self._pause(generation, seconds, held=True)
-            if generation.doom is not None and not generation.settled:
-                raise generation.doom
+            if generation.fail_next is not None and not generation.settled:
+                raise generation.fail_next
         except Failure as failure:
             self._fail(generation, failure)
         if not generation.settled:

@@ -143,7 +143,7 @@ class Arena:
             faults.clear()
         for api in (self.oxen, self.skills):
             api.release_generations()
-            api.workshop.pardon()
+            api.workshop.clear_failures()
 
     def hold_generations(self) -> None:
         self.oxen.hold_generations()

@@ -67,8 +67,8 @@ class Made:
 
     def fits(self, asked: Asked, model: str) -> bool:
         """Whether it can be what this request made, at the model to which it went."""
-        commission = self.generation.commission
-        inputs = commission.inputs if commission else None
+        draw_request = self.generation.draw_request
+        inputs = draw_request.inputs if draw_request else None
         given = (asked.picture,) if asked.picture is not None else ()
         return (
             self.model == model

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from bot.sandbox.generations import (
-    Commission,
+    DrawRequest,
     Failure,
     FakeGeneration,
     State,
@@ -131,7 +131,7 @@ class FakeOxen(Service):
 
     def fail_next(self, message: str = "Generation failed", code: str = "", times: int = 1) -> None:
         """The next ones that are created will fail. Oxen has no codes: `code` is not told."""
-        self.workshop.doom(Failure(message, code), times)
+        self.workshop.fail_next(Failure(message, code), times)
 
     def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
         """Answer the next calls with 429, in the API's own words."""
@@ -203,7 +203,7 @@ class FakeOxen(Service):
         self.events.end()
         await self.workshop.close()
 
-    async def _prepare(self, generation: FakeGeneration) -> Commission:
+    async def _prepare(self, generation: FakeGeneration) -> DrawRequest:
         parameters = {k: v for k, v in generation.body.items() if k not in OWN_FIELDS}
         if (wrong := problem(MODEL_FIELDS, REQUIRED, parameters)) is not None:
             raise Failure(wrong)
@@ -216,7 +216,7 @@ class FakeOxen(Service):
         size = size_of_ratio(str(parameters.get("aspect_ratio", "16:9")), long_side=self.long_side)
         if inputs and parameters.get("match_input_image") is True:
             size = size_of_input(inputs[0])
-        return Commission(prompt, (_seed(generation, parameters),), size, inputs)
+        return DrawRequest(prompt, (_seed(generation, parameters),), size, inputs)
 
     async def _inputs(self, parameters: dict[str, object]) -> tuple[bytes, ...]:
         address = parameters.get("input_image")
@@ -229,7 +229,7 @@ class FakeOxen(Service):
 
     def _reserved(self) -> Decimal:
         """Dollars that those which are being made will cost."""
-        working = [each for each in self.generations.values() if each.commission is not None]
+        working = [each for each in self.generations.values() if each.draw_request is not None]
         return Decimal(self.price) * sum(not each.settled for each in working)
 
     def _ended(self, generation: FakeGeneration) -> None:

@@ -110,8 +110,8 @@ def shown(
 def normalised(generation: FakeGeneration) -> dict[str, object]:
     """The request with what the service has filled in."""
     resolution = {}
-    if generation.commission is not None:
-        wide, tall = generation.commission.size
+    if generation.draw_request is not None:
+        wide, tall = generation.draw_request.size
         resolution = {"resolution": f"{wide}x{tall}"}
     return {"aspect_ratio": "1:1", **resolution, **generation.body, "n": generation.pictures}
 

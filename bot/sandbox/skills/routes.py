@@ -112,9 +112,9 @@ class SkillsRoutes:
         }
 
     async def _image(self, generation: FakeGeneration, index: int) -> dict[str, object]:
-        commission = await self.skills.workshop.commission(generation)
-        kind = f"image/{commission.format}"
-        name = f"{generation.id}-{index + 1}.{commission.format}"
+        draw_request = await self.skills.workshop.draw_request(generation)
+        kind = f"image/{draw_request.format}"
+        name = f"{generation.id}-{index + 1}.{draw_request.format}"
         if generation.body.get("sync_mode") is True:
             data = await self.skills.workshop.picture(generation, index)
             url = f"data:{kind};base64,{base64.b64encode(data).decode()}"
@@ -124,6 +124,6 @@ class SkillsRoutes:
             "url": url,
             "file_name": name,
             "content_type": kind,
-            "width": commission.size[0],
-            "height": commission.size[1],
+            "width": draw_request.size[0],
+            "height": draw_request.size[1],
         }

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final, Literal, get_args
 
 from bot.sandbox.drawing.draw import Format
-from bot.sandbox.generations import Commission, FakeGeneration, State, Workshop, dice
+from bot.sandbox.generations import DrawRequest, FakeGeneration, State, Workshop, dice
 from bot.sandbox.http.faults import Answer, Rule
 from bot.sandbox.http.serving import Refusal, Route, Service
 from bot.sandbox.imaging import (
@@ -109,7 +109,7 @@ class FakeSkills(Service):
 
     def fail_next(self, message: str = "", code: str = "FAILED", times: int = 1) -> None:
         """Let the next created generations fail; `code` is without its family (apis.md)."""
-        self.workshop.doom(failure(code, message), times)
+        self.workshop.fail_next(failure(code, message), times)
 
     def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
         """Answer the next calls with 429, in the API's own words."""
@@ -173,7 +173,7 @@ class FakeSkills(Service):
     async def close(self) -> None:
         await self.workshop.close()
 
-    async def _prepare(self, generation: FakeGeneration) -> Commission:
+    async def _prepare(self, generation: FakeGeneration) -> DrawRequest:
         body = generation.body
         if self.rejected(body):
             raise failure("CONTENT_REJECTED")
@@ -184,7 +184,7 @@ class FakeSkills(Service):
                 inputs.append(await fetch_input(self.session, address))
             except UnusableInput as error:
                 raise failure("INVALID_INPUT", str(error)) from error
-        return Commission(
+        return DrawRequest(
             str(body["prompt"]),
             tuple(_seed(generation, index) for index in range(generation.pictures)),
             self._size(body, inputs),
