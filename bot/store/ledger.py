@@ -14,12 +14,13 @@ from bot.quotas import Quotas
 from bot.store.pictures import Role
 from bot.store.tables import job_pictures, ledger
 
+APPEND = insert(ledger)  # built once, as in bot.store.jobs
 OF_REQUEST = and_(ledger.c.kind == EntryKind.HOLD, ledger.c.reason == "")  # one per job
 
 
 async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
     await tx.execute(
-        insert(ledger),
+        APPEND,
         [
             {
                 "job_id": entry.job_id,
