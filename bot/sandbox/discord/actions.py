@@ -1,4 +1,4 @@
-"""What members do: write, use commands and menus, press buttons, choose, fill in modals."""
+"""The actions of members: write, use commands and menus, press buttons, choose, fill in modals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -24,8 +24,11 @@ from bot.sandbox.discord.world import World
 
 
 class Actions:
-    """The part of `FakeDiscord` that members use. What Discord would not let them do is a
-    `MemberError`; what gets through reaches the application as an interaction."""
+    """The part of `FakeDiscord` that members use.
+
+    An action that Discord's client would prevent is a `MemberError`; every other one reaches the
+    application as an interaction.
+    """
 
     world: World
     response_seconds: float
@@ -131,8 +134,11 @@ class Actions:
     async def submit_modal(
         self, user: User, interaction: Interaction, values: Mapping[str, object]
     ) -> Interaction:
-        """Send the modal which `interaction` was answered with. `values` by custom_id: text,
-        lists of values or of `Upload`s, True or False; what is not named stays as it was."""
+        """Submit the modal that replied to `interaction`.
+
+        `values` by custom_id: text, lists of values or of `Upload`s, True or False; other fields
+        stay unchanged.
+        """
         if interaction.modal is None or interaction.user is not user:
             raise MemberError("this user sees no modal")
         entry = await self._entry(user, interaction.channel, _uploads(values.values()))
@@ -168,7 +174,7 @@ class Actions:
             raise MemberError("these are the direct messages of others")
 
     async def _entry(self, user: User, channel: Channel, uploads: list[Upload]) -> Entry:
-        """Members' files are kept apart, for a time only: discord.md, "Limits"."""
+        """Store a member's file apart from others, for a limited time (discord.md, Limits)."""
         world = self.world
         prepared: dict[int, Attachment] = {}
         for upload in uploads:

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Changes:
-    """Wakes all who wait whenever anything changed; each then looks for itself."""
+    """Wakes every waiting task after a change; each task checks its own condition."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()

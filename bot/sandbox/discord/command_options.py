@@ -42,7 +42,7 @@ def read_name(form: Form, *, chat: bool) -> str:
 
 
 def _plain(name: str) -> bool:
-    r"""Discord's `^[-_'\p{L}\p{N}\p{sc=Deva}\p{sc=Thai}]+$`, in lower case where there is one."""
+    r"""Discord's pattern `^[-_'\p{L}\p{N}\p{sc=Deva}\p{sc=Thai}]+$`, in lower case."""
     return name == name.lower() and all(
         letter in "-_'"
         or unicodedata.category(letter)[0] in "LN"

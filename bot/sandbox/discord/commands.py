@@ -1,4 +1,4 @@
-"""Registering commands: what Discord refuses, and how it answers what it accepts."""
+"""The registration of commands: Discord's refusals, and the answers to accepted ones."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -119,7 +119,7 @@ def _set(form: Form, name: str, allowed: tuple[int, ...]) -> list[int] | None:
 
 
 def _characters(part: Json) -> int:
-    """Name, description and values of a part with all it holds, each in its longest locale."""
+    """Count the characters of a part with everything below, in the longest locale of each text."""
     total = len(str(part["value"])) if "value" in part else 0
     for name in ("name", "description"):
         texts = [part.get(name) or "", *(part.get(f"{name}_localizations") or {}).values()]

@@ -31,7 +31,7 @@ from bot.sandbox.discord.uploads import Attachment
 
 @dataclass
 class Reader:
-    """Reads one message's (or modal's) components; `files` are those it may refer to by name."""
+    """Reads the components of a message or a modal; `files` may be referred to by name."""
 
     problems: Problems
     files: Mapping[str, Attachment]

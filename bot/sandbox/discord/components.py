@@ -46,7 +46,7 @@ class Media:
 
 
 def walk(components: list[Json]) -> Iterator[Json]:
-    """Every component with all it holds, in the order it is shown."""
+    """Yield every component with the nested ones, in the order of display."""
     for component in components:
         yield component
         yield from walk(component.get("components", []))
@@ -56,7 +56,7 @@ def walk(components: list[Json]) -> Iterator[Json]:
 
 
 def shown(value: Any, address: Callable[[Attachment], str]) -> Any:  # noqa: ANN401 - any JSON
-    """The tree as the API answers it: media with freshly signed addresses."""
+    """Return the tree as the API shows it: media with freshly signed addresses."""
     if isinstance(value, Media):
         return value.to_json(address)
     if isinstance(value, dict):
@@ -67,7 +67,7 @@ def shown(value: Any, address: Callable[[Attachment], str]) -> Any:  # noqa: ANN
 
 
 def media_of(components: list[Json]) -> list[Media]:
-    """What galleries, thumbnails and file components show, in order."""
+    """Return the files of galleries, thumbnails and file components, in order."""
     found = []
     for component in walk(components):
         items = [item["media"] for item in component.get("items", [])]

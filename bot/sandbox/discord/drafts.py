@@ -1,4 +1,4 @@
-"""Message bodies: everything a client may send, checked, and what it would make of a message."""
+"""Message bodies: everything that a client may send, checked, and the resulting message."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -41,7 +41,7 @@ ONLY_V2: Final = "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2"
 
 @dataclass
 class Draft:
-    """A body which passed every check, as the message it would become."""
+    """A body that passed every check, as the content of a message."""
 
     content: str
     embeds: list[Json]
@@ -64,7 +64,7 @@ class Draft:
         message.flags = self.flags
 
     def pings(self, message: Message) -> Pings:
-        """Who is pinged by it as this message; embeds are not searched for mentions."""
+        """Return the people that the message pings; embeds are not searched for mentions."""
         texts = [item["content"] for item in tree.walk(self.tree) if item["type"] == tree.TEXT]
         found = find_pings(
             "\n".join([self.content, *texts]),
@@ -85,9 +85,12 @@ def read_draft(
     flags: int = SUPPRESS_EMBEDS | SILENT | V2,
     path: Path = (),
 ) -> Draft:
-    """Check a message body; `base` is the message which it edits, `uploads` the files sent along
-    by the n of their `files[n]`, `flags` the bits which may be set, `path` where the body stands
-    in the request. Raises `Refusal`."""
+    """Check a message body.
+
+    `base` is the message to edit, `uploads` the files sent along by the n of their `files[n]`,
+    `flags` the bits that may be set, `path` the position of the body in the request. Raises
+    `Refusal`.
+    """
     problems = Problems()
     form = _form(body, keys, problems, path)
     form.flag("tts")
@@ -168,7 +171,9 @@ def _files(
     base: Message | None,
     descriptions: dict[int, str],
 ) -> list[Attachment]:
-    """The files which the message has afterwards; `descriptions` takes what is said of them."""
+    """Return the files of the message after the change; `descriptions` receives their alternative
+    texts.
+    """
     kept = {file.id: file for file in base.files} if base is not None else {}
     entries = form.forms("attachments", 10)
     files = [] if "attachments" in form.data else list(kept.values())
@@ -194,7 +199,7 @@ def _files(
 
 
 def _take_over(draft: Draft, base: Message, body: Json) -> None:
-    """What an edit does not name stays as it is."""
+    """Leave everything unchanged that an edit does not name."""
     if "content" not in body:
         draft.content = base.content
     if "embeds" not in body:
@@ -247,7 +252,7 @@ def _reference(form: Form) -> Json | None:
 
 
 def reply_pings(pings: Pings, replied: User, allowed: Allowed) -> Pings:
-    """A reply pings whom it answers, if `allowed_mentions` says so."""
+    """Ping the author of the message that is replied to, if `allowed_mentions` allows that."""
     if not allowed.replied_user or replied.bot or replied.id in pings.users:
         return pings
     return replace(pings, users=(*pings.users, replied.id))

@@ -1,4 +1,4 @@
-"""What a member enters into a command, checked as Discord's own client does before sending it."""
+"""The input of a member for a command, checked as Discord's own client does before sending."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ LONGEST: Final = 6000
 
 
 class MemberError(Exception):
-    """Discord itself would not let the member do this; the application hears nothing of it."""
+    """An action that Discord's client prevents; the application receives nothing."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Resolved:
 def find_command(
     commands: list[Json], name: str, kind: int, user: User, channel: Channel, *, guest: bool
 ) -> Json:
-    """The command as this member sees it in this channel."""
+    """Return the command that this member sees in this channel."""
     guild = channel.guild
     for command in commands:
         if command["name"] != name or command["type"] != kind:
@@ -115,7 +115,7 @@ def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
 
 @dataclass
 class Entry:
-    """One filling-in of a command's options. `keep` stores a file a member gives."""
+    """The input for the options of a command. `keep` stores a file of the member."""
 
     user: User
     resolved: Resolved
@@ -136,8 +136,10 @@ class Entry:
         ]
 
     def some(self, options: list[Json], given: Mapping[str, object], focused: str) -> list[Json]:
-        """What is sent while a member still types: nothing is required, and the focused value
-        comes as the text it is so far."""
+        """Return the input during autocompletion:
+
+        nothing is required, and the focused value is raw text.
+        """
         target = next((item for item in options if item["name"] == focused), None)
         if target is None or not target.get("autocomplete"):
             raise MemberError(f"{focused!r} does not complete itself")

@@ -1,4 +1,4 @@
-"""Filling in a modal: what a member may enter into each of its components."""
+"""The input of a member for a modal: the values that each component accepts."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Reading what a client sends, and refusing it in the words of the real API."""
+"""Parsing of a client's input, with refusals in the words of the real API."""
 
 from collections.abc import Collection
 from typing import Any
@@ -25,12 +25,14 @@ class Refusal(Exception):
 
 
 class Unsupported(Exception):
-    """The real Discord has this and the stand-in has not: answered with 501 and remembered among
-    the violations, so that it can never pass unnoticed."""
+    """A feature of the real Discord that the stand-in lacks:
+
+    answered with 501 and noted among the violations, so that no test passes by accident.
+    """
 
 
 class Problems:
-    """What is wrong with one body, by path."""
+    """The errors of one body, by path."""
 
     def __init__(self) -> None:
         self.found: Json = {}
@@ -42,7 +44,7 @@ class Problems:
         node.setdefault("_errors", []).append({"code": code, "message": message})
 
     def settle(self) -> None:
-        """Refuse the body if anything was wrong with it."""
+        """Refuse the body if an error was noted."""
         if self.found:
             raise Refusal(400, 50035, "Invalid Form Body", self.found)
 
@@ -55,8 +57,11 @@ def invalid(path: Path, code: str, message: str) -> Refusal:
 
 
 class Form:
-    """One JSON object of a body. Each reading method notes what is wrong and returns None (or
-    nothing) then, so that all mistakes of a body are told at once. `null` counts as not given."""
+    """A JSON object of a body.
+
+    Each method notes an error and returns None (or nothing), so that one answer lists all errors of
+    a body. `null` counts as absent.
+    """
 
     def __init__(self, data: Json, problems: Problems, path: Path = ()) -> None:
         self.data = data
@@ -186,7 +191,7 @@ class Form:
 
 
 def as_snowflake(value: object) -> int | None:
-    """An id as an int, whether it came as digits or, as some libraries send it, as a number."""
+    """Return an id as an int, from digits or, as some libraries send ids, from a number."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -67,8 +67,9 @@ class Gateway:
     def dispatch(
         self, event: str, data: Json, *, guild: Guild | None, message: Message | None = None
     ) -> None:
-        """Send an event to every session which it is for; those which lost their connection get
-        it when they resume."""
+        """Send an event to every session that may see it; disconnected sessions receive it on
+        resume.
+        """
         # of a server without the bot, only its leaving and what users' own installs do is told
         outside = guild is not None and not guild.bot_present
         if outside and event not in ("GUILD_DELETE", "INTERACTION_CREATE"):
@@ -132,7 +133,7 @@ class Gateway:
                 connection.close(code)
 
     def _receive(self, connection: Connection, data: str | bytes) -> int | None:
-        """Act on one command; the code to close with if it is not acceptable."""
+        """Execute one command; return the close code if the command is not acceptable."""
         if connection.too_fast():
             return TOO_FAST
         try:
@@ -253,7 +254,7 @@ class Gateway:
         session.connection = connection
 
     def _hang_up(self, connection: Connection) -> None:
-        """A client which closes with 1000 or 1001 ends its session; any other may resume."""
+        """End the session of a client that closes with 1000 or 1001; any other may resume."""
         self.connections.discard(connection)
         session = connection.session
         if session is None:

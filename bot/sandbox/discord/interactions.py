@@ -1,4 +1,4 @@
-"""One interaction of a member with the application, from its dispatch to its last followup."""
+"""An interaction of a member with the application, from dispatch to the last follow-up."""
 
 import secrets
 import time
@@ -28,8 +28,11 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Interaction:
-    """`response` is the callback's type and data; `message` what `@original` means;
-    `acknowledged_after` the seconds from dispatch to callback."""
+    """The state of an interaction.
+
+    `response` is the callback's type and data; `message` is the message behind `@original`;
+    `acknowledged_after` are the seconds from dispatch to callback.
+    """
 
     id: int
     type: int
@@ -59,7 +62,7 @@ class Interaction:
 
     @property
     def late(self) -> bool:
-        """Whether the time for a first response is over."""
+        """True if the time for a first response has passed."""
         return time.perf_counter() - self.dispatched > self.response_seconds
 
     def acknowledge(self, response: Json) -> None:
@@ -73,8 +76,9 @@ class Interaction:
         self.state = State.DEFERRED if response["type"] == 5 else State.ANSWERED
 
     async def answered(self, timeout: float | None = None) -> "Interaction":
-        """Wait for the first response; TimeoutError, as the member sees it, if there is none
-        within `timeout` seconds or the time which Discord gives."""
+        """Wait for the first response; TimeoutError, as the member sees it, if none comes within
+        `timeout` seconds or the time that Discord allows.
+        """
         left = self.response_seconds - (time.perf_counter() - self.dispatched)
         await self.changes.until(
             lambda: self.response,
@@ -91,7 +95,7 @@ class Interaction:
         return {"0": str(self.channel.guild.id) if self.channel.guild else "0"}
 
     def origin(self) -> Json:
-        """What a message says of the interaction it answers."""
+        """Return the fields by which a message refers to its interaction."""
         shown: Json = {
             "webhook_id": str(self.application_id),
             "application_id": str(self.application_id),
@@ -172,7 +176,7 @@ class Interaction:
         return self.channel.bot_permissions()
 
     def check_token(self, token: str, clock: Callable[[], float], token_seconds: float) -> None:
-        """For the webhook routes: the token must be right, alive, and used after an answer."""
+        """Check the token of a webhook route: correct, valid, and used after a response."""
         if not secrets.compare_digest(self.token.encode(), token.encode()):
             raise Refusal(401, 50027, "Invalid Webhook Token")
         if clock() - self.created_at >= token_seconds:

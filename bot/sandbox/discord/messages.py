@@ -1,4 +1,4 @@
-"""Messages as they are kept, and how the API shows them."""
+"""Messages as stored, and as the API shows them."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,7 +19,10 @@ PICTURES = ("image", "thumbnail")
 
 @dataclass(eq=False)
 class Message:
-    """A message as it stands now. `ephemeral_to` is the only user who sees it, if there is one."""
+    """The present state of a message.
+
+    `ephemeral_to` is the only user who sees the message, if there is one.
+    """
 
     id: int
     channel: Channel
@@ -75,7 +78,7 @@ class Message:
         return [self.cdn.to_json(file) for file in self.files if file not in used]
 
     def text(self) -> str:
-        """All that is written in it: content, embeds and TextDisplays."""
+        """Return the whole text: content, embeds and text displays."""
         parts = [self.content]
         for embed in self.embeds_kept:
             parts += [embed.get("title", ""), embed.get("description", "")]
@@ -85,7 +88,7 @@ class Message:
         return "\n".join(part for part in parts if part)
 
     def pictures(self) -> list[str]:
-        """The addresses of what its galleries show."""
+        """Return the addresses of the pictures in galleries."""
         return [
             item["media"]["url"]
             for component in tree.walk(self.components)
@@ -101,7 +104,7 @@ class Message:
         return next(found, None)
 
     def to_json(self, *, blank: bool = False, nested: bool = True) -> Json:
-        """As the API shows it; `blank` without what the message-content intent is needed for."""
+        """Return the API's form; `blank` omits the parts that need the message-content intent."""
         shown: Json = {
             "id": str(self.id),
             "channel_id": str(self.channel.id),

@@ -1,4 +1,4 @@
-"""Modals: the form which an application shows, and what a member may enter into it."""
+"""Modals: the forms that an application shows, and the input that a member may give."""
 
 from collections.abc import Callable
 from typing import Final
@@ -49,7 +49,7 @@ class ModalReader(Reader):
         }
 
     def _old_row(self, form: Form, _: int) -> Json:
-        """The form before labels: a row around one text input which has its own label."""
+        """Parse the form without labels: a row around one text input that has its own label."""
         form.only({"type", "id", "components"})
         inner = form.forms("components", 1, low=1, required=True)
         for child in inner:

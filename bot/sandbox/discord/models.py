@@ -18,12 +18,12 @@ MIB: Final = 1024 * 1024
 
 
 def iso(seconds: float) -> str:
-    """A time as the API writes it."""
+    """Return a time in the API's format."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
 class Snowflakes:
-    """Ids which carry their time and only grow, even where the clock stands still."""
+    """Ids that contain their time and only grow, even if the clock stands still."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
@@ -50,7 +50,7 @@ THREADS: Final = frozenset({ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREA
 
 @dataclass(eq=False)
 class User:
-    """A person, or the bot. `upload_limit` is what the user's own client lets through."""
+    """A person, or the bot. `upload_limit` is the largest upload of the user's own client."""
 
     id: int
     name: str
@@ -83,7 +83,7 @@ class User:
 
 @dataclass(eq=False)
 class Channel:
-    """A place for messages. `overwrite` is what the bot may there instead of the usual."""
+    """A channel. `overwrite` replaces the usual permissions of the bot."""
 
     id: int
     name: str
@@ -111,7 +111,10 @@ class Channel:
 
     @property
     def context(self) -> int:
-        """Where an interaction comes from: 0 a server, 1 the bot's direct messages, 2 others'."""
+        """The origin of an interaction:
+
+        0 a server, 1 the bot's direct messages, 2 other conversations.
+        """
         if self.guild is not None:
             return 0
         with_bot = self.kind is ChannelKind.DM and any(user.bot for user in self.recipients)
@@ -122,7 +125,7 @@ class Channel:
         return self.guild.upload_limit if self.guild else 10 * MIB
 
     def bot_permissions(self) -> int:
-        """What the bot may here; 0 where it is not a member."""
+        """Return the permissions of the bot; 0 without membership."""
         if self.guild is None:
             return permissions.GUEST if self.context else 0
         if not self.guild.bot_present:

@@ -1,4 +1,4 @@
-"""Setting the scene: people, servers and channels, and what becomes of them."""
+"""The scene: people, servers and channels, and changes to them."""
 
 from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.guilds import Guild
@@ -7,8 +7,10 @@ from bot.sandbox.discord.world import World
 
 
 class Places:
-    """The part of `FakeDiscord` that makes and changes places. All of it may be used before or
-    after a client connects, who is told as by Discord."""
+    """The part of `FakeDiscord` that creates and changes servers and channels.
+
+    Usable before and after a client connects; clients receive the events that Discord would send.
+    """
 
     world: World
 
@@ -16,7 +18,7 @@ class Places:
         return self.world.add_user(name)
 
     def add_guild(self, name: str, *, owner: User | None = None, bot: bool = True) -> Guild:
-        """A server; without `bot` one where the app can only be by a user's own install."""
+        """Add a server; without `bot`, the app can be there only by a user's own install."""
         return self.world.add_guild(name, owner, bot=bot)
 
     def add_channel(
@@ -30,9 +32,12 @@ class Places:
         bot_permissions: int | None = None,
         bot_in_thread: bool = True,
     ) -> Channel:
-        """`bot_permissions` is exactly what the bot may there (default: what everyone may).
-        Threads need `parent` and have its permissions; `bot_in_thread=False` keeps the bot out
-        of a private one."""
+        """Add a channel.
+
+        `bot_permissions` are the exact permissions of the bot (default: those of everyone). Threads
+        need `parent` and have the parent's permissions; `bot_in_thread=False` keeps the bot out of
+        a private one.
+        """
         world = self.world
         channel = Channel(world.ids.next(), name, kind, world.now(), guild, bot_id=world.bot.id)
         if channel.is_thread != (parent is not None):
@@ -50,15 +55,17 @@ class Places:
         return self.world.direct_channel(self.world.bot, user)
 
     def private_channel(self, *users: User) -> Channel:
-        """Direct messages of others, where only a user-installed app can be used."""
+        """Add a conversation of others, in which only a user-installed app can be used."""
         return self.world.direct_channel(*users)
 
     def set_permissions(self, guild: Guild, user: User, permissions: int) -> None:
-        """Give a member these permissions beside what everyone has."""
+        """Add permissions to those that a member shares with everyone."""
         self.world.grant(guild, user, permissions)
 
     def set_upload_limit(self, guild: Guild, size: int) -> None:
-        """What a file may weigh in a server, in bytes; 50 and 100 MiB are boost tiers 2 and 3."""
+        """Set the largest size of a file in a server, in bytes; 50 and 100 MiB are boost tiers 2
+        and 3.
+        """
         guild.upload_limit = size
         self._tell("GUILD_UPDATE", guild.to_json(), guild)
 
@@ -74,7 +81,7 @@ class Places:
         self._tell("GUILD_DELETE", {"id": str(guild.id)}, guild)
 
     def delete_channel(self, channel: Channel) -> None:
-        """A channel goes, with its messages and threads."""
+        """Delete a channel, with the messages and threads in it."""
         channel.deleted = True
         for message in self.world.messages.values():
             if message.channel is channel:

@@ -27,8 +27,10 @@ OnRequest = Callable[[str, str, object], None]
 
 @dataclass
 class Call:
-    """One request as a handler sees it: `body` is the JSON (or payload_json), `uploads` the
-    files by the n of their `files[n]`."""
+    """A request for a handler:
+
+    `body` is the JSON (or payload_json), `uploads` the files by the n of their `files[n]`.
+    """
 
     path: dict[str, str]
     query: dict[str, str]
@@ -71,7 +73,7 @@ class Route:
 
 @dataclass
 class Request:
-    """A line of the log of requests. `path` is as it was asked; `seconds` how long it took."""
+    """An entry in the log of requests. `path` is the raw path; `seconds` the duration."""
 
     method: str
     path: str
@@ -86,7 +88,7 @@ NOTE: ContextVar[Request] = ContextVar("note")
 
 
 class Rest:
-    """Serves the routes. What goes wrong inside the stand-in is a 500 and a violation."""
+    """Serves the routes. An error inside the stand-in is a 500 and a violation."""
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class Rest:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        """The outermost middleware: notes every request with the answer it really got."""
+        """Note every request with the final answer; this is the outermost middleware."""
         began = time.perf_counter()
         note = Request(request.method, request.path, 0, self.clock())
         NOTE.set(note)
@@ -223,7 +225,9 @@ async def _multipart(request: web.Request) -> tuple[Any, dict[int, Upload]]:
 
 
 async def _part(part: BodyPartReader, left: int) -> bytes:
-    """One part; what goes over the limit is still read, so that the client hears the answer."""
+    """Read one part; the excess over the limit is read and dropped, so that the client receives the
+    answer.
+    """
     data = bytearray()
     size = 0
     while chunk := await part.read_chunk(64 * 1024):

@@ -1,4 +1,4 @@
-"""Routes of the application itself: who it is, its gateway, its commands, and its servers."""
+"""Routes of the application itself: identity, gateway, commands and servers."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -74,7 +74,7 @@ class AppRoutes:
         return Reply(200, shown)
 
     def _page_of_guilds(self, call: Call) -> list[Guild]:
-        """By rising id: at most `limit` of them, `after` or `before` an id."""
+        """Return at most `limit` items by rising id, `after` or `before` an id."""
         if "with_counts" in call.query:
             raise Unsupported("with_counts")
         problems = Problems()
@@ -163,7 +163,7 @@ class AppRoutes:
         return Reply(200, member.to_json())
 
     async def refresh_urls(self, call: Call) -> Reply:
-        """Undocumented; discord.md names its shape."""
+        """Refresh the signatures of attachment addresses; the endpoint is not documented."""
         problems = Problems()
         form = Form(call.object(), problems)
         form.only({"attachment_urls"})

@@ -142,7 +142,7 @@ def _number(call: Call, name: str, default: int) -> int:
 
 
 def _part(messages: list[Message], side: str, pivot: int, limit: int) -> list[Message]:
-    """The messages on one side of an id, or around it; oldest first."""
+    """Return the messages on one side of an id, or around the id; oldest first."""
     older = [message for message in messages if message.id < pivot]
     newer = [message for message in messages if message.id > pivot]
     if side == "before":

@@ -51,7 +51,7 @@ class InteractionRoutes:
         ]
 
     def _responses(self, interaction: Interaction) -> dict[int, Respond]:
-        """Which responses an interaction may have (discord.md; Discord's own table)."""
+        """Return the response types that an interaction accepts (Discord's own table)."""
         plain: dict[int, Respond] = {SEND: self._send, DEFER: self._defer}
         on_message: dict[int, Respond] = {DEFER_UPDATE: self._leave, UPDATE: self._update}
         if interaction.type == COMMAND:

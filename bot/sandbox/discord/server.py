@@ -31,14 +31,13 @@ STOP_SECONDS = 2.0  # for requests which are still being answered
 
 
 class FakeDiscord(Places, Actions):
-    """Use it as `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
+    """The whole stand-in:
 
-    `on_request(method, path, body)` hears of every body of a known route, with the path as in
-    Discord's OpenAPI description; if it raises, the answer is a 500. That, and whatever the
-    stand-in was asked for and has not, is kept in `violations`: a test should find none.
-    The bot's id is the one in the token, if there is one, so that a client may know it early.
-    `clock` is for what lives long (tokens, CDN addresses); the 3 seconds for a first response
-    are real ones. `privileged_intents` are those which the application may identify with.
+    `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
+    `on_request(method, path, body)` receives every body of a known route, with the path of
+    Discord's OpenAPI description; if it raises, the answer is a 500. Such errors and unknown
+    requests are noted in `violations`: a test should find none. The bot's id is the one in the
+    token, if there is one.
     """
 
     def __init__(
@@ -154,8 +153,10 @@ class FakeDiscord(Places, Actions):
         timeout: float = 10,
         channel: Channel | None = None,
     ) -> Message:
-        """The first message, of those there are or come, as soon as it fits: ephemeral ones
-        too, but none that is deleted."""
+        """Wait for the first message that fits, present or future:
+
+        ephemeral ones too, but no deleted one.
+        """
 
         def probe() -> Message | None:
             for message in self.world.messages.values():
@@ -176,13 +177,13 @@ class FakeDiscord(Places, Actions):
         await self.disconnected()
 
     def unreachable(self) -> AbstractAsyncContextManager[None]:
-        """`async with` it: meanwhile REST, gateway and CDN refuse every connection."""
+        """Refuse every connection to REST, gateway and CDN within the block."""
         if self._runner is None:
             raise RuntimeError("the stand-in is not running")
         return unreachable(self._runner)
 
     async def dispatch_malformed(self, event: str, data: Json | None) -> None:
-        """Send an event whose data is not what Discord documents, to every client."""
+        """Send an event with malformed data to every client."""
         for session in self.gateway.live:
             session.dispatch(event, data)
 
@@ -204,7 +205,7 @@ class FakeDiscord(Places, Actions):
                 session.connection.send({"op": RECONNECT, "s": None, "t": None, "d": None})
 
     async def invalidate_session(self) -> None:
-        """Tell every client that its session is void and cannot be resumed."""
+        """Invalidate the session of every client; none can be resumed."""
         for session in self.gateway.live:
             connection = session.connection
             del self.gateway.sessions[session.id]

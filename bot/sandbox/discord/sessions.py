@@ -28,7 +28,10 @@ LARGEST_COMMAND: Final = 4096  # bytes a client may send at once
 
 @dataclass(eq=False)
 class Session:
-    """What outlives a connection: the events which a client may ask for again."""
+    """The part of a session that outlives a connection:
+
+    the events that a client may request again.
+    """
 
     id: str
     intents: int
@@ -45,7 +48,7 @@ class Session:
             self.connection.send(payload)
 
     def wants(self, event: str, guild: Guild | None) -> bool:
-        """Whether an event is for this shard and these intents."""
+        """Return whether this shard and these intents receive an event."""
         number, count = self.shard
         if ((guild.id >> 22) % count if guild else 0) != number:
             return False
@@ -57,8 +60,7 @@ class Session:
 
 
 class Connection:
-    """One WebSocket. Sending is a queue with one writer, so that events keep their order and
-    whoever causes them need not wait."""
+    """One WebSocket. A queue with one writer keeps events in order, and senders need not wait."""
 
     def __init__(self, socket: web.WebSocketResponse, *, compress: bool) -> None:
         self.socket = socket
@@ -73,7 +75,7 @@ class Connection:
         self._queue.put_nowait(payload)
 
     def send_raw(self, frame: bytes) -> None:
-        """What no gateway sends, as it stands: neither encoded nor compressed."""
+        """Send raw bytes that no gateway sends: neither encoded nor compressed."""
         self._queue.put_nowait(frame)
 
     def close(self, code: int) -> None:

@@ -1,4 +1,4 @@
-"""Files: what is uploaded, and the addresses under which it is served."""
+"""Files: uploads, and the addresses under which they are served."""
 
 import asyncio
 import hashlib
@@ -36,7 +36,7 @@ WEBP_TYPE: Final = "image/webp"  # not in the table of every Python version
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file as a member or a client hands it over."""
+    """A file from a member or a client."""
 
     filename: str
     data: bytes
@@ -45,8 +45,11 @@ class Upload:
 
 @dataclass(eq=False)
 class Attachment:
-    """A file which is kept. `folder` is its channel, or the application for what members gave
-    to a command. `gone` is set when its message is deleted."""
+    """A stored file.
+
+    `folder` is the channel, or the application for files given to a command. `gone` is set when the
+    message is deleted.
+    """
 
     id: int
     folder: int
@@ -67,7 +70,7 @@ class Attachment:
 
 
 def kept_name(filename: str) -> str:
-    """A file's name as Discord keeps it: no folders, no spaces, nothing unusual."""
+    """Return the name that Discord stores: no folders, no spaces, nothing unusual."""
     name = PurePosixPath(filename.replace("\\", "/")).name.replace(" ", "_")
     return re.sub(r"[^\w.\-]", "", name, flags=re.ASCII) or "unknown"
 
@@ -79,7 +82,7 @@ def content_type_of(filename: str) -> str | None:
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from the header; None for what is no picture. Call it in a thread."""
+    """Return width and height from the header; None for other files. Call in a thread."""
     for magic, reader in IMAGE_READERS:
         if data.startswith(magic):
             try:
@@ -134,7 +137,7 @@ class Cdn:
         return hmac.new(self._key, f"{path}?{dates}".encode(), hashlib.sha256).hexdigest()
 
     def refresh(self, url: str) -> str | None:
-        """The same file's address, freshly signed; None if it is not an address of this CDN."""
+        """Return a freshly signed address of the same file; None for addresses of other hosts."""
         parts = urlsplit(url)
         if f"{parts.scheme}://{parts.netloc}" != self.origin:
             return None

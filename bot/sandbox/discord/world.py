@@ -1,4 +1,4 @@
-"""All that exists on the stand-in, and the events which tell of its changes."""
+"""The contents of the stand-in, and the events that report changes."""
 
 import base64
 import secrets
@@ -27,8 +27,11 @@ UNKNOWN_MESSAGE: Final = (404, 10008, "Unknown Message")
 
 
 class Dispatch(Protocol):
-    """Where events go: the gateway. `message` is the one an event shows, which sessions without
-    the message-content intent may see only in part."""
+    """The receiver of events:
+
+    the gateway. `message` is the one that an event shows; sessions without the message-content
+    intent see only parts of it.
+    """
 
     def __call__(
         self, event: str, data: Json, *, guild: Guild | None, message: Message | None = None
@@ -89,7 +92,7 @@ class World:
         return guild.members[user.id]
 
     def grant(self, guild: Guild, user: User, granted: int) -> None:
-        """Give a member a role of its own with these permissions, beside what everyone has."""
+        """Give a member a role with these permissions, beside those of everyone."""
         role = Role(self.ids.next(), f"{user.name}'s", granted, len(guild.roles))
         guild.roles.append(role)
         member = self.join(guild, user)
@@ -116,7 +119,7 @@ class World:
         return self.add_channel(channel)
 
     def channel_for_bot(self, channel_id: int, needed: int) -> Channel:
-        """A channel which the bot reaches by itself, or the refusal which Discord gives."""
+        """Return a channel that the bot can reach, or raise Discord's refusal."""
         channel = self.channels.get(channel_id)
         if channel is None or channel.deleted:
             raise Refusal(*UNKNOWN_CHANNEL)
@@ -132,7 +135,7 @@ class World:
         return channel
 
     def in_channel(self, channel: Channel) -> list[Message]:
-        """What everybody there sees, oldest first."""
+        """Return the messages that everybody there sees, oldest first."""
         return [
             message
             for message in self.messages.values()
@@ -151,11 +154,11 @@ class World:
         return message
 
     def blank_for_bot(self, message: Message) -> bool:
-        """Whether the bot may not read it over REST (T14)."""
+        """Return whether REST hides the content from the bot (discord.md, Interactions)."""
         return not self.privileged_intents & 1 << 15 and not self.readable(message)
 
     def readable(self, message: Message) -> bool:
-        """Whether the bot may read it even without the message-content intent (T14)."""
+        """Return whether the bot may read the content without the message-content intent."""
         own = message.author is self.bot or self.bot in message.mentions
         return own or message.channel.guild is None
 
@@ -172,7 +175,7 @@ class World:
         }
 
     def create(self, message: Message, draft: Draft) -> Message:
-        """Put a checked body into a new message and show it."""
+        """Create a message from a checked body, and show it."""
         draft.put_into(message)
         self.keep(message, draft)
         self.messages[message.id] = message
@@ -216,7 +219,7 @@ class World:
         self.changes.notify()
 
     def tell(self, event: str, message: Message) -> None:
-        """Show a message to those who listen in its channel, if anybody else sees it at all."""
+        """Send a message to the sessions in the channel, if anybody else sees the message at all."""
         channel = message.channel
         if message.ephemeral_to is not None or not self._bot_listens(channel):
             return
@@ -253,7 +256,9 @@ class World:
 
 
 def _id_in(token: str) -> int | None:
-    """A token of Discord begins with its bot's id, in base 64; some libraries read it there."""
+    """Return the bot's id, with which a token of Discord begins, in base 64; some libraries read it
+    there.
+    """
     first = token.split(".")[0]
     try:
         return as_snowflake(base64.b64decode(first + "=" * (-len(first) % 4)).decode())

@@ -1,8 +1,8 @@
 """Rename columns of jobs to the terms of the glossary; store each job's provider.
 
 `provider` takes the value of `model`: before this revision each API offered one model, under the
-API's own key. `delivery_started_at` is the settlement of a job that is being delivered: fallback
-decides by the time since the first attempt, and of those nothing better is known.
+API's own key. The fallback of a delivery is decided by the time since the first attempt, which was
+not stored before: jobs that are being delivered get the time of their settlement.
 """
 
 import sqlalchemy as sa
