@@ -1,4 +1,4 @@
-"""Generations and what moves them: by the event loop's time, or by a test's hand."""
+"""Generations of a stand-in, advanced by the event loop's time or by a test."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DrawRequest:
-    """What is to be drawn: one picture a seed."""
+    """The input of a drawing: one picture for each seed."""
 
     prompt: str
     seeds: tuple[int, ...]
@@ -41,9 +41,10 @@ class DrawRequest:
 
 @dataclass(eq=False)
 class FakeGeneration:
-    """One piece of work. `body` is the request as it came; times are those of the clock.
+    """A piece of work.
 
-    `charged` is what it was charged in the end: dollars at Oxen, credits at skills.video.
+    `body` is the raw request; times are those of the clock. `charged` is the final charge: dollars
+    at Oxen, credits at skills.video.
     """
 
     id: str
@@ -77,8 +78,11 @@ def dice(*parts: object) -> int:
 
 
 class Workshop:
-    """Owns a task for each generation. `prepare` checks the parameters, fetches the inputs and
-    raises Failure; `on_end` hears of each generation that has come to its end."""
+    """Owns a task for each generation.
+
+    `prepare` checks the parameters, downloads the inputs and raises Failure; `on_end` is called
+    with each generation that has ended.
+    """
 
     def __init__(
         self,
@@ -124,20 +128,20 @@ class Workshop:
         self._dooms.clear()
 
     def take(self, generation: FakeGeneration) -> None:
-        """Begin with it."""
+        """Start a generation."""
         self._add(generation)
         task = asyncio.create_task(self._live(generation))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def take_at_once(self, generation: FakeGeneration) -> None:
-        """Bring it to its end before this returns."""
+        """Run a generation to the end before this returns."""
         self._add(generation)
         self._move(generation, "processing")
         await self._work(generation)
 
     def advance(self, id: str, state: State) -> None:
-        """Move it now, whatever it was going to do by itself. An end is never left again."""
+        """Move a generation to a state now; no state follows an end."""
         generation = self.generations[id]
         if generation.settled:
             raise ValueError(f"{id} is {generation.status} already")
@@ -146,12 +150,12 @@ class Workshop:
         self._move(generation, state)
 
     def finish(self, id: str) -> None:
-        """Let it come to its end now, even while others are held."""
+        """Let a generation end now, even while others are held."""
         self.generations[id].hurried = True
         self._news.set()
 
     async def settle(self, id: str, timeout: float) -> FakeGeneration:
-        """Wait for its end; TimeoutError if it does not come."""
+        """Wait for the end of a generation; TimeoutError if none comes."""
         generation = self.generations[id]
         async with asyncio.timeout(timeout):
             await self._until(lambda: generation.settled)
@@ -164,21 +168,24 @@ class Workshop:
         return list(self.generations.values())
 
     async def changed(self) -> None:
-        """Wait for the next change of any generation. ConnectionError once it is closed."""
+        """Wait for the next change of any generation.
+
+        ConnectionError after the end of the stand-in.
+        """
         if self._closed:
             raise ConnectionError("the stand-in has stopped")
         self._news.clear()
         await self._news.wait()
 
     async def draw_request(self, generation: FakeGeneration) -> DrawRequest:
-        """What it draws, worked out once. Raises Failure."""
+        """Return the input of the drawing, computed once. Raises Failure."""
         async with generation.lock:
             if generation.draw_request is None:
                 generation.draw_request = await self._prepare(generation)
         return generation.draw_request
 
     async def picture(self, generation: FakeGeneration, index: int = 0) -> bytes:
-        """Drawn when it is asked for the first time, then kept."""
+        """Return a picture, drawn at the first request and then stored."""
         draw_request = await self.draw_request(generation)
         async with generation.lock:
             if index not in generation.drawn:
@@ -193,7 +200,7 @@ class Workshop:
         return generation.drawn[index]
 
     async def close(self) -> None:
-        """End all tasks, and whatever waits for a generation."""
+        """End all tasks, and everything that waits for a generation."""
         self._closed = True
         self._news.set()
         for task in self._tasks:
@@ -236,7 +243,9 @@ class Workshop:
             self._move(generation, "failed")
 
     async def _pause(self, generation: FakeGeneration, seconds: float, *, held: bool) -> None:
-        """Until the time is up and nothing holds it, or it was moved or hurried meanwhile."""
+        """Wait until the time has passed and nothing holds the generation, or until a test moves
+        it.
+        """
         before = generation.status
 
         def free() -> bool:

@@ -1,4 +1,4 @@
-"""Sizes of pictures, and how an image API gets at its input pictures."""
+"""Sizes of pictures, and the download of an image API's input pictures."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ KINDS: Final = ("PNG", "JPEG", "WEBP")
 
 
 class UnusableInput(Exception):
-    """The address cannot be fetched, or what is there is not a picture. Its text is the API's."""
+    """The address cannot be downloaded, or holds no picture. The text is the API's."""
 
 
 def size_of_ratio(ratio: str, *, long_side: int = LONG_SIDE) -> Size:
@@ -30,7 +30,9 @@ def size_of_ratio(ratio: str, *, long_side: int = LONG_SIDE) -> Size:
 
 
 def size_of_input(data: bytes) -> Size:
-    """As it is seen (EXIF's orientation counts), scaled down to what the models can make."""
+    """Return the picture as people see it (EXIF's orientation counts), scaled down to the model's
+    sizes.
+    """
     with Image.open(io.BytesIO(data)) as opened:
         wide, tall = opened.size
         if opened.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
@@ -40,8 +42,10 @@ def size_of_input(data: bytes) -> Size:
 
 
 async def fetch_input(session: aiohttp.ClientSession, address: str) -> bytes:
-    """The picture at an http(s) address or in a data URI, as a service downstream fetches it:
-    without any credentials. Raises UnusableInput."""
+    """Return the picture at an http(s) address or in a data URI, as a service downloads it:
+
+    without any credentials. Raises UnusableInput.
+    """
     if address.startswith("data:"):
         data = _from_data_uri(address)
     else:
@@ -75,7 +79,7 @@ async def _download(session: aiohttp.ClientSession, address: str) -> bytes:
 
 
 def _check(data: bytes) -> None:
-    """Decode it once, so that a broken file is refused here and not while drawing."""
+    """Decode the picture once, so that a broken file is refused here and not while drawing."""
     try:
         with Image.open(io.BytesIO(data)) as opened:
             if opened.format not in KINDS:

@@ -35,7 +35,7 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One http(s) address or data URI."""
+    """An http(s) address or data URI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ Table = Mapping[str, Kind]
 
 
 def problem(table: Table, required: tuple[str, ...], body: Mapping[str, object]) -> str | None:
-    """What is wrong with a request's parameters, or None. Nothing is converted: "3" is no 3."""
+    """Return the error of a request's parameters, or None. Nothing is converted: "3" is not 3."""
     for name in required:
         value = body.get(name)
         if value is None or (isinstance(value, str) and not value.strip()):

@@ -1,4 +1,4 @@
-"""The folder that a demonstration leaves its files in."""
+"""The folder for the files of a demonstration."""
 
 import shutil
 from pathlib import Path
@@ -10,14 +10,13 @@ LEFT: Final = ("pictures", "data", "index.html", "easel.log")
 
 
 class FolderRefused(Exception):
-    """The folder is somebody's; the text says so and what to do."""
+    """The folder belongs to somebody else; the text gives the remedy."""
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, or clear what an earlier run left there and nothing else.
+    """Make the folder, or clear the files of an earlier run and nothing else.
 
-    FolderRefused where the folder holds anything and is not ours, or holds settings (`.env`) that
-    the bot would read.
+    FolderRefused if the folder holds other files, or settings (`.env`) that the bot would read.
     """
     if folder.exists() and not folder.is_dir():
         raise FolderRefused(f"{folder} is a file. Choose a folder with --folder.")

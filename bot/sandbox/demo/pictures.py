@@ -24,7 +24,7 @@ class Shown:
 
 
 async def fetch_pictures(message: Message) -> list[Shown]:
-    """Download and decode all; raises where one cannot be."""
+    """Download and decode all pictures; raises if one cannot be decoded."""
     limit = aiohttp.ClientTimeout(total=FETCH_SECONDS)
     async with aiohttp.ClientSession(timeout=limit, raise_for_status=True) as http:
         found: list[Shown] = []
@@ -41,7 +41,7 @@ def _decode(data: bytes) -> Shown:
 
 
 def alt_texts(message: Message) -> list[str]:
-    """What each picture is described as, in order."""
+    """Return the alternative text of each picture, in order."""
     return [
         item["description"] or ""
         for component in walk(message.components)

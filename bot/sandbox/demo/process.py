@@ -1,4 +1,4 @@
-"""The real bot in a process of its own, with nothing of the operator's settings."""
+"""The real bot in a process of its own, without the operator's settings."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ class BotProcess:
         return self._process.pid
 
     async def ended(self) -> int:
-        """Wait for its end; the exit code, negative for a signal."""
+        """Wait for the end of the process; return the exit code, negative for a signal."""
         return await self._process.wait()
 
     def terminate(self) -> None:
@@ -40,7 +40,7 @@ class BotProcess:
         self._process.send_signal(number)
 
     async def kill(self) -> None:
-        """End it whatever it does; nothing if it has ended."""
+        """Kill the process, unless it has ended."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         async with asyncio.timeout(KILL_SECONDS):
@@ -59,7 +59,9 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def run_bot(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[BotProcess]:
-    """Run `python -m bot run` in the folder, its log in `easel.log` there; killed at the end."""
+    """Run `python -m bot run` in the folder, with the log in `easel.log`; kill the process at the
+    end.
+    """
     log = folder / "easel.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

@@ -29,15 +29,15 @@ LOG_LINES: Final = 20  # of the bot's log, shown when a step fails
 
 
 class Ended(Exception):
-    """The bot's process ended while it was needed."""
+    """The bot's process ended too early."""
 
 
 async def run_demo(
     folder: Path, *, steps: Sequence[Step] = STEPS, stream: TextIO | None = None
 ) -> int:
-    """Go through the steps, telling each; the exit code: 0 if all was as it should be, 1 if a step
-    failed, 2 if the folder cannot be used.
+    """Run the steps and report each.
 
+    Return the exit code: 0 if all succeeded, 1 if a step failed, 2 if the folder cannot be used.
     Leaves `index.html`, `pictures/`, `data/easel.db` and `easel.log` in the folder.
     """
     transcript = Transcript(stream or sys.stdout)
@@ -91,7 +91,7 @@ async def _perform(stage: Stage, steps: Sequence[Step]) -> bool:
 
 
 async def _perform_one(stage: Stage, step: Step) -> bool:
-    """Whether the step met all it expects; what it did not is told, with the bot's log."""
+    """Return whether the step succeeded; a failure is reported with the bot's log."""
     try:
         async with asyncio.timeout(step.seconds):
             await _unless_it_ends(stage.bot, step, stage)
@@ -114,7 +114,9 @@ async def _perform_one(stage: Stage, step: Step) -> bool:
 
 
 async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
-    """Run the step, no longer than the bot runs; a step that waits for its end sees it first."""
+    """Run the step while the bot runs; a step that waits for the end of the bot sees that end
+    first.
+    """
     acting = asyncio.ensure_future(step.run(stage))
     ending = asyncio.ensure_future(bot.ended())
     try:
@@ -141,7 +143,7 @@ def _leave_page(stage: Stage) -> None:
 
 def _tell_what_is_left(transcript: Transcript, folder: Path) -> None:
     pictures = len(list((folder / "pictures").glob("*")))
-    transcript.say(f"\nLeft after {transcript.seconds:.1f} s in {folder.resolve()}:")
+    transcript.say(f"\nFinished after {transcript.seconds:.1f} s in {folder.resolve()}:")
     transcript.say(
         "  index.html     the channel and the direct messages as Ada sees them, for your browser:"
     )

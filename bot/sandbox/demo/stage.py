@@ -1,4 +1,4 @@
-"""Who and what takes part in a demonstration, and how its steps look at it."""
+"""The people and services of a demonstration, and the checks of the steps."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -31,7 +31,7 @@ BRIEF: Final = 96  # characters
 
 
 class Unmet(Exception):
-    """Something is not as it should be."""
+    """A check of a step failed."""
 
     def __init__(self, expected: str, seen: object) -> None:
         super().__init__(f"expected {expected}, saw {seen}")
@@ -40,7 +40,7 @@ class Unmet(Exception):
 
 
 def expect(fact: object, expected: str, seen: object) -> None:
-    """Unmet where the fact is false."""
+    """Raise Unmet if the fact is false."""
     if not fact:
         raise Unmet(expected, seen)
 
@@ -71,14 +71,14 @@ class Stage:
     async def use(
         self, user: User, command: str, *, where: Channel | None = None, **options: object
     ) -> Interaction:
-        """Use a command as a member would, and wait for what the bot answers."""
+        """Use a command as a member, and wait for the bot's reply."""
         written = " ".join(f"{name}:{_typed(value)}" for name, value in options.items())
         self.transcript.did(user.name, f"/{command} {written}".rstrip())
         asked = await self.discord.command(user, where or self.channel, command, options)
         return await asked.answered()
 
     async def told(self, user: User, command: str) -> str:
-        """What a command that takes no options answers, to this member alone."""
+        """Return the private reply to a command without options."""
         asked = await self.use(user, command)
         message = answer_of(asked)
         expect(message.ephemeral_to is user, f"an answer for {user.name} alone", "a public one")
@@ -113,17 +113,17 @@ class Stage:
             self.oxen.release_generations()
 
     def generations(self, prompt: str | None = None) -> list[FakeGeneration]:
-        """What Oxen.ai was asked for: all, or for one prompt."""
+        """Return the requests to Oxen.ai: all, or for one prompt."""
         everything = self.oxen.generations.values()
         return [one for one in everything if prompt is None or one.body.get("prompt") == prompt]
 
     def charged(self, prompt: str | None = None) -> Decimal:
-        """What Oxen.ai has charged, in credits: for all, or for one prompt."""
+        """Return the charges of Oxen.ai in credits: for all, or for one prompt."""
         charges = (one.charged for one in self.generations(prompt))
         return CREDITS_PER_USD * sum(charges, Decimal(0))
 
     def charged_by_skills(self, prompt: str | None = None) -> Decimal:
-        """What skills.video has charged, in credits: for all, or for one prompt."""
+        """Return the charges of skills.video in credits: for all, or for one prompt."""
         everything = self.skills.generations.values()
         fitting = (one for one in everything if prompt is None or one.body["prompt"] == prompt)
         return sum((one.charged for one in fitting), Decimal(0))
@@ -131,7 +131,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Step:
-    """`seconds` is how long it may take."""
+    """Run a step within `seconds`."""
 
     title: str
     run: Callable[[Stage], Awaitable[None]]
@@ -149,7 +149,7 @@ def answer_of(asked: Interaction) -> Message:
 
 
 def unmarked(text: str) -> str:
-    """A message's text as it reads: without what Discord takes for marks."""
+    """Return the text of a message without Discord's markup."""
     return MARKS.sub(lambda found: found["kept"] or "", text)
 
 

@@ -1,6 +1,7 @@
-"""The steps of the demonstration: what members do, and what must come of it.
+"""The steps of the demonstration:
 
-A step tells what it sees as it sees it, and raises Unmet where something is not as it should be.
+actions of members and the expected results. A step reports each observation, and raises Unmet if a
+result is wrong.
 """
 
 import asyncio
@@ -136,7 +137,7 @@ async def ask_around(stage: Stage) -> None:
         used = USED.search(text)
         right = used is not None and Decimal(used[1]) == charged
         expect(right, f"{plain(charged)} credits used, as the services charged", text)
-        stage.transcript.saw(f"{plain(charged)} credits used, which is what the services charged")
+        stage.transcript.saw(f"{plain(charged)} credits used, as the services charged")
     for command, wanted in (("jobs", "Canceled"), ("models", "aspect_ratio"), ("help", "/imagine")):
         text = await stage.told(stage.ada, command)
         expect(wanted in text, f"{wanted} in the answer", text)
@@ -218,6 +219,6 @@ STEPS: Final = (
     Step("/usage, /jobs, /models, /help", ask_around),
     Step("A value typed past the list is refused in private", refusal),
     Step("The ledger in the database", ledger),
-    Step("Nobody did what the services do not allow", nothing_wrong),
-    Step("The bot stops when it is told to", stop, seconds=STOP_SECONDS),
+    Step("No request broke the rules of the services", nothing_wrong),
+    Step("The bot stops on request", stop, seconds=STOP_SECONDS),
 )

@@ -1,4 +1,4 @@
-"""What happens in a demonstration, told line by line to whoever watches."""
+"""The transcript of a demonstration, line by line."""
 
 import time
 from typing import TextIO
@@ -27,7 +27,7 @@ class Transcript:
         self._at(f"{who}: {what}")
 
     def saw(self, what: str) -> None:
-        """What came back, and was as it should be."""
+        """Report a result that is correct."""
         self._at(f"✓ {what}")
 
     def missed(self, expected: str, seen: str) -> None:

@@ -219,7 +219,7 @@ class World:
         self.changes.notify()
 
     def tell(self, event: str, message: Message) -> None:
-        """Send a message to the sessions in the channel, if anybody else sees the message at all."""
+        """Send a message to the sessions in the channel, if others than one user see it."""
         channel = message.channel
         if message.ephemeral_to is not None or not self._bot_listens(channel):
             return

@@ -24,7 +24,7 @@ def mix(one: Colour, other: Colour, share: float) -> Colour:
 
 
 def gradient(size: tuple[int, int], stops: Sequence[Colour]) -> Image.Image:
-    """From top to bottom, the stops at equal distances."""
+    """Return a gradient from top to bottom, with the stops at equal distances."""
     steps = 256
     column = Image.new("RGB", (1, steps))
     for step in range(steps):
@@ -35,13 +35,15 @@ def gradient(size: tuple[int, int], stops: Sequence[Colour]) -> Image.Image:
 
 
 def _widened(column: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """One column of pixels over a whole size: cheaper than to resize both ways at once."""
+    """Stretch one column of pixels over a whole size: cheaper than to resize in both directions."""
     tall = column.resize((1, size[1]), Image.Resampling.BILINEAR)
     return tall.resize(size, Image.Resampling.NEAREST)
 
 
 def _faded(strength: float) -> Image.Image:
-    """A disc that fades out towards the edge, where Pillow's own still has 70 % of its light."""
+    """Return a disc that fades out towards the edge; Pillow's own still has 70 % of the light
+    there.
+    """
     edge = 178
     levels = [round(255 * strength * max(0.0, 1 - n / edge) ** 1.6) for n in range(256)]
     return Image.radial_gradient("L").point(levels)
@@ -115,7 +117,7 @@ class Canvas:
             self.image.paste(gradient((self.image.width, end - y), stops), (0, y))
 
     def glow(self, x: float, y: float, r: float, fill: Colour, strength: float = 1.0) -> None:
-        """Light that fades out towards `r`; only what falls on the canvas is worked out."""
+        """Add light that fades out towards `r`; only the part on the canvas is computed."""
         left, top = (x - r) * OVERSAMPLING, (y - r) * OVERSAMPLING
         side = 2 * r * OVERSAMPLING
         seen = (
@@ -138,7 +140,7 @@ class Canvas:
         self.image.paste(fill, seen[:2], mask.resize(size, Image.Resampling.BILINEAR, box))
 
     def mist(self, top: float, full: float, fill: Colour, strength: float) -> None:
-        """A veil from `top` down, which has all its strength from `full` on."""
+        """Add a veil from `top` down, at full strength from `full` on."""
         start, end = round(top * OVERSAMPLING), round(full * OVERSAMPLING)
         height = self.image.height - start
         if height < 1 or end <= start:
@@ -152,7 +154,10 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Draws a motif that stands at (`x`, `y`): 1.0 is its height, y goes up from its feet."""
+    """Draws a motif at (`x`, `y`):
+
+    1.0 is the height of the motif, and y grows upwards from the feet.
+    """
 
     canvas: Canvas
     x: float
@@ -166,7 +171,7 @@ class Pen:
         self.canvas.polygon([self.at(x, y) for x, y in points], fill, alpha)
 
     def both(self, *points: Point, fill: Colour) -> None:
-        """The polygon, and its mirror image."""
+        """Draw the polygon and the mirror image."""
         self.polygon(*points, fill=fill)
         self.polygon(*[(-x, y) for x, y in points], fill=fill)
 
@@ -179,7 +184,7 @@ class Pen:
         self.ellipse(x, y, r, r, fill, alpha)
 
     def discs(self, x: float, y: float, r: float, fill: Colour) -> None:
-        """One on either side."""
+        """Draw one on either side."""
         self.disc(x, y, r, fill)
         self.disc(-x, y, r, fill)
 

@@ -31,11 +31,11 @@ def draw(
     inputs: Sequence[bytes] = (),
     format: Format = "png",
 ) -> bytes:
-    """A picture file of `width` by `height` pixels.
+    """Return a picture file of `width` by `height` pixels.
 
-    With `inputs` (picture files that Pillow can read) it is an edit of the first: cropped to the
-    size, in the prompt's light, with its motif; the others are small on top. Takes about 0.1 s:
-    call it in a thread.
+    With `inputs` (picture files that Pillow can read) the result is an edit of the first: cropped
+    to the size, in the prompt's light, with the prompt's motif; the others are small on top. Takes
+    about 0.1 s: call in a thread.
     """
     words = re.findall(r"[^\W\d_]+", prompt.lower())
     digest = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
@@ -106,7 +106,7 @@ def _edited(
 
 
 def _opened(data: bytes) -> Image.Image:
-    """Upright and without transparency, whatever its kind."""
+    """Return the picture upright and without transparency."""
     with Image.open(io.BytesIO(data)) as opened:
         upright = ImageOps.exif_transpose(opened)
         if upright.has_transparency_data:
@@ -116,7 +116,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _sparkle(canvas: Canvas, palette: Palette) -> None:
-    """Light in the air: it tells an edit from its input even where no motif is named."""
+    """Add light that distinguishes an edit from the input, also without a motif."""
     rng = canvas.rng
     x, y = canvas.width * rng.uniform(0.15, 0.85), canvas.height * rng.uniform(0.05, 0.3)
     canvas.glow(x, y, canvas.short * 0.7, palette.light, 0.5)
@@ -135,7 +135,9 @@ def _inset(picture: Image.Image, other: Image.Image, number: int) -> None:
 
 
 def _caption(picture: Image.Image, prompt: str, *, above: bool) -> None:
-    """At the foot; `above` at the head, for an edit whose input may have one at its foot."""
+    """Write the caption at the foot, or `above` at the head, for an edit whose input may have a
+    caption at the foot.
+    """
     text = "".join(key for key in " ".join(prompt.split()) if ord(key) < KEYS).strip()
     if not text:
         return

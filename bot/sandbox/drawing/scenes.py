@@ -11,7 +11,7 @@ Scene = Callable[[Canvas, Palette], float]
 
 
 def _sky(c: Canvas, p: Palette, horizon: float, *, disc: float = 0.085) -> Point:
-    """The sky with its sun or moon, whose place is the answer."""
+    """Draw the sky with sun or moon, and return the place of either."""
     rng = c.rng
     c.backdrop(p.sky, 0, horizon + 2)
     if p.dark:

@@ -1,0 +1,1 @@
+"""Parts that all stand-ins share: servers on loopback, faults on request, outages."""

@@ -1,4 +1,4 @@
-"""Faults on request, for every stand-in: what may go wrong between a client and its server."""
+"""Faults on request, for every stand-in: failures between a client and a server."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerAfter:
-    """The request has its effect; this is served instead of the real answer."""
+    """An answer in place of the real one; the request takes effect."""
 
     status: int
     body: Body = b""
@@ -41,7 +41,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class ResetAfter:
-    """The request has its effect, then the connection is reset (a TCP RST)."""
+    """A reset of the connection (a TCP RST) after the request has taken effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +53,27 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The request has its effect; the real answer is kept back until `Rule.release`."""
+    """A real answer that is held back until `Rule.release`; the request takes effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldBefore:
-    """Nothing happens until `Rule.release`, then everything goes on: a delayed effect, which
-    takes place even if the client gave up meanwhile (but for a multipart body, which ends with
-    its connection)."""
+    """A delay until `Rule.release`; then the request takes effect, even if the client has given up
+    (except for a multipart body, which ends with the connection).
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class HoldLost:
-    """Nothing happens until `Rule.release`, then the connection is reset: the request is lost on
-    its way, and has no effect."""
+    """A request that is lost: held until `Rule.release`, then reset without an effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """The request has its effect; `bytes` bytes of the body are sent, then the connection ends,
-    short of its Content-Length. Only for answers which are not streamed."""
+    """An answer of `bytes` bytes, shorter than the Content-Length; the request takes effect.
+
+    Only for answers that are not streamed.
+    """
 
     bytes: int
 
@@ -82,8 +83,10 @@ Chooser = Callable[[str, str], Fault | None]
 
 
 class Rule:
-    """One fault and where it applies. `hits` counts how often it was met; for the kinds which let
-    the request take effect, a hit is counted once the effect has taken place."""
+    """A fault with the requests that it applies to.
+
+    `hits` counts these; for kinds that let the request take effect, after the effect.
+    """
 
     def __init__(
         self, method: str, path: str, fault: Fault, times: int | None, owner: "Faults"
@@ -98,7 +101,7 @@ class Rule:
         self._open = asyncio.Event()
 
     def claim(self, method: str, path: str) -> bool:
-        """Whether this request is to be met, which uses up one of the rule's times."""
+        """Return whether the rule applies to this request, which uses up one of its times."""
         if self.method not in ("*", method) or not self.path.fullmatch(path) or self.left == 0:
             return False
         if self.left is not None:
@@ -110,31 +113,31 @@ class Rule:
         self._met.set()
 
     async def reached(self, timeout: float = 10.0, *, hits: int = 1) -> None:
-        """Wait until the rule was met `hits` times in all; TimeoutError if it is not."""
+        """Wait until the rule has applied `hits` times in all, else TimeoutError."""
         async with asyncio.timeout(timeout):
             while self.hits < hits:
                 self._met.clear()
                 await self._met.wait()
 
     def release(self) -> None:
-        """Let go of what is held, and hold nothing from now on."""
+        """Release the held requests, and hold none from now on."""
         self._open.set()
 
     async def released(self) -> None:
         await self._open.wait()
 
     def remove(self) -> None:
-        """Forget the rule, and let go of what it holds."""
+        """Remove the rule, and release the requests that it holds."""
         self._owner.forget(self)
         self.release()
 
 
 class Faults:
-    """The rules of one server; the oldest which fits a request decides it. Where none does, the
-    `chooser` is asked with its method and path: for a fault that holds nothing, or for None.
+    """The rules of one server; the oldest one that fits a request applies.
 
-    Give `faults.middleware` to `aiohttp.web.Application`, and `clear()` before stopping the
-    server, so that nothing stays held.
+    Without one, the `chooser` is called with method and path, and returns a fault that holds
+    nothing, or None. Give `faults.middleware` to `aiohttp.web.Application`, and `clear()` before
+    the server stops, so that no request stays held.
     """
 
     def __init__(self) -> None:
@@ -142,8 +145,9 @@ class Faults:
         self.chooser: Chooser | None = None
 
     def add(self, method: str, path: str, fault: Fault, times: int | None = 1) -> Rule:
-        """Meet requests of `method` ("*" for any) whose path without its query matches the whole
-        of the regular expression `path`; `times=None` is for ever."""
+        """Add a rule for requests of `method` ("*" for any) whose path without the query fully
+        matches the regular expression `path`; `times=None` is for ever.
+        """
         rule = Rule(method, path, fault, times, self)
         self.rules.append(rule)
         return rule

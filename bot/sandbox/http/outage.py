@@ -1,4 +1,4 @@
-"""A stand-in that is not there for a while: its port is closed, and then open again."""
+"""An outage of a stand-in: the port is closed, and opened again."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What both image APIs' stand-ins are made of: two loopback servers, their log, and a CDN."""
+"""The common parts of the image APIs' stand-ins: two loopback servers, their log, and a CDN."""
 
 import asyncio
 import hashlib
@@ -27,8 +27,7 @@ SECRET: Final = b"the sandbox signs with this"
 
 @dataclass(eq=False)
 class Request:
-    """A line of the log: what was asked, and the answer it really got. `error` is the body of
-    an answer that is one."""
+    """An entry in the log: the request and the final answer. `error` is the body of an error."""
 
     site: Literal["api", "cdn"]
     method: str
@@ -71,7 +70,7 @@ def compact(body: object) -> str:
 
 
 async def json_object(request: web.Request) -> dict[str, object] | None:
-    """The body where it is a JSON object; None for anything else."""
+    """The body, if it is a JSON object, else None."""
     try:
         body: object = json.loads(await request.read())
     except ValueError:
@@ -81,8 +80,11 @@ async def json_object(request: web.Request) -> dict[str, object] | None:
 
 @dataclass(kw_only=True, eq=False)
 class Service(ABC):
-    """Use it as `async with`. `requests` has all that came, `violations` what no client of the
-    API may do: a test should find none."""
+    """A server within `async with`.
+
+    `requests` has all requests, `violations` those that no client of the API may send: a test
+    should find none.
+    """
 
     key: str
     clock: Callable[[], float] = time.time
@@ -112,7 +114,7 @@ class Service(ABC):
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """For fetching inputs: it has no credentials."""
+        """The session that downloads inputs, without credentials."""
         if self._session is None:
             raise RuntimeError("the stand-in is not running")
         return self._session
@@ -159,7 +161,7 @@ class Service(ABC):
         return request.headers.get("Authorization") == f"Bearer {self.key}"
 
     def unreachable(self) -> AbstractAsyncContextManager[None]:
-        """`async with` it: meanwhile the API's port is closed. Its pictures can be had."""
+        """Close the API's port within the block; pictures can still be downloaded."""
         return unreachable(self._runners[0])
 
     async def _start(self, app: web.Application) -> str:

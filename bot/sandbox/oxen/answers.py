@@ -1,4 +1,4 @@
-"""Oxen's bodies: its errors in both of their forms, and the rows of its queue and history."""
+"""The bodies of Oxen: errors in both forms, and the rows of queue and history."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -41,8 +41,10 @@ def unknown_model(name: object) -> Refusal:
 
 
 def queue_row(generation: FakeGeneration, result_url: str | None) -> dict[str, object]:
-    """A generation as the queue shows it: the parameters of the request lie flat beside its own
-    fields, except those that are the queue's."""
+    """Return a row of the queue:
+
+    the parameters of the request beside the row's own fields, except those of the queue.
+    """
     targets = {name: generation.body.get(name) for name in TARGETS}
     parameters = {
         name: value
@@ -66,7 +68,9 @@ def queue_row(generation: FakeGeneration, result_url: str | None) -> dict[str, o
 def history_row(
     row: dict[str, object], cost: Decimal | None, user: Mapping[str, object]
 ) -> dict[str, object]:
-    """`cost` is a decimal string, or null where nothing is charged or not known yet."""
+    """Return a row of the history; `cost` is a decimal string, or null if nothing is charged or
+    known yet.
+    """
     return row | {"cost": None if cost is None else str(cost), **user}
 
 

@@ -11,7 +11,7 @@ KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
 class Events:
-    """Whoever is connected when something happens hears of it; nobody else ever does."""
+    """The streams of connected clients; a client that is not connected misses an event for ever."""
 
     def __init__(self, keep_alive_seconds: float) -> None:
         self.keep_alive_seconds = keep_alive_seconds
@@ -34,7 +34,7 @@ class Events:
                 await self._joined.wait()
 
     def drop(self) -> None:
-        """Cut all streams where they are."""
+        """Cut all streams at once."""
         for queue, transport in list(self._listeners.items()):
             if transport is not None:
                 transport.abort()

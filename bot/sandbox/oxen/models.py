@@ -1,4 +1,4 @@
-"""Oxen's models as its documents describe them: the table of parameters, and the model objects."""
+"""The models of Oxen by its documents: the table of parameters, and the model objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -88,7 +88,7 @@ class OxenRoutes:
         return answer(self._row(generation))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """The answer is the same for one that has ended, on which it has no effect."""
+        """Cancel a generation; the answer is the same for one that has ended."""
         generation = self._generation(request)
         if not generation.settled:
             self.oxen.advance(generation.id, "cancelled")
@@ -139,7 +139,7 @@ class OxenRoutes:
         return answer(describe(model, Decimal(self.oxen.price), self.oxen.schema_key))
 
     async def make(self, request: web.Request) -> web.Response:
-        """The synchronous calls: parameters are checked before the answer, not after it."""
+        """Answer a synchronous call: parameters are checked first."""
         body = await self._body(request)
         generation = self.oxen.new_generation(body, queued=False)
         self.oxen.workshop.take(generation)
@@ -221,7 +221,7 @@ class OxenRoutes:
         ]
 
     def _marks(self, generation: FakeGeneration) -> tuple[object, ...]:
-        """What the filters look at, in the order of the filters."""
+        """Return the values that the filters compare, in the order of the filters."""
         body = generation.body
         return (
             body.get("target_namespace") or self.oxen.namespace,

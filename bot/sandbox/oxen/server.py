@@ -1,7 +1,8 @@
-"""A strict stand-in for Oxen.ai's image API: queue, history, events, models, synchronous calls.
+"""A strict stand-in for Oxen.ai's image API:
 
-What it accepts and how it answers is written down from Oxen's own documents. Bad parameters are
-taken at first and fail later, as there; a parameter that no document names fails too.
+queue, history, events, models, synchronous calls. Input and answers follow Oxen's own documents.
+Bad parameters are accepted and fail later, as in the real API; a parameter that no document names
+fails too.
 """
 
 import re
@@ -92,7 +93,7 @@ class FakeOxen(Service):
 
     @property
     def url(self) -> str:
-        """What OXEN_API_URL is set to."""
+        """The value for OXEN_API_URL."""
         return f"{self.origin}/api"
 
     @property
@@ -102,7 +103,7 @@ class FakeOxen(Service):
 
     @property
     def charges(self) -> dict[str, Decimal]:
-        """Dollars by generation; those that cost nothing are not in it."""
+        """Dollars by generation, without those that cost nothing."""
         return {id: each.charged for id, each in self.generations.items() if each.charged}
 
     @property
@@ -115,22 +116,22 @@ class FakeOxen(Service):
         self.workshop.manual = on
 
     def advance(self, id: str, state: State) -> None:
-        """Move a generation now. ValueError when it has come to its end."""
+        """Move a generation to a state now. ValueError after its end."""
         self.workshop.advance(id, state)
 
     def finish(self, id: str) -> None:
-        """Let one come to its end soon: await `settled` for when it has."""
+        """Let a generation end soon; await `settled` for the end."""
         self.workshop.finish(id)
 
     def hold_generations(self) -> None:
-        """From now on they are processed and do not end, until `release_generations`."""
+        """Keep generations processing without an end, until `release_generations`."""
         self.workshop.hold(on=True)
 
     def release_generations(self) -> None:
         self.workshop.hold(on=False)
 
     def fail_next(self, message: str = "Generation failed", code: str = "", times: int = 1) -> None:
-        """The next ones that are created will fail. Oxen has no codes: `code` is not told."""
+        """Let the next created generations fail. Oxen has no codes: `code` is not reported."""
         self.workshop.fail_next(Failure(message, code), times)
 
     def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
@@ -140,7 +141,7 @@ class FakeOxen(Service):
         return self.faults.add("*", "/api/.*", Answer(429, body, headers), times)
 
     def drop_streams(self) -> None:
-        """Cut every event stream; what happens until the client is back is lost to it."""
+        """Cut every event stream; clients miss the events until they return."""
         self.events.drop()
 
     async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
@@ -174,7 +175,7 @@ class FakeOxen(Service):
         return self.origin + self.result_path(generation)
 
     def cost_of(self, generation: FakeGeneration) -> Decimal | None:
-        """What the history tells of it at this moment."""
+        """Return the cost that the history reports at this moment."""
         if self.cost_delay is None or generation.completed_at is None or not generation.charged:
             return None
         known = self.clock() >= generation.completed_at + self.cost_delay

@@ -13,7 +13,7 @@ SIZES: Final = ((1024 * 1024, "MB"), (1024, "KB"), (1, "bytes"))
 
 
 class Components:
-    """`files`: where the page finds an attachment, by the attachment's id."""
+    """Attachments on the page: `files` has the paths by the attachments' ids."""
 
     def __init__(self, names: Names, files: Mapping[str, str]) -> None:
         self._names = names

@@ -1,4 +1,4 @@
-"""Discord's dialect of Markdown as HTML. Whatever the text holds, the HTML is ours alone."""
+"""Discord's dialect of Markdown as HTML. No text can add HTML of its own."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -68,9 +68,10 @@ UNITS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What ids in a text stand for. `now` is when it is read, in seconds; `zone` the reader's.
+    """The names behind ids in a text.
 
-    `messages` are those on the same page: links to them lead to `#m` and their id.
+    `now` is the time of reading, in seconds; `zone` the reader's. `messages` are those on the same
+    page: links to them lead to `#m` and the id.
     """
 
     now: float
@@ -108,7 +109,7 @@ def render_line(text: str, names: Names, depth: int = 0) -> str:
 
 
 def ago(seconds: float) -> str:
-    """How a moment that many seconds ago (negative: to come) is told."""
+    """Return the words for a moment so many seconds ago (negative: in the future)."""
     size = round(abs(seconds))
     length, unit = next((each for each in UNITS if size >= each[0]), UNITS[-1])
     number = size // length
@@ -148,7 +149,7 @@ def _take(lines: list[str], block: re.Pattern[str]) -> list[re.Match[str]]:
 
 
 def _paragraph(lines: list[str]) -> str:
-    """Remove the first line, which is no block, and those after it that are none either."""
+    """Remove the first line, and the lines after it that begin no block either."""
     taken = [lines.pop(0)]
     blocks = (HEADING, SMALL, QUOTE, ITEM, QUOTE_REST)
     while lines and not any(block.fullmatch(lines[0]) for block in blocks):

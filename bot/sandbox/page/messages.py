@@ -1,4 +1,4 @@
-"""Messages as HTML: who wrote them and when, what they answer, and what they hold."""
+"""Messages as HTML: author, time, reference and content."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ SUBCOMMAND, GROUP = 1, 2
 
 
 class Messages:
-    """`files`: where the page finds an attachment, by the attachment's id."""
+    """Attachments on the page: `files` has the paths by the attachments' ids."""
 
     def __init__(self, names: Names, components: Components, files: Mapping[str, str]) -> None:
         self._names = names
@@ -40,7 +40,7 @@ class Messages:
             before = message
 
     def _goes_on(self, before: Message | None, message: Message) -> bool:
-        """Whether a message stands under its author's last one, without a header of its own."""
+        """Return whether a message stands below its author's last one, without a header."""
         return (
             before is not None
             and before.author is message.author
@@ -71,7 +71,7 @@ class Messages:
         )
 
     def _used(self, message: Message) -> str:
-        """The line above an answer that tells whose command it answers."""
+        """Return the line above a reply, which names the command."""
         command = _command_of(message)
         if command is None or message.interaction is None:
             return ""

@@ -21,7 +21,7 @@ POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' f
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A channel, and its messages as the viewer sees them."""
+    """A channel, with the messages that the viewer sees."""
 
     channel: Channel
     messages: Sequence[Message]
@@ -50,7 +50,7 @@ def write_page(
 ) -> None:
     """Write the page, and the files of its messages into a folder beside it.
 
-    `now` is when it is looked at, in seconds; private messages are expected to be the viewer's.
+    `now` is the time of viewing, in seconds; private messages are expected to be the viewer's.
     """
     names = names_in(places, time.time() if now is None else now, zone)
     files = save_files(path.parent / PICTURES, places)
@@ -74,7 +74,7 @@ def names_in(places: Sequence[Place], now: float, zone: tzinfo) -> Names:
 
 
 def save_files(folder: Path, places: Sequence[Place]) -> dict[str, str]:
-    """Write the files of all messages; where the page finds each, by the attachment's id."""
+    """Write the files of all messages; return their paths by the attachments' ids."""
     found: dict[str, str] = {}
     for file in (file for place in places for message in place.shown for file in message.files):
         name = file.filename

@@ -57,8 +57,11 @@ class Usage:
 
 
 def error_body(contract: Contract, code: str, message: str) -> dict[str, object]:
-    """In the newer contract `error` is for old clients and may differ from `code`, as it does
-    for missing credits (apis.md, skills.video: errors)."""
+    """Return an error.
+
+    In the newer contract `error` is for old clients and may differ from `code`, as for missing
+    credits (apis.md, skills.video: errors).
+    """
     if contract == "old":
         return {"error": code, "message": message}
     bare = code.removeprefix(FAMILY)
@@ -72,12 +75,12 @@ def refused(contract: Contract, sub_code: str, message: str = "") -> Refusal:
 
 
 def plain(contract: Contract, status: int) -> Refusal:
-    """What goes wrong outside of generating."""
+    """Return an error outside a generation."""
     return Refusal(status, error_body(contract, *OTHERS[status]))
 
 
 def failure(sub_code: str, message: str = "") -> Failure:
-    """For a generation that was taken, and fails later."""
+    """Return the error of an accepted generation that fails later."""
     return Failure(message or MESSAGES[sub_code], FAMILY + sub_code)
 
 
@@ -96,7 +99,7 @@ def created(generation: FakeGeneration, contract: Contract, usage: Usage) -> dic
 def shown(
     generation: FakeGeneration, contract: Contract, usage: Usage, data: object
 ) -> dict[str, object]:
-    """The answer to a question about it."""
+    """Return the answer to a poll."""
     return {
         "id": generation.id,
         "status": WORDS[contract][generation.status],
@@ -108,7 +111,7 @@ def shown(
 
 
 def normalised(generation: FakeGeneration) -> dict[str, object]:
-    """The request with what the service has filled in."""
+    """Return the request with the values that the service has filled in."""
     resolution = {}
     if generation.draw_request is not None:
         wide, tall = generation.draw_request.size

@@ -1,4 +1,4 @@
-"""skills.video's Qwen Image 2 Pro as its document describes it: parameters, sizes, words."""
+"""Qwen Image 2 Pro of skills.video by its document: parameters, sizes, words."""
 
 from collections.abc import Mapping
 from typing import Final, Literal

@@ -38,7 +38,9 @@ class SkillsRoutes:
         return answer(body, skills.accepted_status or (202 if skills.contract == "new" else 200))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Creates, and tells each state until the end; whoever goes away misses the rest."""
+        """Create a generation and stream each state until the end; a client that leaves misses the
+        rest.
+        """
         generation = await self._begun(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -70,7 +72,7 @@ class SkillsRoutes:
         return answer(credits_body(self.skills.credits_shape, left))
 
     async def _begun(self, request: web.Request) -> FakeGeneration:
-        """A generation of a request that has nothing wrong with it."""
+        """Return the generation of a request without errors."""
         skills = self.skills
         if request.content_type != "application/json":
             raise plain(skills.contract, 415)
@@ -99,7 +101,7 @@ class SkillsRoutes:
         return shown(generation, self.skills.contract, usage, await self._data(generation))
 
     async def _data(self, generation: FakeGeneration) -> object:
-        """None until it has succeeded."""
+        """Return the data of a generation; None until the success."""
         if generation.status != "succeeded":
             return None
         images = [await self._image(generation, index) for index in range(generation.pictures)]

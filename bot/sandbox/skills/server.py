@@ -1,6 +1,6 @@
 """A strict stand-in for skills.video's image API, in the older and in the newer contract.
 
-What it accepts is written down from the service's own document; parameters are checked at once.
+Input follows the service's own document; parameters are checked at once.
 """
 
 import re
@@ -70,7 +70,7 @@ class FakeSkills(Service):
 
     @property
     def url(self) -> str:
-        """What SKILLS_API_URL is set to."""
+        """The value for SKILLS_API_URL."""
         return f"{self.origin}/api/v1"
 
     @property
@@ -80,7 +80,7 @@ class FakeSkills(Service):
 
     @property
     def charges(self) -> dict[str, int]:
-        """Credits by generation; those that cost nothing are not in it."""
+        """Credits by generation, without those that cost nothing."""
         return {id: int(each.charged) for id, each in self.generations.items() if each.charged}
 
     @property
@@ -93,15 +93,15 @@ class FakeSkills(Service):
         self.workshop.manual = on
 
     def advance(self, id: str, state: State) -> None:
-        """Move a generation now. ValueError when it has come to its end."""
+        """Move a generation to a state now. ValueError after its end."""
         self.workshop.advance(id, state)
 
     def finish(self, id: str) -> None:
-        """Let one come to its end soon: await `settled` for when it has."""
+        """Let a generation end soon; await `settled` for the end."""
         self.workshop.finish(id)
 
     def hold_generations(self) -> None:
-        """From now on they are processed and do not end, until `release_generations`."""
+        """Keep generations processing without an end, until `release_generations`."""
         self.workshop.hold(on=True)
 
     def release_generations(self) -> None:
@@ -125,7 +125,7 @@ class FakeSkills(Service):
         return await self.workshop.count(number, timeout)
 
     def usage_of(self, generation: FakeGeneration) -> Usage:
-        """As it is told at this moment; zeros while it is not told yet."""
+        """Return the usage that is reported at this moment; zeros until it is."""
         early = self.contract == "new" if self.early_usage is None else self.early_usage
         return self._usages[generation.id] if early or generation.settled else NOTHING
 
@@ -150,7 +150,7 @@ class FakeSkills(Service):
         return generation
 
     def rejected(self, body: dict[str, object]) -> bool:
-        """Whether moderation stops the prompt."""
+        """Return whether moderation rejects the prompt."""
         words = set(re.findall(r"\w+", str(body.get("prompt", "")).lower()))
         return body.get("enable_safety_checker") is not False and bool(words & self.forbidden_words)
 
