@@ -1,1 +1,1 @@
-"""The stand-in for Oxen.ai, written from the API's own documents. Import `FakeOxen` from `server`."""
+"""The stand-in for Oxen.ai, written from the API's documents. Import `FakeOxen` from `server`."""
