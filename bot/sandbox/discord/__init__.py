@@ -1,6 +1,6 @@
 """A strict stand-in for Discord on loopback, which any Discord library can log in to."""
 
-from bot.sandbox.discord.entering import MemberError
+from bot.sandbox.discord.command_input import MemberError
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.interactions import Interaction
 from bot.sandbox.discord.messages import Message

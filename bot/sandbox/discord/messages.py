@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bot.sandbox.discord import components as tree
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.mentions import Pings
 from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.uploads import Attachment, Cdn
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.discord import permissions
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.request_body import Json
 
 if TYPE_CHECKING:
     from bot.sandbox.discord.guilds import Guild

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.sandbox.discord import permissions
-from bot.sandbox.discord.drafts import CREATE_KEYS, Draft, read_draft
-from bot.sandbox.discord.forms import Refusal, invalid
+from bot.sandbox.discord.message_body import CREATE_KEYS, Draft, read_draft
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel
+from bot.sandbox.discord.request_body import Refusal, invalid
 from bot.sandbox.discord.rest import Call, Reply, Route
 from bot.sandbox.discord.world import World
 

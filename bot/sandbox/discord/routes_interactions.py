@@ -6,8 +6,6 @@ from typing import Final
 
 from bot.sandbox.discord import messages
 from bot.sandbox.discord.command_options import STRING, read_choices
-from bot.sandbox.discord.drafts import Draft, read_draft
-from bot.sandbox.discord.forms import Form, Json, Problems, Refusal, Unsupported
 from bot.sandbox.discord.interactions import (
     COMMAND,
     COMPONENT,
@@ -17,8 +15,10 @@ from bot.sandbox.discord.interactions import (
     State,
 )
 from bot.sandbox.discord.mentions import Allowed, read_allowed
+from bot.sandbox.discord.message_body import Draft, read_draft
 from bot.sandbox.discord.messages import EPHEMERAL, LOADING, Message
 from bot.sandbox.discord.modals import read_modal
+from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, Unsupported
 from bot.sandbox.discord.rest import Call, Reply, Route
 from bot.sandbox.discord.world import UNKNOWN_MESSAGE, World
 

@@ -11,11 +11,11 @@ from typing import Self
 from aiohttp import web
 
 from bot.sandbox.discord.actions import Actions
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.channels import Places
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import MIB, Channel, User
-from bot.sandbox.discord.places import Places
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.rest import PREFIX, OnRequest, Request, Rest
 from bot.sandbox.discord.routes_app import AppRoutes
 from bot.sandbox.discord.routes_channels import ChannelRoutes

@@ -20,7 +20,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.request_body import Json
 
 FRESH_SECONDS: Final = 24 * 3600  # discord.md, "CDN addresses"
 GONE: Final = "This content is no longer available."

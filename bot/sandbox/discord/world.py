@@ -7,10 +7,9 @@ from typing import Final, Protocol
 
 from bot.sandbox.discord import permissions
 from bot.sandbox.discord.changes import Changes
-from bot.sandbox.discord.drafts import Draft
-from bot.sandbox.discord.forms import Json, Refusal, as_snowflake
 from bot.sandbox.discord.guilds import Guild, Member, Role
 from bot.sandbox.discord.interactions import Interaction
+from bot.sandbox.discord.message_body import Draft
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import (
     Channel,
@@ -19,6 +18,7 @@ from bot.sandbox.discord.models import (
     User,
     iso,
 )
+from bot.sandbox.discord.request_body import Json, Refusal, as_snowflake
 from bot.sandbox.discord.uploads import Attachment, Cdn, Upload
 
 NONCE_SECONDS: Final = 300.0  # "the past few minutes" in Discord's documentation

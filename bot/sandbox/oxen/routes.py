@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from bot.sandbox.generations import Failure, FakeGeneration
-from bot.sandbox.http.serving import Route, answer, json_object
-from bot.sandbox.oxen.answers import (
+from bot.sandbox.http.service import Route, answer, json_object
+from bot.sandbox.oxen.models import PARAMETERS, TARGETS, describe
+from bot.sandbox.oxen.responses import (
     COUNT_WRONG,
     MEDIA_TYPES,
     NO_CREDITS,
@@ -22,7 +23,6 @@ from bot.sandbox.oxen.answers import (
     typed,
     unknown_model,
 )
-from bot.sandbox.oxen.models import PARAMETERS, TARGETS, describe
 
 if TYPE_CHECKING:
     from bot.sandbox.oxen.server import FakeOxen

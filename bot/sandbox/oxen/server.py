@@ -20,7 +20,7 @@ from bot.sandbox.generations import (
     dice,
 )
 from bot.sandbox.http.faults import Answer, Rule
-from bot.sandbox.http.serving import Refusal, Route, Service
+from bot.sandbox.http.service import Refusal, Route, Service
 from bot.sandbox.imaging import (
     LONG_SIDE,
     UnusableInput,
@@ -28,7 +28,6 @@ from bot.sandbox.imaging import (
     size_of_input,
     size_of_ratio,
 )
-from bot.sandbox.oxen.answers import FLAGGED, NO_CREDITS, completed, plain, typed
 from bot.sandbox.oxen.events import Events
 from bot.sandbox.oxen.models import (
     PARAMETERS,
@@ -39,6 +38,7 @@ from bot.sandbox.oxen.models import (
     SchemaKey,
     models,
 )
+from bot.sandbox.oxen.responses import FLAGGED, NO_CREDITS, completed, plain, typed
 from bot.sandbox.oxen.routes import OxenRoutes
 from bot.sandbox.parameters import problem
 

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Final
 
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.interactions import COMMAND
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import User
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.page.components import Components
 from bot.sandbox.page.markdown import Names, render
 

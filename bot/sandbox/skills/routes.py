@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from bot.sandbox.generations import FakeGeneration
-from bot.sandbox.http.serving import Route, answer, compact, json_object
+from bot.sandbox.http.service import Route, answer, compact, json_object
 from bot.sandbox.parameters import problem
-from bot.sandbox.skills.answers import Usage, created, credits_body, plain, refused, shown
 from bot.sandbox.skills.models import REQUIRED, parameters
+from bot.sandbox.skills.responses import Usage, created, credits_body, plain, refused, shown
 
 if TYPE_CHECKING:
     from bot.sandbox.skills.server import FakeSkills

@@ -13,7 +13,7 @@ from typing import Final, Literal, get_args
 from bot.sandbox.drawing.draw import Format
 from bot.sandbox.generations import DrawRequest, FakeGeneration, State, Workshop, dice
 from bot.sandbox.http.faults import Answer, Rule
-from bot.sandbox.http.serving import Refusal, Route, Service
+from bot.sandbox.http.service import Refusal, Route, Service
 from bot.sandbox.imaging import (
     LONG_SIDE,
     Size,
@@ -22,8 +22,8 @@ from bot.sandbox.imaging import (
     size_of_input,
     size_of_ratio,
 )
-from bot.sandbox.skills.answers import CreditsShape, Usage, failure, plain, refused
 from bot.sandbox.skills.models import MODEL, SIZES, Contract
+from bot.sandbox.skills.responses import CreditsShape, Usage, failure, plain, refused
 from bot.sandbox.skills.routes import SkillsRoutes
 
 KEY: Final = "skills-sandbox-key"

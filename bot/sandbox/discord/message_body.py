@@ -7,7 +7,11 @@ from typing import Any, Final
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.component_reader import Reader
 from bot.sandbox.discord.embeds import Embeds
-from bot.sandbox.discord.forms import (
+from bot.sandbox.discord.mentions import Allowed, Pings, find_pings, read_allowed
+from bot.sandbox.discord.messages import LOADING, SILENT, SUPPRESS_EMBEDS, V2, Message, embedded
+from bot.sandbox.discord.models import User
+from bot.sandbox.discord.permissions import MENTION_EVERYONE
+from bot.sandbox.discord.request_body import (
     Form,
     Json,
     Path,
@@ -16,10 +20,6 @@ from bot.sandbox.discord.forms import (
     Unsupported,
     as_snowflake,
 )
-from bot.sandbox.discord.mentions import Allowed, Pings, find_pings, read_allowed
-from bot.sandbox.discord.messages import LOADING, SILENT, SUPPRESS_EMBEDS, V2, Message, embedded
-from bot.sandbox.discord.models import User
-from bot.sandbox.discord.permissions import MENTION_EVERYONE
 from bot.sandbox.discord.uploads import Attachment
 
 KEYS: Final = frozenset(

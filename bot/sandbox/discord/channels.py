@@ -1,8 +1,8 @@
 """Setting the scene: people, servers and channels, and what becomes of them."""
 
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.models import Channel, ChannelKind, User
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.world import World
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bot.sandbox.discord import command_options as kinds
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.guilds import Guild, Role
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel, User
 from bot.sandbox.discord.permissions import ADMINISTRATOR, USE_APPLICATION_COMMANDS
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.uploads import Attachment, Upload
 
 LONGEST: Final = 6000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
 from bot.sandbox.generations import Failure, FakeGeneration
-from bot.sandbox.http.serving import Refusal
+from bot.sandbox.http.service import Refusal
 from bot.sandbox.skills.models import WORDS, Contract
 
 FAMILY: Final = "IMAGE_GENERATION_"
