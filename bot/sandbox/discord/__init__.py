@@ -1,4 +1,9 @@
-"""A strict stand-in for Discord on loopback, which any Discord library can log in to."""
+"""A strict stand-in for Discord on loopback, to which any Discord library can log in.
+
+`FakeDiscord` in `server` joins REST (`rest` and `routes_*`), the gateway and the CDN. The other
+modules read request bodies, store messages and act for members. Tests and the demonstration
+import the names below; `page` also imports the models of messages and channels.
+"""
 
 from bot.sandbox.discord.command_input import MemberError
 from bot.sandbox.discord.guilds import Guild

@@ -75,9 +75,11 @@ class Actions:
         wanted, way = find_options(command, path)
         data = self._command_data(command, channel)
         data["options"] = nest(entry.some(wanted, given, focused), way)
-        asked = self._finish(AUTOCOMPLETE, user, channel, data, entry.resolved, user_install_only)
-        await asked.answered(timeout)
-        return asked.choices or []
+        interaction = self._finish(
+            AUTOCOMPLETE, user, channel, data, entry.resolved, user_install_only
+        )
+        await interaction.answered(timeout)
+        return interaction.choices or []
 
     async def menu(
         self,
@@ -176,12 +178,12 @@ class Actions:
                 world.ids.next(), world.application_id, upload, ephemeral=True
             )
 
-        def keep(upload: Upload) -> Attachment:
+        def store(upload: Upload) -> Attachment:
             attachment = prepared[id(upload)]
-            world.cdn.keep(attachment)
+            world.cdn.store(attachment)
             return attachment
 
-        return Entry(user, Resolved(), keep)
+        return Entry(user, Resolved(), store)
 
     def _command_data(self, command: Json, channel: Channel) -> Json:
         data: Json = {"id": command["id"], "name": command["name"], "type": command["type"]}

@@ -59,12 +59,12 @@ def find_command(
             continue
         if "guild_id" in command and (guild is None or command["guild_id"] != str(guild.id)):
             continue
-        _check_place(command, user, channel, guest=guest)
+        _check_context(command, user, channel, guest=guest)
         return command
     raise MemberError(f"There is no command {name!r} here")
 
 
-def _check_place(command: Json, user: User, channel: Channel, *, guest: bool) -> None:
+def _check_context(command: Json, user: User, channel: Channel, *, guest: bool) -> None:
     name = command["name"]
     if int(guest) not in command["integration_types"]:
         raise MemberError(f"{name!r} is not for this kind of install")
@@ -115,11 +115,11 @@ def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
 
 @dataclass
 class Entry:
-    """One filling-in of a command's options. `keep` stores a file a member gives."""
+    """One filling-in of a command's options. `store` stores a file a member gives."""
 
     user: User
     resolved: Resolved
-    keep: Callable[[Upload], Attachment]
+    store: Callable[[Upload], Attachment]
 
     def all(self, options: list[Json], given: Mapping[str, object]) -> list[Json]:
         """Every option which was given, typed and in range. Raises `MemberError`."""
@@ -207,7 +207,7 @@ class Entry:
     def take(self, upload: Upload) -> Attachment:
         if len(upload.data) > self.user.upload_limit:
             raise MemberError("Your files are too powerful")
-        attachment = self.keep(upload)
+        attachment = self.store(upload)
         self.resolved.attachments[attachment.id] = attachment
         return attachment
 

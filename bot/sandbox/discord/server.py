@@ -11,7 +11,7 @@ from typing import Self
 from aiohttp import web
 
 from bot.sandbox.discord.actions import Actions
-from bot.sandbox.discord.channels import Places
+from bot.sandbox.discord.channels import Channels
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import MIB, Channel, User
@@ -30,7 +30,7 @@ LARGEST_READ = 64 * MIB  # more than is allowed, so that the refusal is Discord'
 STOP_SECONDS = 2.0  # for requests which are still being answered
 
 
-class FakeDiscord(Places, Actions):
+class FakeDiscord(Channels, Actions):
     """Use it as `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
 
     `on_request(method, path, body)` hears of every body of a known route, with the path as in

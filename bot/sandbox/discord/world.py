@@ -174,11 +174,11 @@ class World:
     def create(self, message: Message, draft: Draft) -> Message:
         """Put a checked body into a new message and show it."""
         draft.put_into(message)
-        self.keep(message, draft)
+        self.store(message, draft)
         self.messages[message.id] = message
         if message.ephemeral_to is None:
             message.channel.last_message_id = message.id
-            self.tell("MESSAGE_CREATE", message)
+            self.dispatch_message("MESSAGE_CREATE", message)
         self.changes.notify()
         return message
 
@@ -186,17 +186,17 @@ class World:
         first = message.loading
         gone = [file for file in message.files if file not in draft.files]
         draft.put_into(message)
-        self.keep(message, draft, edit=not first)
+        self.store(message, draft, edit=not first)
         for file in gone:
             file.gone = True
         message.edited_at = None if first else self.now()
-        self.tell("MESSAGE_UPDATE", message)
+        self.dispatch_message("MESSAGE_UPDATE", message)
         self.changes.notify()
         return message
 
-    def keep(self, message: Message, draft: Draft, *, edit: bool = False) -> None:
+    def store(self, message: Message, draft: Draft, *, edit: bool = False) -> None:
         for file in draft.files:
-            self.cdn.keep(file)
+            self.cdn.store(file)
         found = draft.pings(message)
         message.mentions = [self.users[user] for user in found.users if user in self.users]
         if not edit:  # an edit shows mentions, but pings nobody
@@ -215,7 +215,7 @@ class World:
                 self.dispatch("MESSAGE_DELETE", data, guild=channel.guild)
         self.changes.notify()
 
-    def tell(self, event: str, message: Message) -> None:
+    def dispatch_message(self, event: str, message: Message) -> None:
         """Show a message to those who listen in its channel, if anybody else sees it at all."""
         channel = message.channel
         if message.ephemeral_to is not None or not self._bot_listens(channel):
@@ -235,14 +235,14 @@ class World:
             return self.bot in channel.recipients
         return bool(channel.bot_permissions() & permissions.VIEW_CHANNEL)
 
-    def remembered(self, channel: Channel, nonce: str | int) -> Message | None:
+    def sent_with_nonce(self, channel: Channel, nonce: str | int) -> Message | None:
         """The message which the bot sent here with this nonce, within the last minutes."""
         found = self._nonces.get((channel.id, str(nonce)))
         if found is None or self.clock() - found[0] >= NONCE_SECONDS or found[1].deleted:
             return None
         return found[1]
 
-    def remember(self, message: Message) -> None:
+    def remember_nonce(self, message: Message) -> None:
         if message.nonce is not None:
             key = (message.channel.id, str(message.nonce))
             self._nonces[key] = (self.clock(), message)

@@ -1,0 +1,4 @@
+"""A static HTML page that shows channels of the stand-in as Discord's client would.
+
+The demonstration and tests import `write_page` from `render`; tests also import `markdown`.
+"""
