@@ -1,12 +1,24 @@
-"""The code that a member waits for stays small (tests/benchmarks/call_path.py)."""
+"""The code that a reader of one `/imagine` meets stays small (tests/benchmarks/call_path.py)."""
 
-from tests.benchmarks.call_path import one_imagine
+import pytest
+
+from tests.benchmarks.call_path import CallPath, one_imagine
 from tests.support.easel import Stage
 
 
-async def test_few_functions_run_between_a_command_and_its_reply(at: Stage) -> None:
-    path = await one_imagine(at, until="reply")
+@pytest.mark.xfail(strict=False, reason="108 functions, 41 files, 77 changes of file so far")
+async def test_few_functions_run_between_a_command_and_the_running_job(at: Stage) -> None:
+    paths = await one_imagine(at)
 
-    assert 20 < len(path.functions) <= 60
-    assert len(path.files) <= 25
-    assert len(path.pairs) <= 40
+    assert within_goals(paths["running"])
+
+
+async def test_few_functions_run_between_a_command_and_its_reply(at: Stage) -> None:
+    paths = await one_imagine(at)
+
+    assert within_goals(paths["reply"])
+    assert len(paths["reply"].functions) > 20  # the profile has seen the path
+
+
+def within_goals(path: CallPath) -> bool:
+    return len(path.functions) <= 60 and len(path.files) <= 25 and path.changes <= 40

@@ -115,7 +115,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def ask(made: Arena) -> None:
-    channel, _ = made.places
+    channel, _ = made.channels
     words = (("a red fox", False), ("a red fox", False), ("a secret owl", True))
     for user, (prompt, private) in zip(made.members, words, strict=True):
         typed = {"prompt": prompt, "model": "oxen", "private": private}
@@ -193,7 +193,7 @@ async def test_a_result_of_no_job(scene: Scene) -> None:
 async def test_a_doubled_generation(scene: Scene) -> None:
     oxen = scene.arena.oxen
     body = dict(scene.generation(scene.first).body)
-    oxen.workshop.take(oxen.new_generation(body, queued=True))
+    oxen.runner.take(oxen.new_generation(body, queued=True))
     verdict = await scene.verdict()
 
     assert set(verdict.wrong) == {"doubled"}

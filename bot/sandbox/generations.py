@@ -59,10 +59,10 @@ class FakeGeneration:
     completed_at: float | None = None
     failure: Failure | None = None
     charged: Decimal = Decimal(0)
-    times_asked: int = 0
+    times_fetched: int = 0
     draw_request: DrawRequest | None = None
-    fail_next: Failure | None = field(default=None, repr=False)
-    hurried: bool = field(default=False, repr=False)
+    planned_failure: Failure | None = field(default=None, repr=False)
+    finish_now: bool = field(default=False, repr=False)
     drawn: dict[int, bytes] = field(default_factory=dict, repr=False)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
@@ -77,12 +77,9 @@ def dice(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-class Workshop:
-    """Owns a task for each generation.
-
-    `prepare` checks the parameters, downloads the inputs and raises Failure; `on_end` is called
-    with each generation that has ended.
-    """
+class GenerationRunner:
+    """Owns a task for each generation. `prepare` checks the parameters, fetches the inputs and
+    raises Failure; `on_end` hears of each generation that has come to its end."""
 
     def __init__(
         self,
@@ -101,8 +98,8 @@ class Workshop:
         self._manual = False
         self._held = False
         self._closed = False
-        self._dooms: list[Failure] = []
-        self._news = asyncio.Event()
+        self._planned_failures: list[Failure] = []
+        self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -112,20 +109,20 @@ class Workshop:
     @manual.setter
     def manual(self, on: bool) -> None:
         self._manual = on
-        self._news.set()
+        self._changed.set()
 
     def hold(self, *, on: bool) -> None:
         """While on, generations are processed but do not end."""
         self._held = on
-        self._news.set()
+        self._changed.set()
 
     def fail_next(self, failure: Failure, times: int) -> None:
         """The next `times` generations that are taken will fail, at their end."""
-        self._dooms += [failure] * times
+        self._planned_failures += [failure] * times
 
     def clear_failures(self) -> None:
         """Forget those that were to fail, and were not taken yet."""
-        self._dooms.clear()
+        self._planned_failures.clear()
 
     def take(self, generation: FakeGeneration) -> None:
         """Start a generation."""
@@ -146,13 +143,13 @@ class Workshop:
         if generation.settled:
             raise ValueError(f"{id} is {generation.status} already")
         if state == "failed":
-            generation.failure = generation.fail_next or Failure("Generation failed")
+            generation.failure = generation.planned_failure or Failure("Generation failed")
         self._move(generation, state)
 
     def finish(self, id: str) -> None:
-        """Let a generation end now, even while others are held."""
-        self.generations[id].hurried = True
-        self._news.set()
+        """Let it come to its end now, even while others are held."""
+        self.generations[id].finish_now = True
+        self._changed.set()
 
     async def settle(self, id: str, timeout: float) -> FakeGeneration:
         """Wait for the end of a generation; TimeoutError if none comes."""
@@ -174,8 +171,8 @@ class Workshop:
         """
         if self._closed:
             raise ConnectionError("the stand-in has stopped")
-        self._news.clear()
-        await self._news.wait()
+        self._changed.clear()
+        await self._changed.wait()
 
     async def draw_request(self, generation: FakeGeneration) -> DrawRequest:
         """Return the input of the drawing, computed once. Raises Failure."""
@@ -202,16 +199,16 @@ class Workshop:
     async def close(self) -> None:
         """End all tasks, and everything that waits for a generation."""
         self._closed = True
-        self._news.set()
+        self._changed.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _add(self, generation: FakeGeneration) -> None:
-        if self._dooms:
-            generation.fail_next = self._dooms.pop(0)
+        if self._planned_failures:
+            generation.planned_failure = self._planned_failures.pop(0)
         self.generations[generation.id] = generation
-        self._news.set()
+        self._changed.set()
 
     async def _live(self, generation: FakeGeneration) -> None:
         spread = dice(generation.body, generation.number) / 2**31
@@ -228,8 +225,8 @@ class Workshop:
             await self.draw_request(generation)
             if seconds is not None and not generation.settled:
                 await self._pause(generation, seconds, held=True)
-            if generation.fail_next is not None and not generation.settled:
-                raise generation.fail_next
+            if generation.planned_failure is not None and not generation.settled:
+                raise generation.planned_failure
         except Failure as failure:
             self._fail(generation, failure)
         if not generation.settled:
@@ -243,13 +240,11 @@ class Workshop:
             self._move(generation, "failed")
 
     async def _pause(self, generation: FakeGeneration, seconds: float, *, held: bool) -> None:
-        """Wait until the time has passed and nothing holds the generation, or until a test moves
-        it.
-        """
+        """Until the time is up and nothing holds it, or it was moved or is to finish now."""
         before = generation.status
 
         def free() -> bool:
-            return generation.hurried or generation.status != before
+            return generation.finish_now or generation.status != before
 
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -268,4 +263,4 @@ class Workshop:
         if state in TERMINAL:
             generation.completed_at = now
             self._on_end(generation)
-        self._news.set()
+        self._changed.set()

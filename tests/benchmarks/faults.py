@@ -200,12 +200,12 @@ async def main(jobs: int, seed: int) -> int:
             made.add_members(MEMBERS)
             go_wrong(made, seed)
             await made.start()
-            places = asyncio.Semaphore(AT_A_TIME)
+            slots = asyncio.Semaphore(AT_A_TIME)
             done = 0
 
             async def one() -> None:
                 nonlocal done
-                async with places:
+                async with slots:
                     await ask_and_wait(made)
                 done += 1
                 if done % 25 == 0:

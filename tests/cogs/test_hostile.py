@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message, User
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.request_body import Json
 from cogs._options import choices
 from cogs.ui.panel import CANCEL, cancel_id
 from tests.support.easel import Stage, text_of

@@ -35,7 +35,7 @@ async def test_the_pictures_are_those_that_oxen_made(at: Stage) -> None:
     async with aiohttp.ClientSession() as session, session.get(result.pictures()[0]) as response:
         data = await response.read()
     (generation,) = at.oxen.generations.values()
-    assert data == await at.oxen.workshop.picture(generation)
+    assert data == await at.oxen.runner.picture(generation)
     with Image.open(io.BytesIO(data)) as image:
         assert image.width == 2 * image.height
 

@@ -99,7 +99,7 @@ class Arena:
         thread = self.discord.add_channel(
             server, "owls", kind=ChannelKind.PUBLIC_THREAD, parent=channel
         )
-        self.places = (channel, thread)
+        self.channels = (channel, thread)
         self.members = [self.discord.add_user(name) for name in ("Ada", "Ben", "Cleo")]
 
     @property
@@ -143,7 +143,7 @@ class Arena:
             faults.clear()
         for api in (self.oxen, self.skills):
             api.release_generations()
-            api.workshop.clear_failures()
+            api.runner.clear_failures()
 
     def hold_generations(self) -> None:
         self.oxen.hold_generations()
@@ -165,7 +165,7 @@ class Arena:
         rng = self.rng
         self.oxen.cost_delay = rng.choice(COST_DELAYS)
         user = by or rng.choice(self.members)
-        where: Channel = rng.choice((*self.places, self.discord.dm_channel(user)))
+        where: Channel = rng.choice((*self.channels, self.discord.dm_channel(user)))
         private = rng.random() < 0.3 if private is None else private
         prompt, options, given = self._words(plain=plain)
         if given is None and (rng.random() < 0.25 if edit is None else edit):

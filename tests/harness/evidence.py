@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageStat
 from bot.jobs import JOB_ID_PATTERN
 from bot.sandbox.discord import Message, User
 from bot.sandbox.generations import FakeGeneration
-from bot.sandbox.http.serving import Request
+from bot.sandbox.http.service import Request
 from tests.harness.crash import Arena, Asked
 
 NOT_CHARGED: Final = "You were not charged."

@@ -12,7 +12,7 @@ import aiohttp
 from PIL import Image
 
 from bot.sandbox.drawing.draw import draw
-from bot.sandbox.http.serving import Service
+from bot.sandbox.http.service import Service
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 

@@ -254,7 +254,7 @@ async def test_an_unknown_generation_is_told_in_the_apis_words(raw: Raw) -> None
 
 
 async def test_a_new_id_may_be_unknown_at_first(raw: Raw, oxen: FakeOxen) -> None:
-    oxen.late_404s = 2
+    oxen.initial_404s = 2
     id = await enqueued(raw)
 
     statuses = [(await raw.get(f"/ai/queue/{id}")).status for _ in range(3)]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bot.sandbox.discord import Channel, FakeDiscord, Interaction, Message, Upload, User
-from bot.sandbox.page.render import Place, write_page
+from bot.sandbox.page.render import ShownChannel, write_page
 
 V2 = 1 << 15
 PRIVATE = 1 << 6
@@ -85,11 +85,11 @@ class App:
 
     def page(self, *, viewer: User | None = None, now: float | None = None) -> str:
         viewer = viewer or self.ada
-        places = [
-            Place(channel, self.discord.channel_messages(channel, viewer))
+        channels = [
+            ShownChannel(channel, self.discord.channel_messages(channel, viewer))
             for channel in (self.channel, self.discord.dm_channel(self.ada))
         ]
-        write_page(self.folder / "index.html", places, viewer=viewer, now=now)
+        write_page(self.folder / "index.html", channels, viewer=viewer, now=now)
         return (self.folder / "index.html").read_text()
 
 
@@ -259,10 +259,10 @@ async def test_a_private_answer_says_that_nobody_else_sees_it(app: App) -> None:
 
 async def test_a_deleted_message_is_not_shown_and_leaves_no_file(app: App) -> None:
     gone = await app.post(gallery("a.png"), text("gone"), files=("a.png",))
-    places = [Place(app.channel, [gone])]
+    channels = [ShownChannel(app.channel, [gone])]
     await app.call("DELETE", f"/channels/{app.channel.id}/messages/{gone.id}", None)
 
-    write_page(app.folder / "index.html", places, viewer=app.ada)
+    write_page(app.folder / "index.html", channels, viewer=app.ada)
 
     assert "gone" not in Elements((app.folder / "index.html").read_text()).rawdata
     assert 'id="m' not in (app.folder / "index.html").read_text()

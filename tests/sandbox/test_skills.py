@@ -459,7 +459,7 @@ async def test_there_is_no_call_that_cancels_or_lists(raw: Raw, skills: FakeSkil
 async def test_a_new_id_may_be_unknown_and_an_end_may_come_at_once(
     raw: Raw, skills: FakeSkills
 ) -> None:
-    skills.late_404s = 1
+    skills.initial_404s = 1
     skills.at_once = True
     created = (await create(raw)).body
 

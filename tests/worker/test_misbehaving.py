@@ -10,8 +10,8 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.http.faults import Answer, Fault, Hold, Reset, Rule, Stall, Truncate
-from bot.sandbox.http.serving import compact
-from bot.sandbox.oxen.answers import completed
+from bot.sandbox.http.service import compact
+from bot.sandbox.oxen.responses import completed
 from bot.store.audit import verify
 from tests.support.easel import Stage, stage
 from tests.support.files import picture, png_header

@@ -259,7 +259,7 @@ async def test_one_failed_poll_is_no_failed_job(at: Stage) -> None:
 
 
 async def test_a_new_id_may_be_unknown_for_a_moment(at: Stage) -> None:
-    at.oxen.late_404s = 2
+    at.oxen.initial_404s = 2
     async with at.easel():
         await at.imagine("a fox")
         (job,) = await at.settled()
@@ -268,7 +268,7 @@ async def test_a_new_id_may_be_unknown_for_a_moment(at: Stage) -> None:
 
 
 async def test_an_id_that_stays_unknown_is_lost(at: Stage) -> None:
-    at.oxen.late_404s = 1000
+    at.oxen.initial_404s = 1000
     async with at.easel():
         await at.imagine("a fox")
         await ended(at, step=5)

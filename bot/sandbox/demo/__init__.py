@@ -1,5 +1,5 @@
-"""`easel sandbox`: a demonstration of the whole bot between the stand-ins.
+"""The demonstration `easel sandbox`: the real bot runs through steps against the stand-ins.
 
-`run` is the entry point; `steps` holds the actions of members and the expected results. Only the
-command line imports from here, and tests that need the bot as a process.
+The command line imports `run`; only tests import more. The demonstration reaches the bot through
+a process, through Discord's API and through the database file, as an operator or a member does.
 """

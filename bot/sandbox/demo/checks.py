@@ -1,11 +1,11 @@
 """Requests and checks that the steps of the demonstration share."""
 
 from bot.sandbox.demo.pictures import alt_texts, fetch_pictures
-from bot.sandbox.demo.stage import Stage, answer_of, brief, expect
+from bot.sandbox.demo.stage import Stage, brief, expect, reply_of
 from bot.sandbox.discord import Channel, Message, User
 
 
-async def ask(
+async def request(
     stage: Stage,
     user: User,
     command: str,
@@ -14,11 +14,11 @@ async def ask(
     alone: bool = False,
     **options: object,
 ) -> Message:
-    """Use /imagine or /edit; return the status message, public or for the user `alone`."""
-    asked = await stage.use(user, command, where=where, **options)
-    status = answer_of(asked)
+    """Use /imagine or /edit; the status message that answers it, to all or to the user `alone`."""
+    interaction = await stage.use(user, command, where=where, **options)
+    status = reply_of(interaction)
     expect((status.ephemeral_to is user) == alone, "an answer for just those meant", status.text())
-    seconds = asked.acknowledged_after or 0
+    seconds = interaction.acknowledged_after or 0
     stage.transcript.saw(f"answered in {seconds * 1000:.0f} ms: {brief(status.text())}")
     return status
 

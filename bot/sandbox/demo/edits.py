@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from bot.sandbox.demo.checks import ask, check_result
+from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.stage import Stage, Step, expect, unmarked
 from bot.sandbox.discord import Message, Upload
 from bot.sandbox.drawing.draw import draw
@@ -37,7 +37,7 @@ def is_of(url: str, upload: Upload) -> bool:
 async def edit_at_oxen(stage: Stage) -> None:
     harbour = await photo("harbour.jpg", "boats in a harbour at noon", WIDE)
     options: dict[str, Any] = {"image": harbour, "match_input_image": True, "model": "oxen"}
-    status = await ask(stage, stage.ada, "edit", prompt=NIGHT, **options)
+    status = await request(stage, stage.ada, "edit", prompt=NIGHT, **options)
     result = await stage.result_after(status, stage.ada)
     await check_result(stage, result, stage.ada, NIGHT, ratio=2, count=1)
     [generation] = stage.generations(NIGHT)
@@ -50,7 +50,7 @@ async def edit_at_skills(stage: Stage) -> None:
     cat = await photo("cat.jpg", "a cat", TALL)
     room = await photo("room.jpg", "a room with a window", WIDE)
     options: dict[str, Any] = {"image": room, "image2": cat, "image_size": "landscape_4_3"}
-    status = await ask(stage, stage.ada, "edit", prompt=JOIN, **options)
+    status = await request(stage, stage.ada, "edit", prompt=JOIN, **options)
     expect("skills.video" in status.text(), "the service that takes two", status.text())
     result = await stage.result_after(status, stage.ada)
     await check_result(stage, result, stage.ada, JOIN, ratio=4 / 3, count=1)
@@ -81,17 +81,17 @@ async def edit_by_menu(stage: Stage) -> None:
 
 
 async def in_private(stage: Stage) -> None:
-    status = await ask(stage, stage.ada, "imagine", alone=True, prompt=SECRET, private=True)
+    status = await request(stage, stage.ada, "imagine", alone=True, prompt=SECRET, private=True)
     await stage.until(status, lambda it: bool(it.pictures()), "no picture in the private answer")
     await check_result(stage, status, stage.ada, SECRET, ratio=16 / 9, count=1, pings=False)
     seen = stage.discord.channel_messages(stage.channel, stage.ben)
-    told = [message.text() for message in seen if SECRET in unmarked(message.text())]
-    expect(not told, "nothing of it that Ben sees", told)
+    leaked = [message.text() for message in seen if SECRET in unmarked(message.text())]
+    expect(not leaked, "nothing of it that Ben sees", leaked)
     stage.transcript.saw("Ben sees nothing of it")
 
 
 async def in_direct_messages(stage: Stage) -> None:
-    status = await ask(stage, stage.ada, "imagine", where=stage.direct, prompt=MOON)
+    status = await request(stage, stage.ada, "imagine", where=stage.direct, prompt=MOON)
 
     def fits(message: Message) -> bool:
         return message.id > status.id and bool(message.pictures())

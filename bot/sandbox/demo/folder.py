@@ -6,7 +6,7 @@ from typing import Final
 
 MARK: Final = ".easel-sandbox"
 MARK_TEXT: Final = "`easel sandbox` made this folder and clears it at each run.\n"
-LEFT: Final = ("pictures", "data", "index.html", "easel.log")
+RESULTS: Final = ("pictures", "data", "index.html", "easel.log")
 
 
 class FolderRefused(Exception):
@@ -27,7 +27,7 @@ def prepare(folder: Path) -> None:
     if (folder / ".env").exists():
         raise FolderRefused(f"{folder} has a .env, which the bot would read. Move it away first.")
     mark.write_text(MARK_TEXT)
-    for name in LEFT:
+    for name in RESULTS:
         _remove(folder / name)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 # What a program may need to run at all; tokens, keys and proxies are not among it.
-KEPT: Final = (
+INHERITED: Final = (
     *("PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TEMP", "TMP"),
     *("SYSTEMROOT", "SYSTEMDRIVE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
 )
@@ -52,9 +52,9 @@ class BotProcess:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     own = {"PYTHONPATH": str(SOURCE), "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
-    return {**kept, **own, **settings}
+    return {**inherited, **own, **settings}
 
 
 @asynccontextmanager

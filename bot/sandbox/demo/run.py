@@ -16,7 +16,7 @@ from bot.sandbox.demo.steps import STEPS
 from bot.sandbox.demo.transcript import Transcript
 from bot.sandbox.discord import FakeDiscord, MemberError
 from bot.sandbox.oxen.server import FakeOxen
-from bot.sandbox.page.render import Place, write_page
+from bot.sandbox.page.render import ShownChannel, write_page
 from bot.sandbox.skills.server import FakeSkills
 
 # Shaped like a bot's token; it opens nothing but the stand-in.
@@ -28,8 +28,8 @@ WHOLE_SECONDS: Final = 60.0
 LOG_LINES: Final = 20  # of the bot's log, shown when a step fails
 
 
-class Ended(Exception):
-    """The bot's process ended too early."""
+class BotEnded(Exception):
+    """The bot's process ended while it was needed."""
 
 
 async def run_demo(
@@ -60,7 +60,7 @@ async def run_demo(
             stage = Stage(discord, oxen, skills, transcript, bot, folder)
             succeeded = await _perform(stage, steps)
         await asyncio.to_thread(_leave_page, stage)
-    _tell_what_is_left(transcript, folder)
+    _report_results(transcript, folder)
     return 0 if succeeded else 1
 
 
@@ -99,7 +99,7 @@ async def _perform_one(stage: Stage, step: Step) -> bool:
         stage.transcript.missed(unmet.expected, brief(unmet.seen))
     except TimeoutError as late:
         stage.transcript.missed(f"an end within {step.seconds:g} s", str(late) or "still waiting")
-    except Ended as ended:
+    except BotEnded as ended:
         stage.transcript.missed("the bot to go on running", str(ended))
     except MemberError as refused:
         stage.transcript.missed("Discord to let a member do this", str(refused))
@@ -124,7 +124,7 @@ async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
         if not acting.done():
             await asyncio.wait({acting}, timeout=0.2)
         if not acting.done():
-            raise Ended(f"it ended with exit code {ending.result()}")
+            raise BotEnded(f"it ended with exit code {ending.result()}")
         acting.result()
     finally:
         acting.cancel()
@@ -133,15 +133,15 @@ async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
 
 
 def _leave_page(stage: Stage) -> None:
-    places = [
-        Place(channel, stage.discord.channel_messages(channel, stage.ada))
+    channels = [
+        ShownChannel(channel, stage.discord.channel_messages(channel, stage.ada))
         for channel in (stage.channel, stage.direct)
     ]
     here = datetime.now().astimezone().tzinfo or UTC
-    write_page(stage.folder / "index.html", places, viewer=stage.ada, zone=here)
+    write_page(stage.folder / "index.html", channels, viewer=stage.ada, zone=here)
 
 
-def _tell_what_is_left(transcript: Transcript, folder: Path) -> None:
+def _report_results(transcript: Transcript, folder: Path) -> None:
     pictures = len(list((folder / "pictures").glob("*")))
     transcript.say(f"\nFinished after {transcript.seconds:.1f} s in {folder.resolve()}:")
     transcript.say(

@@ -26,7 +26,7 @@ from bot.sandbox.skills.server import FakeSkills
 CREDITS_PER_USD: Final = 100  # as the bot is set for the demonstration
 WAIT_SECONDS: Final = 8.0  # less than a step has, so that what was waited for is told
 # An escaped character is kept; what is taken for its meaning goes.
-MARKS: Final = re.compile(r"\\(?P<kept>[^\w\s]|_)|<t:\d+:\w>|^(?:#+|-#|>|-) |[*`]", re.M)
+MARKS: Final = re.compile(r"\\(?P<literal>[^\w\s]|_)|<t:\d+:\w>|^(?:#+|-#|>|-) |[*`]", re.M)
 BRIEF: Final = 96  # characters
 
 
@@ -74,13 +74,13 @@ class Stage:
         """Use a command as a member, and wait for the bot's reply."""
         written = " ".join(f"{name}:{_typed(value)}" for name, value in options.items())
         self.transcript.did(user.name, f"/{command} {written}".rstrip())
-        asked = await self.discord.command(user, where or self.channel, command, options)
-        return await asked.answered()
+        interaction = await self.discord.command(user, where or self.channel, command, options)
+        return await interaction.answered()
 
-    async def told(self, user: User, command: str) -> str:
-        """Return the private reply to a command without options."""
-        asked = await self.use(user, command)
-        message = answer_of(asked)
+    async def reply_text(self, user: User, command: str) -> str:
+        """What a command that takes no options answers, to this member alone."""
+        interaction = await self.use(user, command)
+        message = reply_of(interaction)
         expect(message.ephemeral_to is user, f"an answer for {user.name} alone", "a public one")
         return message.text()
 
@@ -142,15 +142,15 @@ def _typed(value: object) -> object:
     return f"[{value.filename}]" if isinstance(value, Upload) else value
 
 
-def answer_of(asked: Interaction) -> Message:
-    if asked.message is None:
-        raise Unmet("a message as the answer", asked.response)
-    return asked.message
+def reply_of(interaction: Interaction) -> Message:
+    if interaction.message is None:
+        raise Unmet("a message as the answer", interaction.response)
+    return interaction.message
 
 
 def unmarked(text: str) -> str:
-    """Return the text of a message without Discord's markup."""
-    return MARKS.sub(lambda found: found["kept"] or "", text)
+    """A message's text as it reads: without what Discord takes for marks."""
+    return MARKS.sub(lambda found: found["literal"] or "", text)
 
 
 def brief(text: str) -> str:

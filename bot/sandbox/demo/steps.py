@@ -11,16 +11,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from bot.sandbox.demo.checks import ask, check_result
+from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.edits import EDITS
 from bot.sandbox.demo.stage import (
     CREDITS_PER_USD,
     Stage,
     Step,
-    answer_of,
     brief,
     expect,
     plain,
+    reply_of,
     unmarked,
 )
 
@@ -62,7 +62,7 @@ async def complete_options(stage: Stage) -> None:
 async def two_pictures(stage: Stage) -> None:
     options: dict[str, Any] = {"count": 2, "aspect_ratio": "3:2", "negative_prompt": "people, text"}
     with stage.oxen_slow():  # else it may be done before anybody sees it begin
-        status = await ask(
+        status = await request(
             stage, stage.ada, "imagine", prompt=LIGHTHOUSE, expand_prompt=False, **options
         )
         await stage.until(status, lambda it: "Drawing" in it.text(), "it never said Drawing")
@@ -71,18 +71,18 @@ async def two_pictures(stage: Stage) -> None:
     await check_result(stage, result, stage.ada, LIGHTHOUSE, ratio=3 / 2, count=2)
     await stage.until(status, lambda it: it.deleted, "the status message stays")
     stage.transcript.saw("the status message is gone")
-    asked = {
+    given = {
         "num_generations": options.pop("count"),
         "enable_prompt_expansion": False,
         **options,
     }
     for generation in stage.generations(LIGHTHOUSE):
-        sent = {name: generation.body.get(name) for name in asked}
-        expect(sent == asked, f"Oxen.ai asked for {asked}", sent)
+        sent = {name: generation.body.get(name) for name in given}
+        expect(sent == given, f"{given} sent to Oxen.ai", sent)
 
 
 async def another_member(stage: Stage) -> None:
-    status = await ask(
+    status = await request(
         stage, stage.ben, "imagine", prompt=FOX, aspect_ratio="9:16", seed=7, model="oxen"
     )
     result = await stage.result_after(status, stage.ben)
@@ -103,7 +103,7 @@ async def skills_video(stage: Stage) -> None:
         expect(len(choices) == count, f"{count} choices", [choice["value"] for choice in choices])
         stage.transcript.saw(f"{option}: {', '.join(str(choice['value']) for choice in choices)}")
     options: dict[str, Any] = {"image_size": "portrait_4_3", "output_format": "webp", "count": 2}
-    status = await ask(stage, stage.ben, "imagine", prompt=SEA, model="skills", **options)
+    status = await request(stage, stage.ben, "imagine", prompt=SEA, model="skills", **options)
     result = await stage.result_after(status, stage.ben)
     await check_result(stage, result, stage.ben, SEA, ratio=3 / 4, count=2)
     charged = stage.charged_by_skills(SEA)
@@ -113,7 +113,7 @@ async def skills_video(stage: Stage) -> None:
 async def cancel_by_button(stage: Stage) -> None:
     before = stage.charged()
     with stage.oxen_slow():
-        status = await ask(stage, stage.ada, "imagine", prompt=CASTLE)
+        status = await request(stage, stage.ada, "imagine", prompt=CASTLE)
         await stage.until(status, lambda it: "Drawing" in it.text(), "the job never began")
         button = next(str(it["custom_id"]) for it in status.buttons() if it["label"] == "Cancel")
         stage.transcript.did("Ada", "[Cancel]")
@@ -126,28 +126,28 @@ async def cancel_by_button(stage: Stage) -> None:
     expect(stage.charged() == before, "nothing charged for it", stage.charged() - before)
 
 
-async def ask_around(stage: Stage) -> None:
+async def other_commands(stage: Stage) -> None:
     bens = stage.charged(FOX) + stage.charged_by_skills(SEA)
     charges = {
         stage.ada: stage.charged() + stage.charged_by_skills() - bens,
         stage.ben: bens,
     }
     for user, charged in charges.items():
-        text = await stage.told(user, "usage")
+        text = await stage.reply_text(user, "usage")
         used = USED.search(text)
         right = used is not None and Decimal(used[1]) == charged
         expect(right, f"{plain(charged)} credits used, as the services charged", text)
         stage.transcript.saw(f"{plain(charged)} credits used, as the services charged")
     for command, wanted in (("jobs", "Canceled"), ("models", "aspect_ratio"), ("help", "/imagine")):
-        text = await stage.told(stage.ada, command)
+        text = await stage.reply_text(stage.ada, command)
         expect(wanted in text, f"{wanted} in the answer", text)
         stage.transcript.saw(brief(text))
 
 
 async def refusal(stage: Stage) -> None:
     before = len(stage.oxen.generations)
-    asked = await stage.use(stage.ada, "imagine", prompt="a pear", aspect_ratio="7:5")
-    message = answer_of(asked)
+    interaction = await stage.use(stage.ada, "imagine", prompt="a pear", aspect_ratio="7:5")
+    message = reply_of(interaction)
     expect(message.ephemeral_to is stage.ada, "a refusal that only Ada sees", "a public one")
     expect("16:9" in message.text(), "the ratios that are possible", message.text())
     expect(len(stage.oxen.generations) == before, "nothing asked of Oxen.ai", "a generation")
@@ -216,7 +216,7 @@ STEPS: Final = (
     Step("skills.video: the options follow the model", skills_video),
     Step("A job is canceled by its button", cancel_by_button),
     *EDITS,
-    Step("/usage, /jobs, /models, /help", ask_around),
+    Step("/usage, /jobs, /models, /help", other_commands),
     Step("A value typed past the list is refused in private", refusal),
     Step("The ledger in the database", ledger),
     Step("No request broke the rules of the services", nothing_wrong),

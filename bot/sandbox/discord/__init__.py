@@ -1,6 +1,11 @@
-"""A strict stand-in for Discord on loopback, which any Discord library can log in to."""
+"""A strict stand-in for Discord on loopback, to which any Discord library can log in.
 
-from bot.sandbox.discord.entering import MemberError
+`FakeDiscord` in `server` joins REST (`rest` and `routes_*`), the gateway and the CDN. The other
+modules read request bodies, store messages and act for members. Tests and the demonstration
+import the names below; `page` also imports the models of messages and channels.
+"""
+
+from bot.sandbox.discord.command_input import MemberError
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.interactions import Interaction
 from bot.sandbox.discord.messages import Message

@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.sandbox.discord import components as tree
-from bot.sandbox.discord.choosing import choose
-from bot.sandbox.discord.commands import CHAT_INPUT, MESSAGE_MENU, USER_MENU
-from bot.sandbox.discord.drafts import read_draft
-from bot.sandbox.discord.entering import (
+from bot.sandbox.discord.command_input import (
     Entry,
     MemberError,
     Resolved,
@@ -14,11 +11,14 @@ from bot.sandbox.discord.entering import (
     find_options,
     nest,
 )
-from bot.sandbox.discord.filling import fill_modal
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.commands import CHAT_INPUT, MESSAGE_MENU, USER_MENU
 from bot.sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL, Interaction
+from bot.sandbox.discord.message_body import read_draft
 from bot.sandbox.discord.messages import Message
+from bot.sandbox.discord.modal_input import fill_modal
 from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.discord.request_body import Json
+from bot.sandbox.discord.select_input import choose
 from bot.sandbox.discord.uploads import Attachment, Upload
 from bot.sandbox.discord.world import World
 
@@ -78,9 +78,11 @@ class Actions:
         wanted, way = find_options(command, path)
         data = self._command_data(command, channel)
         data["options"] = nest(entry.some(wanted, given, focused), way)
-        asked = self._finish(AUTOCOMPLETE, user, channel, data, entry.resolved, user_install_only)
-        await asked.answered(timeout)
-        return asked.choices or []
+        interaction = self._finish(
+            AUTOCOMPLETE, user, channel, data, entry.resolved, user_install_only
+        )
+        await interaction.answered(timeout)
+        return interaction.choices or []
 
     async def menu(
         self,
@@ -182,12 +184,12 @@ class Actions:
                 world.ids.next(), world.application_id, upload, ephemeral=True
             )
 
-        def keep(upload: Upload) -> Attachment:
+        def store(upload: Upload) -> Attachment:
             attachment = prepared[id(upload)]
-            world.cdn.keep(attachment)
+            world.cdn.store(attachment)
             return attachment
 
-        return Entry(user, Resolved(), keep)
+        return Entry(user, Resolved(), store)
 
     def _command_data(self, command: Json, channel: Channel) -> Json:
         data: Json = {"id": command["id"], "name": command["name"], "type": command["type"]}

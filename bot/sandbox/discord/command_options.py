@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Final
 
-from bot.sandbox.discord.forms import Form, Json
+from bot.sandbox.discord.request_body import Form, Json
 
 SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER = 1, 2, 3, 4, 5, 6
 CHANNEL, ROLE, MENTIONABLE, NUMBER, ATTACHMENT = 7, 8, 9, 10, 11

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bot.sandbox.discord.command_options import read_locales, read_name, read_options
-from bot.sandbox.discord.forms import Form, Json, Problems, Refusal, invalid
+from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, invalid
 
 CHAT_INPUT, USER_MENU, MESSAGE_MENU = 1, 2, 3
 MOST: Final = {CHAT_INPUT: 100, USER_MENU: 15, MESSAGE_MENU: 15}  # per scope

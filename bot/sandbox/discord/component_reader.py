@@ -24,7 +24,7 @@ from bot.sandbox.discord.components import (
     THUMBNAIL,
     Media,
 )
-from bot.sandbox.discord.forms import Form, Json, Problems
+from bot.sandbox.discord.request_body import Form, Json, Problems
 from bot.sandbox.discord.selects import read_emoji, read_select
 from bot.sandbox.discord.uploads import Attachment
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.uploads import Attachment
 
 ROW, BUTTON, STRING_SELECT, TEXT_INPUT = 1, 2, 3, 4

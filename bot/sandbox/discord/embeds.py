@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bot.sandbox.discord.components import MISSING_FILE
-from bot.sandbox.discord.forms import Form, Json
+from bot.sandbox.discord.request_body import Form, Json
 from bot.sandbox.discord.uploads import Attachment
 
 TOTAL: Final = 6000  # characters over all embeds of a message

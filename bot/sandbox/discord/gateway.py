@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.messages import Message
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.sessions import (
     AGAIN,
     BAD_INTENTS,

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bot.sandbox.discord import permissions
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.models import MIB, Channel, User
+from bot.sandbox.discord.request_body import Json
 
 
 @dataclass(eq=False)

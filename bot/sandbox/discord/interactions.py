@@ -9,9 +9,9 @@ from typing import Final
 
 from bot.sandbox.discord import permissions
 from bot.sandbox.discord.changes import Changes
-from bot.sandbox.discord.forms import Json, Refusal
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import MIB, Channel, User
+from bot.sandbox.discord.request_body import Json, Refusal
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL = 2, 3, 4, 5
 GUEST_FOLLOWUPS: Final = 5  # where the app is only user-installed

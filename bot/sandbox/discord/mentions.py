@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from bot.sandbox.discord.forms import Form, as_snowflake
+from bot.sandbox.discord.request_body import Form, as_snowflake
 
 CODE: Final = re.compile(r"```.*?```|``.*?``|`[^`\n]*`", re.DOTALL)
 USER: Final = re.compile(r"<@!?(\d{1,20})>")

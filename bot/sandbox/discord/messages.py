@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bot.sandbox.discord import components as tree
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.mentions import Pings
 from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.uploads import Attachment, Cdn
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Message:
     created_at: str
     type: int = 0
     content: str = ""
-    embeds_kept: list[Json] = field(default_factory=list)
+    stored_embeds: list[Json] = field(default_factory=list)
     tree: list[Json] = field(default_factory=list)
     files: list[Attachment] = field(default_factory=list)
     flags: int = 0
@@ -67,20 +67,20 @@ class Message:
 
     @property
     def embeds(self) -> list[Json]:
-        return [_embed_shown(embed, self.cdn) for embed in self.embeds_kept]
+        return [_embed_shown(embed, self.cdn) for embed in self.stored_embeds]
 
     @property
     def attachments(self) -> list[Json]:
         """Files which are shown by themselves: none with V2 (T6), nor those shown in an embed."""
         if self.is_v2:
             return []
-        used = embedded(self.embeds_kept)
+        used = embedded(self.stored_embeds)
         return [self.cdn.to_json(file) for file in self.files if file not in used]
 
     def text(self) -> str:
         """Return the whole text: content, embeds and text displays."""
         parts = [self.content]
-        for embed in self.embeds_kept:
+        for embed in self.stored_embeds:
             parts += [embed.get("title", ""), embed.get("description", "")]
             parts += [f"{item['name']}\n{item['value']}" for item in embed["fields"]]
             parts.append(embed.get("footer", {}).get("text", ""))

@@ -5,7 +5,7 @@ from typing import Final
 
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.component_reader import Reader
-from bot.sandbox.discord.forms import Form, Json, Problems
+from bot.sandbox.discord.request_body import Form, Json, Problems
 from bot.sandbox.discord.selects import read_options, read_range, read_select
 
 LABEL, FILE_UPLOAD, RADIO, CHECKBOXES, CHECKBOX = 18, 19, 21, 22, 23

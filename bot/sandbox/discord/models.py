@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.discord import permissions
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.request_body import Json
 
 if TYPE_CHECKING:
     from bot.sandbox.discord.guilds import Guild
@@ -130,9 +130,9 @@ class Channel:
             return permissions.GUEST if self.context else 0
         if not self.guild.bot_present:
             return 0
-        place = self.parent if self.is_thread and self.parent else self
+        source = self.parent if self.is_thread and self.parent else self
         granted = self.guild.permissions_of(self.guild.members[self.bot_id].user)
-        granted = granted if place.overwrite is None else place.overwrite
+        granted = granted if source.overwrite is None else source.overwrite
         if not granted & permissions.MANAGE_THREADS and not self.bot_can_see_thread:
             return granted & ~permissions.VIEW_CHANNEL
         return granted

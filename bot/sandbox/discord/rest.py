@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
 
-from bot.sandbox.discord.forms import Json, Problems, Refusal, Unsupported, invalid
 from bot.sandbox.discord.models import MIB
+from bot.sandbox.discord.request_body import Json, Problems, Refusal, Unsupported, invalid
 from bot.sandbox.discord.uploads import Upload
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.sandbox.discord.commands import read_commands
-from bot.sandbox.discord.forms import Form, Json, Problems, Refusal, Unsupported, invalid
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.guilds import Guild
+from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, Unsupported, invalid
 from bot.sandbox.discord.rest import Call, Reply, Route
 from bot.sandbox.discord.world import World
 

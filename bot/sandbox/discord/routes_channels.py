@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.sandbox.discord import permissions
-from bot.sandbox.discord.drafts import CREATE_KEYS, Draft, read_draft
-from bot.sandbox.discord.forms import Refusal, invalid
+from bot.sandbox.discord.message_body import CREATE_KEYS, Draft, read_draft
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel
+from bot.sandbox.discord.request_body import Refusal, invalid
 from bot.sandbox.discord.rest import Call, Reply, Route
 from bot.sandbox.discord.world import World
 
@@ -82,7 +82,7 @@ class ChannelRoutes:
         uploads = await self.world.prepare(channel, call.uploads)
         draft = read_draft(call.object(), uploads, self.world.ids.next, keys=CREATE_KEYS)
         if draft.enforce_nonce and draft.nonce is not None:
-            earlier = self.world.remembered(channel, draft.nonce)
+            earlier = self.world.sent_with_nonce(channel, draft.nonce)
             if earlier is not None:
                 return Reply(200, earlier.to_json() | {"nonce": draft.nonce})
         message = self.world.new_message(channel, self.world.bot)
@@ -91,7 +91,7 @@ class ChannelRoutes:
         message.type = REPLY_TYPE if message.reference else 0
         channel.archived = False  # writing wakes a thread up
         self.world.create(message, draft)
-        self.world.remember(message)
+        self.world.remember_nonce(message)
         shown = message.to_json()
         return Reply(200, shown | ({} if draft.nonce is None else {"nonce": draft.nonce}))
 

@@ -6,8 +6,6 @@ from typing import Final
 
 from bot.sandbox.discord import messages
 from bot.sandbox.discord.command_options import STRING, read_choices
-from bot.sandbox.discord.drafts import Draft, read_draft
-from bot.sandbox.discord.forms import Form, Json, Problems, Refusal, Unsupported
 from bot.sandbox.discord.interactions import (
     COMMAND,
     COMPONENT,
@@ -17,8 +15,10 @@ from bot.sandbox.discord.interactions import (
     State,
 )
 from bot.sandbox.discord.mentions import Allowed, read_allowed
+from bot.sandbox.discord.message_body import Draft, read_draft
 from bot.sandbox.discord.messages import EPHEMERAL, LOADING, Message
 from bot.sandbox.discord.modals import read_modal
+from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, Unsupported
 from bot.sandbox.discord.rest import Call, Reply, Route
 from bot.sandbox.discord.world import UNKNOWN_MESSAGE, World
 
@@ -232,21 +232,21 @@ def _focused(options: list[Json]) -> int | None:
 def _result(interaction: Interaction) -> Json:
     """The answer to a callback with `with_response` (discord.md: no resource for 5, 6, 8, 9)."""
     response = interaction.response or {}
-    told: Json = {
+    shown: Json = {
         "id": str(interaction.id),
         "type": interaction.type,
         "channel_id": str(interaction.channel.id),
     }
     if interaction.channel.guild:
-        told["guild_id"] = str(interaction.channel.guild.id)
+        shown["guild_id"] = str(interaction.channel.guild.id)
     message = interaction.message
     if message is not None:
-        told |= {
+        shown |= {
             "response_message_id": str(message.id),
             "response_message_loading": message.loading,
             "response_message_ephemeral": message.ephemeral_to is not None,
         }
-    result: Json = {"interaction": told}
+    result: Json = {"interaction": shown}
     if response.get("type") in (SEND, UPDATE) and message is not None:
         result["resource"] = {"type": response["type"], "message": message.to_json()}
     return result

@@ -1,7 +1,7 @@
 """Selects and other lists of options, in messages and in modals."""
 
 from bot.sandbox.discord.components import CHANNEL_SELECT, STRING_SELECT
-from bot.sandbox.discord.forms import Form, Json
+from bot.sandbox.discord.request_body import Form, Json
 
 
 def read_emoji(form: Form) -> Json:

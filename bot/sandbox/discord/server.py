@@ -11,11 +11,11 @@ from typing import Self
 from aiohttp import web
 
 from bot.sandbox.discord.actions import Actions
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.channels import Channels
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import MIB, Channel, User
-from bot.sandbox.discord.places import Places
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.rest import PREFIX, OnRequest, Request, Rest
 from bot.sandbox.discord.routes_app import AppRoutes
 from bot.sandbox.discord.routes_channels import ChannelRoutes
@@ -30,8 +30,8 @@ LARGEST_READ = 64 * MIB  # more than is allowed, so that the refusal is Discord'
 STOP_SECONDS = 2.0  # for requests which are still being answered
 
 
-class FakeDiscord(Places, Actions):
-    """The whole stand-in:
+class FakeDiscord(Channels, Actions):
+    """Use it as `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
 
     `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
     `on_request(method, path, body)` receives every body of a known route, with the path of

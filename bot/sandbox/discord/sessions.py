@@ -10,8 +10,8 @@ from typing import Final
 
 from aiohttp import web
 
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.guilds import Guild
+from bot.sandbox.discord.request_body import Json
 
 DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME = 0, 1, 2, 3, 4, 6
 RECONNECT, MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10, 11

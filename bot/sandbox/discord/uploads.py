@@ -20,7 +20,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.request_body import Json
 
 FRESH_SECONDS: Final = 24 * 3600  # discord.md, "CDN addresses"
 GONE: Final = "This content is no longer available."
@@ -69,8 +69,8 @@ class Attachment:
         return f"/{root}/{self.folder}/{self.id}/{quote(self.filename)}"
 
 
-def kept_name(filename: str) -> str:
-    """Return the name that Discord stores: no folders, no spaces, nothing unusual."""
+def stored_name(filename: str) -> str:
+    """A file's name as Discord keeps it: no folders, no spaces, nothing unusual."""
     name = PurePosixPath(filename.replace("\\", "/")).name.replace(" ", "_")
     return re.sub(r"[^\w.\-]", "", name, flags=re.ASCII) or "unknown"
 
@@ -108,7 +108,7 @@ class Cdn:
     ) -> Attachment:
         """An attachment which is not served yet: see `keep`."""
         size = await asyncio.to_thread(picture_size, upload.data)
-        name = kept_name(upload.filename)
+        name = stored_name(upload.filename)
         return Attachment(
             id=file_id,
             folder=folder,
@@ -121,7 +121,7 @@ class Cdn:
             ephemeral=ephemeral,
         )
 
-    def keep(self, attachment: Attachment) -> None:
+    def store(self, attachment: Attachment) -> None:
         self.files[attachment.path] = attachment
 
     def address(self, attachment: Attachment) -> str:
@@ -146,12 +146,12 @@ class Cdn:
     def find(self, path: str, query: str) -> Attachment | None:
         """The file behind a signed address, or None if the address or the file is no longer
         good."""
-        asked = {name: values[0] for name, values in parse_qs(query).items()}
-        dates = f"ex={asked.get('ex', '')}&is={asked.get('is', '')}"
-        if not hmac.compare_digest(self._digest(path, dates), asked.get("hm", "")):
+        fields = {name: values[0] for name, values in parse_qs(query).items()}
+        dates = f"ex={fields.get('ex', '')}&is={fields.get('is', '')}"
+        if not hmac.compare_digest(self._digest(path, dates), fields.get("hm", "")):
             return None
         attachment = self.files.get(path)
-        if attachment is None or attachment.gone or self.clock() >= int(asked["ex"], 16):
+        if attachment is None or attachment.gone or self.clock() >= int(fields["ex"], 16):
             return None
         old = self.clock() - attachment.created_at >= FRESH_SECONDS
         return None if attachment.ephemeral and old else attachment

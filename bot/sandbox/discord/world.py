@@ -7,10 +7,9 @@ from typing import Final, Protocol
 
 from bot.sandbox.discord import permissions
 from bot.sandbox.discord.changes import Changes
-from bot.sandbox.discord.drafts import Draft
-from bot.sandbox.discord.forms import Json, Refusal, as_snowflake
 from bot.sandbox.discord.guilds import Guild, Member, Role
 from bot.sandbox.discord.interactions import Interaction
+from bot.sandbox.discord.message_body import Draft
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import (
     Channel,
@@ -19,6 +18,7 @@ from bot.sandbox.discord.models import (
     User,
     iso,
 )
+from bot.sandbox.discord.request_body import Json, Refusal, as_snowflake
 from bot.sandbox.discord.uploads import Attachment, Cdn, Upload
 
 NONCE_SECONDS: Final = 300.0  # "the past few minutes" in Discord's documentation
@@ -177,11 +177,11 @@ class World:
     def create(self, message: Message, draft: Draft) -> Message:
         """Create a message from a checked body, and show it."""
         draft.put_into(message)
-        self.keep(message, draft)
+        self.store(message, draft)
         self.messages[message.id] = message
         if message.ephemeral_to is None:
             message.channel.last_message_id = message.id
-            self.tell("MESSAGE_CREATE", message)
+            self.dispatch_message("MESSAGE_CREATE", message)
         self.changes.notify()
         return message
 
@@ -189,17 +189,17 @@ class World:
         first = message.loading
         gone = [file for file in message.files if file not in draft.files]
         draft.put_into(message)
-        self.keep(message, draft, edit=not first)
+        self.store(message, draft, edit=not first)
         for file in gone:
             file.gone = True
         message.edited_at = None if first else self.now()
-        self.tell("MESSAGE_UPDATE", message)
+        self.dispatch_message("MESSAGE_UPDATE", message)
         self.changes.notify()
         return message
 
-    def keep(self, message: Message, draft: Draft, *, edit: bool = False) -> None:
+    def store(self, message: Message, draft: Draft, *, edit: bool = False) -> None:
         for file in draft.files:
-            self.cdn.keep(file)
+            self.cdn.store(file)
         found = draft.pings(message)
         message.mentions = [self.users[user] for user in found.users if user in self.users]
         if not edit:  # an edit shows mentions, but pings nobody
@@ -218,8 +218,8 @@ class World:
                 self.dispatch("MESSAGE_DELETE", data, guild=channel.guild)
         self.changes.notify()
 
-    def tell(self, event: str, message: Message) -> None:
-        """Send a message to the sessions in the channel, if others than one user see it."""
+    def dispatch_message(self, event: str, message: Message) -> None:
+        """Show a message to those who listen in its channel, if anybody else sees it at all."""
         channel = message.channel
         if message.ephemeral_to is not None or not self._bot_listens(channel):
             return
@@ -238,14 +238,14 @@ class World:
             return self.bot in channel.recipients
         return bool(channel.bot_permissions() & permissions.VIEW_CHANNEL)
 
-    def remembered(self, channel: Channel, nonce: str | int) -> Message | None:
+    def sent_with_nonce(self, channel: Channel, nonce: str | int) -> Message | None:
         """The message which the bot sent here with this nonce, within the last minutes."""
         found = self._nonces.get((channel.id, str(nonce)))
         if found is None or self.clock() - found[0] >= NONCE_SECONDS or found[1].deleted:
             return None
         return found[1]
 
-    def remember(self, message: Message) -> None:
+    def remember_nonce(self, message: Message) -> None:
         if message.nonce is not None:
             key = (message.channel.id, str(message.nonce))
             self._nonces[key] = (self.clock(), message)

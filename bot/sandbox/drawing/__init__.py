@@ -1,4 +1,4 @@
-"""Drawings in place of a model's pictures: a scene and a motif by the words of a prompt.
+"""Pictures drawn from the words of a prompt, for the stand-ins of the image APIs.
 
-The same seed draws the same picture. The stand-ins of the image APIs and the tests import `draw`.
+The stand-ins, the demonstration and tests import `draw`; the other modules serve `draw` alone.
 """

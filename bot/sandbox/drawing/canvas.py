@@ -28,9 +28,9 @@ def gradient(size: tuple[int, int], stops: Sequence[Colour]) -> Image.Image:
     steps = 256
     column = Image.new("RGB", (1, steps))
     for step in range(steps):
-        place = step / (steps - 1) * (len(stops) - 1)
-        index = min(int(place), len(stops) - 2)
-        column.putpixel((0, step), mix(stops[index], stops[index + 1], place - index))
+        position = step / (steps - 1) * (len(stops) - 1)
+        index = min(int(position), len(stops) - 2)
+        column.putpixel((0, step), mix(stops[index], stops[index + 1], position - index))
     return _widened(column, size)
 
 

@@ -57,12 +57,12 @@ def _ridge(c: Canvas, base: float, height: float, jagged: float) -> list[Point]:
         share = index / count * math.tau
         heights[index] = sum(math.sin(share * f + shift) * size for f, shift, size in waves)
     if jagged:
-        rough = _displaced(rng, count)
+        rough = _peaks(rng, count)
         heights = [h * (1 - jagged) + r * jagged * 1.7 for h, r in zip(heights, rough, strict=True)]
     return [(c.width * i / count, base - height * h) for i, h in enumerate(heights)]
 
 
-def _displaced(rng: random.Random, count: int) -> list[float]:
+def _peaks(rng: random.Random, count: int) -> list[float]:
     """Peaks of several sizes: tents, added up."""
     tents = [
         (

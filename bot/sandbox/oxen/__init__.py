@@ -1,1 +1,5 @@
-"""The stand-in for Oxen.ai, written from the API's documents. Import `FakeOxen` from `server`."""
+"""A strict stand-in for the image API of Oxen.ai, built from the API's own documents.
+
+Tests and the demonstration import `FakeOxen` from `server`; the other modules are private to
+this package.
+"""

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from bot.sandbox.http.serving import compact
+from bot.sandbox.http.service import compact
 
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from bot.sandbox.generations import Failure, FakeGeneration
-from bot.sandbox.http.serving import Route, answer, json_object
-from bot.sandbox.oxen.answers import (
+from bot.sandbox.http.service import Route, answer, json_object
+from bot.sandbox.oxen.models import PARAMETERS, TARGETS, describe
+from bot.sandbox.oxen.responses import (
     COUNT_WRONG,
     MEDIA_TYPES,
     NO_CREDITS,
@@ -22,7 +23,6 @@ from bot.sandbox.oxen.answers import (
     typed,
     unknown_model,
 )
-from bot.sandbox.oxen.models import PARAMETERS, TARGETS, describe
 
 if TYPE_CHECKING:
     from bot.sandbox.oxen.server import FakeOxen
@@ -67,9 +67,9 @@ class OxenRoutes:
         for _ in range(count):
             generation = self.oxen.new_generation(body, queued=True)
             if self.oxen.at_once:
-                await self.oxen.workshop.take_at_once(generation)
+                await self.oxen.runner.take_at_once(generation)
             else:
-                self.oxen.workshop.take(generation)
+                self.oxen.runner.take(generation)
             made.append({"generation_id": generation.id, "status": generation.status})
         return answer({"generations": made})
 
@@ -82,8 +82,8 @@ class OxenRoutes:
 
     async def show(self, request: web.Request) -> web.Response:
         generation = self._generation(request)
-        generation.times_asked += 1
-        if generation.times_asked <= self.oxen.late_404s:
+        generation.times_fetched += 1
+        if generation.times_fetched <= self.oxen.initial_404s:
             raise typed(404, "resource_not_found")
         return answer(self._row(generation))
 
@@ -142,14 +142,14 @@ class OxenRoutes:
         """Answer a synchronous call: parameters are checked first."""
         body = await self._body(request)
         generation = self.oxen.new_generation(body, queued=False)
-        self.oxen.workshop.take(generation)
-        await self.oxen.workshop.settle(generation.id, SYNC_SECONDS)
+        self.oxen.runner.take(generation)
+        await self.oxen.runner.settle(generation.id, SYNC_SECONDS)
         if generation.failure is not None:
             raise plain(400, generation.failure.message)
         if generation.status != "succeeded":
             raise Failure("a synchronous generation was cancelled")
         if body.get("response_format") == "b64_json":
-            data = await self.oxen.workshop.picture(generation)
+            data = await self.oxen.runner.picture(generation)
             image = {"b64_json": base64.b64encode(data).decode()}
         else:
             image = {"url": self.oxen.signed(self.oxen.origin, self.oxen.result_path(generation))}
@@ -197,19 +197,19 @@ class OxenRoutes:
 
     def _filtered(self, request: web.Request, known: Collection[str]) -> list[FakeGeneration]:
         self._known_query(request, known)
-        asked = request.query
-        if asked.get("status", "queued") not in STATUSES:
+        query = request.query
+        if query.get("status", "queued") not in STATUSES:
             raise typed(400, "invalid_params", "status is not one of the statuses")
-        if asked.get("media_type", "image") not in MEDIA_TYPES:
+        if query.get("media_type", "image") not in MEDIA_TYPES:
             raise typed(400, "invalid_params", "media_type must be image or video")
         own = self.oxen.namespace
         wanted = {
-            "namespace": asked.get("namespace", own),
-            "model": asked.get("model"),
-            "status": asked.get("status"),
-            "media_type": asked.get("media_type"),
-            "repo": asked.get("repo"),
-            "folder": asked.get("folder"),
+            "namespace": query.get("namespace", own),
+            "model": query.get("model"),
+            "status": query.get("status"),
+            "media_type": query.get("media_type"),
+            "repo": query.get("repo"),
+            "folder": query.get("folder"),
         }
         return [
             each

@@ -16,12 +16,12 @@ from bot.sandbox.generations import (
     DrawRequest,
     Failure,
     FakeGeneration,
+    GenerationRunner,
     State,
-    Workshop,
     dice,
 )
 from bot.sandbox.http.faults import Answer, Rule
-from bot.sandbox.http.serving import Refusal, Route, Service
+from bot.sandbox.http.service import Refusal, Route, Service
 from bot.sandbox.imaging import (
     LONG_SIDE,
     UnusableInput,
@@ -29,7 +29,6 @@ from bot.sandbox.imaging import (
     size_of_input,
     size_of_ratio,
 )
-from bot.sandbox.oxen.answers import FLAGGED, NO_CREDITS, completed, plain, typed
 from bot.sandbox.oxen.events import Events
 from bot.sandbox.oxen.models import (
     PARAMETERS,
@@ -40,6 +39,7 @@ from bot.sandbox.oxen.models import (
     SchemaKey,
     models,
 )
+from bot.sandbox.oxen.responses import FLAGGED, NO_CREDITS, completed, plain, typed
 from bot.sandbox.oxen.routes import OxenRoutes
 from bot.sandbox.parameters import problem
 
@@ -56,7 +56,7 @@ class FakeOxen(Service):
     in real time. `price` is in dollars a picture, `credits` what is left of them (None: no end).
     `charged_price` is what a picture costs in the end, where that is not what was said before.
     `cost_delay` is how many seconds of the clock a cost stays unknown (None: for ever).
-    `late_404s`: so many first questions about a new generation are answered with 404.
+    `initial_404s`: so many first questions about a new generation are answered with 404.
     `at_once`: generations are at their end when the queue's first answer names them.
     `redirect_results`: a result's address leads to the CDN; else the picture is served there.
     `echo_defaults`: rows also show parameters that were not given.
@@ -74,18 +74,18 @@ class FakeOxen(Service):
     long_side: int = LONG_SIDE
     forbidden_words: frozenset[str] = frozenset({"forbidden"})
     keep_alive_seconds: float = 15.0
-    late_404s: int = 0
+    initial_404s: int = 0
     at_once: bool = False
     redirect_results: bool = True
     results_need_key: bool = True
     echo_defaults: bool = False
     charge_cancelled: bool = False
     namespace: str = "sandbox"
-    workshop: Workshop = field(init=False, repr=False)
+    runner: GenerationRunner = field(init=False, repr=False)
     events: Events = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.workshop = Workshop(
+        self.runner = GenerationRunner(
             self.generation_seconds, self.clock, self._prepare, self._ended, self.violations
         )
         self.events = Events(self.keep_alive_seconds)
@@ -99,7 +99,7 @@ class FakeOxen(Service):
     @property
     def generations(self) -> dict[str, FakeGeneration]:
         """Everything that was ever created, by id."""
-        return self.workshop.generations
+        return self.runner.generations
 
     @property
     def charges(self) -> dict[str, Decimal]:
@@ -109,30 +109,30 @@ class FakeOxen(Service):
     @property
     def manual(self) -> bool:
         """While on, generations move by `advance` only."""
-        return self.workshop.manual
+        return self.runner.manual
 
     @manual.setter
     def manual(self, on: bool) -> None:
-        self.workshop.manual = on
+        self.runner.manual = on
 
     def advance(self, id: str, state: State) -> None:
-        """Move a generation to a state now. ValueError after its end."""
-        self.workshop.advance(id, state)
+        """Move a generation now. ValueError when it has come to its end."""
+        self.runner.advance(id, state)
 
     def finish(self, id: str) -> None:
-        """Let a generation end soon; await `settled` for the end."""
-        self.workshop.finish(id)
+        """Let one come to its end soon: await `settled` for when it has."""
+        self.runner.finish(id)
 
     def hold_generations(self) -> None:
-        """Keep generations processing without an end, until `release_generations`."""
-        self.workshop.hold(on=True)
+        """From now on they are processed and do not end, until `release_generations`."""
+        self.runner.hold(on=True)
 
     def release_generations(self) -> None:
-        self.workshop.hold(on=False)
+        self.runner.hold(on=False)
 
     def fail_next(self, message: str = "Generation failed", code: str = "", times: int = 1) -> None:
-        """Let the next created generations fail. Oxen has no codes: `code` is not reported."""
-        self.workshop.fail_next(Failure(message, code), times)
+        """The next ones that are created will fail. Oxen has no codes: `code` is not told."""
+        self.runner.fail_next(Failure(message, code), times)
 
     def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
         """Answer the next calls with 429, in the API's own words."""
@@ -145,11 +145,11 @@ class FakeOxen(Service):
         self.events.drop()
 
     async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
-        return await self.workshop.settle(id, timeout)
+        return await self.runner.settle(id, timeout)
 
     async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
         """Wait until so many generations were ever created; all of them."""
-        return await self.workshop.count(number, timeout)
+        return await self.runner.count(number, timeout)
 
     async def listening(self, listeners: int = 1, timeout: float = 10.0) -> None:
         """Wait until so many event streams are open."""
@@ -198,11 +198,11 @@ class FakeOxen(Service):
         generation = self.generations.get(match[1]) if match else None
         if generation is None or generation.status != "succeeded":
             return None
-        return await self.workshop.picture(generation), "image/png"
+        return await self.runner.picture(generation), "image/png"
 
     async def close(self) -> None:
         self.events.end()
-        await self.workshop.close()
+        await self.runner.close()
 
     async def _prepare(self, generation: FakeGeneration) -> DrawRequest:
         parameters = {k: v for k, v in generation.body.items() if k not in OWN_FIELDS}

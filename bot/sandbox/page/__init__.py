@@ -1,4 +1,4 @@
-"""The page of the demonstration: channels and direct messages as HTML.
+"""A static HTML page that shows channels of the stand-in as Discord's client would.
 
-The page runs no script and loads nothing, whatever a message contains.
+The demonstration and tests import `write_page` from `render`; tests also import `markdown`.
 """

@@ -5,7 +5,7 @@ from html import escape
 from typing import Final
 
 from bot.sandbox.discord import components as tree
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.page.markdown import Names, render
 
 STYLES: Final = {1: "primary", 2: "secondary", 3: "success", 4: "danger", 5: "link", 6: "premium"}

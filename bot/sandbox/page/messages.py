@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Final
 
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.interactions import COMMAND
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import User
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.page.components import Components
 from bot.sandbox.page.markdown import Names, render
 
@@ -122,15 +122,15 @@ class Messages:
 
 def _command_of(message: Message) -> str | None:
     """The name under which the command appears that a message answers."""
-    asked = message.interaction
-    if asked is None or asked.type != COMMAND:
+    interaction = message.interaction
+    if interaction is None or interaction.type != COMMAND:
         return None
-    path = asked.name
-    options: list[Json] = asked.data.get("options") or []
+    path = interaction.name
+    options: list[Json] = interaction.data.get("options") or []
     while options and options[0]["type"] in (SUBCOMMAND, GROUP):  # a subcommand, or a group of them
         path = f"{path} {options[0]['name']}"
         options = options[0].get("options") or []
-    return f"/{path}" if asked.data["type"] == 1 else path
+    return f"/{path}" if interaction.data["type"] == 1 else path
 
 
 def avatar(user: User) -> str:

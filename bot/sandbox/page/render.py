@@ -20,8 +20,8 @@ POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' f
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A channel, with the messages that the viewer sees."""
+class ShownChannel:
+    """A channel, and its messages as the viewer sees them."""
 
     channel: Channel
     messages: Sequence[Message]
@@ -42,7 +42,7 @@ class Place:
 
 def write_page(
     path: Path,
-    places: Sequence[Place],
+    channels: Sequence[ShownChannel],
     *,
     viewer: User,
     now: float | None = None,
@@ -52,31 +52,31 @@ def write_page(
 
     `now` is the time of viewing, in seconds; private messages are expected to be the viewer's.
     """
-    names = names_in(places, time.time() if now is None else now, zone)
-    files = save_files(path.parent / PICTURES, places)
-    page = document(places, viewer=viewer, names=names, files=files)
+    names = names_in(channels, time.time() if now is None else now, zone)
+    files = save_files(path.parent / PICTURES, channels)
+    page = document(channels, viewer=viewer, names=names, files=files)
     path.write_text(page, encoding="utf-8")
 
 
-def names_in(places: Sequence[Place], now: float, zone: tzinfo) -> Names:
+def names_in(channels: Sequence[ShownChannel], now: float, zone: tzinfo) -> Names:
     """The people, roles and channels that mentions may name, and the messages to link to."""
-    guilds = {guild.id: guild for place in places if (guild := place.channel.guild)}.values()
+    guilds = {guild.id: guild for each in channels if (guild := each.channel.guild)}.values()
     members = [member.user for guild in guilds for member in guild.members.values()]
-    people = [user for place in places for user in place.channel.recipients]
+    people = [user for each in channels for user in each.channel.recipients]
     return Names(
         now=now,
         zone=zone,
         users={user.id: user.name for user in (*members, *people)},
         roles={role.id: role.name for guild in guilds for role in guild.roles},
         channels={each.id: each.name for guild in guilds for each in guild.channels.values()},
-        messages=frozenset(message.id for place in places for message in place.shown),
+        messages=frozenset(message.id for each in channels for message in each.shown),
     )
 
 
-def save_files(folder: Path, places: Sequence[Place]) -> dict[str, str]:
-    """Write the files of all messages; return their paths by the attachments' ids."""
+def save_files(folder: Path, channels: Sequence[ShownChannel]) -> dict[str, str]:
+    """Write the files of all messages; where the page finds each, by the attachment's id."""
     found: dict[str, str] = {}
-    for file in (file for place in places for message in place.shown for file in message.files):
+    for file in (file for each in channels for message in each.shown for file in message.files):
         name = file.filename
         if name.startswith(".") or f"{PICTURES}/{name}" in found.values():
             name = f"{file.id}-{name}"
@@ -87,21 +87,21 @@ def save_files(folder: Path, places: Sequence[Place]) -> dict[str, str]:
 
 
 def document(
-    places: Sequence[Place], *, viewer: User, names: Names, files: Mapping[str, str]
+    channels: Sequence[ShownChannel], *, viewer: User, names: Names, files: Mapping[str, str]
 ) -> str:
     """The whole page; the first channel is open at first."""
-    guild = next((place.channel.guild for place in places if place.channel.guild), None)
+    guild = next((each.channel.guild for each in channels if each.channel.guild), None)
     title = guild.name if guild else "Direct Messages"
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     chosen = "".join(
         f"body:has(#pick{number}:checked) #channel{number}{{display:flex}}"
-        for number in range(len(places))
+        for number in range(len(channels))
     )
-    picks = "".join(_pick(number, place, viewer) for number, place in enumerate(places))
+    picks = "".join(_pick(number, each, viewer) for number, each in enumerate(channels))
     messages = Messages(names, Components(names, files), files)
-    channels = "".join(
-        _channel(number, place, viewer, messages.render(place.shown))
-        for number, place in enumerate(places)
+    panes = "".join(
+        _channel(number, each, viewer, messages.render(each.shown))
+        for number, each in enumerate(channels)
     )
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -111,21 +111,21 @@ def document(
         f'<nav class="rail"><span class="server">{escape(initials(title))}</span></nav>\n'
         f'<nav class="side"><header>{escape(title)}</header><div class="picks">{picks}</div>'
         f"<footer>{avatar(viewer)}<b>{escape(viewer.name)}</b></footer></nav>\n"
-        f"{channels}</body>\n</html>\n"
+        f"{panes}</body>\n</html>\n"
     )
 
 
-def _pick(number: int, place: Place, viewer: User) -> str:
+def _pick(number: int, entry: ShownChannel, viewer: User) -> str:
     checked = "" if number else " checked"
     return (
         f'<label><input type="radio" name="channel" id="pick{number}"{checked}>'
-        f"<i>{place.sign}</i> {escape(place.name(viewer))}</label>"
+        f"<i>{entry.sign}</i> {escape(entry.name(viewer))}</label>"
     )
 
 
-def _channel(number: int, place: Place, viewer: User, messages: str) -> str:
-    sign, name = place.sign, escape(place.name(viewer))
-    in_server = place.channel.guild is not None
+def _channel(number: int, entry: ShownChannel, viewer: User, messages: str) -> str:
+    sign, name = entry.sign, escape(entry.name(viewer))
+    in_server = entry.channel.guild is not None
     title = f"Welcome to #{name}!" if in_server else name
     start = f"the #{name} channel" if in_server else f"your direct messages with {name}"
     return (

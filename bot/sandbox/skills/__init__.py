@@ -1,4 +1,5 @@
-"""The stand-in for skills.video, in both contracts of its documents.
+"""A strict stand-in for the image API of skills.video, in both versions of the contract.
 
-Import `FakeSkills` from `server`.
+Tests and the demonstration import `FakeSkills` from `server`; the other modules are private to
+this package.
 """

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from bot.sandbox.generations import FakeGeneration
-from bot.sandbox.http.serving import Route, answer, compact, json_object
+from bot.sandbox.http.service import Route, answer, compact, json_object
 from bot.sandbox.parameters import problem
-from bot.sandbox.skills.answers import Usage, created, credits_body, plain, refused, shown
 from bot.sandbox.skills.models import REQUIRED, parameters
+from bot.sandbox.skills.responses import Usage, created, credits_body, plain, refused, shown
 
 if TYPE_CHECKING:
     from bot.sandbox.skills.server import FakeSkills
@@ -45,15 +45,15 @@ class SkillsRoutes:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
-            told = None
-            while told != generation.status:
-                told = generation.status
+            sent_status = None
+            while sent_status != generation.status:
+                sent_status = generation.status
                 view = await self._view(generation)
                 line = {name: view[name] for name in ("id", "status", "data", "usage")}
                 reason = {n: view[n] for n in ("error", "code", "message") if n in view}
                 await response.write(f"data: {compact(line | reason)}\n\n".encode())
-                while not generation.settled and told == generation.status:
-                    await self.skills.workshop.changed()
+                while not generation.settled and sent_status == generation.status:
+                    await self.skills.runner.changed()
         except ConnectionError:
             pass  # the generation goes on
         return response
@@ -62,8 +62,8 @@ class SkillsRoutes:
         generation = self.skills.generations.get(request.match_info["id"])
         if generation is None:
             raise plain(self.skills.contract, 404)
-        generation.times_asked += 1
-        if generation.times_asked <= self.skills.late_404s:
+        generation.times_fetched += 1
+        if generation.times_fetched <= self.skills.initial_404s:
             raise plain(self.skills.contract, 404)
         return answer(await self._view(generation))
 
@@ -91,9 +91,9 @@ class SkillsRoutes:
             raise refused(skills.contract, "CONTENT_REJECTED")
         generation = skills.begin(body)
         if skills.at_once:
-            await skills.workshop.take_at_once(generation)
+            await skills.runner.take_at_once(generation)
         else:
-            skills.workshop.take(generation)
+            skills.runner.take(generation)
         return generation
 
     async def _view(self, generation: FakeGeneration) -> dict[str, object]:
@@ -114,11 +114,11 @@ class SkillsRoutes:
         }
 
     async def _image(self, generation: FakeGeneration, index: int) -> dict[str, object]:
-        draw_request = await self.skills.workshop.draw_request(generation)
+        draw_request = await self.skills.runner.draw_request(generation)
         kind = f"image/{draw_request.format}"
         name = f"{generation.id}-{index + 1}.{draw_request.format}"
         if generation.body.get("sync_mode") is True:
-            data = await self.skills.workshop.picture(generation, index)
+            data = await self.skills.runner.picture(generation, index)
             url = f"data:{kind};base64,{base64.b64encode(data).decode()}"
         else:
             url = self.skills.signed(self.skills.cdn_origin, f"/output/{name}")

@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Final, Literal, get_args
 
 from bot.sandbox.drawing.draw import Format
-from bot.sandbox.generations import DrawRequest, FakeGeneration, State, Workshop, dice
+from bot.sandbox.generations import DrawRequest, FakeGeneration, GenerationRunner, State, dice
 from bot.sandbox.http.faults import Answer, Rule
-from bot.sandbox.http.serving import Refusal, Route, Service
+from bot.sandbox.http.service import Refusal, Route, Service
 from bot.sandbox.imaging import (
     LONG_SIDE,
     Size,
@@ -22,8 +22,8 @@ from bot.sandbox.imaging import (
     size_of_input,
     size_of_ratio,
 )
-from bot.sandbox.skills.answers import CreditsShape, Usage, failure, plain, refused
 from bot.sandbox.skills.models import MODEL, SIZES, Contract
+from bot.sandbox.skills.responses import CreditsShape, Usage, failure, plain, refused
 from bot.sandbox.skills.routes import SkillsRoutes
 
 KEY: Final = "skills-sandbox-key"
@@ -39,7 +39,7 @@ class FakeSkills(Service):
     usage from the beginning, `accepted_status` is that of the creating answer (None: as the
     contract's own example). `charge_failed`: a failed generation keeps its credits.
     `newer_page`: two parameters are gone. `rejects`: where moderation shows.
-    `late_404s`: so many first questions about a new generation are answered with 404.
+    `initial_404s`: so many first questions about a new generation are answered with 404.
     `at_once`: generations are at their end when the creating answer names them.
     """
 
@@ -58,13 +58,13 @@ class FakeSkills(Service):
     rejects: Literal["at once", "later"] = "at once"
     forbidden_words: frozenset[str] = frozenset({"forbidden"})
     long_side: int = LONG_SIDE
-    late_404s: int = 0
+    initial_404s: int = 0
     at_once: bool = False
-    workshop: Workshop = field(init=False, repr=False)
+    runner: GenerationRunner = field(init=False, repr=False)
     _usages: dict[str, Usage] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.workshop = Workshop(
+        self.runner = GenerationRunner(
             self.generation_seconds, self.clock, self._prepare, self._ended, self.violations
         )
 
@@ -76,7 +76,7 @@ class FakeSkills(Service):
     @property
     def generations(self) -> dict[str, FakeGeneration]:
         """Everything that was ever created, by id."""
-        return self.workshop.generations
+        return self.runner.generations
 
     @property
     def charges(self) -> dict[str, int]:
@@ -86,30 +86,30 @@ class FakeSkills(Service):
     @property
     def manual(self) -> bool:
         """While on, generations move by `advance` and `finish` only."""
-        return self.workshop.manual
+        return self.runner.manual
 
     @manual.setter
     def manual(self, on: bool) -> None:
-        self.workshop.manual = on
+        self.runner.manual = on
 
     def advance(self, id: str, state: State) -> None:
-        """Move a generation to a state now. ValueError after its end."""
-        self.workshop.advance(id, state)
+        """Move a generation now. ValueError when it has come to its end."""
+        self.runner.advance(id, state)
 
     def finish(self, id: str) -> None:
-        """Let a generation end soon; await `settled` for the end."""
-        self.workshop.finish(id)
+        """Let one come to its end soon: await `settled` for when it has."""
+        self.runner.finish(id)
 
     def hold_generations(self) -> None:
-        """Keep generations processing without an end, until `release_generations`."""
-        self.workshop.hold(on=True)
+        """From now on they are processed and do not end, until `release_generations`."""
+        self.runner.hold(on=True)
 
     def release_generations(self) -> None:
-        self.workshop.hold(on=False)
+        self.runner.hold(on=False)
 
     def fail_next(self, message: str = "", code: str = "FAILED", times: int = 1) -> None:
         """Let the next created generations fail; `code` is without its family (apis.md)."""
-        self.workshop.fail_next(failure(code, message), times)
+        self.runner.fail_next(failure(code, message), times)
 
     def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
         """Answer the next calls with 429, in the API's own words."""
@@ -118,11 +118,11 @@ class FakeSkills(Service):
         return self.faults.add("*", "/api/.*", Answer(429, body, headers), times)
 
     async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
-        return await self.workshop.settle(id, timeout)
+        return await self.runner.settle(id, timeout)
 
     async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
         """Wait until so many generations were ever created; all of them."""
-        return await self.workshop.count(number, timeout)
+        return await self.runner.count(number, timeout)
 
     def usage_of(self, generation: FakeGeneration) -> Usage:
         """Return the usage that is reported at this moment; zeros until it is."""
@@ -168,10 +168,10 @@ class FakeSkills(Service):
         index = int(match[2]) - 1
         if index >= generation.pictures or match[3] != output_format(generation.body):
             return None
-        return await self.workshop.picture(generation, index), f"image/{match[3]}"
+        return await self.runner.picture(generation, index), f"image/{match[3]}"
 
     async def close(self) -> None:
-        await self.workshop.close()
+        await self.runner.close()
 
     async def _prepare(self, generation: FakeGeneration) -> DrawRequest:
         body = generation.body

@@ -1,16 +1,14 @@
 """The scene: people, servers and channels, and changes to them."""
 
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.models import Channel, ChannelKind, User
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.world import World
 
 
-class Places:
-    """The part of `FakeDiscord` that creates and changes servers and channels.
-
-    Usable before and after a client connects; clients receive the events that Discord would send.
-    """
+class Channels:
+    """The part of `FakeDiscord` that makes and changes places. All of it may be used before or
+    after a client connects, who is told as by Discord."""
 
     world: World
 
@@ -67,18 +65,18 @@ class Places:
         and 3.
         """
         guild.upload_limit = size
-        self._tell("GUILD_UPDATE", guild.to_json(), guild)
+        self._dispatch("GUILD_UPDATE", guild.to_json(), guild)
 
     def set_bot_permissions(self, channel: Channel, permissions: int | None) -> None:
         channel.overwrite = permissions
         if channel.guild:
-            self._tell("CHANNEL_UPDATE", channel.to_json(), channel.guild)
+            self._dispatch("CHANNEL_UPDATE", channel.to_json(), channel.guild)
 
     def remove_bot(self, guild: Guild) -> None:
         """The bot is thrown out of a server."""
         guild.bot_present = False
         guild.members.pop(self.world.bot.id, None)
-        self._tell("GUILD_DELETE", {"id": str(guild.id)}, guild)
+        self._dispatch("GUILD_DELETE", {"id": str(guild.id)}, guild)
 
     def delete_channel(self, channel: Channel) -> None:
         """Delete a channel, with the messages and threads in it."""
@@ -94,13 +92,13 @@ class Places:
             self.delete_channel(thread)
         channel.guild.channels.pop(channel.id, None)
         event = "THREAD_DELETE" if channel.is_thread else "CHANNEL_DELETE"
-        self._tell(event, channel.to_json(), channel.guild)
+        self._dispatch(event, channel.to_json(), channel.guild)
 
     def archive_thread(self, channel: Channel, *, locked: bool = False) -> None:
         channel.archived, channel.locked = True, locked
         if channel.guild:
-            self._tell("THREAD_UPDATE", channel.to_json(), channel.guild)
+            self._dispatch("THREAD_UPDATE", channel.to_json(), channel.guild)
 
-    def _tell(self, event: str, data: Json, guild: Guild) -> None:
+    def _dispatch(self, event: str, data: Json, guild: Guild) -> None:
         self.world.dispatch(event, data, guild=guild)
         self.world.changes.notify()

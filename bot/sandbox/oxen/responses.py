@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from bot.sandbox.generations import FakeGeneration
-from bot.sandbox.http.serving import Refusal
+from bot.sandbox.http.service import Refusal
 from bot.sandbox.oxen.models import TARGETS
 
 STATUSES: Final = ("queued", "processing", "succeeded", "failed", "cancelled")

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bot.sandbox.discord import command_options as kinds
-from bot.sandbox.discord.forms import Json
 from bot.sandbox.discord.guilds import Guild, Role
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel, User
 from bot.sandbox.discord.permissions import ADMINISTRATOR, USE_APPLICATION_COMMANDS
+from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.uploads import Attachment, Upload
 
 LONGEST: Final = 6000
@@ -59,12 +59,12 @@ def find_command(
             continue
         if "guild_id" in command and (guild is None or command["guild_id"] != str(guild.id)):
             continue
-        _check_place(command, user, channel, guest=guest)
+        _check_context(command, user, channel, guest=guest)
         return command
     raise MemberError(f"There is no command {name!r} here")
 
 
-def _check_place(command: Json, user: User, channel: Channel, *, guest: bool) -> None:
+def _check_context(command: Json, user: User, channel: Channel, *, guest: bool) -> None:
     name = command["name"]
     if int(guest) not in command["integration_types"]:
         raise MemberError(f"{name!r} is not for this kind of install")
@@ -115,11 +115,11 @@ def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
 
 @dataclass
 class Entry:
-    """The input for the options of a command. `keep` stores a file of the member."""
+    """One filling-in of a command's options. `store` stores a file a member gives."""
 
     user: User
     resolved: Resolved
-    keep: Callable[[Upload], Attachment]
+    store: Callable[[Upload], Attachment]
 
     def all(self, options: list[Json], given: Mapping[str, object]) -> list[Json]:
         """Every option which was given, typed and in range. Raises `MemberError`."""
@@ -209,7 +209,7 @@ class Entry:
     def take(self, upload: Upload) -> Attachment:
         if len(upload.data) > self.user.upload_limit:
             raise MemberError("Your files are too powerful")
-        attachment = self.keep(upload)
+        attachment = self.store(upload)
         self.resolved.attachments[attachment.id] = attachment
         return attachment
 

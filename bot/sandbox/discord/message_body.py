@@ -7,7 +7,11 @@ from typing import Any, Final
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.component_reader import Reader
 from bot.sandbox.discord.embeds import Embeds
-from bot.sandbox.discord.forms import (
+from bot.sandbox.discord.mentions import Allowed, Pings, find_pings, read_allowed
+from bot.sandbox.discord.messages import LOADING, SILENT, SUPPRESS_EMBEDS, V2, Message, embedded
+from bot.sandbox.discord.models import User
+from bot.sandbox.discord.permissions import MENTION_EVERYONE
+from bot.sandbox.discord.request_body import (
     Form,
     Json,
     Path,
@@ -16,10 +20,6 @@ from bot.sandbox.discord.forms import (
     Unsupported,
     as_snowflake,
 )
-from bot.sandbox.discord.mentions import Allowed, Pings, find_pings, read_allowed
-from bot.sandbox.discord.messages import LOADING, SILENT, SUPPRESS_EMBEDS, V2, Message, embedded
-from bot.sandbox.discord.models import User
-from bot.sandbox.discord.permissions import MENTION_EVERYONE
 from bot.sandbox.discord.uploads import Attachment
 
 KEYS: Final = frozenset(
@@ -56,7 +56,7 @@ class Draft:
 
     def put_into(self, message: Message) -> None:
         message.content = self.content
-        message.embeds_kept = self.embeds
+        message.stored_embeds = self.embeds
         message.tree = self.tree
         message.files = self.files
         for file in self.files:
@@ -118,7 +118,7 @@ def read_draft(
         read.tree = Reader(problems, named, next_id).message(form, v2=bool(bits & V2))
     if base is not None:
         _take_over(read, base, body)
-        _check_kept_files(form, read)
+        _check_files_shown(form, read)
     _check_v2(form, read)
     problems.settle()
     shown = read.tree if bits & V2 else (read.content or read.embeds or read.files)
@@ -171,19 +171,17 @@ def _files(
     base: Message | None,
     descriptions: dict[int, str],
 ) -> list[Attachment]:
-    """Return the files of the message after the change; `descriptions` receives their alternative
-    texts.
-    """
-    kept = {file.id: file for file in base.files} if base is not None else {}
+    """The files which the message has afterwards; `descriptions` takes what is said of them."""
+    existing = {file.id: file for file in base.files} if base is not None else {}
     entries = form.forms("attachments", 10)
-    files = [] if "attachments" in form.data else list(kept.values())
+    files = [] if "attachments" in form.data else list(existing.values())
     seen: set[int] = set()
     for entry in entries:
         entry.only(ATTACHMENT_KEYS)
         number = entry.snowflake("id", required=True)
         if number is None:
             continue
-        file = uploads.get(number) or kept.get(number)
+        file = uploads.get(number) or existing.get(number)
         if file is None or number in seen:
             entry.wrong("id", "ATTACHMENT_NOT_FOUND", f"Attachment {number} is not here (again).")
             continue
@@ -203,12 +201,12 @@ def _take_over(draft: Draft, base: Message, body: Json) -> None:
     if "content" not in body:
         draft.content = base.content
     if "embeds" not in body:
-        draft.embeds = base.embeds_kept
+        draft.embeds = base.stored_embeds
     if "components" not in body:
         draft.tree = base.tree
 
 
-def _check_kept_files(form: Form, draft: Draft) -> None:
+def _check_files_shown(form: Form, draft: Draft) -> None:
     """Components and embeds which stay must not show files which go."""
     shown = [("components", media.attachment) for media in tree.media_of(draft.tree)]
     shown += [("embeds", file) for file in embedded(draft.embeds)]

@@ -1,9 +1,9 @@
 """Choosing in a select, of a message or of a modal."""
 
 from bot.sandbox.discord import components as tree
-from bot.sandbox.discord.entering import MemberError, Resolved
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.command_input import MemberError, Resolved
 from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.discord.request_body import Json
 
 
 def choose(select: Json, values: list[object], resolved: Resolved) -> list[str]:

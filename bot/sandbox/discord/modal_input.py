@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bot.sandbox.discord import components as tree
-from bot.sandbox.discord.choosing import choose
-from bot.sandbox.discord.entering import Entry, MemberError
-from bot.sandbox.discord.forms import Json
+from bot.sandbox.discord.command_input import Entry, MemberError
 from bot.sandbox.discord.modals import CHECKBOX, CHECKBOXES, FILE_UPLOAD, LABEL, RADIO
+from bot.sandbox.discord.request_body import Json
+from bot.sandbox.discord.select_input import choose
 from bot.sandbox.discord.uploads import Upload
 
 UNSET: Final = object()

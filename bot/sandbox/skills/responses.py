@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
 from bot.sandbox.generations import Failure, FakeGeneration
-from bot.sandbox.http.serving import Refusal
+from bot.sandbox.http.service import Refusal
 from bot.sandbox.skills.models import WORDS, Contract
 
 FAMILY: Final = "IMAGE_GENERATION_"
@@ -48,7 +48,7 @@ class Usage:
     def total(self) -> int:
         return self.subscription + self.permanent
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         return {
             "total": self.total,
             "subscription": self.subscription,
@@ -89,7 +89,7 @@ def created(generation: FakeGeneration, contract: Contract, usage: Usage) -> dic
     body: dict[str, object] = {
         "id": generation.id,
         "status": WORDS[contract][generation.status],
-        "usage": usage.told(),
+        "usage": usage.to_json(),
     }
     if contract == "old":
         return body
@@ -105,7 +105,7 @@ def shown(
         "status": WORDS[contract][generation.status],
         "input": normalised(generation),
         "data": data,
-        "usage": usage.told(),
+        "usage": usage.to_json(),
         **_reason(generation, contract),
     }
 
@@ -123,9 +123,9 @@ def credits_body(shape: CreditsShape, left: Usage) -> object:
     """The shape of the real answer is not documented; these are the likely ones."""
     match shape:
         case "flat":
-            return left.told()
+            return left.to_json()
         case "data":
-            return {"data": left.told()}
+            return {"data": left.to_json()}
         case "balance" | "credits" | "remaining":
             return {shape: left.total}
         case "text":
