@@ -78,8 +78,11 @@ def dice(*parts: object) -> int:
 
 
 class GenerationRunner:
-    """Owns a task for each generation. `prepare` checks the parameters, fetches the inputs and
-    raises Failure; `on_end` hears of each generation that has come to its end."""
+    """Owns a task for each generation.
+
+    `prepare` checks the parameters, downloads the inputs and raises Failure; `on_end` is called
+    with each generation that has ended.
+    """
 
     def __init__(
         self,
@@ -147,7 +150,7 @@ class GenerationRunner:
         self._move(generation, state)
 
     def finish(self, id: str) -> None:
-        """Let it come to its end now, even while others are held."""
+        """Let a generation end now, even while others are held."""
         self.generations[id].finish_now = True
         self._changed.set()
 
@@ -240,7 +243,9 @@ class GenerationRunner:
             self._move(generation, "failed")
 
     async def _pause(self, generation: FakeGeneration, seconds: float, *, held: bool) -> None:
-        """Until the time is up and nothing holds it, or it was moved or is to finish now."""
+        """Wait until the time has passed and nothing holds the generation, or until a test moves
+        it.
+        """
         before = generation.status
 
         def free() -> bool:

@@ -14,7 +14,7 @@ async def request(
     alone: bool = False,
     **options: object,
 ) -> Message:
-    """Use /imagine or /edit; the status message that answers it, to all or to the user `alone`."""
+    """Use /imagine or /edit; return the status message that replies, to all or to the user `alone`."""
     interaction = await stage.use(user, command, where=where, **options)
     status = reply_of(interaction)
     expect((status.ephemeral_to is user) == alone, "an answer for just those meant", status.text())

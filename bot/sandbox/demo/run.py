@@ -29,7 +29,7 @@ LOG_LINES: Final = 20  # of the bot's log, shown when a step fails
 
 
 class BotEnded(Exception):
-    """The bot's process ended while it was needed."""
+    """The bot's process ended too early."""
 
 
 async def run_demo(

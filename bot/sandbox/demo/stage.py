@@ -78,7 +78,7 @@ class Stage:
         return await interaction.answered()
 
     async def reply_text(self, user: User, command: str) -> str:
-        """What a command that takes no options answers, to this member alone."""
+        """Return the private reply to a command without options."""
         interaction = await self.use(user, command)
         message = reply_of(interaction)
         expect(message.ephemeral_to is user, f"an answer for {user.name} alone", "a public one")
@@ -149,7 +149,7 @@ def reply_of(interaction: Interaction) -> Message:
 
 
 def unmarked(text: str) -> str:
-    """A message's text as it reads: without what Discord takes for marks."""
+    """Return the text of a message without Discord's markup."""
     return MARKS.sub(lambda found: found["literal"] or "", text)
 
 

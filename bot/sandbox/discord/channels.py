@@ -7,8 +7,10 @@ from bot.sandbox.discord.world import World
 
 
 class Channels:
-    """The part of `FakeDiscord` that makes and changes places. All of it may be used before or
-    after a client connects, who is told as by Discord."""
+    """The part of `FakeDiscord` that creates and changes servers and channels.
+
+    Usable before and after a client connects; clients receive the events that Discord would send.
+    """
 
     world: World
 

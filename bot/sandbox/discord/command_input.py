@@ -115,7 +115,7 @@ def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
 
 @dataclass
 class Entry:
-    """One filling-in of a command's options. `store` stores a file a member gives."""
+    """The input for the options of a command. `keep` stores a file of the member."""
 
     user: User
     resolved: Resolved

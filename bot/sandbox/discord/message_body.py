@@ -171,7 +171,9 @@ def _files(
     base: Message | None,
     descriptions: dict[int, str],
 ) -> list[Attachment]:
-    """The files which the message has afterwards; `descriptions` takes what is said of them."""
+    """Return the files of the message after the change; `descriptions` receives their alternative
+    texts.
+    """
     existing = {file.id: file for file in base.files} if base is not None else {}
     entries = form.forms("attachments", 10)
     files = [] if "attachments" in form.data else list(existing.values())

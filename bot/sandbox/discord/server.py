@@ -31,7 +31,7 @@ STOP_SECONDS = 2.0  # for requests which are still being answered
 
 
 class FakeDiscord(Channels, Actions):
-    """Use it as `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
+    """The whole stand-in:
 
     `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
     `on_request(method, path, body)` receives every body of a known route, with the path of

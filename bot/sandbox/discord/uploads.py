@@ -70,7 +70,7 @@ class Attachment:
 
 
 def stored_name(filename: str) -> str:
-    """A file's name as Discord keeps it: no folders, no spaces, nothing unusual."""
+    """Return the name that Discord stores: no folders, no spaces, nothing unusual."""
     name = PurePosixPath(filename.replace("\\", "/")).name.replace(" ", "_")
     return re.sub(r"[^\w.\-]", "", name, flags=re.ASCII) or "unknown"
 

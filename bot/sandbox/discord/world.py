@@ -219,7 +219,7 @@ class World:
         self.changes.notify()
 
     def dispatch_message(self, event: str, message: Message) -> None:
-        """Show a message to those who listen in its channel, if anybody else sees it at all."""
+        """Send a message to the sessions in the channel, if anybody else sees the message at all."""
         channel = message.channel
         if message.ephemeral_to is not None or not self._bot_listens(channel):
             return

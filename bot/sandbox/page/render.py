@@ -21,7 +21,7 @@ POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' f
 
 @dataclass(frozen=True, slots=True)
 class ShownChannel:
-    """A channel, and its messages as the viewer sees them."""
+    """A channel, with the messages that the viewer sees."""
 
     channel: Channel
     messages: Sequence[Message]
@@ -74,7 +74,7 @@ def names_in(channels: Sequence[ShownChannel], now: float, zone: tzinfo) -> Name
 
 
 def save_files(folder: Path, channels: Sequence[ShownChannel]) -> dict[str, str]:
-    """Write the files of all messages; where the page finds each, by the attachment's id."""
+    """Write the files of all messages; return their paths by the attachments' ids."""
     found: dict[str, str] = {}
     for file in (file for each in channels for message in each.shown for file in message.files):
         name = file.filename

@@ -93,15 +93,15 @@ class FakeSkills(Service):
         self.runner.manual = on
 
     def advance(self, id: str, state: State) -> None:
-        """Move a generation now. ValueError when it has come to its end."""
+        """Move a generation to a state now. ValueError after its end."""
         self.runner.advance(id, state)
 
     def finish(self, id: str) -> None:
-        """Let one come to its end soon: await `settled` for when it has."""
+        """Let a generation end soon; await `settled` for the end."""
         self.runner.finish(id)
 
     def hold_generations(self) -> None:
-        """From now on they are processed and do not end, until `release_generations`."""
+        """Keep generations processing without an end, until `release_generations`."""
         self.runner.hold(on=True)
 
     def release_generations(self) -> None:
