@@ -1,4 +1,4 @@
-"""What the steps of the demonstration ask and look at alike."""
+"""Requests and checks that several steps of the demonstration share."""
 
 from bot.sandbox.demo.pictures import alt_texts, fetch_pictures
 from bot.sandbox.demo.stage import Stage, brief, expect, reply_of
@@ -14,7 +14,7 @@ async def request(
     alone: bool = False,
     **options: object,
 ) -> Message:
-    """Use /imagine or /edit; the status message that answers it, to all or to the user `alone`."""
+    """Use /imagine or /edit, and return the status message, public or for the user `alone`."""
     interaction = await stage.use(user, command, where=where, **options)
     status = reply_of(interaction)
     expect((status.ephemeral_to is user) == alone, "an answer for just those meant", status.text())

@@ -1,4 +1,4 @@
-"""The steps in which pictures are edited, and those that happen in private."""
+"""The steps that edit pictures, and those in a private reply or a direct message."""
 
 import asyncio
 from typing import Any, Final
@@ -18,13 +18,13 @@ MOON: Final = "a moon over mountains"
 
 
 async def photo(name: str, prompt: str, size: tuple[int, int]) -> Upload:
-    """A picture of a member's own."""
+    """Draw a picture for a member to attach."""
     data = await asyncio.to_thread(draw, prompt, 1, *size, format="jpeg")
     return Upload(name, data)
 
 
 def sent_to_skills(stage: Stage, prompt: str) -> list[str]:
-    """The addresses of the input pictures, in the order in which they were sent."""
+    """Return the addresses of the input pictures in the order of the request."""
     bodies = [one.body for one in stage.skills.generations.values()]
     [urls] = [body["image_urls"] for body in bodies if body["prompt"] == prompt]
     return [str(url) for url in urls] if isinstance(urls, list) else []

@@ -1,4 +1,4 @@
-"""The folder that a demonstration leaves its files in."""
+"""The output folder of a demonstration."""
 
 import shutil
 from pathlib import Path
@@ -10,14 +10,14 @@ RESULTS: Final = ("pictures", "data", "index.html", "easel.log")
 
 
 class FolderRefused(Exception):
-    """The folder is somebody's; the text says so and what to do."""
+    """The folder belongs to somebody else; the message names the remedy."""
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, or clear what an earlier run left there and nothing else.
+    """Create the folder, or delete the output of an earlier run and nothing else.
 
-    FolderRefused where the folder holds anything and is not ours, or holds settings (`.env`) that
-    the bot would read.
+    Raise FolderRefused if the folder has other content, or settings (`.env`) that the bot would
+    read.
     """
     if folder.exists() and not folder.is_dir():
         raise FolderRefused(f"{folder} is a file. Choose a folder with --folder.")

@@ -1,4 +1,4 @@
-"""`easel sandbox`: the real bot, tried from end to end without any account."""
+"""`easel sandbox`: run the real bot from end to end without any account."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.page.render import ShownChannel, write_page
 from bot.sandbox.skills.server import FakeSkills
 
-# Shaped like a bot's token; it opens nothing but the stand-in.
+# In the form of a bot's token, valid for the stand-in only.
 TOKEN: Final = "c2FuZGJveC1lYXNlbA.Sandbx.no-account-needs-this-token-0"
 KEY: Final = "sandbox-oxen-key"
 SKILLS_KEY: Final = "skills-sandbox-key"
@@ -29,16 +29,16 @@ LOG_LINES: Final = 20  # of the bot's log, shown when a step fails
 
 
 class BotEnded(Exception):
-    """The bot's process ended while it was needed."""
+    """The bot's process ended before the step was finished."""
 
 
 async def run_demo(
     folder: Path, *, steps: Sequence[Step] = STEPS, stream: TextIO | None = None
 ) -> int:
-    """Go through the steps, telling each; the exit code: 0 if all was as it should be, 1 if a step
-    failed, 2 if the folder cannot be used.
+    """Run the steps and print each result.
 
-    Leaves `index.html`, `pictures/`, `data/easel.db` and `easel.log` in the folder.
+    Return the exit code: 0 for success, 1 if a step failed, 2 if the folder cannot be used. Leave
+    `index.html`, `pictures/`, `data/easel.db` and `easel.log` in the folder.
     """
     transcript = Transcript(stream or sys.stdout)
     try:
@@ -65,7 +65,7 @@ async def run_demo(
 
 
 def settings(discord: FakeDiscord, oxen: FakeOxen, skills: FakeSkills) -> dict[str, str]:
-    """The bot's environment: the stand-ins' addresses, and keys which open nothing else."""
+    """Return the bot's environment: addresses of the stand-ins, and keys valid only there."""
     return {
         "DISCORD_TOKEN": TOKEN,
         "DISCORD_API_URL": discord.url,
@@ -91,7 +91,7 @@ async def _perform(stage: Stage, steps: Sequence[Step]) -> bool:
 
 
 async def _perform_one(stage: Stage, step: Step) -> bool:
-    """Whether the step met all it expects; what it did not is told, with the bot's log."""
+    """Run one step, and return whether it succeeded. On failure, print the reason and the log."""
     try:
         async with asyncio.timeout(step.seconds):
             await _unless_it_ends(stage.bot, step, stage)
@@ -103,7 +103,7 @@ async def _perform_one(stage: Stage, step: Step) -> bool:
         stage.transcript.missed("the bot to go on running", str(ended))
     except MemberError as refused:
         stage.transcript.missed("Discord to let a member do this", str(refused))
-    except Exception as error:  # a demonstration that breaks must still show the log and clean up
+    except Exception as error:  # print the log and clean up after any error
         stage.transcript.missed("no surprise", f"{type(error).__name__}: {error}")
     else:
         return True
@@ -114,7 +114,7 @@ async def _perform_one(stage: Stage, step: Step) -> bool:
 
 
 async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
-    """Run the step, no longer than the bot runs; a step that waits for its end sees it first."""
+    """Run the step until the bot ends. A step that waits for that end is finished first."""
     acting = asyncio.ensure_future(step.run(stage))
     ending = asyncio.ensure_future(bot.ended())
     try:
@@ -152,9 +152,9 @@ def _report_results(transcript: Transcript, folder: Path) -> None:
 
 
 def _end_with_us() -> None:
-    """A SIGTERM to us must not leave the bot behind: end as if cancelled."""
+    """Cancel this task on SIGTERM, so that the bot's process is killed as well."""
     task = asyncio.current_task()
     if task is not None:
-        # not on Windows, and not outside the main thread
+        # unsupported on Windows and outside the main thread
         with suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,6 +1,6 @@
-"""The steps of the demonstration: what members do, and what must come of it.
+"""The steps of the demonstration: actions of members, and the expected results.
 
-A step tells what it sees as it sees it, and raises Unmet where something is not as it should be.
+A step prints each result, and raises Unmet if an expectation fails.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil p
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
 SEA: Final = "a city under the sea at night"
 CASTLE: Final = "a castle in the clouds, seen from below"
-START_SECONDS: Final = 18.0  # a machine may have much else to do
+START_SECONDS: Final = 18.0  # the machine may be busy
 STOP_SECONDS: Final = 10.0
 USED: Final = re.compile(r"Used: \*\*([\d.]+)\*\*")
 
@@ -60,7 +60,7 @@ async def complete_options(stage: Stage) -> None:
 
 async def two_pictures(stage: Stage) -> None:
     options: dict[str, Any] = {"count": 2, "aspect_ratio": "3:2", "negative_prompt": "people, text"}
-    with stage.oxen_slow():  # else it may be done before anybody sees it begin
+    with stage.oxen_slow():  # else the job may end before the status says Drawing
         status = await request(
             stage, stage.ada, "imagine", prompt=LIGHTHOUSE, expand_prompt=False, **options
         )
@@ -191,7 +191,7 @@ async def stop(stage: Stage) -> None:
 
 
 def read_ledger(path: Path) -> tuple[int, int, int]:
-    """The sum of all entries in thousandths, their number, and the holds not released."""
+    """Return the sum of all entries in thousandths, the number of entries, and of open holds."""
     open_holds = """
         SELECT count(*) FROM (
             SELECT job_id FROM ledger WHERE kind IN ('hold', 'release')

@@ -1,11 +1,11 @@
-"""What happens in a demonstration, told line by line to whoever watches."""
+"""Print the events of a demonstration, one line each."""
 
 import time
 from typing import TextIO
 
 
 class Transcript:
-    """Writes to a text stream at once; times are seconds since the transcript began."""
+    """A text stream that is flushed after each line; times are seconds since the start."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -23,11 +23,11 @@ class Transcript:
         self.say(f"\n{text}")
 
     def did(self, who: str, what: str) -> None:
-        """An act of somebody."""
+        """Print an action of a member."""
         self._at(f"{who}: {what}")
 
     def saw(self, what: str) -> None:
-        """What came back, and was as it should be."""
+        """Print an expected result."""
         self._at(f"✓ {what}")
 
     def missed(self, expected: str, seen: str) -> None:

@@ -1,4 +1,4 @@
-"""Setting the scene: people, servers and channels, and what becomes of them."""
+"""Create and change users, servers and channels."""
 
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.models import Channel, ChannelKind, User
@@ -7,8 +7,11 @@ from bot.sandbox.discord.world import World
 
 
 class Channels:
-    """The part of `FakeDiscord` that makes and changes places. All of it may be used before or
-    after a client connects, who is told as by Discord."""
+    """The part of `FakeDiscord` that creates and changes users, servers and channels.
+
+    Every method may be called before or after a client connects; a connected client receives the
+    same events as from Discord.
+    """
 
     world: World
 
@@ -16,7 +19,7 @@ class Channels:
         return self.world.add_user(name)
 
     def add_guild(self, name: str, *, owner: User | None = None, bot: bool = True) -> Guild:
-        """A server; without `bot` one where the app can only be by a user's own install."""
+        """Create a server. Without `bot`, only users' own installs bring the app there."""
         return self.world.add_guild(name, owner, bot=bot)
 
     def add_channel(
@@ -30,9 +33,12 @@ class Channels:
         bot_permissions: int | None = None,
         bot_in_thread: bool = True,
     ) -> Channel:
-        """`bot_permissions` is exactly what the bot may there (default: what everyone may).
-        Threads need `parent` and have its permissions; `bot_in_thread=False` keeps the bot out
-        of a private one."""
+        """Create a channel or a thread.
+
+        `bot_permissions` are exactly the permissions of the bot there (default: those of everyone).
+        Threads need `parent` and have the same permissions as `parent`; `bot_in_thread=False`
+        leaves the bot out of a private thread.
+        """
         world = self.world
         channel = Channel(world.ids.next(), name, kind, world.now(), guild, bot_id=world.bot.id)
         if channel.is_thread != (parent is not None):
@@ -46,19 +52,19 @@ class Channels:
         return world.add_channel(channel)
 
     def dm_channel(self, user: User) -> Channel:
-        """The direct messages between a user and the bot."""
+        """Return the direct messages between a user and the bot."""
         return self.world.direct_channel(self.world.bot, user)
 
     def private_channel(self, *users: User) -> Channel:
-        """Direct messages of others, where only a user-installed app can be used."""
+        """Return direct messages between others, open only to a user-installed app."""
         return self.world.direct_channel(*users)
 
     def set_permissions(self, guild: Guild, user: User, permissions: int) -> None:
-        """Give a member these permissions beside what everyone has."""
+        """Grant a member these permissions, in addition to those of everyone."""
         self.world.grant(guild, user, permissions)
 
     def set_upload_limit(self, guild: Guild, size: int) -> None:
-        """What a file may weigh in a server, in bytes; 50 and 100 MiB are boost tiers 2 and 3."""
+        """Set the largest file of a server in bytes; 50 and 100 MiB are boost tiers 2 and 3."""
         guild.upload_limit = size
         self._dispatch("GUILD_UPDATE", guild.to_json(), guild)
 
@@ -68,13 +74,13 @@ class Channels:
             self._dispatch("CHANNEL_UPDATE", channel.to_json(), channel.guild)
 
     def remove_bot(self, guild: Guild) -> None:
-        """The bot is thrown out of a server."""
+        """Remove the bot from a server."""
         guild.bot_present = False
         guild.members.pop(self.world.bot.id, None)
         self._dispatch("GUILD_DELETE", {"id": str(guild.id)}, guild)
 
     def delete_channel(self, channel: Channel) -> None:
-        """A channel goes, with its messages and threads."""
+        """Delete a channel with all messages and threads."""
         channel.deleted = True
         for message in self.world.messages.values():
             if message.channel is channel:

@@ -1,4 +1,4 @@
-"""What a member enters into a command, checked as Discord's own client does before sending it."""
+"""Check a member's command input as Discord's own client does before sending."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ LONGEST: Final = 6000
 
 
 class MemberError(Exception):
-    """Discord itself would not let the member do this; the application hears nothing of it."""
+    """Discord would not allow this action; the application receives nothing."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Resolved:
 def find_command(
     commands: list[Json], name: str, kind: int, user: User, channel: Channel, *, guest: bool
 ) -> Json:
-    """The command as this member sees it in this channel."""
+    """Return the command that this member sees in this channel."""
     guild = channel.guild
     for command in commands:
         if command["name"] != name or command["type"] != kind:
@@ -92,7 +92,7 @@ def _check_context(command: Json, user: User, channel: Channel, *, guest: bool) 
 
 
 def find_options(command: Json, path: list[str]) -> tuple[list[Json], list[tuple[int, str]]]:
-    """The options under "group subcommand", and the way there as (type, name)."""
+    """Return the options under "group subcommand", and the path to them as (type, name)."""
     options: list[Json] = command.get("options", [])
     way: list[tuple[int, str]] = []
     for name in path:
@@ -107,7 +107,7 @@ def find_options(command: Json, path: list[str]) -> tuple[list[Json], list[tuple
 
 
 def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
-    """The entered options as they are sent, inside their subcommand."""
+    """Return the entered options inside their subcommand, as Discord sends them."""
     for kind, name in reversed(way):
         options = [{"type": kind, "name": name, "options": options}]
     return options
@@ -115,14 +115,14 @@ def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
 
 @dataclass
 class Entry:
-    """One filling-in of a command's options. `store` stores a file a member gives."""
+    """Input for the options of one command. `store` stores a file that a member attaches."""
 
     user: User
     resolved: Resolved
     store: Callable[[Upload], Attachment]
 
     def all(self, options: list[Json], given: Mapping[str, object]) -> list[Json]:
-        """Every option which was given, typed and in range. Raises `MemberError`."""
+        """Return every given option, typed and in range. Raise `MemberError`."""
         known = {option["name"] for option in options}
         if unknown := set(given) - known:
             raise MemberError(f"there is no option {sorted(unknown)}")
@@ -136,8 +136,10 @@ class Entry:
         ]
 
     def some(self, options: list[Json], given: Mapping[str, object], focused: str) -> list[Json]:
-        """What is sent while a member still types: nothing is required, and the focused value
-        comes as the text it is so far."""
+        """Return the options while a member is still typing.
+
+        Nothing is required, and the focused value is the text so far.
+        """
         target = next((item for item in options if item["name"] == focused), None)
         if target is None or not target.get("autocomplete"):
             raise MemberError(f"{focused!r} does not complete itself")

@@ -1,4 +1,4 @@
-"""Servers with their roles and members, and how the API shows them."""
+"""Servers with roles and members, and their form in the API."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -63,7 +63,7 @@ class Member:
 
 @dataclass(eq=False)
 class Guild:
-    """A server. `upload_limit` is what a file may weigh there, by its boost tier."""
+    """A server. `upload_limit` is the largest file in bytes, by boost tier."""
 
     id: int
     name: str
@@ -81,7 +81,7 @@ class Guild:
         return {50 * MIB: 2, 100 * MIB: 3}.get(self.upload_limit, 0)
 
     def permissions_of(self, user: User) -> int:
-        """What a member may in the whole server."""
+        """Return the permissions of a member in the whole server."""
         if user is self.owner:
             return permissions.EVERY
         member = self.members.get(user.id)
@@ -106,7 +106,7 @@ class Guild:
         }
 
     def to_gateway(self, bot: User) -> Json:
-        """As in GUILD_CREATE: with channels, threads, and the members who are always sent."""
+        """Return the data of GUILD_CREATE: channels, threads, and the members always sent."""
         shown = [self.members[user.id] for user in (bot, self.owner) if user.id in self.members]
         open_ones = [channel for channel in self.channels.values() if not channel.archived]
         return {

@@ -1,4 +1,4 @@
-"""Who is pinged by a message: by its text, and by what `allowed_mentions` lets through."""
+"""Find the users and roles that a message pings, by the text and by `allowed_mentions`."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ KINDS: Final = ("users", "roles", "everyone")
 
 @dataclass(frozen=True)
 class Allowed:
-    """`allowed_mentions`; without it, everything in the text pings."""
+    """The rules of `allowed_mentions`; without that field, everything in the text pings."""
 
     parse: frozenset[str] = frozenset(KINDS)
     users: frozenset[int] = frozenset()
@@ -31,8 +31,10 @@ class Pings:
 
 
 def read_allowed(body: Form) -> Allowed:
-    """The rules of `allowed_mentions`: known kinds, at most 100 ids, and no list of ids beside
-    the kind it lists."""
+    """Read `allowed_mentions`.
+
+    Kinds must be known, lists hold at most 100 ids, and a kind excludes a list of the same kind.
+    """
     form = body.form("allowed_mentions")
     if form is None:
         return Allowed()
@@ -66,7 +68,7 @@ def read_allowed(body: Form) -> Allowed:
 
 
 def find_pings(text: str, allowed: Allowed, *, may_everyone: bool) -> Pings:
-    """Code is not searched: a mention in it is only shown."""
+    """Find the mentions that ping. Mentions in code are skipped, because they do not ping."""
     plain = CODE.sub(" ", text)
     users = tuple(dict.fromkeys(int(found) for found in USER.findall(plain)))
     roles = tuple(dict.fromkeys(int(found) for found in ROLE.findall(plain)))

@@ -1,4 +1,4 @@
-"""Reading what a client sends, and refusing it in the words of the real API."""
+"""Read JSON bodies of requests, and refuse wrong ones with the errors of the real API."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,7 +8,7 @@ Path = tuple[str | int, ...]
 
 
 class Refusal(Exception):
-    """An error answer: status, `{"code", "message"}` and, for code 50035, the nested `errors`."""
+    """An error response: status, `{"code", "message"}` and, for code 50035, the nested `errors`."""
 
     def __init__(self, status: int, code: int, message: str, errors: Json | None = None) -> None:
         super().__init__(f"{status} {code} {message} {errors or ''}".strip())
@@ -25,12 +25,14 @@ class Refusal(Exception):
 
 
 class Unsupported(Exception):
-    """The real Discord has this and the stand-in has not: answered with 501 and remembered among
-    the violations, so that it can never pass unnoticed."""
+    """A feature of the real Discord that the stand-in lacks.
+
+    The response is 501 and a violation is recorded, so that no test passes by accident.
+    """
 
 
 class Problems:
-    """What is wrong with one body, by path."""
+    """All errors of one body, by path."""
 
     def __init__(self) -> None:
         self.found: Json = {}
@@ -42,21 +44,24 @@ class Problems:
         node.setdefault("_errors", []).append({"code": code, "message": message})
 
     def settle(self) -> None:
-        """Refuse the body if anything was wrong with it."""
+        """Raise the collected errors as one refusal, if there are any."""
         if self.found:
             raise Refusal(400, 50035, "Invalid Form Body", self.found)
 
 
 def invalid(path: Path, code: str, message: str) -> Refusal:
-    """The refusal of a body for one reason."""
+    """Return the refusal of a body for one reason."""
     problems = Problems()
     problems.add(path, code, message)
     return Refusal(400, 50035, "Invalid Form Body", problems.found)
 
 
 class Form:
-    """One JSON object of a body. Each reading method notes what is wrong and returns None (or
-    nothing) then, so that all mistakes of a body are told at once. `null` counts as not given."""
+    """A JSON object of a body.
+
+    Each reading method records an error and returns None (or nothing), so that one refusal reports
+    all errors of a body. `null` counts as not given.
+    """
 
     def __init__(self, data: Json, problems: Problems, path: Path = ()) -> None:
         self.data = data
@@ -67,7 +72,7 @@ class Form:
         self.problems.add(self.path if name is None else (*self.path, name), code, message)
 
     def only(self, names: Collection[str]) -> None:
-        """Refuse keys which the API does not know: stricter than Discord, which ignores them."""
+        """Refuse keys that the API does not know, although Discord ignores them."""
         for key in self.data:
             if key not in names:
                 self.wrong(key, "UNKNOWN_KEY", "This key is not known here.")
@@ -186,7 +191,7 @@ class Form:
 
 
 def as_snowflake(value: object) -> int | None:
-    """An id as an int, whether it came as digits or, as some libraries send it, as a number."""
+    """Return an id as an int, from digits or, as some libraries send ids, from a number."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

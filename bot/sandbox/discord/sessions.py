@@ -23,12 +23,12 @@ GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 0, 1 << 9, 1 << 
 PRIVILEGED: Final = 1 << 1 | 1 << 8 | MESSAGE_CONTENT
 INTENTS: Final = (1 << 26) - 1
 COMMANDS_A_MINUTE: Final = 120
-LARGEST_COMMAND: Final = 4096  # bytes a client may send at once
+LARGEST_COMMAND: Final = 4096  # bytes of one command
 
 
 @dataclass(eq=False)
 class Session:
-    """What outlives a connection: the events which a client may ask for again."""
+    """The part that outlives a connection: events that a client may request again."""
 
     id: str
     intents: int
@@ -45,7 +45,7 @@ class Session:
             self.connection.send(payload)
 
     def wants(self, event: str, guild: Guild | None) -> bool:
-        """Whether an event is for this shard and these intents."""
+        """Return whether this shard and these intents receive an event."""
         number, count = self.shard
         if ((guild.id >> 22) % count if guild else 0) != number:
             return False
@@ -57,8 +57,8 @@ class Session:
 
 
 class Connection:
-    """One WebSocket. Sending is a queue with one writer, so that events keep their order and
-    whoever causes them need not wait."""
+    """A WebSocket with a queue and a single writer: events stay in order, and senders never
+    wait."""
 
     def __init__(self, socket: web.WebSocketResponse, *, compress: bool) -> None:
         self.socket = socket
@@ -73,11 +73,11 @@ class Connection:
         self._queue.put_nowait(payload)
 
     def send_raw(self, frame: bytes) -> None:
-        """What no gateway sends, as it stands: neither encoded nor compressed."""
+        """Send a frame without encoding or compression."""
         self._queue.put_nowait(frame)
 
     def close(self, code: int) -> None:
-        """Close once everything before has been sent."""
+        """Close after everything before has been sent."""
         self.closing = True
         self._queue.put_nowait(code)
 
@@ -85,7 +85,7 @@ class Connection:
         while True:
             item = await self._queue.get()
             if isinstance(item, int):
-                # long enough for the client's own close frame, and no longer
+                # enough for the client's own close frame
                 async with asyncio.timeout(2):
                     await self.socket.close(code=item)
                 return

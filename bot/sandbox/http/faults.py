@@ -1,4 +1,4 @@
-"""Faults on request, for every stand-in: what may go wrong between a client and its server."""
+"""Faults on request, for every stand-in: failures between a client and a server."""
 
 import asyncio
 import json
@@ -16,8 +16,10 @@ Body = bytes | str | Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Served instead of the real answer; the request has no effect. `held`: only when the rule
-    is released."""
+    """Serve this instead of the real answer; the request has no effect.
+
+    With `held`, the answer waits until the rule is released.
+    """
 
     status: int
     body: Body = b""
@@ -27,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerAfter:
-    """The request has its effect; this is served instead of the real answer."""
+    """Let the request take effect, then serve this instead of the real answer."""
 
     status: int
     body: Body = b""
@@ -36,43 +38,46 @@ class AnswerAfter:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection is reset (a TCP RST) and the request has no effect."""
+    """Reset the connection (a TCP RST); the request has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResetAfter:
-    """The request has its effect, then the connection is reset (a TCP RST)."""
+    """Let the request take effect, then reset the connection (a TCP RST)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Everything goes on normally after a wait."""
+    """Delay the request, then continue normally."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The request has its effect; the real answer is kept back until `Rule.release`."""
+    """Let the request take effect, and hold the real answer until `Rule.release`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldBefore:
-    """Nothing happens until `Rule.release`, then everything goes on: a delayed effect, which
-    takes place even if the client gave up meanwhile (but for a multipart body, which ends with
-    its connection)."""
+    """Hold the request until `Rule.release`, then continue normally.
+
+    The delayed effect happens even if the client gave up meanwhile, except for a multipart body,
+    which ends with the connection.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class HoldLost:
-    """Nothing happens until `Rule.release`, then the connection is reset: the request is lost on
-    its way, and has no effect."""
+    """Hold the request until `Rule.release`, then reset the connection, without any effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """The request has its effect; `bytes` bytes of the body are sent, then the connection ends,
-    short of its Content-Length. Only for answers which are not streamed."""
+    """Let the request take effect, then send `bytes` bytes of the body and close.
+
+    The answer is shorter than the Content-Length. Streamed answers cannot be truncated.
+    """
 
     bytes: int
 
@@ -82,8 +87,10 @@ Chooser = Callable[[str, str], Fault | None]
 
 
 class Rule:
-    """One fault and where it applies. `hits` counts how often it was met; for the kinds which let
-    the request take effect, a hit is counted once the effect has taken place."""
+    """A fault, and the requests that meet this fault.
+
+    `hits` counts those requests; if the request takes effect, the hit is counted after that.
+    """
 
     def __init__(
         self, method: str, path: str, fault: Fault, times: int | None, owner: "Faults"
@@ -98,7 +105,7 @@ class Rule:
         self._open = asyncio.Event()
 
     def claim(self, method: str, path: str) -> bool:
-        """Whether this request is to be met, which uses up one of the rule's times."""
+        """Return whether the rule applies to this request, and use up one of the rule's times."""
         if self.method not in ("*", method) or not self.path.fullmatch(path) or self.left == 0:
             return False
         if self.left is not None:
@@ -110,30 +117,32 @@ class Rule:
         self._met.set()
 
     async def reached(self, timeout: float = 10.0, *, hits: int = 1) -> None:
-        """Wait until the rule was met `hits` times in all; TimeoutError if it is not."""
+        """Wait until the rule has `hits` hits. Raise TimeoutError."""
         async with asyncio.timeout(timeout):
             while self.hits < hits:
                 self._met.clear()
                 await self._met.wait()
 
     def release(self) -> None:
-        """Let go of what is held, and hold nothing from now on."""
+        """Release every held request, and hold nothing from now on."""
         self._open.set()
 
     async def released(self) -> None:
         await self._open.wait()
 
     def remove(self) -> None:
-        """Forget the rule, and let go of what it holds."""
+        """Remove the rule, and release every request that the rule holds."""
         self._owner.forget(self)
         self.release()
 
 
 class Faults:
-    """The rules of one server; the oldest which fits a request decides it. Where none does, the
-    `chooser` is asked with its method and path: for a fault that holds nothing, or for None.
+    """The rules of one server; the oldest matching rule decides.
 
-    Give `faults.middleware` to `aiohttp.web.Application`, and `clear()` before stopping the
+    If no rule matches, the `chooser` is called with method and path, and returns a fault that holds
+    nothing, or None.
+
+    Give `faults.middleware` to `aiohttp.web.Application`, and call `clear()` before stopping the
     server, so that nothing stays held.
     """
 
@@ -142,8 +151,11 @@ class Faults:
         self.chooser: Chooser | None = None
 
     def add(self, method: str, path: str, fault: Fault, times: int | None = 1) -> Rule:
-        """Meet requests of `method` ("*" for any) whose path without its query matches the whole
-        of the regular expression `path`; `times=None` is for ever."""
+        """Add a rule for requests of `method` ("*" for any).
+
+        The regular expression `path` must match the whole path without the query; `times=None` is
+        unlimited.
+        """
         rule = Rule(method, path, fault, times, self)
         self.rules.append(rule)
         return rule
@@ -173,7 +185,7 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
     fault = rule.fault
     match fault:
         case Answer():
-            await request.read()  # a client still sending would see a reset instead
+            await request.read()  # else a client that is still sending would see a reset
             rule.meet()
             if fault.held:
                 await rule.released()
@@ -187,7 +199,9 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
             return await handler(request)
         case HoldBefore():
             if not request.content_type.startswith("multipart/"):
-                await request.read()  # kept: it can be had when the connection is gone
+                await (
+                    request.read()
+                )  # stored, so that the handler can read the body after a disconnect
             rule.meet()
             await rule.released()
             return await handler(request)
@@ -233,7 +247,7 @@ def _answer(fault: Answer | AnswerAfter) -> web.Response:
     if isinstance(fault.body, str):
         headers.setdefault("Content-Type", "text/plain")
         return web.Response(status=fault.status, body=fault.body.encode(), headers=headers)
-    # without a charset: some clients take "application/json; charset=utf-8" for plain text
+    # without a charset: some clients treat "application/json; charset=utf-8" as plain text
     headers.setdefault("Content-Type", "application/json")
     return web.Response(status=fault.status, body=json.dumps(fault.body).encode(), headers=headers)
 
@@ -242,7 +256,7 @@ def _reset(request: web.Request) -> web.Response:
     transport = request.transport
     if transport is not None:
         peer = transport.get_extra_info("socket")
-        # lingering for 0 seconds makes the kernel send RST instead of FIN
+        # a linger time of 0 makes the kernel send RST instead of FIN
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response()

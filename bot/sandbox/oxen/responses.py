@@ -1,4 +1,4 @@
-"""Oxen's bodies: its errors in both of their forms, and the rows of its queue and history."""
+"""Oxen's response bodies: errors in both forms, and rows of the queue and of the history."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -24,7 +24,7 @@ ErrorType = Literal["unauthenticated", "invalid_params", "resource_not_found", "
 
 
 def typed(status: int, type: ErrorType, detail: str | None = None) -> Refusal:
-    """The longer of the two forms."""
+    """Return an error in the longer of the two forms."""
     error = {"type": type, "title": TITLES[type]}
     if detail is not None:
         error["detail"] = detail
@@ -32,7 +32,7 @@ def typed(status: int, type: ErrorType, detail: str | None = None) -> Refusal:
 
 
 def plain(status: int, message: str) -> Refusal:
-    """The shorter of the two forms."""
+    """Return an error in the shorter of the two forms."""
     return Refusal(status, {"error": {"message": message}})
 
 
@@ -41,8 +41,10 @@ def unknown_model(name: object) -> Refusal:
 
 
 def queue_row(generation: FakeGeneration, result_url: str | None) -> dict[str, object]:
-    """A generation as the queue shows it: the parameters of the request lie flat beside its own
-    fields, except those that are the queue's."""
+    """Return a generation as a row of the queue.
+
+    The parameters of the request are at the top level, except those of the queue itself.
+    """
     targets = {name: generation.body.get(name) for name in TARGETS}
     parameters = {
         name: value
@@ -66,12 +68,13 @@ def queue_row(generation: FakeGeneration, result_url: str | None) -> dict[str, o
 def history_row(
     row: dict[str, object], cost: Decimal | None, user: Mapping[str, object]
 ) -> dict[str, object]:
-    """`cost` is a decimal string, or null where nothing is charged or not known yet."""
+    """Return a row of the history. `cost` is a decimal string, or null if nothing is charged or
+    known yet."""
     return row | {"cost": None if cost is None else str(cost), **user}
 
 
 def completed(generation: FakeGeneration, url: str | None) -> dict[str, object]:
-    """The data of a media_generation_completed event."""
+    """Return the data of a media_generation_completed event."""
     event: dict[str, object] = {
         "generation_id": generation.id,
         "status": generation.status,
