@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 MARK: Final = ".easel-sandbox"
-MARK_TEXT: Final = "`easel sandbox` made this folder and clears it at each run.\n"
+MARK_TEXT: Final = "Created by `easel sandbox`, which deletes the output at each run.\n"
 RESULTS: Final = ("pictures", "data", "index.html", "easel.log")
 
 
@@ -26,7 +26,9 @@ def prepare(folder: Path) -> None:
     if not mark.is_file() and any(folder.iterdir()):
         raise FolderRefused(f"{folder} is not empty. Choose a new folder with --folder.")
     if (folder / ".env").exists():
-        raise FolderRefused(f"{folder} has a .env, which the bot would read. Move it away first.")
+        raise FolderRefused(
+            f"{folder} contains a .env, which the bot would read. Move that file first."
+        )
     mark.write_text(MARK_TEXT)
     for name in RESULTS:
         _remove(folder / name)

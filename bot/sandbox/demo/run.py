@@ -47,7 +47,7 @@ async def run_demo(
         transcript.say(f"easel: {refused}")
         return 2
     transcript.say(
-        "The real Easel, with stand-ins for Discord, Oxen.ai and skills.video on this computer."
+        "The real bot runs. Stand-ins on this computer replace Discord, Oxen.ai and skills.video."
     )
     _end_with_us()
     discord = FakeDiscord(token=TOKEN)
@@ -85,7 +85,7 @@ async def _perform(stage: Stage, steps: Sequence[Step]) -> bool:
                 if not await _perform_one(stage, step):
                     return False
     except TimeoutError:
-        stage.transcript.missed(f"an end within {WHOLE_SECONDS:.0f} s", "still at work")
+        stage.transcript.missed(f"all steps done within {WHOLE_SECONDS:.0f} s", "timeout")
         return False
     return True
 
@@ -97,17 +97,19 @@ async def _perform_one(stage: Stage, step: Step) -> bool:
             await _unless_it_ends(stage.bot, step, stage)
     except Unmet as unmet:
         stage.transcript.missed(unmet.expected, brief(unmet.seen))
-    except TimeoutError as late:
-        stage.transcript.missed(f"an end within {step.seconds:g} s", str(late) or "still waiting")
+    except TimeoutError as timeout:
+        stage.transcript.missed(
+            f"the step done within {step.seconds:g} s", str(timeout) or "timeout"
+        )
     except BotEnded as ended:
-        stage.transcript.missed("the bot to go on running", str(ended))
+        stage.transcript.missed("a running bot", str(ended))
     except MemberError as refused:
-        stage.transcript.missed("Discord to let a member do this", str(refused))
+        stage.transcript.missed("an action that Discord allows", str(refused))
     except Exception as error:  # print the log and clean up after any error
-        stage.transcript.missed("no surprise", f"{type(error).__name__}: {error}")
+        stage.transcript.missed("no error", f"{type(error).__name__}: {error}")
     else:
         return True
-    stage.transcript.say(f"\nThe last lines of {stage.folder / 'easel.log'}:")
+    stage.transcript.say(f"\nLast lines of {stage.folder / 'easel.log'}:")
     for line in stage.bot.last_lines(LOG_LINES):
         stage.transcript.say(f"  {line}")
     return False
@@ -122,7 +124,7 @@ async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
         if not acting.done():
             await asyncio.wait({acting}, timeout=0.2)
         if not acting.done():
-            raise BotEnded(f"it ended with exit code {ending.result()}")
+            raise BotEnded(f"the bot ended with exit code {ending.result()}")
         acting.result()
     finally:
         acting.cancel()
@@ -141,12 +143,12 @@ def _leave_page(stage: Stage) -> None:
 
 def _report_results(transcript: Transcript, folder: Path) -> None:
     pictures = len(list((folder / "pictures").glob("*")))
-    transcript.say(f"\nLeft after {transcript.seconds:.1f} s in {folder.resolve()}:")
+    transcript.say(f"\nFinished after {transcript.seconds:.1f} s. Files in {folder.resolve()}:")
     transcript.say(
-        "  index.html     the channel and the direct messages as Ada sees them, for your browser:"
+        "  index.html     the channel and the direct messages as Ada sees them. Open in a browser:"
     )
     transcript.say(f"                 {(folder.resolve() / 'index.html').as_uri()}")
-    transcript.say(f"  pictures/      {pictures} pictures, as they were posted")
+    transcript.say(f"  pictures/      the {pictures} posted pictures")
     transcript.say("  data/easel.db  the bot's database")
     transcript.say("  easel.log      the bot's log")
 

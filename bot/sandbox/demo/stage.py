@@ -81,7 +81,7 @@ class Stage:
         """Return the private reply to a command without options."""
         interaction = await self.use(user, command)
         message = reply_of(interaction)
-        expect(message.ephemeral_to is user, f"an answer for {user.name} alone", "a public one")
+        expect(message.ephemeral_to is user, f"a reply for {user.name} only", "a public message")
         return message.text()
 
     async def until(self, message: Message, fact: Callable[[Message], bool], what: str) -> None:
@@ -144,7 +144,7 @@ def _typed(value: object) -> object:
 
 def reply_of(interaction: Interaction) -> Message:
     if interaction.message is None:
-        raise Unmet("a message as the answer", interaction.response)
+        raise Unmet("a message as the reply", interaction.response)
     return interaction.message
 
 

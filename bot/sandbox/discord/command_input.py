@@ -70,7 +70,7 @@ def _check_context(command: Json, user: User, channel: Channel, *, guest: bool) 
         raise MemberError(f"{name!r} is not for this kind of install")
     contexts = command["contexts"]
     if contexts is not None and channel.context not in contexts:
-        raise MemberError(f"{name!r} is not for this kind of place")
+        raise MemberError(f"{name!r} is not available in this kind of channel")
     if contexts is None and channel.guild is None and not command["dm_permission"]:
         raise MemberError(f"{name!r} is not for direct messages")
     if channel.context == 2 and not guest:

@@ -105,7 +105,7 @@ class Gateway:
 
     def _greet(self, connection: Connection, request: web.Request, compression: str | None) -> None:
         if compression not in (None, "zlib-stream") or request.query.get("encoding") == "etf":
-            complaint = f"gateway: {request.query_string} asks for what the stand-in has not"
+            complaint = f"gateway: {request.query_string} is not supported by the stand-in"
             log.error(complaint)
             self.violations.append(complaint)
             connection.close(DECODE_ERROR)
