@@ -1,4 +1,4 @@
-"""Generations of a stand-in, advanced by the event loop's time or by a test."""
+"""Generations of the image APIs, advanced by the event loop's time or by a test."""
 
 import asyncio
 import hashlib
@@ -15,12 +15,12 @@ from bot.sandbox.imaging import Size
 State = Literal["queued", "processing", "succeeded", "failed", "cancelled"]
 
 TERMINAL: Final[frozenset[State]] = frozenset({"succeeded", "failed", "cancelled"})
-QUEUED_SHARE: Final = 0.25  # of a generation's time
-SPREAD: Final = 0.25  # a generation takes this share more or less, by its request
+QUEUED_SHARE: Final = 0.25  # share of a generation's time
+SPREAD: Final = 0.25  # relative variation of that time, by the request
 
 
 class Failure(Exception):
-    """Why a generation failed, in the API's own words and code."""
+    """The failure of a generation, with the API's own message and code."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DrawRequest:
-    """The input of a drawing: one picture for each seed."""
+    """The parameters of a drawing: one picture for each seed."""
 
     prompt: str
     seeds: tuple[int, ...]
@@ -41,19 +41,18 @@ class DrawRequest:
 
 @dataclass(eq=False)
 class FakeGeneration:
-    """A piece of work.
+    """A piece of work at an image API. `body` is the request; times are those of the clock.
 
-    `body` is the raw request; times are those of the clock. `charged` is the final charge: dollars
-    at Oxen, credits at skills.video.
+    `charged` is the final charge: dollars at Oxen, credits at skills.video.
     """
 
     id: str
     model: str
     body: dict[str, object]
     enqueued_at: float
-    number: int  # in order of creation, from 0
+    number: int  # order of creation, from 0
     pictures: int = 1
-    queued: bool = True  # False: made by a call that waits for it
+    queued: bool = True  # False: made by a synchronous call
     status: State = "queued"
     started_at: float | None = None
     completed_at: float | None = None
@@ -72,16 +71,16 @@ class FakeGeneration:
 
 
 def dice(*parts: object) -> int:
-    """A number from 0 to 2147483647 that is always the same for the same parts."""
+    """Return a number from 0 to 2147483647 that depends on the parts alone."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
 class GenerationRunner:
-    """Owns a task for each generation.
+    """Run one task for each generation.
 
-    `prepare` checks the parameters, downloads the inputs and raises Failure; `on_end` is called
-    with each generation that has ended.
+    `prepare` checks the parameters, fetches the inputs and raises Failure; `on_end` is called with
+    each settled generation.
     """
 
     def __init__(
@@ -115,16 +114,16 @@ class GenerationRunner:
         self._changed.set()
 
     def hold(self, *, on: bool) -> None:
-        """While on, generations are processed but do not end."""
+        """Set whether generations are processed without an end."""
         self._held = on
         self._changed.set()
 
     def fail_next(self, failure: Failure, times: int) -> None:
-        """The next `times` generations that are taken will fail, at their end."""
+        """Plan a failure for each of the next `times` generations, at the end of their run."""
         self._planned_failures += [failure] * times
 
     def clear_failures(self) -> None:
-        """Forget those that were to fail, and were not taken yet."""
+        """Cancel the planned failures of generations that were not created yet."""
         self._planned_failures.clear()
 
     def take(self, generation: FakeGeneration) -> None:
@@ -135,13 +134,16 @@ class GenerationRunner:
         task.add_done_callback(self._tasks.discard)
 
     async def take_at_once(self, generation: FakeGeneration) -> None:
-        """Run a generation to the end before this returns."""
+        """Run a generation to the end before returning."""
         self._add(generation)
         self._move(generation, "processing")
         await self._work(generation)
 
     def advance(self, id: str, state: State) -> None:
-        """Move a generation to a state now; no state follows an end."""
+        """Change the status now, regardless of the schedule.
+
+        Raise ValueError if the generation is settled.
+        """
         generation = self.generations[id]
         if generation.settled:
             raise ValueError(f"{id} is {generation.status} already")
@@ -150,42 +152,39 @@ class GenerationRunner:
         self._move(generation, state)
 
     def finish(self, id: str) -> None:
-        """Let a generation end now, even while others are held."""
+        """End a generation now, even while others are held."""
         self.generations[id].finish_now = True
         self._changed.set()
 
     async def settle(self, id: str, timeout: float) -> FakeGeneration:
-        """Wait for the end of a generation; TimeoutError if none comes."""
+        """Wait for the end of a generation. Raise TimeoutError."""
         generation = self.generations[id]
         async with asyncio.timeout(timeout):
             await self._until(lambda: generation.settled)
         return generation
 
     async def count(self, number: int, timeout: float) -> list[FakeGeneration]:
-        """Wait until there are `number` generations in all."""
+        """Wait until `number` generations exist. Raise TimeoutError."""
         async with asyncio.timeout(timeout):
             await self._until(lambda: len(self.generations) >= number)
         return list(self.generations.values())
 
     async def changed(self) -> None:
-        """Wait for the next change of any generation.
-
-        ConnectionError after the end of the stand-in.
-        """
+        """Wait for the next change of any generation. Raise ConnectionError after `close`."""
         if self._closed:
             raise ConnectionError("the stand-in has stopped")
         self._changed.clear()
         await self._changed.wait()
 
     async def draw_request(self, generation: FakeGeneration) -> DrawRequest:
-        """Return the input of the drawing, computed once. Raises Failure."""
+        """Return the parameters of the drawing, computed once. Raise Failure."""
         async with generation.lock:
             if generation.draw_request is None:
                 generation.draw_request = await self._prepare(generation)
         return generation.draw_request
 
     async def picture(self, generation: FakeGeneration, index: int = 0) -> bytes:
-        """Return a picture, drawn at the first request and then stored."""
+        """Return a picture, drawn at the first request and stored for later ones."""
         draw_request = await self.draw_request(generation)
         async with generation.lock:
             if index not in generation.drawn:
@@ -200,7 +199,7 @@ class GenerationRunner:
         return generation.drawn[index]
 
     async def close(self) -> None:
-        """End all tasks, and everything that waits for a generation."""
+        """Cancel all tasks, and wake all waiters."""
         self._closed = True
         self._changed.set()
         for task in self._tasks:
@@ -243,9 +242,7 @@ class GenerationRunner:
             self._move(generation, "failed")
 
     async def _pause(self, generation: FakeGeneration, seconds: float, *, held: bool) -> None:
-        """Wait until the time has passed and nothing holds the generation, or until a test moves
-        it.
-        """
+        """Wait until the time is up and nothing holds the generation, or until another change."""
         before = generation.status
 
         def free() -> bool:

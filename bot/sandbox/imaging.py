@@ -1,4 +1,4 @@
-"""Sizes of pictures, and the download of an image API's input pictures."""
+"""Sizes of pictures, and the download of input pictures by an image API."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 Size = tuple[int, int]
 
-LONG_SIDE: Final = 1024  # pixels; the models make up to 2048, which a sandbox need not
+LONG_SIDE: Final = 1024  # in pixels; the real models make up to 2048
 LARGEST_SIDE: Final = 2048
 LARGEST_INPUT: Final = 20 * 1024 * 1024  # bytes
 FETCH_SECONDS: Final = 10.0
@@ -19,32 +19,30 @@ KINDS: Final = ("PNG", "JPEG", "WEBP")
 
 
 class UnusableInput(Exception):
-    """The address cannot be downloaded, or holds no picture. The text is the API's."""
+    """The address cannot be fetched, or the file is not a picture. The text is the API's."""
 
 
 def size_of_ratio(ratio: str, *, long_side: int = LONG_SIDE) -> Size:
-    """Pixels of `16:9` and the like; the longer side has `long_side`."""
+    """Return the size in pixels of a ratio such as `16:9`; `long_side` is the longer side."""
     wide, tall = (int(part) for part in ratio.split(":"))
     longest = max(wide, tall)
     return (round(long_side * wide / longest), round(long_side * tall / longest))
 
 
 def size_of_input(data: bytes) -> Size:
-    """Return the picture as people see it (EXIF's orientation counts), scaled down to the model's
-    sizes.
-    """
+    """Return the displayed size (after EXIF's orientation), scaled down to the models' limit."""
     with Image.open(io.BytesIO(data)) as opened:
         wide, tall = opened.size
-        if opened.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
+        if opened.getexif().get(0x0112) in (5, 6, 7, 8):  # rotated by 90 degrees
             wide, tall = tall, wide
     scale = min(1.0, LARGEST_SIDE / max(wide, tall))
     return (max(1, round(wide * scale)), max(1, round(tall * scale)))
 
 
 async def fetch_input(session: aiohttp.ClientSession, address: str) -> bytes:
-    """Return the picture at an http(s) address or in a data URI, as a service downloads it:
+    """Return the picture at an http(s) address or in a data URI.
 
-    without any credentials. Raises UnusableInput.
+    The download has no credentials, as at the real services. Raise UnusableInput.
     """
     if address.startswith("data:"):
         data = _from_data_uri(address)

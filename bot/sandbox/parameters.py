@@ -1,4 +1,4 @@
-"""Kinds of request parameters, as tables of an API's own document state them."""
+"""Kinds of request parameters, for the tables in an API's own document."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`longest` is in characters."""
+    """A string of at most `longest` characters."""
 
     longest: int | None = None
     default: str | None = None
@@ -35,7 +35,7 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An http(s) address or data URI."""
+    """A single http(s) address or data URI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ Table = Mapping[str, Kind]
 
 
 def problem(table: Table, required: tuple[str, ...], body: Mapping[str, object]) -> str | None:
-    """Return the error of a request's parameters, or None. Nothing is converted: "3" is not 3."""
+    """Return the first error in a request's parameters, or None. Types are strict: "3" is not 3."""
     for name in required:
         value = body.get(name)
         if value is None or (isinstance(value, str) and not value.strip()):

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.long
 
 
 async def run(folder: Path, *steps: Step) -> tuple[int, str]:
-    told = io.StringIO()
-    code = await run_demo(folder, stream=told, **({"steps": steps} if steps else {}))
-    return code, told.getvalue()
+    stream = io.StringIO()
+    code = await run_demo(folder, stream=stream, **({"steps": steps} if steps else {}))
+    return code, stream.getvalue()
 
 
 def files_in(folder: Path) -> set[str]:
@@ -33,11 +33,11 @@ async def test_the_whole_demonstration_succeeds(
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/the-operators.db")
     folder = tmp_path / "sandbox"
 
-    code, told = await run(folder)
+    code, output = await run(folder)
 
-    assert code == 0, told
-    assert "✗" not in told
-    assert told.count("✓") >= 20
+    assert code == 0, output
+    assert "✗" not in output
+    assert output.count("✓") >= 20
     pictures = sorted((folder / "pictures").iterdir())
     assert len(pictures) == 11
     for picture in pictures:
@@ -50,7 +50,7 @@ async def test_the_whole_demonstration_succeeds(
     assert not (tmp_path / "the-operators.db").exists()
 
 
-async def test_a_step_that_fails_tells_what_was_expected_and_shows_the_log(tmp_path: Path) -> None:
+async def test_a_failed_step_prints_the_expectation_and_the_log(tmp_path: Path) -> None:
     async def fail(stage: Stage) -> None:
         await stage.discord.connected(18)
         raise Unmet("a cat", "a dog")
@@ -58,13 +58,13 @@ async def test_a_step_that_fails_tells_what_was_expected_and_shows_the_log(tmp_p
     async def never(stage: Stage) -> None:
         raise AssertionError("a step after one that failed")
 
-    code, told = await run(tmp_path, Step("Cats", fail, seconds=20), Step("Dogs", never))
+    code, output = await run(tmp_path, Step("Cats", fail, seconds=20), Step("Dogs", never))
 
     assert code == 1
-    assert "✗ expected: a cat" in told
-    assert "seen:     a dog" in told
-    assert "easel.log" in told
-    assert "Dogs" not in told
+    assert "✗ expected: a cat" in output
+    assert "seen:     a dog" in output
+    assert "easel.log" in output
+    assert "Dogs" not in output
     assert (tmp_path / "index.html").exists()
 
 
@@ -72,42 +72,42 @@ async def test_a_step_that_takes_too_long_fails(tmp_path: Path) -> None:
     async def wait(stage: Stage) -> None:
         await asyncio.Event().wait()
 
-    code, told = await run(tmp_path, Step("Waiting", wait, seconds=0.05))
+    code, output = await run(tmp_path, Step("Waiting", wait, seconds=0.05))
 
     assert code == 1
-    assert "✗ expected: an end within 0.05 s" in told
+    assert "✗ expected: the step done within 0.05 s" in output
 
 
-async def test_a_surprise_in_a_step_is_told_as_a_failure(tmp_path: Path) -> None:
+async def test_an_error_in_a_step_is_printed_as_a_failure(tmp_path: Path) -> None:
     async def stumble(stage: Stage) -> None:
         raise KeyError("lost")
 
-    code, told = await run(tmp_path, Step("Stumbling", stumble))
+    code, output = await run(tmp_path, Step("Stumbling", stumble))
 
     assert code == 1
-    assert "KeyError: 'lost'" in told
+    assert "KeyError: 'lost'" in output
 
 
-async def test_a_bot_that_ends_by_itself_fails_the_step_at_once(tmp_path: Path) -> None:
+async def test_an_early_end_of_the_bot_fails_the_step_at_once(tmp_path: Path) -> None:
     async def kill_and_wait(stage: Stage) -> None:
         await stage.bot.kill()
         await asyncio.Event().wait()
 
-    code, told = await run(tmp_path, Step("Dying", kill_and_wait))
+    code, output = await run(tmp_path, Step("Dying", kill_and_wait))
 
     assert code == 1
-    assert "✗ expected: the bot to go on running" in told
-    assert "exit code -9" in told
+    assert "✗ expected: a running bot" in output
+    assert "exit code -9" in output
 
 
-async def test_a_member_who_may_not_do_something_fails_the_step(tmp_path: Path) -> None:
+async def test_an_action_that_discord_does_not_allow_fails_the_step(tmp_path: Path) -> None:
     async def use_nothing(stage: Stage) -> None:
         await stage.use(stage.ada, "nonsense")
 
-    code, told = await run(tmp_path, Step("Nonsense", use_nothing))
+    code, output = await run(tmp_path, Step("Nonsense", use_nothing))
 
     assert code == 1
-    assert "✗ expected: Discord to let a member do this" in told
+    assert "✗ expected: an action that Discord allows" in output
 
 
 async def test_the_bot_never_outlives_the_demonstration(tmp_path: Path) -> None:
@@ -121,10 +121,10 @@ async def test_the_bot_never_outlives_the_demonstration(tmp_path: Path) -> None:
 async def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
 
-    code, told = await run(tmp_path)
+    code, output = await run(tmp_path)
 
     assert code == 2
-    assert "is not empty" in told
+    assert "is not empty" in output
     assert files_in(tmp_path) == {"index.html"}
     assert (tmp_path / "index.html").read_text() == "mine"
 
@@ -144,7 +144,7 @@ def test_a_folder_with_settings_is_refused(tmp_path: Path) -> None:
         prepare(tmp_path / "sandbox")
 
 
-def test_our_folder_is_cleared_of_what_we_left_and_of_nothing_else(tmp_path: Path) -> None:
+def test_only_the_output_of_an_earlier_run_is_deleted(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "sandbox"
     prepare(folder)
     (folder / "data").mkdir()
@@ -177,12 +177,12 @@ def test_nothing_of_the_operators_settings_reaches_the_bot(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "the operator's")
-    monkeypatch.setenv("PATH", "kept")
+    monkeypatch.setenv("PATH", "inherited")
 
     seen = environment({"DISCORD_API_URL": "ours"})
 
     assert name not in seen
-    assert seen["PATH"] == "kept"
+    assert seen["PATH"] == "inherited"
     assert seen["DISCORD_API_URL"] == "ours"
 
 
@@ -203,6 +203,6 @@ def test_the_ledger_is_summed_and_holds_without_a_release_are_counted(tmp_path: 
     assert read_ledger(tmp_path / "easel.db") == (-22500, 4, 1)
 
 
-def test_a_message_is_told_as_one_short_line() -> None:
+def test_a_message_is_shortened_to_one_line() -> None:
     assert brief("**Queued** <t:1:R>\n> \\*a\\*\n-# 1 picture") == "Queued · *a* · 1 picture"
     assert brief("a" * 500) == "a" * 95 + "…"

@@ -1,4 +1,4 @@
-"""Requests and checks that the steps of the demonstration share."""
+"""Requests and checks that several steps of the demonstration share."""
 
 from bot.sandbox.demo.pictures import alt_texts, fetch_pictures
 from bot.sandbox.demo.stage import Stage, brief, expect, reply_of
@@ -14,12 +14,16 @@ async def request(
     alone: bool = False,
     **options: object,
 ) -> Message:
-    """Use /imagine or /edit; return the status message that replies, to all or to the user `alone`."""
+    """Use /imagine or /edit, and return the status message, public or for the user `alone`."""
     interaction = await stage.use(user, command, where=where, **options)
     status = reply_of(interaction)
-    expect((status.ephemeral_to is user) == alone, "an answer for just those meant", status.text())
+    expect(
+        (status.ephemeral_to is user) == alone,
+        "a reply for the member alone" if alone else "a public reply",
+        status.text(),
+    )
     seconds = interaction.acknowledged_after or 0
-    stage.transcript.saw(f"answered in {seconds * 1000:.0f} ms: {brief(status.text())}")
+    stage.transcript.saw(f"reply after {seconds * 1000:.0f} ms: {brief(status.text())}")
     return status
 
 
@@ -34,17 +38,17 @@ async def check_result(
     pings: bool = True,
 ) -> None:
     if pings:
-        expect(result.pings == [user.id], f"a ping for {user.name} alone", result.pings)
+        expect(result.pings == [user.id], f"a ping for {user.name} only", result.pings)
     shown = await fetch_pictures(result)
     expect(len(shown) == count, f"{count} pictures", shown)
     for each in shown:
         near = abs(each.width / each.height / ratio - 1) < 0.03
-        expect(near, f"a picture {ratio:.2f} times as wide as high", each)
+        expect(near, f"a picture with a ratio of {ratio:.2f}", each)
     described = alt_texts(result)
-    expect(described == [prompt] * count, "the prompt as the alt text", described)
+    expect(described == [prompt] * count, "the prompt as the alternative text", described)
     small = result.text().splitlines()[-1]
     expect(small.startswith("-# ") and "credits" in small, "a small line with the cost", small)
     sizes = ", ".join(f"{each.width}×{each.height} {each.kind}" for each in shown)
-    pinged = f"{user.name} is pinged, alone; " if pings else ""
+    pinged = f"only {user.name} is pinged; " if pings else ""
     stage.transcript.saw(f"{pinged}pictures: {sizes}")
     stage.transcript.saw(brief(small))

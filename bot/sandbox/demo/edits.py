@@ -1,4 +1,4 @@
-"""The steps in which pictures are edited, and those that happen in private."""
+"""The steps that edit pictures, and those in a private reply or a direct message."""
 
 import asyncio
 from typing import Any, Final
@@ -18,13 +18,13 @@ MOON: Final = "a moon over mountains"
 
 
 async def photo(name: str, prompt: str, size: tuple[int, int]) -> Upload:
-    """A picture of a member's own."""
+    """Draw a picture for a member to attach."""
     data = await asyncio.to_thread(draw, prompt, 1, *size, format="jpeg")
     return Upload(name, data)
 
 
 def sent_to_skills(stage: Stage, prompt: str) -> list[str]:
-    """The addresses of the input pictures, in the order in which they were sent."""
+    """Return the addresses of the input pictures in the order of the request."""
     bodies = [one.body for one in stage.skills.generations.values()]
     [urls] = [body["image_urls"] for body in bodies if body["prompt"] == prompt]
     return [str(url) for url in urls] if isinstance(urls, list) else []
@@ -42,8 +42,8 @@ async def edit_at_oxen(stage: Stage) -> None:
     await check_result(stage, result, stage.ada, NIGHT, ratio=2, count=1)
     [generation] = stage.generations(NIGHT)
     address = str(generation.body.get("input_image"))
-    expect(is_of(address, harbour), "Oxen.ai given the attachment", address)
-    stage.transcript.saw("Oxen.ai fetched harbour.jpg and made the new picture from it")
+    expect(is_of(address, harbour), "the attachment's address at Oxen.ai", address)
+    stage.transcript.saw("Oxen.ai fetched harbour.jpg as the input picture")
 
 
 async def edit_at_skills(stage: Stage) -> None:
@@ -51,12 +51,12 @@ async def edit_at_skills(stage: Stage) -> None:
     room = await photo("room.jpg", "a room with a window", WIDE)
     options: dict[str, Any] = {"image": room, "image2": cat, "image_size": "landscape_4_3"}
     status = await request(stage, stage.ada, "edit", prompt=JOIN, **options)
-    expect("skills.video" in status.text(), "the service that takes two", status.text())
+    expect("skills.video" in status.text(), "the service that accepts two pictures", status.text())
     result = await stage.result_after(status, stage.ada)
     await check_result(stage, result, stage.ada, JOIN, ratio=4 / 3, count=1)
     urls = sent_to_skills(stage, JOIN)
     right = [is_of(url, each) for url, each in zip(urls, (room, cat), strict=True)]
-    expect(all(right), "both pictures in their order", urls)
+    expect(all(right), "both pictures in the given order", urls)
     stage.transcript.saw("skills.video fetched room.jpg and cat.jpg, in this order")
 
 
@@ -67,9 +67,11 @@ async def edit_by_menu(stage: Stage) -> None:
     stage.transcript.did("Ada", "Apps → Edit image, on Ben's message")
     opened = await stage.discord.menu(stage.ada, stage.channel, "Edit image", said)
     await opened.answered()
-    expect(opened.modal is not None, "a form", opened.response)
+    expect(opened.modal is not None, "a modal", opened.response)
     fields = (opened.modal or {})["components"]
-    stage.transcript.saw(f"a form asks: {', '.join(str(each['label']) for each in fields)}")
+    stage.transcript.saw(
+        f"a modal opens with the fields: {', '.join(str(each['label']) for each in fields)}"
+    )
     stage.transcript.did("Ada", INK)
     values = {str(fields[0]["component"]["custom_id"]): INK}
     sent = await (await stage.discord.submit_modal(stage.ada, opened, values)).answered()
@@ -82,12 +84,12 @@ async def edit_by_menu(stage: Stage) -> None:
 
 async def in_private(stage: Stage) -> None:
     status = await request(stage, stage.ada, "imagine", alone=True, prompt=SECRET, private=True)
-    await stage.until(status, lambda it: bool(it.pictures()), "no picture in the private answer")
+    await stage.until(status, lambda it: bool(it.pictures()), "no picture in the private reply")
     await check_result(stage, status, stage.ada, SECRET, ratio=16 / 9, count=1, pings=False)
     seen = stage.discord.channel_messages(stage.channel, stage.ben)
     leaked = [message.text() for message in seen if SECRET in unmarked(message.text())]
-    expect(not leaked, "nothing of it that Ben sees", leaked)
-    stage.transcript.saw("Ben sees nothing of it")
+    expect(not leaked, "a prompt that Ben cannot see", leaked)
+    stage.transcript.saw("Ben sees no message with this prompt")
 
 
 async def in_direct_messages(stage: Stage) -> None:
@@ -101,9 +103,9 @@ async def in_direct_messages(stage: Stage) -> None:
 
 
 EDITS: Final = (
-    Step("/edit at Oxen.ai, in the shape of the picture", edit_at_oxen),
-    Step("/edit with two pictures, which skills.video takes", edit_at_skills),
-    Step("The menu of a message: Edit image", edit_by_menu),
+    Step("/edit at Oxen.ai, with the aspect ratio of the input picture", edit_at_oxen),
+    Step("/edit with two pictures, at skills.video", edit_at_skills),
+    Step("The message menu Edit image", edit_by_menu),
     Step("A private job", in_private),
-    Step("A direct message", in_direct_messages),
+    Step("A job in direct messages", in_direct_messages),
 )

@@ -1,22 +1,23 @@
-"""The folder for the files of a demonstration."""
+"""The output folder of a demonstration."""
 
 import shutil
 from pathlib import Path
 from typing import Final
 
 MARK: Final = ".easel-sandbox"
-MARK_TEXT: Final = "`easel sandbox` made this folder and clears it at each run.\n"
+MARK_TEXT: Final = "Created by `easel sandbox`, which deletes the output at each run.\n"
 RESULTS: Final = ("pictures", "data", "index.html", "easel.log")
 
 
 class FolderRefused(Exception):
-    """The folder belongs to somebody else; the text gives the remedy."""
+    """The folder belongs to somebody else; the message names the remedy."""
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, or clear the files of an earlier run and nothing else.
+    """Create the folder, or delete the output of an earlier run and nothing else.
 
-    FolderRefused if the folder holds other files, or settings (`.env`) that the bot would read.
+    Raise FolderRefused if the folder has other content, or settings (`.env`) that the bot would
+    read.
     """
     if folder.exists() and not folder.is_dir():
         raise FolderRefused(f"{folder} is a file. Choose a folder with --folder.")
@@ -25,7 +26,9 @@ def prepare(folder: Path) -> None:
     if not mark.is_file() and any(folder.iterdir()):
         raise FolderRefused(f"{folder} is not empty. Choose a new folder with --folder.")
     if (folder / ".env").exists():
-        raise FolderRefused(f"{folder} has a .env, which the bot would read. Move it away first.")
+        raise FolderRefused(
+            f"{folder} contains a .env, which the bot would read. Move that file first."
+        )
     mark.write_text(MARK_TEXT)
     for name in RESULTS:
         _remove(folder / name)

@@ -1,4 +1,4 @@
-"""The pictures of a message, fetched as a member's client would fetch them."""
+"""Download the pictures of a message as a member's client would."""
 
 import asyncio
 import io
@@ -16,7 +16,7 @@ FETCH_SECONDS: Final = 5.0
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture that decoded whole."""
+    """A picture that could be decoded completely."""
 
     kind: str
     width: int
@@ -24,7 +24,7 @@ class Shown:
 
 
 async def fetch_pictures(message: Message) -> list[Shown]:
-    """Download and decode all pictures; raises if one cannot be decoded."""
+    """Download and decode every picture. Raise if one fails."""
     limit = aiohttp.ClientTimeout(total=FETCH_SECONDS)
     async with aiohttp.ClientSession(timeout=limit, raise_for_status=True) as http:
         found: list[Shown] = []

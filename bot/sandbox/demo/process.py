@@ -1,4 +1,4 @@
-"""The real bot in a process of its own, without the operator's settings."""
+"""The real bot in a separate process, without any settings of the operator."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-# What a program may need to run at all; tokens, keys and proxies are not among it.
+# Variables that a program may need to start; tokens, keys and proxies are left out.
 INHERITED: Final = (
     *("PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TEMP", "TMP"),
     *("SYSTEMROOT", "SYSTEMDRIVE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
 )
-SOURCE: Final = Path(__file__).parents[3]  # so that `-m bot` is this very Easel, installed or not
+SOURCE: Final = Path(__file__).parents[3]  # so that `-m bot` runs this copy of Easel
 KILL_SECONDS: Final = 5.0
 
 
@@ -30,7 +30,7 @@ class BotProcess:
         return self._process.pid
 
     async def ended(self) -> int:
-        """Wait for the end of the process; return the exit code, negative for a signal."""
+        """Wait for the end of the process, and return the exit code (negative for a signal)."""
         return await self._process.wait()
 
     def terminate(self) -> None:
@@ -40,7 +40,7 @@ class BotProcess:
         self._process.send_signal(number)
 
     async def kill(self) -> None:
-        """Kill the process, unless it has ended."""
+        """Kill the process; do nothing if the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         async with asyncio.timeout(KILL_SECONDS):
@@ -59,9 +59,8 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def run_bot(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[BotProcess]:
-    """Run `python -m bot run` in the folder, with the log in `easel.log`; kill the process at the
-    end.
-    """
+    """Run `python -m bot run` in the folder with the log in `easel.log`, and kill the bot at the
+    end."""
     log = folder / "easel.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""`easel sandbox`: the real bot, tried from end to end without any account."""
+"""`easel sandbox`: run the real bot from end to end without any account."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.page.render import ShownChannel, write_page
 from bot.sandbox.skills.server import FakeSkills
 
-# Shaped like a bot's token; it opens nothing but the stand-in.
+# In the form of a bot's token, valid for the stand-in only.
 TOKEN: Final = "c2FuZGJveC1lYXNlbA.Sandbx.no-account-needs-this-token-0"
 KEY: Final = "sandbox-oxen-key"
 SKILLS_KEY: Final = "skills-sandbox-key"
@@ -29,16 +29,16 @@ LOG_LINES: Final = 20  # of the bot's log, shown when a step fails
 
 
 class BotEnded(Exception):
-    """The bot's process ended too early."""
+    """The bot's process ended before the step was finished."""
 
 
 async def run_demo(
     folder: Path, *, steps: Sequence[Step] = STEPS, stream: TextIO | None = None
 ) -> int:
-    """Run the steps and report each.
+    """Run the steps and print each result.
 
-    Return the exit code: 0 if all succeeded, 1 if a step failed, 2 if the folder cannot be used.
-    Leaves `index.html`, `pictures/`, `data/easel.db` and `easel.log` in the folder.
+    Return the exit code: 0 for success, 1 if a step failed, 2 if the folder cannot be used. Leave
+    `index.html`, `pictures/`, `data/easel.db` and `easel.log` in the folder.
     """
     transcript = Transcript(stream or sys.stdout)
     try:
@@ -47,7 +47,7 @@ async def run_demo(
         transcript.say(f"easel: {refused}")
         return 2
     transcript.say(
-        "The real Easel, with stand-ins for Discord, Oxen.ai and skills.video on this computer."
+        "The real bot runs. Stand-ins on this computer replace Discord, Oxen.ai and skills.video."
     )
     _end_with_us()
     discord = FakeDiscord(token=TOKEN)
@@ -65,7 +65,7 @@ async def run_demo(
 
 
 def settings(discord: FakeDiscord, oxen: FakeOxen, skills: FakeSkills) -> dict[str, str]:
-    """The bot's environment: the stand-ins' addresses, and keys which open nothing else."""
+    """Return the bot's environment: addresses of the stand-ins, and keys valid only there."""
     return {
         "DISCORD_TOKEN": TOKEN,
         "DISCORD_API_URL": discord.url,
@@ -85,38 +85,38 @@ async def _perform(stage: Stage, steps: Sequence[Step]) -> bool:
                 if not await _perform_one(stage, step):
                     return False
     except TimeoutError:
-        stage.transcript.missed(f"an end within {WHOLE_SECONDS:.0f} s", "still at work")
+        stage.transcript.missed(f"all steps done within {WHOLE_SECONDS:.0f} s", "timeout")
         return False
     return True
 
 
 async def _perform_one(stage: Stage, step: Step) -> bool:
-    """Return whether the step succeeded; a failure is reported with the bot's log."""
+    """Run one step, and return whether it succeeded. On failure, print the reason and the log."""
     try:
         async with asyncio.timeout(step.seconds):
             await _unless_it_ends(stage.bot, step, stage)
     except Unmet as unmet:
         stage.transcript.missed(unmet.expected, brief(unmet.seen))
-    except TimeoutError as late:
-        stage.transcript.missed(f"an end within {step.seconds:g} s", str(late) or "still waiting")
+    except TimeoutError as timeout:
+        stage.transcript.missed(
+            f"the step done within {step.seconds:g} s", str(timeout) or "timeout"
+        )
     except BotEnded as ended:
-        stage.transcript.missed("the bot to go on running", str(ended))
+        stage.transcript.missed("a running bot", str(ended))
     except MemberError as refused:
-        stage.transcript.missed("Discord to let a member do this", str(refused))
-    except Exception as error:  # a demonstration that breaks must still show the log and clean up
-        stage.transcript.missed("no surprise", f"{type(error).__name__}: {error}")
+        stage.transcript.missed("an action that Discord allows", str(refused))
+    except Exception as error:  # print the log and clean up after any error
+        stage.transcript.missed("no error", f"{type(error).__name__}: {error}")
     else:
         return True
-    stage.transcript.say(f"\nThe last lines of {stage.folder / 'easel.log'}:")
+    stage.transcript.say(f"\nLast lines of {stage.folder / 'easel.log'}:")
     for line in stage.bot.last_lines(LOG_LINES):
         stage.transcript.say(f"  {line}")
     return False
 
 
 async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
-    """Run the step while the bot runs; a step that waits for the end of the bot sees that end
-    first.
-    """
+    """Run the step until the bot ends. A step that waits for that end is finished first."""
     acting = asyncio.ensure_future(step.run(stage))
     ending = asyncio.ensure_future(bot.ended())
     try:
@@ -124,7 +124,7 @@ async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
         if not acting.done():
             await asyncio.wait({acting}, timeout=0.2)
         if not acting.done():
-            raise BotEnded(f"it ended with exit code {ending.result()}")
+            raise BotEnded(f"the bot ended with exit code {ending.result()}")
         acting.result()
     finally:
         acting.cancel()
@@ -143,20 +143,20 @@ def _leave_page(stage: Stage) -> None:
 
 def _report_results(transcript: Transcript, folder: Path) -> None:
     pictures = len(list((folder / "pictures").glob("*")))
-    transcript.say(f"\nFinished after {transcript.seconds:.1f} s in {folder.resolve()}:")
+    transcript.say(f"\nFinished after {transcript.seconds:.1f} s. Files in {folder.resolve()}:")
     transcript.say(
-        "  index.html     the channel and the direct messages as Ada sees them, for your browser:"
+        "  index.html     the channel and the direct messages as Ada sees them. Open in a browser:"
     )
     transcript.say(f"                 {(folder.resolve() / 'index.html').as_uri()}")
-    transcript.say(f"  pictures/      {pictures} pictures, as they were posted")
+    transcript.say(f"  pictures/      the {pictures} posted pictures")
     transcript.say("  data/easel.db  the bot's database")
     transcript.say("  easel.log      the bot's log")
 
 
 def _end_with_us() -> None:
-    """A SIGTERM to us must not leave the bot behind: end as if cancelled."""
+    """Cancel this task on SIGTERM, so that the bot's process is killed as well."""
     task = asyncio.current_task()
     if task is not None:
-        # not on Windows, and not outside the main thread
+        # unsupported on Windows and outside the main thread
         with suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

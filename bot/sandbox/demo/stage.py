@@ -1,4 +1,4 @@
-"""The people and services of a demonstration, and the checks of the steps."""
+"""The members, servers and stand-ins of a demonstration, and helpers for the steps."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,15 +23,15 @@ from bot.sandbox.generations import FakeGeneration
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
 
-CREDITS_PER_USD: Final = 100  # as the bot is set for the demonstration
-WAIT_SECONDS: Final = 8.0  # less than a step has, so that what was waited for is told
-# An escaped character is kept; what is taken for its meaning goes.
+CREDITS_PER_USD: Final = 100  # the default of the bot's setting
+WAIT_SECONDS: Final = 8.0  # shorter than a step, so that the failure names the missing event
+# Markup to remove; of an escaped character, the character stays.
 MARKS: Final = re.compile(r"\\(?P<literal>[^\w\s]|_)|<t:\d+:\w>|^(?:#+|-#|>|-) |[*`]", re.M)
 BRIEF: Final = 96  # characters
 
 
 class Unmet(Exception):
-    """A check of a step failed."""
+    """An expectation of a step failed."""
 
     def __init__(self, expected: str, seen: object) -> None:
         super().__init__(f"expected {expected}, saw {seen}")
@@ -57,7 +57,7 @@ class Stage:
     folder: Path
     server: Guild = field(init=False)
     channel: Channel = field(init=False)
-    direct: Channel = field(init=False)  # the messages between Ada and the bot
+    direct: Channel = field(init=False)  # direct messages between Ada and the bot
     ada: User = field(init=False)
     ben: User = field(init=False)
 
@@ -71,7 +71,7 @@ class Stage:
     async def use(
         self, user: User, command: str, *, where: Channel | None = None, **options: object
     ) -> Interaction:
-        """Use a command as a member, and wait for the bot's reply."""
+        """Use a command as a member would, and wait for the bot's reply."""
         written = " ".join(f"{name}:{_typed(value)}" for name, value in options.items())
         self.transcript.did(user.name, f"/{command} {written}".rstrip())
         interaction = await self.discord.command(user, where or self.channel, command, options)
@@ -81,17 +81,17 @@ class Stage:
         """Return the private reply to a command without options."""
         interaction = await self.use(user, command)
         message = reply_of(interaction)
-        expect(message.ephemeral_to is user, f"an answer for {user.name} alone", "a public one")
+        expect(message.ephemeral_to is user, f"a reply for {user.name} only", "a public message")
         return message.text()
 
     async def until(self, message: Message, fact: Callable[[Message], bool], what: str) -> None:
-        """Wait until a message that is there becomes as described."""
+        """Wait until the message satisfies `fact`; `what` describes the failure."""
         await self.discord.world.changes.until(
             lambda: fact(message) or None, WAIT_SECONDS, f"{what}: {brief(message.text())}"
         )
 
     async def result_after(self, status: Message, user: User) -> Message:
-        """The first message with pictures that pings a member after their status message."""
+        """Return the first message with pictures after the status message that pings the member."""
 
         def fits(message: Message) -> bool:
             later = message.id > status.id
@@ -105,7 +105,7 @@ class Stage:
 
     @contextmanager
     def oxen_slow(self) -> Iterator[None]:
-        """Nothing that Oxen.ai begins is done before the block ends."""
+        """Hold every generation at Oxen.ai until the block ends."""
         self.oxen.hold_generations()
         try:
             yield
@@ -113,17 +113,17 @@ class Stage:
             self.oxen.release_generations()
 
     def generations(self, prompt: str | None = None) -> list[FakeGeneration]:
-        """Return the requests to Oxen.ai: all, or for one prompt."""
+        """Return the generations at Oxen.ai, all or those of one prompt."""
         everything = self.oxen.generations.values()
         return [one for one in everything if prompt is None or one.body.get("prompt") == prompt]
 
     def charged(self, prompt: str | None = None) -> Decimal:
-        """Return the charges of Oxen.ai in credits: for all, or for one prompt."""
+        """Return the charges of Oxen.ai in credits, for all prompts or for one."""
         charges = (one.charged for one in self.generations(prompt))
         return CREDITS_PER_USD * sum(charges, Decimal(0))
 
     def charged_by_skills(self, prompt: str | None = None) -> Decimal:
-        """Return the charges of skills.video in credits: for all, or for one prompt."""
+        """Return the charges of skills.video in credits, for all prompts or for one."""
         everything = self.skills.generations.values()
         fitting = (one for one in everything if prompt is None or one.body["prompt"] == prompt)
         return sum((one.charged for one in fitting), Decimal(0))
@@ -131,7 +131,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Step:
-    """Run a step within `seconds`."""
+    """A titled part of the demonstration with a time limit in `seconds`."""
 
     title: str
     run: Callable[[Stage], Awaitable[None]]
@@ -144,17 +144,17 @@ def _typed(value: object) -> object:
 
 def reply_of(interaction: Interaction) -> Message:
     if interaction.message is None:
-        raise Unmet("a message as the answer", interaction.response)
+        raise Unmet("a message as the reply", interaction.response)
     return interaction.message
 
 
 def unmarked(text: str) -> str:
-    """Return the text of a message without Discord's markup."""
+    """Return the text as a reader sees it, without markup."""
     return MARKS.sub(lambda found: found["literal"] or "", text)
 
 
 def brief(text: str) -> str:
-    """A message's text as one short line without marks."""
+    """Return the text as one short line without markup."""
     lines = unmarked(text).splitlines()
     line = " · ".join(" ".join(each.split()) for each in lines if each.strip())
     return line if len(line) <= BRIEF else f"{line[: BRIEF - 1].rstrip()}…"

@@ -1,7 +1,6 @@
-"""The steps of the demonstration:
+"""The steps of the demonstration: actions of members, and the expected results.
 
-actions of members and the expected results. A step reports each observation, and raises Unmet if a
-result is wrong.
+A step prints each result, and raises Unmet if an expectation fails.
 """
 
 import asyncio
@@ -32,14 +31,14 @@ LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil p
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
 SEA: Final = "a city under the sea at night"
 CASTLE: Final = "a castle in the clouds, seen from below"
-START_SECONDS: Final = 18.0  # a machine may have much else to do
+START_SECONDS: Final = 18.0  # the machine may be busy
 STOP_SECONDS: Final = 10.0
 USED: Final = re.compile(r"Used: \*\*([\d.]+)\*\*")
 
 
 async def log_in(stage: Stage) -> None:
     await stage.discord.connected(START_SECONDS)
-    stage.transcript.saw(f"the bot is logged in and sees the server “{stage.server.name}”")
+    stage.transcript.saw(f"the bot has logged in and sees the server “{stage.server.name}”")
     await stage.discord.commands_registered()
     names = {str(command["name"]) for command in stage.discord.commands}
     expect(names >= COMMANDS, f"the commands {sorted(COMMANDS)}", sorted(names))
@@ -61,16 +60,18 @@ async def complete_options(stage: Stage) -> None:
 
 async def two_pictures(stage: Stage) -> None:
     options: dict[str, Any] = {"count": 2, "aspect_ratio": "3:2", "negative_prompt": "people, text"}
-    with stage.oxen_slow():  # else it may be done before anybody sees it begin
+    with stage.oxen_slow():  # else the job may end before the status says Drawing
         status = await request(
             stage, stage.ada, "imagine", prompt=LIGHTHOUSE, expand_prompt=False, **options
         )
-        await stage.until(status, lambda it: "Drawing" in it.text(), "it never said Drawing")
+        await stage.until(
+            status, lambda it: "Drawing" in it.text(), "the status never said Drawing"
+        )
     stage.transcript.saw(f"then: {brief(status.text())}")
     result = await stage.result_after(status, stage.ada)
     await check_result(stage, result, stage.ada, LIGHTHOUSE, ratio=3 / 2, count=2)
-    await stage.until(status, lambda it: it.deleted, "the status message stays")
-    stage.transcript.saw("the status message is gone")
+    await stage.until(status, lambda it: it.deleted, "the status message was not deleted")
+    stage.transcript.saw("the status message is deleted")
     given = {
         "num_generations": options.pop("count"),
         "enable_prompt_expansion": False,
@@ -87,10 +88,10 @@ async def another_member(stage: Stage) -> None:
     )
     result = await stage.result_after(status, stage.ben)
     await check_result(stage, result, stage.ben, FOX, ratio=9 / 16, count=1)
-    expect("seed 7" in result.text(), "the seed in the small line", result.text())
-    expect(not result.pings_everyone, "a prompt that pings nobody", "everyone pinged")
-    expect(FOX in unmarked(result.text()), "the prompt as it was typed", result.text())
-    stage.transcript.saw("the @everyone and the Markdown of the prompt are only text")
+    expect("seed 7" in result.text(), "the seed in the last line", result.text())
+    expect(not result.pings_everyone, "a prompt that pings nobody", "a ping for everyone")
+    expect(FOX in unmarked(result.text()), "the prompt as typed", result.text())
+    stage.transcript.saw("@everyone and Markdown in the prompt are plain text")
 
 
 async def skills_video(stage: Stage) -> None:
@@ -114,16 +115,20 @@ async def cancel_by_button(stage: Stage) -> None:
     before = stage.charged()
     with stage.oxen_slow():
         status = await request(stage, stage.ada, "imagine", prompt=CASTLE)
-        await stage.until(status, lambda it: "Drawing" in it.text(), "the job never began")
+        await stage.until(
+            status, lambda it: "Drawing" in it.text(), "the status never said Drawing"
+        )
         button = next(str(it["custom_id"]) for it in status.buttons() if it["label"] == "Cancel")
         stage.transcript.did("Ada", "[Cancel]")
         await (await stage.discord.click(stage.ada, status, button)).answered()
-        await stage.until(status, lambda it: "Canceled" in it.text(), "the job is not canceled")
+        await stage.until(status, lambda it: "Canceled" in it.text(), "the job was not canceled")
     stage.transcript.saw(brief(status.text()))
     expect(not status.buttons(), "no button on a canceled job", status.buttons())
     [generation] = stage.generations(CASTLE)
-    expect(generation.status == "cancelled", "canceled at Oxen.ai too", generation.status)
-    expect(stage.charged() == before, "nothing charged for it", stage.charged() - before)
+    expect(
+        generation.status == "cancelled", "the generation canceled at Oxen.ai", generation.status
+    )
+    expect(stage.charged() == before, "no charge for the canceled job", stage.charged() - before)
 
 
 async def other_commands(stage: Stage) -> None:
@@ -136,11 +141,11 @@ async def other_commands(stage: Stage) -> None:
         text = await stage.reply_text(user, "usage")
         used = USED.search(text)
         right = used is not None and Decimal(used[1]) == charged
-        expect(right, f"{plain(charged)} credits used, as the services charged", text)
-        stage.transcript.saw(f"{plain(charged)} credits used, as the services charged")
+        expect(right, f"{plain(charged)} credits used, equal to the charges of the services", text)
+        stage.transcript.saw(f"{plain(charged)} credits used, equal to the charges of the services")
     for command, wanted in (("jobs", "Canceled"), ("models", "aspect_ratio"), ("help", "/imagine")):
         text = await stage.reply_text(stage.ada, command)
-        expect(wanted in text, f"{wanted} in the answer", text)
+        expect(wanted in text, f"{wanted} in the reply", text)
         stage.transcript.saw(brief(text))
 
 
@@ -148,9 +153,9 @@ async def refusal(stage: Stage) -> None:
     before = len(stage.oxen.generations)
     interaction = await stage.use(stage.ada, "imagine", prompt="a pear", aspect_ratio="7:5")
     message = reply_of(interaction)
-    expect(message.ephemeral_to is stage.ada, "a refusal that only Ada sees", "a public one")
-    expect("16:9" in message.text(), "the ratios that are possible", message.text())
-    expect(len(stage.oxen.generations) == before, "nothing asked of Oxen.ai", "a generation")
+    expect(message.ephemeral_to is stage.ada, "a refusal that only Ada sees", "a public message")
+    expect("16:9" in message.text(), "the list of allowed ratios", message.text())
+    expect(len(stage.oxen.generations) == before, "no request to Oxen.ai", "a generation")
     stage.transcript.saw(f"only Ada sees: {brief(message.text())}")
 
 
@@ -161,7 +166,7 @@ async def ledger(stage: Stage) -> None:
     charged = stage.charged() + stage.charged_by_skills()
     balance = Decimal(total) / 1000
     expect(balance == -charged, f"a ledger that adds up to -{plain(charged)} credits", balance)
-    expect(open_holds == 0, "no hold left open", f"{open_holds} open")
+    expect(open_holds == 0, "no open hold", f"{open_holds} open holds")
     dollars = plain(stage.charged() / CREDITS_PER_USD)
     credits = plain(stage.charged_by_skills())
     stage.transcript.saw(
@@ -176,10 +181,10 @@ async def nothing_wrong(stage: Stage) -> None:
         ("Oxen.ai", stage.oxen),
         ("skills.video", stage.skills),
     ):
-        expect(not stand_in.violations, f"nothing wrong for {name}", stand_in.violations)
+        expect(not stand_in.violations, f"no violation at {name}", stand_in.violations)
     stage.transcript.saw(
         f"{len(stage.discord.requests)} calls to Discord, {len(stage.oxen.requests)} to Oxen.ai "
-        f"and {len(stage.skills.requests)} to skills.video, none out of order"
+        f"and {len(stage.skills.requests)} to skills.video, no violation"
     )
 
 
@@ -188,11 +193,11 @@ async def stop(stage: Stage) -> None:
     stage.bot.terminate()
     code = await stage.bot.ended()
     expect(code == 0, "exit code 0", code)
-    stage.transcript.saw("it ended in order, with exit code 0")
+    stage.transcript.saw("the bot stopped with exit code 0")
 
 
 def read_ledger(path: Path) -> tuple[int, int, int]:
-    """The sum of all entries in thousandths, their number, and the holds not released."""
+    """Return the sum of all entries in thousandths, the number of entries, and of open holds."""
     open_holds = """
         SELECT count(*) FROM (
             SELECT job_id FROM ledger WHERE kind IN ('hold', 'release')
@@ -210,15 +215,18 @@ def read_ledger(path: Path) -> tuple[int, int, int]:
 
 STEPS: Final = (
     Step("The bot starts, logs in and registers its commands", log_in, seconds=20),
-    Step("Options complete themselves", complete_options),
+    Step("Autocompletion of options", complete_options),
     Step("/imagine with two pictures", two_pictures),
-    Step("Another member, another shape, and a prompt that means mischief", another_member),
-    Step("skills.video: the options follow the model", skills_video),
-    Step("A job is canceled by its button", cancel_by_button),
+    Step(
+        "Another member, another aspect ratio, and a prompt with mentions and Markdown",
+        another_member,
+    ),
+    Step("/imagine at skills.video: the choices depend on the model", skills_video),
+    Step("The Cancel button", cancel_by_button),
     *EDITS,
     Step("/usage, /jobs, /models, /help", other_commands),
-    Step("A value typed past the list is refused in private", refusal),
-    Step("The ledger in the database", ledger),
-    Step("No request broke the rules of the services", nothing_wrong),
-    Step("The bot stops on request", stop, seconds=STOP_SECONDS),
+    Step("A value that is not in the list is refused in private", refusal),
+    Step("The ledger in the database adds up", ledger),
+    Step("No request broke a rule of Discord or of the services", nothing_wrong),
+    Step("The bot stops on SIGTERM", stop, seconds=STOP_SECONDS),
 )

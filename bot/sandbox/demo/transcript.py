@@ -1,11 +1,11 @@
-"""The transcript of a demonstration, line by line."""
+"""Print the events of a demonstration, one line each."""
 
 import time
 from typing import TextIO
 
 
 class Transcript:
-    """Writes to a text stream at once; times are seconds since the transcript began."""
+    """A text stream that is flushed after each line; times are seconds since the start."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -23,11 +23,11 @@ class Transcript:
         self.say(f"\n{text}")
 
     def did(self, who: str, what: str) -> None:
-        """An act of somebody."""
+        """Print an action of a member."""
         self._at(f"{who}: {what}")
 
     def saw(self, what: str) -> None:
-        """Report a result that is correct."""
+        """Print an expected result."""
         self._at(f"✓ {what}")
 
     def missed(self, expected: str, seen: str) -> None:

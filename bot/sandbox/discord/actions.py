@@ -1,4 +1,4 @@
-"""The actions of members: write, use commands and menus, press buttons, choose, fill in modals."""
+"""Actions of members: write, use commands and menus, press buttons, choose, submit modals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -24,9 +24,9 @@ from bot.sandbox.discord.world import World
 
 
 class Actions:
-    """The part of `FakeDiscord` that members use.
+    """The part of `FakeDiscord` that acts for members.
 
-    An action that Discord's client would prevent is a `MemberError`; every other one reaches the
+    An action that Discord would not allow raises `MemberError`; any other action reaches the
     application as an interaction.
     """
 
@@ -52,8 +52,11 @@ class Actions:
         *,
         user_install_only: bool = False,
     ) -> Interaction:
-        """Use a chat-input command; `name` may go on with a group and a subcommand. Options are
-        given by their names: files as `Upload`, users as `User`, channels as `Channel`."""
+        """Use a chat-input command.
+
+        `name` may continue with a group and a subcommand. Options are given by name: files as
+        `Upload`, users as `User`, channels as `Channel`.
+        """
         given = dict(options or {})
         command, entry, path = await self._open(user, channel, name, given, user_install_only)
         wanted, way = find_options(command, path)
@@ -72,7 +75,7 @@ class Actions:
         *,
         user_install_only: bool = False,
     ) -> list[Json]:
-        """The choices offered while `focused` is typed, whose text so far is in `options`."""
+        """Return the choices offered for `focused`, whose text so far is in `options`."""
         given = dict(options)
         command, entry, path = await self._open(user, channel, name, given, user_install_only)
         wanted, way = find_options(command, path)
@@ -109,7 +112,7 @@ class Actions:
         return self._finish(COMMAND, user, channel, data, resolved, user_install_only)
 
     async def click(self, user: User, message: Message, custom_id: str) -> Interaction:
-        """Press a button, as far as this user sees the message and the button is enabled."""
+        """Press a button. The user must see the message, and the button must be enabled."""
         button = self._usable(user, message, custom_id)
         if button["type"] != tree.BUTTON:
             raise MemberError(f"{custom_id!r} is no button")
@@ -136,10 +139,10 @@ class Actions:
     async def submit_modal(
         self, user: User, interaction: Interaction, values: Mapping[str, object]
     ) -> Interaction:
-        """Submit the modal that replied to `interaction`.
+        """Submit the modal that `interaction` was answered with.
 
-        `values` by custom_id: text, lists of values or of `Upload`s, True or False; other fields
-        stay unchanged.
+        `values` by custom_id: text, lists of values or of `Upload`s, True or False. Components that
+        are not named keep their defaults.
         """
         if interaction.modal is None or interaction.user is not user:
             raise MemberError("this user sees no modal")
@@ -176,7 +179,10 @@ class Actions:
             raise MemberError("these are the direct messages of others")
 
     async def _entry(self, user: User, channel: Channel, uploads: list[Upload]) -> Entry:
-        """Store a member's file apart from others, for a limited time (discord.md, Limits)."""
+        """Return an entry that stores a member's files for a limited time.
+
+        See docs/internals/discord.md, Limits: attachments of commands are removed later.
+        """
         world = self.world
         prepared: dict[int, Attachment] = {}
         for upload in uploads:
@@ -230,7 +236,7 @@ class Actions:
         source: Message | None = None,
         parent: Interaction | None = None,
     ) -> Interaction:
-        """Make the interaction and tell the application."""
+        """Create the interaction and dispatch INTERACTION_CREATE."""
         world = self.world
         found = resolved.to_json(channel.guild, world.cdn.to_json)
         interaction = Interaction(

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, woken by changes and never by the clock."""
+"""Wait for conditions, woken by changes instead of a clock."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Changes:
-    """Wakes every waiting task after a change; each task checks its own condition."""
+    """A notifier that wakes all waiters after any change; each waiter checks again."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
@@ -20,8 +20,10 @@ class Changes:
         self._waiting.clear()
 
     async def until(self, probe: Callable[[], T | None], timeout: float, complaint: str) -> T:
-        """The first result of `probe` that is not None; TimeoutError with `complaint` after
-        `timeout` seconds."""
+        """Return the first result of `probe` that is not None.
+
+        Raise TimeoutError with `complaint` after `timeout` seconds.
+        """
         try:
             async with asyncio.timeout(timeout):
                 while (found := probe()) is None:

@@ -1,4 +1,4 @@
-"""The scene: people, servers and channels, and changes to them."""
+"""Create and change users, servers and channels."""
 
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.models import Channel, ChannelKind, User
@@ -7,9 +7,10 @@ from bot.sandbox.discord.world import World
 
 
 class Channels:
-    """The part of `FakeDiscord` that creates and changes servers and channels.
+    """The part of `FakeDiscord` that creates and changes users, servers and channels.
 
-    Usable before and after a client connects; clients receive the events that Discord would send.
+    Every method may be called before or after a client connects; a connected client receives the
+    same events as from Discord.
     """
 
     world: World
@@ -18,7 +19,7 @@ class Channels:
         return self.world.add_user(name)
 
     def add_guild(self, name: str, *, owner: User | None = None, bot: bool = True) -> Guild:
-        """Add a server; without `bot`, the app can be there only by a user's own install."""
+        """Create a server. Without `bot`, only users' own installs bring the app there."""
         return self.world.add_guild(name, owner, bot=bot)
 
     def add_channel(
@@ -32,11 +33,11 @@ class Channels:
         bot_permissions: int | None = None,
         bot_in_thread: bool = True,
     ) -> Channel:
-        """Add a channel.
+        """Create a channel or a thread.
 
-        `bot_permissions` are the exact permissions of the bot (default: those of everyone). Threads
-        need `parent` and have the parent's permissions; `bot_in_thread=False` keeps the bot out of
-        a private one.
+        `bot_permissions` are exactly the permissions of the bot there (default: those of everyone).
+        Threads need `parent` and have the same permissions as `parent`; `bot_in_thread=False`
+        leaves the bot out of a private thread.
         """
         world = self.world
         channel = Channel(world.ids.next(), name, kind, world.now(), guild, bot_id=world.bot.id)
@@ -51,21 +52,19 @@ class Channels:
         return world.add_channel(channel)
 
     def dm_channel(self, user: User) -> Channel:
-        """The direct messages between a user and the bot."""
+        """Return the direct messages between a user and the bot."""
         return self.world.direct_channel(self.world.bot, user)
 
     def private_channel(self, *users: User) -> Channel:
-        """Add a conversation of others, in which only a user-installed app can be used."""
+        """Return direct messages between others, open only to a user-installed app."""
         return self.world.direct_channel(*users)
 
     def set_permissions(self, guild: Guild, user: User, permissions: int) -> None:
-        """Add permissions to those that a member shares with everyone."""
+        """Grant a member these permissions, in addition to those of everyone."""
         self.world.grant(guild, user, permissions)
 
     def set_upload_limit(self, guild: Guild, size: int) -> None:
-        """Set the largest size of a file in a server, in bytes; 50 and 100 MiB are boost tiers 2
-        and 3.
-        """
+        """Set the largest file of a server in bytes; 50 and 100 MiB are boost tiers 2 and 3."""
         guild.upload_limit = size
         self._dispatch("GUILD_UPDATE", guild.to_json(), guild)
 
@@ -75,13 +74,13 @@ class Channels:
             self._dispatch("CHANNEL_UPDATE", channel.to_json(), channel.guild)
 
     def remove_bot(self, guild: Guild) -> None:
-        """The bot is thrown out of a server."""
+        """Remove the bot from a server."""
         guild.bot_present = False
         guild.members.pop(self.world.bot.id, None)
         self._dispatch("GUILD_DELETE", {"id": str(guild.id)}, guild)
 
     def delete_channel(self, channel: Channel) -> None:
-        """Delete a channel, with the messages and threads in it."""
+        """Delete a channel with all messages and threads."""
         channel.deleted = True
         for message in self.world.messages.values():
             if message.channel is channel:

@@ -1,4 +1,4 @@
-"""The input of a member for a command, checked as Discord's own client does before sending."""
+"""Check a member's command input as Discord's own client does before sending."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ LONGEST: Final = 6000
 
 
 class MemberError(Exception):
-    """An action that Discord's client prevents; the application receives nothing."""
+    """Discord would not allow this action; the application receives nothing."""
 
 
 @dataclass
@@ -70,7 +70,7 @@ def _check_context(command: Json, user: User, channel: Channel, *, guest: bool) 
         raise MemberError(f"{name!r} is not for this kind of install")
     contexts = command["contexts"]
     if contexts is not None and channel.context not in contexts:
-        raise MemberError(f"{name!r} is not for this kind of place")
+        raise MemberError(f"{name!r} is not available in this kind of channel")
     if contexts is None and channel.guild is None and not command["dm_permission"]:
         raise MemberError(f"{name!r} is not for direct messages")
     if channel.context == 2 and not guest:
@@ -92,7 +92,7 @@ def _check_context(command: Json, user: User, channel: Channel, *, guest: bool) 
 
 
 def find_options(command: Json, path: list[str]) -> tuple[list[Json], list[tuple[int, str]]]:
-    """The options under "group subcommand", and the way there as (type, name)."""
+    """Return the options under "group subcommand", and the path to them as (type, name)."""
     options: list[Json] = command.get("options", [])
     way: list[tuple[int, str]] = []
     for name in path:
@@ -107,7 +107,7 @@ def find_options(command: Json, path: list[str]) -> tuple[list[Json], list[tuple
 
 
 def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
-    """The entered options as they are sent, inside their subcommand."""
+    """Return the entered options inside their subcommand, as Discord sends them."""
     for kind, name in reversed(way):
         options = [{"type": kind, "name": name, "options": options}]
     return options
@@ -115,14 +115,14 @@ def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
 
 @dataclass
 class Entry:
-    """The input for the options of a command. `keep` stores a file of the member."""
+    """Input for the options of one command. `store` stores a file that a member attaches."""
 
     user: User
     resolved: Resolved
     store: Callable[[Upload], Attachment]
 
     def all(self, options: list[Json], given: Mapping[str, object]) -> list[Json]:
-        """Every option which was given, typed and in range. Raises `MemberError`."""
+        """Return every given option, typed and in range. Raise `MemberError`."""
         known = {option["name"] for option in options}
         if unknown := set(given) - known:
             raise MemberError(f"there is no option {sorted(unknown)}")
@@ -136,9 +136,9 @@ class Entry:
         ]
 
     def some(self, options: list[Json], given: Mapping[str, object], focused: str) -> list[Json]:
-        """Return the input during autocompletion:
+        """Return the options while a member is still typing.
 
-        nothing is required, and the focused value is raw text.
+        Nothing is required, and the focused value is the text so far.
         """
         target = next((item for item in options if item["name"] == focused), None)
         if target is None or not target.get("autocomplete"):

@@ -1,4 +1,4 @@
-"""Options of commands, their choices, and names in all languages."""
+"""Options of commands, choices of options, and names in all languages."""
 
 import unicodedata
 from typing import Final
@@ -42,7 +42,8 @@ def read_name(form: Form, *, chat: bool) -> str:
 
 
 def _plain(name: str) -> bool:
-    r"""Discord's pattern `^[-_'\p{L}\p{N}\p{sc=Deva}\p{sc=Thai}]+$`, in lower case."""
+    r"""Match Discord's `^[-_'\p{L}\p{N}\p{sc=Deva}\p{sc=Thai}]+$`, lower case where the script has
+    one."""
     return name == name.lower() and all(
         letter in "-_'"
         or unicodedata.category(letter)[0] in "LN"
@@ -64,7 +65,7 @@ def read_locales(form: Form, name: str, high: int, *, chat: bool = False) -> Jso
 
 
 def read_options(form: Form, depth: int) -> list[Json]:
-    """The options of a command (depth 0), of a group or of a subcommand."""
+    """Read the options of a command (depth 0), of a group or of a subcommand."""
     found: list[Json] = []
     names: set[str] = set()
     optional_seen = False
@@ -97,7 +98,7 @@ def read_options(form: Form, depth: int) -> list[Json]:
 
 
 def _option(form: Form, depth: int) -> Json | None:
-    # groups only in commands, subcommands in commands and groups, values in all but groups
+    # commands hold groups, subcommands and values; groups hold subcommands; subcommands values
     inside = {0: range(SUBCOMMAND, 12), 1: (SUBCOMMAND,), 2: range(STRING, 12)}[depth]
     kind = form.choice("type", inside, required=True)
     if kind is None:
@@ -169,7 +170,7 @@ def _choices(form: Form, kind: int, option: Json) -> None:
 
 
 def read_choices(form: Form, kind: int) -> list[Json]:
-    """Choices of an option, or those which an autocomplete answers with."""
+    """Read the choices of an option or of an autocomplete response."""
     found: list[Json] = []
     for choice in form.forms("choices", 25):
         choice.only({"name", "value", "name_localizations"})

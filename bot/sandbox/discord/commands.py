@@ -1,4 +1,4 @@
-"""The registration of commands: Discord's refusals, and the answers to accepted ones."""
+"""Register commands: Discord's checks, and the stored form that Discord returns."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -8,19 +8,21 @@ from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, inva
 
 CHAT_INPUT, USER_MENU, MESSAGE_MENU = 1, 2, 3
 MOST: Final = {CHAT_INPUT: 100, USER_MENU: 15, MESSAGE_MENU: 15}  # per scope
-CHARACTERS: Final = 8000  # of a whole command in its longest locale
+CHARACTERS: Final = 8000  # of a whole command in the longest locale
 COMMAND_KEYS: Final = frozenset(
     {"id", "type", "name", "name_localizations", "description", "description_localizations"}
     | {"options", "default_member_permissions", "dm_permission", "default_permission", "nsfw"}
     | {"contexts", "integration_types", "handler"}
-    # a command may be sent back as it was answered
+    # fields of a response may be sent back unchanged
     | {"application_id", "version", "guild_id"}
 )
 
 
 def read_commands(body: Any, known: list[Json], make: Callable[[], int]) -> list[Json]:  # noqa: ANN401
-    """Check the whole set of one scope. Ids of `known` commands of the same name and kind stay.
-    Raises `Refusal`."""
+    """Check the complete set of commands of one scope. Raise `Refusal`.
+
+    Commands of the same name and kind as one in `known` keep their ids.
+    """
     if not isinstance(body, list):
         raise invalid((), "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
     problems = Problems()
@@ -107,7 +109,7 @@ def _permissions(form: Form) -> str | None:
 
 
 def _set(form: Form, name: str, allowed: tuple[int, ...]) -> list[int] | None:
-    """A list of distinct numbers out of those allowed, or None."""
+    """Return a list of distinct allowed numbers, or None."""
     if not form.has(name):
         return None
     values = form.items(name, len(allowed), low=1)
@@ -119,7 +121,7 @@ def _set(form: Form, name: str, allowed: tuple[int, ...]) -> list[int] | None:
 
 
 def _characters(part: Json) -> int:
-    """Count the characters of a part with everything below, in the longest locale of each text."""
+    """Count name, description and values of a part and its children, each in the longest locale."""
     total = len(str(part["value"])) if "value" in part else 0
     for name in ("name", "description"):
         texts = [part.get(name) or "", *(part.get(f"{name}_localizations") or {}).values()]

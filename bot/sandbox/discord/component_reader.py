@@ -1,4 +1,4 @@
-"""Reading a message's component tree: checked against every rule, filled in as Discord does."""
+"""Read the component tree of a message: check every rule, and fill in defaults as Discord does."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,8 @@ from bot.sandbox.discord.uploads import Attachment
 
 @dataclass
 class Reader:
-    """Reads the components of a message or a modal; `files` may be referred to by name."""
+    """Read the components of one message or modal; `files` are uploads that may be referred to by
+    name."""
 
     problems: Problems
     files: Mapping[str, Attachment]
@@ -43,7 +44,7 @@ class Reader:
     without_id: list[Json] = field(default_factory=list)
 
     def message(self, body: Form, *, v2: bool) -> list[Json]:
-        """The tree under `components`: free with the V2 flag, else action rows only."""
+        """Return the tree under `components`: any with the V2 flag, else action rows only."""
         if v2:
             found = self.read_all(body.forms("components", COMPONENTS), AT_TOP)
         else:
@@ -64,7 +65,7 @@ class Reader:
         return found
 
     def number(self) -> None:
-        """Give an id to every component which came without one."""
+        """Assign an id to every component without one."""
         free = 1
         for component in self.without_id:
             while free in self.ids:

@@ -1,4 +1,4 @@
-"""Components: their kinds, and the tree which they make in a message or in a modal."""
+"""The kinds of components, and the component trees of messages and modals."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MISSING_FILE: Final = "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND"
 
 @dataclass(eq=False)
 class Media:
-    """A picture or file in a component: kept by us, or somebody else's address."""
+    """A picture or file in a component: an attachment of ours, or a foreign address."""
 
     id: int
     attachment: Attachment | None = None
@@ -46,7 +46,7 @@ class Media:
 
 
 def walk(components: list[Json]) -> Iterator[Json]:
-    """Yield every component with the nested ones, in the order of display."""
+    """Yield every component with all children, in display order."""
     for component in components:
         yield component
         yield from walk(component.get("components", []))
@@ -56,7 +56,7 @@ def walk(components: list[Json]) -> Iterator[Json]:
 
 
 def shown(value: Any, address: Callable[[Attachment], str]) -> Any:  # noqa: ANN401 - any JSON
-    """Return the tree as the API shows it: media with freshly signed addresses."""
+    """Return the tree as in the API's responses: media with freshly signed addresses."""
     if isinstance(value, Media):
         return value.to_json(address)
     if isinstance(value, dict):
@@ -67,7 +67,7 @@ def shown(value: Any, address: Callable[[Attachment], str]) -> Any:  # noqa: ANN
 
 
 def media_of(components: list[Json]) -> list[Media]:
-    """Return the files of galleries, thumbnails and file components, in order."""
+    """Return the media of galleries, thumbnails and file components, in order."""
     found = []
     for component in walk(components):
         items = [item["media"] for item in component.get("items", [])]

@@ -19,7 +19,7 @@ PICTURE_KEYS: Final = frozenset({"url", "proxy_url", "width", "height", "flags"}
 
 
 class Embeds:
-    """A parsed embed; `shown` holds an `Attachment` for each picture that refers to an upload."""
+    """Reader of embeds. `shown` holds an `Attachment` for each picture that refers to an upload."""
 
     def __init__(self, files: Mapping[str, Attachment]) -> None:
         self.files = files

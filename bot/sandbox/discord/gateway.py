@@ -1,4 +1,4 @@
-"""The gateway: sessions over WebSocket, their events in order, resuming and closing."""
+"""The gateway: WebSocket sessions, ordered events, resuming and closing."""
 
 import asyncio
 import json
@@ -67,10 +67,11 @@ class Gateway:
     def dispatch(
         self, event: str, data: Json, *, guild: Guild | None, message: Message | None = None
     ) -> None:
-        """Send an event to every session that may see it; disconnected sessions receive it on
-        resume.
+        """Send an event to every session that subscribes to the event.
+
+        Sessions without a connection receive the event when they resume.
         """
-        # of a server without the bot, only its leaving and what users' own installs do is told
+        # for a server without the bot: only GUILD_DELETE, and events of users' own installs
         outside = guild is not None and not guild.bot_present
         if outside and event not in ("GUILD_DELETE", "INTERACTION_CREATE"):
             return
@@ -97,14 +98,14 @@ class Gateway:
         finally:
             self._hang_up(connection)
             watching.cancel()
-            if not connection.closing:  # else the writer is at the close frame
+            if not connection.closing:  # else the writer is sending the close frame
                 writing.cancel()
             await asyncio.gather(writing, watching, return_exceptions=True)
         return socket
 
     def _greet(self, connection: Connection, request: web.Request, compression: str | None) -> None:
         if compression not in (None, "zlib-stream") or request.query.get("encoding") == "etf":
-            complaint = f"gateway: {request.query_string} asks for what the stand-in has not"
+            complaint = f"gateway: {request.query_string} is not supported by the stand-in"
             log.error(complaint)
             self.violations.append(complaint)
             connection.close(DECODE_ERROR)
@@ -115,7 +116,7 @@ class Gateway:
             connection.send({"op": HELLO, "s": None, "t": None, "d": _hello(interval)})
 
     async def _watch(self, connection: Connection) -> None:
-        """Close a connection whose heart stopped."""
+        """Close a connection that has stopped sending heartbeats."""
         limit = self.heartbeat_seconds * 1.5
         while True:
             left = connection.heard + limit - time.monotonic()
@@ -133,7 +134,7 @@ class Gateway:
                 connection.close(code)
 
     def _receive(self, connection: Connection, data: str | bytes) -> int | None:
-        """Execute one command; return the close code if the command is not acceptable."""
+        """Handle one command; return a close code if the command is not acceptable."""
         if connection.too_fast():
             return TOO_FAST
         try:
@@ -254,7 +255,7 @@ class Gateway:
         session.connection = connection
 
     def _hang_up(self, connection: Connection) -> None:
-        """End the session of a client that closes with 1000 or 1001; any other may resume."""
+        """End the session if the client closed with 1000 or 1001; else the session may resume."""
         self.connections.discard(connection)
         session = connection.session
         if session is None:

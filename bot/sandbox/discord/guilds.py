@@ -1,4 +1,4 @@
-"""Servers with their roles and members, and how the API shows them."""
+"""Servers with roles and members, and their form in the API."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -63,7 +63,7 @@ class Member:
 
 @dataclass(eq=False)
 class Guild:
-    """A server. `upload_limit` is the largest size of a file, by the boost tier."""
+    """A server. `upload_limit` is the largest file in bytes, by boost tier."""
 
     id: int
     name: str
@@ -106,10 +106,7 @@ class Guild:
         }
 
     def to_gateway(self, bot: User) -> Json:
-        """Return the data of GUILD_CREATE:
-
-        with channels, threads, and the members that are always sent.
-        """
+        """Return the data of GUILD_CREATE: channels, threads, and the members always sent."""
         shown = [self.members[user.id] for user in (bot, self.owner) if user.id in self.members]
         open_ones = [channel for channel in self.channels.values() if not channel.archived]
         return {

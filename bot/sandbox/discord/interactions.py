@@ -1,4 +1,4 @@
-"""An interaction of a member with the application, from dispatch to the last follow-up."""
+"""One interaction of a member with the application, from dispatch to the last follow-up."""
 
 import secrets
 import time
@@ -14,12 +14,12 @@ from bot.sandbox.discord.models import MIB, Channel, User
 from bot.sandbox.discord.request_body import Json, Refusal
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL = 2, 3, 4, 5
-GUEST_FOLLOWUPS: Final = 5  # where the app is only user-installed
+GUEST_FOLLOWUPS: Final = 5  # limit of an app that only the user installed
 UNKNOWN_INTERACTION: Final = (404, 10062, "Unknown interaction")
 
 
 class State(Enum):
-    """`DEFERRED`: answered with type 5 and still showing "thinking"."""
+    """The progress of a first response. `DEFERRED`: type 5, with "thinking" still shown."""
 
     PENDING = "pending"
     DEFERRED = "deferred"
@@ -28,10 +28,10 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Interaction:
-    """The state of an interaction.
+    """An interaction with everything that was sent in response.
 
-    `response` is the callback's type and data; `message` is the message behind `@original`;
-    `acknowledged_after` are the seconds from dispatch to callback.
+    `response` is the callback's type and data; `message` the target of `@original`;
+    `acknowledged_after` the seconds from dispatch to callback.
     """
 
     id: int
@@ -43,9 +43,11 @@ class Interaction:
     created_at: float
     changes: Changes
     response_seconds: float
-    guest: bool = False  # the app is here only by the user's own install
-    source: Message | None = None  # whose button or select this is, or whose button's modal
-    parent: "Interaction | None" = None  # whose answer this modal was
+    guest: bool = False  # the user installed the app, the server did not
+    source: Message | None = (
+        None  # the message of the button, of the select, or of the button that opened the modal
+    )
+    parent: "Interaction | None" = None  # the interaction that opened this modal
     token: str = field(default_factory=lambda: secrets.token_urlsafe(48))
     state: State = State.PENDING
     response: Json | None = None
@@ -61,23 +63,25 @@ class Interaction:
         return str(self.data.get("name", ""))
 
     @property
-    def late(self) -> bool:
-        """True if the time for a first response has passed."""
+    def overdue(self) -> bool:
+        """Return whether the time for a first response is over."""
         return time.perf_counter() - self.dispatched > self.response_seconds
 
     def acknowledge(self, response: Json) -> None:
-        """Take the first response, once and in time."""
+        """Accept the first response, once and in time."""
         if self.state is not State.PENDING:
             raise Refusal(400, 40060, "Interaction has already been acknowledged.")
-        if self.late:
+        if self.overdue:
             raise Refusal(*UNKNOWN_INTERACTION)
         self.acknowledged_after = time.perf_counter() - self.dispatched
         self.response = response
         self.state = State.DEFERRED if response["type"] == 5 else State.ANSWERED
 
     async def answered(self, timeout: float | None = None) -> "Interaction":
-        """Wait for the first response; TimeoutError, as the member sees it, if none comes within
-        `timeout` seconds or the time that Discord allows.
+        """Wait for the first response.
+
+        Raise TimeoutError, as the member would see, if no response arrives within `timeout` seconds
+        or within Discord's own limit.
         """
         left = self.response_seconds - (time.perf_counter() - self.dispatched)
         await self.changes.until(
@@ -89,13 +93,13 @@ class Interaction:
 
     @property
     def owners(self) -> Json:
-        """`authorizing_integration_owners`: by which installs the app may be here."""
+        """Return `authorizing_integration_owners`: the installs that brought the app here."""
         if self.guest:
             return {"1": str(self.user.id)}
         return {"0": str(self.channel.guild.id) if self.channel.guild else "0"}
 
     def origin(self) -> Json:
-        """Return the fields by which a message refers to its interaction."""
+        """Return the reference that a message carries to the interaction it answers."""
         shown: Json = {
             "webhook_id": str(self.application_id),
             "application_id": str(self.application_id),
@@ -128,7 +132,7 @@ class Interaction:
         return shown
 
     def payload(self) -> Json:
-        """The data of INTERACTION_CREATE."""
+        """Return the data of INTERACTION_CREATE."""
         guild = self.channel.guild
         shown: Json = {
             "id": str(self.id),
@@ -176,7 +180,7 @@ class Interaction:
         return self.channel.bot_permissions()
 
     def check_token(self, token: str, clock: Callable[[], float], token_seconds: float) -> None:
-        """Check the token of a webhook route: correct, valid, and used after a response."""
+        """Check the token of a webhook route: correct, not expired, and used after a response."""
         if not secrets.compare_digest(self.token.encode(), token.encode()):
             raise Refusal(401, 50027, "Invalid Webhook Token")
         if clock() - self.created_at >= token_seconds:

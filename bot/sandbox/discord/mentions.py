@@ -1,4 +1,4 @@
-"""The pings of a message, by the text and by `allowed_mentions`."""
+"""Find the users and roles that a message pings, by the text and by `allowed_mentions`."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ KINDS: Final = ("users", "roles", "everyone")
 
 @dataclass(frozen=True)
 class Allowed:
-    """Parsed `allowed_mentions`; without them, every mention in the text pings."""
+    """The rules of `allowed_mentions`; without that field, everything in the text pings."""
 
     parse: frozenset[str] = frozenset(KINDS)
     users: frozenset[int] = frozenset()
@@ -31,9 +31,9 @@ class Pings:
 
 
 def read_allowed(body: Form) -> Allowed:
-    """Check `allowed_mentions`:
+    """Read `allowed_mentions`.
 
-    known kinds, at most 100 ids, and no ids beside the kind that lists them.
+    Kinds must be known, lists hold at most 100 ids, and a kind excludes a list of the same kind.
     """
     form = body.form("allowed_mentions")
     if form is None:
@@ -68,7 +68,7 @@ def read_allowed(body: Form) -> Allowed:
 
 
 def find_pings(text: str, allowed: Allowed, *, may_everyone: bool) -> Pings:
-    """Return the text without code, in which mentions do not ping."""
+    """Find the mentions that ping. Mentions in code are skipped, because they do not ping."""
     plain = CODE.sub(" ", text)
     users = tuple(dict.fromkeys(int(found) for found in USER.findall(plain)))
     roles = tuple(dict.fromkeys(int(found) for found in ROLE.findall(plain)))

@@ -1,4 +1,4 @@
-"""Message bodies: everything that a client may send, checked, and the resulting message."""
+"""Read and check a message body, and apply the body to a message."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ UNSUPPORTED: Final = frozenset(
     {"sticker_ids", "poll", "shared_client_theme", "thread_name", "applied_tags"}
     | {"username", "avatar_url"}
 )
-# a kept attachment may be sent back as it was shown
+# an existing attachment may be sent back with all fields of the response
 ATTACHMENT_KEYS: Final = frozenset(
     {"id", "filename", "description", "size", "url", "proxy_url", "width", "height"}
     | {"content_type", "ephemeral", "spoiler", "is_spoiler", "title", "flags", "placeholder"}
@@ -41,7 +41,7 @@ ONLY_V2: Final = "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2"
 
 @dataclass
 class Draft:
-    """A body that passed every check, as the content of a message."""
+    """A body that passed every check, in the form of the resulting message."""
 
     content: str
     embeds: list[Json]
@@ -64,7 +64,7 @@ class Draft:
         message.flags = self.flags
 
     def pings(self, message: Message) -> Pings:
-        """Return the people that the message pings; embeds are not searched for mentions."""
+        """Return the pings of the message; embeds are not searched for mentions."""
         texts = [item["content"] for item in tree.walk(self.tree) if item["type"] == tree.TEXT]
         found = find_pings(
             "\n".join([self.content, *texts]),
@@ -85,11 +85,10 @@ def read_draft(
     flags: int = SUPPRESS_EMBEDS | SILENT | V2,
     path: Path = (),
 ) -> Draft:
-    """Check a message body.
+    """Check a message body. Raise `Refusal`.
 
-    `base` is the message to edit, `uploads` the files sent along by the n of their `files[n]`,
-    `flags` the bits that may be set, `path` the position of the body in the request. Raises
-    `Refusal`.
+    `base` is the message to edit, `uploads` the files by the n of their `files[n]`, `flags` the
+    bits that may be set, `path` the position of the body in the request.
     """
     problems = Problems()
     form = _form(body, keys, problems, path)
@@ -131,7 +130,7 @@ def _form(body: Json, keys: frozenset[str], problems: Problems, path: Path) -> F
     for name in UNSUPPORTED & body.keys():
         if body[name]:
             raise Unsupported(f"{name} in a message")
-    # some libraries name keys which have no place here, but leave them empty
+    # some libraries send unsupported keys with empty values
     empty = {name for name in CREATE_KEYS - keys if not body.get(name)}
     known = {name: body[name] for name in body if name not in UNSUPPORTED | empty}
     form = Form(known, problems, path)
@@ -171,9 +170,7 @@ def _files(
     base: Message | None,
     descriptions: dict[int, str],
 ) -> list[Attachment]:
-    """Return the files of the message after the change; `descriptions` receives their alternative
-    texts.
-    """
+    """Return the files of the resulting message; `descriptions` is filled with new descriptions."""
     existing = {file.id: file for file in base.files} if base is not None else {}
     entries = form.forms("attachments", 10)
     files = [] if "attachments" in form.data else list(existing.values())
@@ -199,7 +196,7 @@ def _files(
 
 
 def _take_over(draft: Draft, base: Message, body: Json) -> None:
-    """Leave everything unchanged that an edit does not name."""
+    """Copy every field that the edit does not name."""
     if "content" not in body:
         draft.content = base.content
     if "embeds" not in body:
@@ -209,7 +206,7 @@ def _take_over(draft: Draft, base: Message, body: Json) -> None:
 
 
 def _check_files_shown(form: Form, draft: Draft) -> None:
-    """Components and embeds which stay must not show files which go."""
+    """Refuse an edit that removes a file which components or embeds still show."""
     shown = [("components", media.attachment) for media in tree.media_of(draft.tree)]
     shown += [("embeds", file) for file in embedded(draft.embeds)]
     for name, file in shown:
@@ -252,7 +249,7 @@ def _reference(form: Form) -> Json | None:
 
 
 def reply_pings(pings: Pings, replied: User, allowed: Allowed) -> Pings:
-    """Ping the author of the message that is replied to, if `allowed_mentions` allows that."""
+    """Add the author of the replied message, if `allowed_mentions` says so."""
     if not allowed.replied_user or replied.bot or replied.id in pings.users:
         return pings
     return replace(pings, users=(*pings.users, replied.id))

@@ -1,4 +1,4 @@
-"""Messages as stored, and as the API shows them."""
+"""Stored messages, and their form in the API."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,10 +19,7 @@ PICTURES = ("image", "thumbnail")
 
 @dataclass(eq=False)
 class Message:
-    """The present state of a message.
-
-    `ephemeral_to` is the only user who sees the message, if there is one.
-    """
+    """A message in the current state. `ephemeral_to` is the only user who sees an ephemeral one."""
 
     id: int
     channel: Channel
@@ -71,14 +68,17 @@ class Message:
 
     @property
     def attachments(self) -> list[Json]:
-        """Files which are shown by themselves: none with V2 (T6), nor those shown in an embed."""
+        """Return the files shown on their own: none with V2, and none shown in an embed.
+
+        See docs/internals/discord.md, Interactions.
+        """
         if self.is_v2:
             return []
         used = embedded(self.stored_embeds)
         return [self.cdn.to_json(file) for file in self.files if file not in used]
 
     def text(self) -> str:
-        """Return the whole text: content, embeds and text displays."""
+        """Return all text: content, embeds and TextDisplays."""
         parts = [self.content]
         for embed in self.stored_embeds:
             parts += [embed.get("title", ""), embed.get("description", "")]
@@ -88,7 +88,7 @@ class Message:
         return "\n".join(part for part in parts if part)
 
     def pictures(self) -> list[str]:
-        """Return the addresses of the pictures in galleries."""
+        """Return the addresses of all pictures in galleries."""
         return [
             item["media"]["url"]
             for component in tree.walk(self.components)
@@ -99,12 +99,12 @@ class Message:
         return [item for item in tree.walk(self.components) if item["type"] == tree.BUTTON]
 
     def interactive(self, custom_id: str) -> Json | None:
-        """The component with this custom_id."""
+        """Return the component with this custom_id."""
         found = (item for item in tree.walk(self.tree) if item.get("custom_id") == custom_id)
         return next(found, None)
 
     def to_json(self, *, blank: bool = False, nested: bool = True) -> Json:
-        """Return the API's form; `blank` omits the parts that need the message-content intent."""
+        """Return the API's form; `blank` omits fields that need the message-content intent."""
         shown: Json = {
             "id": str(self.id),
             "channel_id": str(self.channel.id),
@@ -145,7 +145,7 @@ class Message:
 
 
 def embedded(embeds: list[Json]) -> list[Attachment]:
-    """The files which embeds show."""
+    """Return the files that embeds show."""
     pictures = [embed[name] for embed in embeds for name in PICTURES if name in embed]
     return [part["url"] for part in pictures if isinstance(part["url"], Attachment)]
 

@@ -1,4 +1,4 @@
-"""The input of a member for a modal: the values that each component accepts."""
+"""Fill in a modal: check a member's input for each component."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -14,7 +14,7 @@ UNSET: Final = object()
 
 
 def fill_modal(components: list[Json], values: Mapping[str, object], entry: Entry) -> list[Json]:
-    """The components of a modal's submission. Raises `MemberError`."""
+    """Return the components of a modal's submission. Raise `MemberError`."""
     known = {item["custom_id"] for item in tree.walk(components) if "custom_id" in item}
     if unknown := set(values) - known:
         raise MemberError(f"the modal has no {sorted(unknown)}")

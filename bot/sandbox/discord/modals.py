@@ -1,4 +1,4 @@
-"""Modals: the forms that an application shows, and the input that a member may give."""
+"""Modals: read the form that an application sends."""
 
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +15,7 @@ TOP_LEVEL: Final = 5
 
 
 def read_modal(data: Json, next_id: Callable[[], int]) -> Json:
-    """Check the data of a callback of type 9. Raises `Refusal`."""
+    """Check the data of a callback of type 9. Raise `Refusal`."""
     problems = Problems()
     form = Form(data, problems, ("data",))
     form.only({"custom_id", "title", "components"})
@@ -33,7 +33,7 @@ def read_modal(data: Json, next_id: Callable[[], int]) -> Json:
 
 
 class ModalReader(Reader):
-    """Reads the components of a modal."""
+    """Reader of a modal's components."""
 
     def _kinds(self) -> dict[int, Callable[[Form, int], Json]]:
         return {
@@ -49,7 +49,7 @@ class ModalReader(Reader):
         }
 
     def _old_row(self, form: Form, _: int) -> Json:
-        """Parse the form without labels: a row around one text input that has its own label."""
+        """Read the form before labels: a row with one text input that has a label."""
         form.only({"type", "id", "components"})
         inner = form.forms("components", 1, low=1, required=True)
         for child in inner:

@@ -1,4 +1,4 @@
-"""Ids, users and channels, and how the API shows them."""
+"""Ids, users and channels, and their form in the API."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from bot.sandbox.discord.request_body import Json
 if TYPE_CHECKING:
     from bot.sandbox.discord.guilds import Guild
 
-EPOCH_MS: Final = 1_420_070_400_000  # the first second of 2015, from which snowflakes count
+EPOCH_MS: Final = 1_420_070_400_000  # the first second of 2015, the epoch of snowflakes
 MIB: Final = 1024 * 1024
 
 
@@ -23,7 +23,7 @@ def iso(seconds: float) -> str:
 
 
 class Snowflakes:
-    """Ids that contain their time and only grow, even if the clock stands still."""
+    """A generator of ids that contain the time and always grow, even if the clock does not."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
@@ -36,7 +36,7 @@ class Snowflakes:
 
 
 class ChannelKind(IntEnum):
-    """Channel types by Discord's numbers."""
+    """Channel types with Discord's numbers."""
 
     TEXT = 0
     DM = 1
@@ -50,7 +50,7 @@ THREADS: Final = frozenset({ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREA
 
 @dataclass(eq=False)
 class User:
-    """A person, or the bot. `upload_limit` is the largest upload of the user's own client."""
+    """A person, or the bot. `upload_limit` is the limit of the user's own client in bytes."""
 
     id: int
     name: str
@@ -83,7 +83,7 @@ class User:
 
 @dataclass(eq=False)
 class Channel:
-    """A channel. `overwrite` replaces the usual permissions of the bot."""
+    """A channel or thread. `overwrite` replaces the usual permissions of the bot."""
 
     id: int
     name: str
@@ -111,10 +111,8 @@ class Channel:
 
     @property
     def context(self) -> int:
-        """The origin of an interaction:
-
-        0 a server, 1 the bot's direct messages, 2 other conversations.
-        """
+        """Return the context of interactions: 0 a server, 1 a direct message, 2 a private
+        channel."""
         if self.guild is not None:
             return 0
         with_bot = self.kind is ChannelKind.DM and any(user.bot for user in self.recipients)
@@ -125,7 +123,7 @@ class Channel:
         return self.guild.upload_limit if self.guild else 10 * MIB
 
     def bot_permissions(self) -> int:
-        """Return the permissions of the bot; 0 without membership."""
+        """Return the permissions of the bot here; 0 if the bot is not a member."""
         if self.guild is None:
             return permissions.GUEST if self.context else 0
         if not self.guild.bot_present:

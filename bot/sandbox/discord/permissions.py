@@ -1,4 +1,4 @@
-"""The permission bits which the stand-in knows."""
+"""The permission bits that the stand-in knows."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ USE_EXTERNAL_APPS: Final = 1 << 50
 
 EVERY: Final = (1 << 53) - 1
 
-# what @everyone may in a new server, as far as the stand-in knows the bits
+# permissions of @everyone in a new server, limited to the known bits
 EVERYONE: Final = (
     ADD_REACTIONS
     | VIEW_CHANNEL
@@ -38,5 +38,5 @@ EVERYONE: Final = (
     | USE_EXTERNAL_APPS
 )
 
-# what an app may where it answers without being a member, or in a direct message
+# permissions of an app without membership, or in a direct message
 GUEST: Final = ATTACH_FILES | EMBED_LINKS | MENTION_EVERYONE | USE_EXTERNAL_EMOJIS

@@ -1,4 +1,4 @@
-"""Parsing of a client's input, with refusals in the words of the real API."""
+"""Read JSON bodies of requests, and refuse wrong ones with the errors of the real API."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,7 +8,7 @@ Path = tuple[str | int, ...]
 
 
 class Refusal(Exception):
-    """An error answer: status, `{"code", "message"}` and, for code 50035, the nested `errors`."""
+    """An error response: status, `{"code", "message"}` and, for code 50035, the nested `errors`."""
 
     def __init__(self, status: int, code: int, message: str, errors: Json | None = None) -> None:
         super().__init__(f"{status} {code} {message} {errors or ''}".strip())
@@ -25,14 +25,14 @@ class Refusal(Exception):
 
 
 class Unsupported(Exception):
-    """A feature of the real Discord that the stand-in lacks:
+    """A feature of the real Discord that the stand-in lacks.
 
-    answered with 501 and noted among the violations, so that no test passes by accident.
+    The response is 501 and a violation is recorded, so that no test passes by accident.
     """
 
 
 class Problems:
-    """The errors of one body, by path."""
+    """All errors of one body, by path."""
 
     def __init__(self) -> None:
         self.found: Json = {}
@@ -44,13 +44,13 @@ class Problems:
         node.setdefault("_errors", []).append({"code": code, "message": message})
 
     def settle(self) -> None:
-        """Refuse the body if an error was noted."""
+        """Raise the collected errors as one refusal, if there are any."""
         if self.found:
             raise Refusal(400, 50035, "Invalid Form Body", self.found)
 
 
 def invalid(path: Path, code: str, message: str) -> Refusal:
-    """The refusal of a body for one reason."""
+    """Return the refusal of a body for one reason."""
     problems = Problems()
     problems.add(path, code, message)
     return Refusal(400, 50035, "Invalid Form Body", problems.found)
@@ -59,8 +59,8 @@ def invalid(path: Path, code: str, message: str) -> Refusal:
 class Form:
     """A JSON object of a body.
 
-    Each method notes an error and returns None (or nothing), so that one answer lists all errors of
-    a body. `null` counts as absent.
+    Each reading method records an error and returns None (or nothing), so that one refusal reports
+    all errors of a body. `null` counts as not given.
     """
 
     def __init__(self, data: Json, problems: Problems, path: Path = ()) -> None:
@@ -72,7 +72,7 @@ class Form:
         self.problems.add(self.path if name is None else (*self.path, name), code, message)
 
     def only(self, names: Collection[str]) -> None:
-        """Refuse keys which the API does not know: stricter than Discord, which ignores them."""
+        """Refuse keys that the API does not know, although Discord ignores them."""
         for key in self.data:
             if key not in names:
                 self.wrong(key, "UNKNOWN_KEY", "This key is not known here.")

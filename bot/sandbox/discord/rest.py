@@ -1,4 +1,4 @@
-"""The REST side: finding the route, checking the token, reading bodies, answering in JSON."""
+"""The REST side: routing, token checks, request bodies, JSON responses."""
 
 import json
 import logging
@@ -27,10 +27,8 @@ OnRequest = Callable[[str, str, object], None]
 
 @dataclass
 class Call:
-    """A request for a handler:
-
-    `body` is the JSON (or payload_json), `uploads` the files by the n of their `files[n]`.
-    """
+    """A request for a handler: `body` is the JSON (or payload_json), `uploads` the files by the n
+    of `files[n]`."""
 
     path: dict[str, str]
     query: dict[str, str]
@@ -44,7 +42,7 @@ class Call:
         return int(text)
 
     def object(self) -> Json:
-        """The body, which must be a JSON object."""
+        """Return the body, which must be a JSON object."""
         if not isinstance(self.body, dict):
             raise Refusal(400, 50109, NO_BODY)
         return self.body
@@ -52,7 +50,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """`body` None is an answer without one."""
+    """A response; `body` None means no content."""
 
     status: int
     body: object = None
@@ -63,7 +61,8 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 @dataclass(frozen=True)
 class Route:
-    """`open` routes need no bot token: theirs is in the path, or they are public."""
+    """A route with a handler. `open` routes need no bot token: the path contains a token, or they
+    are public."""
 
     method: str
     path: str
@@ -73,7 +72,7 @@ class Route:
 
 @dataclass
 class Request:
-    """An entry in the log of requests. `path` is the raw path; `seconds` the duration."""
+    """An entry of the request log. `path` is the path as sent; `seconds` the duration."""
 
     method: str
     path: str
@@ -88,7 +87,7 @@ NOTE: ContextVar[Request] = ContextVar("note")
 
 
 class Rest:
-    """Serves the routes. An error inside the stand-in is a 500 and a violation."""
+    """The handler of all routes. An error inside the stand-in is a 500 and a violation."""
 
     def __init__(
         self,
@@ -115,7 +114,7 @@ class Rest:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        """Note every request with the final answer; this is the outermost middleware."""
+        """Record every request with the final response. This is the outermost middleware."""
         began = time.perf_counter()
         note = Request(request.method, request.path, 0, self.clock())
         NOTE.set(note)
@@ -137,7 +136,9 @@ class Rest:
             except Unsupported as missing:
                 self._violation(f"{route.method} {route.path}: no {missing} in the stand-in")
                 reply = Reply(501, {"message": f"No {missing} here", "code": 0})
-            except ConnectionError:  # the client is gone, and its request was not read to the end
+            except (
+                ConnectionError
+            ):  # the client disconnected before the request was read completely
                 reply = Reply(500, {"message": "500: Internal Server Error", "code": 0})
             except Exception as error:
                 log.exception("The stand-in broke on %s %s", request.method, request.path)
@@ -173,13 +174,13 @@ class Rest:
 def to_response(reply: Reply) -> web.Response:
     if reply.body is None:
         return web.Response(status=reply.status)
-    # exactly this type: with a charset, some clients take the answer for text
+    # without a charset: with one, some clients treat the response as text
     headers = {"Content-Type": "application/json"}
     return web.Response(status=reply.status, body=json.dumps(reply.body).encode(), headers=headers)
 
 
 async def read_body(request: web.Request) -> tuple[Any, dict[int, Upload]]:
-    """The JSON and the files of a request, in either of the two forms. Raises `Refusal`."""
+    """Return the JSON and the files of a request, plain or multipart. Raise `Refusal`."""
     if request.content_type.startswith("multipart/"):
         return await _multipart(request)
     data = await request.read()
@@ -225,9 +226,7 @@ async def _multipart(request: web.Request) -> tuple[Any, dict[int, Upload]]:
 
 
 async def _part(part: BodyPartReader, left: int) -> bytes:
-    """Read one part; the excess over the limit is read and dropped, so that the client receives the
-    answer.
-    """
+    """Read one part, to the end even beyond the limit, so that the client sees the response."""
     data = bytearray()
     size = 0
     while chunk := await part.read_chunk(64 * 1024):

@@ -1,4 +1,4 @@
-"""Routes of the application itself: identity, gateway, commands and servers."""
+"""Routes of the application: identity, gateway, commands and servers."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -74,7 +74,7 @@ class AppRoutes:
         return Reply(200, shown)
 
     def _page_of_guilds(self, call: Call) -> list[Guild]:
-        """Return at most `limit` items by rising id, `after` or `before` an id."""
+        """Return at most `limit` servers by rising id, `after` or `before` an id."""
         if "with_counts" in call.query:
             raise Unsupported("with_counts")
         problems = Problems()
@@ -163,7 +163,8 @@ class AppRoutes:
         return Reply(200, member.to_json())
 
     async def refresh_urls(self, call: Call) -> Reply:
-        """Refresh the signatures of attachment addresses; the endpoint is not documented."""
+        """Return fresh addresses of attachments. The route is undocumented and works with bot
+        tokens."""
         problems = Problems()
         form = Form(call.object(), problems)
         form.only({"attachment_urls"})
@@ -179,7 +180,7 @@ class AppRoutes:
         return Reply(200, {"refreshed_urls": refreshed})
 
     def _scope(self, call: Call) -> str | None:
-        """The server whose commands are meant; None for global ones."""
+        """Return the server of the commands; None for global commands."""
         if call.id("application_id") != self.world.application_id:
             raise Refusal(403, 20012, "You are not authorized to perform this action")
         return str(self._guild(call).id) if "guild_id" in call.path else None
@@ -188,7 +189,7 @@ class AppRoutes:
         return [item for item in self.world.commands if item.get("guild_id") == scope]
 
     def _register(self, scope: str | None, body: object, known: list[Json]) -> list[Json]:
-        """Replace `known` commands, or those of them which are named again, by the body's."""
+        """Replace the `known` commands, all or only those that the body names again."""
         world = self.world
         extra: Json = {"application_id": str(world.application_id)}
         if scope is not None:
@@ -207,7 +208,7 @@ class AppRoutes:
         return Reply(200, self._register(scope, call.body, self._in(scope)))
 
     async def post_command(self, call: Call) -> Reply:
-        """Adds a command, or replaces the one of the same name and kind."""
+        """Add a command, or replace the command of the same name and kind."""
         scope = self._scope(call)
         wanted = call.object()
         key = (wanted.get("type") or 1, wanted.get("name"))

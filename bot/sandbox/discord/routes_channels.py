@@ -1,4 +1,4 @@
-"""Routes of channels: the messages in them, as the bot's own user reads and writes them."""
+"""Routes of channels: the messages that the bot's own user reads and writes."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -42,7 +42,7 @@ class ChannelRoutes:
         return Reply(204)
 
     def _writable(self, call: Call, more: int) -> Channel:
-        """The channel, if the bot may write there."""
+        """Return the channel if the bot may write there."""
         channel = self.world.channels.get(call.id("channel_id"))
         threaded = channel is not None and channel.is_thread
         needed = permissions.SEND_MESSAGES_IN_THREADS if threaded else permissions.SEND_MESSAGES
@@ -89,7 +89,7 @@ class ChannelRoutes:
         message.nonce = draft.nonce
         message.reference = self._replied(channel, draft)
         message.type = REPLY_TYPE if message.reference else 0
-        channel.archived = False  # writing wakes a thread up
+        channel.archived = False  # a new message reopens an archived thread
         self.world.create(message, draft)
         self.world.remember_nonce(message)
         shown = message.to_json()
@@ -142,7 +142,7 @@ def _number(call: Call, name: str, default: int) -> int:
 
 
 def _part(messages: list[Message], side: str, pivot: int, limit: int) -> list[Message]:
-    """Return the messages on one side of an id, or around the id; oldest first."""
+    """Return the messages on one side of an id, or around an id; oldest first."""
     older = [message for message in messages if message.id < pivot]
     newer = [message for message in messages if message.id > pivot]
     if side == "before":

@@ -1,4 +1,4 @@
-"""Routes with an interaction's token: the first response, `@original`, and followups."""
+"""Routes with an interaction's token: the first response, `@original`, and follow-ups."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -51,7 +51,8 @@ class InteractionRoutes:
         ]
 
     def _responses(self, interaction: Interaction) -> dict[int, Respond]:
-        """Return the response types that an interaction accepts (Discord's own table)."""
+        """Return the allowed responses of an interaction, after the table in Discord's
+        documentation."""
         plain: dict[int, Respond] = {SEND: self._send, DEFER: self._defer}
         on_message: dict[int, Respond] = {DEFER_UPDATE: self._leave, UPDATE: self._update}
         if interaction.type == COMMAND:
@@ -78,7 +79,7 @@ class InteractionRoutes:
         problems.settle()
         if interaction.state is not State.PENDING:
             raise Refusal(400, 40060, "Interaction has already been acknowledged.")
-        if interaction.late:
+        if interaction.overdue:
             raise Refusal(*UNKNOWN_INTERACTION)
         await responses[kind or 0](interaction, data.data if data else {}, call)
         self.world.changes.notify()
@@ -143,12 +144,12 @@ class InteractionRoutes:
         base: Message | None = None,
     ) -> Draft:
         uploads = await self.world.prepare(interaction.channel, call.uploads)
-        # only the callback has its message inside "data"
+        # only a callback carries the message inside "data"
         path = ("data",) if interaction.state is State.PENDING else ()
         return read_draft(data, uploads, self.world.ids.next, flags=bits, base=base, path=path)
 
     def _answer(self, interaction: Interaction, draft: Draft, reply_to: Message | None) -> Message:
-        """A new message which answers the interaction."""
+        """Create a message in response to the interaction."""
         message = self.world.new_message(interaction.channel, self.world.bot)
         message.interaction = interaction
         message.reference = reply_to
@@ -161,7 +162,7 @@ class InteractionRoutes:
         return self.world.create(message, draft)
 
     def _interaction(self, call: Call) -> Interaction:
-        """The interaction behind a webhook token, if that token still serves."""
+        """Return the interaction of a webhook token that is still valid."""
         token = call.path["webhook_token"]
         if call.id("webhook_id") != self.world.application_id:
             raise Refusal(404, 10015, "Unknown Webhook")
@@ -208,7 +209,7 @@ class InteractionRoutes:
         interaction = self._interaction(call)
         loading = interaction.message
         if interaction.state is State.DEFERRED and loading is not None and loading.loading:
-            # the first followup fills the loading message, whatever its own flags say of privacy
+            # the first follow-up edits the loading message and ignores its own ephemeral flag
             draft = await self._draft(interaction, call.object(), call, CREATE_BITS)
             draft.flags = draft.flags & ~EPHEMERAL | loading.flags & EPHEMERAL
             return Reply(200, self._edit(interaction, loading, draft).to_json())
@@ -220,7 +221,7 @@ class InteractionRoutes:
 
 
 def _focused(options: list[Json]) -> int | None:
-    """The type of the option which a member is typing."""
+    """Return the type of the option that a member is typing."""
     for option in options:
         if option.get("focused"):
             return int(option["type"])
@@ -230,7 +231,10 @@ def _focused(options: list[Json]) -> int | None:
 
 
 def _result(interaction: Interaction) -> Json:
-    """The answer to a callback with `with_response` (discord.md: no resource for 5, 6, 8, 9)."""
+    """Return the response to a callback with `with_response`.
+
+    Types 5, 6, 8 and 9 have no resource (docs/internals/discord.md, The stand-in).
+    """
     response = interaction.response or {}
     shown: Json = {
         "id": str(interaction.id),

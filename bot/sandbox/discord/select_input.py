@@ -1,4 +1,4 @@
-"""Choosing in a select, of a message or of a modal."""
+"""Choose in a select of a message or of a modal."""
 
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.command_input import MemberError, Resolved
@@ -7,7 +7,7 @@ from bot.sandbox.discord.request_body import Json
 
 
 def choose(select: Json, values: list[object], resolved: Resolved) -> list[str]:
-    """The values chosen in a select, or `MemberError`."""
+    """Return the values chosen in a select, or raise `MemberError`."""
     low, high = select["min_values"], select["max_values"]
     if not low <= len(values) <= high or len(set(values)) != len(values):
         raise MemberError(f"{select['custom_id']!r} takes {low} to {high} different values")

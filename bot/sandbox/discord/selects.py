@@ -5,7 +5,7 @@ from bot.sandbox.discord.request_body import Form, Json
 
 
 def read_emoji(form: Form) -> Json:
-    """A Unicode emoji; the stand-in has no custom ones."""
+    """Read a Unicode emoji; the stand-in has no custom emoji."""
     form.only({"id", "name", "animated"})
     name = form.text("name", 32, low=1, required=True) or ""
     if form.has("id") or (name and (name.isascii() or name[0].isalpha())):
@@ -14,7 +14,7 @@ def read_emoji(form: Form) -> Json:
 
 
 def read_options(form: Form, high: int, *, low: int = 1, emoji: bool = False) -> list[Json]:
-    """The options of a select, a radio group or a checkbox group."""
+    """Read the options of a select, a radio group or a checkbox group."""
     keys = {"label", "value", "description", "default"} | ({"emoji"} if emoji else set())
     found: list[Json] = []
     seen: set[str] = set()
@@ -37,7 +37,7 @@ def read_options(form: Form, high: int, *, low: int = 1, emoji: bool = False) ->
 
 
 def read_select(form: Form, kind: int, custom_id: str) -> Json:
-    """A select of any kind, in a message or in a modal."""
+    """Read a select of any kind, in a message or in a modal."""
     keys = {"type", "id", "custom_id", "placeholder", "min_values", "max_values", "disabled"}
     special = "options" if kind == STRING_SELECT else "default_values"
     extra = {"channel_types"} if kind == CHANNEL_SELECT else set()
@@ -65,7 +65,7 @@ def read_select(form: Form, kind: int, custom_id: str) -> Json:
 
 
 def read_range(form: Form, limit: int) -> tuple[int, int]:
-    """`min_values` and `max_values`, which must not cross."""
+    """Read `min_values` and `max_values`, and check their order."""
     low = form.whole("min_values", 0, limit)
     high = form.whole("max_values", 1, limit)
     low, high = 1 if low is None else low, 1 if high is None else high

@@ -26,18 +26,21 @@ from bot.sandbox.http.faults import Faults
 from bot.sandbox.http.outage import unreachable
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Sandbx.not-a-secret-it-opens-nothing"
-LARGEST_READ = 64 * MIB  # more than is allowed, so that the refusal is Discord's and not aiohttp's
-STOP_SECONDS = 2.0  # for requests which are still being answered
+LARGEST_READ = 64 * MIB  # above Discord's limit, so that Discord's refusal comes before aiohttp's
+STOP_SECONDS = 2.0  # for open requests
 
 
 class FakeDiscord(Channels, Actions):
-    """The whole stand-in:
+    """A Discord for `async with FakeDiscord() as discord`; a client logs in with `token` at `url`.
 
-    `async with FakeDiscord() as discord`. A client logs in with `token` at `url`.
-    `on_request(method, path, body)` receives every body of a known route, with the path of
-    Discord's OpenAPI description; if it raises, the answer is a 500. Such errors and unknown
-    requests are noted in `violations`: a test should find none. The bot's id is the one in the
-    token, if there is one.
+    `on_request(method, path, body)` is called with the body of every known route, and with the path
+    as in Discord's OpenAPI description; if the callback raises, the response is a 500. Such errors,
+    and requests for features that the stand-in lacks, are recorded in `violations`: a test should
+    find none.
+
+    The bot's id is read from the token if possible, so that a client may know the id before login.
+    `clock` is used for long lifetimes (tokens, CDN addresses); the 3 seconds for a first response
+    are real time. `privileged_intents` are those that the application may request.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class FakeDiscord(Channels, Actions):
 
     @property
     def commands(self) -> list[Json]:
-        """The commands as registered, global ones and those of servers, with their ids."""
+        """Return the registered commands, global ones and those of servers, with ids."""
         return self.world.commands
 
     @property
@@ -138,7 +141,7 @@ class FakeDiscord(Channels, Actions):
         )
 
     def channel_messages(self, channel: Channel, user: User | None = None) -> list[Message]:
-        """The messages of a channel in order, with the ephemeral ones which `user` sees."""
+        """Return the messages of a channel in order, with the ephemeral ones that `user` sees."""
         return [
             message
             for message in self.world.messages.values()
@@ -153,9 +156,9 @@ class FakeDiscord(Channels, Actions):
         timeout: float = 10,
         channel: Channel | None = None,
     ) -> Message:
-        """Wait for the first message that fits, present or future:
+        """Return the first present or future message that satisfies `predicate`.
 
-        ephemeral ones too, but no deleted one.
+        Ephemeral messages count, deleted ones do not.
         """
 
         def probe() -> Message | None:
@@ -168,7 +171,7 @@ class FakeDiscord(Channels, Actions):
         return await self.world.changes.until(probe, timeout, "no such message came")
 
     async def drop_gateway(self, *, code: int = 4000, resumable: bool = True) -> None:
-        """Close every connection; a session which is not resumable is forgotten."""
+        """Close every connection; a session that is not resumable is forgotten."""
         for session in self.gateway.live:
             if not resumable:
                 self.gateway.sessions.pop(session.id)
@@ -177,35 +180,35 @@ class FakeDiscord(Channels, Actions):
         await self.disconnected()
 
     def unreachable(self) -> AbstractAsyncContextManager[None]:
-        """Refuse every connection to REST, gateway and CDN within the block."""
+        """Refuse every connection to REST, gateway and CDN until the block ends (`async with`)."""
         if self._runner is None:
             raise RuntimeError("the stand-in is not running")
         return unreachable(self._runner)
 
     async def dispatch_malformed(self, event: str, data: Json | None) -> None:
-        """Send an event with malformed data to every client."""
+        """Send every client an event whose data contradicts Discord's documentation."""
         for session in self.gateway.live:
             session.dispatch(event, data)
 
     async def send_garbage(self, frame: bytes) -> None:
-        """Send a frame that is no payload at all, to every client."""
+        """Send every client a frame that is not a payload."""
         for session in self.gateway.live:
             if session.connection is not None:
                 session.connection.send_raw(frame)
 
     async def revoke_token(self) -> None:
-        """The operator resets the token: the one that is in use opens nothing any more."""
+        """Reset the token, as the operator would; the old token is refused from now on."""
         self.gateway.token = self.rest.token = secrets.token_urlsafe(40)
         await self.drop_gateway(code=4004, resumable=False)
 
     async def request_reconnect(self) -> None:
-        """Ask every client to connect again and resume."""
+        """Request a reconnect and resume from every client."""
         for session in self.gateway.live:
             if session.connection is not None:
                 session.connection.send({"op": RECONNECT, "s": None, "t": None, "d": None})
 
     async def invalidate_session(self) -> None:
-        """Invalidate the session of every client; none can be resumed."""
+        """Invalidate every session, without a chance to resume."""
         for session in self.gateway.live:
             connection = session.connection
             del self.gateway.sessions[session.id]

@@ -23,15 +23,12 @@ GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 0, 1 << 9, 1 << 
 PRIVILEGED: Final = 1 << 1 | 1 << 8 | MESSAGE_CONTENT
 INTENTS: Final = (1 << 26) - 1
 COMMANDS_A_MINUTE: Final = 120
-LARGEST_COMMAND: Final = 4096  # bytes a client may send at once
+LARGEST_COMMAND: Final = 4096  # bytes of one command
 
 
 @dataclass(eq=False)
 class Session:
-    """The part of a session that outlives a connection:
-
-    the events that a client may request again.
-    """
+    """The part that outlives a connection: events that a client may request again."""
 
     id: str
     intents: int
@@ -60,7 +57,8 @@ class Session:
 
 
 class Connection:
-    """One WebSocket. A queue with one writer keeps events in order, and senders need not wait."""
+    """A WebSocket with a queue and a single writer: events stay in order, and senders never
+    wait."""
 
     def __init__(self, socket: web.WebSocketResponse, *, compress: bool) -> None:
         self.socket = socket
@@ -75,11 +73,11 @@ class Connection:
         self._queue.put_nowait(payload)
 
     def send_raw(self, frame: bytes) -> None:
-        """Send raw bytes that no gateway sends: neither encoded nor compressed."""
+        """Send a frame without encoding or compression."""
         self._queue.put_nowait(frame)
 
     def close(self, code: int) -> None:
-        """Close once everything before has been sent."""
+        """Close after everything before has been sent."""
         self.closing = True
         self._queue.put_nowait(code)
 
@@ -87,7 +85,7 @@ class Connection:
         while True:
             item = await self._queue.get()
             if isinstance(item, int):
-                # long enough for the client's own close frame, and no longer
+                # enough for the client's own close frame
                 async with asyncio.timeout(2):
                     await self.socket.close(code=item)
                 return

@@ -1,4 +1,4 @@
-"""Files: uploads, and the addresses under which they are served."""
+"""Uploaded files, and the addresses that serve them."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from bot.sandbox.discord.request_body import Json
 
-FRESH_SECONDS: Final = 24 * 3600  # discord.md, "CDN addresses"
+FRESH_SECONDS: Final = 24 * 3600  # docs/internals/discord.md, Limits: CDN addresses
 GONE: Final = "This content is no longer available."
 
 IMAGE_READERS: Final = (
@@ -31,7 +31,7 @@ IMAGE_READERS: Final = (
     (b"GIF8", GifImageFile),
     (b"RIFF", WebPImageFile),
 )
-WEBP_TYPE: Final = "image/webp"  # not in the table of every Python version
+WEBP_TYPE: Final = "image/webp"  # missing in the table of some Python versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Upload:
 class Attachment:
     """A stored file.
 
-    `folder` is the channel, or the application for files given to a command. `gone` is set when the
-    message is deleted.
+    `folder` is the channel's id, or the application's for input of a command. `gone` is set when
+    the message is deleted.
     """
 
     id: int
@@ -70,7 +70,7 @@ class Attachment:
 
 
 def stored_name(filename: str) -> str:
-    """Return the name that Discord stores: no folders, no spaces, nothing unusual."""
+    """Return the file's name as Discord stores it: no folders, no spaces, no special characters."""
     name = PurePosixPath(filename.replace("\\", "/")).name.replace(" ", "_")
     return re.sub(r"[^\w.\-]", "", name, flags=re.ASCII) or "unknown"
 
@@ -82,11 +82,11 @@ def content_type_of(filename: str) -> str | None:
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height from the header; None for other files. Call in a thread."""
+    """Return width and height from the header, or None for other data. Call in a thread."""
     for magic, reader in IMAGE_READERS:
         if data.startswith(magic):
             try:
-                # the reader itself, not Image.open, which warns of very large pictures
+                # the format's reader, because Image.open warns about very large pictures
                 with reader(io.BytesIO(data)) as picture:
                     return picture.size
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
@@ -95,7 +95,7 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
 
 
 class Cdn:
-    """Keeps files, signs their addresses and serves them."""
+    """The file store: signs addresses and serves files."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -106,7 +106,7 @@ class Cdn:
     async def prepare(
         self, file_id: int, folder: int, upload: Upload, *, ephemeral: bool = False
     ) -> Attachment:
-        """An attachment which is not served yet: see `keep`."""
+        """Return an attachment that is not served before `store`."""
         size = await asyncio.to_thread(picture_size, upload.data)
         name = stored_name(upload.filename)
         return Attachment(
@@ -125,7 +125,7 @@ class Cdn:
         self.files[attachment.path] = attachment
 
     def address(self, attachment: Attachment) -> str:
-        """A freshly signed address."""
+        """Return a freshly signed address."""
         return self._sign(attachment.path)
 
     def _sign(self, path: str) -> str:
@@ -137,15 +137,15 @@ class Cdn:
         return hmac.new(self._key, f"{path}?{dates}".encode(), hashlib.sha256).hexdigest()
 
     def refresh(self, url: str) -> str | None:
-        """Return a freshly signed address of the same file; None for addresses of other hosts."""
+        """Return a freshly signed address of the same file; None for a foreign address."""
         parts = urlsplit(url)
         if f"{parts.scheme}://{parts.netloc}" != self.origin:
             return None
         return self._sign(parts.path)
 
     def find(self, path: str, query: str) -> Attachment | None:
-        """The file behind a signed address, or None if the address or the file is no longer
-        good."""
+        """Return the file of a signed address, or None if the address has expired or the file is
+        gone."""
         fields = {name: values[0] for name, values in parse_qs(query).items()}
         dates = f"ex={fields.get('ex', '')}&is={fields.get('is', '')}"
         if not hmac.compare_digest(self._digest(path, dates), fields.get("hm", "")):

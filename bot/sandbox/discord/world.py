@@ -1,4 +1,4 @@
-"""The contents of the stand-in, and the events that report changes."""
+"""All objects of the stand-in, and the events for their changes."""
 
 import base64
 import secrets
@@ -27,10 +27,10 @@ UNKNOWN_MESSAGE: Final = (404, 10008, "Unknown Message")
 
 
 class Dispatch(Protocol):
-    """The receiver of events:
+    """The gateway's interface for events.
 
-    the gateway. `message` is the one that an event shows; sessions without the message-content
-    intent see only parts of it.
+    `message` is the message of the event, which sessions without the message-content intent may
+    only see in part.
     """
 
     def __call__(
@@ -39,7 +39,7 @@ class Dispatch(Protocol):
 
 
 class World:
-    """The stores, and the rules which every route shares."""
+    """The objects by id, and the rules that all routes share."""
 
     def __init__(
         self, clock: Callable[[], float], *, token: str, bot_name: str, privileged: int
@@ -49,7 +49,7 @@ class World:
         self.cdn = Cdn(clock)
         self.changes = Changes()
         self.privileged_intents = privileged
-        # as for applications made since 2016, the bot's user has the application's id
+        # the bot's user has the application's id, as in all applications since 2016
         self.application_id = _id_in(token) or self.ids.next()
         self.bot = User(self.application_id, bot_name, bot=True)
         self.verify_key = secrets.token_hex(32)
@@ -92,7 +92,7 @@ class World:
         return guild.members[user.id]
 
     def grant(self, guild: Guild, user: User, granted: int) -> None:
-        """Give a member a role with these permissions, beside those of everyone."""
+        """Grant a member these permissions by a new role, in addition to those of everyone."""
         role = Role(self.ids.next(), f"{user.name}'s", granted, len(guild.roles))
         guild.roles.append(role)
         member = self.join(guild, user)
@@ -109,7 +109,7 @@ class World:
         return channel
 
     def direct_channel(self, *people: User) -> Channel:
-        """The direct messages between these people, of whom the bot may be one."""
+        """Return the direct messages between these people, who may include the bot."""
         for channel in self.channels.values():
             if channel.guild is None and {*channel.recipients} == {*people}:
                 return channel
@@ -119,7 +119,7 @@ class World:
         return self.add_channel(channel)
 
     def channel_for_bot(self, channel_id: int, needed: int) -> Channel:
-        """Return a channel that the bot can reach, or raise Discord's refusal."""
+        """Return a channel that the bot can access, or raise Discord's refusal."""
         channel = self.channels.get(channel_id)
         if channel is None or channel.deleted:
             raise Refusal(*UNKNOWN_CHANNEL)
@@ -135,7 +135,7 @@ class World:
         return channel
 
     def in_channel(self, channel: Channel) -> list[Message]:
-        """Return the messages that everybody there sees, oldest first."""
+        """Return the messages that everybody in the channel sees, oldest first."""
         return [
             message
             for message in self.messages.values()
@@ -154,18 +154,22 @@ class World:
         return message
 
     def blank_for_bot(self, message: Message) -> bool:
-        """Return whether REST hides the content from the bot (discord.md, Interactions)."""
+        """Return whether the bot must not see the content over REST.
+
+        See docs/internals/discord.md, Interactions: the message-content intent.
+        """
         return not self.privileged_intents & 1 << 15 and not self.readable(message)
 
     def readable(self, message: Message) -> bool:
-        """Return whether the bot may read the content without the message-content intent."""
+        """Return whether the bot sees the content without the message-content intent."""
         own = message.author is self.bot or self.bot in message.mentions
         return own or message.channel.guild is None
 
     async def prepare(
         self, channel: Channel, uploads: Mapping[int, Upload]
     ) -> dict[int, Attachment]:
-        """Attachments for uploads, not yet kept. 413 if one is too large for the channel."""
+        """Return attachments for uploads, not yet stored. Refuse a file over the channel's limit
+        (413)."""
         for upload in uploads.values():
             if len(upload.data) > channel.upload_limit:
                 raise Refusal(413, 40005, "Request entity too large")
@@ -175,7 +179,7 @@ class World:
         }
 
     def create(self, message: Message, draft: Draft) -> Message:
-        """Create a message from a checked body, and show it."""
+        """Apply a checked body to a new message and show the message."""
         draft.put_into(message)
         self.store(message, draft)
         self.messages[message.id] = message
@@ -202,7 +206,7 @@ class World:
             self.cdn.store(file)
         found = draft.pings(message)
         message.mentions = [self.users[user] for user in found.users if user in self.users]
-        if not edit:  # an edit shows mentions, but pings nobody
+        if not edit:  # an edit shows mentions without pinging
             message.pinged = found
 
     def delete(self, message: Message) -> None:
@@ -219,7 +223,7 @@ class World:
         self.changes.notify()
 
     def dispatch_message(self, event: str, message: Message) -> None:
-        """Send a message to the sessions in the channel, if anybody else sees the message at all."""
+        """Dispatch an event about a message that is not ephemeral and that the bot can see."""
         channel = message.channel
         if message.ephemeral_to is not None or not self._bot_listens(channel):
             return
@@ -239,7 +243,7 @@ class World:
         return bool(channel.bot_permissions() & permissions.VIEW_CHANNEL)
 
     def sent_with_nonce(self, channel: Channel, nonce: str | int) -> Message | None:
-        """The message which the bot sent here with this nonce, within the last minutes."""
+        """Return the message that the bot sent here with this nonce in the last minutes."""
         found = self._nonces.get((channel.id, str(nonce)))
         if found is None or self.clock() - found[0] >= NONCE_SECONDS or found[1].deleted:
             return None
@@ -251,14 +255,12 @@ class World:
             self._nonces[key] = (self.clock(), message)
 
     def new_message(self, channel: Channel, author: User) -> Message:
-        """A message which nobody sees yet: see `create`."""
+        """Return a message that is invisible until `create`."""
         return Message(self.ids.next(), channel, author, self.cdn, self.now())
 
 
 def _id_in(token: str) -> int | None:
-    """Return the bot's id, with which a token of Discord begins, in base 64; some libraries read it
-    there.
-    """
+    """Return the bot's id: the first part of a token, in base 64. Some libraries use that id."""
     first = token.split(".")[0]
     try:
         return as_snowflake(base64.b64decode(first + "=" * (-len(first) % 4)).decode())
@@ -269,4 +271,4 @@ def _id_in(token: str) -> int | None:
 def _nowhere(
     event: str, data: Json, *, guild: Guild | None, message: Message | None = None
 ) -> None:
-    """Nobody is connected."""
+    """Ignore an event while no client is connected."""

@@ -1,4 +1,4 @@
-"""A surface in pixels of the finished picture, drawn twice as large for smooth edges."""
+"""A drawing surface in pixels of the finished picture, twice as large inside for smooth edges."""
 
 import random
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ OVERSAMPLING = 2
 
 
 def colour(text: str) -> Colour:
-    """`#rrggbb`."""
+    """Parse `#rrggbb`."""
     return (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """`one` at 0, `other` at 1."""
+    """Mix two colours: `one` at share 0, `other` at 1."""
     mixed = [round(a + (b - a) * share) for a, b in zip(one, other, strict=True)]
     return (mixed[0], mixed[1], mixed[2])
 
 
 def gradient(size: tuple[int, int], stops: Sequence[Colour]) -> Image.Image:
-    """Return a gradient from top to bottom, with the stops at equal distances."""
+    """Return a vertical gradient with the stops at equal distances."""
     steps = 256
     column = Image.new("RGB", (1, steps))
     for step in range(steps):
@@ -35,22 +35,24 @@ def gradient(size: tuple[int, int], stops: Sequence[Colour]) -> Image.Image:
 
 
 def _widened(column: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Stretch one column of pixels over a whole size: cheaper than to resize in both directions."""
+    """Stretch one column of pixels over a whole size; cheaper than resizing in two directions."""
     tall = column.resize((1, size[1]), Image.Resampling.BILINEAR)
     return tall.resize(size, Image.Resampling.NEAREST)
 
 
 def _faded(strength: float) -> Image.Image:
-    """Return a disc that fades out towards the edge; Pillow's own still has 70 % of the light
-    there.
-    """
+    """Return a disc that fades to zero at the edge; Pillow's own still has 70 % of the light
+    there."""
     edge = 178
     levels = [round(255 * strength * max(0.0, 1 - n / edge) ** 1.6) for n in range(256)]
     return Image.radial_gradient("L").point(levels)
 
 
 class Canvas:
-    """Coordinates are pixels of the finished picture; y goes down. Fills may be translucent."""
+    """A surface with coordinates in pixels of the finished picture, y downwards.
+
+    Fills may be translucent.
+    """
 
     def __init__(self, width: int, height: int, rng: random.Random) -> None:
         self.width = width
@@ -103,21 +105,22 @@ class Canvas:
         fill: Colour,
         width: float,
     ) -> None:
-        """`start` and `end` in degrees, clockwise from three o'clock."""
+        """Draw an arc from `start` to `end`, in degrees clockwise from three o'clock."""
         box = [n * OVERSAMPLING for n in (x - r, y - r, x + r, y + r)]
         self._draw.arc(box, start, end, fill, max(1, round(width * OVERSAMPLING)))
 
     def backdrop(
         self, stops: Sequence[Colour], top: float = 0, bottom: float | None = None
     ) -> None:
-        """A gradient over the whole width, from `top` to `bottom` (the picture's own when None)."""
+        """Fill the whole width with a gradient from `top` to `bottom` (None: the picture's
+        edges)."""
         y = round(top * OVERSAMPLING)
         end = self.image.height if bottom is None else round(bottom * OVERSAMPLING)
         if end > y:
             self.image.paste(gradient((self.image.width, end - y), stops), (0, y))
 
     def glow(self, x: float, y: float, r: float, fill: Colour, strength: float = 1.0) -> None:
-        """Add light that fades out towards `r`; only the part on the canvas is computed."""
+        """Draw light that fades out at radius `r`. Only the part on the canvas is computed."""
         left, top = (x - r) * OVERSAMPLING, (y - r) * OVERSAMPLING
         side = 2 * r * OVERSAMPLING
         seen = (
@@ -140,7 +143,7 @@ class Canvas:
         self.image.paste(fill, seen[:2], mask.resize(size, Image.Resampling.BILINEAR, box))
 
     def mist(self, top: float, full: float, fill: Colour, strength: float) -> None:
-        """Add a veil from `top` down, at full strength from `full` on."""
+        """Draw a veil from `top` downwards, with full strength from `full` on."""
         start, end = round(top * OVERSAMPLING), round(full * OVERSAMPLING)
         height = self.image.height - start
         if height < 1 or end <= start:
@@ -154,10 +157,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Draws a motif at (`x`, `y`):
-
-    1.0 is the height of the motif, and y grows upwards from the feet.
-    """
+    """Draw a motif whose feet are at (`x`, `y`): 1.0 is the motif's height, and y goes up."""
 
     canvas: Canvas
     x: float
@@ -184,14 +184,14 @@ class Pen:
         self.ellipse(x, y, r, r, fill, alpha)
 
     def discs(self, x: float, y: float, r: float, fill: Colour) -> None:
-        """Draw one on either side."""
+        """Draw one disc on each side."""
         self.disc(x, y, r, fill)
         self.disc(-x, y, r, fill)
 
     def bar(
         self, x: float, y: float, width: float, height: float, fill: Colour, round: float = 0.0
     ) -> None:
-        """(`x`, `y`) is the lower left corner."""
+        """Draw a bar; (`x`, `y`) is the lower left corner."""
         left, low = self.at(x, y)
         s = self.size
         self.canvas.bar(left, low - height * s, width * s, height * s, fill, round=round * s)

@@ -1,4 +1,4 @@
-"""Draws a prompt: the same prompt, seed and size always give the same bytes."""
+"""Draw the picture of a prompt: equal prompt, seed and size always give equal bytes."""
 
 import hashlib
 import io
@@ -16,10 +16,10 @@ from bot.sandbox.drawing.scenes import choose_scene
 
 Format = Literal["png", "jpeg", "webp"]
 
-FIGURE: Final = 0.46  # the motif's height, of the shorter side
-CAPTION: Final = 0.026  # the height of its letters, of the shorter side
+FIGURE: Final = 0.46  # the motif's height as a share of the shorter side
+CAPTION: Final = 0.026  # the height of letters as a share of the shorter side
 SNOW: Final = frozenset({"snow", "snowy", "snowing", "snowfall", "blizzard"})
-KEYS: Final = 256  # letters of Pillow's own font: Latin, no others
+KEYS: Final = 256  # glyphs of Pillow's own font, which is Latin only
 
 
 def draw(
@@ -33,9 +33,9 @@ def draw(
 ) -> bytes:
     """Return a picture file of `width` by `height` pixels.
 
-    With `inputs` (picture files that Pillow can read) the result is an edit of the first: cropped
-    to the size, in the prompt's light, with the prompt's motif; the others are small on top. Takes
-    about 0.1 s: call in a thread.
+    With `inputs` (picture files that Pillow can read), the result is an edit of the first: cropped
+    to the size, in the light of the prompt, with the prompt's motif; the others are small on top.
+    Takes about 0.1 s: call in a thread.
     """
     words = re.findall(r"[^\W\d_]+", prompt.lower())
     digest = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
@@ -106,7 +106,7 @@ def _edited(
 
 
 def _opened(data: bytes) -> Image.Image:
-    """Return the picture upright and without transparency."""
+    """Open a picture of any kind, upright and without transparency."""
     with Image.open(io.BytesIO(data)) as opened:
         upright = ImageOps.exif_transpose(opened)
         if upright.has_transparency_data:
@@ -116,7 +116,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _sparkle(canvas: Canvas, palette: Palette) -> None:
-    """Add light that distinguishes an edit from the input, also without a motif."""
+    """Draw sparks, so that an edit differs from the input even without a known motif."""
     rng = canvas.rng
     x, y = canvas.width * rng.uniform(0.15, 0.85), canvas.height * rng.uniform(0.05, 0.3)
     canvas.glow(x, y, canvas.short * 0.7, palette.light, 0.5)
@@ -135,9 +135,7 @@ def _inset(picture: Image.Image, other: Image.Image, number: int) -> None:
 
 
 def _caption(picture: Image.Image, prompt: str, *, above: bool) -> None:
-    """Write the caption at the foot, or `above` at the head, for an edit whose input may have a
-    caption at the foot.
-    """
+    """Write the prompt at the foot, or `above` at the head, clear of the caption of an input."""
     text = "".join(key for key in " ".join(prompt.split()) if ord(key) < KEYS).strip()
     if not text:
         return

@@ -1,4 +1,4 @@
-"""The motifs of drawings: figures made of a few flat shapes, chosen by the words of the prompt."""
+"""Motifs of a drawing: figures of a few flat shapes, chosen by the words of the prompt."""
 
 from collections.abc import Callable, Sequence
 
@@ -32,7 +32,7 @@ def fox(pen: Pen, p: Palette) -> None:
 
 
 def _scarf(pen: Pen, p: Palette, y: float) -> None:
-    """Draw a figure in the colour of the prompt."""
+    """Draw a scarf in the prompt's colour."""
     pen.bar(-0.13, y - 0.06, 0.26, 0.075, p.accent, 0.037)
     pen.polygon(
         (0.03, y - 0.02), (0.12, y - 0.02), (0.14, y - 0.22), (0.05, y - 0.22), fill=p.accent
@@ -257,5 +257,5 @@ FLYING: frozenset[Motif] = frozenset({balloon, rocket})
 
 
 def choose_motif(words: Sequence[str]) -> Motif | None:
-    """Return the motif that the first known word names."""
+    """Return the motif of the first known word."""
     return next((MOTIFS[word] for word in words if word in MOTIFS), None)

@@ -9,17 +9,17 @@ from bot.sandbox.drawing.canvas import Colour, colour, mix
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """`sky` from top to horizon; `far` and `near` are the ends of the layers of a landscape."""
+    """Colours of a scene: `sky` from top to horizon, `far` and `near` the ends of a landscape."""
 
     sky: tuple[Colour, ...]
-    light: Colour  # sun, moon, lit windows
+    light: Colour  # of sun, moon and windows
     far: Colour
     near: Colour
     accent: Colour
-    dark: bool = False  # stars are out
+    dark: bool = False  # stars are visible
 
     def layer(self, share: float) -> Colour:
-        """`far` at 0, `near` at 1."""
+        """Return the colour of a layer: `far` at share 0, `near` at 1."""
         return mix(self.far, self.near, share)
 
 
@@ -79,7 +79,7 @@ ACCENTS = {
 
 
 def choose_palette(prompt: Collection[str], rng: random.Random) -> Palette:
-    """The first that a word names, else by the dice; a word for a colour becomes the accent."""
+    """Choose by the first known word, else at random; a word for a colour sets the accent."""
     chance = rng.choice(ANY)
     chosen = next((palette for names, palette in NAMED if names & set(prompt)), chance)
     named = next((ACCENTS[word] for word in prompt if word in ACCENTS), None)

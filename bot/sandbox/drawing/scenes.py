@@ -1,4 +1,4 @@
-"""Backgrounds: each fills the canvas and answers with the height at which something may stand."""
+"""Backgrounds: each fills the canvas and returns the height of the ground for a motif."""
 
 import math
 import random
@@ -11,7 +11,7 @@ Scene = Callable[[Canvas, Palette], float]
 
 
 def _sky(c: Canvas, p: Palette, horizon: float, *, disc: float = 0.085) -> Point:
-    """Draw the sky with sun or moon, and return the place of either."""
+    """Draw the sky with the sun or moon, and return the position of that disc."""
     rng = c.rng
     c.backdrop(p.sky, 0, horizon + 2)
     if p.dark:
@@ -48,7 +48,7 @@ def _clouds(c: Canvas, p: Palette, horizon: float) -> None:
 
 
 def _ridge(c: Canvas, base: float, height: float, jagged: float) -> list[Point]:
-    """A line of hills from edge to edge: `jagged` 0 is rolling, 1 is rocks."""
+    """Return a line of hills from edge to edge: `jagged` is 0 for soft hills, 1 for rocks."""
     rng = c.rng
     count = 96
     waves = [(rng.uniform(0.6, 1.6) * n, rng.uniform(0, math.tau), 0.6 / n) for n in (1, 2, 3)]
@@ -63,7 +63,7 @@ def _ridge(c: Canvas, base: float, height: float, jagged: float) -> list[Point]:
 
 
 def _peaks(rng: random.Random, count: int) -> list[float]:
-    """Peaks of several sizes: tents, added up."""
+    """Return a line with peaks of several sizes."""
     tents = [
         (
             rng.uniform(-0.05, 1.05),
@@ -110,7 +110,7 @@ def hills(c: Canvas, p: Palette) -> float:
 
 
 def _scatter(c: Canvas, p: Palette, line: list[Point], n: int) -> None:
-    """Round trees on a hill."""
+    """Draw round trees on a hill."""
     for _ in range(6):
         x, y = c.rng.choice(line)
         r = c.short * (0.008 + 0.006 * n) * c.rng.uniform(0.8, 1.3)
@@ -153,7 +153,7 @@ def sea(c: Canvas, p: Palette) -> float:
     line = _ridge(c, horizon, c.short * 0.03, 0.7)
     c.polygon(_closed(line, horizon), mix(p.far, p.sky[-1], 0.25))
     c.backdrop((mix(p.sky[-1], p.far, 0.55), p.layer(0.45), p.near), horizon)
-    for _ in range(46):  # the light on the water, wider and rarer towards us
+    for _ in range(46):  # light on the water, wider and rarer in the foreground
         depth = c.rng.random() ** 1.3
         y = horizon + (c.height - horizon) * depth
         spread = c.short * (0.05 + 0.2 * depth)
@@ -252,6 +252,6 @@ ANY: tuple[Scene, ...] = (mountains, hills, forest, sea, city)
 
 
 def choose_scene(prompt: Collection[str], rng: random.Random) -> Scene:
-    """The first that a word names, else by the dice."""
+    """Choose by the first known word, else at random."""
     chance = rng.choice(ANY)
     return next((scene for names, scene in SCENES if names & set(prompt)), chance)

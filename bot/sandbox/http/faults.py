@@ -16,8 +16,10 @@ Body = bytes | str | Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Served instead of the real answer; the request has no effect. `held`: only when the rule
-    is released."""
+    """Serve this instead of the real answer; the request has no effect.
+
+    With `held`, the answer waits until the rule is released.
+    """
 
     status: int
     body: Body = b""
@@ -27,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerAfter:
-    """An answer in place of the real one; the request takes effect."""
+    """Let the request take effect, then serve this instead of the real answer."""
 
     status: int
     body: Body = b""
@@ -36,43 +38,45 @@ class AnswerAfter:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection is reset (a TCP RST) and the request has no effect."""
+    """Reset the connection (a TCP RST); the request has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResetAfter:
-    """A reset of the connection (a TCP RST) after the request has taken effect."""
+    """Let the request take effect, then reset the connection (a TCP RST)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Everything goes on normally after a wait."""
+    """Delay the request, then continue normally."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A real answer that is held back until `Rule.release`; the request takes effect."""
+    """Let the request take effect, and hold the real answer until `Rule.release`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldBefore:
-    """A delay until `Rule.release`; then the request takes effect, even if the client has given up
-    (except for a multipart body, which ends with the connection).
+    """Hold the request until `Rule.release`, then continue normally.
+
+    The delayed effect happens even if the client gave up meanwhile, except for a multipart body,
+    which ends with the connection.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class HoldLost:
-    """A request that is lost: held until `Rule.release`, then reset without an effect."""
+    """Hold the request until `Rule.release`, then reset the connection, without any effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """An answer of `bytes` bytes, shorter than the Content-Length; the request takes effect.
+    """Let the request take effect, then send `bytes` bytes of the body and close.
 
-    Only for answers that are not streamed.
+    The answer is shorter than the Content-Length. Streamed answers cannot be truncated.
     """
 
     bytes: int
@@ -83,9 +87,9 @@ Chooser = Callable[[str, str], Fault | None]
 
 
 class Rule:
-    """A fault with the requests that it applies to.
+    """A fault, and the requests that meet this fault.
 
-    `hits` counts these; for kinds that let the request take effect, after the effect.
+    `hits` counts those requests; if the request takes effect, the hit is counted after that.
     """
 
     def __init__(
@@ -101,7 +105,7 @@ class Rule:
         self._open = asyncio.Event()
 
     def claim(self, method: str, path: str) -> bool:
-        """Return whether the rule applies to this request, which uses up one of its times."""
+        """Return whether the rule applies to this request, and use up one of the rule's times."""
         if self.method not in ("*", method) or not self.path.fullmatch(path) or self.left == 0:
             return False
         if self.left is not None:
@@ -113,31 +117,33 @@ class Rule:
         self._met.set()
 
     async def reached(self, timeout: float = 10.0, *, hits: int = 1) -> None:
-        """Wait until the rule has applied `hits` times in all, else TimeoutError."""
+        """Wait until the rule has `hits` hits. Raise TimeoutError."""
         async with asyncio.timeout(timeout):
             while self.hits < hits:
                 self._met.clear()
                 await self._met.wait()
 
     def release(self) -> None:
-        """Release the held requests, and hold none from now on."""
+        """Release every held request, and hold nothing from now on."""
         self._open.set()
 
     async def released(self) -> None:
         await self._open.wait()
 
     def remove(self) -> None:
-        """Remove the rule, and release the requests that it holds."""
+        """Remove the rule, and release every request that the rule holds."""
         self._owner.forget(self)
         self.release()
 
 
 class Faults:
-    """The rules of one server; the oldest one that fits a request applies.
+    """The rules of one server; the oldest matching rule decides.
 
-    Without one, the `chooser` is called with method and path, and returns a fault that holds
-    nothing, or None. Give `faults.middleware` to `aiohttp.web.Application`, and `clear()` before
-    the server stops, so that no request stays held.
+    If no rule matches, the `chooser` is called with method and path, and returns a fault that holds
+    nothing, or None.
+
+    Give `faults.middleware` to `aiohttp.web.Application`, and call `clear()` before stopping the
+    server, so that nothing stays held.
     """
 
     def __init__(self) -> None:
@@ -145,8 +151,10 @@ class Faults:
         self.chooser: Chooser | None = None
 
     def add(self, method: str, path: str, fault: Fault, times: int | None = 1) -> Rule:
-        """Add a rule for requests of `method` ("*" for any) whose path without the query fully
-        matches the regular expression `path`; `times=None` is for ever.
+        """Add a rule for requests of `method` ("*" for any).
+
+        The regular expression `path` must match the whole path without the query; `times=None` is
+        unlimited.
         """
         rule = Rule(method, path, fault, times, self)
         self.rules.append(rule)
@@ -177,7 +185,7 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
     fault = rule.fault
     match fault:
         case Answer():
-            await request.read()  # a client still sending would see a reset instead
+            await request.read()  # else a client that is still sending would see a reset
             rule.meet()
             if fault.held:
                 await rule.released()
@@ -191,7 +199,9 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
             return await handler(request)
         case HoldBefore():
             if not request.content_type.startswith("multipart/"):
-                await request.read()  # kept: it can be had when the connection is gone
+                await (
+                    request.read()
+                )  # stored, so that the handler can read the body after a disconnect
             rule.meet()
             await rule.released()
             return await handler(request)
@@ -237,7 +247,7 @@ def _answer(fault: Answer | AnswerAfter) -> web.Response:
     if isinstance(fault.body, str):
         headers.setdefault("Content-Type", "text/plain")
         return web.Response(status=fault.status, body=fault.body.encode(), headers=headers)
-    # without a charset: some clients take "application/json; charset=utf-8" for plain text
+    # without a charset: some clients treat "application/json; charset=utf-8" as plain text
     headers.setdefault("Content-Type", "application/json")
     return web.Response(status=fault.status, body=json.dumps(fault.body).encode(), headers=headers)
 
@@ -246,7 +256,7 @@ def _reset(request: web.Request) -> web.Response:
     transport = request.transport
     if transport is not None:
         peer = transport.get_extra_info("socket")
-        # lingering for 0 seconds makes the kernel send RST instead of FIN
+        # a linger time of 0 makes the kernel send RST instead of FIN
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response()

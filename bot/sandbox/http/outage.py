@@ -1,16 +1,16 @@
-"""An outage of a stand-in: the port is closed, and opened again."""
+"""An outage of a stand-in: the port is closed for a while."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-HANG_UP_SECONDS = 0.5  # for answers which are still being sent
+HANG_UP_SECONDS = 0.5  # for answers in progress
 
 
 @asynccontextmanager
 async def unreachable(runner: web.AppRunner) -> AsyncIterator[None]:
-    """Refuse connections until the block ends, and cut those which there are."""
+    """Close all connections, and refuse new ones until the block ends."""
     host, port = runner.addresses[0][:2]
     for site in list(runner.sites):
         await site.stop()

@@ -1,4 +1,4 @@
-"""The common parts of the image APIs' stand-ins: two loopback servers, their log, and a CDN."""
+"""The common base of both image APIs' stand-ins: an API server, a request log, and a CDN."""
 
 import asyncio
 import hashlib
@@ -20,30 +20,33 @@ from aiohttp.typedefs import Middleware
 from bot.sandbox.http.faults import Faults, Handler
 from bot.sandbox.http.outage import unreachable
 
-LARGEST_REQUEST: Final = 64 * 1024 * 1024  # bytes; data URIs are long
+LARGEST_REQUEST: Final = 64 * 1024 * 1024  # in bytes, enough for data URIs
 STOP_SECONDS: Final = 2.0
 SECRET: Final = b"the sandbox signs with this"
 
 
 @dataclass(eq=False)
 class Request:
-    """An entry in the log: the request and the final answer. `error` is the body of an error."""
+    """An entry of the request log: the request, and the final answer.
+
+    `error` is the body of an error answer.
+    """
 
     site: Literal["api", "cdn"]
     method: str
     path: str
     query: dict[str, str]
     headers: dict[str, str]  # without Authorization
-    authorized: bool  # it had the key
-    body: object  # decoded JSON, else text
+    authorized: bool  # sent with the right key
+    body: object  # JSON if possible, else text
     at: float
-    status: int | None = None  # until it is answered
+    status: int | None = None  # until the answer
     error: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An `open` route needs no key."""
+    """A route with a handler. An `open` route needs no key."""
 
     method: str
     path: str
@@ -52,7 +55,7 @@ class Route:
 
 
 class Refusal(Exception):
-    """An answer of the API's that is an error."""
+    """An error answer of the API."""
 
     def __init__(self, status: int, body: Mapping[str, object]) -> None:
         super().__init__(f"{status} {body}")
@@ -65,12 +68,13 @@ def answer(body: object, status: int = 200) -> web.Response:
 
 
 def compact(body: object) -> str:
-    """Without spaces: the clients in Oxen's own document look for `"generation_id":"…"`."""
+    """Return JSON without spaces: clients in Oxen's own document search for
+    `"generation_id":"…"`."""
     return json.dumps(body, separators=(",", ":"))
 
 
 async def json_object(request: web.Request) -> dict[str, object] | None:
-    """The body, if it is a JSON object, else None."""
+    """Return the body if it is a JSON object, else None."""
     try:
         body: object = json.loads(await request.read())
     except ValueError:
@@ -80,15 +84,15 @@ async def json_object(request: web.Request) -> dict[str, object] | None:
 
 @dataclass(kw_only=True, eq=False)
 class Service(ABC):
-    """A server within `async with`.
+    """A stand-in for `async with`.
 
-    `requests` has all requests, `violations` those that no client of the API may send: a test
+    `requests` is the log, `violations` lists everything that no client of the API may do: a test
     should find none.
     """
 
     key: str
     clock: Callable[[], float] = time.time
-    url_seconds: float = 3600.0  # how long a signed address of a picture is good for
+    url_seconds: float = 3600.0  # lifetime of a signed picture address
     faults: Faults = field(default_factory=Faults, init=False)
     requests: list[Request] = field(default_factory=list, init=False)
     violations: list[str] = field(default_factory=list, init=False)
@@ -102,11 +106,12 @@ class Service(ABC):
 
     @abstractmethod
     def refusal(self, status: Literal[401, 404, 405, 500]) -> Refusal:
-        """The API's own words for a missing key, an unknown route or method, a breakdown."""
+        """Return the API's own error for a missing key, an unknown route or method, or an internal
+        error."""
 
     @abstractmethod
     async def open_picture(self, path: str) -> tuple[bytes, str] | None:
-        """The bytes and the content type of a path that was signed, if there is one."""
+        """Return the bytes and the content type for a signed path, or None."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -114,7 +119,7 @@ class Service(ABC):
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The session that downloads inputs, without credentials."""
+        """Return the client that fetches inputs, without credentials."""
         if self._session is None:
             raise RuntimeError("the stand-in is not running")
         return self._session
@@ -147,7 +152,7 @@ class Service(ABC):
                 await runner.cleanup()
 
     def signed(self, origin: str, path: str) -> str:
-        """An address of a picture that needs no key, and expires."""
+        """Return an address of a picture that needs no key, and expires."""
         expires = str(int(self.clock() + self.url_seconds))
         return f"{origin}{path}?expires={expires}&signature={_signature(path, expires)}"
 
@@ -161,7 +166,7 @@ class Service(ABC):
         return request.headers.get("Authorization") == f"Bearer {self.key}"
 
     def unreachable(self) -> AbstractAsyncContextManager[None]:
-        """Close the API's port within the block; pictures can still be downloaded."""
+        """Close the API's port until the block ends (`async with`). The CDN stays up."""
         return unreachable(self._runners[0])
 
     async def _start(self, app: web.Application) -> str:
@@ -225,7 +230,7 @@ class Service(ABC):
             return answer(refusal.body, refusal.status)
         except web.HTTPException:
             raise
-        except ConnectionError:  # the client is gone, or we are stopping
+        except ConnectionError:  # the client disconnected, or the server is stopping
             return answer(self.refusal(500).body, 500)
         except Exception as error:
             self.violations.append(f"{request.method} {request.path}: broke with {error!r}")

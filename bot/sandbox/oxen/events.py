@@ -1,4 +1,5 @@
-"""Oxen's event stream: of one user, lossy, without resume (apis.md, Oxen: events)."""
+"""Oxen's event stream: for one user, lossy, without resume (docs/internals/apis.md, Oxen:
+events)."""
 
 import asyncio
 from typing import Final
@@ -11,7 +12,8 @@ KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
 class Events:
-    """The streams of connected clients; a client that is not connected misses an event for ever."""
+    """The open streams. An event reaches the streams that are open at that moment, and no
+    others."""
 
     def __init__(self, keep_alive_seconds: float) -> None:
         self.keep_alive_seconds = keep_alive_seconds
@@ -34,14 +36,14 @@ class Events:
                 await self._joined.wait()
 
     def drop(self) -> None:
-        """Cut all streams at once."""
+        """Reset all streams."""
         for queue, transport in list(self._listeners.items()):
             if transport is not None:
                 transport.abort()
             queue.put_nowait(None)
 
     def end(self) -> None:
-        """Let all streams come to a proper end."""
+        """End all streams properly."""
         for queue in self._listeners:
             queue.put_nowait(None)
 
@@ -56,7 +58,7 @@ class Events:
             while (text := await self._next(queue)) is not None:
                 await response.write(text)
         except ConnectionError:
-            pass  # the client is gone, as clients of a stream are
+            pass  # the client disconnected
         finally:
             del self._listeners[queue]
         return response

@@ -1,4 +1,4 @@
-"""The models of Oxen by its documents: the table of parameters, and the model objects."""
+"""Oxen's models as in Oxen's documents: the table of parameters, and the model objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "seed": "Random seed for reproducible generation",
 }
 
-# Of the queue and of the synchronous calls, not of the model (apis.md, Oxen).
+# Parameters of the API, not of the model (docs/internals/apis.md, Oxen: queue).
 RESPONSE_FORMAT: Final = OneOf(("url", "b64_json"), default="url")
 TARGETS: Final = ("target_namespace", "target_repo", "target_directory")
 
@@ -71,12 +71,12 @@ OTHERS: Final = (
 
 
 def models(qwen_id: str) -> dict[str, Model]:
-    """All of them by id; the one that draws is called `qwen_id`."""
+    """Return all models by id; the one that draws has the id `qwen_id`."""
     return {model.id: model for model in (replace(QWEN, id=qwen_id), *OTHERS)}
 
 
 def describe(model: Model, price: Decimal, schema_key: SchemaKey) -> dict[str, object]:
-    """A model object (apis.md, Oxen: models)."""
+    """Return a model object (docs/internals/apis.md, Oxen: models)."""
     is_image = model.output == "image"
     return {
         "id": model.id,

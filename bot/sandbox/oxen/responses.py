@@ -1,4 +1,4 @@
-"""The bodies of Oxen: errors in both forms, and the rows of queue and history."""
+"""Oxen's response bodies: errors in both forms, and rows of the queue and of the history."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -24,7 +24,7 @@ ErrorType = Literal["unauthenticated", "invalid_params", "resource_not_found", "
 
 
 def typed(status: int, type: ErrorType, detail: str | None = None) -> Refusal:
-    """The longer of the two forms."""
+    """Return an error in the longer of the two forms."""
     error = {"type": type, "title": TITLES[type]}
     if detail is not None:
         error["detail"] = detail
@@ -32,7 +32,7 @@ def typed(status: int, type: ErrorType, detail: str | None = None) -> Refusal:
 
 
 def plain(status: int, message: str) -> Refusal:
-    """The shorter of the two forms."""
+    """Return an error in the shorter of the two forms."""
     return Refusal(status, {"error": {"message": message}})
 
 
@@ -41,9 +41,9 @@ def unknown_model(name: object) -> Refusal:
 
 
 def queue_row(generation: FakeGeneration, result_url: str | None) -> dict[str, object]:
-    """Return a row of the queue:
+    """Return a generation as a row of the queue.
 
-    the parameters of the request beside the row's own fields, except those of the queue.
+    The parameters of the request are at the top level, except those of the queue itself.
     """
     targets = {name: generation.body.get(name) for name in TARGETS}
     parameters = {
@@ -68,14 +68,13 @@ def queue_row(generation: FakeGeneration, result_url: str | None) -> dict[str, o
 def history_row(
     row: dict[str, object], cost: Decimal | None, user: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return a row of the history; `cost` is a decimal string, or null if nothing is charged or
-    known yet.
-    """
+    """Return a row of the history. `cost` is a decimal string, or null if nothing is charged or
+    known yet."""
     return row | {"cost": None if cost is None else str(cost), **user}
 
 
 def completed(generation: FakeGeneration, url: str | None) -> dict[str, object]:
-    """The data of a media_generation_completed event."""
+    """Return the data of a media_generation_completed event."""
     event: dict[str, object] = {
         "generation_id": generation.id,
         "status": generation.status,

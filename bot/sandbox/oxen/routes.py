@@ -1,4 +1,4 @@
-"""Oxen's calls, one method each."""
+"""The routes of Oxen's API, one method each."""
 
 import base64
 import math
@@ -39,7 +39,8 @@ class OxenRoutes:
         self.oxen = oxen
 
     def routes(self) -> Iterable[Route]:
-        """The list of models needs no key (apis.md, Oxen: errors)."""
+        """Return all routes. The list of models needs no key (docs/internals/apis.md, Oxen:
+        authentication)."""
         return (
             Route("POST", "/api/ai/queue", self.enqueue),
             Route("GET", "/api/ai/queue", self.queue),
@@ -88,7 +89,7 @@ class OxenRoutes:
         return answer(self._row(generation))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Cancel a generation; the answer is the same for one that has ended."""
+        """Cancel a generation. A settled one gets the same answer, without an effect."""
         generation = self._generation(request)
         if not generation.settled:
             self.oxen.advance(generation.id, "cancelled")
@@ -139,7 +140,7 @@ class OxenRoutes:
         return answer(describe(model, Decimal(self.oxen.price), self.oxen.schema_key))
 
     async def make(self, request: web.Request) -> web.Response:
-        """Answer a synchronous call: parameters are checked first."""
+        """Handle a synchronous call: parameters are checked before the answer, not after."""
         body = await self._body(request)
         generation = self.oxen.new_generation(body, queued=False)
         self.oxen.runner.take(generation)
@@ -157,7 +158,7 @@ class OxenRoutes:
         return answer({"model": generation.model, "created": created, "images": [image]})
 
     async def result(self, request: web.Request) -> web.Response:
-        """Needs the key, or an address that is signed; leads on to the CDN."""
+        """Redirect to the CDN. Needs the key or a signed address."""
         oxen = self.oxen
         if oxen.results_need_key and not (oxen.has_key(request) or oxen.is_signed(request)):
             raise typed(401, "unauthenticated")
@@ -170,7 +171,7 @@ class OxenRoutes:
         return web.Response(body=data, content_type=content_type)
 
     async def _body(self, request: web.Request) -> dict[str, object]:
-        """The body of a request that makes pictures, with a model that can."""
+        """Return the body of a creating request whose model makes images."""
         if request.content_type != "application/json":
             raise typed(415, "invalid_params", "The body must be application/json")
         body = await json_object(request)
@@ -182,7 +183,9 @@ class OxenRoutes:
         model = self.oxen.models.get(name)
         if model is None:
             raise unknown_model(name)
-        if model.output != "image":  # Oxen's queue takes video models too; this one draws
+        if (
+            model.output != "image"
+        ):  # Oxen's queue accepts video models too; the stand-in only draws
             raise plain(400, UNSUPPORTED)
         for target in TARGETS:
             if not isinstance(body.get(target), str | None):
@@ -221,7 +224,7 @@ class OxenRoutes:
         ]
 
     def _marks(self, generation: FakeGeneration) -> tuple[object, ...]:
-        """Return the values that the filters compare, in the order of the filters."""
+        """Return the filtered fields of a generation, in the order of the filters."""
         body = generation.body
         return (
             body.get("target_namespace") or self.oxen.namespace,

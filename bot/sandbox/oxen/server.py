@@ -1,8 +1,7 @@
 """A strict stand-in for Oxen.ai's image API:
 
-queue, history, events, models, synchronous calls. Input and answers follow Oxen's own documents.
-Bad parameters are accepted and fail later, as in the real API; a parameter that no document names
-fails too.
+Accepted requests and answers follow Oxen's own documents. As there, bad parameters are accepted at
+first and fail later; a parameter that no document names fails too.
 """
 
 import re
@@ -50,16 +49,16 @@ MODEL_FIELDS: Final = {**PARAMETERS, "response_format": RESPONSE_FORMAT}
 
 @dataclass(kw_only=True, eq=False)
 class FakeOxen(Service):
-    """`async with FakeOxen() as oxen`, then a client at `oxen.url` with `oxen.key`.
+    """An Oxen.ai for `async with FakeOxen() as oxen`; clients use `oxen.url` with `oxen.key`.
 
-    Every field may be changed while it runs. `generation_seconds` is about how long one takes,
-    in real time. `price` is in dollars a picture, `credits` what is left of them (None: no end).
-    `charged_price` is what a picture costs in the end, where that is not what was said before.
-    `cost_delay` is how many seconds of the clock a cost stays unknown (None: for ever).
-    `initial_404s`: so many first questions about a new generation are answered with 404.
-    `at_once`: generations are at their end when the queue's first answer names them.
-    `redirect_results`: a result's address leads to the CDN; else the picture is served there.
-    `echo_defaults`: rows also show parameters that were not given.
+    Every field may be changed while the server runs. `generation_seconds` is the approximate
+    duration in real time. `price` is in dollars per picture, `credits` the balance (None:
+    unlimited). `charged_price` is the final cost of a picture, if different from the announced one.
+    `cost_delay` is the number of seconds of the clock until a cost is known (None: never).
+    `initial_404s` is the number of 404 answers to the first polls of a new generation. `at_once`:
+    generations are settled before the queue's first answer. `redirect_results`: result addresses
+    redirect to the CDN; else they serve the picture. `echo_defaults`: rows also show parameters
+    that were not given.
     """
 
     key: str = KEY
@@ -93,22 +92,22 @@ class FakeOxen(Service):
 
     @property
     def url(self) -> str:
-        """The value for OXEN_API_URL."""
+        """Return the value for OXEN_API_URL."""
         return f"{self.origin}/api"
 
     @property
     def generations(self) -> dict[str, FakeGeneration]:
-        """Everything that was ever created, by id."""
+        """Return all generations by id."""
         return self.runner.generations
 
     @property
     def charges(self) -> dict[str, Decimal]:
-        """Dollars by generation, without those that cost nothing."""
+        """Return the dollars by generation, without those that cost nothing."""
         return {id: each.charged for id, each in self.generations.items() if each.charged}
 
     @property
     def manual(self) -> bool:
-        """While on, generations move by `advance` only."""
+        """Return whether generations change by `advance` only."""
         return self.runner.manual
 
     @manual.setter
@@ -116,43 +115,43 @@ class FakeOxen(Service):
         self.runner.manual = on
 
     def advance(self, id: str, state: State) -> None:
-        """Move a generation to a state now. ValueError after its end."""
+        """Change the status of a generation now. Raise ValueError if settled."""
         self.runner.advance(id, state)
 
     def finish(self, id: str) -> None:
-        """Let a generation end soon; await `settled` for the end."""
+        """End a generation soon; `settled` waits for the end."""
         self.runner.finish(id)
 
     def hold_generations(self) -> None:
-        """Keep generations processing without an end, until `release_generations`."""
+        """Process generations without an end until `release_generations`."""
         self.runner.hold(on=True)
 
     def release_generations(self) -> None:
         self.runner.hold(on=False)
 
     def fail_next(self, message: str = "Generation failed", code: str = "", times: int = 1) -> None:
-        """Let the next created generations fail. Oxen has no codes: `code` is not reported."""
+        """Let the next generations fail. Oxen has no codes: `code` is never sent."""
         self.runner.fail_next(Failure(message, code), times)
 
     def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
-        """Answer the next calls with 429, in the API's own words."""
+        """Answer the next calls with 429 and the API's own error."""
         headers = {} if retry_after is None else {"Retry-After": retry_after}
         body = plain(429, "Rate limit exceeded").body
         return self.faults.add("*", "/api/.*", Answer(429, body, headers), times)
 
     def drop_streams(self) -> None:
-        """Cut every event stream; clients miss the events until they return."""
+        """Cut every event stream; events until the client reconnects are lost."""
         self.events.drop()
 
     async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
         return await self.runner.settle(id, timeout)
 
     async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
-        """Wait until so many generations were ever created; all of them."""
+        """Wait until `number` generations exist, and return all."""
         return await self.runner.count(number, timeout)
 
     async def listening(self, listeners: int = 1, timeout: float = 10.0) -> None:
-        """Wait until so many event streams are open."""
+        """Wait until this number of event streams is open."""
         await self.events.joined(listeners, timeout)
 
     def new_generation(self, body: dict[str, object], *, queued: bool) -> FakeGeneration:
@@ -175,7 +174,7 @@ class FakeOxen(Service):
         return self.origin + self.result_path(generation)
 
     def cost_of(self, generation: FakeGeneration) -> Decimal | None:
-        """Return the cost that the history reports at this moment."""
+        """Return the cost that the history shows now."""
         if self.cost_delay is None or generation.completed_at is None or not generation.charged:
             return None
         known = self.clock() >= generation.completed_at + self.cost_delay
@@ -229,7 +228,7 @@ class FakeOxen(Service):
             raise Failure(str(error)) from error
 
     def _reserved(self) -> Decimal:
-        """Dollars that those which are being made will cost."""
+        """Return the dollars reserved for unsettled generations."""
         working = [each for each in self.generations.values() if each.draw_request is not None]
         return Decimal(self.price) * sum(not each.settled for each in working)
 
@@ -249,6 +248,6 @@ class FakeOxen(Service):
 
 
 def _seed(generation: FakeGeneration, parameters: dict[str, object]) -> int:
-    """The same for the same seed and options; without a seed, another each time."""
+    """Return the given seed mixed with the options; without one, a different seed each time."""
     options = {k: v for k, v in parameters.items() if k not in ("prompt", "input_image")}
     return dice(options) if "seed" in parameters else dice(options, generation.number)

@@ -1,4 +1,4 @@
-"""The components of a message as HTML, as Discord's client lays them out."""
+"""Render the components of a message as HTML, in the layout of Discord's client."""
 
 from collections.abc import Callable, Mapping
 from html import escape
@@ -13,7 +13,7 @@ SIZES: Final = ((1024 * 1024, "MB"), (1024, "KB"), (1, "bytes"))
 
 
 class Components:
-    """Attachments on the page: `files` has the paths by the attachments' ids."""
+    """Renderer of components; `files` maps an attachment's id to a path beside the page."""
 
     def __init__(self, names: Names, files: Mapping[str, str]) -> None:
         self._names = names
@@ -35,7 +35,7 @@ class Components:
         return "".join(self._kinds[component["type"]](component) for component in components)
 
     def gallery(self, items: list[Json]) -> str:
-        """Pictures in Discord's grid, which depends on their number."""
+        """Render pictures in Discord's grid, which depends on their number."""
         inner = "".join(f"<figure{_spoiler(item)}>{self._picture(item)}</figure>" for item in items)
         return f'<div class="gallery of{len(items)}">{inner}</div>'
 
@@ -43,7 +43,7 @@ class Components:
         media = item["media"]
         alt = escape(item.get("description") or "")
         path = self._files.get(media.get("attachment_id", ""))
-        if path is None:  # elsewhere in the net: the page fetches nothing
+        if path is None:  # a remote address: the page loads nothing remote
             address = escape(media["url"])
             return f'<a class="elsewhere" href="{address}" rel="noreferrer">{alt or address}</a>'
         size = f'width="{media["width"]}" height="{media["height"]}"' if media.get("width") else ""

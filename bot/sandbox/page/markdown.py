@@ -1,4 +1,4 @@
-"""Discord's dialect of Markdown as HTML. No text can add HTML of its own."""
+"""Render Discord's dialect of Markdown as HTML. No text can inject HTML."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from html import escape
 from typing import Final
 
-DEPTH: Final = 8  # of marks in marks; deeper ones stay plain text, so that nothing can recurse far
+DEPTH: Final = 8  # limit of nested marks, against deep recursion; deeper ones stay plain text
 
 FENCE: Final = re.compile(r"(?<!\\)```(?:(?P<language>[\w+.#-]+)\n)?\n*(?P<code>.+?)\n*```", re.S)
 HEADING: Final = re.compile(r"(?P<marks>#{1,3}) +(?P<text>\S.*)")
@@ -16,7 +16,7 @@ QUOTE: Final = re.compile(r"> (?P<text>.*)")
 QUOTE_REST: Final = re.compile(r">>> (?P<text>.*)", re.S)
 ITEM: Final = re.compile(r"(?P<indent> *)(?:[-*]|(?P<number>\d{1,9})\.) +(?P<text>\S.*)")
 
-# In the order in which they are tried at each place; those for bold and italics are Discord's own.
+# In order of precedence; those for bold and italics are Discord's own.
 INLINE: Final = re.compile(
     r"""
     \\(?P<escaped>[^\w\s]|_)
@@ -47,7 +47,7 @@ MARKS: Final[Mapping[str, str]] = {
 JUMP: Final = re.compile(
     r"https://discord\.com/channels/(?:\d{1,20}|@me)/\d{1,20}/(?P<message>\d{1,20})"
 )
-# As Discord writes times in English; without a style it is "f".
+# Discord's English formats of times; the default style is "f".
 STYLES: Final[Mapping[str, str]] = {
     "t": "{0:%H:%M}",
     "T": "{0:%H:%M:%S}",
@@ -68,7 +68,7 @@ UNITS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names behind ids in a text.
+    """The names for ids in a text. `now` is the time of reading in seconds; `zone` the reader's.
 
     `now` is the time of reading, in seconds; `zone` the reader's. `messages` are those on the same
     page: links to them lead to `#m` and the id.
@@ -83,7 +83,7 @@ class Names:
 
 
 def render(text: str, names: Names) -> str:
-    """A text with blocks: paragraphs, headings, lists, quotes and code."""
+    """Render a text with blocks: paragraphs, headings, lists, quotes and code."""
     parts: list[str] = []
     position = 0
     for fence in FENCE.finditer(text):
@@ -95,7 +95,7 @@ def render(text: str, names: Names) -> str:
 
 
 def render_line(text: str, names: Names, depth: int = 0) -> str:
-    """A text without blocks."""
+    """Render a text without blocks."""
     if depth > DEPTH:
         return _plain(text)
     parts: list[str] = []
@@ -109,7 +109,7 @@ def render_line(text: str, names: Names, depth: int = 0) -> str:
 
 
 def ago(seconds: float) -> str:
-    """Return the words for a moment so many seconds ago (negative: in the future)."""
+    """Return the relative time of a moment `seconds` ago (negative: in the future)."""
     size = round(abs(seconds))
     length, unit = next((each for each in UNITS if size >= each[0]), UNITS[-1])
     number = size // length
@@ -140,7 +140,7 @@ def _blocks(text: str, names: Names) -> Iterator[str]:
 
 
 def _take(lines: list[str], block: re.Pattern[str]) -> list[re.Match[str]]:
-    """Remove the first lines that are of this kind."""
+    """Remove and return the first lines that match this kind of block."""
     taken: list[re.Match[str]] = []
     while lines and (found := block.fullmatch(lines[0])):
         taken.append(found)
@@ -149,7 +149,7 @@ def _take(lines: list[str], block: re.Pattern[str]) -> list[re.Match[str]]:
 
 
 def _paragraph(lines: list[str]) -> str:
-    """Remove the first line, and the lines after it that begin no block either."""
+    """Remove and return the first line and the following lines that start no block."""
     taken = [lines.pop(0)]
     blocks = (HEADING, SMALL, QUOTE, ITEM, QUOTE_REST)
     while lines and not any(block.fullmatch(lines[0]) for block in blocks):

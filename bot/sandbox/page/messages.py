@@ -1,4 +1,4 @@
-"""Messages as HTML: author, time, reference and content."""
+"""Render messages as HTML: author, time, replies and content."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,14 +12,14 @@ from bot.sandbox.discord.request_body import Json
 from bot.sandbox.page.components import Components
 from bot.sandbox.page.markdown import Names, render
 
-TOGETHER: Final = timedelta(minutes=7)  # messages of one author nearer than this share one header
+TOGETHER: Final = timedelta(minutes=7)  # messages of one author within this time share one header
 COLOURS: Final = ("#5865f2", "#757e8a", "#3ba55c", "#faa61a", "#ed4245", "#eb459f")
 BOT_COLOUR: Final = "#5b6ee1"
 SUBCOMMAND, GROUP = 1, 2
 
 
 class Messages:
-    """Attachments on the page: `files` has the paths by the attachments' ids."""
+    """Renderer of messages; `files` maps an attachment's id to a path beside the page."""
 
     def __init__(self, names: Names, components: Components, files: Mapping[str, str]) -> None:
         self._names = names
@@ -40,7 +40,7 @@ class Messages:
             before = message
 
     def _goes_on(self, before: Message | None, message: Message) -> bool:
-        """Return whether a message stands below its author's last one, without a header."""
+        """Return whether the message continues the previous one of the author, without a header."""
         return (
             before is not None
             and before.author is message.author
@@ -71,7 +71,7 @@ class Messages:
         )
 
     def _used(self, message: Message) -> str:
-        """Return the line above a reply, which names the command."""
+        """Render the line above a reply that names the member and the command."""
         command = _command_of(message)
         if command is None or message.interaction is None:
             return ""
@@ -92,7 +92,7 @@ class Messages:
         return "".join(parts) + edited
 
     def _attached(self, message: Message) -> str:
-        """Files of a message without components: pictures in the grid, others as links."""
+        """Render files of a message without components: pictures in the grid, others as links."""
         shown = message.attachments
         items = [{"media": {**each, "attachment_id": each["id"]}, **each} for each in shown]
         pictures = [each for each in items if each.get("width")]
@@ -121,13 +121,13 @@ class Messages:
 
 
 def _command_of(message: Message) -> str | None:
-    """The name under which the command appears that a message answers."""
+    """Return the name of the command that the message replies to."""
     interaction = message.interaction
     if interaction is None or interaction.type != COMMAND:
         return None
     path = interaction.name
     options: list[Json] = interaction.data.get("options") or []
-    while options and options[0]["type"] in (SUBCOMMAND, GROUP):  # a subcommand, or a group of them
+    while options and options[0]["type"] in (SUBCOMMAND, GROUP):  # a subcommand or a group
         path = f"{path} {options[0]['name']}"
         options = options[0].get("options") or []
     return f"/{path}" if interaction.data["type"] == 1 else path

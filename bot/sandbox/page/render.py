@@ -1,4 +1,4 @@
-"""Channels as one page that needs no network: as Discord's own client would show them."""
+"""Write channels as one static page in the layout of Discord's client."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,19 @@ from bot.sandbox.page.markdown import Names
 from bot.sandbox.page.messages import Messages, avatar, initials
 
 PICTURES: Final = "pictures"  # the folder beside the page
-# The page runs nothing and asks nobody, whatever a message holds.
+# No message can make the page run code or load anything remote.
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file:"
 
 
 @dataclass(frozen=True, slots=True)
 class ShownChannel:
-    """A channel, with the messages that the viewer sees."""
+    """A channel with the messages that the viewer sees."""
 
     channel: Channel
     messages: Sequence[Message]
 
     def name(self, viewer: User) -> str:
-        """The channel's name; in direct messages, who the others are."""
+        """Return the channel's name; in direct messages, the names of the others."""
         people = (user.name for user in self.channel.recipients if user is not viewer)
         return self.channel.name or ", ".join(people)
 
@@ -48,9 +48,9 @@ def write_page(
     now: float | None = None,
     zone: tzinfo = UTC,
 ) -> None:
-    """Write the page, and the files of its messages into a folder beside it.
+    """Write the page, and the files of all messages into a folder beside the page.
 
-    `now` is the time of viewing, in seconds; private messages are expected to be the viewer's.
+    `now` is the time of reading in seconds; private messages must be the viewer's.
     """
     names = names_in(channels, time.time() if now is None else now, zone)
     files = save_files(path.parent / PICTURES, channels)
@@ -59,7 +59,7 @@ def write_page(
 
 
 def names_in(channels: Sequence[ShownChannel], now: float, zone: tzinfo) -> Names:
-    """The people, roles and channels that mentions may name, and the messages to link to."""
+    """Return the people, roles and channels for mentions, and the messages for links."""
     guilds = {guild.id: guild for each in channels if (guild := each.channel.guild)}.values()
     members = [member.user for guild in guilds for member in guild.members.values()]
     people = [user for each in channels for user in each.channel.recipients]
@@ -74,7 +74,7 @@ def names_in(channels: Sequence[ShownChannel], now: float, zone: tzinfo) -> Name
 
 
 def save_files(folder: Path, channels: Sequence[ShownChannel]) -> dict[str, str]:
-    """Write the files of all messages; return their paths by the attachments' ids."""
+    """Write the files of all messages, and return paths relative to the page by attachment id."""
     found: dict[str, str] = {}
     for file in (file for each in channels for message in each.shown for file in message.files):
         name = file.filename
@@ -89,7 +89,7 @@ def save_files(folder: Path, channels: Sequence[ShownChannel]) -> dict[str, str]
 def document(
     channels: Sequence[ShownChannel], *, viewer: User, names: Names, files: Mapping[str, str]
 ) -> str:
-    """The whole page; the first channel is open at first."""
+    """Return the whole page, with the first channel open."""
     guild = next((each.channel.guild for each in channels if each.channel.guild), None)
     title = guild.name if guild else "Direct Messages"
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Qwen Image 2 Pro of skills.video by its document: parameters, sizes, words."""
+"""The Qwen Image 2 Pro of skills.video as in the API's document: parameters, sizes, states."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -11,7 +11,7 @@ Contract = Literal["old", "new"]
 
 MODEL: Final = "qwen/qwen-image-2-pro"
 
-# The document's own table, in its order.
+# The document's own table, in the document's order.
 PARAMETERS: Final[Mapping[str, Kind]] = {
     "prompt": Text(),
     "n": Integer(1, 4, default=1),
@@ -36,7 +36,10 @@ PARAMETERS: Final[Mapping[str, Kind]] = {
     "output_format": OneOf(("jpeg", "png", "webp"), default="png"),
 }
 REQUIRED: Final = ("prompt",)
-GONE: Final = ("enable_safety_checker", "sync_mode")  # from the newer page (apis.md)
+GONE: Final = (
+    "enable_safety_checker",
+    "sync_mode",
+)  # missing on the newer page (docs/internals/apis.md, skills.video: create)
 
 SIZES: Final[Mapping[str, Size]] = {
     "square_hd": (1024, 1024),

@@ -1,4 +1,4 @@
-"""The bodies of skills.video in both contracts: errors, generations, credits (apis.md)."""
+"""Response bodies of skills.video in both contracts: errors, generations, credits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bot.sandbox.http.service import Refusal
 from bot.sandbox.skills.models import WORDS, Contract
 
 FAMILY: Final = "IMAGE_GENERATION_"
-# The usual HTTP status of each sub-code (apis.md, skills.video: errors).
+# The usual HTTP status of each sub-code (docs/internals/apis.md, skills.video: errors).
 STATUSES: Final[Mapping[str, int]] = {
     "FAILED": 502,
     "TIMEOUT": 504,
@@ -39,7 +39,7 @@ CreditsShape = Literal["flat", "data", "balance", "credits", "remaining", "text"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Credits out of the two buckets."""
+    """Credits taken from the two buckets."""
 
     subscription: int = 0
     permanent: int = 0
@@ -57,10 +57,10 @@ class Usage:
 
 
 def error_body(contract: Contract, code: str, message: str) -> dict[str, object]:
-    """Return an error.
+    """Return an error body.
 
     In the newer contract `error` is for old clients and may differ from `code`, as for missing
-    credits (apis.md, skills.video: errors).
+    credits (docs/internals/apis.md, skills.video: errors).
     """
     if contract == "old":
         return {"error": code, "message": message}
@@ -75,17 +75,17 @@ def refused(contract: Contract, sub_code: str, message: str = "") -> Refusal:
 
 
 def plain(contract: Contract, status: int) -> Refusal:
-    """Return an error outside a generation."""
+    """Return an error that is not about a generation."""
     return Refusal(status, error_body(contract, *OTHERS[status]))
 
 
 def failure(sub_code: str, message: str = "") -> Failure:
-    """Return the error of an accepted generation that fails later."""
+    """Return the failure of a generation after its creation."""
     return Failure(message or MESSAGES[sub_code], FAMILY + sub_code)
 
 
 def created(generation: FakeGeneration, contract: Contract, usage: Usage) -> dict[str, object]:
-    """The answer to the creating request."""
+    """Return the answer to a creating request."""
     body: dict[str, object] = {
         "id": generation.id,
         "status": WORDS[contract][generation.status],
@@ -111,7 +111,7 @@ def shown(
 
 
 def normalised(generation: FakeGeneration) -> dict[str, object]:
-    """Return the request with the values that the service has filled in."""
+    """Return the request with the service's defaults filled in."""
     resolution = {}
     if generation.draw_request is not None:
         wide, tall = generation.draw_request.size
@@ -120,7 +120,7 @@ def normalised(generation: FakeGeneration) -> dict[str, object]:
 
 
 def credits_body(shape: CreditsShape, left: Usage) -> object:
-    """The shape of the real answer is not documented; these are the likely ones."""
+    """Return the balance in one of several likely shapes; the real one is not documented."""
     match shape:
         case "flat":
             return left.to_json()

@@ -1,4 +1,4 @@
-"""skills.video's calls, one method each."""
+"""The routes of skills.video's API, one method each."""
 
 import base64
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SkillsRoutes:
-    """There is no call that cancels, none that lists generations or models, and no upload."""
+    """The routes. The API cannot cancel, list generations or models, or accept uploads."""
 
     def __init__(self, skills: "FakeSkills") -> None:
         self.skills = skills
@@ -38,9 +38,8 @@ class SkillsRoutes:
         return answer(body, skills.accepted_status or (202 if skills.contract == "new" else 200))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Create a generation and stream each state until the end; a client that leaves misses the
-        rest.
-        """
+        """Create a generation and send each state until the end. A client that disconnects misses
+        the rest."""
         generation = await self._begun(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -55,7 +54,7 @@ class SkillsRoutes:
                 while not generation.settled and sent_status == generation.status:
                     await self.skills.runner.changed()
         except ConnectionError:
-            pass  # the generation goes on
+            pass  # the generation continues
         return response
 
     async def show(self, request: web.Request) -> web.Response:
@@ -72,7 +71,7 @@ class SkillsRoutes:
         return answer(credits_body(self.skills.credits_shape, left))
 
     async def _begun(self, request: web.Request) -> FakeGeneration:
-        """Return the generation of a request without errors."""
+        """Create the generation of a valid request."""
         skills = self.skills
         if request.content_type != "application/json":
             raise plain(skills.contract, 415)
@@ -101,7 +100,7 @@ class SkillsRoutes:
         return shown(generation, self.skills.contract, usage, await self._data(generation))
 
     async def _data(self, generation: FakeGeneration) -> object:
-        """Return the data of a generation; None until the success."""
+        """Return the pictures, or None until the generation has succeeded."""
         if generation.status != "succeeded":
             return None
         images = [await self._image(generation, index) for index in range(generation.pictures)]

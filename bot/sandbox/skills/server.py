@@ -1,6 +1,6 @@
 """A strict stand-in for skills.video's image API, in the older and in the newer contract.
 
-Input follows the service's own document; parameters are checked at once.
+Accepted requests follow the service's own document; parameters are checked at once.
 """
 
 import re
@@ -32,15 +32,16 @@ NOTHING: Final = Usage()
 
 @dataclass(kw_only=True, eq=False)
 class FakeSkills(Service):
-    """`async with FakeSkills() as skills`, then a client at `skills.url` with `skills.key`.
+    """A skills.video for `async with FakeSkills() as skills`; clients use `skills.url` with
+    `skills.key`.
 
-    Every field may be changed while it runs. `price` is in credits a picture; `subscription` and
-    `permanent` are the two buckets, of which the first is emptied first. `early_usage` tells the
-    usage from the beginning, `accepted_status` is that of the creating answer (None: as the
-    contract's own example). `charge_failed`: a failed generation keeps its credits.
-    `newer_page`: two parameters are gone. `rejects`: where moderation shows.
-    `initial_404s`: so many first questions about a new generation are answered with 404.
-    `at_once`: generations are at their end when the creating answer names them.
+    Every field may be changed while the server runs. `price` is in credits per picture;
+    `subscription` and `permanent` are the two buckets, emptied in this order. `early_usage` reports
+    the usage from the beginning, `accepted_status` is the status of the creating answer (None: as
+    in the contract's own example). `charge_failed`: a failed generation is charged. `newer_page`:
+    two parameters are missing. `rejects`: the moment of moderation. `initial_404s` is the number of
+    404 answers to the first polls of a new generation. `at_once`: generations are settled before
+    the creating answer.
     """
 
     key: str = KEY
@@ -70,22 +71,22 @@ class FakeSkills(Service):
 
     @property
     def url(self) -> str:
-        """The value for SKILLS_API_URL."""
+        """Return the value for SKILLS_API_URL."""
         return f"{self.origin}/api/v1"
 
     @property
     def generations(self) -> dict[str, FakeGeneration]:
-        """Everything that was ever created, by id."""
+        """Return all generations by id."""
         return self.runner.generations
 
     @property
     def charges(self) -> dict[str, int]:
-        """Credits by generation, without those that cost nothing."""
+        """Return the credits by generation, without those that cost nothing."""
         return {id: int(each.charged) for id, each in self.generations.items() if each.charged}
 
     @property
     def manual(self) -> bool:
-        """While on, generations move by `advance` and `finish` only."""
+        """Return whether generations change by `advance` and `finish` only."""
         return self.runner.manual
 
     @manual.setter
@@ -93,26 +94,29 @@ class FakeSkills(Service):
         self.runner.manual = on
 
     def advance(self, id: str, state: State) -> None:
-        """Move a generation to a state now. ValueError after its end."""
+        """Change the status of a generation now. Raise ValueError if settled."""
         self.runner.advance(id, state)
 
     def finish(self, id: str) -> None:
-        """Let a generation end soon; await `settled` for the end."""
+        """End a generation soon; `settled` waits for the end."""
         self.runner.finish(id)
 
     def hold_generations(self) -> None:
-        """Keep generations processing without an end, until `release_generations`."""
+        """Process generations without an end until `release_generations`."""
         self.runner.hold(on=True)
 
     def release_generations(self) -> None:
         self.runner.hold(on=False)
 
     def fail_next(self, message: str = "", code: str = "FAILED", times: int = 1) -> None:
-        """Let the next created generations fail; `code` is without its family (apis.md)."""
+        """Let the next generations fail; `code` has no family prefix.
+
+        See docs/internals/apis.md, skills.video: errors.
+        """
         self.runner.fail_next(failure(code, message), times)
 
     def limit_next(self, times: int = 1, *, retry_after: str | None = None) -> Rule:
-        """Answer the next calls with 429, in the API's own words."""
+        """Answer the next calls with 429 and the API's own error."""
         headers = {} if retry_after is None else {"Retry-After": retry_after}
         body = refused(self.contract, "RATE_LIMITED").body
         return self.faults.add("*", "/api/.*", Answer(429, body, headers), times)
@@ -121,16 +125,17 @@ class FakeSkills(Service):
         return await self.runner.settle(id, timeout)
 
     async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
-        """Wait until so many generations were ever created; all of them."""
+        """Wait until `number` generations exist, and return all."""
         return await self.runner.count(number, timeout)
 
     def usage_of(self, generation: FakeGeneration) -> Usage:
-        """Return the usage that is reported at this moment; zeros until it is."""
+        """Return the usage that the API reports now; zeros if none is reported yet."""
         early = self.contract == "new" if self.early_usage is None else self.early_usage
         return self._usages[generation.id] if early or generation.settled else NOTHING
 
     def begin(self, body: dict[str, object]) -> FakeGeneration:
-        """Reserve the credits and make the generation; the 402 when there are too few."""
+        """Reserve the credits and create the generation. Raise the 402 if the credits are too
+        low."""
         pictures = _count(body, "n") * _count(body, "num_images")
         price = self.price * pictures
         if price > self.subscription + self.permanent:
@@ -193,7 +198,7 @@ class FakeSkills(Service):
         )
 
     def _size(self, body: dict[str, object], inputs: list[bytes]) -> Size:
-        """No precedence is documented; the more exact wish wins."""
+        """Return the size. No precedence is documented; the more exact parameter wins."""
         if "image_size" in body:
             return SIZES[str(body["image_size"])]
         if inputs and "aspect_ratio" not in body:
@@ -220,7 +225,7 @@ def _count(body: dict[str, object], name: str) -> int:
 
 
 def _seed(generation: FakeGeneration, index: int) -> int:
-    """The same for the same seed and options; without a seed, another each time."""
+    """Return the given seed mixed with the options; without one, a different seed each time."""
     options = {k: v for k, v in generation.body.items() if k not in ("prompt", "image_urls")}
     if generation.body.get("seed") is None:
         return dice(options, index, generation.number)
