@@ -25,7 +25,7 @@ DRAIN_SECONDS = 8.0  # Docker kills ten seconds after SIGTERM
 
 @dataclass(eq=False, slots=True)
 class App:
-    """One open Easel. `async with open_app(config) as app: await app.run()`."""
+    """A running Easel. `async with open_app(config) as app: await app.run()`."""
 
     services: Services
     studio: Studio

@@ -15,7 +15,7 @@ class EaselError(Exception):
 
 
 class StartupError(EaselError):
-    """One line for the operator, with exit code 2 and no traceback."""
+    """An error for the operator: one line, with exit code 2 and no traceback."""
 
 
 class UserError(EaselError):

@@ -39,7 +39,7 @@ SLOTS = {Circuit.CLOSED: 4, Circuit.HALF_OPEN: 1, Circuit.OPEN: 0}
 
 @dataclass(slots=True)
 class Service:
-    """One provider's health. `down_since` is None while the provider is up."""
+    """The health of one provider. `down_since` is None while the provider is up."""
 
     circuit: Circuit = Circuit.CLOSED
     down_since: datetime | None = None

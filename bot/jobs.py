@@ -168,7 +168,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One piece of work at a provider."""
+    """A piece of work at a provider."""
 
     id: int
     job_id: str

@@ -32,7 +32,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One signed line that is never edited. `month` ("2026-11") is the month of the job's hold."""
+    """A signed line that is never edited. `month` ("2026-11") is the month of the job's hold."""
 
     account: Account
     kind: EntryKind

@@ -53,7 +53,7 @@ class EntryLine:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference; `about` names a job, an entry or an account."""
+    """A difference; `about` names a job, an entry or an account."""
 
     about: str
     text: str

@@ -93,7 +93,7 @@ class PollQueue:
 
 @dataclass
 class JobWatch:
-    """One running job in memory: the last updates, and when to poll next."""
+    """A running job in memory: the last updates, and the time of the next poll."""
 
     job: Job
     generations: Sequence[Generation]

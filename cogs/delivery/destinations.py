@@ -62,7 +62,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One place where a result can be shown.
+    """A place for a result.
 
     `send` returns None if the destination does not exist any more; `find` returns the message of an
     earlier attempt, or None.
