@@ -20,6 +20,7 @@ from bot.worker.tasks import Due
 log = logging.getLogger(__name__)
 
 JOBS_PER_TURN = 25  # whose status messages are edited, or which move, every two seconds
+JOBS_READ = 500
 
 
 class Failover:
@@ -30,6 +31,7 @@ class Failover:
         self._deliverer = deliverer
         self._now = services.now
         self._reported: set[str] = set()  # jobs whose status message reports an outage
+        self._staying: set[str] = set()  # jobs whose members cannot pay for another provider
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
         """Return the jobs to hand over, and those whose status message is out of date."""
@@ -38,11 +40,12 @@ class Failover:
         transferable = [
             job
             for provider in self._health.down
-            for job in await queue.transferable(view, provider, JOBS_PER_TURN)
-            if self._elsewhere(job)
-        ]
+            for job in await queue.transferable(view, provider, JOBS_READ)
+            if job.id not in self._staying and self._elsewhere(job)
+        ][:JOBS_PER_TURN]
         moving = {job.id for job in transferable}
-        waiting = await queue.waiting(view, 500)
+        waiting = await queue.waiting(view, JOBS_READ)
+        self._staying &= {job.id for job in waiting if self._health.is_down(job.provider)}
         self._reported &= {job.id for job in waiting}
         self._reported |= {job.id for job in waiting if self._reply_reported(job)}
         outdated = [job for job in waiting if job.id not in moving and self._is_outdated(job)]
@@ -69,6 +72,7 @@ class Failover:
                 )
         except UserError:
             log.info("job stays: %s costs more than its member has left", spec.key)
+            self._staying.add(job.id)  # the next turn lets its status message report the outage
             return
         log.info("job moved to %s: %s is down", spec.key, job.provider)
         await self._deliverer.show(moved)

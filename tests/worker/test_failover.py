@@ -155,8 +155,7 @@ async def test_it_waits_where_the_other_costs_more_than_its_member_has_left(at: 
             await at.imagine(f"whale {number}", model="oxen", by=at.ben)
         await at.imagine("a hare")
         await at.imagine("an owl")
-        await at.said(DOWN)
-        await asyncio.sleep(2.5)
+        await reported(at, 4)  # also the two that stay
         assert {job.request.model for job in await at.jobs()} == {"oxen"}
         at.oxen.faults.clear()
         at.clock.move(minutes=2)
