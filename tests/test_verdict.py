@@ -22,9 +22,9 @@ from bot.sandbox.discord import Message
 from bot.sandbox.generations import FakeGeneration
 from bot.store.database import Database
 from bot.store.tables import generations, jobs
-from tests.harness.crash import Arena, Asked, arena
+from tests.harness.crash import Arena, Requested, arena
 from tests.harness.evidence import SHRUNK, jobs_named
-from tests.harness.verdict import DOUBT_LOGGED, DOUBT_TOLD, Verdict, judge
+from tests.harness.verdict import UNKNOWN_LOGGED, UNKNOWN_REPORTED, Verdict, judge
 
 pytestmark = pytest.mark.long
 
@@ -45,50 +45,52 @@ class Scene:
     jobs: list[Job]
 
     @property
-    def first(self) -> Asked:
-        return self.arena.asked[0]
+    def first(self) -> Requested:
+        return self.arena.requested[0]
 
     @property
-    def private(self) -> Asked:
-        return self.arena.asked[2]
+    def private(self) -> Requested:
+        return self.arena.requested[2]
 
     async def verdict(self) -> Verdict:
         return await judge(self.arena)
 
-    def job(self, asked: Asked) -> Job:
-        return next(job for job in self.jobs if job.user_id == asked.interaction.user.id)
+    def job(self, requested: Requested) -> Job:
+        return next(job for job in self.jobs if job.user_id == requested.interaction.user.id)
 
-    def result(self, asked: Asked) -> Message:
+    def result(self, requested: Requested) -> Message:
         return next(
             message
             for message in self.arena.discord.world.messages.values()
-            if jobs_named(message) == {self.job(asked).id}
+            if jobs_named(message) == {self.job(requested).id}
         )
 
-    def generation(self, asked: Asked) -> FakeGeneration:
-        shown = self.result(asked).files[0].data
+    def generation(self, requested: Requested) -> FakeGeneration:
+        shown = self.result(requested).files[0].data
         made = self.arena.oxen.generations.values()
         return next(each for each in made if each.drawn[0] == shown)
 
-    async def change(self, asked: Asked, **values: object) -> None:
+    async def change(self, requested: Requested, **values: object) -> None:
         """Falsify columns of its job."""
         async with Database(self.arena.database) as database, database.transaction() as tx:
-            await tx.execute(CHANGE, {"job_id": self.job(asked).id, **values})
+            await tx.execute(CHANGE, {"job_id": self.job(requested).id, **values})
 
-    async def be_in_doubt(self, asked: Asked, *, told: bool = True, logged: bool = True) -> None:
+    async def forget_outcome(
+        self, requested: Requested, *, reported: bool = True, logged: bool = True
+    ) -> None:
         """As if its creating request had been lost, and all looks for what it made in vain."""
-        job = self.job(asked)
+        job = self.job(requested)
         assert job.settled_at is not None
-        result = self.result(asked)
-        words = DOUBT_TOLD if told else "It failed."
+        result = self.result(requested)
+        words = UNKNOWN_REPORTED if reported else "It failed."
         result.tree = [text(f"{words} You were not charged."), text(f"-# job {job.id}")]
         result.files = []
         if logged:
-            self.arena.log.append({"level": "error", "event": DOUBT_LOGGED, "job": job.id})
+            self.arena.log.append({"level": "error", "event": UNKNOWN_LOGGED, "job": job.id})
         async with Database(self.arena.database) as database, database.transaction() as tx:
             await tx.execute(FORGET, {"job": job.id})
         await self.change(
-            asked,
+            requested,
             status=JobStatus.FAILED,
             reason=Reason.DOUBTFUL,
             settled_at=job.settled_at + timedelta(seconds=10),
@@ -108,21 +110,21 @@ def text(content: str) -> dict[str, object]:
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     async with arena(tmp_path, seed=1) as made:
         async with easel(made):
-            await ask(made)
+            await send_requests(made)
             await made.settled(20)
         async with Database(made.database) as database, database.reading() as view:
             yield Scene(made, await made.jobs(view))
 
 
-async def ask(made: Arena) -> None:
+async def send_requests(made: Arena) -> None:
     channel, _ = made.channels
     words = (("a red fox", False), ("a red fox", False), ("a secret owl", True))
     for user, (prompt, private) in zip(made.members, words, strict=True):
         typed = {"prompt": prompt, "model": "oxen", "private": private}
         interaction = await made.discord.command(user, channel, "imagine", typed)
-        made.asked.append(Asked(prompt, "oxen", private, interaction))
-    for asked in made.asked:
-        await asked.interaction.answered()
+        made.requested.append(Requested(prompt, "oxen", private, interaction))
+    for requested in made.requested:
+        await requested.interaction.answered()
 
 
 @asynccontextmanager
@@ -237,7 +239,7 @@ async def test_a_private_picture_in_the_result_of_another(scene: Scene) -> None:
 
 
 async def test_the_picture_of_a_twin(scene: Scene) -> None:
-    _, twin, _ = scene.arena.asked
+    _, twin, _ = scene.arena.requested
     scene.result(scene.first).files[0].data = scene.result(twin).files[0].data
     verdict = await scene.verdict()
 
@@ -252,7 +254,7 @@ async def test_a_picture_that_nobody_made(scene: Scene) -> None:
 
 
 async def test_a_picture_that_was_shrunk_is_known_by_its_looks(scene: Scene) -> None:
-    _, twin, _ = scene.arena.asked
+    _, twin, _ = scene.arena.requested
     result = scene.result(scene.first)
     result.tree.append(text(f"{SHRUNK}; the original is kept."))
     own, other = (scene.result(each).files[0].data for each in (scene.first, twin))
@@ -310,17 +312,17 @@ async def test_what_was_never_confirmed_as_delivered(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "logged", "wrong"),
+    ("reported", "logged", "wrong"),
     [
         (True, True, []),
-        (False, True, ["the doubt was not told"]),
-        (True, False, ["the doubt is in no log"]),
+        (False, True, ["the unknown outcome was not reported"]),
+        (True, False, ["the unknown outcome was not logged"]),
     ],
 )
 async def test_a_doubt_that_was_told_to_nobody(
-    scene: Scene, told: bool, logged: bool, wrong: list[str]
+    scene: Scene, reported: bool, logged: bool, wrong: list[str]
 ) -> None:
-    await scene.be_in_doubt(scene.first, told=told, logged=logged)
+    await scene.forget_outcome(scene.first, reported=reported, logged=logged)
     verdict = await scene.verdict()
 
     assert [each.rpartition(": ")[2] for each in verdict.lost] == wrong
@@ -330,7 +332,7 @@ async def test_a_doubt_that_was_told_to_nobody(
 
 
 async def test_a_doubt_beside_what_it_had_made(scene: Scene) -> None:
-    await scene.be_in_doubt(scene.private)
+    await scene.forget_outcome(scene.private)
     verdict = await scene.verdict()
 
     assert len(verdict.missed) == 1
@@ -339,13 +341,13 @@ async def test_a_doubt_beside_what_it_had_made(scene: Scene) -> None:
 
 async def test_a_doubt_beside_a_twin_misses_nothing(scene: Scene) -> None:
     """Whose generation it is, nobody can tell."""
-    await scene.be_in_doubt(scene.first)
+    await scene.forget_outcome(scene.first)
 
     assert (await scene.verdict()).missed == []
 
 
 async def test_a_doubt_whose_request_came_late_misses_nothing(scene: Scene) -> None:
-    await scene.be_in_doubt(scene.private)
+    await scene.forget_outcome(scene.private)
     late = next(
         each
         for each in scene.arena.oxen.generations.values()

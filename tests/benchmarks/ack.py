@@ -1,8 +1,8 @@
-"""How long a member waits for the first answer: `python -m tests.benchmarks.ack`.
+"""Measure the time until the first reply: `python -m tests.benchmarks.ack`.
 
-The real bot and a bare discord.py bot, each in its own process, answer at the same stand-in of
-Discord, turn and turn about, so that the machine's noise meets both. Measured from the dispatch
-of the interaction to the arrival of its callback.
+The real bot and a bare discord.py bot, each in a separate process, reply at the same stand-in of
+Discord in turns, so that noise of the machine affects both. The time runs from the dispatch of the
+interaction to the arrival of the callback.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from bot.sandbox.oxen.server import FakeOxen
 from tests.support.easel import KEY, TOKEN
 
 IN_FLIGHT = 200
-SETTLE = 3.0  # seconds until what the filling has begun is over
-PAUSE = 0.02  # seconds between two commands: members do not type in a closed loop
+SETTLE = 3.0  # in seconds, until the work of the queued jobs is done
+PAUSE = 0.02  # in seconds between two commands, because members do not type in a closed loop
 BARE_TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ5.Cl2FMQ.bare-bot-bare-bot-bare-bot"
 
 
@@ -29,7 +29,7 @@ BARE_TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ5.Cl2FMQ.bare-bot-bare-bot-bare-bot"
 async def process(
     *arguments: str, folder: Path, **environment: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """One bot, stopped at the end of the block."""
+    """Run a bot, and stop the bot at the end of the block."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     root = str(Path(__file__).parents[2])
     running = await asyncio.create_subprocess_exec(
@@ -47,13 +47,13 @@ async def process(
 
 
 class Discord:
-    """A stand-in with one server, one channel and a member who asks."""
+    """A stand-in with one server, one channel and one member."""
 
     def __init__(self, token: str) -> None:
         self.api = FakeDiscord(token=token)
         self.channel: Channel
         self.member: User
-        self.ended: set[str] = set()  # generations that are done with
+        self.ended: set[str] = set()  # settled generations
 
     async def __aenter__(self) -> "Discord":
         await self.api.__aenter__()
@@ -70,7 +70,7 @@ class Discord:
         )
 
     async def ask(self, name: str, **options: object) -> float:
-        """Milliseconds until the acknowledgement."""
+        """Return the milliseconds until the acknowledgement."""
         interaction = await self.api.command(self.member, self.channel, name, options)
         await interaction.answered()
         return (interaction.acknowledged_after or 0.0) * 1000
@@ -79,9 +79,9 @@ class Discord:
 async def measure(
     rounds: int, easel: Discord, bare: Discord, oxen: FakeOxen, *, subject: str
 ) -> tuple[list[float], list[float]]:
-    """Turn and turn about. For each job that comes one ends, so that as many stay under way.
+    """Measure both bots in turns, and settle one job for each new one to keep the number constant.
 
-    It is the oldest; where Oxen's generations end by themselves, the one just asked for.
+    The oldest job is settled, or the new one if Oxen's generations end without help.
     """
     ours: list[float] = []
     theirs: list[float] = []
@@ -153,7 +153,7 @@ async def main(rounds: int) -> None:
             await discord.api.connected(20)
         await measure(10, easel, bare, oxen, subject="an owl")  # warm up
         report("idle", *await measure(rounds, easel, bare, oxen, subject="a fox"))
-        oxen.manual = True  # from here on nothing ends by itself
+        oxen.manual = True  # from here on, generations end only on request
         already = len(oxen.generations)
         for number in range(IN_FLIGHT):
             await easel.ask("imagine", prompt=f"a whale, number {number},")

@@ -1,4 +1,4 @@
-"""The least that a discord.py bot can be: what ours is compared with."""
+"""A minimal discord.py bot, for comparison."""
 
 import os
 from typing import Any

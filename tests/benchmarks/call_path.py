@@ -34,7 +34,7 @@ from tests.support.easel import Stage, stage
 
 ROOT = Path(__file__).parents[2]
 RESUMABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-FIRST_INSTRUCTIONS = 4  # the last byte that a coroutine can have executed when it is called
+FIRST_INSTRUCTIONS = 4  # offset of the last instruction of a coroutine's call
 
 
 class CallPath:

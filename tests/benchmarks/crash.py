@@ -1,8 +1,8 @@
-"""Is anything lost or paid for twice, killed when it may be: `python -m tests.benchmarks.crash`.
+"""Check that kills lose and double nothing: `python -m tests.benchmarks.crash`.
 
 The real bot is killed (`kill -9`) with requests in flight, at named instants and at random ones,
-and started again on the same files. After some kills it is left to end everything, and in the end
-every request is looked at: tests/harness/verdict.py has what must hold.
+and restarted on the same files. From time to time all jobs may settle, and in the end every request
+is checked by tests/harness/verdict.py.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.harness.crash import Arena, arena
 from tests.harness.instants import INSTANTS, kill_at
 from tests.harness.verdict import Verdict, judge
 
-CHAIN = 10  # kills, one after the other, before everything may settle
+CHAIN = 10  # kills in a row before all jobs may settle
 
 
 async def main(kills: int, seed: int, instants: Sequence[str]) -> int:
@@ -36,7 +36,7 @@ async def main(kills: int, seed: int, instants: Sequence[str]) -> int:
                 if number % CHAIN == 0 or number == kills:
                     await end(made)
                     print(
-                        f"{number} kills, {len(made.asked)} requests, "
+                        f"{number} kills, {len(made.requested)} requests, "
                         f"{time.monotonic() - began:.0f} s",
                         flush=True,
                     )
@@ -48,17 +48,17 @@ async def main(kills: int, seed: int, instants: Sequence[str]) -> int:
 
 
 async def end(arena: Arena) -> None:
-    """Let everything come to its end. What does not is told now, and counted as lost later."""
+    """Wait for all jobs. Print those that do not settle; the verdict counts them as lost."""
     await arena.start()
     try:
         await arena.settled()
-    except TimeoutError as late:
-        print(f"not settled in time:\n{late}", flush=True)
+    except TimeoutError as timeout:
+        print(f"not settled in time:\n{timeout}", flush=True)
         print("\n".join((await arena.launch()).last_lines(30)), flush=True)
 
 
 def order(kills: int, seed: int, instants: Sequence[str]) -> list[str]:
-    """Each instant as often as the others, shuffled."""
+    """Return the instants in random order, each equally often."""
     names = [instants[number % len(instants)] for number in range(kills)]
     random.Random(seed).shuffle(names)
     return names
@@ -69,8 +69,8 @@ def report(
 ) -> None:
     print(f"kills: {reached.total() + missed.total()}")
     for name in instants:
-        late = f" (not reached: {missed[name]})" if missed[name] else ""
-        print(f"  {name:<26} {reached[name]:>4}{late}")
+        unreached = f" (not reached: {missed[name]})" if missed[name] else ""
+        print(f"  {name:<26} {reached[name]:>4}{unreached}")
     print_verdict(verdict)
 
 
@@ -84,10 +84,10 @@ def print_verdict(verdict: Verdict) -> None:
         ("lost", verdict.lost),
         ("doubled", verdict.doubled),
         ("shown to the wrong request", verdict.foreign),
-        ("private, and seen by others", verdict.leaked),
+        ("private, but seen by others", verdict.leaked),
         ("never confirmed as delivered", verdict.undelivered),
-        ("doubtful", verdict.doubtful),
-        ("doubtful, and missed by the search", verdict.missed),
+        ("unknown outcomes", verdict.doubtful),
+        ("unknown outcomes, missed by the search", verdict.missed),
         ("charged by estimate", verdict.estimated),
         ("ledger verify", [str(each) for each in verdict.findings]),
         ("violations", verdict.violations),
@@ -97,15 +97,15 @@ def print_verdict(verdict: Verdict) -> None:
         for line in lines:
             print(f"  {line}")
     print(
-        f"ledger difference: {verdict.difference / 1000:g} credits; charged for doubtful ones, "
+        f"ledger difference: {verdict.difference / 1000:g} credits; charged for unknown outcomes, "
         f"which no member pays: {verdict.doubtful_charged / 1000:g}"
     )
     print("all is well" if verdict.good else f"NOT well: {', '.join(verdict.wrong)}")
 
 
 def print_log(arena: Arena, verdict: Verdict) -> None:
-    """All that the bot logged about the jobs with which something is wrong."""
-    wrong = " ".join(str(what) for what in verdict.wrong.values())
+    """Print the log of all jobs with errors."""
+    wrong = " ".join(str(found) for found in verdict.wrong.values())
     for job_id in dict.fromkeys(re.findall(rf"job ({JOB_ID_PATTERN})", wrong)):
         print(f"the log about job {job_id}:")
         for line in arena.log:
@@ -121,7 +121,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", nargs="?", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    parser.add_argument("--at", action="append", choices=INSTANTS, help="these instants alone")
+    parser.add_argument("--at", action="append", choices=INSTANTS, help="only these instants")
     arguments = parser.parse_args()
     instants = arguments.at or list(INSTANTS)
     sys.exit(asyncio.run(main(arguments.kills, arguments.seed, instants)))

@@ -1,11 +1,9 @@
-"""Is anything lost or paid for twice where a fifth of all answers is faulty:
-`python -m tests.benchmarks.faults`.
+"""Check that faults lose and double nothing: `python -m tests.benchmarks.faults`.
 
-Every answer of Discord and of both image APIs, those to interactions among them, is with the same
-chance an error with or without an effect, cut off, late, or no answer at all. Now and then a place
-at Discord takes no messages for a while, and one of the APIs no connections. Many members ask at
-the same time, and some of them cancel; in the end every request is looked at:
-tests/harness/verdict.py has what must hold.
+A fifth of all answers of Discord and of both image APIs is faulty: an error with or without an
+effect, truncated, delayed, or missing. From time to time, a destination at Discord refuses messages
+for a while, or an API refuses connections. Many members send requests at the same time, and some
+cancel; in the end every request is checked by tests/harness/verdict.py.
 """
 
 import argparse
@@ -31,29 +29,29 @@ from bot.sandbox.http.faults import (
     Truncate,
 )
 from tests.benchmarks.crash import end, print_log, print_verdict
-from tests.harness.crash import Arena, Asked, arena
+from tests.harness.crash import Arena, Requested, arena
 from tests.harness.evidence import jobs_named
 from tests.harness.verdict import judge
 
 SHARE = 0.2
 MEMBERS = 40
 AT_A_TIME = 20
-CANCELING = 0.1  # of the requests
-CANCEL_SECONDS = 2.0  # at the latest, after the answer
-ASKED_SECONDS = 90.0  # for one request; what takes longer is waited for in the end
+CANCELING = 0.1  # share of the requests
+CANCEL_SECONDS = 2.0  # at most, after the reply
+REQUEST_SECONDS = 90.0  # for one request; the rest is waited for in the end
 STALL_SECONDS = 2.5
-LONG_SIDE = 256  # pixels: some pictures are large enough to be shrunk
+LONG_SIDE = 256  # in pixels; some pictures are large enough to be shrunk
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 HTML_TYPE = {"Content-Type": "text/html"}
-NOT_JSON = r"/gateway/?|/api/events"  # streams: they end by themselves often enough
+NOT_JSON = r"/gateway/?|/api/events"  # streams, which end often enough without a fault
 POLLS = r"/api/ai/queue/[^/]+|/api/v1/generation/gen_[^/]+"
 API_ERROR = {"error": {"message": "Service temporarily unavailable"}}
-# What Discord's own answers have, and its proxy's have not: discord.py tells them apart by it.
+# Only Discord's own answers have this body, not a proxy's: discord.py distinguishes them by that.
 DISCORD_429 = {"message": "You are being rate limited.", "retry_after": 0.5, "global": False}
 
-# A definite no of Discord's lasts, so that it does not follow at once on what had an effect: a
-# channel is closed for a while, an interaction or its answer is gone for good.
-REFUSED_SHARE = 0.03  # of the places that show something, in the share above
+# A definite refusal lasts, so that no refusal directly follows a request that took effect: a
+# channel refuses for a while, an interaction or a reply is gone for good.
+REFUSED_SHARE = 0.03  # share of the requests that show a message, part of SHARE
 REFUSED_SECONDS = 10.0
 CHANNEL = r"/api/v10/channels/\d+/messages"
 CALLBACK = r"/api/v10/interactions/\d+/[^/]+/callback"
@@ -67,15 +65,15 @@ UNKNOWN = {
     ANSWER: Answer(404, {"code": 10008, "message": "Unknown Message"}),
 }
 
-OUTAGE_EVERY = (6.0, 12.0)  # seconds between two outages
+OUTAGE_EVERY = (6.0, 12.0)  # seconds from one outage to the next
 OUTAGE_SECONDS = (0.2, 1.5)
 
 
 class Refusals:
-    """Which places at Discord take nothing at the moment, and how they say so."""
+    """The paths at Discord that refuse messages at the moment, and the answers."""
 
     def __init__(self, seed: int, refused: set[str]) -> None:
-        """Adds the paths to `refused` when they refuse for the first time."""
+        """Add each refusing path to `refused` at the first refusal."""
         self._seed = seed
         self._refused = refused
 
@@ -94,7 +92,7 @@ class Refusals:
 
 
 def chooser(rng: random.Random, refusals: Refusals | None = None) -> Chooser:
-    """`refusals` are Discord's."""
+    """Return a chooser of random faults; `refusals` are for Discord only."""
 
     def choose(method: str, path: str) -> Fault | None:
         if re.fullmatch(NOT_JSON, path):
@@ -112,7 +110,7 @@ def chooser(rng: random.Random, refusals: Refusals | None = None) -> Chooser:
 
 
 def kinds(rng: random.Random, method: str, path: str, *, discord: bool) -> list[Fault]:
-    """All that may go wrong with this request, each as likely as the others."""
+    """Return all possible faults of this request, equally likely."""
     after: dict[str, str] = {"Retry-After": "1"}
     found: list[Fault] = [
         Answer(500, API_ERROR),
@@ -128,15 +126,15 @@ def kinds(rng: random.Random, method: str, path: str, *, discord: bool) -> list[
         ResetAfter(),
         Stall(rng.uniform(0.2, STALL_SECONDS)),
     ]
-    if method != "DELETE":  # whose answers have no body at Discord
+    if method != "DELETE":  # Discord's answers to DELETE have no body
         found.append(Truncate(rng.randrange(40)))
     if method == "GET" and re.fullmatch(POLLS, path):
         found.append(Answer(404, API_ERROR))
     return found
 
 
-def go_wrong(arena: Arena, seed: int) -> None:
-    """From now on, until `let_go`."""
+def add_faults(arena: Arena, seed: int) -> None:
+    """Add random faults until `clear_faults`."""
     for number, faults in enumerate(arena.faults):
         refusals = Refusals(seed, arena.refused) if number == 0 else None
         faults.chooser = chooser(random.Random(f"{seed} {number}"), refusals)
@@ -144,16 +142,16 @@ def go_wrong(arena: Arena, seed: int) -> None:
 
 @asynccontextmanager
 async def outages(arena: Arena, seed: int) -> AsyncIterator[None]:
-    """Meanwhile, one of the APIs or the other refuses connections now and then."""
+    """Refuse connections to one of the APIs from time to time, until the block ends."""
     rng = random.Random(f"{seed} outages")
 
-    async def come_and_go() -> None:
+    async def repeat() -> None:
         while True:
             await asyncio.sleep(rng.uniform(*OUTAGE_EVERY))
             async with rng.choice((arena.oxen, arena.skills)).unreachable():
                 await asyncio.sleep(rng.uniform(*OUTAGE_SECONDS))
 
-    task = asyncio.create_task(come_and_go())
+    task = asyncio.create_task(repeat())
     try:
         yield
     finally:
@@ -162,30 +160,30 @@ async def outages(arena: Arena, seed: int) -> AsyncIterator[None]:
             await task
 
 
-async def ask_and_wait(arena: Arena) -> None:
-    """One request, until its member sees how it ended or was told that it was not taken."""
-    arena.be_unlucky()
-    asked = await arena.ask()
+async def request_and_wait(arena: Arena) -> None:
+    """Send a request, and wait until the member sees the end or a refusal."""
+    arena.maybe_fail()
+    requested = await arena.request()
     canceling = arena.rng.random() < CANCELING
     try:
-        await asked.interaction.answered()
-        job_id = asked.job_id
+        await requested.interaction.answered()
+        job_id = requested.job_id
         if canceling:
             await asyncio.sleep(arena.rng.uniform(0, CANCEL_SECONDS))
-            await arena.cancel(asked)
+            await arena.cancel(requested)
         await arena.discord.world.changes.until(
-            lambda: ended(arena, asked, job_id) or None, ASKED_SECONDS, "no result yet"
+            lambda: ended(arena, requested, job_id) or None, REQUEST_SECONDS, "no result yet"
         )
     except TimeoutError:
         return
 
 
-def ended(arena: Arena, asked: Asked, job_id: str | None) -> bool:
-    answer = asked.interaction.message
+def ended(arena: Arena, requested: Requested, job_id: str | None) -> bool:
+    answer = requested.interaction.message
     if answer is not None and (job_id is None or not answer.buttons()):
-        return True  # a refusal, or it says the end itself, or it has made room for the result
+        return True  # a refusal, an end in the reply, or a status that was replaced by the result
     for message in reversed(arena.discord.world.messages.values()):
-        if message.id < asked.interaction.id:
+        if message.id < requested.interaction.id:
             return False
         if job_id in jobs_named(message):
             return True
@@ -198,7 +196,7 @@ async def main(jobs: int, seed: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         async with arena(Path(folder), seed, long_side=LONG_SIDE) as made:
             made.add_members(MEMBERS)
-            go_wrong(made, seed)
+            add_faults(made, seed)
             await made.start()
             slots = asyncio.Semaphore(AT_A_TIME)
             done = 0
@@ -206,7 +204,7 @@ async def main(jobs: int, seed: int) -> int:
             async def one() -> None:
                 nonlocal done
                 async with slots:
-                    await ask_and_wait(made)
+                    await request_and_wait(made)
                 done += 1
                 if done % 25 == 0:
                     print(f"{done} requests, {time.monotonic() - began:.0f} s", flush=True)

@@ -1,8 +1,8 @@
-"""The real bot as a process between the stand-ins, to be killed at any instant and started again.
+"""The real bot as a process between the stand-ins, to be killed at any instant and restarted.
 
-Members ask for pictures in a server, in a thread and in direct messages; `Arena` remembers each
-request, so that tests.harness.verdict can tell afterwards what became of it. Some ask in the
-very words of another: only the jobs' ids tell their results apart.
+Members request pictures in a server, in a thread and in direct messages. `Arena` records each
+request, so that tests.harness.verdict can check the outcome afterwards. Some requests repeat the
+prompt of another: only the jobs' ids distinguish their results.
 """
 
 import asyncio
@@ -36,35 +36,35 @@ from bot.store.database import Database, Transaction
 from tests.support.files import picture
 
 MODELS = ("oxen", "skills")
-# What pictures really cost is neither what the settings say nor what the services say before.
+# The charged price differs from the setting and from the price that the services announce.
 OXEN_PRICE, OXEN_CHARGED, SKILLS_PRICE = "0.08", "0.061", 17
-COST_DELAYS = (0.0, 0.0, 0.0, 1.0, 4.0)  # seconds; Easel waits for up to 2.8, and asks later
-COST_SECONDS = timedelta(seconds=60)  # afterwards its estimate stands
+COST_DELAYS = (0.0, 0.0, 0.0, 1.0, 4.0)  # in seconds; Easel waits for up to 2.8, and polls later
+COST_SECONDS = timedelta(seconds=60)  # after this time the estimate is final
 REFUSED_WORD = "forbidden"
-NAMES_NONE = 0.15  # of the requests, the share that names no model
-SEVERAL = 0.4  # ... that asks for more than one picture
-REFUSED = 0.04  # ... whose prompt no service draws
-UNLUCKY = 0.06  # of the moments at which a generation may be made to fail
-TWINS = 0.2  # of the requests, the share whose prompt another has, too
-NEAR = 6  # ... one of the newest
+NO_MODEL_SHARE = 0.15  # share of the requests without a model
+SEVERAL_SHARE = 0.4  # ... with more than one picture
+REFUSED_SHARE = 0.04  # ... with a prompt that every service rejects
+FAIL_SHARE = 0.06  # probability of a failed generation at each request
+TWIN_SHARE = 0.2  # share of the requests that repeat a prompt
+TWIN_DISTANCE = 6  # ... chosen among so many newest requests
 RATIOS = ("1:1", "16:9", "3:4")
 GENERATION_SECONDS = 0.3
 START_SECONDS = 60.0
-SETTLE_SECONDS = 120.0  # answers and submits in doubt take some of it
-LOOK = 0.1  # seconds between two looks at the rows
+SETTLE_SECONDS = 120.0  # includes the searches after unknown outcomes
+POLL_SECONDS = 0.1  # between two queries
 MANY = 1_000_000
 
 
 @dataclass(eq=False)
-class Asked:
-    """One request of a member. Another may have its prompt, but not its picture's address."""
+class Requested:
+    """A request of a member. Another may have the same prompt, but not the same picture address."""
 
     prompt: str
-    model: str | None  # None: Easel chose
+    model: str | None  # None: chosen by Easel
     private: bool
     interaction: Interaction
     options: Mapping[str, object] = field(default_factory=dict)
-    picture: bytes | None = None  # the input
+    picture: bytes | None = None  # the input picture
 
     @property
     def count(self) -> int:
@@ -72,7 +72,7 @@ class Asked:
 
     @property
     def job_id(self) -> str | None:
-        """As its Cancel button has it; None where there is no button (any more)."""
+        """Return the id in the Cancel button; None if there is no button (any more)."""
         message = self.interaction.message
         buttons = message.buttons() if message and not message.deleted else []
         ids = [str(button["custom_id"]) for button in buttons]
@@ -86,10 +86,10 @@ class Arena:
     skills: FakeSkills
     folder: Path
     rng: random.Random
-    asked: list[Asked] = field(default_factory=list)
+    requested: list[Requested] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
-    log: list[Mapping[str, object]] = field(default_factory=list)  # lines of the runs that ended
-    refused: set[str] = field(default_factory=set)  # paths to which Discord said a definite no
+    log: list[Mapping[str, object]] = field(default_factory=list)  # log lines of earlier runs
+    refused: set[str] = field(default_factory=set)  # paths with a definite refusal by Discord
     _bot: BotProcess | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -114,21 +114,21 @@ class Arena:
         self.members += [self.discord.add_user(f"Member {each}") for each in range(number)]
 
     async def launch(self) -> BotProcess:
-        """Start the bot's process, and wait for nothing; the one that runs where one does."""
+        """Start the bot's process if none runs, without waiting."""
         if self._bot is None:
             environment = settings(self.discord, self.oxen, self.skills) | {"LOG_FORMAT": "json"}
             self._bot = await self._running.enter_async_context(run_bot(self.folder, environment))
         return self._bot
 
     async def start(self) -> BotProcess:
-        """Have the bot running and connected."""
+        """Start the bot if none runs, and wait for the connection."""
         bot = await self.launch()
         await self.discord.connected(START_SECONDS)
         await self.discord.commands_registered(START_SECONDS)
         return bot
 
     async def kill(self) -> None:
-        """`kill -9`, at this instant."""
+        """Kill the bot now (`kill -9`), and read the log."""
         if self._bot is None:
             return
         self._bot = None
@@ -137,8 +137,8 @@ class Arena:
         self.log += [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         await self.discord.disconnected()
 
-    def let_go(self) -> None:
-        """Remove all faults, and release all that is held."""
+    def clear_faults(self) -> None:
+        """Remove all faults, and release all held requests."""
         for faults in self.faults:
             faults.clear()
         for api in (self.oxen, self.skills):
@@ -149,7 +149,7 @@ class Arena:
         self.oxen.hold_generations()
         self.skills.hold_generations()
 
-    async def ask(
+    async def request(
         self,
         *,
         model: str | None = None,
@@ -157,22 +157,22 @@ class Arena:
         edit: bool | None = None,
         by: User | None = None,
         plain: bool = False,
-    ) -> Asked:
-        """Use /imagine or /edit; what is not given is left to chance. Waits for no answer.
+    ) -> Requested:
+        """Use /imagine or /edit without waiting for the reply; arguments left out are random.
 
-        With `plain`, it is one that a service can draw.
+        With `plain`, the prompt is one that a service accepts.
         """
         rng = self.rng
         self.oxen.cost_delay = rng.choice(COST_DELAYS)
         user = by or rng.choice(self.members)
-        where: Channel = rng.choice((*self.channels, self.discord.dm_channel(user)))
+        channel: Channel = rng.choice((*self.channels, self.discord.dm_channel(user)))
         private = rng.random() < 0.3 if private is None else private
         prompt, options, given = self._words(plain=plain)
         if given is None and (rng.random() < 0.25 if edit is None else edit):
             given = picture()
         if edit is False:
             given = None
-        if model is None and rng.random() >= NAMES_NONE:
+        if model is None and rng.random() >= NO_MODEL_SHARE:
             model = rng.choice(MODELS)
         typed: dict[str, object] = {"prompt": prompt, "private": private, **options}
         if model is not None:
@@ -180,53 +180,63 @@ class Arena:
         if given is not None:
             typed["image"] = Upload("garden.png", given)
         interaction = await self.discord.command(
-            user, where, "edit" if given is not None else "imagine", typed
+            user, channel, "edit" if given is not None else "imagine", typed
         )
-        asked = Asked(prompt, model, private, interaction, options, given)
-        self.asked.append(asked)
-        return asked
+        requested = Requested(prompt, model, private, interaction, options, given)
+        self.requested.append(requested)
+        return requested
 
     def _words(self, *, plain: bool) -> tuple[str, Mapping[str, object], bytes | None]:
-        """Prompt, options and input picture: new ones, or those of another request, or its
-        prompt alone."""
+        """Return prompt, options and input picture.
+
+        They are new, copied from another request, or new except for the prompt.
+        """
         rng = self.rng
-        twin = rng.choice(self.asked[-NEAR:]) if self.asked and rng.random() < TWINS else None
+        twin = (
+            rng.choice(self.requested[-TWIN_DISTANCE:])
+            if self.requested and rng.random() < TWIN_SHARE
+            else None
+        )
         if twin is not None and not (plain and REFUSED_WORD in twin.prompt):
             if rng.random() < 0.5:
                 return twin.prompt, twin.options, twin.picture
             return twin.prompt, self._options(), None
         prompt = f"fox number {next(self.numbers):06}"
-        if not plain and rng.random() < REFUSED:
+        if not plain and rng.random() < REFUSED_SHARE:
             prompt = f"{REFUSED_WORD} {prompt}"
         return prompt, self._options(), None
 
     def _options(self) -> Mapping[str, object]:
         rng = self.rng
         found: dict[str, object] = {}
-        if rng.random() < SEVERAL:
+        if rng.random() < SEVERAL_SHARE:
             found["count"] = rng.randint(1, 4)
         if rng.random() < 0.3:
             found["aspect_ratio"] = rng.choice(RATIOS)
         return found
 
-    def be_unlucky(self) -> None:
-        """Now and then, let a generation fail: the next that is made."""
-        if self.rng.random() < UNLUCKY:
+    def maybe_fail(self) -> None:
+        """Let the next generation of a service fail, with a small probability."""
+        if self.rng.random() < FAIL_SHARE:
             self.rng.choice((self.oxen, self.skills)).fail_next()
 
-    async def cancel(self, asked: Asked) -> None:
-        """Cancel as its member, by the button or by /cancel, as soon as that is possible."""
+    async def cancel(self, requested: Requested) -> None:
+        """Cancel as the member, by the button or by /cancel, as soon as the reply is there."""
         with contextlib.suppress(TimeoutError):
-            await asked.interaction.answered()
-        message, job_id, user = asked.interaction.message, asked.job_id, asked.interaction.user
+            await requested.interaction.answered()
+        message, job_id, user = (
+            requested.interaction.message,
+            requested.job_id,
+            requested.interaction.user,
+        )
         if message is None or job_id is None:
             return
-        with contextlib.suppress(MemberError):  # it has ended meanwhile
+        with contextlib.suppress(MemberError):  # the job has ended meanwhile
             if self.rng.random() < 0.5:
                 await self.discord.click(user, message, f"easel:cancel:{job_id}")
             else:
-                where = asked.interaction.channel
-                await self.discord.command(user, where, "cancel", {"job": job_id})
+                channel = requested.interaction.channel
+                await self.discord.command(user, channel, "cancel", {"job": job_id})
 
     async def jobs(self, view: Transaction) -> list[Job]:
         return [
@@ -234,8 +244,10 @@ class Arena:
         ]
 
     async def settled(self, timeout: float = SETTLE_SECONDS) -> None:
-        """Wait until every job that is stored is settled and delivered, and its cost known where
-        that is still asked for; TimeoutError names those that are not."""
+        """Wait until every stored job is settled and delivered, and every pending cost is known.
+
+        Raise TimeoutError with the remaining jobs.
+        """
         left: Sequence[Job] = ()
         self.oxen.cost_delay = 0.0
         try:
@@ -245,7 +257,7 @@ class Arena:
                         left = [job for job in await self.jobs(view) if not _ended(job)]
                     if not left:
                         return
-                    await asyncio.sleep(LOOK)
+                    await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise TimeoutError("\n".join(map(str, left))) from None
 
@@ -253,8 +265,8 @@ class Arena:
 def _ended(job: Job) -> bool:
     if job.delivered_at is None or job.settled_at is None:
         return False
-    asked_for = job.estimated and datetime.now(UTC) - job.settled_at < COST_SECONDS
-    return not (job.status is JobStatus.SUCCEEDED and asked_for)
+    cost_pending = job.estimated and datetime.now(UTC) - job.settled_at < COST_SECONDS
+    return not (job.status is JobStatus.SUCCEEDED and cost_pending)
 
 
 @asynccontextmanager
@@ -282,5 +294,5 @@ async def arena(folder: Path, seed: int, *, long_side: int = 64) -> AsyncIterato
         try:
             yield made
         finally:
-            made.let_go()
+            made.clear_faults()
             await made.kill()

@@ -1,4 +1,4 @@
-"""What there is to be seen from outside: messages, pictures, requests and generations."""
+"""Evidence from outside the bot: messages, pictures, requests and generations."""
 
 import hashlib
 import io
@@ -14,23 +14,25 @@ from bot.jobs import JOB_ID_PATTERN
 from bot.sandbox.discord import Message, User
 from bot.sandbox.generations import FakeGeneration
 from bot.sandbox.http.service import Request
-from tests.harness.crash import Arena, Asked
+from tests.harness.crash import Arena, Requested
 
 NOT_CHARGED: Final = "You were not charged."
 CANCELED: Final = "Canceled."
 SHRUNK: Final = "Shrunk to fit the upload limit"
-RESULT_FILE: Final = re.compile(rf"easel-({JOB_ID_PATTERN})-[0-9]+\.[a-z]+")  # no input's copy
+# Excludes copies of input pictures.
+RESULT_FILE: Final = re.compile(rf"easel-({JOB_ID_PATTERN})-[0-9]+\.[a-z]+")
 SMALL_LINE: Final = re.compile(rf"\bjob ({JOB_ID_PATTERN})$", re.MULTILINE)
-THOUSANDTHS: Final = {"oxen": 100 * 1000, "skills": 1000}  # of a credit, in what an API charges
+# Thousandths of a credit per unit of the API's charge.
+THOUSANDTHS: Final = {"oxen": 100 * 1000, "skills": 1000}
 DEFAULT_RATIO: Final = {"oxen": "16:9", "skills": "1:1"}
 COUNT_NAMES: Final = {"oxen": "num_generations", "skills": "n"}
-ALIKE: Final = 6.0  # the mean difference of two colours, of 255, that shrinking may make
+ALIKE: Final = 6.0  # largest mean colour difference, of 255, caused by shrinking
 SAMPLE: Final = (16, 16)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One that a stand-in has drawn."""
+    """A picture that a stand-in has drawn."""
 
     generation: str
     index: int
@@ -42,7 +44,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A generation of a stand-in's."""
+    """A generation of a stand-in."""
 
     model: str
     generation: FakeGeneration
@@ -61,41 +63,41 @@ class Made:
 
     @property
     def pictures(self) -> list[str]:
-        """What of it can be shown, as Picture names it."""
+        """Return the names of the pictures that may be shown, in the form of `str(Picture)`."""
         ended = self.generation.status == "succeeded"
         return [f"{self.id}[{index}]" for index in range(self.generation.pictures * ended)]
 
-    def fits(self, asked: Asked, model: str) -> bool:
-        """Whether it can be what this request made, at the model to which it went."""
+    def fits(self, requested: Requested, model: str) -> bool:
+        """Return whether this request, sent to this model, may have created the generation."""
         draw_request = self.generation.draw_request
         inputs = draw_request.inputs if draw_request else None
-        given = (asked.picture,) if asked.picture is not None else ()
+        given = (requested.picture,) if requested.picture is not None else ()
         return (
             self.model == model
-            and self.prompt == asked.prompt
-            and wish_of(model, self.generation.body) == wish_of_asked(asked, model)
-            and inputs in (None, given)  # None: it never came to fetch them
+            and self.prompt == requested.prompt
+            and wish_of(model, self.generation.body) == wish_of_requested(requested, model)
+            and inputs in (None, given)  # None: the generation ended before the download
         )
 
 
-Wish = tuple[str, int, str, bool]  # model, pictures, aspect ratio, whether of a picture
+Wish = tuple[str, int, str, bool]  # model, number of pictures, aspect ratio, with an input picture
 
 
 def wish_of(model: str, body: Mapping[str, object]) -> Wish:
-    """What a creating request asks for, beside its prompt."""
+    """Return the parameters of a creating request, without the prompt."""
     count = int(str(body.get(COUNT_NAMES[model], 1)))
     ratio = str(body.get("aspect_ratio", DEFAULT_RATIO[model]))
     return model, count, ratio, bool(body.get("input_image") or body.get("image_urls"))
 
 
-def wish_of_asked(asked: Asked, model: str) -> Wish:
-    ratio = str(asked.options.get("aspect_ratio", DEFAULT_RATIO[model]))
-    return model, asked.count, ratio, asked.picture is not None
+def wish_of_requested(requested: Requested, model: str) -> Wish:
+    ratio = str(requested.options.get("aspect_ratio", DEFAULT_RATIO[model]))
+    return model, requested.count, ratio, requested.picture is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A request that creates, as it came to a stand-in."""
+    """A creating request, as received by a stand-in."""
 
     model: str
     request: Request
@@ -103,14 +105,14 @@ class Posted:
 
     @property
     def sure(self) -> bool:
-        """Whether its answer says for sure that nothing was made and that it may be sent again."""
+        """Return whether the answer proves that nothing was created, so that a repeat is safe."""
         if self.request.status != 503:
             return self.request.status == 429
         try:
-            told = json.loads(self.request.error)
+            error = json.loads(self.request.error)
         except ValueError:
             return False
-        return isinstance(told, dict) and "error" in told
+        return isinstance(error, dict) and "error" in error
 
     @property
     def wish(self) -> Wish:
@@ -118,7 +120,7 @@ class Posted:
 
 
 def posted(arena: Arena) -> dict[str, list[Posted]]:
-    """All requests that create, by their prompts and in the order in which they came."""
+    """Return all creating requests by prompt, in the order of arrival."""
     found = [
         Posted(model, request, request.body)
         for model, api in (("oxen", arena.oxen), ("skills", arena.skills))
@@ -132,7 +134,7 @@ def posted(arena: Arena) -> dict[str, list[Posted]]:
 
 
 def made(arena: Arena) -> dict[str, Made]:
-    """All generations, by their ids."""
+    """Return all generations by id."""
     return {
         id: Made(model, generation)
         for model, api in (("oxen", arena.oxen), ("skills", arena.skills))
@@ -141,7 +143,7 @@ def made(arena: Arena) -> dict[str, Made]:
 
 
 class Gallery:
-    """All pictures that the stand-ins have drawn; recognised by their bytes."""
+    """All pictures that the stand-ins have drawn, recognised by their bytes."""
 
     def __init__(self, arena: Arena) -> None:
         self._by_digest: dict[bytes, Picture] = {}
@@ -153,8 +155,10 @@ class Gallery:
                 self._of.setdefault(each.id, []).append(picture)
 
     def shown(self, message: Message, own: Sequence[Made] = ()) -> list[str]:
-        """What a result shows, as Picture names it. One that was shrunk is taken for the one of
-        its `own` that it looks like."""
+        """Return the names of the pictures in a result.
+
+        A shrunk picture counts as the most similar picture of the `own` generations.
+        """
         likely = [picture for each in own for picture in self._of.get(each.id, ())]
         if SHRUNK not in message.text():
             likely = []
@@ -185,20 +189,22 @@ def _sample(data: bytes) -> Image.Image:
 
 
 def files(message: Message) -> list[bytes]:
-    """The pictures of a result: not the copies of inputs, which a status may show."""
+    """Return the pictures of a result, without the copies of inputs that a status may show."""
     return [file.data for file in message.files if RESULT_FILE.fullmatch(file.filename)]
 
 
 def jobs_named(message: Message) -> set[str]:
-    """The jobs whose result this is, by its files' names or its small line."""
+    """Return the ids of the jobs in the files' names and in the small line."""
     names = (RESULT_FILE.fullmatch(file.filename) for file in message.files)
     return {name[1] for name in names if name} | set(SMALL_LINE.findall(message.text()))
 
 
 def results(arena: Arena) -> dict[str | int, list[Message]]:
-    """Messages that tell the end of a request but for a cancel, by the id of their job, or of the
-    interaction that asked for it where they are its answer."""
-    asking = {asked.interaction.id for asked in arena.asked}
+    """Return the messages that show a result or a failure, by job id.
+
+    Replies are listed by the id of their interaction. Messages about a cancel do not count.
+    """
+    asking = {requested.interaction.id for requested in arena.requested}
     found: dict[str | int, list[Message]] = {}
     for message in arena.discord.world.messages.values():
         text = message.text()
@@ -214,7 +220,7 @@ def results(arena: Arena) -> dict[str | int, list[Message]]:
 
 
 def others_see(message: Message, user: User) -> bool:
-    """Whether somebody but this user sees it, or saw it before it was deleted."""
+    """Return whether another user sees the message, or saw the message before a deletion."""
     if message.ephemeral_to is not None:
         return message.ephemeral_to is not user
     channel = message.channel

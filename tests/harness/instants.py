@@ -1,4 +1,4 @@
-"""The instants at which the bot is killed: how each is reached, from outside and by its traffic."""
+"""The instants at which the bot is killed, each reached from outside and by the bot's requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, Literal
 
 from bot.sandbox.http.faults import Fault, Faults, Hold, HoldBefore, HoldLost, Rule
-from tests.harness.crash import MODELS, Arena, Asked
+from tests.harness.crash import MODELS, Arena, Requested
 
 CALLBACK: Final = r"/api/v10/interactions/\d+/[^/]+/callback"
 CHANNEL_POST: Final = r"/api/v10/channels/\d+/messages"
@@ -18,11 +18,12 @@ PICTURE: Final = {"oxen": r"/api/repos/.+", "skills": r"/output/.+"}
 OXEN_CANCEL: Final = r"/api/ai/queue/.+"
 
 REACH_SECONDS: Final = 20.0
-BACKGROUND: Final = 3  # requests beside the one that matters
+BACKGROUND: Final = 3  # requests in addition to the tested one
 RANDOM_SECONDS: Final = 2.5
 START_SECONDS: Final = 1.5
 SHUTDOWN_SECONDS: Final = 0.4
-LATE: Final = 0.3  # of what is held at a kill, the share that goes on after the next start
+# Share of the kills after which held requests continue only after the next start.
+AFTER_START_SHARE: Final = 0.3
 
 When = Literal["before", "after"]
 Reach = Callable[[Arena], Awaitable[None]]
@@ -30,10 +31,10 @@ Reach = Callable[[Arena], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A request of the bot's is on its way: `before` the other side took it, or `after`."""
+    """A request of the bot in flight: `before` the other side handles the request, or `after`."""
 
     method: str
-    path: str | Mapping[str, str]  # by model, where it is an API's
+    path: str | Mapping[str, str]  # by model for the image APIs
     when: When
     private: bool | None = None
     edit: bool | None = None
@@ -42,7 +43,7 @@ class Held:
         model = arena.rng.choice(MODELS)
         await traffic(arena)
         rule = self.add_to(arena, model)
-        await arena.ask(model=model, private=self.private, edit=self.edit, plain=True)
+        await arena.request(model=model, private=self.private, edit=self.edit, plain=True)
         await rule.reached(REACH_SECONDS)
 
     def add_to(self, arena: Arena, model: str) -> Rule:
@@ -57,11 +58,11 @@ class Held:
 
 
 async def traffic(arena: Arena, number: int = BACKGROUND) -> None:
-    """Some members ask for something, and some of them think better of it."""
+    """Send some requests, and cancel some of them."""
     for _ in range(number):
-        asked = await arena.ask()
+        requested = await arena.request()
         if arena.rng.random() < 0.25:
-            await arena.cancel(asked)
+            await arena.cancel(requested)
 
 
 async def running(arena: Arena) -> None:
@@ -70,7 +71,10 @@ async def running(arena: Arena) -> None:
 
 
 async def private_result(when: When, arena: Arena) -> None:
-    """The answer is edited once when its picture is begun, and again with the picture in it."""
+    """Hold an edit of a private reply.
+
+    The reply is edited twice: when the job starts to run, and with the picture.
+    """
     model = arena.rng.choice(MODELS)
     await drawing(arena, model, private=True)
     rule = Held("PATCH", ANSWER_EDIT, when).add_to(arena, model)
@@ -80,16 +84,16 @@ async def private_result(when: When, arena: Arena) -> None:
 
 
 async def cancel_pressed(when: When, arena: Arena) -> None:
-    asked = await drawing(arena, "oxen", private=False)
+    requested = await drawing(arena, "oxen", private=False)
     rule = Held("POST", CALLBACK, when).add_to(arena, "oxen")
-    await arena.cancel(asked)
+    await arena.cancel(requested)
     await rule.reached(REACH_SECONDS)
 
 
 async def cancel_sent(when: When, arena: Arena) -> None:
-    asked = await drawing(arena, "oxen")
+    requested = await drawing(arena, "oxen")
     rule = Held("DELETE", {"oxen": OXEN_CANCEL}, when).add_to(arena, "oxen")
-    await arena.cancel(asked)
+    await arena.cancel(requested)
     await rule.reached(REACH_SECONDS)
 
 
@@ -101,7 +105,7 @@ async def shutting_down(arena: Arena) -> None:
 
 
 async def starting(arena: Arena) -> None:
-    """While the rows of the runs before are taken up again."""
+    """Kill while a restarted bot recovers the jobs of earlier runs."""
     await arena.kill()
     await arena.launch()
     await asyncio.sleep(arena.rng.random() * START_SECONDS)
@@ -109,22 +113,22 @@ async def starting(arena: Arena) -> None:
 
 async def at_random(arena: Arena) -> None:
     for _ in range(BACKGROUND * 2):
-        arena.be_unlucky()
+        arena.maybe_fail()
         await traffic(arena, 1)
     await asyncio.sleep(arena.rng.random() * RANDOM_SECONDS)
 
 
-async def drawing(arena: Arena, model: str, *, private: bool | None = None) -> Asked:
-    """A new request that its status message says is being drawn, and which does not end."""
+async def drawing(arena: Arena, model: str, *, private: bool | None = None) -> Requested:
+    """Send a request whose status says Drawing, and which does not end."""
     arena.hold_generations()
-    asked = await arena.ask(model=model, private=private, plain=True)
+    requested = await arena.request(model=model, private=private, plain=True)
 
     def shown() -> bool | None:
-        message = asked.interaction.message
+        message = requested.interaction.message
         return (message is not None and "Drawing" in message.text()) or None
 
     await arena.discord.world.changes.until(shown, REACH_SECONDS, "it is not being drawn")
-    return asked
+    return requested
 
 
 def api_faults(arena: Arena, model: str) -> Faults:
@@ -132,20 +136,20 @@ def api_faults(arena: Arena, model: str) -> Faults:
 
 
 NAMED: Final[Mapping[str, Reach]] = {
-    "answer on its way": Held("POST", CALLBACK, "before"),
+    "answer in flight": Held("POST", CALLBACK, "before"),
     "answered": Held("POST", CALLBACK, "after"),
-    "input on its way": Held("GET", ATTACHMENT, "after", edit=True),
-    "submit on its way": Held("POST", CREATING, "before"),
+    "input in flight": Held("GET", ATTACHMENT, "after", edit=True),
+    "submit in flight": Held("POST", CREATING, "before"),
     "submitted": Held("POST", CREATING, "after"),
     "running": running,
-    "cancel on its way": partial(cancel_sent, "before"),
+    "cancel in flight": partial(cancel_sent, "before"),
     "canceled": partial(cancel_sent, "after"),
     "cancel pressed": partial(cancel_pressed, "before"),
     "cancel answered": partial(cancel_pressed, "after"),
-    "picture on its way": Held("GET", PICTURE, "after"),
-    "post on its way": Held("POST", CHANNEL_POST, "before", private=False),
+    "picture in flight": Held("GET", PICTURE, "after"),
+    "post in flight": Held("POST", CHANNEL_POST, "before", private=False),
     "posted": Held("POST", CHANNEL_POST, "after", private=False),
-    "private result on its way": partial(private_result, "before"),
+    "private result in flight": partial(private_result, "before"),
     "private result shown": partial(private_result, "after"),
     "shutting down": shutting_down,
     "starting": starting,
@@ -155,10 +159,11 @@ INSTANTS: Final[Mapping[str, Reach]] = {**NAMED, RANDOM: at_random}
 
 
 async def kill_at(arena: Arena, name: str) -> bool:
-    """Start the bot, bring it to the instant and kill it; whether it came to the instant.
+    """Start the bot, bring the bot to the instant and kill it; return whether the instant was
+    reached.
 
-    What was held is let go at once, or only when the next run has begun: a request may arrive
-    long after the one who sent it is gone.
+    Held requests are released at once, or only after the next start: a request may arrive long
+    after the sender has ended.
     """
     await arena.start()
     try:
@@ -167,7 +172,7 @@ async def kill_at(arena: Arena, name: str) -> bool:
         return False
     finally:
         await arena.kill()
-        if arena.rng.random() < LATE:
+        if arena.rng.random() < AFTER_START_SHARE:
             await arena.start()
-        arena.let_go()
+        arena.clear_faults()
     return True

@@ -1,8 +1,8 @@
-"""What became of every request in the end: lost, doubled, in doubt, and whether the money is right.
+"""The outcome of every request: lost, doubled or unknown, and whether the money is right.
 
-Told from outside: by what members see at Discord, by what the image APIs were asked, have made
-and have charged, and by the bot's rows and log. Requests are told apart by their jobs' ids, and
-pictures by their bytes, for prompts may be the same.
+The verdict uses the members' view of Discord, the requests to the image APIs with their generations
+and charges, and the bot's rows and log. Requests are distinguished by job ids and pictures by their
+bytes, because prompts may be equal.
 """
 
 import re
@@ -19,7 +19,7 @@ from bot.store import generations, ledger
 from bot.store.audit import Finding, verify
 from bot.store.database import Database, Transaction
 from bot.worker.recovery import CREATED_WITHIN
-from tests.harness.crash import Arena, Asked
+from tests.harness.crash import Arena, Requested
 from tests.harness.evidence import (
     CANCELED,
     Gallery,
@@ -31,49 +31,50 @@ from tests.harness.evidence import (
     others_see,
     posted,
     results,
-    wish_of_asked,
+    wish_of_requested,
 )
 
-DOUBT_TOLD: Final = "the outcome is unknown"  # to the member
-DOUBT_LOGGED: Final = "outcome of a submit unknown"  # to the operator
-# Errors in the log that are the stand-ins' doing, and told as they should be; the last are those
-# that Discord, or the connection to it, has caused.
+UNKNOWN_REPORTED: Final = "the outcome is unknown"  # in the member's message
+UNKNOWN_LOGGED: Final = "outcome of a submit unknown"  # in the operator's log
+# Errors in the log that the stand-ins' faults cause and that are logged as designed. The last are
+# caused by Discord, or by the connection to Discord.
 EXPECTED: Final = re.compile(
-    rf"{DOUBT_LOGGED}|(oxen|skills) is down"
+    rf"{UNKNOWN_LOGGED}|(oxen|skills) is down"
     r"|(interaction \d+ failed|connection to Discord failed, reconnecting): "
     r"(discord\.errors\.|aiohttp\.|TimeoutError|ConnectionResetError)"
 )
-# A generation that was made so many seconds before its search ended was there at a look of it.
+# A generation that existed for this many seconds before the search ended was visible to a query.
 FINDABLE: Final = 3.0
 
 
 @dataclass
 class Verdict:
-    """Lists have a line for each request that is wrong; amounts are thousandths of a credit."""
+    """Findings by kind. Lists have a line for each request; amounts are thousandths of a credit."""
 
     requests: int = 0
-    twins: int = 0  # of them, those whose prompt another had
+    twins: int = 0  # requests that share their prompt
     fates: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)  # why jobs failed
+    reasons: Counter[str] = field(default_factory=Counter)  # reasons of failed jobs
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)  # shown, and not this request's
-    leaked: list[str] = field(default_factory=list)  # private, and seen by others
-    undelivered: list[str] = field(default_factory=list)  # shown or not, the bot goes on trying
+    foreign: list[str] = field(default_factory=list)  # shown, but made for another request
+    leaked: list[str] = field(default_factory=list)  # private, but seen by others
+    undelivered: list[str] = field(default_factory=list)  # settled, but not confirmed as delivered
     doubtful: list[str] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)  # of the doubtful: what was there to adopt
-    estimated: list[str] = field(default_factory=list)  # charged by the price: no cost was told
-    difference: int = 0  # of what the APIs charged and the ledger has, these two apart
+    missed: list[str] = field(default_factory=list)  # unknown outcomes that could have been adopted
+    estimated: list[str] = field(default_factory=list)  # charged without a reported cost
+    # between the APIs' charges and the ledger, without the estimated and the doubtful
+    difference: int = 0
     doubtful_charged: int = 0
-    creating: int = 0  # requests that create
-    findings: Sequence[Finding] = ()  # of `easel ledger verify`
-    violations: list[str] = field(default_factory=list)  # what no client may do
-    errors: Counter[str] = field(default_factory=Counter)  # in the log, and not to be expected
-    unreached: list[str] = field(default_factory=list)  # instants that a kill did not come to
+    creating: int = 0  # creating requests
+    findings: Sequence[Finding] = ()  # from `easel ledger verify`
+    violations: list[str] = field(default_factory=list)  # rules of an API that the bot broke
+    errors: Counter[str] = field(default_factory=Counter)  # unexpected errors in the log
+    unreached: list[str] = field(default_factory=list)  # instants that were not reached
 
     @property
     def wrong(self) -> Mapping[str, object]:
-        """What must not be, by its name; nothing of it where all is well."""
+        """Return all findings that are errors, by name; empty if there are none."""
         each: Mapping[str, object] = {
             "lost": self.lost,
             "doubled": self.doubled,
@@ -87,7 +88,7 @@ class Verdict:
             "errors": self.errors,
             "unreached": self.unreached,
         }
-        return {name: what for name, what in each.items() if what}
+        return {name: found for name, found in each.items() if found}
 
     @property
     def good(self) -> bool:
@@ -97,18 +98,18 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Row:
     job: Job
-    booked: int  # what its member paid, by the ledger
-    made: Sequence[Made]  # what the bot holds for this job's generations
+    booked: int  # the member's payment in the ledger
+    made: Sequence[Made]  # the generations that the bot has stored for the job
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One request, and all that there is of it."""
+    """A request with all evidence."""
 
-    asked: Asked
+    requested: Requested
     rows: Sequence[Row]
-    results: Sequence[Message]  # pictures, or why there are none
-    doubt_logged: bool
+    results: Sequence[Message]  # messages with the pictures or the reason of the failure
+    unknown_logged: bool
 
     @property
     def job(self) -> Job | None:
@@ -116,9 +117,9 @@ class Case:
 
     @property
     def answered(self) -> bool:
-        """Whether its member was told that it was taken."""
-        message = self.asked.interaction.message
-        return message is not None and self.asked.prompt in message.text()
+        """Return whether the member saw a reply that accepts the request."""
+        message = self.requested.interaction.message
+        return message is not None and self.requested.prompt in message.text()
 
     @property
     def doubtful(self) -> bool:
@@ -127,13 +128,13 @@ class Case:
 
     def __str__(self) -> str:
         job = self.job
-        model = job.request.model if job else self.asked.model
-        return f"{self.asked.prompt} ({model}, job {job.id if job else None})"
+        model = job.request.model if job else self.requested.model
+        return f"{self.requested.prompt} ({model}, job {job.id if job else None})"
 
 
 async def judge(arena: Arena, *, unreached: Sequence[str] = ()) -> Verdict:
-    """Look when everything has settled."""
-    verdict = Verdict(len(arena.asked), unreached=list(unreached))
+    """Check everything after all jobs have settled."""
+    verdict = Verdict(len(arena.requested), unreached=list(unreached))
     verdict.violations = _violations(arena)
     verdict.errors = _errors(arena)
     async with Database(arena.database) as database, database.reading() as view:
@@ -142,17 +143,17 @@ async def judge(arena: Arena, *, unreached: Sequence[str] = ()) -> Verdict:
     cases = _cases(arena, rows, verdict)
     gallery = Gallery(arena)
     for case in cases:
-        _look(case, verdict, arena, gallery)
+        _check_case(case, verdict, arena, gallery)
     verdict.leaked += _leaks(arena, cases, gallery)
     groups: dict[str, list[Case]] = {}
     for case in cases:
-        groups.setdefault(case.asked.prompt, []).append(case)
+        groups.setdefault(case.requested.prompt, []).append(case)
     verdict.twins = sum(len(group) for group in groups.values() if len(group) > 1)
     sent = posted(arena)
     verdict.creating = sum(len(each) for each in sent.values())
     for prompt, group in groups.items():
-        verdict.doubled += _sent_too_often(group, sent.get(prompt, ()))
-    _look_at_generations(arena, groups, verdict)
+        verdict.doubled += _repeated_requests(group, sent.get(prompt, ()))
+    _check_generations(arena, groups, verdict)
     return verdict
 
 
@@ -170,30 +171,37 @@ async def _rows(arena: Arena, view: Transaction, verdict: Verdict) -> list[Row]:
 
 
 def _cases(arena: Arena, rows: Sequence[Row], verdict: Verdict) -> list[Case]:
-    """Rows belong to the request whose answer they know; where that is not known, to the one
-    with their token, or else to the next one before with their words."""
-    of: dict[Asked, list[Row]] = {asked: [] for asked in arena.asked}
+    """Assign each row to a request.
+
+    A row belongs to the request whose reply is stored in the row, else to the request with the same
+    token, else to the last earlier request with the same prompt.
+    """
+    of: dict[Requested, list[Row]] = {requested: [] for requested in arena.requested}
     by_message = {
-        asked.interaction.message.id: asked for asked in arena.asked if asked.interaction.message
+        requested.interaction.message.id: requested
+        for requested in arena.requested
+        if requested.interaction.message
     }
-    by_token = {asked.interaction.token: asked for asked in arena.asked}
+    by_token = {requested.interaction.token: requested for requested in arena.requested}
     for row in sorted(rows, key=lambda row: row.job.route.status_message_id is None):
         route = row.job.route
-        asked = by_message.get(route.status_message_id or 0) or by_token.get(
+        requested = by_message.get(route.status_message_id or 0) or by_token.get(
             route.interaction_token or ""
         )
-        if asked := asked or _likely(row.job, [each for each in of if not of[each]]):
-            of[asked].append(row)
+        if requested := requested or _likely(row.job, [each for each in of if not of[each]]):
+            of[requested].append(row)
         else:
-            verdict.foreign.append(f"job {row.job.id} was asked for by nobody")
+            verdict.foreign.append(f"job {row.job.id} was requested by nobody")
     ends = results(arena)
-    doubts = {str(line.get("job")) for line in arena.log if DOUBT_LOGGED in str(line.get("event"))}
+    doubts = {
+        str(line.get("job")) for line in arena.log if UNKNOWN_LOGGED in str(line.get("event"))
+    }
     cases = []
-    for asked, own in of.items():
+    for requested, own in of.items():
         ids = [row.job.id for row in own]
-        keys: list[str | int] = [*ids, asked.interaction.id]
+        keys: list[str | int] = [*ids, requested.interaction.id]
         found = [each for key in keys for each in ends.pop(key, [])]
-        cases.append(Case(asked, own, found, not doubts.isdisjoint(ids)))
+        cases.append(Case(requested, own, found, not doubts.isdisjoint(ids)))
     verdict.foreign += [
         f"the result of no request ({key or 'without a job'}): {message.text()!r}"
         for key, messages in ends.items()
@@ -202,19 +210,19 @@ def _cases(arena: Arena, rows: Sequence[Row], verdict: Verdict) -> list[Case]:
     return cases
 
 
-def _likely(job: Job, left: Iterable[Asked]) -> Asked | None:
+def _likely(job: Job, left: Iterable[Requested]) -> Requested | None:
     before = [
-        asked
-        for asked in left
-        if asked.interaction.user.id == job.user_id
-        and asked.prompt == job.request.prompt
-        and asked.private == job.route.private
-        and asked.interaction.created_at <= job.created_at.timestamp() + 1
+        requested
+        for requested in left
+        if requested.interaction.user.id == job.user_id
+        and requested.prompt == job.request.prompt
+        and requested.private == job.route.private
+        and requested.interaction.created_at <= job.created_at.timestamp() + 1
     ]
-    return max(before, key=lambda asked: asked.interaction.created_at, default=None)
+    return max(before, key=lambda requested: requested.interaction.created_at, default=None)
 
 
-def _look(case: Case, verdict: Verdict, arena: Arena, gallery: Gallery) -> None:
+def _check_case(case: Case, verdict: Verdict, arena: Arena, gallery: Gallery) -> None:
     if len(case.rows) > 1 or len(case.results) > 1:
         verdict.doubled.append(f"{case}: {len(case.rows)} jobs, {len(case.results)} results")
     fate, wrong = _fate(case, arena)
@@ -228,8 +236,8 @@ def _look(case: Case, verdict: Verdict, arena: Arena, gallery: Gallery) -> None:
         verdict.undelivered.append(f"{case}: {job.status}, tried {job.delivery_attempts} times")
     if job.status is JobStatus.FAILED:
         verdict.reasons[str(job.reason)] += 1
-    if case.doubtful and not case.doubt_logged:
-        verdict.lost.append(f"{case}: the doubt is in no log")
+    if case.doubtful and not case.unknown_logged:
+        verdict.lost.append(f"{case}: the unknown outcome was not logged")
     for row in case.rows:
         charged = sum(each.charged for each in row.made)
         if row.job.estimated and row.job.status is JobStatus.SUCCEEDED:
@@ -241,14 +249,14 @@ def _look(case: Case, verdict: Verdict, arena: Arena, gallery: Gallery) -> None:
 
 
 def _fate(case: Case, arena: Arena) -> tuple[str, list[str]]:
-    """How it ended, and what is wrong with that."""
+    """Return the outcome, and the errors in that outcome."""
     job = case.job
     if not case.answered:
         gone = job is None or job.status is JobStatus.CANCELED
         wrong = [] if gone else [f"the job is {job and job.status}"]
         return "never answered", wrong + ["has a result"] * len(case.results)
     if job is None:
-        return "no job", ["answered, and not stored"]
+        return "no job", ["replied, but not stored"]
     match job.status:
         case JobStatus.CANCELED:
             return "canceled", _canceled_wrong(case, arena)
@@ -258,128 +266,139 @@ def _fate(case: Case, arena: Arena) -> tuple[str, list[str]]:
 
 
 def _canceled_wrong(case: Case, arena: Arena) -> list[str]:
-    asked = case.asked
-    message = asked.interaction.message
+    requested = case.requested
+    message = requested.interaction.message
     said = message is not None and not message.deleted and CANCELED in message.text()
-    silent = not said and not arena.refused.intersection(_ways(asked, arena)["answer"])
+    silent = not said and not arena.refused.intersection(_destinations(requested, arena)["reply"])
     says = message.text() if message is not None and not message.deleted else None
-    return [f"its status says {says!r}"] * silent + ["has a result"] * len(case.results)
+    return [f"the status says {says!r}"] * silent + ["has a result"] * len(case.results)
 
 
 def _result_wrong(case: Case, job: Job, arena: Arena) -> list[str]:
-    """More than one is not wrong here: it is doubled."""
-    asked = case.asked
-    ways = _ways(asked, arena)
-    closed = [way for way, paths in ways.items() if arena.refused.intersection(paths)]
+    """Return the errors of the result. A second result is counted as doubled, not here."""
+    requested = case.requested
+    destinations = _destinations(requested, arena)
+    refused = [
+        destination
+        for destination, paths in destinations.items()
+        if arena.refused.intersection(paths)
+    ]
     if not case.results:
-        return [] if len(closed) == len(ways) else ["no result"]
+        return [] if len(refused) == len(destinations) else ["no result"]
     result = case.results[0]
     text = result.text()
     if bool(files(result)) is not (job.status is JobStatus.SUCCEEDED):
         return ["the result is of another kind"]
     wrong = []
-    way = _way_of(result, asked)
-    before = list(ways)[: list(ways).index(way)] if way in ways else list(ways)
-    if way not in ways or not set(before) <= set(closed):
-        wrong.append(f"the result went by the {way}; definitely closed were: {closed}")
-    if way != "answer" and asked.interaction.user.id not in result.pings:
-        wrong.append("the result does not ping its member")
-    if case.doubtful and DOUBT_TOLD not in text:
-        wrong.append("the doubt was not told")
+    destination = _destination_of(result, requested)
+    names = list(destinations)
+    before = names[: names.index(destination)] if destination in names else names
+    if destination not in names or not set(before) <= set(refused):
+        wrong.append(f"delivered to the {destination}, but only these refused: {refused}")
+    if destination != "reply" and requested.interaction.user.id not in result.pings:
+        wrong.append("the result does not ping the member")
+    if case.doubtful and UNKNOWN_REPORTED not in text:
+        wrong.append("the unknown outcome was not reported")
     return wrong
 
 
-def _ways(asked: Asked, arena: Arena) -> dict[str, set[str]]:
-    """By which a result may go, in their order, and the paths that they have at Discord."""
-    interaction = asked.interaction
+def _destinations(requested: Requested, arena: Arena) -> dict[str, set[str]]:
+    """Return the possible destinations of the result in order, each with paths at Discord."""
+    interaction = requested.interaction
     message = interaction.message.id if interaction.message else 0
     hook = f"/api/v10/webhooks/{interaction.application_id}/{interaction.token}"
-    answer = {"answer": {f"{hook}/messages/{message}"}}
-    member = {"member": {_posting(arena.discord.dm_channel(interaction.user))}}
-    if asked.private:
-        return answer | member
+    reply = {"reply": {f"{hook}/messages/{message}"}}
+    direct = {"direct message": {_posting(arena.discord.dm_channel(interaction.user))}}
+    if requested.private:
+        return reply | direct
     parent = interaction.channel.parent
-    above = {"parent": {_posting(parent)}} if parent else {}
-    return {"channel": {_posting(interaction.channel)}} | answer | above | member
+    above = {"parent channel": {_posting(parent)}} if parent else {}
+    return {"channel": {_posting(interaction.channel)}} | reply | above | direct
 
 
 def _posting(channel: Channel) -> str:
     return f"/api/v10/channels/{channel.id}/messages"
 
 
-def _way_of(result: Message, asked: Asked) -> str:
-    where = asked.interaction.channel
-    if result is asked.interaction.message:
-        return "answer"
+def _destination_of(result: Message, requested: Requested) -> str:
+    channel = requested.interaction.channel
+    if result is requested.interaction.message:
+        return "reply"
     if result.interaction is not None:
-        return "answer of another interaction"
-    if result.channel is where and not asked.private:
+        return "reply to another interaction"
+    if result.channel is channel and not requested.private:
         return "channel"
-    if where.parent is not None and result.channel is where.parent:
-        return "parent"
-    direct = result.channel.guild is None and asked.interaction.user in result.channel.recipients
-    return "member" if direct else f"channel {result.channel.name}"
+    if channel.parent is not None and result.channel is channel.parent:
+        return "parent channel"
+    direct = (
+        result.channel.guild is None and requested.interaction.user in result.channel.recipients
+    )
+    return "direct message" if direct else f"channel {result.channel.name}"
 
 
 def _foreign(case: Case, gallery: Gallery) -> Iterator[str]:
-    """What is shown and is not what was made for this job, each picture of it once."""
+    """Report pictures that were made for another job, each once."""
     job = case.job
     if job is None:
         return
     own = case.rows[0].made
     for each in own:
-        if not each.fits(case.asked, job.request.model):
+        if not each.fits(case.requested, job.request.model):
             yield f"{each.id} was made for another request: {each.generation.body}"
     wanted = sorted(picture for each in own for picture in each.pictures)
     for result in case.results:
         if others := jobs_named(result) - {job.id}:
-            yield f"its result names {others}"
+            yield f"the result names {others}"
         found = sorted(gallery.shown(result, own))
         if found and found != wanted:
-            yield f"shows {found} where {wanted} was made for it"
+            yield f"shows {found}, but {wanted} was made for the job"
 
 
 def _leaks(arena: Arena, cases: Sequence[Case], gallery: Gallery) -> Iterator[str]:
-    """What was private, in a message that others see."""
-    private = [case for case in cases if case.asked.private]
+    """Report private content in messages that others see."""
+    private = [case for case in cases if case.requested.private]
     secret = {
         case: all(
-            other.asked.private and other.asked.interaction.user is case.asked.interaction.user
+            other.requested.private
+            and other.requested.interaction.user is case.requested.interaction.user
             for other in cases
-            if other.asked.prompt == case.asked.prompt
+            if other.requested.prompt == case.requested.prompt
         )
         for case in private
     }
     for message in arena.discord.world.messages.values():
         text, pictures = message.text(), set(gallery.shown(message))
         for case in private:
-            asked = case.asked
+            requested = case.requested
             own = {picture for row in case.rows for each in row.made for picture in each.pictures}
-            told = secret[case] and asked.prompt in text
-            if (told or own & pictures) and others_see(message, asked.interaction.user):
-                what = "prompt" if told else "picture"
-                yield f"{case}: its {what} is in {message.channel.name}"
+            named = secret[case] and requested.prompt in text
+            if (named or own & pictures) and others_see(message, requested.interaction.user):
+                leaked = "prompt" if named else "picture"
+                yield f"{case}: the {leaked} is in {message.channel.name}"
 
 
-def _sent_too_often(group: Sequence[Case], sent: Sequence[Posted]) -> Iterator[str]:
-    """After an answer that is no sure refusal, a job's request must not be sent again.
+def _repeated_requests(group: Sequence[Case], sent: Sequence[Posted]) -> Iterator[str]:
+    """Report repeats after an answer that is not a sure refusal.
 
-    Requests carry no job's id: of twins, all together are sent once each.
+    Requests carry no job id, so requests with equal prompts are counted together.
     """
     unsure = Counter(each.wish for each in sent if not each.sure)
     rows = [(case, row) for case in group for row in case.rows]
-    allowed = Counter(wish_of_asked(case.asked, row.job.request.model) for case, row in rows)
+    allowed = Counter(
+        wish_of_requested(case.requested, row.job.request.model) for case, row in rows
+    )
     for wish, times in unsure.items():
         if times > allowed[wish]:
-            yield f"{group[0]}: sent {times} times in doubt as {wish}, for {allowed[wish]} jobs"
+            jobs = f"{allowed[wish]} jobs"
+            yield f"{group[0]}: {jobs}, but sent {times} times as {wish} without a sure refusal"
     if len(rows) == 1 and not all(each.sure for each in sent[:-1]):
         yield f"{group[0]}: sent {len(sent)} times, not only after sure refusals"
 
 
-def _look_at_generations(
+def _check_generations(
     arena: Arena, groups: Mapping[str, Sequence[Case]], verdict: Verdict
 ) -> None:
-    """Each belongs to one job, or is of a request in doubt, which may have made what it asked."""
+    """Check that each generation belongs to one job, or to an unknown outcome."""
     owners = Counter(
         each.id
         for group in groups.values()
@@ -398,30 +417,39 @@ def _look_at_generations(
         left = free.pop(prompt, [])
         for case in group:
             if case.doubtful:
-                _look_at_doubt(case, group, left, verdict)
+                _check_unknown_outcome(case, group, left, verdict)
         verdict.doubled += [f"{group[0]}: {each.id} was made for no job" for each in left]
-    verdict.doubled += [f"{prompt}: nobody asked for it" for prompt in free]
+    verdict.doubled += [f"{prompt}: was requested by nobody" for prompt in free]
 
 
-def _look_at_doubt(case: Case, group: Sequence[Case], left: list[Made], verdict: Verdict) -> None:
-    """Take what it may have made from what is `left`."""
+def _check_unknown_outcome(
+    case: Case, group: Sequence[Case], left: list[Made], verdict: Verdict
+) -> None:
+    """Remove the generations that may belong to the case from `left`."""
     job = case.rows[0].job
     model = job.request.model
-    fitting = [each for each in left if each.fits(case.asked, model)]
-    own = fitting[: case.asked.count if model == "oxen" else 1]
+    fitting = [each for each in left if each.fits(case.requested, model)]
+    own = fitting[: case.requested.count if model == "oxen" else 1]
     for each in own:
         left.remove(each)
     charged = sum(each.charged for each in own)
     verdict.doubtful.append(f"{case}: made {len(own)}, charged {charged / 1000:g}")
     verdict.doubtful_charged += charged
-    rivals = [other for other in group if other is not case and _at_the_same_time(other, job)]
-    if model == "oxen" and len(fitting) == case.asked.count and not rivals and _findable(own, job):
+    rivals = [other for other in group if other is not case and _overlaps(other, job)]
+    if (
+        model == "oxen"
+        and len(fitting) == case.requested.count
+        and not rivals
+        and _findable(own, job)
+    ):
         verdict.missed.append(f"{case}: made {[each.id for each in own]}, and did not adopt it")
 
 
-def _at_the_same_time(other: Case, job: Job) -> bool:
-    """Whether another job with this prompt was on its way meanwhile: whose is whose? What was
-    lost may be on its way for some minutes more."""
+def _overlaps(other: Case, job: Job) -> bool:
+    """Return whether another job with this prompt was submitted at the same time.
+
+    The generations of such jobs cannot be told apart. A lost request may arrive minutes later.
+    """
     if job.submitted_at is None or job.settled_at is None:
         return False
     for row in other.rows:

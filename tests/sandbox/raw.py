@@ -1,4 +1,4 @@
-"""A client that knows nothing: what the image APIs' stand-ins answer, as it comes."""
+"""A raw HTTP client for the image APIs' stand-ins."""
 
 import base64
 import io
@@ -22,12 +22,12 @@ class Answered:
     status: int
     headers: Mapping[str, str]
     raw: bytes
-    body: Any = None  # decoded JSON, if it was JSON
+    body: Any = None  # decoded, if the content is JSON
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Calls with the right key unless `key` says otherwise (None: without one)."""
+    """A client with the right key unless `key` says otherwise (None: without a key)."""
 
     service: Service
     url: str

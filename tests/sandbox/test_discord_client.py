@@ -1,4 +1,4 @@
-"""The stand-in under an unmodified discord.py: what a bot and its members see of each other."""
+"""The stand-in with an unmodified discord.py: the views of the bot and of the members."""
 
 import asyncio
 import io
@@ -95,7 +95,7 @@ class Bot(commands.AutoShardedBot):
         await self.tree.sync()
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        """The library waits 5 seconds here before it identifies again."""
+        """Skip the library's wait of 5 seconds before each identify."""
 
     async def on_shard_resumed(self, _: int) -> None:
         self.resumed.set()
@@ -118,8 +118,10 @@ class Scene:
 
 @asynccontextmanager
 async def running(scene: Scene, patch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """The bot, logged in and ready. The sharded client asks for the gateway's address only once:
-    what it falls back on has to be set too."""
+    """Run the bot until the block ends, logged in and ready.
+
+    The sharded client requests the gateway's address only once, so the fallback address is set too.
+    """
     discord = scene.discord
     patch.setattr(library.http.Route, "BASE", discord.url)
     default = yarl.URL(discord.gateway.url)

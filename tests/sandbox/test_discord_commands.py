@@ -1,4 +1,4 @@
-"""Registering commands with the stand-in, and entering them as a member."""
+"""Register commands with the stand-in, and enter them as a member."""
 
 from typing import Any
 

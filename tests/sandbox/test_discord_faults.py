@@ -1,4 +1,4 @@
-"""Faults, as a client meets them."""
+"""Faults as seen by a client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ LIMIT = aiohttp.ClientTimeout(total=5)
 
 
 class Counter:
-    """A server with one effect: how often /count was asked."""
+    """A server with one effect: the number of calls of /count."""
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -130,7 +130,7 @@ async def test_a_delayed_effect_takes_place_when_the_client_is_gone(
     await rule.reached(5)
     asking.cancel()
     await asyncio.wait({asking})
-    await asyncio.sleep(0.05)  # until the server has noticed
+    await asyncio.sleep(0.05)  # until the server has noticed the disconnect
 
     rule.release()
 

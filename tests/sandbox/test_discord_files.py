@@ -1,4 +1,4 @@
-"""Files on the stand-in: limits, signed addresses and their end."""
+"""Files on the stand-in: limits, signed addresses and their expiry."""
 
 import pytest
 

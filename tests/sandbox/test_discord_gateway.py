@@ -1,4 +1,4 @@
-"""The stand-in's gateway, spoken to by hand."""
+"""The stand-in's gateway, over a raw WebSocket."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ USUAL = GUILDS | GUILD_MESSAGES | DIRECT_MESSAGES
 
 @dataclass
 class Line:
-    """One connection to the gateway."""
+    """A connection to the gateway."""
 
     socket: aiohttp.ClientWebSocketResponse
     token: str
@@ -66,7 +66,7 @@ class Line:
         await self.send(6, {"token": self.token, "session_id": session, "seq": seq})
 
     async def close_code(self) -> int | None:
-        """The code with which the gateway closes."""
+        """Wait for the end, and return the gateway's close code."""
         async with asyncio.timeout(5):
             while not self.socket.closed:
                 frame = await self.socket.receive()
@@ -291,7 +291,7 @@ async def test_a_server_is_told_to_its_shard_only(api: Api) -> None:
         assert (await bot.event("READY"))["guilds"] == []
 
 
-async def test_what_happens_to_places_is_told(api: Api) -> None:
+async def test_changes_of_channels_are_dispatched(api: Api) -> None:
     discord = api.discord
     async with line(api) as bot:
         await bot.ready()

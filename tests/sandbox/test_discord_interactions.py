@@ -1,4 +1,4 @@
-"""The rules of interactions: what may answer what, once and in time."""
+"""The rules of interactions: allowed responses, each once and in time."""
 
 import asyncio
 from typing import Any
@@ -50,7 +50,7 @@ def text_input(**more: object) -> dict[str, Any]:
 
 
 async def button_of(api: Api, **flags: object) -> Interaction:
-    """A button press on the answer to a command."""
+    """Return a button press on the reply to a command."""
     used = await api.used()
     await api.respond(used, 4, {**SENT, "components": [row(button())], **flags})
     assert used.message is not None
@@ -404,7 +404,7 @@ async def test_a_modal_takes_only_what_fits(api: Api, wrong: dict[str, object]) 
 
 
 async def completing(api: Api, data: object) -> tuple[tuple[int, Any], list[dict[str, Any]] | None]:
-    """The answer to an autocomplete of a whole number, and what the member is offered."""
+    """Return the response to an autocomplete of an integer, and the choices offered."""
     option = {"type": 4, "name": "n", "description": "d", "autocomplete": True}
     await api.register(ECHO | {"options": [option]})
     asking = asyncio.create_task(

@@ -1,4 +1,4 @@
-"""What the stand-in takes as a message, and what it refuses."""
+"""Messages that the stand-in accepts or refuses."""
 
 import io
 from typing import Any
@@ -417,7 +417,7 @@ async def test_an_archived_thread_wakes_up_unless_it_is_locked(api: Api) -> None
     assert (edited, posted, locked, body["code"]) == (400, 200, 403, 160005)
 
 
-async def test_places_which_are_gone_are_refused(api: Api) -> None:
+async def test_deleted_channels_are_refused(api: Api) -> None:
     path = f"/channels/{api.channel.id}/messages"
 
     api.discord.remove_bot(api.guild)

@@ -1,5 +1,8 @@
-"""What the stand-in answers, against Discord's own description where EASEL_DISCORD_OPENAPI names
-it. The description is no part of the project."""
+"""The stand-in's answers against Discord's own description, if EASEL_DISCORD_OPENAPI names the
+file.
+
+The description is not part of the project.
+"""
 
 import json
 import os
@@ -32,7 +35,7 @@ def registry() -> "Registry[Any]":
 
 
 def check(schema: str, body: object) -> None:
-    """Fails if `body` is not what the description promises under this name."""
+    """Fail if `body` differs from the description of this name."""
     reference = {"$ref": f"urn:discord#/components/schemas/{schema}"}
     errors = Draft202012Validator(reference, registry=registry()).iter_errors(body)
     worst = best_match(errors)

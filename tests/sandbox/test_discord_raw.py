@@ -1,4 +1,4 @@
-"""The stand-in's REST as any client meets it: raw requests, no library. Other tests use `Api`."""
+"""The stand-in's REST API by raw requests, without a library. Other tests use `Api`."""
 
 import io
 import json
@@ -19,7 +19,7 @@ ECHO = {"name": "echo", "description": "Say it", "options": []}
 
 @dataclass
 class Api:
-    """Asks as a bot would. Every answer is (status, body)."""
+    """A client with a bot's token. Every answer is (status, body)."""
 
     discord: FakeDiscord
     http: aiohttp.ClientSession
@@ -61,7 +61,7 @@ class Api:
         return await self.call("PUT", path, list(commands))
 
     async def used(self, **more: object) -> Interaction:
-        """An /echo that a member has just used, not answered yet."""
+        """Return an /echo that a member has just used, without a response so far."""
         if not self.discord.commands:
             assert (await self.register(ECHO | more))[0] == 200
         return await self.discord.command(self.ann, self.channel, "echo")
@@ -81,7 +81,7 @@ class Api:
 
 
 def codes(body: object) -> set[str]:
-    """All error codes in the nested errors of a refusal."""
+    """Return all error codes in the nested errors of a refusal."""
     found: set[str] = set()
     if isinstance(body, dict):
         for name, value in body.items():

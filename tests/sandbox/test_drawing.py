@@ -1,4 +1,4 @@
-"""The drawings: always the same for the same wish, and of the right size and kind."""
+"""The drawings: deterministic, and of the right size and kind."""
 
 import io
 
@@ -17,7 +17,7 @@ def opened(data: bytes) -> Image.Image:
 
 
 def difference(one: bytes, other: bytes) -> float:
-    """How much two pictures of one size differ on average, of 255."""
+    """Return the mean difference of two pictures of one size, of 255."""
     stat = ImageStat.Stat(ImageChops.difference(opened(one), opened(other)))
     return sum(stat.mean) / 3
 
@@ -65,7 +65,7 @@ def test_any_prompt_can_be_drawn(prompt: str) -> None:
 def test_every_scene_and_figure_can_be_drawn(prompt: str) -> None:
     stat = ImageStat.Stat(opened(draw(prompt, 3, 128, 128)))
 
-    assert max(stat.stddev) > 15  # it is not one colour
+    assert max(stat.stddev) > 15  # more than one colour
 
 
 def test_an_edit_shows_its_input_and_is_not_its_input() -> None:

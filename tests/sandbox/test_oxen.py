@@ -1,4 +1,4 @@
-"""Oxen's stand-in: queue, history and models, by raw HTTP (apis.md, Oxen.ai)."""
+"""Oxen's stand-in: queue, history and models, by raw HTTP (docs/internals/apis.md, Oxen.ai)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -49,7 +49,7 @@ async def enqueued(raw: Raw, **options: object) -> str:
 
 
 async def ended(raw: Raw, oxen: FakeOxen, **options: object) -> dict[str, Any]:
-    """The row of a generation at its end."""
+    """Return the row of a settled generation."""
     id = await enqueued(raw, **options)
     await oxen.settled(id)
     row = (await raw.get(f"/ai/queue/{id}")).body

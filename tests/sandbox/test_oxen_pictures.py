@@ -46,7 +46,7 @@ async def raw(oxen: FakeOxen) -> AsyncIterator[Raw]:
 
 @asynccontextmanager
 async def pictures_at(*answers: tuple[int, bytes]) -> AsyncIterator[tuple[str, list[web.Request]]]:
-    """Somebody's web server: the address of `/0`, `/1`, …, and what was asked of it."""
+    """Run a foreign web server; yield the address of `/0`, `/1`, … and the received requests."""
     asked: list[web.Request] = []
 
     async def serve(request: web.Request) -> web.Response:
@@ -75,7 +75,7 @@ async def ended(raw: Raw, oxen: FakeOxen, **options: object) -> dict[str, Any]:
 
 
 async def result(raw: Raw, row: dict[str, Any]) -> bytes:
-    """The picture of a row, by the way a careful client goes."""
+    """Return the picture of a row, downloaded as a careful client does."""
     assert row["status"] == "succeeded", row
     led = await raw.get(row["result_url"])
     assert led.status == 302
@@ -265,7 +265,7 @@ async def test_a_synchronous_call_refuses_at_once(
 
 
 class Stream:
-    """What comes over the event stream, from the moment it is open."""
+    """The events of the event stream from the moment of the connection."""
 
     def __init__(self, raw: Raw, oxen: FakeOxen) -> None:
         self.raw = raw
@@ -314,7 +314,7 @@ async def test_the_stream_tells_each_end_once_but_no_cancelling(raw: Raw, oxen: 
         await stream.until(bad)
 
     succeeded, failed = stream.events("media_generation_completed")
-    assert f'"generation_id":"{good}"' in succeeded  # as the clients of the document look for it
+    assert f'"generation_id":"{good}"' in succeeded  # the form that clients search for
     told = json.loads(succeeded)
     url = told.pop("url")
     assert told == {
@@ -331,8 +331,8 @@ async def test_the_stream_tells_each_end_once_but_no_cancelling(raw: Raw, oxen: 
     }
     assert early not in stream.text
     assert gone not in stream.text
-    assert stream.events("deployment_status_changed")  # others share the stream
-    assert (await raw.get(url, key=None)).status == 302  # it is presigned
+    assert stream.events("deployment_status_changed")  # the stream also carries other events
+    assert (await raw.get(url, key=None)).status == 302  # presigned
 
 
 async def test_an_idle_stream_is_kept_alive(raw: Raw, oxen: FakeOxen) -> None:

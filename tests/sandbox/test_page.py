@@ -48,7 +48,7 @@ def gallery(*names: str) -> dict[str, object]:
 
 @dataclass
 class App:
-    """A bot that speaks plain HTTP, its channel and two members."""
+    """A bot over plain HTTP, with a channel and two members."""
 
     discord: FakeDiscord
     http: aiohttp.ClientSession
@@ -102,7 +102,7 @@ async def app(tmp_path: Path) -> AsyncIterator[App]:
 
 
 class Elements(HTMLParser):
-    """Every element with its attributes, and whether all were closed in order."""
+    """All elements with attributes, and whether all were closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

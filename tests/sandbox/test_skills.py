@@ -1,4 +1,5 @@
-"""skills.video's stand-in, in both of its contracts, by raw HTTP (apis.md, skills.video)."""
+"""The stand-in for skills.video in both contracts, by raw HTTP (docs/internals/apis.md,
+skills.video)."""
 
 import asyncio
 import json
@@ -45,7 +46,7 @@ async def create(raw: Raw, **options: object) -> Answered:
 
 
 async def ended(raw: Raw, skills: FakeSkills, **options: object) -> dict[str, Any]:
-    """A generation as it is shown at its end."""
+    """Return a settled generation as shown by the API."""
     answer = await create(raw, **options)
     assert answer.status in (200, 202), answer.body
     await skills.settled(answer.body["id"])

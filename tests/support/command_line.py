@@ -1,4 +1,4 @@
-"""The operator's commands as processes of their own."""
+"""The operator's commands as separate processes."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ class Ended:
 
 
 async def easel(folder: Path, *arguments: str, **settings: str) -> Ended:
-    """Run `easel …` in `folder` with just these settings, to its end."""
+    """Run `easel …` in `folder` with exactly these settings, and wait for the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

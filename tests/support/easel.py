@@ -1,4 +1,4 @@
-"""The whole bot in this process, with the sandbox's Discord and image APIs around it."""
+"""The whole bot in this process, between the sandbox's Discord and image APIs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -35,7 +35,7 @@ SKILLS_KEY = "skills-key-of-the-tests"
 
 
 class Clock:
-    """The time as Easel and the sandbox see it: real, plus what a test has moved it by."""
+    """The time for Easel and the sandbox: real time plus the moves of a test."""
 
     def __init__(self) -> None:
         self.moved = timedelta(0)
@@ -52,7 +52,7 @@ class Clock:
 
 @dataclass
 class Stage:
-    """Discord with a server, a channel and two members; both APIs; and Easel between them."""
+    """Discord with a server, a channel and two members, both APIs, and Easel between them."""
 
     discord: FakeDiscord
     oxen: FakeOxen
@@ -69,7 +69,7 @@ class Stage:
         self.ben: User = self.discord.add_user("Ben")
 
     def app(self, **changes: object) -> AbstractAsyncContextManager[App]:
-        """The bot, to be opened and run."""
+        """Return the bot, to be opened and run."""
         values = {
             "discord_token": TOKEN,
             "discord_api_url": self.discord.url,
@@ -109,7 +109,7 @@ class Stage:
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:
-        """The bot's file, beside the bot."""
+        """Open the bot's database file beside the bot."""
         async with Database(self.path) as database:
             yield database
 
@@ -152,7 +152,7 @@ class Stage:
         return await self.command("edit", by=by, prompt=prompt, **options)
 
     async def result(self, text: str, *, timeout: float = 10.0) -> Message:
-        """The first message in the channel with pictures whose text contains `text`."""
+        """Return the first message in the channel with pictures whose text contains `text`."""
         return await self.discord.wait_for_message(
             lambda message: bool(message.pictures()) and text in message.text(), timeout
         )
@@ -163,14 +163,14 @@ class Stage:
         )
 
     async def finish(self) -> None:
-        """Bring all of Oxen's generations to their end, where they move only by hand."""
+        """Finish all open generations at Oxen, for tests with `oxen.manual`."""
         for remote_id, generation in self.oxen.generations.items():
             if not generation.settled:
                 self.oxen.finish(remote_id)
                 await self.oxen.settled(remote_id)
 
     def created(self) -> list[Any]:
-        """The bodies of all creating requests that Oxen was sent."""
+        """Return the bodies of all creating requests to Oxen."""
         return [
             request.body
             for request in self.oxen.requests
@@ -178,12 +178,12 @@ class Stage:
         ]
 
     async def jobs(self, user: User | None = None) -> list[Job]:
-        """A member's jobs as they are stored, newest first."""
+        """Return a member's stored jobs, newest first."""
         async with self.database() as database, database.reading() as view:
             return await jobs.recent_of(view, (user or self.ada).id, 100)
 
     async def balance(self, user: User | None = None) -> int:
-        """Thousandths of a credit, over all months."""
+        """Return the sum of a member's entries in thousandths of a credit."""
         async with self.database() as database, database.reading() as view:
             found = await jobs.recent_of(view, (user or self.ada).id, 100)
             entries = [await ledger.entries_of(view, job.id) for job in found]
@@ -201,7 +201,7 @@ class Stage:
 
 
 def text_of(interaction: Interaction) -> str:
-    """What the member was answered, for their eyes only."""
+    """Return the text of a private reply."""
     assert interaction.message is not None
     assert interaction.message.ephemeral_to is interaction.user
     return interaction.message.text()

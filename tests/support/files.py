@@ -1,4 +1,4 @@
-"""Files as members attach them: pictures, and what only looks like one."""
+"""Files that members attach: pictures, and files that only look like pictures."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (48, 32), mode: str = "RG
 
 
 def jpeg_with_metadata(length: int) -> bytes:
-    """A valid JPEG whose frame header comes after `length` bytes of metadata."""
+    """Return a valid JPEG whose frame header follows `length` bytes of metadata."""
     plain = picture("JPEG")
     segments = b""
     while length > 0:
@@ -25,7 +25,7 @@ def jpeg_with_metadata(length: int) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size, with next to nothing in it: a decompression bomb's beginning."""
+    """Return a PNG header with this size and almost no data, like a decompression bomb."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         check = zlib.crc32(name + data)

@@ -1,6 +1,6 @@
-"""Discord's own description of its REST API as an oracle, where EASEL_DISCORD_OPENAPI names it.
+"""Discord's own OpenAPI description as an oracle, if EASEL_DISCORD_OPENAPI names the file.
 
-It is not part of the project: without it the tests run all the same, with the stand-in's rules.
+The file is not part of the project; without it, the tests use the stand-in's rules only.
 """
 
 import json
@@ -20,7 +20,7 @@ VARIABLE = re.compile(r"\{\w+\}")
 
 
 class Description:
-    """Checks request bodies; `checked` counts them by method and path."""
+    """A checker of request bodies; `checked` counts bodies by method and path."""
 
     def __init__(self, path: Path) -> None:
         self._document: dict[str, Any] = json.loads(path.read_text())
@@ -31,7 +31,7 @@ class Description:
         self.checked: dict[tuple[str, str], int] = {}
 
     def check(self, method: str, path: str, body: object) -> None:
-        """Raise AssertionError where Discord would not take this body; unknown routes are none."""
+        """Raise AssertionError if Discord would refuse this body. Unknown routes are ignored."""
         key = (method.lower(), VARIABLE.sub("{}", path))
         if key not in self._pointers:
             return
@@ -55,7 +55,7 @@ class Description:
 
 
 def _normal(body: object, key: str = "") -> object:
-    """discord.py sends ids as numbers, where the description wants strings; Discord takes both."""
+    """Convert ids from numbers, as in discord.py, to strings. Discord accepts both."""
     if isinstance(body, list):
         return [_normal(each, key) for each in body]
     if isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""Jobs for tests of the store: made as the studio makes them, in one line."""
+"""Jobs for tests of the store, created in one line as by the studio."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,7 @@ def new_job(
 
 
 async def add(tx: Transaction, new: NewJob, *, message_id: int | None = 40) -> Job:
-    """Stored with its hold, and answered unless `message_id` is None."""
+    """Store a job with a hold, and confirm the reply unless `message_id` is None."""
     job = await jobs.add(tx, new)
     await ledger.hold(tx, job, Quotas())
     if message_id is not None:

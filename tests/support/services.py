@@ -1,4 +1,4 @@
-"""Services on a real database, without any provider: for tests of a single part."""
+"""Services on a real database, without any provider, for tests of a single part."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta

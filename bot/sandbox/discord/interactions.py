@@ -44,9 +44,8 @@ class Interaction:
     changes: Changes
     response_seconds: float
     guest: bool = False  # the user installed the app, the server did not
-    source: Message | None = (
-        None  # the message of the button, of the select, or of the button that opened the modal
-    )
+    # the message of the button, of the select, or of the button that opened the modal
+    source: Message | None = None
     parent: "Interaction | None" = None  # the interaction that opened this modal
     token: str = field(default_factory=lambda: secrets.token_urlsafe(48))
     state: State = State.PENDING

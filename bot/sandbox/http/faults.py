@@ -199,9 +199,8 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
             return await handler(request)
         case HoldBefore():
             if not request.content_type.startswith("multipart/"):
-                await (
-                    request.read()
-                )  # stored, so that the handler can read the body after a disconnect
+                # stored, so that the handler can read the body after a disconnect
+                await request.read()
             rule.meet()
             await rule.released()
             return await handler(request)

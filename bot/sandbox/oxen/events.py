@@ -1,5 +1,4 @@
-"""Oxen's event stream: for one user, lossy, without resume (docs/internals/apis.md, Oxen:
-events)."""
+"""Oxen's event stream: one user, lossy, no resume (docs/internals/apis.md, Oxen: events)."""
 
 import asyncio
 from typing import Final

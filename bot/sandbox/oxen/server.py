@@ -1,4 +1,4 @@
-"""A strict stand-in for Oxen.ai's image API:
+"""A strict stand-in for Oxen.ai's image API: queue, history, events, models, synchronous calls.
 
 Accepted requests and answers follow Oxen's own documents. As there, bad parameters are accepted at
 first and fail later; a parameter that no document names fails too.

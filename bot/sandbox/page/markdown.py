@@ -70,8 +70,7 @@ UNITS: Final = (
 class Names:
     """The names for ids in a text. `now` is the time of reading in seconds; `zone` the reader's.
 
-    `now` is the time of reading, in seconds; `zone` the reader's. `messages` are those on the same
-    page: links to them lead to `#m` and the id.
+    `messages` are those on the same page: links to them lead to `#m` and the id.
     """
 
     now: float

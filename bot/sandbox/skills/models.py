@@ -36,10 +36,8 @@ PARAMETERS: Final[Mapping[str, Kind]] = {
     "output_format": OneOf(("jpeg", "png", "webp"), default="png"),
 }
 REQUIRED: Final = ("prompt",)
-GONE: Final = (
-    "enable_safety_checker",
-    "sync_mode",
-)  # missing on the newer page (docs/internals/apis.md, skills.video: create)
+# Missing on the newer page (docs/internals/apis.md, skills.video: create).
+GONE: Final = ("enable_safety_checker", "sync_mode")
 
 SIZES: Final[Mapping[str, Size]] = {
     "square_hd": (1024, 1024),

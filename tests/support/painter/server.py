@@ -1,4 +1,4 @@
-"""A stand-in for the painter's API. It refuses whatever the API would not know."""
+"""A stand-in for the painter's API, which refuses all unknown input."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ CREDITS = {"pencil-1": 3, "fresco-2": 11}
 
 @dataclass
 class FakePainter:
-    """`bodies` are the creating requests in order; the n-th has the id `painting-n`."""
+    """A painter's API. `bodies` are the creating requests; the n-th has the id `painting-n`."""
 
     key: str
     url: str = ""
