@@ -19,7 +19,7 @@ from bot.sandbox.http.faults import (
     ResetAfter,
     Rule,
 )
-from cogs.delivery import destinations, fallback
+from cogs.delivery import fallback, timeouts
 from tests.support.easel import Stage
 
 pytestmark = pytest.mark.long
@@ -245,7 +245,7 @@ async def test_retry_after_is_obeyed(at: Stage, private: bool) -> None:
 async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_found(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destinations, "SEND_TIMEOUT", 2.0)
+    monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 2.0)
     async with at.easel():
         await drawing(at, 1)
         held = at.discord.faults.add("POST", SEND, Hold())
@@ -259,7 +259,7 @@ async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_foun
 async def test_a_private_answer_that_never_comes_back_is_given_up_and_found_changed(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destinations, "SEND_TIMEOUT", 2.0)
+    monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 2.0)
     async with at.easel():
         await drawing(at, 1, private=True)
         held = at.discord.faults.add("PATCH", ANSWERS, Hold())
@@ -487,7 +487,7 @@ async def test_while_nothing_of_discord_works_no_way_is_left(
     async with at.easel():
         await drawing(at, 1)
         out = at.discord.faults.add("*", r"/api/v10/(?!gateway).*", Answer(503, {}), times=None)
-        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
+        monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 1.0)
         await at.finish()
         await try_again(at, 5, settled=False)
         out.remove()
@@ -537,7 +537,7 @@ async def test_what_a_later_way_may_have_is_looked_for_before_an_earlier_one_is_
     soon(monkeypatch)
     async with at.easel():
         await drawing(at, 1)
-        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
+        monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 1.0)
         closed = at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
         held = at.discord.faults.add("PATCH", ANSWERS, Hold())
         await at.finish()
@@ -557,7 +557,7 @@ async def test_what_takes_too_long_to_upload_is_sent_smaller(
     async with at.easel():
         await at.imagine("a detailed fox in a garden")
         whole = await at.result("detailed fox")
-        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
+        monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 1.0)
         slow = at.discord.faults.add("POST", SEND, HoldBefore())
         await at.imagine("a detailed fox in a garden again")
         shrunk = await at.result("garden again", timeout=20)

@@ -7,7 +7,7 @@ import pytest
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Interaction, Message
 from bot.sandbox.http.faults import Answer, HoldBefore, Reset
-from cogs.delivery import discord_delivery
+from cogs.delivery import timeouts
 from tests.support.easel import Stage, text_of
 
 NO_POSTING = 1024  # View Channel alone
@@ -205,7 +205,7 @@ async def test_jobs_of_the_server_are_private_only_where_that_was_asked(at: Stag
 async def test_an_edit_that_was_given_up_and_arrives_late_undoes_no_result(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discord_delivery, "SHOW_TIMEOUT", 0.3)
+    monkeypatch.setattr(timeouts, "SHOW_TIMEOUT", 0.3)
     at.oxen.manual = True
     held = at.discord.faults.add("PATCH", ANSWERS, HoldBefore())
     async with at.easel():
