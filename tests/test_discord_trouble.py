@@ -1,4 +1,4 @@
-"""The connection to Discord breaks in every way: the bot comes back, and its jobs have gone on."""
+"""The connection to Discord breaks: the bot reconnects, and jobs go on meanwhile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,8 +23,8 @@ def dropped(code: int, *, resumable: bool = True) -> Trouble:
     return lambda at: at.discord.drop_gateway(code=code, resumable=resumable)
 
 
-async def away(at: Stage) -> None:
-    """Nothing of Discord can be reached for a moment."""
+async def unreachable(at: Stage) -> None:
+    """Make Discord unreachable for a moment."""
     async with at.discord.unreachable():
         await at.discord.disconnected()
         await asyncio.sleep(0.5)
@@ -32,25 +32,25 @@ async def away(at: Stage) -> None:
 
 TROUBLES: dict[str, Trouble] = {
     "dropped, and resumed": dropped(4000),
-    "dropped, and forgotten": dropped(4000, resumable=False),
+    "dropped, not resumable": dropped(4000, resumable=False),
     "timed out": dropped(4009, resumable=False),
-    "restarted over there": dropped(1012),
+    "service restart": dropped(1012),
     "asked to reconnect": lambda at: at.discord.request_reconnect(),
     "the session is void": lambda at: at.discord.invalidate_session(),
     "an empty interaction": malformed("INTERACTION_CREATE", {}),
     "a server without an id": malformed("GUILD_CREATE", {"id": None, "unavailable": False}),
-    "a thread of nowhere": malformed("THREAD_UPDATE", {"guild_id": "1", "id": {}}),
+    "a thread without an id": malformed("THREAD_UPDATE", {"guild_id": "1", "id": {}}),
     "no data": malformed("GUILD_UPDATE", None),
     "an unknown event": malformed("SOMETHING_NEW", {"a": [1]}),
     "a frame that is no payload": lambda at: at.discord.send_garbage(
         b"\x00garbage\x00\x00\xff\xff"
     ),
-    "away": away,
+    "unreachable": unreachable,
 }
 
 
-async def answered_again(at: Stage, timeout: float = 30.0) -> None:
-    """Until a command is answered within Discord's three seconds, as a member tries it again."""
+async def replies_again(at: Stage, timeout: float = 30.0) -> None:
+    """Repeat a command, as a member does, until the reply arrives within three seconds."""
     async with asyncio.timeout(timeout):
         while True:
             try:
@@ -61,15 +61,13 @@ async def answered_again(at: Stage, timeout: float = 30.0) -> None:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-async def test_the_bot_comes_back_and_its_jobs_end_as_if_nothing_had_been(
-    at: Stage, trouble: Trouble
-) -> None:
+async def test_the_bot_reconnects_and_jobs_end_as_usual(at: Stage, trouble: Trouble) -> None:
     at.oxen.manual = True
     async with at.easel():
         asked = await at.imagine("a fox")
         await at.said("Drawing")
         await trouble(at)
-        await answered_again(at)
+        await replies_again(at)
         await at.imagine("a hare", by=at.ben)
         await at.oxen.created(2)
         await at.finish()
@@ -86,10 +84,10 @@ async def test_the_bot_comes_back_and_its_jobs_end_as_if_nothing_had_been(
 
 @pytest.mark.parametrize(
     "trouble",
-    [TROUBLES["dropped, and forgotten"], TROUBLES["an empty interaction"], away],
-    ids=["dropped", "malformed", "away"],
+    [TROUBLES["dropped, not resumable"], TROUBLES["an empty interaction"], unreachable],
+    ids=["dropped", "malformed", "unreachable"],
 )
-async def test_a_job_that_ends_meanwhile_is_delivered_once(at: Stage, trouble: Trouble) -> None:
+async def test_a_job_that_settles_meanwhile_is_delivered_once(at: Stage, trouble: Trouble) -> None:
     at.oxen.manual = True
     async with at.easel():
         await at.imagine("a fox")
@@ -100,8 +98,8 @@ async def test_a_job_that_ends_meanwhile_is_delivered_once(at: Stage, trouble: T
     assert len([m for m in at.discord.channel_messages(at.channel) if m.pictures()]) == 1
 
 
-async def test_again_and_again(at: Stage) -> None:
-    """Each of three clients in a row meets an event that it cannot read."""
+async def test_three_unreadable_events_in_a_row(at: Stage) -> None:
+    """Each replaces the client."""
     async with at.easel():
         for _ in range(3):
             before = {session.id for session in at.discord.gateway.live}
@@ -109,23 +107,21 @@ async def test_again_and_again(at: Stage) -> None:
             async with asyncio.timeout(20):
                 while {session.id for session in at.discord.gateway.live} <= before:
                     await asyncio.sleep(0.05)
-        await answered_again(at)
+        await replies_again(at)
 
 
 @pytest.mark.parametrize("resumable", [True, False])
-async def test_a_bot_that_is_stopped_while_it_connects_anew_ends(
-    at: Stage, resumable: bool
-) -> None:
+async def test_a_bot_that_is_stopped_during_a_reconnect_ends(at: Stage, resumable: bool) -> None:
     """discord.py itself would go on (bot.client, `serve`)."""
     async with at.easel() as app:
         closed = at.discord.faults.add("GET", "/gateway/?", Answer(503, "<html>"), times=None)
         await at.discord.drop_gateway(resumable=resumable)
         await closed.reached()
-        app.stop()  # and its end is waited for by the block's
+        app.stop()  # the end of the block waits for the end of the bot
     assert at.discord.gateway.live == []
 
 
-async def test_discord_that_cannot_be_reached_at_the_start_is_waited_for(at: Stage) -> None:
+async def test_the_start_waits_for_an_unreachable_discord(at: Stage) -> None:
     gone = at.discord.unreachable()
     await gone.__aenter__()
 
@@ -136,7 +132,7 @@ async def test_discord_that_cannot_be_reached_at_the_start_is_waited_for(at: Sta
     coming = asyncio.create_task(comes_back())
     async with at.easel():
         await coming
-        await answered_again(at)
+        await replies_again(at)
         await at.imagine("a fox")
         (job,) = await at.settled(timeout=20)
 
@@ -157,9 +153,9 @@ async def test_discord_that_cannot_be_reached_at_the_start_is_waited_for(at: Sta
     ],
     ids=str,
 )
-async def test_a_login_that_fails_is_tried_again(at: Stage, path: str, fault: Fault) -> None:
+async def test_a_login_that_fails_is_retried(at: Stage, path: str, fault: Fault) -> None:
     failed = at.discord.faults.add("*", path, fault)
     async with at.easel():
-        await answered_again(at)
+        await replies_again(at)
 
     assert failed.hits == 1

@@ -62,7 +62,8 @@ class Deliverer:
         )
         async with self._database.transaction() as tx:
             await jobs.mark_delivered(tx, job.id, self._now(), message_id=message_id, error=reason)
-        log.info("delivered as message %s", message_id)
+        if message_id is not None:
+            log.info("delivered as message %s", message_id)
 
     async def _with_reply(self, job: Job) -> Job:
         """Return a canceled job with the id of its reply, which must show the cancel.

@@ -1,6 +1,6 @@
 """Delivery of results to Discord: bot.delivery's protocol, by discord.py.
 
-A failed post is retried as `fallback` decides (the policy) and `destinations` does (the
-mechanism). `lookup` searches for messages of earlier attempts, `errors` classifies the failures.
-The cogs import `route`, `attachments` and `uploads` from here; bot.app opens `DiscordDelivery`.
+`fallback` and `destinations` are the policy and the mechanism by which a failed post is retried.
+`lookup` searches for messages of earlier attempts, `errors` classifies the failures. The cogs
+import `route`, `attachments` and `uploads` from here; bot.opening makes the `DiscordDelivery`.
 """

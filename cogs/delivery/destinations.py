@@ -1,6 +1,7 @@
-"""The destinations of a result: tried in the order of the job's route until one takes it.
+"""The destinations of a result: tried in the order of the job's route until one accepts it.
 
-The mechanism of a delivery. Which destination is searched or left, and when, decides `fallback`.
+The mechanism of a delivery: `Destinations.attempt` is one attempt, `post` searches and tries the
+destinations. `fallback` decides when a destination is searched or left.
 """
 
 import logging
@@ -15,8 +16,9 @@ from discord import ui
 from bot.delivery import Undeliverable
 from bot.jobs import Job, Route
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
-from cogs.delivery.errors import FAILURES, is_too_large, is_transient, message_of
-from cogs.delivery.fallback import Attempts, Name
+from cogs.delivery import timeouts
+from cogs.delivery.errors import DELIVERY_ERRORS, is_too_large, is_transient, message_of
+from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.lookup import carries, find_result
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import Uploads
@@ -24,16 +26,13 @@ from cogs.ui.wording import Refusal
 
 log = logging.getLogger(__name__)
 
-SEND_TIMEOUT = 60.0  # seconds, and more by the size of the upload
-UPLOAD_RATE = 128 * 1024  # bytes a second, 1 Mbit/s: a slower connection is cut off
 # As members read them, if no destination takes the result.
 REFUSALS = {
-    Name.CHANNEL: Refusal.CHANNEL,
-    Name.REPLY: Refusal.REPLY,
-    Name.PARENT_CHANNEL: Refusal.PARENT_CHANNEL,
-    Name.DIRECT_MESSAGE: Refusal.DIRECT_MESSAGE,
+    DestinationName.CHANNEL: Refusal.CHANNEL,
+    DestinationName.REPLY: Refusal.REPLY,
+    DestinationName.PARENT_CHANNEL: Refusal.PARENT_CHANNEL,
+    DestinationName.DIRECT_MESSAGE: Refusal.DIRECT_MESSAGE,
 }
-ABANDONED = Undeliverable(Refusal.ABANDONED)
 
 
 class TooLarge(Exception):
@@ -62,44 +61,77 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A place for a result.
+    """A channel, a reply or direct messages that can show a result.
 
     `send` returns None if the destination does not exist any more; `find` returns the message of an
     earlier attempt, or None.
     """
 
-    name: Name
+    name: DestinationName
     send: Callable[[Job, Message], Awaitable[int | None]]
     find: Callable[[Job], Awaitable[int | None]]
 
 
 class Destinations:
-    """The destinations of one connected client at one moment."""
+    """The destinations of one connected client."""
 
     def __init__(
-        self, client: discord.Client, now: datetime, delivered: Callable[[str], None]
+        self,
+        client: discord.Client,
+        now: Callable[[], datetime],
+        delivered: Callable[[str], None],
     ) -> None:
         """`delivered` is called with the name of the destination that has the result."""
         self._client = client
         self._now = now
         self._delivered = delivered
 
+    async def attempt(
+        self, job: Job, attempts: Attempts, shown: Awaitable[int | Undeliverable]
+    ) -> int | Undeliverable:
+        """Await one attempt; count its transient failure, and abandon the delivery after a day.
+
+        Raises one of DELIVERY_ERRORS: retry later.
+        """
+        try:
+            return await shown
+        except DELIVERY_ERRORS as error:
+            attempts.count_failure(discord_works=await self._discord_works(job))
+            if not attempts.is_over(job, self._now()):
+                raise
+            log.warning("delivery abandoned after 24 h; result stays in /history: %r", error)
+            return Undeliverable(Refusal.ABANDONED)
+
+    async def _discord_works(self, job: Job) -> bool:
+        """Return whether Discord answers a request that has nothing to do with a delivery."""
+        if self._client.is_closed():
+            return False
+        try:
+            async with within(self._client, timeouts.QUERY_TIMEOUT):
+                await self._client.fetch_user(job.user_id)
+        except DELIVERY_ERRORS as error:
+            return not is_transient(error)
+        return True
+
     async def post(self, job: Job, message: Message, attempts: Attempts) -> int | Undeliverable:
         """Search for the message of an earlier attempt, then try the destinations in order.
 
-        Raises TooLarge, or one of FAILURES: retry later.
+        Raises TooLarge, or one of DELIVERY_ERRORS: retry later.
         """
-        destinations = self._of(job.route)
-        for each in destinations:
-            if attempts.searches_first(each.name, job, self._now) and (
-                message_id := await self._find(each, job)
-            ):
+        destinations, now = self._of(job.route), self._now()
+        searched = [each for each in destinations if attempts.searches_first(each.name, job, now)]
+        for each in searched:
+            if message_id := await self._find(each, job):
                 return await self._posted(each, job, message_id)
         refusals: list[str] = []
         fallen_back: FallBack | None = None
         for each in destinations:
             try:
-                message_id = await self._try(each, job, message, attempts)
+                message_id = None
+                if each not in searched and attempts.searches(each.name):
+                    message_id = await self._find(each, job)
+                if message_id is None:
+                    message_id = await self._try(each, job, message, attempts)
             except Refused as refused:
                 refusals.append(str(refused))
             except FallBack as error:
@@ -115,17 +147,12 @@ class Destinations:
     async def _try(
         self, destination: Destination, job: Job, message: Message, attempts: Attempts
     ) -> int | None:
-        """Post there; FallBack only if the destination surely does not have the result."""
-        name = destination.name
-        searched = attempts.searches_first(name, job, self._now) or not attempts.searches(name)
-        if not searched and (found := await self._find(destination, job)):
-            return found
-        began = time.monotonic()
+        """Post the message; FallBack only if the destination surely does not have the result."""
+        name, began = destination.name, time.monotonic()
         try:
-            seconds = SEND_TIMEOUT + message.uploads.total / UPLOAD_RATE
-            async with within(self._client, seconds):
+            async with within(self._client, timeouts.send_timeout(message.uploads.total)):
                 return await destination.send(job, message)
-        except FAILURES as error:
+        except DELIVERY_ERRORS as error:
             if not is_transient(error):
                 # discord.py repeats a post a second after a 5xx: a refusal after that time may be
                 # the repeat's, while the first post succeeded.
@@ -135,7 +162,9 @@ class Destinations:
                     return found
                 raise _permanent(name, message, error) from error
             attempts.unknown.add(name)
-            if not attempts.may_fall_back(name, job, self._now):
+            if isinstance(error, TimeoutError):
+                attempts.upload_less(message.uploads.largest)
+            if not attempts.may_fall_back(name, job, self._now()):
                 raise
             if found := await self._find(destination, job):
                 return found
@@ -153,9 +182,9 @@ class Destinations:
         return found
 
     async def _find(self, destination: Destination, job: Job) -> int | None:
-        """Search there; raises if the search itself fails transiently."""
+        """Search the destination; raises if the search itself fails transiently."""
         try:
-            async with within(self._client, 10.0):
+            async with within(self._client, timeouts.QUERY_TIMEOUT):
                 return await destination.find(job)
         except discord.HTTPException as error:
             if is_transient(error):
@@ -165,26 +194,26 @@ class Destinations:
 
     async def _posted(self, destination: Destination, job: Job, message_id: int) -> int:
         self._delivered(destination.name)
-        if destination.name == Name.CHANNEL:
+        if destination.name == DestinationName.CHANNEL:
             await self._delete_status(job)
         return message_id
 
     def _of(self, route: Route) -> list[Destination]:
         """Return the destinations of a route, in their order."""
-        reply = Destination(Name.REPLY, self._edit_reply, self._find_in_reply)
+        reply = Destination(DestinationName.REPLY, self._edit_reply, self._find_in_reply)
         member = Destination(
-            Name.DIRECT_MESSAGE, self._send_to_member, self._find_in_direct_messages
+            DestinationName.DIRECT_MESSAGE, self._send_to_member, self._find_in_direct_messages
         )
         if route.private:
             return [reply, member]
         destinations = [reply]
         if route.postable:
-            destinations.insert(0, self._channel(Name.CHANNEL, route.channel_id))
+            destinations.insert(0, self._channel(DestinationName.CHANNEL, route.channel_id))
         if route.parent_id is not None:  # of a public thread, which may be locked by now
-            destinations.append(self._channel(Name.PARENT_CHANNEL, route.parent_id))
+            destinations.append(self._channel(DestinationName.PARENT_CHANNEL, route.parent_id))
         return [*destinations, member]
 
-    def _channel(self, name: Name, channel_id: int) -> Destination:
+    def _channel(self, name: DestinationName, channel_id: int) -> Destination:
         channel = self._client.get_partial_messageable(channel_id)
 
         async def send(job: Job, message: Message) -> int:
@@ -264,7 +293,7 @@ class Destinations:
         if message_id is None:
             return
         try:
-            async with within(self._client, 5.0):
+            async with within(self._client, timeouts.SHOW_TIMEOUT):
                 if webhook := self._webhook(job):
                     await webhook.delete_message(message_id)
                 else:
@@ -274,13 +303,13 @@ class Destinations:
             log.info("status message not deleted: %s", error)
 
     def _webhook(self, job: Job) -> discord.Webhook | None:
-        token = job.route.token_at(self._now)
+        token = job.route.token_at(self._now())
         if token is None:
             return None
         return discord.Webhook.partial(job.route.application_id, token, client=self._client)
 
 
-def _permanent(name: Name, message: Message, error: Exception) -> TooLarge | Refused:
+def _permanent(name: DestinationName, message: Message, error: Exception) -> TooLarge | Refused:
     """Return the exception for a permanent failure of a destination."""
     # A smaller upload is not refused for its size.
     if is_too_large(error) and message.uploads.largest > 16 * 1024:

@@ -14,16 +14,10 @@ from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
-from cogs.delivery.destinations import (
-    ABANDONED,
-    SEND_TIMEOUT,
-    UPLOAD_RATE,
-    Destinations,
-    Message,
-    TooLarge,
-)
-from cogs.delivery.errors import FAILURES, is_transient, raising_not_delivered
-from cogs.delivery.fallback import Attempts, Name
+from cogs.delivery import timeouts
+from cogs.delivery.destinations import Destinations, Message, TooLarge
+from cogs.delivery.errors import is_transient, raising_not_delivered
+from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import prepare
@@ -31,9 +25,6 @@ from cogs.ui.result import failed_view, result_view
 from cogs.ui.status import canceled_view, copied_view, status_view
 
 log = logging.getLogger(__name__)
-
-SHOW_TIMEOUT = 5.0  # seconds
-QUERY_TIMEOUT = 10.0
 
 
 class DiscordDelivery:
@@ -52,9 +43,8 @@ class DiscordDelivery:
         self._now = now
         self._client: discord.Client | None = None
         self._attempts: dict[str, Attempts] = {}
-        self._stray_edits: set[str] = (
-            set()
-        )  # jobs whose status an unconfirmed edit may still change
+        # Jobs whose status message an unconfirmed edit may still change.
+        self._stray_edits: set[str] = set()
 
     def attach(self, client: discord.Client) -> None:
         self._client = client
@@ -64,7 +54,7 @@ class DiscordDelivery:
             return
         view = status_view(job, self._spec(job), down=self._health.is_down(job.provider))
         try:
-            async with within(self._connected(), SHOW_TIMEOUT):
+            async with within(self._connected(), timeouts.SHOW_TIMEOUT):
                 await self._destinations().edit_reply(job, view)
         except UNKNOWN_OUTCOME as error:
             self._stray_edits.add(job.id)
@@ -79,8 +69,7 @@ class DiscordDelivery:
         if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is missing, or too large for another upload")
         with raising_not_delivered():
-            seconds = SEND_TIMEOUT + uploads.total / UPLOAD_RATE
-            async with within(self._connected(), seconds):
+            async with within(self._connected(), timeouts.send_timeout(uploads.total)):
                 view = copied_view(job, self._spec(job), uploads)
                 message = await self._destinations().edit_reply(job, view, uploads.files())
         if message is None:
@@ -99,7 +88,7 @@ class DiscordDelivery:
         token = job.route.token_at(self._now())
         client = self._connected()
         with raising_not_delivered():
-            async with within(client, QUERY_TIMEOUT):
+            async with within(client, timeouts.QUERY_TIMEOUT):
                 if token is None:
                     return await search_reply(client, job)
                 return await find_reply(client, job, token)
@@ -110,15 +99,13 @@ class DiscordDelivery:
         if not again:
             self._attempts.pop(job.id, None)
         attempts = self._attempts.setdefault(job.id, Attempts(earlier_run=again))
+        destinations = self._destinations()
         with raising_not_delivered():
-            try:
-                shown = await self._deliver(job, pictures, missing=missing, attempts=attempts)
-            except FAILURES as error:
-                attempts.failures = attempts.failures + 1 if await self._discord_works(job) else 0
-                if not attempts.is_over(job, self._now()):
-                    raise
-                log.warning("delivery abandoned after 24 h; result stays in /history: %r", error)
-                shown = ABANDONED
+            shown = await destinations.attempt(
+                job,
+                attempts,
+                self._show_settled(job, pictures, missing=missing, attempts=attempts),
+            )
         if isinstance(shown, Undeliverable):
             self._metrics.delivered("undeliverable")
         self._attempts.pop(job.id, None)
@@ -129,7 +116,7 @@ class DiscordDelivery:
                 raise NotDelivered("an earlier edit of the same message may still arrive", 20.0)
         return shown
 
-    async def _deliver(
+    async def _show_settled(
         self,
         job: Job,
         pictures: Sequence[tuple[Picture, Path]],
@@ -151,14 +138,11 @@ class DiscordDelivery:
             except TooLarge:
                 limit = uploads.largest // 2
                 log.info("upload too large, shrinking to %s bytes", limit)
-            except TimeoutError:
-                attempts.upload_less(uploads.largest)
-                raise
 
     async def _show_canceled(self, job: Job) -> int | Undeliverable:
         """Let the status message show the cancel; nothing pings: the member requested it."""
         try:
-            async with within(self._connected(), SHOW_TIMEOUT):
+            async with within(self._connected(), timeouts.SHOW_TIMEOUT):
                 message = await self._destinations().edit_reply(job, canceled_view(job))
         except discord.HTTPException as error:
             if is_transient(error):
@@ -166,17 +150,8 @@ class DiscordDelivery:
             return Undeliverable()
         if message is None:
             return Undeliverable()
-        self._metrics.delivered(Name.REPLY)
+        self._metrics.delivered(DestinationName.REPLY)
         return message.id
-
-    async def _discord_works(self, job: Job) -> bool:
-        """Return whether Discord answers a request that has nothing to do with a delivery."""
-        try:
-            async with within(self._connected(), QUERY_TIMEOUT):
-                await self._connected().fetch_user(job.user_id)
-        except FAILURES as error:
-            return not is_transient(error)
-        return True
 
     def _upload_limit(self, job: Job) -> int:
         guild = self._connected().get_guild(job.route.account_server_id)
@@ -186,7 +161,7 @@ class DiscordDelivery:
         return self._catalog.about(job.request.model)
 
     def _destinations(self) -> Destinations:
-        return Destinations(self._connected(), self._now(), self._metrics.delivered)
+        return Destinations(self._connected(), self._now, self._metrics.delivered)
 
     def _connected(self) -> discord.Client:
         if self._client is None or self._client.is_closed():

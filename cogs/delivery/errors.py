@@ -11,7 +11,7 @@ from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 from cogs.ui.wording import Refusal
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot read
-FAILURES = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE)
+DELIVERY_ERRORS = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE)
 TOO_LARGE = 413
 TRANSIENT_STATUSES = {401, 429}  # a token that was revoked, a rate limit
 TOKEN_EXPIRED = 50027  # Discord's code, with status 401: the interaction's token, not the bot's

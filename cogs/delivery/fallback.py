@@ -1,8 +1,8 @@
-"""The policy of a delivery: when to search first, to fall back, and to give up.
+"""The policy of a delivery: when to search first, to fall back, and to abandon the delivery.
 
-Pure. Age counts from the first attempt, which is stored; so a restart changes no decision about
-time. A failure counts only while Discord answers other requests: an outage of Discord is no reason
-to leave a destination.
+Pure. The age of a delivery is the time since the first attempt, which is stored: neither a restart
+nor the backoff between the attempts moves a fallback. A failure counts only while Discord answers
+other requests: an outage of Discord is no reason to leave a destination.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from enum import StrEnum
 from bot.jobs import Job
 
 
-class Name(StrEnum):
+class DestinationName(StrEnum):
     """The destinations, by the labels of the metrics."""
 
     CHANNEL = "channel"
@@ -27,8 +27,8 @@ TOKEN_MARGIN = timedelta(minutes=2)  # ... and sooner if the token is about to e
 # From any destination to the next: most disturbances of a part of Discord are over by then.
 FALL_BACK_AFTER = timedelta(hours=2)
 ABANDON_AFTER = timedelta(hours=24)  # undeliverable
-FAILURES = 3  # in a row that show a fault of the destination, and no passing one
-SMALLEST_LIMIT = 512 * 1024  # bytes of a picture that no connection is too slow for
+FAILURES_IN_A_ROW = 3  # fewer may be transient
+SMALLEST_LIMIT = 512 * 1024  # bytes of a picture: no connection is too slow for these
 
 
 @dataclass(slots=True)
@@ -36,38 +36,43 @@ class Attempts:
     """The attempts to deliver one job, as far as this run of the program knows them."""
 
     earlier_run: bool = False  # attempts of which nothing is known
-    unknown: set[str] = field(default_factory=set)  # destinations that may have the result
+    unknown: set[DestinationName] = field(default_factory=set)  # may have the result
     failures: int = 0  # in a row, while Discord answered another request
     limit: int | None = None  # bytes of one picture, after an upload that took too long
 
-    def searches_first(self, destination: Name, job: Job, now: datetime) -> bool:
-        """Return whether to search there before a post to any destination.
+    def count_failure(self, *, discord_works: bool) -> None:
+        """Count a transient failure; one during an outage of Discord ends the row."""
+        self.failures = self.failures + 1 if discord_works else 0
 
-        After a restart that is every destination but the direct messages: Discord dislikes many
-        of them being opened, and while a job is young they follow only on refusals.
+    def searches_first(self, destination: DestinationName, job: Job, now: datetime) -> bool:
+        """Return whether to search the destination before a post to any other.
+
+        After a restart, every destination is searched first but the direct messages: Discord
+        dislikes a bot that opens many of them, and a young delivery reaches them only by refusals.
         """
         if destination in self.unknown:
             return True
-        is_possible = destination != Name.DIRECT_MESSAGE or age_of(job, now) >= FALL_BACK_AFTER
-        return self.earlier_run and is_possible
+        if destination == DestinationName.DIRECT_MESSAGE and age_of(job, now) < FALL_BACK_AFTER:
+            return False
+        return self.earlier_run
 
-    def searches(self, destination: Name) -> bool:
-        """Return whether to search there before a post to this destination."""
+    def searches(self, destination: DestinationName) -> bool:
+        """Return whether to search the destination before a post to it."""
         return destination in self.unknown or self.earlier_run
 
-    def may_fall_back(self, destination: Name, job: Job, now: datetime) -> bool:
+    def may_fall_back(self, destination: DestinationName, job: Job, now: datetime) -> bool:
         """Return whether the next destination is tried after a transient failure of this one."""
-        if self.failures < FAILURES:
+        if self.failures < FAILURES_IN_A_ROW:
             return False
         age = age_of(job, now)
-        if destination == Name.CHANNEL and job.route.status_message_id and job.route.token_at(now):
-            expiring = job.route.token_expires_at - now <= TOKEN_MARGIN
-            return age >= REPLY_AFTER or expiring
+        has_reply = job.route.status_message_id and job.route.token_at(now)
+        if destination == DestinationName.CHANNEL and has_reply:
+            return age >= REPLY_AFTER or job.route.token_expires_at - now <= TOKEN_MARGIN
         return age >= FALL_BACK_AFTER
 
     def is_over(self, job: Job, now: datetime) -> bool:
         """Return whether the job is undeliverable."""
-        return self.failures >= FAILURES and age_of(job, now) >= ABANDON_AFTER
+        return self.failures >= FAILURES_IN_A_ROW and age_of(job, now) >= ABANDON_AFTER
 
     def upload_less(self, largest: int) -> None:
         """Halve the next upload; `largest` is the size of the largest picture, in bytes."""

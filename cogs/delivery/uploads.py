@@ -47,7 +47,7 @@ async def prepare(
     job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int, *, name: str = ""
 ) -> Uploads:
     """Read the pictures, and shrink those over `limit` bytes; `name` is put into the file names."""
-    # Discord accepts 25 MiB in all (discord.md, Limits).
+    # Discord accepts 25 MiB in all (docs/internals/discord.md, Limits).
     limit = min(limit, 24 * 1024 * 1024 // max(len(pictures), 1))
     ready: list[tuple[str, bytes]] = []
     shrunk, gone = False, 0

@@ -1,3 +1,5 @@
+"""Delivery by the route of a job: the common failures, and uploads over the limit."""
+
 import io
 
 import aiohttp
@@ -24,12 +26,12 @@ def results(at: Stage) -> list[Message]:
         Answer(503, {"message": "no"}),
         Reset(),
         ResetAfter(),
-        AnswerAfter(503, {"message": "taken all the same"}),
+        AnswerAfter(503, {"message": "executed all the same"}),
         Answer(429, {"retry_after": 0.1, "message": "slow", "global": False}),
     ],
     ids=str,
 )
-async def test_a_post_that_fails_is_repeated_and_never_doubled(at: Stage, fault: Fault) -> None:
+async def test_a_post_that_fails_is_retried_and_never_doubled(at: Stage, fault: Fault) -> None:
     failed = at.discord.faults.add("POST", SEND, fault)
     async with at.easel():
         await at.imagine("a fox")
@@ -39,8 +41,8 @@ async def test_a_post_that_fails_is_repeated_and_never_doubled(at: Stage, fault:
     assert len(results(at)) == 1
 
 
-async def test_a_bot_killed_while_posting_finds_what_it_posted(at: Stage) -> None:
-    """Long after Discord has forgotten the nonce."""
+async def test_a_bot_killed_while_posting_finds_the_message(at: Stage) -> None:
+    """Also after the nonce has expired."""
     held = at.discord.faults.add("POST", SEND, Hold())
     async with at.easel():
         await at.imagine("a fox")
@@ -55,7 +57,7 @@ async def test_a_bot_killed_while_posting_finds_what_it_posted(at: Stage) -> Non
     assert [job.result_message_id] == [message.id for message in results(at)]
 
 
-async def test_where_the_bot_may_not_post_its_answer_becomes_the_result(at: Stage) -> None:
+async def test_without_permission_to_post_the_reply_becomes_the_result(at: Stage) -> None:
     at.discord.set_bot_permissions(at.channel, NO_VIEW)
     async with at.easel():
         asked = await at.imagine("a fox")
@@ -67,7 +69,7 @@ async def test_where_the_bot_may_not_post_its_answer_becomes_the_result(at: Stag
     assert asked.message.buttons() == []
 
 
-async def test_when_the_token_is_over_too_the_result_comes_as_a_direct_message(at: Stage) -> None:
+async def test_after_the_token_expired_too_the_result_comes_by_direct_message(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel(job_timeout=3600):
         await at.imagine("a fox")
@@ -80,7 +82,7 @@ async def test_when_the_token_is_over_too_the_result_comes_as_a_direct_message(a
     assert result.channel is at.discord.dm_channel(at.ada)
 
 
-async def test_where_no_way_is_open_the_result_is_kept(at: Stage) -> None:
+async def test_without_a_destination_the_result_is_stored(at: Stage) -> None:
     at.oxen.manual = True
     at.ada.accepts_dms = False
     async with at.easel(job_timeout=3600):
@@ -95,7 +97,7 @@ async def test_where_no_way_is_open_the_result_is_kept(at: Stage) -> None:
     assert await at.balance() == -7500
 
 
-async def test_a_result_in_a_direct_message_comes_there(at: Stage) -> None:
+async def test_a_request_in_direct_messages_is_delivered_to_them(at: Stage) -> None:
     async with at.easel():
         channel = at.discord.dm_channel(at.ada)
         await at.discord.command(at.ada, channel, "imagine", {"prompt": "a fox"})
@@ -106,7 +108,7 @@ async def test_a_result_in_a_direct_message_comes_there(at: Stage) -> None:
     assert job.route.account_server_id == 0
 
 
-async def test_a_result_that_is_too_big_is_shrunk_and_says_so(at: Stage) -> None:
+async def test_a_result_over_the_upload_limit_is_shrunk_and_says_so(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a detailed fox in a garden")
         whole = await at.result("detailed fox")

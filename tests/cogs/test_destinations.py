@@ -1,4 +1,4 @@
-"""Every delivery ends: at its first way that is open, once, or kept; whatever Discord answers."""
+"""Every delivery ends: in one message at the first destination that accepts it, or in none."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.backoff import Backoff
 from bot.jobs import Job, JobStatus
 from bot.sandbox.discord import Channel, ChannelKind, Message
 from bot.sandbox.http.faults import (
@@ -19,25 +20,24 @@ from bot.sandbox.http.faults import (
     ResetAfter,
     Rule,
 )
-from cogs.delivery import destinations, fallback
+from bot.worker import deliver
+from cogs.delivery import fallback, timeouts
 from tests.support.easel import Stage
 
-pytestmark = pytest.mark.long
-
 SEND = r"/api/v10/channels/\d+/messages"
-ANSWERS = r"/api/v10/webhooks/.*"
+REPLIES = r"/api/v10/webhooks/.*"
 OPEN_DM = r"/api/v10/users/@me/channels"
 VIA = {"Via": "1.1 google"}
 
-CLOSED = [
+REFUSALS = [
     Answer(403, {"code": 50001, "message": "Missing Access"}),
     Answer(404, {"code": 10003, "message": "Unknown Channel"}),
     Answer(400, {"code": 50035, "message": "Invalid Form Body"}),
     Answer(413, {"code": 40005, "message": "Request entity too large"}),
     Answer(413, "<html>Too large</html>"),
 ]
-PASSING: list[Fault] = [
-    Answer(400, "<html>Bad request</html>"),  # none of these is Discord's own word
+TRANSIENT: list[Fault] = [
+    Answer(400, "<html>Bad request</html>"),  # no answer of Discord itself
     Answer(403, "<html>Forbidden</html>"),
     Answer(404, "<html>Not found</html>"),
     Answer(429, {"message": "slow", "retry_after": 0.1, "global": False}, VIA),
@@ -73,7 +73,7 @@ def add(at: Stage, method: str, path: str, faults: Sequence[Fault]) -> list[Rule
 
 
 async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN401
-    """Jobs that run until `Stage.finish`, and whose messages say so."""
+    """Start jobs that run until `Stage.finish`, and wait for their status messages."""
     at.oxen.manual = True
     for number in range(count):
         await at.imagine(f"fox {number}", **options)
@@ -81,7 +81,7 @@ async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN40
     async with asyncio.timeout(20):
         while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
             await asyncio.sleep(0.05)
-    await asyncio.sleep(0.3)  # their messages are edited
+    await asyncio.sleep(0.3)  # the status messages are edited
 
 
 def one_each(messages: list[Message], jobs: list[Job]) -> None:
@@ -90,127 +90,130 @@ def one_each(messages: list[Message], jobs: list[Job]) -> None:
     )
 
 
-async def test_what_passes_at_the_channel_is_posted_there_once(at: Stage) -> None:
+@pytest.mark.long
+async def test_transient_failures_of_the_channel_end_in_one_post(at: Stage) -> None:
     async with at.easel():
-        await drawing(at, len(PASSING))
-        rules = add(at, "POST", SEND, PASSING)
+        await drawing(at, len(TRANSIENT))
+        rules = add(at, "POST", SEND, TRANSIENT)
         await at.finish()
-        found = await at.settled(len(PASSING), timeout=45)
+        found = await at.settled(len(TRANSIENT), timeout=45)
 
-    assert [rule.hits for rule in rules] == [1] * len(PASSING)
+    assert [rule.hits for rule in rules] == [1] * len(TRANSIENT)
     one_each(results_in(at, at.channel), found)
     assert direct(at) == []
 
 
-async def test_what_passes_at_a_private_answer_becomes_the_result_there(at: Stage) -> None:
+@pytest.mark.long
+async def test_transient_failures_of_a_private_reply_end_in_the_reply(at: Stage) -> None:
     async with at.easel():
-        await drawing(at, len(PASSING), private=True)
-        rules = add(at, "PATCH", ANSWERS, PASSING)
+        await drawing(at, len(TRANSIENT), private=True)
+        rules = add(at, "PATCH", REPLIES, TRANSIENT)
         await at.finish()
-        found = await at.settled(len(PASSING), timeout=45)
+        found = await at.settled(len(TRANSIENT), timeout=45)
 
-    assert [rule.hits for rule in rules] == [1] * len(PASSING)
+    assert [rule.hits for rule in rules] == [1] * len(TRANSIENT)
     assert all(job.result_message_id == job.route.status_message_id for job in found)
     assert results_in(at, at.channel) == direct(at) == []
 
 
-async def test_what_passes_at_a_direct_message_is_sent_there_once(at: Stage) -> None:
+@pytest.mark.long
+async def test_transient_failures_of_direct_messages_end_in_one_message(at: Stage) -> None:
     async with at.easel(job_timeout=3600):
-        await drawing(at, len(PASSING), private=True)
+        await drawing(at, len(TRANSIENT), private=True)
         at.clock.move(minutes=16)
-        rules = add(at, "POST", SEND, PASSING)
+        rules = add(at, "POST", SEND, TRANSIENT)
         rules += add(at, "POST", OPEN_DM, [Answer(503, {}), Reset()])
         rules += add(at, "GET", rf"/api/v10/users/{at.ada.id}", [Answer(502, ""), Answer(429, {})])
         await at.finish()
-        found = await at.settled(len(PASSING), timeout=45)
+        found = await at.settled(len(TRANSIENT), timeout=45)
 
     assert {rule.hits for rule in rules} == {1}
     one_each(direct(at), found)
     assert at.discord.channel_messages(at.channel) == []
 
 
-@pytest.mark.parametrize("fault", CLOSED, ids=str)
-async def test_what_closes_a_way_for_good_leads_to_the_next(
+@pytest.mark.parametrize("fault", REFUSALS, ids=str)
+async def test_a_permanent_refusal_leads_to_the_next_destination(
     at: Stage, caplog: pytest.LogCaptureFixture, fault: Answer
 ) -> None:
-    """The channel, then the answer, then the member; a private job never has a channel."""
+    """The channel, then the reply, then the member; a private job never goes to a channel."""
     caplog.set_level("INFO", "cogs")
-    where = rf"/api/v10/channels/{at.channel.id}/messages"
+    path = rf"/api/v10/channels/{at.channel.id}/messages"
     async with at.easel():
         await drawing(at, 2)
-        channel = at.discord.faults.add("POST", where, fault, times=None)
+        channel = at.discord.faults.add("POST", path, fault, times=None)
         one, *others = at.oxen.generations
         at.oxen.finish(one)
         async with asyncio.timeout(20):
             while not any(job.delivered_at for job in await at.jobs()):
                 await asyncio.sleep(0.05)
-        answer = at.discord.faults.add("PATCH", ANSWERS, fault, times=None)
+        reply = at.discord.faults.add("PATCH", REPLIES, fault, times=None)
         at.oxen.finish(others[0])
         found = await at.settled(2, timeout=20)
         at.oxen.manual = False
         await at.imagine("a secret", private=True)
         await at.settled(3, timeout=20)
 
-    in_answer = {job.route.status_message_id for job in found} & {
+    in_reply = {job.route.status_message_id for job in found} & {
         job.result_message_id for job in found
     }
-    assert len(in_answer) == 1
-    assert [message.id in in_answer for message in results_in(at, at.channel)] == [True]
+    assert len(in_reply) == 1
+    assert [message.id in in_reply for message in results_in(at, at.channel)] == [True]
     assert len(direct(at)) == 2
     assert channel.hits <= 2 * 12
-    assert answer.hits <= 2 * 12
-    closed = [
+    assert reply.hits <= 2 * 12
+    refused = [
         record.getMessage()
         for record in caplog.records
         if "refused:" in record.message and "destination" in record.message
     ]
-    assert any("channel" in line for line in closed)
-    assert any("reply" in line for line in closed)
+    assert any("channel" in line for line in refused)
+    assert any("reply" in line for line in refused)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("private", [False, True])
-async def test_where_all_ways_are_closed_it_is_kept_and_the_log_tells(
+async def test_a_result_that_every_destination_refuses_is_undeliverable(
     at: Stage, caplog: pytest.LogCaptureFixture, private: bool
 ) -> None:
     async with at.easel():
         await drawing(at, 1, private=private)
-        for method, path in (("POST", SEND), ("PATCH", ANSWERS), ("POST", OPEN_DM)):
-            at.discord.faults.add(method, path, CLOSED[0], times=None)
+        for method, path in (("POST", SEND), ("PATCH", REPLIES), ("POST", OPEN_DM)):
+            at.discord.faults.add(method, path, REFUSALS[0], times=None)
         await at.finish()
         (job,) = await at.settled()
-        asked = len(at.discord.requests)
+        requests = len(at.discord.requests)
         at.clock.move(hours=1)
-        await asyncio.sleep(2.5)  # the chores have come round
+        await asyncio.sleep(2.5)  # longer than the housekeeping waits
 
     assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, None)
-    assert len(at.discord.requests) == asked
+    assert len(at.discord.requests) == requests
     assert "undeliverable: every destination refused" in caplog.text
     assert await at.balance() == -7500
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("private", "fault"),
     [
-        (False, Answer(503, {})),  # discord.py itself tries it again where there is a webhook
+        (False, Answer(503, {})),  # discord.py itself retries a webhook
         (False, Answer(200, "not JSON")),
         (True, Answer(200, "not JSON")),
         (True, Answer(429, "<html>")),
     ],
     ids=str,
 )
-async def test_what_never_passes_is_tried_ever_more_seldom(
-    at: Stage, fault: Answer, private: bool
-) -> None:
+async def test_retries_back_off(at: Stage, fault: Answer, private: bool) -> None:
     async with at.easel():
         await drawing(at, 1, private=private)
-        way = ("PATCH", ANSWERS) if private else ("POST", SEND)
-        rule = at.discord.faults.add(*way, fault, times=None)
+        request = ("PATCH", REPLIES) if private else ("POST", SEND)
+        rule = at.discord.faults.add(*request, fault, times=None)
         await at.finish()
         waits = []
-        for tries in range(1, 4):
-            await rule.reached(hits=tries, timeout=30)
+        for attempt in range(1, 4):
+            await rule.reached(hits=attempt, timeout=30)
             async with asyncio.timeout(30):
-                while (job := (await at.jobs())[0]).delivery_attempts < tries or not (
+                while (job := (await at.jobs())[0]).delivery_attempts < attempt or not (
                     job.deliver_after and job.deliver_after > at.clock()
                 ):
                     await asyncio.sleep(0.05)
@@ -228,8 +231,8 @@ async def test_what_never_passes_is_tried_ever_more_seldom(
 async def test_retry_after_is_obeyed(at: Stage, private: bool) -> None:
     async with at.easel():
         await drawing(at, 1, private=private)
-        way = ("PATCH", ANSWERS) if private else ("POST", SEND)
-        slow = at.discord.faults.add(*way, Answer(429, "<html>", {"Retry-After": "300"}))
+        request = ("PATCH", REPLIES) if private else ("POST", SEND)
+        slow = at.discord.faults.add(*request, Answer(429, "<html>", {"Retry-After": "300"}))
         await at.finish()
         await slow.reached()
         async with asyncio.timeout(10):
@@ -242,10 +245,11 @@ async def test_retry_after_is_obeyed(at: Stage, private: bool) -> None:
     assert timedelta(seconds=270) < wait < timedelta(seconds=310)
 
 
-async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_found(
+@pytest.mark.long
+async def test_a_post_without_a_response_times_out_and_is_found(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destinations, "SEND_TIMEOUT", 2.0)
+    monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 2.0)
     async with at.easel():
         await drawing(at, 1)
         held = at.discord.faults.add("POST", SEND, Hold())
@@ -256,13 +260,14 @@ async def test_an_answer_that_never_comes_is_given_up_and_what_it_posted_is_foun
     one_each(results_in(at, at.channel), [job])
 
 
-async def test_a_private_answer_that_never_comes_back_is_given_up_and_found_changed(
+@pytest.mark.long
+async def test_an_edit_without_a_response_times_out_and_is_found(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destinations, "SEND_TIMEOUT", 2.0)
+    monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 2.0)
     async with at.easel():
         await drawing(at, 1, private=True)
-        held = at.discord.faults.add("PATCH", ANSWERS, Hold())
+        held = at.discord.faults.add("PATCH", REPLIES, Hold())
         await at.finish()
         (job,) = await at.settled(timeout=30)
 
@@ -272,7 +277,7 @@ async def test_a_private_answer_that_never_comes_back_is_given_up_and_found_chan
 
 
 @pytest.mark.parametrize("minutes", [0, 16])
-async def test_a_result_comes_though_a_moderator_has_removed_its_status(
+async def test_a_result_is_posted_after_a_moderator_deleted_the_status_message(
     at: Stage, minutes: int
 ) -> None:
     async with at.easel(job_timeout=3600):
@@ -287,12 +292,13 @@ async def test_a_result_comes_though_a_moderator_has_removed_its_status(
     assert direct(at) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("minutes", [0, 20])
-async def test_a_server_that_threw_the_bot_out_is_left_in_peace(
+async def test_nothing_is_retried_in_a_server_that_removed_the_bot(
     at: Stage, private: bool, minutes: int
 ) -> None:
-    """The answer while its token lives, then the member, who may share no server with it."""
+    """The reply while the token is valid, then the member, who may share no server with the bot."""
     async with at.easel(job_timeout=3600):
         await drawing(at, 1, private=private)
         at.ada.accepts_dms = False
@@ -300,20 +306,20 @@ async def test_a_server_that_threw_the_bot_out_is_left_in_peace(
         at.clock.move(minutes=minutes)
         await at.finish()
         (job,) = await at.settled(timeout=20)
-        asked = len(at.discord.requests)
+        requests = len(at.discord.requests)
         at.clock.move(hours=2)
         await asyncio.sleep(2.5)
 
-    kept = job.route.status_message_id if not minutes else None
-    assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, kept)
-    assert len(at.discord.requests) == asked
+    shown = job.route.status_message_id if not minutes else None
+    assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, shown)
+    assert len(at.discord.requests) == requests
     assert direct(at) == []
     assert await at.balance() == -7500
 
 
 @pytest.mark.parametrize("kind", [ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD])
 @pytest.mark.parametrize("private", [False, True])
-async def test_of_a_locked_thread_the_parent_or_the_member_gets_the_result(
+async def test_a_result_of_a_locked_thread_goes_to_the_parent_channel_or_the_member(
     at: Stage, kind: ChannelKind, private: bool
 ) -> None:
     thread = at.discord.add_channel(at.server, "foxes", kind=kind, parent=at.channel)
@@ -333,7 +339,7 @@ async def test_of_a_locked_thread_the_parent_or_the_member_gets_the_result(
     assert results_in(at, thread) == []
 
 
-async def test_of_a_channel_that_is_gone_the_member_gets_the_result(at: Stage) -> None:
+async def test_a_result_of_a_deleted_channel_goes_to_the_member(at: Stage) -> None:
     async with at.easel(job_timeout=3600):
         await drawing(at, 1)
         at.discord.delete_channel(at.channel)
@@ -344,13 +350,13 @@ async def test_of_a_channel_that_is_gone_the_member_gets_the_result(at: Stage) -
     assert len(direct(at)) == 1
 
 
-async def test_a_wait_for_everything_that_was_cut_short_stops_nothing_else(at: Stage) -> None:
-    """discord.py holds back all requests in a global limit, and lets none go on ever again where
-    the one that waits for its end is cancelled."""
+@pytest.mark.long
+async def test_a_request_cancelled_in_a_global_limit_blocks_no_other(at: Stage) -> None:
+    """The workaround for discord.py, which would hold back all later requests for ever."""
     everything = Answer(429, {"message": "slow", "retry_after": 20.0, "global": True}, VIA)
     async with at.easel(job_timeout=3600):
         await drawing(at, 1)
-        at.clock.move(minutes=16)  # the status is from now on changed as a message of the bot's
+        at.clock.move(minutes=16)  # the reply is now a message of the bot's own
         (rule,) = add(at, "DELETE", rf"{SEND}/\d+", [everything])
         await at.finish()
         await at.settled(1, timeout=20)
@@ -362,8 +368,8 @@ async def test_a_wait_for_everything_that_was_cut_short_stops_nothing_else(at: S
     one_each(results_in(at, at.channel), found)
 
 
-async def test_a_long_pause_is_kept_by_the_job_and_holds_up_no_other(at: Stage) -> None:
-    """Were it slept away inside discord.py, it would be cut short as a request in doubt."""
+async def test_a_long_rate_limit_postpones_the_job(at: Stage) -> None:
+    """A wait inside discord.py would end as a timeout with an unknown outcome."""
     slow = Answer(429, {"message": "slow", "retry_after": 300.0, "global": False}, VIA)
     async with at.easel():
         await drawing(at, 1)
@@ -390,24 +396,32 @@ def soon(monkeypatch: pytest.MonkeyPatch, reply: int = 10, next: int = 40, end: 
         monkeypatch.setattr(fallback, name, timedelta(seconds=seconds))
 
 
-async def try_again(at: Stage, tried: int, *, settled: bool = True) -> Job:
-    """Move the clock from try to try until the job is delivered, or was tried so often."""
+async def retry(at: Stage, most: int, *, settled: bool = True) -> Job:
+    """Move the clock to each attempt until the job is delivered, or `most` have been made."""
     async with asyncio.timeout(50):
         while True:
             (job,) = await at.jobs()
-            if job.delivered_at or (not settled and job.delivery_attempts >= tried):
+            if job.delivered_at or (not settled and job.delivery_attempts >= most):
                 return job
-            assert job.delivery_attempts <= tried
+            assert job.delivery_attempts <= most
             if job.deliver_after and job.deliver_after > at.clock():
                 at.clock.move(seconds=(job.deliver_after - at.clock()).total_seconds())
             await asyncio.sleep(0.05)
+
+
+def age(job: Job) -> timedelta:
+    """Return the time from the first attempt to the end of a delivery."""
+    assert job.delivered_at is not None
+    assert job.delivery_started_at is not None
+    return job.delivered_at - job.delivery_started_at
 
 
 def posts_to(channel: Channel) -> str:
     return rf"/api/v10/channels/{channel.id}/messages"
 
 
-async def test_a_channel_that_never_works_is_left_for_the_answer_while_that_lives(
+@pytest.mark.long
+async def test_a_failing_channel_falls_back_to_the_reply_while_the_token_is_valid(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soon(monkeypatch)
@@ -415,7 +429,7 @@ async def test_a_channel_that_never_works_is_left_for_the_answer_while_that_live
         await drawing(at, 1)
         at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
         await at.finish()
-        job = await try_again(at, FOURTH)
+        job = await retry(at, FOURTH)
 
     assert job.result_message_id == job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
@@ -423,7 +437,8 @@ async def test_a_channel_that_never_works_is_left_for_the_answer_while_that_live
     assert job.delivery_error is None
 
 
-async def test_a_channel_that_never_works_is_left_for_the_member_when_the_answer_is_over(
+@pytest.mark.long
+async def test_a_failing_channel_falls_back_to_the_member_after_the_token_expired(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soon(monkeypatch)
@@ -433,13 +448,95 @@ async def test_a_channel_that_never_works_is_left_for_the_member_when_the_answer
         at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
         at.discord.faults.add("PATCH", posts_to(at.channel) + r"/\d+", Answer(503, {}), times=None)
         await at.finish()
-        job = await try_again(at, SIXTH)
+        job = await retry(at, SIXTH)
 
     one_each(direct(at), [job])
     assert results_in(at, at.channel) == []
 
 
-async def test_where_no_way_ever_works_it_is_kept_and_its_member_can_read_why(
+@pytest.mark.long
+@pytest.mark.parametrize("longest", [1, 30])
+async def test_the_longest_wait_of_the_backoff_moves_no_fallback(
+    at: Stage, monkeypatch: pytest.MonkeyPatch, longest: int
+) -> None:
+    """By the real ages: after 4 minutes, at the next attempt."""
+    backoff = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=longest))
+    monkeypatch.setattr(deliver, "RETRIES", backoff)
+    async with at.easel():
+        await drawing(at, 1)
+        at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
+        await at.finish()
+        job = await retry(at, 10)
+
+    assert job.result_message_id == job.route.status_message_id
+    assert fallback.REPLY_AFTER <= age(job) < fallback.REPLY_AFTER + timedelta(minutes=1)
+
+
+@pytest.mark.long
+async def test_the_age_of_a_delivery_survives_a_restart(at: Stage) -> None:
+    async with at.easel():
+        await drawing(at, 1)
+        at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
+        await at.finish()
+        await retry(at, 1, settled=False)
+    at.clock.move(minutes=5)
+    restarted_at = at.clock()
+    async with at.easel():
+        job = await retry(at, 10)
+
+    assert job.result_message_id == job.route.status_message_id
+    assert job.delivered_at is not None
+    assert job.delivered_at - restarted_at < fallback.REPLY_AFTER < age(job)
+
+
+@pytest.mark.parametrize("hours", [1, 3])
+async def test_a_direct_message_sent_before_a_restart_is_not_sent_again(
+    at: Stage, hours: int
+) -> None:
+    """After the nonce has expired: before and after the age at which the search comes first."""
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1, private=True)
+        at.clock.move(minutes=16)
+        held = at.discord.faults.add("POST", SEND, Hold())
+        await at.finish()
+        await held.reached()
+    held.remove()
+    at.clock.move(hours=hours)
+    async with at.easel(job_timeout=3600):
+        (job,) = await at.settled(timeout=20)
+
+    one_each(direct(at), [job])
+
+
+@pytest.mark.long
+async def test_a_direct_message_of_a_fallback_before_a_restart_is_found_before_the_channel_is_tried(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon(monkeypatch)
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1)
+        at.clock.move(minutes=16)
+        failing = [
+            at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None),
+            at.discord.faults.add(
+                "PATCH", posts_to(at.channel) + r"/\d+", Answer(503, {}), times=None
+            ),
+        ]
+        held = at.discord.faults.add("POST", posts_to(at.discord.dm_channel(at.ada)), Hold())
+        await at.finish()
+        await retry(at, SIXTH, settled=False)
+        await held.reached(timeout=20)
+    for rule in (*failing, held):
+        rule.remove()
+    async with at.easel(job_timeout=3600):
+        job = await retry(at, EIGHTH)
+
+    one_each(direct(at), [job])
+    assert results_in(at, at.channel) == []
+
+
+@pytest.mark.long
+async def test_a_delivery_that_always_fails_is_abandoned_and_show_says_so(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soon(monkeypatch)
@@ -449,20 +546,20 @@ async def test_where_no_way_ever_works_it_is_kept_and_its_member_can_read_why(
         at.clock.move(minutes=16)
         at.discord.faults.add("POST", SEND, Answer(503, {}), times=None)
         await at.finish()
-        waiting = await try_again(at, 2, settled=False)
-        told = await at.command("show", job=waiting.id)
+        waiting = await retry(at, 2, settled=False)
+        asked = await at.command("show", job=waiting.id)
         pending = await at.discord.wait_for_message(lambda it: waiting.id in it.text())
-        job = await try_again(at, EIGHTH)
+        job = await retry(at, EIGHTH)
         await at.command("show", job=job.id)
         await at.discord.wait_for_message(lambda it: "is stored here" in it.text())
 
-    assert told.user is at.ada
+    assert asked.user is at.ada
     assert "The result is not posted yet" in pending.text()
     assert (job.delivery_attempts, job.result_message_id) == (EIGHTH, None)
     assert await at.balance() == -7500
 
 
-async def test_the_reason_why_it_is_kept_is_discords_own(at: Stage) -> None:
+async def test_show_quotes_the_refusals_of_discord(at: Stage) -> None:
     at.ada.accepts_dms = False
     async with at.easel(job_timeout=3600):
         await drawing(at, 1)
@@ -480,34 +577,36 @@ async def test_the_reason_why_it_is_kept_is_discords_own(at: Stage) -> None:
     )
 
 
-async def test_while_nothing_of_discord_works_no_way_is_left(
+@pytest.mark.long
+async def test_an_outage_of_discord_causes_no_fallback(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soon(monkeypatch, 0, 0, 0)
     async with at.easel():
         await drawing(at, 1)
         out = at.discord.faults.add("*", r"/api/v10/(?!gateway).*", Answer(503, {}), times=None)
-        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
+        monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 1.0)
         await at.finish()
-        await try_again(at, 5, settled=False)
+        await retry(at, 5, settled=False)
         out.remove()
-        job = await try_again(at, 7)
+        job = await retry(at, 7)
 
     one_each(results_in(at, at.channel), [job])
     assert job.result_message_id != job.route.status_message_id
 
 
-async def test_a_channel_that_may_have_it_and_cannot_be_searched_is_not_left(
+@pytest.mark.long
+async def test_a_channel_that_may_have_the_result_and_cannot_be_searched_is_not_left(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the result would be there twice. It is kept at last."""
+    """A fallback could double the result; the delivery is abandoned in the end."""
     soon(monkeypatch)
     async with at.easel():
         await drawing(at, 1)
         taken = at.discord.faults.add("POST", posts_to(at.channel), AnswerAfter(503, {}))
         at.discord.faults.add("GET", posts_to(at.channel), Answer(503, {}), times=None)
         await at.finish()
-        job = await try_again(at, EIGHTH)
+        job = await retry(at, EIGHTH)
 
     assert taken.hits == 1
     assert job.result_message_id is None
@@ -515,7 +614,8 @@ async def test_a_channel_that_may_have_it_and_cannot_be_searched_is_not_left(
     assert direct(at) == []
 
 
-async def test_what_the_channel_took_in_its_last_try_is_found_before_it_is_left(
+@pytest.mark.long
+async def test_the_channel_is_searched_before_the_fallback(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soon(monkeypatch)
@@ -524,40 +624,42 @@ async def test_what_the_channel_took_in_its_last_try_is_found_before_it_is_left(
         failures = [Answer(503, {})] * (FOURTH - 1)
         add(at, "POST", posts_to(at.channel), [*failures, AnswerAfter(503, {})])
         await at.finish()
-        job = await try_again(at, FOURTH)
+        job = await retry(at, FOURTH)
 
     assert job.result_message_id != job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
 
 
-async def test_what_a_later_way_may_have_is_looked_for_before_an_earlier_one_is_tried(
+@pytest.mark.long
+async def test_a_later_destination_that_may_have_the_result_is_searched_first(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The channel works again, after the answer was changed without saying so."""
+    """The channel works again, after an edit of the reply whose outcome is unknown."""
     soon(monkeypatch)
     async with at.easel():
         await drawing(at, 1)
-        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
-        closed = at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
-        held = at.discord.faults.add("PATCH", ANSWERS, Hold())
+        monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 1.0)
+        failing = at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}), times=None)
+        held = at.discord.faults.add("PATCH", REPLIES, Hold())
         await at.finish()
-        await try_again(at, FOURTH, settled=False)
+        await retry(at, FOURTH, settled=False)
         await held.reached()
-        closed.remove()
-        job = await try_again(at, FOURTH + 1)
+        failing.remove()
+        job = await retry(at, FOURTH + 1)
 
     assert job.result_message_id == job.route.status_message_id
     one_each(results_in(at, at.channel), [job])
 
 
-async def test_what_takes_too_long_to_upload_is_sent_smaller(
+@pytest.mark.long
+async def test_an_upload_that_times_out_is_shrunk(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fallback, "SMALLEST_LIMIT", 16 * 1024)
     async with at.easel():
         await at.imagine("a detailed fox in a garden")
         whole = await at.result("detailed fox")
-        monkeypatch.setattr(destinations, "SEND_TIMEOUT", 1.0)
+        monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 1.0)
         slow = at.discord.faults.add("POST", SEND, HoldBefore())
         await at.imagine("a detailed fox in a garden again")
         shrunk = await at.result("garden again", timeout=20)
@@ -568,25 +670,26 @@ async def test_what_takes_too_long_to_upload_is_sent_smaller(
     assert "Shrunk to fit the upload limit" in shrunk.text()
 
 
-async def test_a_result_without_pictures_is_found_too(at: Stage) -> None:
-    """Long after Discord has forgotten the nonce."""
+@pytest.mark.long
+async def test_a_result_without_pictures_is_found(at: Stage) -> None:
+    """Also after the nonce has expired."""
     async with at.easel():
         await drawing(at, 1)
         add(at, "POST", SEND, [Answer(503, {}), AnswerAfter(503, {})])
         await at.finish()
-        await try_again(at, 1, settled=False)
+        await retry(at, 1, settled=False)
         for path in (at.folder / "pictures").rglob("*.png"):
             path.unlink()
-        await try_again(at, 2, settled=False)
+        await retry(at, 2, settled=False)
         at.clock.move(hours=1)
-        job = await try_again(at, 3)
+        job = await retry(at, 3)
 
     gone = [it for it in at.discord.channel_messages(at.channel) if "no longer stored" in it.text()]
     one_each(gone, [job])
 
 
-async def test_what_was_taken_before_it_was_refused_is_found(at: Stage) -> None:
-    """discord.py sends it again by itself after a 5xx; the refusal is of that."""
+async def test_a_post_that_discord_py_repeated_is_found_after_a_refusal(at: Stage) -> None:
+    """discord.py repeats a post after a 5xx by itself: the refusal is the repeat's."""
     gone = Answer(403, {"code": 50013, "message": "Missing Permissions"})
     async with at.easel():
         await drawing(at, 1)

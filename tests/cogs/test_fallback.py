@@ -10,12 +10,12 @@ from bot.jobs import Job
 from bot.store.database import Database
 from cogs.delivery.fallback import (
     ABANDON_AFTER,
-    FAILURES,
+    FAILURES_IN_A_ROW,
     FALL_BACK_AFTER,
     REPLY_AFTER,
     TOKEN_MARGIN,
     Attempts,
-    Name,
+    DestinationName,
 )
 from tests.support.rows import NOW, one
 
@@ -30,27 +30,31 @@ async def job(database: Database) -> Job:
 
 
 def failing() -> Attempts:
-    return Attempts(failures=FAILURES)
+    return Attempts(failures=FAILURES_IN_A_ROW)
 
 
 def test_a_channel_is_left_for_the_reply_after_four_minutes(job: Job) -> None:
     first = NOW + MINUTE
 
     assert timedelta(minutes=4) == REPLY_AFTER
-    assert not failing().may_fall_back(Name.CHANNEL, job, first + REPLY_AFTER - MOMENT)
-    assert failing().may_fall_back(Name.CHANNEL, job, first + REPLY_AFTER)
+    assert not failing().may_fall_back(DestinationName.CHANNEL, job, first + REPLY_AFTER - MOMENT)
+    assert failing().may_fall_back(DestinationName.CHANNEL, job, first + REPLY_AFTER)
 
 
 def test_a_channel_is_left_sooner_if_the_token_expires(job: Job) -> None:
     expires = job.route.token_expires_at
     job = replace(job, delivery_started_at=expires - 3 * MINUTE)
 
-    assert not failing().may_fall_back(Name.CHANNEL, job, expires - TOKEN_MARGIN - MOMENT)
-    assert failing().may_fall_back(Name.CHANNEL, job, expires - TOKEN_MARGIN)
+    assert not failing().may_fall_back(
+        DestinationName.CHANNEL, job, expires - TOKEN_MARGIN - MOMENT
+    )
+    assert failing().may_fall_back(DestinationName.CHANNEL, job, expires - TOKEN_MARGIN)
 
 
-@pytest.mark.parametrize("destination", [Name.CHANNEL, Name.REPLY, Name.DIRECT_MESSAGE])
-def test_every_destination_is_left_after_two_hours(job: Job, destination: Name) -> None:
+@pytest.mark.parametrize(
+    "destination", [DestinationName.CHANNEL, DestinationName.REPLY, DestinationName.DIRECT_MESSAGE]
+)
+def test_every_destination_is_left_after_two_hours(job: Job, destination: DestinationName) -> None:
     """Also the channel, if the reply cannot be edited any more."""
     job = replace(job, delivery_started_at=NOW + 20 * MINUTE)
     first = NOW + 20 * MINUTE
@@ -68,11 +72,26 @@ def test_a_delivery_ends_after_a_day(job: Job) -> None:
     assert failing().is_over(job, first + ABANDON_AFTER)
 
 
-def test_age_alone_decides_nothing_while_discord_is_down(job: Job) -> None:
-    attempts = Attempts(failures=FAILURES - 1)
+def test_age_alone_decides_nothing(job: Job) -> None:
+    attempts, much_later = Attempts(), NOW + timedelta(days=9)
+    for _ in range(FAILURES_IN_A_ROW - 1):
+        attempts.count_failure(discord_works=True)
 
-    assert not attempts.may_fall_back(Name.CHANNEL, job, NOW + timedelta(days=9))
-    assert not attempts.is_over(job, NOW + timedelta(days=9))
+    assert not attempts.may_fall_back(DestinationName.CHANNEL, job, much_later)
+    assert not attempts.is_over(job, much_later)
+
+    attempts.count_failure(discord_works=True)
+    assert attempts.may_fall_back(DestinationName.CHANNEL, job, much_later)
+    assert attempts.is_over(job, much_later)
+
+
+def test_a_failure_during_an_outage_of_discord_ends_the_row(job: Job) -> None:
+    attempts, much_later = failing(), NOW + timedelta(days=9)
+    attempts.count_failure(discord_works=False)
+
+    assert attempts.failures == 0
+    assert not attempts.may_fall_back(DestinationName.CHANNEL, job, much_later)
+    assert not attempts.is_over(job, much_later)
 
 
 @pytest.mark.parametrize("longest", [1, 10, 30])
@@ -85,7 +104,7 @@ def test_the_backoff_moves_no_fallback(job: Job, longest: int) -> None:
         attempt += 1
         attempts = Attempts(failures=attempt - 1)
         age = now - (job.delivery_started_at or now)
-        if left is None and attempts.may_fall_back(Name.CHANNEL, job, now):
+        if left is None and attempts.may_fall_back(DestinationName.CHANNEL, job, now):
             left = age
         if attempts.is_over(job, now):
             over = age
@@ -101,20 +120,20 @@ def test_after_a_restart_every_destination_is_searched_first_but_direct_messages
 ) -> None:
     attempts, young, old = Attempts(earlier_run=True), NOW + 2 * MINUTE, NOW + timedelta(hours=3)
 
-    assert attempts.searches_first(Name.CHANNEL, job, young)
-    assert attempts.searches_first(Name.REPLY, job, young)
-    assert not attempts.searches_first(Name.DIRECT_MESSAGE, job, young)
-    assert attempts.searches(Name.DIRECT_MESSAGE)  # before a post there
-    assert attempts.searches_first(Name.DIRECT_MESSAGE, job, old)
+    assert attempts.searches_first(DestinationName.CHANNEL, job, young)
+    assert attempts.searches_first(DestinationName.REPLY, job, young)
+    assert not attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, young)
+    assert attempts.searches(DestinationName.DIRECT_MESSAGE)  # before a post there
+    assert attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, old)
 
 
 def test_a_destination_with_an_unknown_outcome_is_searched_first(job: Job) -> None:
     attempts = Attempts()
-    assert not attempts.searches_first(Name.DIRECT_MESSAGE, job, NOW)
-    assert not attempts.searches(Name.DIRECT_MESSAGE)
+    assert not attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, NOW)
+    assert not attempts.searches(DestinationName.DIRECT_MESSAGE)
 
-    attempts.unknown.add(Name.DIRECT_MESSAGE)
-    assert attempts.searches_first(Name.DIRECT_MESSAGE, job, NOW)
+    attempts.unknown.add(DestinationName.DIRECT_MESSAGE)
+    assert attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, NOW)
 
 
 def test_an_upload_that_takes_too_long_is_halved_down_to_half_a_mebibyte() -> None:

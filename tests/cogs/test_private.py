@@ -1,4 +1,4 @@
-"""Private jobs, whose results never reach a channel; and the last word before an answer is lost."""
+"""Private jobs, whose results never reach a channel; and the last status before a token expires."""
 
 import asyncio
 
@@ -7,12 +7,12 @@ import pytest
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Interaction, Message
 from bot.sandbox.http.faults import Answer, HoldBefore, Reset
-from cogs.delivery import discord_delivery
+from cogs.delivery import timeouts
 from tests.support.easel import Stage, text_of
 
 NO_POSTING = 1024  # View Channel alone
-LATE = "will be sent to you by direct message"
-ANSWERS = r"/api/v10/webhooks/.*"
+NOTICE = "will be sent to you by direct message"
+REPLIES = r"/api/v10/webhooks/.*"
 
 
 async def private(at: Stage, prompt: str = "a fox") -> tuple[Interaction, Message]:
@@ -22,7 +22,7 @@ async def private(at: Stage, prompt: str = "a fox") -> tuple[Interaction, Messag
 
 
 def in_channel(at: Stage) -> list[Message]:
-    """What everybody sees there."""
+    """Return the messages that everybody sees."""
     return at.discord.channel_messages(at.channel)
 
 
@@ -30,19 +30,19 @@ def in_direct_messages(at: Stage) -> list[Message]:
     return at.discord.channel_messages(at.discord.dm_channel(at.ada))
 
 
-async def test_the_answer_that_only_its_member_sees_becomes_the_result(at: Stage) -> None:
+async def test_the_ephemeral_reply_becomes_the_result(at: Stage) -> None:
     async with at.easel():
-        asked, answer = await private(at)
+        asked, reply = await private(at)
         (job,) = await at.settled()
 
-    assert len(answer.pictures()) == 1
+    assert len(reply.pictures()) == 1
     assert "a fox" in text_of(asked)
-    assert job.result_message_id == answer.id
+    assert job.result_message_id == reply.id
     assert in_channel(at) == []
     assert in_direct_messages(at) == []
 
 
-async def test_its_failure_is_private_too(at: Stage) -> None:
+async def test_a_failure_is_private_too(at: Stage) -> None:
     at.oxen.faults.add("POST", "/api/ai/queue", Answer(402, {"error": "insufficient credits"}))
     async with at.easel():
         asked, _ = await private(at)
@@ -53,13 +53,13 @@ async def test_its_failure_is_private_too(at: Stage) -> None:
     assert in_channel(at) == []
 
 
-async def test_its_cancel_button_works(at: Stage) -> None:
+async def test_the_cancel_button_works(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():
-        asked, answer = await private(at)
+        asked, reply = await private(at)
         await at.said("Drawing")
-        button = str(answer.buttons()[0]["custom_id"])
-        await (await at.discord.click(at.ada, answer, button)).answered()
+        button = str(reply.buttons()[0]["custom_id"])
+        await (await at.discord.click(at.ada, reply, button)).answered()
         (job,) = await at.settled()
 
     assert job.status is JobStatus.CANCELED
@@ -67,15 +67,15 @@ async def test_its_cancel_button_works(at: Stage) -> None:
     assert in_channel(at) == []
 
 
-async def test_at_14_minutes_it_says_how_it_will_come_and_then_comes_so(at: Stage) -> None:
+async def test_at_14_minutes_the_status_announces_a_direct_message(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel(job_timeout=3600):
-        _, answer = await private(at)
+        _, reply = await private(at)
         await at.oxen.created()
         await at.said("Drawing")
-        assert LATE not in answer.text()
+        assert NOTICE not in reply.text()
         at.clock.move(minutes=14, seconds=5)
-        await at.said(LATE)
+        await at.said(NOTICE)
         at.clock.move(minutes=2)
         await at.finish()
         await at.settled()
@@ -84,10 +84,10 @@ async def test_at_14_minutes_it_says_how_it_will_come_and_then_comes_so(at: Stag
     assert len(result.pictures()) == 1
     assert "a fox" in result.text()
     assert in_channel(at) == []
-    assert answer.pictures() == []
+    assert reply.pictures() == []
 
 
-async def test_a_public_job_has_no_need_of_a_last_word(at: Stage) -> None:
+async def test_the_status_of_a_public_job_announces_nothing(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel(job_timeout=3600):
         asked = await at.imagine("a fox")
@@ -100,18 +100,20 @@ async def test_a_public_job_has_no_need_of_a_last_word(at: Stage) -> None:
         result = await at.result("a fox")
 
     assert asked.message is not None
-    assert LATE not in asked.message.text()
+    assert NOTICE not in asked.message.text()
     assert result.channel is at.channel
 
 
-async def test_where_the_bot_may_not_post_a_public_job_has_a_last_word_too(at: Stage) -> None:
+async def test_a_public_job_without_permission_to_post_announces_a_direct_message(
+    at: Stage,
+) -> None:
     at.discord.set_bot_permissions(at.channel, NO_POSTING)
     at.oxen.manual = True
     async with at.easel(job_timeout=3600):
         await at.imagine("a fox")
         await at.said("Drawing")
         at.clock.move(minutes=14, seconds=5)
-        await at.said(LATE)
+        await at.said(NOTICE)
         at.clock.move(minutes=2)
         await at.finish()
         await at.settled()
@@ -120,7 +122,7 @@ async def test_where_the_bot_may_not_post_a_public_job_has_a_last_word_too(at: S
     assert len(result.pictures()) == 1
 
 
-async def test_with_no_way_left_it_is_kept_for_history(at: Stage) -> None:
+async def test_an_undeliverable_result_is_shown_by_show(at: Stage) -> None:
     at.oxen.manual = True
     at.ada.accepts_dms = False
     async with at.easel(job_timeout=3600):
@@ -145,8 +147,10 @@ async def test_with_no_way_left_it_is_kept_for_history(at: Stage) -> None:
     [Answer(404, {"message": "Unknown Message", "code": 10008}), Answer(403, {"message": "no"})],
     ids=["gone", "forbidden"],
 )
-async def test_an_answer_that_is_gone_sends_it_by_direct_message(at: Stage, fault: Answer) -> None:
-    at.discord.faults.add("PATCH", ANSWERS, fault, times=None)
+async def test_a_result_whose_reply_is_gone_goes_to_direct_messages(
+    at: Stage, fault: Answer
+) -> None:
+    at.discord.faults.add("PATCH", REPLIES, fault, times=None)
     async with at.easel():
         await private(at)
         await at.settled()
@@ -157,23 +161,23 @@ async def test_an_answer_that_is_gone_sends_it_by_direct_message(at: Stage, faul
 
 
 @pytest.mark.parametrize("fault", [Answer(503, {"message": "busy"}), Reset()], ids=str)
-async def test_an_edit_that_fails_is_tried_again_and_goes_nowhere_else(
+async def test_an_edit_that_fails_is_retried_and_goes_to_no_other_destination(
     at: Stage, fault: Answer | Reset
 ) -> None:
     async with at.easel():
         at.oxen.manual = True
-        _, answer = await private(at)
+        _, reply = await private(at)
         await at.said("Drawing")
-        at.discord.faults.add("PATCH", ANSWERS, fault)
+        at.discord.faults.add("PATCH", REPLIES, fault)
         await at.finish()
         await at.settled()
 
-    assert len(answer.pictures()) == 1
+    assert len(reply.pictures()) == 1
     assert in_channel(at) == in_direct_messages(at) == []
 
 
-async def test_a_message_in_doubt_is_not_sent_a_second_time(at: Stage) -> None:
-    """A direct message that Discord took, whose answer was lost; long afterwards."""
+async def test_a_direct_message_with_an_unknown_outcome_is_not_sent_again(at: Stage) -> None:
+    """Also after the nonce has expired."""
     at.oxen.manual = True
     async with at.easel(job_timeout=7200):
         await private(at)
@@ -188,7 +192,7 @@ async def test_a_message_in_doubt_is_not_sent_a_second_time(at: Stage) -> None:
     assert len(in_direct_messages(at)) == 1
 
 
-async def test_jobs_of_the_server_are_private_only_where_that_was_asked(at: Stage) -> None:
+async def test_a_job_is_private_only_if_requested(at: Stage) -> None:
     async with at.easel():
         await private(at, "a secret")
         await at.imagine("a fox")
@@ -199,15 +203,15 @@ async def test_jobs_of_the_server_are_private_only_where_that_was_asked(at: Stag
     assert "a secret" not in "".join(message.text() for message in in_channel(at))
     lines = text_of(mine).splitlines()
     (secret,) = [line for line in lines if "a secret" in line]
-    assert "discord.com/channels" not in secret  # nobody can follow a link to it
+    assert "discord.com/channels" not in secret  # nobody can follow a link to an ephemeral message
 
 
-async def test_an_edit_that_was_given_up_and_arrives_late_undoes_no_result(
+async def test_an_edit_that_arrives_after_its_timeout_undoes_no_result(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discord_delivery, "SHOW_TIMEOUT", 0.3)
+    monkeypatch.setattr(timeouts, "SHOW_TIMEOUT", 0.3)
     at.oxen.manual = True
-    held = at.discord.faults.add("PATCH", ANSWERS, HoldBefore())
+    held = at.discord.faults.add("PATCH", REPLIES, HoldBefore())
     async with at.easel():
         asked = await at.imagine("a fox", private=True)
         await held.reached()

@@ -1,4 +1,4 @@
-"""Servers, threads, direct messages, and servers that know only the member's own install."""
+"""The contexts of a command: servers, threads, direct messages, and user installs."""
 
 import pytest
 
@@ -8,8 +8,6 @@ from bot.sandbox.discord import Channel, ChannelKind, MemberError, Message
 from bot.sandbox.http.faults import Answer
 from bot.store import ledger
 from tests.support.easel import Stage, text_of
-
-pytestmark = pytest.mark.long
 
 
 async def accounts(at: Stage, job: Job) -> set[Account]:
@@ -21,7 +19,7 @@ async def result_in(at: Stage, channel: Channel) -> Message:
     return await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10, channel)
 
 
-async def test_in_direct_messages_the_account_is_that_of_no_server(at: Stage) -> None:
+async def test_in_direct_messages_the_account_has_no_server(at: Stage) -> None:
     channel = at.discord.dm_channel(at.ada)
     async with at.easel():
         await at.command("imagine", where=channel, prompt="a fox")
@@ -41,7 +39,7 @@ async def test_in_a_server_the_account_is_the_servers(at: Stage) -> None:
 
 
 @pytest.mark.parametrize("kind", [ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD])
-async def test_in_a_thread_the_result_comes_to_the_thread(at: Stage, kind: ChannelKind) -> None:
+async def test_a_result_of_a_thread_is_posted_to_the_thread(at: Stage, kind: ChannelKind) -> None:
     thread = at.discord.add_channel(at.server, "foxes", kind=kind, parent=at.channel)
     async with at.easel():
         await at.command("imagine", where=thread, prompt="a fox")
@@ -55,10 +53,10 @@ async def test_in_a_thread_the_result_comes_to_the_thread(at: Stage, kind: Chann
     ("kind", "in_parent"),
     [(ChannelKind.PUBLIC_THREAD, 1), (ChannelKind.PRIVATE_THREAD, 0)],
 )
-async def test_of_a_thread_that_is_gone_the_parent_or_the_member_gets_the_result(
+async def test_a_result_of_a_deleted_thread_goes_to_the_parent_channel_or_the_member(
     at: Stage, kind: ChannelKind, in_parent: int
 ) -> None:
-    """What was said in a private thread is not told to the channel around it."""
+    """A result of a private thread is not shown in its parent channel."""
     thread = at.discord.add_channel(at.server, "foxes", kind=kind, parent=at.channel)
     at.oxen.manual = True
     async with at.easel():
@@ -86,22 +84,24 @@ async def test_a_user_install_is_not_offered_unless_it_is_allowed(at: Stage) -> 
 @pytest.mark.parametrize(
     ("allowed", "installs", "contexts"), [(False, [0], [0, 1]), (True, [0, 1], [0, 1, 2])]
 )
-async def test_discord_is_told_where_the_commands_work(
+async def test_commands_are_registered_for_the_allowed_installs(
     at: Stage, allowed: bool, installs: list[int], contexts: list[int]
 ) -> None:
     async with at.easel(user_install=allowed):
-        told = [(each["integration_types"], each["contexts"]) for each in at.discord.commands]
+        registered = [(each["integration_types"], each["contexts"]) for each in at.discord.commands]
 
-    assert told == [(installs, contexts)] * len(told)
+    assert registered == [(installs, contexts)] * len(registered)
 
 
 async def foreign(at: Stage) -> Channel:
     return at.discord.add_channel(at.discord.add_guild("Elsewhere", bot=False), "chat")
 
 
-@pytest.mark.parametrize("place", ["server", "conversation"])
-async def test_by_a_user_install_the_answer_becomes_the_result(at: Stage, place: str) -> None:
-    channel = await foreign(at) if place == "server" else at.discord.private_channel(at.ada, at.ben)
+@pytest.mark.parametrize("context", ["server", "conversation"])
+async def test_the_reply_of_a_user_install_becomes_the_result(at: Stage, context: str) -> None:
+    channel = (
+        await foreign(at) if context == "server" else at.discord.private_channel(at.ada, at.ben)
+    )
     async with at.easel(user_install=True):
         asked = await at.command("imagine", where=channel, user_install_only=True, prompt="a fox")
         (job,) = await at.settled()
@@ -112,7 +112,7 @@ async def test_by_a_user_install_the_answer_becomes_the_result(at: Stage, place:
     assert await accounts(at, job) == {Account(at.ada.id, 0)}
 
 
-async def test_after_15_minutes_a_user_install_gets_it_by_direct_message(at: Stage) -> None:
+async def test_after_15_minutes_a_user_install_gets_a_direct_message(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel(user_install=True, job_timeout=3600):
         await at.command("imagine", where=await foreign(at), user_install_only=True, prompt="a fox")
@@ -125,7 +125,7 @@ async def test_after_15_minutes_a_user_install_gets_it_by_direct_message(at: Sta
     assert len(result.pictures()) == 1
 
 
-async def test_servers_that_are_not_allowed_stay_so_beside_user_installs(at: Stage) -> None:
+async def test_user_installs_do_not_allow_other_servers(at: Stage) -> None:
     allowed = frozenset({at.server.id + 1})
     async with at.easel(user_install=True, servers=allowed):
         refused = await at.imagine("a fox")
@@ -134,7 +134,7 @@ async def test_servers_that_are_not_allowed_stay_so_beside_user_installs(at: Sta
         await at.settled()
 
 
-async def test_a_link_leads_into_the_server_where_it_was_asked(at: Stage) -> None:
+async def test_a_link_leads_to_the_server_of_the_request(at: Stage) -> None:
     channel = await foreign(at)
     async with at.easel(user_install=True):
         await at.command("imagine", where=channel, user_install_only=True, prompt="a fox")
@@ -145,8 +145,8 @@ async def test_a_link_leads_into_the_server_where_it_was_asked(at: Stage) -> Non
     assert f"/channels/{channel.guild.id}/{channel.id}/" in text_of(listed)
 
 
-async def test_an_expired_token_closes_only_the_answer(at: Stage) -> None:
-    """Discord's clock may be ahead of ours."""
+async def test_an_expired_token_rules_out_only_the_reply(at: Stage) -> None:
+    """Discord's clock may be ahead of the bot's."""
     at.discord.faults.add(
         "PATCH", r"/api/v10/webhooks/.*", Answer(401, {"code": 50027, "message": "Invalid"}), None
     )
