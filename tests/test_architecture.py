@@ -1,4 +1,4 @@
-"""The layers of design.md, Map: who may import whom, also inside functions."""
+"""Imports follow the layers of docs/internals/design.md (Map and layers)."""
 
 import ast
 from collections.abc import Iterator

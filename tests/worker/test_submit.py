@@ -1,4 +1,7 @@
-"""One creating request for each job, whatever its outcome (design.md, Unknown outcomes)."""
+"""One creating request for each job, whatever its outcome.
+
+See docs/internals/design.md, Unknown outcomes and recovery.
+"""
 
 import asyncio
 from datetime import timedelta
