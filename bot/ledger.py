@@ -1,8 +1,8 @@
 """Credits: amounts are integers in thousandths of a credit, a balance is a sum of entries.
 
-A request holds its price (a negative `hold`). Settler releases the whole hold and captures the
-cost in one transaction, so that a settled job's entries add up to minus its cost, also when the
-cost exceeds the price.
+A request holds its price (a negative `hold`). The settlement releases the whole hold and captures
+the cost in one transaction, so that a settled job's entries add up to minus its cost, also when
+the cost exceeds the price.
 """
 
 from collections.abc import Iterable, Mapping

@@ -19,7 +19,6 @@ from cogs.delivery.destinations import Destinations, Message, TooLarge
 from cogs.delivery.errors import is_transient, raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
-from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import prepare
 from cogs.ui.result import failed_view, result_view
 from cogs.ui.status import canceled_view, copied_view, status_view
@@ -54,7 +53,7 @@ class DiscordDelivery:
             return
         view = status_view(job, self._spec(job), down=self._health.is_down(job.provider))
         try:
-            async with within(self._connected(), timeouts.SHOW_TIMEOUT):
+            async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
                 await self._destinations().edit_reply(job, view)
         except UNKNOWN_OUTCOME as error:
             self._stray_edits.add(job.id)
@@ -69,7 +68,7 @@ class DiscordDelivery:
         if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is missing, or too large for another upload")
         with raising_not_delivered():
-            async with within(self._connected(), timeouts.send_timeout(uploads.total)):
+            async with timeouts.within(self._connected(), timeouts.send_timeout(uploads.total)):
                 view = copied_view(job, self._spec(job), uploads)
                 message = await self._destinations().edit_reply(job, view, uploads.files())
         if message is None:
@@ -88,7 +87,7 @@ class DiscordDelivery:
         token = job.route.token_at(self._now())
         client = self._connected()
         with raising_not_delivered():
-            async with within(client, timeouts.QUERY_TIMEOUT):
+            async with timeouts.within(client, timeouts.QUERY_TIMEOUT):
                 if token is None:
                     return await search_reply(client, job)
                 return await find_reply(client, job, token)
@@ -142,7 +141,7 @@ class DiscordDelivery:
     async def _show_canceled(self, job: Job) -> int | Undeliverable:
         """Let the status message show the cancel; nothing pings: the member requested it."""
         try:
-            async with within(self._connected(), timeouts.SHOW_TIMEOUT):
+            async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
                 message = await self._destinations().edit_reply(job, canceled_view(job))
         except discord.HTTPException as error:
             if is_transient(error):
