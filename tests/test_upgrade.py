@@ -202,9 +202,6 @@ async def test_the_migration_keeps_every_value(revision: str, tmp_path: Path) ->
     assert schema(path) == objects  # no index or trigger names a renamed column
 
 
-@pytest.mark.xfail(
-    strict=True, reason="revision 0005 dates the delivery of an overdue result to the failure"
-)
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_deliveries_under_way_have_a_first_attempt(revision: str, tmp_path: Path) -> None:
     """The old version stored no time of the first attempt; the event before it is close."""

@@ -2,7 +2,8 @@
 
 `provider` takes the value of `model`: before this revision each API offered one model, under the
 API's own key. The fallback of a delivery is decided by the time since the first attempt, which was
-not stored before: jobs that are being delivered get the time of their settlement.
+not stored before: jobs that are being delivered get the time of their settlement, or of their
+overdue result.
 """
 
 import sqlalchemy as sa
@@ -33,6 +34,6 @@ def upgrade() -> None:
     op.execute("UPDATE jobs SET provider = model")
     op.add_column("jobs", sa.Column("delivery_started_at", sa.DateTime(timezone=True)))
     op.execute(
-        "UPDATE jobs SET delivery_started_at = settled_at "
+        "UPDATE jobs SET delivery_started_at = coalesce(overdue_at, settled_at) "
         "WHERE delivery_attempts > 0 AND delivered_at IS NULL"
     )
