@@ -60,6 +60,11 @@ class Config:
         return tuple(each for each in self.providers if each.settings.api_key is not None)
 
     @property
+    def key_names(self) -> dict[str, str]:
+        """The settings of the configured providers' API keys, by provider."""
+        return {each.key: each.settings.env_name("api_key") for each in self.configured}
+
+    @property
     def groups(self) -> tuple[SettingsGroup, ...]:
         return (self.core, *(each.settings for each in self.providers))
 

@@ -7,7 +7,7 @@ requests are noted beside it for `/healthz`. In memory only: a restart finds an 
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -58,9 +58,12 @@ class Service:
 
 
 class ServiceHealth:
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], keys: Mapping[str, str] | None = None) -> None:
+        """`keys` are the settings of the providers' API keys, by provider."""
         self._now = now
+        self._keys = keys or {}
         self._services: defaultdict[str, Service] = defaultdict(Service)
+        self._services.update((provider, Service()) for provider in self._keys)
 
     @property
     def down(self) -> frozenset[str]:
@@ -69,7 +72,7 @@ class ServiceHealth:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Providers of which anything was noted."""
+        """Providers that are configured, and those of which anything was noted."""
         return tuple(self._services)
 
     def is_down(self, provider: str) -> bool:
@@ -134,7 +137,7 @@ class ServiceHealth:
         log.error(
             "%s %s; until then every job there fails, uncharged. Its answer: %s",
             provider,
-            remedy.format(key=f"{provider.upper()}_API_KEY"),
+            remedy.format(key=self._keys.get(provider, "the API key")),
             detail or "none",
         )
 

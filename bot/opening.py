@@ -35,7 +35,7 @@ async def open_services(
     session = await stack.enter_async_context(aiohttp.ClientSession())
     downloader = Downloader(private_hosts=_private_hosts(config))
     await stack.enter_async_context(downloader)
-    health = ServiceHealth(now)
+    health = ServiceHealth(now, config.key_names)
     metrics = Metrics(now, health)
     catalog = config.make_catalog()
     pictures = PictureStore(pictures_folder(path))

@@ -259,6 +259,16 @@ async def test_held_credits_ages_and_retries_are_told_while_a_job_waits(at: Stag
     assert of(delivered, "easel_jobs", status="submitting", model="oxen") == 0
 
 
+async def test_every_configured_provider_is_up_before_its_first_request(at: Stage) -> None:
+    async with at.easel(http_port=0) as app:
+        found = await samples(app)
+
+    assert {name: value for name, value in found.items() if name[0] == "easel_provider_up"} == {
+        ("easel_provider_up", (("provider", "oxen"),)): 1,
+        ("easel_provider_up", (("provider", "skills"),)): 1,
+    }
+
+
 def test_the_page_about_metrics_tells_each_of_them() -> None:
     text = Metrics(Clock()).text(None).decode()
     families = text_string_to_metric_families(text)

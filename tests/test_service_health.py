@@ -30,7 +30,7 @@ def clock() -> StillClock:
 
 @pytest.fixture
 def health(clock: StillClock) -> ServiceHealth:
-    return ServiceHealth(clock)
+    return ServiceHealth(clock, {"oxen": "OXEN_API_KEY"})
 
 
 def fail(health: ServiceHealth, times: int = FAILURES) -> None:
