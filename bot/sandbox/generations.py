@@ -266,3 +266,45 @@ class GenerationRunner:
             generation.completed_at = now
             self._on_end(generation)
         self._changed.set()
+
+
+class GenerationControls:
+    """The controls of a stand-in's generations, by which tests and the sandbox direct them."""
+
+    runner: GenerationRunner
+
+    @property
+    def generations(self) -> dict[str, FakeGeneration]:
+        """Return all generations by id."""
+        return self.runner.generations
+
+    @property
+    def manual(self) -> bool:
+        """Return whether generations change by `advance` and `finish` only."""
+        return self.runner.manual
+
+    @manual.setter
+    def manual(self, on: bool) -> None:
+        self.runner.manual = on
+
+    def advance(self, id: str, state: State) -> None:
+        """Change the status of a generation now. Raise ValueError if settled."""
+        self.runner.advance(id, state)
+
+    def finish(self, id: str) -> None:
+        """End a generation soon; `settled` waits for the end."""
+        self.runner.finish(id)
+
+    def hold_generations(self) -> None:
+        """Process generations without an end until `release_generations`."""
+        self.runner.hold(on=True)
+
+    def release_generations(self) -> None:
+        self.runner.hold(on=False)
+
+    async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
+        return await self.runner.settle(id, timeout)
+
+    async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
+        """Wait until `number` generations exist, and return all."""
+        return await self.runner.count(number, timeout)

@@ -15,8 +15,8 @@ from bot.sandbox.generations import (
     DrawRequest,
     Failure,
     FakeGeneration,
+    GenerationControls,
     GenerationRunner,
-    State,
     dice,
 )
 from bot.sandbox.http.faults import Answer, Rule
@@ -48,7 +48,7 @@ MODEL_FIELDS: Final = {**PARAMETERS, "response_format": RESPONSE_FORMAT}
 
 
 @dataclass(kw_only=True, eq=False)
-class FakeOxen(Service):
+class FakeOxen(GenerationControls, Service):
     """An Oxen.ai for `async with FakeOxen() as oxen`; clients use `oxen.url` with `oxen.key`.
 
     Every field may be changed while the server runs. `generation_seconds` is the approximate
@@ -96,38 +96,9 @@ class FakeOxen(Service):
         return f"{self.origin}/api"
 
     @property
-    def generations(self) -> dict[str, FakeGeneration]:
-        """Return all generations by id."""
-        return self.runner.generations
-
-    @property
     def charges(self) -> dict[str, Decimal]:
         """Return the dollars by generation, without those that cost nothing."""
         return {id: each.charged for id, each in self.generations.items() if each.charged}
-
-    @property
-    def manual(self) -> bool:
-        """Return whether generations change by `advance` only."""
-        return self.runner.manual
-
-    @manual.setter
-    def manual(self, on: bool) -> None:
-        self.runner.manual = on
-
-    def advance(self, id: str, state: State) -> None:
-        """Change the status of a generation now. Raise ValueError if settled."""
-        self.runner.advance(id, state)
-
-    def finish(self, id: str) -> None:
-        """End a generation soon; `settled` waits for the end."""
-        self.runner.finish(id)
-
-    def hold_generations(self) -> None:
-        """Process generations without an end until `release_generations`."""
-        self.runner.hold(on=True)
-
-    def release_generations(self) -> None:
-        self.runner.hold(on=False)
 
     def fail_next(self, message: str = "Generation failed", code: str = "", times: int = 1) -> None:
         """Let the next generations fail. Oxen has no codes: `code` is never sent."""
@@ -142,13 +113,6 @@ class FakeOxen(Service):
     def drop_streams(self) -> None:
         """Cut every event stream; events until the client reconnects are lost."""
         self.events.drop()
-
-    async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
-        return await self.runner.settle(id, timeout)
-
-    async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
-        """Wait until `number` generations exist, and return all."""
-        return await self.runner.count(number, timeout)
 
     async def listening(self, listeners: int = 1, timeout: float = 10.0) -> None:
         """Wait until this number of event streams is open."""

@@ -11,7 +11,13 @@ from decimal import Decimal
 from typing import Final, Literal, get_args
 
 from bot.sandbox.drawing.draw import Format
-from bot.sandbox.generations import DrawRequest, FakeGeneration, GenerationRunner, State, dice
+from bot.sandbox.generations import (
+    DrawRequest,
+    FakeGeneration,
+    GenerationControls,
+    GenerationRunner,
+    dice,
+)
 from bot.sandbox.http.faults import Answer, Rule
 from bot.sandbox.http.service import Refusal, Route, Service
 from bot.sandbox.imaging import (
@@ -31,7 +37,7 @@ NOTHING: Final = Usage()
 
 
 @dataclass(kw_only=True, eq=False)
-class FakeSkills(Service):
+class FakeSkills(GenerationControls, Service):
     """A skills.video for `async with FakeSkills() as skills`; clients use `skills.url` with
     `skills.key`.
 
@@ -75,38 +81,9 @@ class FakeSkills(Service):
         return f"{self.origin}/api/v1"
 
     @property
-    def generations(self) -> dict[str, FakeGeneration]:
-        """Return all generations by id."""
-        return self.runner.generations
-
-    @property
     def charges(self) -> dict[str, int]:
         """Return the credits by generation, without those that cost nothing."""
         return {id: int(each.charged) for id, each in self.generations.items() if each.charged}
-
-    @property
-    def manual(self) -> bool:
-        """Return whether generations change by `advance` and `finish` only."""
-        return self.runner.manual
-
-    @manual.setter
-    def manual(self, on: bool) -> None:
-        self.runner.manual = on
-
-    def advance(self, id: str, state: State) -> None:
-        """Change the status of a generation now. Raise ValueError if settled."""
-        self.runner.advance(id, state)
-
-    def finish(self, id: str) -> None:
-        """End a generation soon; `settled` waits for the end."""
-        self.runner.finish(id)
-
-    def hold_generations(self) -> None:
-        """Process generations without an end until `release_generations`."""
-        self.runner.hold(on=True)
-
-    def release_generations(self) -> None:
-        self.runner.hold(on=False)
 
     def fail_next(self, message: str = "", code: str = "FAILED", times: int = 1) -> None:
         """Let the next generations fail; `code` has no family prefix.
@@ -120,13 +97,6 @@ class FakeSkills(Service):
         headers = {} if retry_after is None else {"Retry-After": retry_after}
         body = refused(self.contract, "RATE_LIMITED").body
         return self.faults.add("*", "/api/.*", Answer(429, body, headers), times)
-
-    async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
-        return await self.runner.settle(id, timeout)
-
-    async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
-        """Wait until `number` generations exist, and return all."""
-        return await self.runner.count(number, timeout)
 
     def usage_of(self, generation: FakeGeneration) -> Usage:
         """Return the usage that the API reports now; zeros if none is reported yet."""
