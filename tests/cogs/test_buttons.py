@@ -154,7 +154,7 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
 
 
 async def test_every_item_of_every_view_is_persistent_and_has_a_handler(at: Stage) -> None:
-    """One ordinary button beside them would make discord.py forget all items of the class."""
+    """An ordinary button in a view would make discord.py forget all items of the class."""
     async with at.database() as database:
         job = await one(database)
     handled = set()

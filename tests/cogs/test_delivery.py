@@ -42,7 +42,7 @@ async def test_a_post_that_fails_is_retried_and_never_doubled(at: Stage, fault: 
 
 
 async def test_a_bot_killed_while_posting_finds_the_message(at: Stage) -> None:
-    """Also after the nonce has expired."""
+    """The search also works after the nonce has expired."""
     held = at.discord.faults.add("POST", SEND, Hold())
     async with at.easel():
         await at.imagine("a fox")

@@ -55,7 +55,7 @@ def test_a_channel_is_left_sooner_if_the_token_expires(job: Job) -> None:
     "destination", [DestinationName.CHANNEL, DestinationName.REPLY, DestinationName.DIRECT_MESSAGE]
 )
 def test_every_destination_is_left_after_two_hours(job: Job, destination: DestinationName) -> None:
-    """Also the channel, if the reply cannot be edited any more."""
+    """The channel is left too, although the reply cannot be edited any more."""
     job = replace(job, delivery_started_at=NOW + 20 * MINUTE)
     first = NOW + 20 * MINUTE
 

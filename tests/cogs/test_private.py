@@ -177,7 +177,7 @@ async def test_an_edit_that_fails_is_retried_and_goes_to_no_other_destination(
 
 
 async def test_a_direct_message_with_an_unknown_outcome_is_not_sent_again(at: Stage) -> None:
-    """Also after the nonce has expired."""
+    """The search also works after the nonce has expired."""
     at.oxen.manual = True
     async with at.easel(job_timeout=7200):
         await private(at)

@@ -1,0 +1,48 @@
+"""Helpers for tests of deliveries: jobs that run until they are ended, and results by channel."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from bot.jobs import Job, JobStatus
+from bot.sandbox.discord import Channel, Message
+from bot.sandbox.http.faults import Fault, Rule
+from tests.support.easel import Stage
+
+SEND = r"/api/v10/channels/\d+/messages"
+REPLIES = r"/api/v10/webhooks/.*"
+OPEN_DM = r"/api/v10/users/@me/channels"
+
+
+def results_in(at: Stage, channel: Channel) -> list[Message]:
+    return [message for message in at.discord.channel_messages(channel) if message.pictures()]
+
+
+def direct(at: Stage) -> list[Message]:
+    return results_in(at, at.discord.dm_channel(at.ada))
+
+
+def add(at: Stage, method: str, path: str, faults: Sequence[Fault]) -> list[Rule]:
+    return [at.discord.faults.add(method, path, fault) for fault in faults]
+
+
+async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN401
+    """Start jobs that run until `Stage.finish`, and wait for their status messages."""
+    at.oxen.manual = True
+    for number in range(count):
+        await at.imagine(f"fox {number}", **options)
+    await at.oxen.created(count, timeout=20)
+    async with asyncio.timeout(20):
+        while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)  # the status messages are edited
+
+
+def one_each(messages: list[Message], jobs: list[Job]) -> None:
+    assert sorted(message.id for message in messages) == sorted(
+        job.result_message_id or 0 for job in jobs
+    )
+
+
+def posts_to(channel: Channel) -> str:
+    return rf"/api/v10/channels/{channel.id}/messages"
