@@ -1,7 +1,7 @@
 """The models on offer, with the options, limits and price of each.
 
-Options have the names of Easel's commands; a provider translates them into those of its API. The
-values come from the tables in the providers' folders, until an API describes its models itself.
+Options have the names of Easel's commands; a provider translates them into the names of the API.
+The values come from the tables in the providers' folders, until an API describes the models.
 """
 
 import unicodedata

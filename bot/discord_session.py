@@ -34,7 +34,7 @@ class DiscordSession:
         """Stay logged in until cancelled. StartupError if Discord refuses the token.
 
         discord.py ends `start` at the first gateway event that it cannot parse, and when the
-        gateway is unreachable at the first connect (discord.md, Traps of discord.py).
+        gateway's address cannot be read at the start (discord.md, Traps of discord.py).
         """
         failures = 0
         while True:

@@ -55,10 +55,10 @@ class UnsafeForManagers(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Who acts, with the roles and permissions that Discord sent with the interaction.
+    """The member who acts, with the roles and permissions of the interaction.
 
-    `server_id` is the account's: 0 in direct messages and where only the member installed the
-    bot. `age_restricted` is the channel's.
+    `server_id` is that of the account: 0 in direct messages, and in servers that did not install
+    the bot. `age_restricted` describes the channel.
     """
 
     user_id: int

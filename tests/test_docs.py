@@ -20,6 +20,7 @@ from tests.support.services import services_on
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+INTERNALS = ROOT / "docs" / "internals"
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 CI = (ROOT / ".ci" / "run").read_text()
 GROUPS: list[type[SettingsGroup]] = [Settings, *(each.settings for each in PROVIDERS)]
@@ -144,3 +145,30 @@ def test_the_contributors_guide_names_what_there_is() -> None:
 
     assert [path for path in paths if not (ROOT / path).exists()] == []
     assert [name for name in names if f"def {name}(" not in tests] == []
+
+
+def citations() -> Iterator[tuple[str, str, str]]:
+    """Yield file, document and cited heading of every comment on a page of docs/internals."""
+    for folder in ("bot", "cogs", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = re.sub(r"\s*\n\s*(# )?", " ", path.read_text())
+            for page, cited in re.findall(r"\b(apis|discord|design)\.md, ([^)\"]+)", text):
+                # A sentence may follow, and the name of a heading may hold a dot ("Oxen.ai").
+                first = re.split(r"\. |\.$", cited)[0]
+                for heading in first.split("; "):
+                    yield path.name, page, heading
+
+
+def test_comments_cite_headings_that_exist() -> None:
+    headings = {
+        page: re.findall(r"^#+ (.+)$", (INTERNALS / f"{page}.md").read_text(), flags=re.MULTILINE)
+        for page in ("apis", "discord", "design")
+    }
+    found = list(citations())
+
+    assert len(found) > 20
+    assert [
+        (file, page, cited)
+        for file, page, cited in found
+        if not any(cited.startswith(each) or each.startswith(cited) for each in headings[page])
+    ] == []

@@ -23,7 +23,7 @@ ERROR_LIMIT = 64 * 1024  # bytes that are read of an error's body
 CHUNK = 64 * 1024
 
 TRANSIENT = {Reason.RATE_LIMITED, Reason.UNAVAILABLE, Reason.TIMEOUT}
-# A definite refusal of a creating request, with a readable body or not (apis.md, errors).
+# A definite refusal of a creating request, with a readable body or not (apis.md, Tolerance).
 REFUSALS = {400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 416, 422, 431, 451}
 
 

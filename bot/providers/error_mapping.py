@@ -1,4 +1,4 @@
-"""Map the errors of the image APIs, in any mix of formats, to a Reason (apis.md, errors)."""
+"""Map the errors of the image APIs, in any mix of formats, to a Reason (apis.md, Tolerance)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from bot.providers.parsing import is_object, objects
 
 DETAIL = 300  # characters of an API's text that are stored
 
-# Error codes without the prefix of their family that have one meaning ... (apis.md, errors)
+# Error codes that have one meaning, without the family prefix ... (apis.md, skills.video: errors)
 CODES = {
     "rate_limited": Reason.RATE_LIMITED,
     "timeout": Reason.TIMEOUT,
@@ -33,7 +33,7 @@ STATUSES = {
 }
 # ... and those with many meanings: the text beside them decides first.
 VAGUE_CODES = {"invalid_params": Reason.INVALID}
-OWN = ("error", "code", "status_message")  # of the APIs' own errors (apis.md, errors)
+OWN = ("error", "code", "status_message")  # of the APIs' own errors (apis.md, Oxen: errors)
 VAGUE_STATUSES = {403: Reason.AUTH}
 INPUT = re.compile(  # an input picture that the service could not download
     r"(failed to|cannot|can't|could not|unable to) (be )?(download|fetch|load|identify)"

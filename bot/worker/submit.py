@@ -46,9 +46,9 @@ class Submitter:
             )
 
     async def put_back(self, job: Job, wait: timedelta, reason: Reason | None = None) -> None:
-        """Return a claimed job to the queue, or cancel it if its member asked for that meanwhile.
+        """Return a claimed job to the queue, or cancel the job if the member has requested that.
 
-        The provider has surely not taken it. `reason` is reported if the job expires.
+        The provider has surely not taken the job. `reason` is reported if the job expires.
         """
         now = self._now()
         async with self._database.transaction() as tx:

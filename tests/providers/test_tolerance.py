@@ -1,4 +1,4 @@
-"""The list of what must be tolerated (apis.md, Tolerance), line by line, where it concerns Oxen."""
+"""The provider of Oxen against every line of apis.md, Tolerance, that concerns Oxen."""
 
 import base64
 import logging

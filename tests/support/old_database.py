@@ -101,7 +101,7 @@ async def _restore_attachments(
 
 
 def _restore_oxen(at: Stage, generations: list[Record]) -> None:
-    """Make each generation anew under its old id; open ones end when the test says so."""
+    """Restore each generation under the old id; unsettled ones end when the test says so."""
     at.oxen.manual = True
     for number, each in enumerate(generations):
         made = FakeGeneration(
