@@ -6,7 +6,6 @@ requests are noted beside it for `/healthz`. In memory only: a restart finds an 
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,10 +38,10 @@ SLOTS = {Circuit.CLOSED: 4, Circuit.HALF_OPEN: 1, Circuit.OPEN: 0}
 
 @dataclass(slots=True)
 class Service:
-    """The health of one provider. `down_since` is None while the provider is up."""
+    """The health of one provider. `outage_since` is None unless an outage lasts."""
 
     circuit: Circuit = Circuit.CLOSED
-    down_since: datetime | None = None
+    outage_since: datetime | None = None
     probe_at: datetime | None = None
     probing: bool = False
     failures: int = 0
@@ -62,24 +61,33 @@ class ServiceHealth:
         """`keys` are the settings of the providers' API keys, by provider."""
         self._now = now
         self._keys = keys or {}
-        self._services: defaultdict[str, Service] = defaultdict(Service)
-        self._services.update((provider, Service()) for provider in self._keys)
+        self._services = {provider: Service() for provider in self._keys}
 
     @property
     def down(self) -> frozenset[str]:
         """Providers to which nothing may be submitted now."""
-        return frozenset(key for key, each in self._services.items() if each.down_since)
+        return frozenset(key for key in self._services if self.is_down(key))
 
     @property
     def known(self) -> tuple[str, ...]:
         """Providers that are configured, and those of which anything was noted."""
         return tuple(self._services)
 
+    @property
+    def outages(self) -> frozenset[str]:
+        """Providers with an outage that lasts, also while one submit decides about its end."""
+        return frozenset(key for key in self._services if self.has_outage(key))
+
     def is_down(self, provider: str) -> bool:
-        return self.of(provider).down_since is not None
+        return self.of(provider).circuit is Circuit.OPEN
+
+    def has_outage(self, provider: str) -> bool:
+        """Return whether no job was accepted since the provider went down."""
+        return self.of(provider).outage_since is not None
 
     def of(self, provider: str) -> Service:
-        return self._services[provider]
+        """Return the health of a provider, which may be unknown: removed since the request."""
+        return self._services.get(provider) or Service()
 
     def submit_slots(self, provider: str) -> int:
         """Return how many creating requests may be on their way at once."""
@@ -87,7 +95,7 @@ class ServiceHealth:
 
     def answered(self, provider: str, error: Reason | None) -> None:
         """Note the outcome of any request; None is a success."""
-        service = self.of(provider)
+        service = self._noted(provider)
         if error is None or error in OF_THE_REQUEST:
             service.last_good, service.failing_since = self._now(), None
         else:
@@ -96,7 +104,7 @@ class ServiceHealth:
 
     def submitted(self, provider: str, error: ProviderError | None = None) -> None:
         """Note the outcome of a creating request, which opens or closes the circuit."""
-        service = self.of(provider)
+        service = self._noted(provider)
         limited = error is not None and error.reason is Reason.RATE_LIMITED
         if error is None or not (limited or error.reason in OUTAGE):
             self._close(provider)
@@ -116,21 +124,26 @@ class ServiceHealth:
         return due
 
     def probed(self, provider: str, error: ProviderError | None = None) -> None:
-        """Note the answer to a probe: an error about the request shows that the service works."""
-        service = self.of(provider)
+        """Note the answer to a probe: an error about the request shows that the service works.
+
+        The outage lasts until a submit succeeds: an API may answer probes and nothing else.
+        """
+        service = self._noted(provider)
         service.probing = False
+        if service.circuit is not Circuit.OPEN:  # a submit has decided meanwhile
+            return
         if error and (error.reason in OUTAGE or error.reason is Reason.RATE_LIMITED):
             self._open(provider, error.retry_after)
-        elif service.circuit is Circuit.OPEN:
-            service.circuit, service.probe_at = Circuit.HALF_OPEN, None
-            self._up(provider)
+            return
+        service.circuit, service.probe_at = Circuit.HALF_OPEN, None
+        log.info("%s answers a probe: the next submit decides whether the outage is over", provider)
 
     def refused(self, provider: str, reason: Reason, detail: str) -> None:
         """Log why a job got no picture; an operator's matter once, as an error."""
         remedy = REMEDIES.get(reason)
         level = logging.INFO if remedy else logging.WARNING
         log.log(level, "%s refused or failed a job: %s: %s", provider, reason, detail)
-        reported = self.of(provider).reported
+        reported = self._noted(provider).reported
         if remedy is None or reason in reported:
             return
         reported.add(reason)
@@ -143,25 +156,24 @@ class ServiceHealth:
 
     def made_picture(self, provider: str) -> None:
         """Note that a job succeeded: the next refusal is news again."""
-        self.of(provider).reported.clear()
+        self._noted(provider).reported.clear()
 
     def _open(self, provider: str, retry_after: float | None) -> None:
-        service, now = self.of(provider), self._now()
+        service, now = self._noted(provider), self._now()
         service.circuit = Circuit.OPEN
         service.openings += 1
         service.probe_at = now + PROBES.wait(service.openings, retry_after)
-        if service.down_since is None:
-            service.down_since = now
+        if service.outage_since is None:
+            service.outage_since = now
             log.error("%s is down: nothing is submitted until a probe succeeds", provider)
 
     def _close(self, provider: str) -> None:
-        service = self.of(provider)
+        service = self._noted(provider)
         service.circuit, service.probe_at = Circuit.CLOSED, None
         service.failures = service.openings = 0
-        self._up(provider)
-
-    def _up(self, provider: str) -> None:
-        service = self.of(provider)
-        if service.down_since is not None:
-            service.down_since = None
+        if service.outage_since is not None:
+            service.outage_since = None
             log.warning("%s is up again", provider)
+
+    def _noted(self, provider: str) -> Service:
+        return self._services.setdefault(provider, Service())

@@ -45,7 +45,7 @@ async def request_job(
     )
     bind(job=job.id)
     spec = studio.catalog.about(job.request.model)
-    view = status_view(job, spec, lacking=lacking, down=studio.health.is_down(job.provider))
+    view = status_view(job, spec, lacking=lacking, down=studio.health.has_outage(job.provider))
     await _reply(interaction, studio, job.id, view, private=private)
 
 

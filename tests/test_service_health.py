@@ -74,6 +74,7 @@ def test_probes_become_rare_and_one_submit_decides(
 
     health.probed("oxen")
     assert not health.is_down("oxen")
+    assert health.has_outage("oxen")  # until the submit succeeds
     assert health.submit_slots("oxen") == 1
     fail(health, 1)
     assert health.is_down("oxen")
@@ -85,6 +86,7 @@ def test_probes_become_rare_and_one_submit_decides(
     health.probed("oxen")
     health.submitted("oxen")
     assert health.of("oxen").circuit is Circuit.CLOSED
+    assert not health.has_outage("oxen")
     clock.move(days=1)
     assert health.due_probes() == []
 
@@ -104,6 +106,42 @@ def test_a_failed_probe_is_repeated_after_a_longer_wait(
     assert health.due_probes() == ["oxen"]
     health.probed("oxen", ProviderError(Reason.AUTH))
     assert not health.is_down("oxen")
+
+
+def test_an_outage_that_answers_probes_is_one_outage(
+    health: ServiceHealth, clock: StillClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail(health)
+    began = health.of("oxen").outage_since
+    for _ in range(5):
+        clock.move(minutes=1)
+        assert health.due_probes() == ["oxen"]
+        health.probed("oxen")
+        assert health.outages == {"oxen"}
+        fail(health, 1)
+    assert health.of("oxen").outage_since == began
+    assert caplog.text.count("oxen is down") == 1
+    assert "up again" not in caplog.text
+
+
+def test_the_error_of_a_probe_does_not_undo_a_submit_that_succeeded_meanwhile(
+    health: ServiceHealth, clock: StillClock
+) -> None:
+    fail(health)
+    clock.moved = 5 * SECOND
+    assert health.due_probes() == ["oxen"]
+    health.submitted("oxen")  # it was on the way before the outage began
+    health.probed("oxen", UNAVAILABLE)
+
+    assert not health.is_down("oxen")
+    assert health.submit_slots("oxen") == 4
+
+
+def test_a_query_makes_no_provider_known(health: ServiceHealth) -> None:
+    assert not health.is_down("removed")
+    assert not health.has_outage("removed")
+    assert health.submit_slots("removed") == 4
+    assert health.known == ("oxen",)
 
 
 def test_a_pause_that_the_api_requests_is_respected(

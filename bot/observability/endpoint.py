@@ -92,7 +92,7 @@ class HealthReport:
         service = self._health.of(name)
         return {
             "alive": not service.is_failing(self._now()),
-            "down": self._health.is_down(name),
+            "down": self._health.has_outage(name),
             "last_good_answer": service.last_good.isoformat() if service.last_good else None,
             "last_error": service.last_error,
         }

@@ -136,7 +136,7 @@ class Metrics:
         for labelled in (self._jobs, self._settled):
             labelled.clear()
         for provider in self._health.known:
-            self._up.labels(provider).set(not self._health.is_down(provider))
+            self._up.labels(provider).set(not self._health.has_outage(provider))
         self._rows_read.set(figures is not None)
         if figures is None:
             figures = Figures({}, None, None, 0, 0, {})

@@ -35,7 +35,7 @@ class Failover:
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
         """Return the jobs to hand over, and those whose status message is out of date."""
-        if not self._health.down and not self._reported:
+        if not self._health.outages and not self._reported:
             return []
         transferable = [
             job
@@ -79,7 +79,7 @@ class Failover:
 
     async def report(self, job: Job) -> None:
         """Let the status message of a waiting job report the outage, or its end."""
-        if self._health.is_down(job.provider):
+        if self._health.has_outage(job.provider):
             self._reported.add(job.id)
         else:
             self._reported.discard(job.id)
@@ -87,11 +87,11 @@ class Failover:
 
     def _reply_reported(self, job: Job) -> bool:
         """Return whether the reply itself reported the outage, since the job is younger."""
-        down_since = self._health.of(job.provider).down_since
-        return down_since is not None and job.created_at >= down_since
+        began = self._health.of(job.provider).outage_since
+        return began is not None and job.created_at >= began
 
     def _is_outdated(self, job: Job) -> bool:
-        return self._health.is_down(job.provider) != (job.id in self._reported)
+        return self._health.has_outage(job.provider) != (job.id in self._reported)
 
     def _elsewhere(self, job: Job) -> ModelSpec | None:
         """Return a model of a provider that is up and can take the request."""

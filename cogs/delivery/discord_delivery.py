@@ -51,7 +51,7 @@ class DiscordDelivery:
     async def show(self, job: Job) -> None:
         if job.route.status_message_id is None:
             return
-        view = status_view(job, self._spec(job), down=self._health.is_down(job.provider))
+        view = status_view(job, self._spec(job), down=self._health.has_outage(job.provider))
         try:
             async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
                 await self._destinations().edit_reply(job, view)

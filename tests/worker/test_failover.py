@@ -76,6 +76,28 @@ async def test_a_status_message_is_edited_once_for_an_outage(at: Stage) -> None:
         await reported(at, 6)
 
 
+async def test_a_notice_stays_while_probes_are_answered_and_submits_hang(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.providers.oxen.provider.SUBMIT_TIMEOUT", 1.0)
+    refused = at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    async with at.easel():
+        for number in range(6):
+            await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
+        await reported(at, 6)
+        refused.remove()
+        hanging = at.oxen.faults.add("POST", QUEUE, Hold(), times=None)
+        edits = sum(each.method == "PATCH" for each in at.discord.requests)
+        for cycle in range(2):
+            at.clock.move(minutes=1, seconds=5)
+            await hanging.reached(hits=cycle + 1)
+            await asyncio.sleep(2.5)  # a turn of the housekeeping while the submit hangs
+            waiting = [job for job in await at.jobs() if job.status is JobStatus.QUEUED]
+            waiting += [job for job in await at.jobs(at.ben) if job.status is JobStatus.QUEUED]
+            assert len(statuses(at)) >= len(waiting)
+        assert sum(each.method == "PATCH" for each in at.discord.requests) == edits
+
+
 async def test_a_request_during_the_outage_reports_it_in_the_reply(at: Stage) -> None:
     oxen_is_down(at)
     async with at.easel():
@@ -99,10 +121,14 @@ async def test_the_end_of_the_outage_is_shown_to_the_jobs_that_still_wait(at: St
         held = at.oxen.faults.add("POST", QUEUE, Hold(), times=None)
         at.clock.move(minutes=2)
         await held.reached()
-        await reported(at, 1)  # of the one that is being submitted
-        assert any(job.status is JobStatus.QUEUED for job in await at.jobs())
-        held.release()
+        await asyncio.sleep(2.5)  # a turn of the housekeeping
+        await reported(at, 8)  # the probe was answered, and no job has been accepted yet
+        at.oxen.manual = True
         at.oxen.faults.clear()
+        held.release()
+        await reported(at, 0)
+        at.oxen.manual = False
+        await at.finish()
         await at.settled(4, timeout=20)
 
 
@@ -165,12 +191,10 @@ async def test_it_waits_where_the_other_costs_more_than_its_member_has_left(at: 
     assert at.skills.generations == {}
 
 
-async def test_when_it_is_back_who_names_no_model_is_led_there_again(
-    at: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_when_it_is_back_who_names_no_model_is_led_there_again(at: Stage) -> None:
     """Else it would be held for down until somebody names it."""
     oxen_is_down(at)
-    async with at.easel():
+    async with at.easel() as app:
         for number in range(3):
             await at.imagine(f"fox {number}", model="oxen", by=at.ben)
         await at.said(DOWN)
@@ -179,7 +203,7 @@ async def test_when_it_is_back_who_names_no_model_is_led_there_again(
         at.oxen.faults.clear()
         at.clock.move(minutes=2)
         async with asyncio.timeout(15):
-            while "oxen is up again" not in caplog.text:
+            while app.services.health.is_down("oxen"):
                 await asyncio.sleep(0.05)
         await at.imagine("a hare")
         await at.result("a hare")
