@@ -11,6 +11,8 @@ from bot.errors import Reason
 
 JOB_ID_PATTERN = "[a-z2-7]{16}"
 TOKEN_LIFE = timedelta(minutes=15)  # Discord's interaction tokens (discord.md, Limits)
+# Before its expiry, time for a last request with a token.
+TOKEN_MARGIN = timedelta(minutes=2)
 
 
 def new_job_id() -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bot.backoff import Backoff
 from bot.delivery import NotDelivered, ReplyUnknown, Undeliverable
-from bot.jobs import Job, JobStatus
+from bot.jobs import TOKEN_MARGIN, Job, JobStatus
 from bot.services import Services
 from bot.store import jobs, pictures
 from bot.store.pictures import Role
@@ -85,9 +85,14 @@ class Deliverer:
             return await jobs.get(tx, job.id) or job
 
     async def _postpone(self, job: Job, error: NotDelivered) -> None:
+        now = self._now()
         wait = RETRIES.wait(job.delivery_attempts, error.retry_after)
+        # The attempt that may still fall back to the reply is not skipped by the backoff.
+        last_chance = job.route.token_expires_at - TOKEN_MARGIN - now
+        if timedelta(0) < last_chance < wait and not error.retry_after:
+            wait = last_chance
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
         async with self._database.transaction() as tx:
             text = str(error)[:500]  # a proxy before Discord may answer with a whole page
-            await jobs.postpone_delivery(tx, job.id, self._now() + wait, text)
+            await jobs.postpone_delivery(tx, job.id, now + wait, text)

@@ -96,7 +96,8 @@ class Destinations:
         try:
             return await shown
         except DELIVERY_ERRORS as error:
-            attempts.count_failure(discord_works=await self._discord_works(job))
+            works = await self._discord_works(job)
+            attempts.count_failure(self._now(), discord_works=works)
             if not attempts.is_over(job, self._now()):
                 raise
             log.warning("delivery abandoned after 24 h; result stays in /history: %r", error)

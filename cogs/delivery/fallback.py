@@ -1,15 +1,17 @@
 """The policy of a delivery: when to search first, to fall back, and to abandon the delivery.
 
-Pure. The age of a delivery is the time since the first attempt, which is stored: neither a restart
-nor the backoff between the attempts moves a fallback. A failure counts only while Discord answers
-other requests: an outage of Discord is no reason to leave a destination.
+Pure. The age of a delivery is the time since the first attempt, which is stored, so that neither a
+restart nor the backoff between the attempts begins it anew. A failure counts only while Discord
+answers other requests: an outage of Discord is no reason to leave a destination. A row of failures
+belongs to one run of the program and takes some minutes at least: after a long stop, the age alone
+says nothing about the destination.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.jobs import Job
+from bot.jobs import TOKEN_MARGIN, Job
 
 
 class DestinationName(StrEnum):
@@ -21,13 +23,14 @@ class DestinationName(StrEnum):
     DIRECT_MESSAGE = "direct_message"
 
 
-# From the channel to the command's reply, which can be edited for 15 minutes only ...
+# From the channel to the command's reply, which can be edited for 15 minutes only: sooner if the
+# token is about to expire (TOKEN_MARGIN).
 REPLY_AFTER = timedelta(minutes=4)
-TOKEN_MARGIN = timedelta(minutes=2)  # ... and sooner if the token is about to expire
 # From any destination to the next: most disturbances of a part of Discord are over by then.
 FALL_BACK_AFTER = timedelta(hours=2)
 ABANDON_AFTER = timedelta(hours=24)  # undeliverable
-FAILURES_IN_A_ROW = 3  # fewer may be transient
+FAILURES_IN_A_ROW = 3  # fewer may be transient ...
+SHORTEST_ROW = timedelta(minutes=4)  # ... and so may a row that began just now
 SMALLEST_LIMIT = 512 * 1024  # bytes of a picture: no connection is too slow for these
 
 
@@ -38,11 +41,16 @@ class Attempts:
     earlier_run: bool = False  # attempts of which nothing is known
     unknown: set[DestinationName] = field(default_factory=set)  # may have the result
     failures: int = 0  # in a row, while Discord answered another request
+    failing_since: datetime | None = None  # the first of them
     limit: int | None = None  # bytes of one picture, after an upload that took too long
 
-    def count_failure(self, *, discord_works: bool) -> None:
+    def count_failure(self, now: datetime, *, discord_works: bool) -> None:
         """Count a transient failure; one during an outage of Discord ends the row."""
-        self.failures = self.failures + 1 if discord_works else 0
+        if discord_works:
+            self.failures += 1
+            self.failing_since = self.failing_since or now
+        else:
+            self.failures, self.failing_since = 0, None
 
     def searches_first(self, destination: DestinationName, job: Job, now: datetime) -> bool:
         """Return whether to search the destination before a post to any other.
@@ -68,11 +76,19 @@ class Attempts:
         has_reply = job.route.status_message_id and job.route.token_at(now)
         if destination == DestinationName.CHANNEL and has_reply:
             return age >= REPLY_AFTER or job.route.token_expires_at - now <= TOKEN_MARGIN
-        return age >= FALL_BACK_AFTER
+        return age >= FALL_BACK_AFTER and self._keeps_failing(now)
 
     def is_over(self, job: Job, now: datetime) -> bool:
         """Return whether the job is undeliverable."""
-        return self.failures >= FAILURES_IN_A_ROW and age_of(job, now) >= ABANDON_AFTER
+        return self._keeps_failing(now) and age_of(job, now) >= ABANDON_AFTER
+
+    def _keeps_failing(self, now: datetime) -> bool:
+        """Return whether this run has seen enough failures, for long enough."""
+        return (
+            self.failures >= FAILURES_IN_A_ROW
+            and self.failing_since is not None
+            and now - self.failing_since >= SHORTEST_ROW
+        )
 
     def upload_less(self, largest: int) -> None:
         """Halve the next upload; `largest` is the size of the largest picture, in bytes."""

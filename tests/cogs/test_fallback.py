@@ -6,14 +6,14 @@ from datetime import timedelta
 import pytest
 
 from bot.backoff import Backoff
-from bot.jobs import Job
+from bot.jobs import TOKEN_MARGIN, Job
 from bot.store.database import Database
 from cogs.delivery.fallback import (
     ABANDON_AFTER,
     FAILURES_IN_A_ROW,
     FALL_BACK_AFTER,
     REPLY_AFTER,
-    TOKEN_MARGIN,
+    SHORTEST_ROW,
     Attempts,
     DestinationName,
 )
@@ -30,7 +30,7 @@ async def job(database: Database) -> Job:
 
 
 def failing() -> Attempts:
-    return Attempts(failures=FAILURES_IN_A_ROW)
+    return Attempts(failures=FAILURES_IN_A_ROW, failing_since=NOW)
 
 
 def test_a_channel_is_left_for_the_reply_after_four_minutes(job: Job) -> None:
@@ -74,24 +74,37 @@ def test_a_delivery_ends_after_a_day(job: Job) -> None:
 
 def test_age_alone_decides_nothing(job: Job) -> None:
     attempts, much_later = Attempts(), NOW + timedelta(days=9)
-    for _ in range(FAILURES_IN_A_ROW - 1):
-        attempts.count_failure(discord_works=True)
+    for number in range(FAILURES_IN_A_ROW - 1):
+        attempts.count_failure(NOW + number * MINUTE, discord_works=True)
 
     assert not attempts.may_fall_back(DestinationName.CHANNEL, job, much_later)
     assert not attempts.is_over(job, much_later)
 
-    attempts.count_failure(discord_works=True)
+    attempts.count_failure(NOW + 2 * MINUTE, discord_works=True)
     assert attempts.may_fall_back(DestinationName.CHANNEL, job, much_later)
     assert attempts.is_over(job, much_later)
 
 
 def test_a_failure_during_an_outage_of_discord_ends_the_row(job: Job) -> None:
     attempts, much_later = failing(), NOW + timedelta(days=9)
-    attempts.count_failure(discord_works=False)
+    attempts.count_failure(much_later, discord_works=False)
 
-    assert attempts.failures == 0
+    assert (attempts.failures, attempts.failing_since) == (0, None)
     assert not attempts.may_fall_back(DestinationName.CHANNEL, job, much_later)
     assert not attempts.is_over(job, much_later)
+
+
+def test_failures_of_half_a_minute_after_a_long_stop_end_nothing(job: Job) -> None:
+    """The first attempt was made a day before the start of this run."""
+    attempts, start = Attempts(earlier_run=True), NOW + timedelta(days=2)
+    for second in (0, 4, 12, 28):
+        attempts.count_failure(start + second * MOMENT, discord_works=True)
+    soon, later = start + 28 * MOMENT, start + SHORTEST_ROW
+
+    assert not attempts.may_fall_back(DestinationName.CHANNEL, job, soon)
+    assert not attempts.is_over(job, soon)
+    assert attempts.may_fall_back(DestinationName.CHANNEL, job, later)
+    assert attempts.is_over(job, later)
 
 
 @pytest.mark.parametrize("longest", [1, 10, 30])
@@ -102,7 +115,7 @@ def test_the_backoff_moves_no_fallback(job: Job, longest: int) -> None:
     now, attempt, left, over = NOW + 20 * MINUTE, 0, None, None
     while over is None:
         attempt += 1
-        attempts = Attempts(failures=attempt - 1)
+        attempts = Attempts(failures=attempt - 1, failing_since=NOW + 20 * MINUTE)
         age = now - (job.delivery_started_at or now)
         if left is None and attempts.may_fall_back(DestinationName.CHANNEL, job, now):
             left = age

@@ -34,6 +34,7 @@ FOURTH, SIXTH, EIGHTH = 4, 6, 8
 def soon(monkeypatch: pytest.MonkeyPatch, reply: int = 10, next: int = 40, end: int = 150) -> None:
     """Shorter ages, in seconds, so that a test need not make every attempt of a day."""
     ages = {"REPLY_AFTER": reply, "FALL_BACK_AFTER": next, "ABANDON_AFTER": end}
+    ages["SHORTEST_ROW"] = reply
     for name, seconds in ages.items():
         monkeypatch.setattr(fallback, name, timedelta(seconds=seconds))
 
