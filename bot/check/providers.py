@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
+from bot.catalog import ModelSpec
 from bot.check.report import Line, ok, warning, wrong
 from bot.config import Config, ProviderConfig
 from bot.errors import ProviderError, Reason, StartupError
@@ -49,7 +50,10 @@ def _refused(configured: ProviderConfig, error: ProviderError) -> Line:
         case Reason.CREDITS:
             return warning(key, f"the account is empty ({error})", f"See {page}.")
         case Reason.NOT_FOUND:
-            remedy = f"Check the model's name and {api_url}."
+            # Only the settings of some providers name the model.
+            model = configured.settings.env_name("model")
+            named = model in configured.settings.names()
+            remedy = f"Check {model if named else 'the model'} and {api_url}."
             return wrong(key, f"does not know the model ({error})", remedy)
         case _:
             return wrong(
@@ -76,7 +80,7 @@ async def try_provider(
     began = time.monotonic()
     try:
         provider = configured.make(http)
-        made = await _make(provider, configured.specs[0].key, timeout)
+        made = await _make(provider, configured.specs[0], timeout)
         data = await _download(made.pictures[0], provider, configured.settings.host)
         path = await _save(data, folder / f"easel-check-{configured.key}")
     except StartupError as error:  # a malformed key
@@ -88,12 +92,14 @@ async def try_provider(
     return ok(about, f"a picture in {time.monotonic() - began:.0f} s{cost}: {path}")
 
 
-async def _make(provider: Provider, model: str, timeout: timedelta) -> Finished:
-    (submitted, *_) = await provider.submit(GenerationRequest(model, PROMPT))
+async def _make(provider: Provider, spec: ModelSpec, timeout: timedelta) -> Finished:
+    (submitted, *_) = await provider.submit(GenerationRequest(spec.key, PROMPT))
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             return await _end_of(provider, submitted.remote_id, submitted.update)
     except TimeoutError:
+        if spec.cancels:
+            await provider.cancel(submitted.remote_id)
         detail = f"not finished within JOB_TIMEOUT, {timeout.total_seconds():.0f} s"
         raise ProviderError(Reason.TIMEOUT, detail) from None
 
