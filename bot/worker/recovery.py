@@ -4,7 +4,7 @@
 2. `resume` polls running jobs again, by their stored remote ids.
 3. `confirm_reply` asks Discord whether the reply to a request arrived.
 4. `expire` fails jobs that could not be submitted in time.
-5. `reconcile` searches the provider for the generations of a request with an unknown outcome.
+5. `recover` searches the provider for the generations of a request with an unknown outcome.
 
 Results whose delivery has an unknown outcome are searched for by the delivery itself
 (cogs.delivery.destinations), since each destination is searched in another way.
@@ -59,7 +59,7 @@ class Recovery:
             *((self.confirm_reply, job) for job in unconfirmed),
             *((self.expire, job) for job in expired),
             # Without its key, a job waits until the key is set again.
-            *((self.reconcile, job) for job in unleased if job.provider in self._providers),
+            *((self.recover, job) for job in unleased if job.provider in self._providers),
         ]
 
     async def resume(self, job: Job) -> None:
@@ -95,16 +95,22 @@ class Recovery:
         away = job.created_at + QUEUE_TIMEOUT <= self._started_at
         await self.fail(job, job.reason or (Reason.AWAY if away else Reason.UNAVAILABLE))
 
-    async def reconcile(self, job: Job) -> None:
+    async def recover(self, job: Job) -> None:
+        """Reconcile a request whose task has ended without an outcome, then follow the job."""
+        if running := await self.reconcile(job):
+            await self.follow(*running)
+
+    async def reconcile(self, job: Job) -> tuple[Job, Sequence[Submitted]] | None:
         """Adopt the generations of a request with an unknown outcome, or fail the job.
 
-        The request is never repeated. Only generations that fit, belong to no job, and are as
-        many as were requested are adopted: a wrong picture is worse than a refund.
+        Return the running job with its generations, else None. The request is never repeated. Only
+        generations that fit, belong to no job, and are as many as were requested are adopted: a
+        wrong picture is worse than a refund.
         """
         async with self._database.reading() as view:
             stored = await jobs.get(view, job.id)
         if stored is None or stored.status is not JobStatus.SUBMITTING:
-            return  # another task has found the outcome
+            return None  # another task has found the outcome
         try:
             adopted = await self._search(job)
         except ProviderError as error:
@@ -112,14 +118,14 @@ class Recovery:
             if self._now() - _sent(job) < timedelta(minutes=10):
                 async with self._database.transaction() as tx:
                     await jobs.extend_lease(tx, job.id, self._now() + timedelta(seconds=30))
-                return
+                return None
             adopted = None
         if adopted:
-            await self.follow(*adopted)
-            return
+            return adopted
         self._services.metrics.doubt_ended(job.provider, "failed")
         log.error("outcome of a submit unknown; job failed, hold released, possibly charged")
         await self.fail(job, Reason.DOUBTFUL)
+        return None
 
     async def fail(self, job: Job, reason: Reason) -> None:
         async with self._database.transaction() as tx:

@@ -69,16 +69,14 @@ class Submitter:
             await _until_stored(lambda: self.put_back(job, RETRIES.first))
             return None
         except ProviderError as error:  # nothing was sent
-            await self._not_running(job, error)
-            return None
+            return await self._not_running(job, error)
         provider = self._services.providers[job.provider]
         try:
             submitted = await provider.submit(job.request)
         except ProviderError as error:
             self._health.refused(job.provider, error.reason, error.detail)
             self._health.submitted(job.provider, error)
-            await self._not_running(job, error)
-            return None
+            return await self._not_running(job, error)
         self._attempts.pop(job.id, None)
         self._health.submitted(job.provider)
         return await _until_stored(lambda: self._start(job, submitted)), submitted
@@ -91,7 +89,10 @@ class Submitter:
         log.info("running at %s as %s", job.provider, ", ".join(remote_ids))
         return started
 
-    async def _not_running(self, job: Job, error: ProviderError) -> None:
+    async def _not_running(
+        self, job: Job, error: ProviderError
+    ) -> tuple[Job, Sequence[Submitted]] | None:
+        """Store the outcome of a failed submit; return the job if its generations were adopted."""
         match error.taken:
             case Taken.NO:
                 attempt = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
@@ -102,7 +103,8 @@ class Submitter:
                 await _until_stored(lambda: self._recovery.fail(job, error.reason))
             case Taken.DOUBTFUL:
                 self._attempts.pop(job.id, None)
-                await self._recovery.reconcile(job)
+                return await self._recovery.reconcile(job)
+        return None
 
 
 async def _until_stored(write: Callable[[], Awaitable[T]]) -> T:
