@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -161,6 +162,37 @@ WORKAROUNDS = {"bot/store/aiosqlite_driver.py"}
 def test_no_private_name_of_another_package_is_imported(path: Path) -> None:
     if path.relative_to(ROOT).as_posix() not in WORKAROUNDS:
         assert list(private_imports(path)) == []
+
+
+# The parts of libraries that the workarounds need; tests/test_workarounds.py pins them.
+WORKAROUND_FILES = (
+    "bot/discord_origin_workaround.py",
+    "bot/store/aiosqlite_driver.py",
+    "cogs/delivery/global_limit_workaround.py",
+)
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_no_private_part_of_another_object_is_used(path: Path) -> None:
+    if path.relative_to(ROOT).as_posix().startswith(WORKAROUND_FILES):
+        return
+    tree = ast.parse(path.read_text())
+    own = {node.attr for node in ast.walk(tree) if _is_of(node, {"self", "cls"})}
+    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    foreign = {
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and node.attr not in own
+    }
+
+    assert not foreign
+
+
+def _is_of(node: ast.AST, owners: set[str]) -> TypeGuard[ast.Attribute]:
+    return isinstance(node, ast.Attribute) and ast.unparse(node.value) in owners
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -61,16 +61,22 @@ INSERT = insert(jobs).returning(*jobs.c)
 GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
 UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
-RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored).values(inputs_stored=True, submit_after=None)
+RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored).values(
+    {jobs.c.inputs_stored: True, jobs.c.submit_after: None}
+)
 HAND_OVER = UPDATE.where(
     jobs.c.status == JobStatus.QUEUED,
     jobs.c.cancel_requested_at.is_(None),
     jobs.c.model_auto,
     jobs.c.model == bindparam("from_model"),
-).values(submit_after=None, reason=None)
+).values({jobs.c.submit_after: None, jobs.c.reason: None})
 BEGIN_DELIVERY = UPDATE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None)).values(
-    delivery_attempts=jobs.c.delivery_attempts + 1,
-    delivery_started_at=func.coalesce(jobs.c.delivery_started_at, bindparam("now", type_=Utc)),
+    {
+        jobs.c.delivery_attempts: jobs.c.delivery_attempts + 1,
+        jobs.c.delivery_started_at: func.coalesce(
+            jobs.c.delivery_started_at, bindparam("now", type_=Utc)
+        ),
+    }
 )
 MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
@@ -134,7 +140,7 @@ async def move(
 
 async def change(tx: AsyncConnection, job_id: str, **values: Unpack[Columns]) -> Job | None:
     """Set columns besides the status; None if the job does not exist. For this package alone."""
-    return await _one(tx, UPDATE, {**values, "job_id": job_id})
+    return await _one(tx, UPDATE, job_id, values)
 
 
 async def requeue(
@@ -163,12 +169,12 @@ async def request_cancel(tx: AsyncConnection, job_id: str, now: datetime) -> Job
 
 async def confirm_reply(tx: AsyncConnection, job_id: str, message_id: int) -> Job | None:
     """Store the id of the reply's message: only then may the job be claimed."""
-    return await _one(tx, CONFIRM_REPLY, {"job_id": job_id, "status_message_id": message_id})
+    return await _one(tx, CONFIRM_REPLY, job_id, {"status_message_id": message_id})
 
 
 async def mark_inputs_stored(tx: AsyncConnection, job_id: str) -> bool:
     """Let a job with inputs be claimed; return False if another task did so first."""
-    return await _one(tx, RELEASE_TO_QUEUE, {"job_id": job_id}) is not None
+    return await _one(tx, RELEASE_TO_QUEUE, job_id) is not None
 
 
 async def store_inputs(
@@ -193,8 +199,8 @@ async def hand_over(
     tx: AsyncConnection, job: Job, *, model: str, provider: str, price: int
 ) -> Job | None:
     """Move a queued job to another model; None if the row has changed meanwhile."""
-    values = {"from_model": job.request.model, "model": model, "provider": provider}
-    return await _one(tx, HAND_OVER, {**values, "job_id": job.id, "price": price})
+    values: Columns = {"model": model, "provider": provider, "price": price}
+    return await _one(tx, HAND_OVER, job.id, values, from_model=job.request.model)
 
 
 async def mark_final_status(tx: AsyncConnection, job_id: str) -> Job | None:
@@ -207,7 +213,7 @@ async def begin_delivery(tx: AsyncConnection, job_id: str, now: datetime) -> Job
 
     None if there is nothing (left) to deliver.
     """
-    return await _one(tx, BEGIN_DELIVERY, {"job_id": job_id, "now": now})
+    return await _one(tx, BEGIN_DELIVERY, job_id, now=now)
 
 
 async def postpone_delivery(tx: AsyncConnection, job_id: str, until: datetime, error: str) -> None:
@@ -245,9 +251,15 @@ def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:
 
 
 async def _one(
-    tx: AsyncConnection, statement: ReturningUpdate[Any], values: dict[str, object]
+    tx: AsyncConnection,
+    statement: ReturningUpdate[Any],
+    job_id: str,
+    values: Columns | None = None,
+    **conditions: object,
 ) -> Job | None:
-    row = (await tx.execute(statement, values)).one_or_none()
+    """Set columns of one job; `conditions` are the statement's other parameters."""
+    parameters = {**(values or {}), **conditions, "job_id": job_id}
+    row = (await tx.execute(statement, parameters)).one_or_none()
     return job_of(row) if row else None
 
 

@@ -12,10 +12,9 @@ from bot.store.jobs import Columns
 from bot.store.tables import jobs
 from tests.test_architecture import ROOT, module_of, sources
 
-SETTLEMENT = ROOT / "bot" / "store" / "settlement.py"
-JOBS = ROOT / "bot" / "store" / "jobs.py"
-LEDGER = ROOT / "bot" / "store" / "ledger.py"
-READERS = {"audit.py", "ledger.py", "stats.py"}  # name kinds of entries in order to sum them
+STORE = ROOT / "bot" / "store"
+SETTLEMENT, JOBS, LEDGER = STORE / "settlement.py", STORE / "jobs.py", STORE / "ledger.py"
+READERS = {"audit.py", "stats.py"}  # sum the entries by their kinds
 MONEY = {EntryKind.RELEASE, EntryKind.CAPTURE, EntryKind.ADJUSTMENT}
 
 
@@ -36,30 +35,72 @@ def attributes(node: ast.AST, owner: str) -> set[str]:
     }
 
 
+# Everything that can write a status or an entry, and the modules that may name it.
+WRITES = {
+    "bot.store.jobs": ({"move", "change", "MOVES", "UPDATE"}, {SETTLEMENT, JOBS}),
+    "bot.store.ledger": ({"append", "entry_of", "APPEND"}, {SETTLEMENT, LEDGER}),
+    "bot.store.tables": ({"ledger"}, {LEDGER, *(STORE / name for name in READERS)}),
+}
+QUEUE = STORE / "queue.py"
+
+
+def uses(path: Path, module: str) -> set[str]:
+    """The names of a module that a file imports, or reaches through the module."""
+    package, _, name = module.rpartition(".")
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    aliases: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == module:
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == package:
+            aliases |= {alias.asname or name for alias in node.names if alias.name == name}
+        elif isinstance(node, ast.Import):
+            aliases |= {alias.asname or module for alias in node.names if alias.name == module}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in aliases:
+            found.add(node.attr)
+    return found
+
+
 @pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_only_the_settlement_moves_a_job_to_a_settled_status(path: Path) -> None:
-    if path == SETTLEMENT:
-        return
+def test_only_the_named_modules_can_write_a_status_or_an_entry(path: Path) -> None:
+    for module, (names, allowed) in WRITES.items():
+        if path not in allowed and path != ROOT / Path(*module.split(".")).with_suffix(".py"):
+            assert not uses(path, module) & names, module
+    if path not in {JOBS, QUEUE}:  # the queue's updates set leases and tokens
+        assert not [call for call in calls(path) if ast.unparse(call).startswith("update(jobs)")]
+
+
+@pytest.mark.parametrize("path", [path for path in sources() if path != SETTLEMENT], ids=module_of)
+def test_only_the_settlement_names_settled_statuses_and_their_entries_in_a_write(
+    path: Path,
+) -> None:
     settled = {status.name for status in SETTLED}
+    money = {kind.name for kind in MONEY}
     for call in calls(path):
-        if name_of(call) in {"move", "change", "values", "update"}:
+        if name_of(call) in {"move", "change", "values", "update", "execute"}:
             assert not attributes(call, "JobStatus") & settled, ast.unparse(call)
-        if name_of(call) == "move":
-            assert path == JOBS, ast.unparse(call)  # the named writes of unsettled states
-
-
-@pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_only_the_settlement_writes_releases_captures_and_adjustments(path: Path) -> None:
-    if path == SETTLEMENT:
-        return
-    for call in calls(path):
         if name_of(call) in {"entry_of", "append", "LedgerEntry"}:
-            kinds = attributes(call, "EntryKind")
-            assert not kinds & {kind.name for kind in MONEY}, ast.unparse(call)
-    if path.parent == LEDGER.parent and path.name not in READERS:
-        assert not attributes(ast.parse(path.read_text()), "EntryKind"), path.name
-    writes = [call for call in calls(path) if "insert(ledger)" in ast.unparse(call)]
-    assert not writes or path == LEDGER
+            assert not attributes(call, "EntryKind") & money, ast.unparse(call)
+    if path.name not in READERS and path.name != "ledger.py":
+        assert not attributes(ast.parse(path.read_text()), "EntryKind") & money
+
+
+def test_the_named_writes_of_jobs_and_of_the_queue_set_no_settled_status() -> None:
+    """`jobs.move` is called for the unsettled states alone; the ledger appends holds alone."""
+    moved = [call for call in calls(JOBS) if name_of(call) == "move"]
+    targets = {name for call in moved for name in attributes(call, "JobStatus")}
+    assert targets == {"QUEUED", "RUNNING"}
+
+    appended = [call for call in calls(LEDGER) if name_of(call) == "entry_of"]
+    kinds = [attributes(call, "EntryKind") for call in appended]
+    assert kinds
+    assert all(each == {"HOLD"} for each in kinds)
+
+    updates = [call for call in calls(QUEUE) if name_of(call) == "values"]
+    assert updates
+    assert not [each for each in updates if "status" in ast.unparse(each)]
 
 
 def test_the_settlement_writes_each_of_them() -> None:
