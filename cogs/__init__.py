@@ -2,8 +2,8 @@
 
 A cog reads the arguments of a command, calls the studio and replies. Files with a leading
 underscore hold parts that several cogs share; `buttons` handles presses, `ui` holds views and
-wording, `delivery` posts results. Only bot/client.py, bot/discord_session.py and bot/app.py import
-from here.
+wording, `delivery` posts results. Only bot/client.py, bot/discord_session.py and bot/opening.py
+import from here.
 """
 
 from cogs._replies import reply_error

@@ -8,6 +8,7 @@ from discord import app_commands
 from bot.catalog import Choice
 from bot.jobs import Option
 from cogs._replies import studio_of
+from cogs.ui.panel import MAX_CHOICES
 from cogs.ui.text import shorten
 from cogs.ui.wording import Argument
 
@@ -93,4 +94,4 @@ def choices(named: list[tuple[str, str]], typed: str) -> list[app_commands.Choic
         for name, value in named
         if wanted in name.lower() or wanted in value.lower()
     ]
-    return found[:25]  # Discord shows no more
+    return found[:MAX_CHOICES]

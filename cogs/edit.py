@@ -17,6 +17,7 @@ from cogs._options import COMMON, OPTIONS, completed, given_options
 from cogs._replies import REPLY_TIMEOUT, modal_id, reply_error
 from cogs._request import request_job
 from cogs.delivery.attachments import attachment_of, pictures_in
+from cogs.ui.panel import MAX_CHOICES
 from cogs.ui.text import shorten
 from cogs.ui.wording import Argument, Command, EditForm
 
@@ -84,7 +85,7 @@ class Edit(commands.Cog):
     async def edit_message(
         self, interaction: discord.Interaction[Any], message: discord.Message
     ) -> None:
-        pictures = pictures_in(message)[:25]  # a select has no more options
+        pictures = pictures_in(message)[:MAX_CHOICES]
         if not pictures:
             raise NoPicture
         async with asyncio.timeout(REPLY_TIMEOUT):

@@ -49,8 +49,7 @@ class Jobs(commands.Cog):
     async def complete_active(
         self, interaction: discord.Interaction[Any], typed: str
     ) -> list[app_commands.Choice[str]]:
-        own = await self.studio.jobs.recent(interaction.user.id)
-        active = [job for job in own if not job.status.settled]
+        active = await self.studio.jobs.active(interaction.user.id)
         return choices([(job_choice(job), job.id) for job in active], typed)
 
     @show.autocomplete("job")

@@ -13,6 +13,7 @@ from cogs.ui.text import plain, shorten
 
 BLUE = discord.Colour(0x5B6EE1)
 AMBER = discord.Colour(0xE0A83C)
+MAX_CHOICES = 25  # of a select or a completion: Discord shows no more
 
 
 def panel(*parts: str | ui.Item[Any], colour: discord.Colour = BLUE) -> ui.LayoutView:
