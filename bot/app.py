@@ -95,6 +95,7 @@ async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> 
     async with AsyncExitStack() as stack:
         services, delivery = await open_services(stack, config, now)
         worker = Worker(services)
+        await worker.prepare()
         studio = Studio(services, worker.wake)
         discord = DiscordSession(settings, services, studio, delivery)
         report = HealthReport(services, lambda: discord.client)

@@ -6,7 +6,7 @@ The values come from the tables in the providers' folders, until an API describe
 
 import unicodedata
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from bot.errors import UserError
@@ -196,6 +196,8 @@ class Catalog:
     ) -> None:
         """`default` is tried first. `known` may be models of stored jobs, on offer or not."""
         self._specs = {spec.key: spec for spec in specs}
+        self._list_prices = {spec.key: spec.price for spec in self._specs.values()}
+        self._dearest: dict[str, int] = {}
         self._known = {spec.key: spec for spec in known}
         if default is not None and default in self._specs:
             self._specs = {default: self._specs[default], **self._specs}
@@ -205,8 +207,23 @@ class Catalog:
         return MappingProxyType(self._specs)
 
     def update(self, spec: ModelSpec) -> None:
-        """Replace a model by the description of its API."""
-        self._specs[spec.key] = spec
+        """Replace a model by the description of its API, with the list price."""
+        self._list_prices[spec.key] = spec.price
+        price = max(spec.price, self._dearest.get(spec.key, 0))
+        self._specs[spec.key] = replace(spec, price=price)
+
+    def follow_cost(self, key: str, dearest: int, *, most: int) -> ModelSpec | None:
+        """Set the price of a model to the dearest cost of a picture, in thousandths of a credit.
+
+        It stays between the list price and `most` times that. None if the model is not on offer.
+        """
+        spec = self._specs.get(key)
+        if spec is None:
+            return None
+        listed = self._list_prices[key]
+        self._dearest[key] = min(dearest, most * listed)
+        self._specs[key] = replace(spec, price=max(listed, self._dearest[key]))
+        return self._specs[key]
 
     def get(self, key: str) -> ModelSpec:
         try:

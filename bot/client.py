@@ -19,7 +19,7 @@ from bot.services import Services
 from bot.settings import DISCORD_API, Settings
 from bot.store.database import read_note, write_note
 from bot.studio import Studio
-from cogs import handle_interaction, reply_error
+from cogs import handle_interaction, is_served, reply_error
 from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT
 from cogs.edit import Edit
 from cogs.imagine import Imagine
@@ -35,8 +35,8 @@ REGISTERED = "registered commands"  # the note that holds their hash
 
 class EaselTree(app_commands.CommandTree["EaselClient"]):
     async def interaction_check(self, interaction: discord.Interaction["EaselClient"], /) -> bool:
-        """Allow everybody. The task of an interaction begins here, so its log lines are bound to
-        the interaction here."""
+        """Refuse whom the operator does not serve. The task of an interaction begins here, so its
+        log lines are bound to the interaction here."""
         command = interaction.command
         bind(interaction=interaction.id, command=command.qualified_name if command else None)
         hide(
@@ -45,7 +45,7 @@ class EaselTree(app_commands.CommandTree["EaselClient"]):
                 for name in ("prompt", "negative_prompt")
             )
         )
-        return True
+        return await is_served(interaction)
 
     async def on_error(
         self,

@@ -40,9 +40,10 @@ class Delivery(Protocol):
     async def copy_inputs(
         self, job: Job, pictures: Sequence[tuple[Picture, Path]]
     ) -> Sequence[str]:
-        """Upload a job's input pictures to the status message; return their addresses in order.
+        """Upload a job's input pictures where only the member sees them; return their addresses.
 
-        Raises NotDelivered if that is impossible now, or at all.
+        The addresses are in the order of the pictures. Raises NotDelivered if that is impossible
+        now, or at all.
         """
 
     async def find_reply(self, job: Job) -> int | None:

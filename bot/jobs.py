@@ -10,6 +10,7 @@ from enum import StrEnum
 from bot.errors import Reason
 
 JOB_ID_PATTERN = "[a-z2-7]{16}"
+SECRETS = range(2**20, 2**31 - 1, 2)  # above the ids that Discord gives to components
 TOKEN_LIFE = timedelta(minutes=15)  # Discord's interaction tokens (discord.md, Limits)
 # Before its expiry, time for a last request with a token.
 TOKEN_MARGIN = timedelta(minutes=2)
@@ -18,6 +19,14 @@ TOKEN_MARGIN = timedelta(minutes=2)
 def new_job_id() -> str:
     """Return 16 random base32 characters, which fit a nonce (25), a custom_id and a file name."""
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+
+
+def new_secret() -> int:
+    """Return a random even number: the id of the component by which a result is recognised.
+
+    The next number is that of an overdue result.
+    """
+    return secrets.choice(SECRETS)
 
 
 class JobStatus(StrEnum):
@@ -92,7 +101,7 @@ class Attachment:
     size: int | None = None
     width: int | None = None
     height: int | None = None
-    copied: bool = False  # uploaded again to the bot's status message
+    copied: bool = False  # the address is that of a copy, uploaded again by the bot
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,9 @@ class NewJob:
     provider: str  # the key of the API that serves `request.model`
     inputs: tuple[Attachment, ...] = ()  # in the order of `request.inputs`
     model_auto: bool = False  # chosen by Easel: the member named none
+    origin_id: int | None = None  # the interaction: a job has one, and an interaction one job
     id: str = field(default_factory=new_job_id)
+    secret: int = field(default_factory=new_secret, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +177,12 @@ class Job:
     remark: str | None = None  # a sentence for the member, beside the reason
     overdue_at: datetime | None = None  # when pictures arrived after JOB_TIMEOUT
     final_status_sent: bool = False  # the status message will not be edited any more
+    secret: int | None = field(default=None, repr=False)  # None for a job of an older version
+
+    @property
+    def result_mark(self) -> int | None:
+        """The id of a component that the result has, and no other message."""
+        return None if self.secret is None else self.secret + bool(self.overdue_at)
 
 
 @dataclass(frozen=True, slots=True)

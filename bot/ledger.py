@@ -2,7 +2,7 @@
 
 A request holds its price (a negative `hold`). The settlement releases the whole hold and captures
 the cost in one transaction, so that a settled job's entries add up to minus its cost, also when
-the cost exceeds the price.
+the cost exceeds the price. A charge that no member owes is a `loss` in the account of the server.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 CREDIT = 1000  # thousandths
 
@@ -20,6 +21,7 @@ class EntryKind(StrEnum):
     CAPTURE = "capture"
     GRANT = "grant"
     ADJUSTMENT = "adjustment"
+    LOSS = "loss"  # a charge of a provider for a failed job or an unknown outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,23 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """A signed line that is never edited. `month` ("2026-11") is the month of the job's hold."""
+    """A signed line that is never edited. `counted_at` is the time of the job's hold."""
 
     account: Account
     kind: EntryKind
     amount: int
-    month: str
+    counted_at: datetime
     created_at: datetime
     job_id: str | None = None
     reason: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+class Period(NamedTuple):
+    """A range of time: from `begin`, before `end`, when allowances and budgets reset."""
+
+    begin: datetime
+    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +75,16 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The use of credits in a member's month. `left` is None without a limit."""
+    """The use of credits in a member's month. `left` is None without a limit.
+
+    `reserved` is the price of jobs that were given up and may still be charged, until
+    `reserved_until` at the latest.
+    """
 
     used: int
     held: int
+    reserved: int
+    reserved_until: datetime | None
     left: int | None
     jobs: int
     pictures: int
@@ -91,13 +106,11 @@ def balance(entries: Iterable[LedgerEntry]) -> int:
     return sum(entry.amount for entry in entries)
 
 
-def month_of(moment: datetime) -> str:
-    """Return the month, in UTC, in which a job counts."""
-    return moment.astimezone(UTC).strftime("%Y-%m")
-
-
-def next_month(moment: datetime) -> datetime:
-    """Return the reset of the allowances: the first of the next month, 00:00 UTC."""
+def month_of(moment: datetime) -> Period:
+    """Return the month, in UTC, in which a job counts that is requested at this moment."""
     moment = moment.astimezone(UTC)
     years, month = divmod(moment.month, 12)
-    return datetime(moment.year + years, month + 1, 1, tzinfo=UTC)
+    return Period(
+        datetime(moment.year, moment.month, 1, tzinfo=UTC),
+        datetime(moment.year + years, month + 1, 1, tzinfo=UTC),
+    )

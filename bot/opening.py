@@ -71,6 +71,7 @@ def _quotas(settings: Settings) -> Quotas:
         blocked_users=settings.blocked_users,
         budget=_limit(settings.budget_monthly),
         allowance=_limit(settings.monthly_credits),
+        max_jobs=None if settings.max_jobs == "unlimited" else settings.max_jobs,
         allow_unsafe=settings.allow_unsafe,
         user_install=settings.user_install,
     )

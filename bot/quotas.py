@@ -1,12 +1,15 @@
 """Quotas: who may use the bot, and for how many credits. Pure: sums are arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.errors import UserError
 from bot.jobs import Option
-from bot.ledger import credits_text, next_month
+from bot.ledger import credits_text
+
+MAX_LOSSES = 5  # jobs of one member ...
+LOSS_WINDOW = timedelta(hours=1)  # ... within this time
 
 
 class NotEnoughCredits(UserError):
@@ -25,6 +28,27 @@ class BudgetExhausted(UserError):
         super().__init__(
             "This bot's budget for the month is used up. Try again after {day}.",
             day=_day(resets_at),
+        )
+
+
+class TooManyJobs(UserError):
+    def __init__(self, *, limit: int, held: int, used: int) -> None:
+        super().__init__(
+            "You may have {limit} jobs in progress at once. {held} credits are held for them, and "
+            "you have used {used} this month. Wait until one ends, or stop one with /cancel.",
+            limit=limit,
+            held=credits_text(held),
+            used=credits_text(used),
+        )
+
+
+class TooManyLosses(UserError):
+    def __init__(self, *, losses: int, ends_at: datetime) -> None:
+        super().__init__(
+            "{losses} of your jobs failed within an hour, and the bot paid for them. "
+            "Try again <t:{time}:R>.",
+            losses=losses,
+            time=int(ends_at.timestamp()) + 1,
         )
 
 
@@ -77,6 +101,7 @@ class Quotas:
     blocked_users: frozenset[int] = frozenset()
     budget: int | None = None  # of the whole bot, in a month
     allowance: int | None = None  # of one member, in a month
+    max_jobs: int | None = None  # unsettled ones of a member, over all servers
     allow_unsafe: bool = False
     user_install: bool = False  # members may install the bot for themselves
 
@@ -93,20 +118,38 @@ class Quotas:
         """Raise UnsafeNotAllowed or UnsafeForManagers if the safety checker has to stay on."""
         if options.get("safety_checker") is not False:
             return
-        if not self.allow_unsafe:
+        is_served = member.server_id in self.servers if self.servers else member.server_id != 0
+        if not (self.allow_unsafe and is_served):
             raise UnsafeNotAllowed
         if not (member.may_manage and member.age_restricted):
             raise UnsafeForManagers
 
-    def check_budget(self, price: int, balance: int, requested_at: datetime) -> None:
-        """Raise BudgetExhausted; `balance` is the sum of the month's entries of everybody."""
-        if self.budget is not None and price > self.budget + balance:
-            raise BudgetExhausted(resets_at=next_month(requested_at))
+    def check_jobs(self, active: int, *, held: int, used: int) -> None:
+        """Raise TooManyJobs; `active` is the number of unsettled jobs with the new one."""
+        if self.max_jobs is not None and active > self.max_jobs:
+            raise TooManyJobs(limit=self.max_jobs, held=held, used=used)
 
-    def check_allowance(self, price: int, balance: int, requested_at: datetime) -> None:
-        """Raise NotEnoughCredits; `balance` is the sum of the member's entries of the month."""
+    def check_losses(self, losses: Sequence[datetime], now: datetime) -> None:
+        """Raise TooManyLosses; `losses` are the times of the member's jobs with a loss, in order.
+
+        The member waits until fewer than MAX_LOSSES of them are within LOSS_WINDOW.
+        """
+        recent = [moment for moment in losses if moment > now - LOSS_WINDOW]
+        if len(recent) >= MAX_LOSSES:
+            ends_at = recent[-MAX_LOSSES] + LOSS_WINDOW
+            raise TooManyLosses(losses=len(recent), ends_at=ends_at)
+
+    def check_budget(self, price: int, balance: int, resets_at: datetime) -> None:
+        """Raise BudgetExhausted; `balance` is the sum of everybody's entries of the month, less
+        the amount reserved."""
+        if self.budget is not None and price > self.budget + balance:
+            raise BudgetExhausted(resets_at=resets_at)
+
+    def check_allowance(self, price: int, balance: int, resets_at: datetime) -> None:
+        """Raise NotEnoughCredits; `balance` is the sum of the member's entries of the month, less
+        the amount reserved."""
         if self.allowance is not None and price > (left := self.allowance + balance):
-            raise NotEnoughCredits(price=price, left=left, resets_at=next_month(requested_at))
+            raise NotEnoughCredits(price=price, left=left, resets_at=resets_at)
 
 
 def _day(moment: datetime) -> str:

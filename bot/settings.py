@@ -33,6 +33,7 @@ def _ids(value: object) -> object:
 
 Ids = Annotated[frozenset[int], NoDecode, BeforeValidator(_ids)]
 Address = Annotated[str, AfterValidator(_address)]
+MaxJobs = Annotated[int, Field(ge=1, le=10_000)] | Literal["unlimited"]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 
 
@@ -140,6 +141,7 @@ class Settings(SettingsGroup):
     default_model: str | None = None
     monthly_credits: Credits | None = None
     budget_monthly: Credits | None = None
+    max_jobs: MaxJobs = 5
     servers: Ids = frozenset()
     blocked_users: Ids = frozenset()
     allow_unsafe: bool = False

@@ -6,7 +6,8 @@ wording, `delivery` posts results. Only bot/client.py, bot/discord_session.py an
 import from here.
 """
 
+from cogs._access import is_served
 from cogs._replies import reply_error
 from cogs.buttons import handle_interaction
 
-__all__ = ["handle_interaction", "reply_error"]
+__all__ = ["handle_interaction", "is_served", "reply_error"]

@@ -11,7 +11,7 @@ from discord import ui
 from bot.errors import NotNow
 from bot.jobs import Attachment, Option
 from bot.observability.logs import bind, hide
-from bot.studio import Studio
+from bot.studio import AlreadyRequested, Studio
 from bot.studio.requests import PictureRequest
 from cogs._replies import ALREADY_REPLIED, REPLY_TIMEOUT, UNKNOWN_OUTCOME
 from cogs.delivery.errors import is_transient
@@ -38,11 +38,15 @@ async def request_job(
     """
     hide(prompt, str(options.get("negative_prompt", "")))
     lacking = missing_permissions(interaction)
-    job = await studio.requests.create(
-        member_of(interaction),
-        route_of(interaction, lacking=lacking, private=private),
-        PictureRequest(prompt, options, inputs, model),
-    )
+    try:
+        job = await studio.requests.create(
+            member_of(interaction),
+            route_of(interaction, lacking=lacking, private=private),
+            PictureRequest(interaction.id, prompt, options, inputs, model),
+        )
+    except AlreadyRequested:
+        log.warning("interaction %s arrived twice: its job exists already", interaction.id)
+        return
     bind(job=job.id)
     spec = studio.catalog.about(job.request.model)
     view = status_view(job, spec, lacking=lacking, down=studio.health.has_outage(job.provider))

@@ -13,6 +13,7 @@ import discord
 
 from bot.errors import UserError
 from bot.observability.logs import bind
+from cogs._access import check_access
 from cogs._replies import REPLY_TIMEOUT, FormLost, is_lost_modal, reply_error, studio_of
 from cogs.jobs import show_job
 from cogs.ui.panel import CANCEL, HISTORY, PREFIX
@@ -49,6 +50,8 @@ async def _handle_press(interaction: Press) -> None:
     try:
         for template, handler in HANDLERS.items():
             if match := template.fullmatch(custom_id):
+                if template is not CANCEL:  # everybody may stop an own job
+                    check_access(interaction)
                 await handler(interaction, match, data.get("values", ()))
                 return
         raise ButtonUnknown

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ledger import Cost, credits_text, month_of, next_month, thousandths
+from bot.ledger import Cost, Period, credits_text, month_of, thousandths
 
 
 @pytest.mark.parametrize(
@@ -28,17 +28,20 @@ def test_half_a_thousandth_is_rounded_up() -> None:
 def test_the_month_is_the_one_in_utc() -> None:
     east = timezone(timedelta(hours=9))
 
-    assert month_of(datetime(2026, 12, 1, 3, tzinfo=east)) == "2026-11"
-    assert next_month(datetime(2026, 12, 31, 23, tzinfo=UTC)) == datetime(2027, 1, 1, tzinfo=UTC)
+    begin, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+    assert month_of(datetime(2026, 12, 1, 3, tzinfo=east)) == Period(begin, end)
+    new_year = datetime(2027, 1, 1, tzinfo=UTC)
+    assert month_of(datetime(2026, 12, 31, 23, tzinfo=UTC)) == Period(end, new_year)
 
 
 @given(st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2090, 1, 1)))  # noqa: DTZ001
 def test_the_next_month_begins_right_after_this_one(moment: datetime) -> None:
     aware = moment.replace(tzinfo=UTC)
-    begin = next_month(aware)
+    month = month_of(aware)
 
-    assert begin > aware
-    assert month_of(begin - timedelta(microseconds=1)) == month_of(aware)
+    assert month.begin <= aware < month.end
+    assert month_of(month.end - timedelta(microseconds=1)) == month
+    assert month_of(month.end).begin == month.end
 
 
 def test_costs_add_up_with_their_figures() -> None:

@@ -91,6 +91,7 @@ class Metrics:
         self._held = gauge("easel_month_held_credits", "Held for this month's unsettled jobs.")
         self._up = gauge("easel_provider_up", "0 while nothing is submitted there.", "provider")
         self._captured = gauge("easel_month_captured_credits", "Charged for this month's jobs.")
+        self._lost = gauge("easel_month_lost_credits", "Charged this month for jobs that failed.")
         self._settled = gauge("easel_settled_credits", "The cost of all jobs ever.", "model")
 
     @contextmanager
@@ -139,7 +140,7 @@ class Metrics:
             self._up.labels(provider).set(not self._health.has_outage(provider))
         self._rows_read.set(figures is not None)
         if figures is None:
-            figures = Figures({}, None, None, 0, 0, {})
+            figures = Figures({}, None, None, 0, 0, 0, {})
         for (status, model), number in figures.jobs.items():
             self._jobs.labels(status, model).set(number)
         for model in figures.settled:
@@ -148,6 +149,7 @@ class Metrics:
         self._undelivered_age.set(self._age(figures.oldest_undelivered))
         self._held.set(figures.held / CREDIT)
         self._captured.set(figures.captured / CREDIT)
+        self._lost.set(figures.lost / CREDIT)
         return generate_latest(self._registry)
 
     def _age(self, moment: datetime | None) -> float:

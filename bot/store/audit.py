@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import SETTLED, JobStatus
-from bot.ledger import Account, EntryKind, credits_text, month_of
+from bot.ledger import Account, EntryKind, credits_text
 from bot.store.tables import jobs, ledger
 
 STATUSES = frozenset(JobStatus)
@@ -47,7 +47,7 @@ class EntryLine:
     account: Account
     kind: str
     amount: int
-    month: str
+    counted_at: datetime
     reason: str = ""
 
 
@@ -106,7 +106,7 @@ async def verify(view: AsyncConnection) -> Verification:
             Account(row.user_id, row.server_id),
             row.kind,
             row.amount,
-            row.month,
+            row.counted_at,
             row.reason,
         )
         for row in await view.execute(select(ledger).order_by(ledger.c.id))
@@ -153,13 +153,13 @@ def _of_job(job: JobLine, entries: Sequence[EntryLine]) -> Iterator[str]:
     if job.settled:
         yield from _once(amounts, EntryKind.RELEASE, job.price)
     else:
-        yield from _none(amounts, job, EntryKind.RELEASE, EntryKind.ADJUSTMENT)
+        yield from _none(amounts, job, EntryKind.RELEASE, EntryKind.ADJUSTMENT, EntryKind.LOSS)
     if job.status == JobStatus.SUCCEEDED:
         yield from _captured(job, amounts)
     else:
         yield from _none(amounts, job, EntryKind.CAPTURE)
     yield from _none(amounts, job, *(amounts.keys() - JOB_KINDS))
-    total = sum(entry.amount for entry in entries)
+    total = sum(entry.amount for entry in entries if entry.kind != EntryKind.LOSS)
     if total != job.expected:
         yield f"adds up to {credits_text(total)} where {credits_text(job.expected)} is right"
     yield from _misplaced(job, entries)
@@ -205,12 +205,15 @@ def _captured(job: JobLine, amounts: dict[str, list[int]]) -> Iterator[str]:
 
 
 def _misplaced(job: JobLine, entries: Iterable[EntryLine]) -> Iterator[str]:
-    month = month_of(job.created_at)
     for entry in entries:
-        if entry.account != job.account:
+        account = Account(0, job.account.server_id) if entry.kind == EntryKind.LOSS else job.account
+        if entry.account != account:
             yield f"has {_a(entry.kind)} in the account of {_name(entry.account)}"
-        if entry.month != month:
-            yield f"has {_a(entry.kind)} in the month {entry.month}, and was asked for in {month}"
+        if entry.counted_at != job.created_at:
+            yield (
+                f"has {_a(entry.kind)} that counts at {entry.counted_at}, and was requested at "
+                f"{job.created_at}"
+            )
 
 
 def _balances(entry_lines: Iterable[EntryLine]) -> Counter[Account]:
@@ -225,7 +228,8 @@ def _expected(job_lines: Iterable[JobLine], entry_lines: Iterable[EntryLine]) ->
     for job in job_lines:
         sums[job.account] += job.expected
     for entry in entry_lines:
-        if entry.kind == EntryKind.GRANT and entry.job_id is None:
+        is_grant = entry.kind == EntryKind.GRANT and entry.job_id is None
+        if is_grant or entry.kind == EntryKind.LOSS:
             sums[entry.account] += entry.amount
     return sums
 

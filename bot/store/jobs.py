@@ -25,7 +25,8 @@ from bot.jobs import (
     Route,
     sources,
 )
-from bot.store.tables import Utc, jobs
+from bot.store.pictures import Role
+from bot.store.tables import Utc, job_pictures, jobs
 
 
 class Columns(TypedDict, total=False):
@@ -59,6 +60,7 @@ class Columns(TypedDict, total=False):
 # Built once: to build a statement takes longer than to execute it, and members wait meanwhile.
 INSERT = insert(jobs).returning(*jobs.c)
 GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
+OF_ORIGIN = select(jobs.c.id).where(jobs.c.origin_id == bindparam("origin"))
 UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
 RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored).values(
@@ -77,6 +79,22 @@ BEGIN_DELIVERY = UPDATE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is
             jobs.c.delivery_started_at, bindparam("now", type_=Utc)
         ),
     }
+)
+_pictures = (
+    select(func.count())
+    .where(job_pictures.c.job_id == jobs.c.id, job_pictures.c.role == Role.OUTPUT)
+    .scalar_subquery()
+)
+REPORTED_COSTS = (
+    select(jobs.c.cost, _pictures.label("pictures"))
+    .where(
+        jobs.c.model == bindparam("of_model"),
+        jobs.c.settled_at > bindparam("since", type_=Utc),
+        jobs.c.status == JobStatus.SUCCEEDED,
+        ~jobs.c.estimated,
+    )
+    .order_by(jobs.c.settled_at.desc())
+    .limit(bindparam("limit"))
 )
 MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
@@ -115,8 +133,15 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "options": dict(new.request.options),
         "price": new.price,
         "created_at": new.created_at,
+        "origin_id": new.origin_id,
+        "secret": new.secret,
     }
     return job_of((await tx.execute(INSERT, values)).one())
+
+
+async def has_origin(connection: AsyncConnection, origin_id: int) -> bool:
+    """Return whether a job was made from this interaction already."""
+    return (await connection.execute(OF_ORIGIN, {"origin": origin_id})).first() is not None
 
 
 async def get(connection: AsyncConnection, job_id: str) -> Job | None:
@@ -227,6 +252,18 @@ async def mark_delivered(
     await change(tx, job_id, delivered_at=now, result_message_id=message_id, delivery_error=error)
 
 
+async def dearest_picture(
+    connection: AsyncConnection, model: str, since: datetime, *, limit: int
+) -> int:
+    """Return the highest reported cost of one picture, rounded up, in thousandths of a credit.
+
+    Of the newest `limit` jobs of the model; 0 if none has a reported cost since then.
+    """
+    values = {"of_model": model, "since": since, "limit": limit}
+    rows = await connection.execute(REPORTED_COSTS, values)
+    return max((-(-row.cost // max(row.pictures, 1)) for row in rows), default=0)
+
+
 async def active_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
     """Return a member's jobs that are not settled, oldest first."""
     rows = await connection.execute(ACTIVE_OF, {"user": user_id, "limit": limit})
@@ -309,4 +346,5 @@ def job_of(row: Row[Any]) -> Job:
         remark=row.remark,
         overdue_at=row.overdue_at,
         final_status_sent=row.final_status_sent,
+        secret=row.secret,
     )

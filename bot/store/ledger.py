@@ -1,21 +1,75 @@
 """Every query on the ledger, which is append-only: triggers refuse an update or a delete.
 
-Holds are written here; releases, captures and adjustments in bot.store.settlement.
+Holds are written here; releases, captures, adjustments and losses in bot.store.settlement.
 """
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, case, func, insert, select
+from sqlalchemy import and_, bindparam, case, func, insert, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs import Job
-from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage, month_of, next_month
-from bot.quotas import Quotas
+from bot.jobs import ACTIVE, SETTLED, Job
+from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Period, Usage, month_of
+from bot.quotas import LOSS_WINDOW, Quotas
 from bot.store.pictures import Role
-from bot.store.tables import job_pictures, ledger
+from bot.store.tables import Utc, generations, job_pictures, jobs, ledger
 
-APPEND = insert(ledger)  # built once, as in bot.store.jobs
+RESERVED_FOR = timedelta(hours=24)  # after the settlement, as long as a job's end is polled for
+
+# Statements are built once, as in bot.store.jobs.
+APPEND = insert(ledger)
 OF_REQUEST = and_(ledger.c.kind == EntryKind.HOLD, ledger.c.reason == "")  # one per job
+OF_PERIOD = and_(
+    ledger.c.counted_at >= bindparam("begin", type_=Utc),
+    ledger.c.counted_at < bindparam("end", type_=Utc),
+)
+OF_USER = ledger.c.user_id == bindparam("user")
+SUM = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(OF_PERIOD)
+SUM_OF_USER = SUM.where(OF_USER)
+# A grant gives a member more to use, and the whole bot no more to spend.
+SUM_OF_ALL = SUM.where(ledger.c.kind != EntryKind.GRANT)
+ACTIVE_JOBS = select(func.count()).where(
+    jobs.c.user_id == bindparam("user"), jobs.c.status.in_(ACTIVE)
+)
+# The literal lets SQLite use the index of losses alone.
+JOBS_WITH_LOSS = (
+    select(func.max(ledger.c.created_at).label("at"))
+    .join(jobs, jobs.c.id == ledger.c.job_id)
+    .where(
+        ledger.c.kind == literal_column(f"'{EntryKind.LOSS}'"),
+        ledger.c.created_at > bindparam("since", type_=Utc),
+        jobs.c.user_id == bindparam("user"),
+    )
+    .group_by(ledger.c.job_id)
+    .order_by("at")
+)
+_open = select(generations.c.job_id).where(generations.c.state.is_(None)).distinct()
+_given_up = (
+    select(
+        jobs.c.price,
+        jobs.c.settled_at,
+        func.count(case((generations.c.state.is_(None), 1))).label("open"),
+        func.count().label("all"),
+    )
+    .join(generations, generations.c.job_id == jobs.c.id)
+    .where(
+        jobs.c.id.in_(_open),
+        jobs.c.status.in_(SETTLED),
+        jobs.c.settled_at > bindparam("since", type_=Utc),
+        jobs.c.created_at >= bindparam("begin", type_=Utc),
+        jobs.c.created_at < bindparam("end", type_=Utc),
+    )
+    .group_by(jobs.c.id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The price of the generations that were given up and may still be charged."""
+
+    amount: int = 0
+    until: datetime | None = None
 
 
 async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
@@ -28,7 +82,7 @@ async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
                 "server_id": entry.account.server_id,
                 "kind": entry.kind,
                 "amount": entry.amount,
-                "month": entry.month,
+                "counted_at": entry.counted_at,
                 "reason": entry.reason,
                 "details": dict(entry.details),
                 "created_at": entry.created_at,
@@ -39,11 +93,12 @@ async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
 
 
 async def hold(tx: AsyncConnection, job: Job, quotas: Quotas) -> None:
-    """Hold a job's whole price.
+    """Hold the whole price of a job that was inserted in the same transaction.
 
-    BudgetExhausted or NotEnoughCredits if a quota has less left. In one transaction, so that two
-    requests cannot both take the last credit.
+    TooManyJobs, TooManyLosses, BudgetExhausted or NotEnoughCredits if a quota has less left. In
+    one transaction, so that two requests cannot both take the last credit.
     """
+    await _check_jobs(tx, job, quotas)
     await _check_quotas(tx, job, job.price, quotas)
     await append(tx, entry_of(job, EntryKind.HOLD, -job.price, job.created_at))
 
@@ -62,27 +117,38 @@ async def hold_difference(
         await append(tx, entry_of(job, EntryKind.HOLD, before - job.price, now, reason=reason))
 
 
-async def sum_of_month(
-    connection: AsyncConnection, month: str, *, user_id: int | None = None
-) -> int:
-    """Return the sum of a month's entries in all accounts of a member.
+async def sum_of(connection: AsyncConnection, period: Period, *, user_id: int | None = None) -> int:
+    """Return the sum of a period's entries in all accounts of a member.
 
-    Without `user_id`, of everybody's accounts and without grants: a grant gives a member more to
-    use, and the whole bot no more to spend.
+    Without `user_id`, of everybody's accounts, with the losses and without grants.
     """
-    total = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(ledger.c.month == month)
-    if user_id is not None:
-        total = total.where(ledger.c.user_id == user_id)
-    else:
-        total = total.where(ledger.c.kind != EntryKind.GRANT)
-    return int((await connection.execute(total)).scalar_one())
+    statement = SUM_OF_ALL if user_id is None else SUM_OF_USER
+    values = {**period._asdict(), **({} if user_id is None else {"user": user_id})}
+    return int((await connection.execute(statement, values)).scalar_one())
+
+
+async def reserved_of(
+    connection: AsyncConnection, period: Period, now: datetime, *, user_id: int | None = None
+) -> Reserved:
+    """Return the price of a member's generations, or of everybody's, whose end is not known yet.
+
+    Each open generation counts for its part of the job's price, for RESERVED_FOR at most.
+    """
+    statement = _given_up if user_id is None else _given_up.where(jobs.c.user_id == user_id)
+    values = {**period._asdict(), "since": now - RESERVED_FOR}
+    rows = (await connection.execute(statement, values)).all()
+    if not rows:
+        return Reserved()
+    amount = sum(row.price * row.open // row.all for row in rows)
+    return Reserved(amount, max(row.settled_at for row in rows) + RESERVED_FOR)
 
 
 async def usage_of(
     connection: AsyncConnection, user_id: int, now: datetime, allowance: int | None
 ) -> Usage:
     """Return the usage of a member's month, over all of their accounts."""
-    mine = (ledger.c.user_id == user_id, ledger.c.month == month_of(now))
+    month = month_of(now)
+    values = {**month._asdict(), "user": user_id}
     held = ledger.c.kind.in_((EntryKind.HOLD, EntryKind.RELEASE))
     used = ledger.c.kind.in_((EntryKind.CAPTURE, EntryKind.ADJUSTMENT))
     sums = (
@@ -92,22 +158,27 @@ async def usage_of(
                 func.coalesce(func.sum(case((used, ledger.c.amount))), 0).label("used"),
                 func.coalesce(func.sum(ledger.c.amount), 0).label("balance"),
                 func.count(case((OF_REQUEST, 1))).label("jobs"),
-            ).where(*mine)
+            ).where(OF_USER, OF_PERIOD),
+            values,
         )
     ).one()
     pictures = (
         select(func.count())
         .select_from(ledger)
         .join(job_pictures, job_pictures.c.job_id == ledger.c.job_id)
-        .where(*mine, OF_REQUEST, job_pictures.c.role == Role.OUTPUT)
+        .where(OF_USER, OF_PERIOD, OF_REQUEST, job_pictures.c.role == Role.OUTPUT)
     )
+    reserved = await reserved_of(connection, month, now, user_id=user_id)
+    left = None if allowance is None else allowance + int(sums.balance) - reserved.amount
     return Usage(
         used=-int(sums.used),
         held=-int(sums.held),
-        left=None if allowance is None else allowance + int(sums.balance),
+        reserved=reserved.amount,
+        reserved_until=reserved.until,
+        left=left,
         jobs=sums.jobs,
-        pictures=int((await connection.execute(pictures)).scalar_one()),
-        resets_at=next_month(now),
+        pictures=int((await connection.execute(pictures, values)).scalar_one()),
+        resets_at=month.end,
     )
 
 
@@ -118,7 +189,7 @@ async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEnt
             account=Account(row.user_id, row.server_id),
             kind=EntryKind(row.kind),
             amount=row.amount,
-            month=row.month,
+            counted_at=row.counted_at,
             created_at=row.created_at,
             job_id=row.job_id,
             reason=row.reason,
@@ -128,13 +199,29 @@ async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEnt
     ]
 
 
+async def _check_jobs(tx: AsyncConnection, job: Job, quotas: Quotas) -> None:
+    """Check the number of the member's unsettled jobs, this one included, and of the losses."""
+    now = job.created_at
+    values = {"user": job.user_id, "since": now - LOSS_WINDOW}
+    quotas.check_losses(list((await tx.execute(JOBS_WITH_LOSS, values)).scalars()), now)
+    if quotas.max_jobs is None:
+        return
+    active = int((await tx.execute(ACTIVE_JOBS, {"user": job.user_id})).scalar_one())
+    if active > quotas.max_jobs:
+        usage = await usage_of(tx, job.user_id, now, None)
+        quotas.check_jobs(active, held=usage.held, used=usage.used)
+
+
 async def _check_quotas(tx: AsyncConnection, job: Job, price: int, quotas: Quotas) -> None:
-    month = month_of(job.created_at)
+    month, now = month_of(job.created_at), job.created_at
     if quotas.budget is not None:
-        quotas.check_budget(price, await sum_of_month(tx, month), job.created_at)
+        reserved = await reserved_of(tx, month, now)
+        balance = await sum_of(tx, month) - reserved.amount
+        quotas.check_budget(price, balance, month.end)
     if quotas.allowance is not None:
-        used = await sum_of_month(tx, month, user_id=job.user_id)
-        quotas.check_allowance(price, used, job.created_at)
+        reserved = await reserved_of(tx, month, now, user_id=job.user_id)
+        balance = await sum_of(tx, month, user_id=job.user_id) - reserved.amount
+        quotas.check_allowance(price, balance, month.end)
 
 
 def entry_of(
@@ -146,12 +233,12 @@ def entry_of(
     reason: str = "",
     details: Cost | None = None,
 ) -> LedgerEntry:
-    """Return an entry in the job's account, counted in the month of its hold."""
+    """Return an entry in the job's account, counted at the time of its hold."""
     return LedgerEntry(
         account=Account(job.user_id, job.route.account_server_id),
         kind=kind,
         amount=amount,
-        month=month_of(job.created_at),
+        counted_at=job.created_at,
         created_at=now,
         job_id=job.id,
         reason=reason,

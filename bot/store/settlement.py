@@ -1,24 +1,28 @@
 """Settlement: status and money move together, by one function for each outcome.
 
-Nothing else writes a settled status, a release, a capture or an adjustment; a test holds that.
+Nothing else writes a settled status, a release, a capture, an adjustment or a loss; a test holds
+that.
 Each function takes the transaction of its caller, so that pictures and the ends of generations
 are stored with the outcome or not at all. MoveRefused if the job is settled already.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
-from bot.ledger import Cost, EntryKind
+from bot.ledger import Account, Cost, EntryKind
 from bot.store import generations as generation_rows
 from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
 from bot.store.pictures import Role
 
 Ends = Mapping[int, JobStatus]  # by the generation's row id; a generation left open has none
+Losses = Mapping[str, Cost]  # charges that no member owes, by remote id or another reason
+UNKNOWN_OUTCOME = "unknown outcome"  # the reason of a loss whose generations are not known
 
 
 async def succeed(
@@ -29,10 +33,12 @@ async def succeed(
     cost: Cost | None,
     pictures: Sequence[Picture],
     ends: Ends,
+    losses: Losses | None = None,
 ) -> Job:
     """Charge a job that has at least one picture.
 
     Without a reported `cost`, the price of the pictures that were made is charged as an estimate.
+    `losses` are charges for generations that failed.
     """
     charged = cost or estimate(job, len(pictures))
     settled = await jobs.move(
@@ -50,6 +56,7 @@ async def succeed(
     await _release(tx, settled, now)
     entry = ledger.entry_of(settled, EntryKind.CAPTURE, -charged.amount, now, details=charged)
     await ledger.append(tx, entry)
+    await _lose(tx, settled, losses or {}, now)
     return settled
 
 
@@ -61,6 +68,7 @@ async def fail(
     reason: Reason,
     remark: str | None = None,
     ends: Ends | None = None,
+    losses: Losses | None = None,
 ) -> Job:
     """Fail a job and release its hold. `remark` is a sentence for the member."""
     failed = await jobs.move(
@@ -74,6 +82,7 @@ async def fail(
     )
     await _end_generations(tx, ends or {})
     await _release(tx, failed, now)
+    await _lose(tx, failed, losses or {}, now)
     return failed
 
 
@@ -87,6 +96,12 @@ async def cancel(
     await _end_generations(tx, ends or {})
     await _release(tx, canceled, now)
     return canceled
+
+
+async def fail_unknown(tx: AsyncConnection, job: Job, now: datetime) -> Job:
+    """Fail a job whose creating request may have been executed: its price is a loss."""
+    losses = {UNKNOWN_OUTCOME: Cost(job.price, {"estimated": "yes"})}
+    return await fail(tx, job.id, now, reason=Reason.DOUBTFUL, losses=losses)
 
 
 async def withdraw(tx: AsyncConnection, job_id: str, now: datetime) -> Job:
@@ -139,6 +154,15 @@ async def charge_overdue(
     )
 
 
+async def end_overdue(
+    tx: AsyncConnection, job: Job, generation: Generation, now: datetime, *, cost: Cost | None
+) -> None:
+    """Store the end of a generation that has no picture for a settled job; a cost is a loss."""
+    await generation_rows.end(tx, generation.id, JobStatus.FAILED)
+    if cost is not None:
+        await _lose(tx, job, {generation.remote_id: cost}, now)
+
+
 def estimate(job: Job, pictures: int) -> Cost:
     """Return the price of as many pictures as were made, at most as many as were requested."""
     made = min(pictures, job.request.count)
@@ -155,6 +179,18 @@ async def _adjust(
 ) -> None:
     entry = ledger.entry_of(job, EntryKind.ADJUSTMENT, amount, now, reason=reason, details=cost)
     await ledger.append(tx, entry)
+
+
+async def _lose(tx: AsyncConnection, job: Job, losses: Losses, now: datetime) -> None:
+    """Record charges in the account of the server, where they count in every budget above the
+    member's."""
+    for reason, cost in losses.items():
+        if cost.amount:
+            entry = ledger.entry_of(
+                job, EntryKind.LOSS, -cost.amount, now, reason=reason, details=cost
+            )
+            account = Account(0, job.route.account_server_id)
+            await ledger.append(tx, replace(entry, account=account))
 
 
 async def _end_generations(tx: AsyncConnection, ends: Ends) -> None:

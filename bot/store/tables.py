@@ -24,6 +24,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
     true,
 )
 
@@ -110,10 +111,15 @@ jobs = Table(
     Column("remark", Text),
     Column("final_status_sent", Boolean, nullable=False, server_default=false()),
     Column("overdue_at", Utc),  # when pictures arrived after JOB_TIMEOUT
+    Column("origin_id", BigInteger),  # the interaction; null for jobs before revision 0006
+    Column("secret", Integer),  # the id of a component of the result; null as above
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),
     Index("ix_jobs_user_id_created_at", "user_id", "created_at"),
+    Index("ix_jobs_user_id_status", "user_id", "status"),
+    Index("ix_jobs_model_settled_at", "model", "settled_at"),
+    Index("ix_jobs_origin_id", "origin_id", unique=True),
 )
 
 generations = Table(
@@ -125,6 +131,7 @@ generations = Table(
     Column("remote_id", String(200), nullable=False),
     Column("state", String(16)),  # the end: succeeded, failed, canceled; null while open
     UniqueConstraint("provider", "remote_id"),
+    Index("ix_generations_open", "job_id", sqlite_where=text("state IS NULL")),
 )
 
 pictures = Table(
@@ -156,15 +163,17 @@ ledger = Table(
     Column("server_id", BigInteger, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("amount", BigInteger, nullable=False),
-    Column("month", String(7), nullable=False),  # of the hold, "2026-11"
+    Column("counted_at", Utc, nullable=False),  # the time of the job's hold
     Column("reason", String(200), nullable=False, default=""),
     Column("details", JSON, nullable=False),
     Column("created_at", Utc, nullable=False),
     one_of("kind", EntryKind),
     # Hold, release and capture carry no reason: a job has one of each. Adjustments carry one.
     UniqueConstraint("job_id", "kind", "reason"),
-    Index("ix_ledger_user_id_month", "user_id", "month"),
-    Index("ix_ledger_month", "month"),
+    Index("ix_ledger_user_id_counted_at", "user_id", "counted_at"),
+    Index("ix_ledger_counted_at", "counted_at"),
+    Index("ix_ledger_losses", "created_at", sqlite_where=text("kind = 'loss'")),
+    sqlite_autoincrement=True,  # an id is never used again, so that a deleted entry leaves a gap
 )
 
 notes = Table(  # small facts that survive a restart, such as the registered commands

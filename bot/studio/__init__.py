@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from bot.services import Services
 from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob, UsageReports
-from bot.studio.requests import PictureRequest, Requests, Restarting
+from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
 
 __all__ = [
+    "AlreadyRequested",
     "CannotCancel",
     "JobSettled",
     "NoSuchJob",
@@ -26,6 +27,7 @@ class Studio:
     def __init__(self, services: Services, wake: Callable[[], None]) -> None:
         """`wake` is called after a change of rows that concerns the worker."""
         self.catalog = services.catalog
+        self.check_member = services.quotas.check_member
         self.health = services.health
         self.requests = Requests(services, wake)
         self.jobs = MemberJobs(services, wake)

@@ -4,13 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.catalog import check_request
-from bot.errors import UserError
+from bot.errors import EaselError, UserError
 from bot.jobs import Attachment, GenerationRequest, Job, NewJob, Option, Route
 from bot.quotas import Member
 from bot.services import Services
 from bot.store import jobs, ledger, settlement
 
 WRITE_LOCK_TIMEOUT = 1.0  # seconds: Discord waits 3 s for a reply, and SQLite needs some of them
+
+
+class AlreadyRequested(EaselError):
+    """The interaction has a job already: Discord has sent the interaction twice."""
 
 
 class Restarting(UserError):
@@ -20,8 +24,12 @@ class Restarting(UserError):
 
 @dataclass(frozen=True, slots=True)
 class PictureRequest:
-    """The arguments of a command. `model` is None if the member named none."""
+    """The arguments of a command, and the interaction that brought them.
 
+    `model` is None if the member named none.
+    """
+
+    origin_id: int
     prompt: str
     options: Mapping[str, Option]
     inputs: Sequence[Attachment] = ()
@@ -41,7 +49,7 @@ class Requests:
     async def create(self, member: Member, route: Route, request: PictureRequest) -> Job:
         """Check a request, then hold its price and store the job in one transaction.
 
-        The worker claims the job only after `confirm`.
+        The worker claims the job only after `confirm`. Raises a UserError, or AlreadyRequested.
         """
         if self._closed:
             raise Restarting
@@ -69,8 +77,11 @@ class Requests:
             provider=spec.provider,
             inputs=tuple(request.inputs),
             model_auto=request.model is None,
+            origin_id=request.origin_id,
         )
         async with self._database.transaction(timeout=WRITE_LOCK_TIMEOUT) as tx:
+            if await jobs.has_origin(tx, request.origin_id):
+                raise AlreadyRequested
             job = await jobs.add(tx, new)
             await ledger.hold(tx, job, services.quotas)
         return job

@@ -25,9 +25,8 @@ class Deliverer:
         self._metrics = services.metrics
 
     async def show(self, job: Job) -> None:
-        """Let the status message show the job's state, unless a provider downloads from there."""
-        if not any(each.copied for each in job.inputs):
-            await self._delivery.show(job)
+        """Let the status message show the job's state."""
+        await self._delivery.show(job)
 
     async def show_final_status(self, job: Job) -> None:
         """Edit the status message for the last time, before the interaction's token expires."""

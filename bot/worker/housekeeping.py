@@ -27,13 +27,14 @@ class Housekeeping:
         self._overdue = OverduePoller(services, settler)
         self._failover = Failover(services, deliverer)
         self._now = services.now
-        self.next_turn = self._next_erase = services.now()
+        self.next_turn = self._next_erase = self._next_prices = services.now()
 
     async def turn(self, tasks: Tasks) -> None:
         """Query the rows once, and start the work that is due."""
         now = self._now()
         self.next_turn = now + INTERVAL
         await self._erase_tokens(now)
+        await self._refresh_prices(now)
         async with self._database.reading() as view:
             # A minute before the token expires that can edit the message.
             soon = now + timedelta(minutes=1)
@@ -51,6 +52,12 @@ class Housekeeping:
 
     def _with_key(self, jobs: list[Job]) -> list[Job]:
         return [job for job in jobs if job.provider in self._providers]
+
+    async def _refresh_prices(self, now: datetime) -> None:
+        """Let old costs leave the prices; new ones enter when a job is settled."""
+        if now >= self._next_prices:
+            self._next_prices = now + timedelta(hours=1)
+            await self._settler.prices.refresh()
 
     async def _erase_tokens(self, now: datetime) -> None:
         if now >= self._next_erase:

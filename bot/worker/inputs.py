@@ -48,24 +48,27 @@ class Inputs:
     async def addressed(self, job: Job) -> Job:
         """Return the job with addresses of its inputs that the provider can download now.
 
-        The attachments' own addresses while they are fresh, else those of copies at the status
-        message, else, if the provider accepts them, data URIs. Raises ProviderError (surely not
-        taken: nothing was sent) if none is possible now.
+        The attachments' own addresses while they are fresh; else, if the provider accepts them,
+        data URIs; else the addresses of copies that only the member sees. Raises ProviderError
+        (refused: nothing was sent) if none is possible any more.
         """
         # Discord removes the files given to a command "after a set period", which is not
         # documented (discord.md, Limits).
-        if not job.inputs or self._now() - job.created_at < timedelta(minutes=10):
+        fresh = self._now() - job.created_at < timedelta(minutes=10)
+        if not job.inputs or fresh or all(each.copied for each in job.inputs):
             return job
         async with self._database.reading() as view:
             stored = await picture_rows.of_job(view, job.id, Role.INPUT)
+        if self._services.providers[job.provider].takes_data:
+            data = tuple([await self._data_uri(picture) for picture in stored])
+            return replace(job, request=replace(job.request, inputs=data))
         try:
             return await self._copy(job, stored)
         except NotDelivered as error:
-            log.warning("inputs not copied to the status message: %s", error)
-        if not self._services.providers[job.provider].takes_data:
-            raise ProviderError(Reason.INPUT, "no address for its inputs", Taken.NO)
-        data = tuple([await self._data_uri(picture) for picture in stored])
-        return replace(job, request=replace(job.request, inputs=data))
+            log.warning("inputs not copied for the service: %s", error)
+            expired = job.route.token_at(self._now()) is None
+            taken = Taken.REFUSED if expired else Taken.NO
+            raise ProviderError(Reason.INPUT, "no address for its inputs", taken) from error
 
     async def _copy(self, job: Job, stored: Sequence[Picture]) -> Job:
         files = [(picture, self._services.pictures.path(picture)) for picture in stored]

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bot.errors import ProviderError
-from bot.jobs import Generation, Job, JobStatus
+from bot.jobs import Generation, Job
+from bot.ledger import Cost
 from bot.providers.base import Canceled, Failed, Finished
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import queue, settlement
 from bot.store.database import Connection
-from bot.worker.settle import Made, Settler, report_charges
+from bot.worker.settle import Made, Settler, losses_of
 from bot.worker.tasks import Due
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,11 @@ class OverduePoller:
             match update:
                 case Finished():
                     finished.append((each, update))
-                case Failed() | Canceled():
-                    await self._end(each)
+                case Failed(cost=cost):
+                    losses_of(job, [(each, update)])  # logs the charge
+                    await self._end(job, each, cost)
+                case Canceled():
+                    await self._end(job, each, None)
         if finished:
             await self._take(job, finished)
 
@@ -74,9 +78,9 @@ class OverduePoller:
             await self._charge(job, made)
         elif made:
             log.error("%s sent no picture", job.provider)
-            report_charges(job, [(each.generation, each.update) for each in made])
+            losses_of(job, [(each.generation, each.update) for each in made])
             for each in made:
-                await self._end(each.generation)
+                await self._end(job, each.generation, each.update.cost)
 
     async def _charge(self, job: Job, made: Sequence[Made]) -> None:
         cost = await self._settler.cost(job, made)
@@ -91,6 +95,6 @@ class OverduePoller:
             )
         log.warning("finished after JOB_TIMEOUT; charged, delivery follows")
 
-    async def _end(self, generation: Generation) -> None:
+    async def _end(self, job: Job, generation: Generation, cost: Cost | None) -> None:
         async with self._database.transaction() as tx:
-            await generation_rows.end(tx, generation.id, JobStatus.FAILED)
+            await settlement.end_overdue(tx, job, generation, self._now(), cost=cost)

@@ -124,7 +124,8 @@ class Recovery:
             return adopted
         self._services.metrics.doubt_ended(job.provider, "failed")
         log.error("outcome of a submit unknown; job failed, hold released, possibly charged")
-        await self.fail(job, Reason.DOUBTFUL)
+        async with self._database.transaction() as tx:
+            await settlement.fail_unknown(tx, job, self._now())
         return None
 
     async def fail(self, job: Job, reason: Reason) -> None:

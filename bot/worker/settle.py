@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -15,6 +15,7 @@ from bot.providers.base import Canceled, Failed, Finished, Provider, Update
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import settlement
+from bot.worker.prices import Prices
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ Ends = Sequence[tuple[Generation, End]]
 class Settler:
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.prices = Prices(services)
         self._database = services.database
         self._providers = services.providers
         self._now = services.now
@@ -104,6 +106,7 @@ class Settler:
             return
         async with self._database.transaction() as tx:
             await settlement.correct_cost(tx, job.id, cost, self._now())
+        await self.prices.follow(job.request.model)
 
     async def store_pictures(self, job: Job, ends: Ends) -> list[Made]:
         """Download and store the pictures of the finished generations, at most MAX_PICTURES."""
@@ -157,35 +160,56 @@ class Settler:
     async def _succeed(
         self, job: Job, ends: Ends, pictures: Sequence[Picture], cost: Cost | None
     ) -> Job:
+        if cost is None and any(isinstance(end, Finished) and end.cost for _, end in ends):
+            log.warning("%s reported no cost, or zero: the price is charged", job.provider)
         async with self._database.transaction() as tx:
             settled = await settlement.succeed(
-                tx, job, self._now(), cost=cost, pictures=pictures, ends=_states(ends)
+                tx,
+                job,
+                self._now(),
+                cost=cost,
+                pictures=pictures,
+                ends=_states(ends),
+                losses=losses_of(job, ends, {Failed}),
             )
         self._services.health.made_picture(job.provider)
+        await self.prices.follow(job.request.model)
         log.info("succeeded with %s pictures", len(pictures))
         return settled
 
     async def _fail(self, job: Job, ends: Ends, reason: Reason) -> Job:
         async with self._database.transaction() as tx:
             failed = await settlement.fail(
-                tx, job.id, self._now(), reason=reason, ends=_states(ends)
+                tx,
+                job.id,
+                self._now(),
+                reason=reason,
+                ends=_states(ends),
+                losses=losses_of(job, ends),
             )
         log.info("failed: %s", reason)
-        report_charges(failed, ends)
         return failed
 
 
-def report_charges(job: Job, ends: Ends) -> None:
-    """Log charges for nothing: they are the operator's to reclaim, and never the member's."""
+def losses_of(
+    job: Job, ends: Ends, kinds: Collection[type[End]] = (Finished, Failed)
+) -> dict[str, Cost]:
+    """Return the charges for generations without a picture, by remote id, and log them.
+
+    They are the operator's to reclaim, and never the member's.
+    """
+    losses: dict[str, Cost] = {}
     for generation, end in ends:
-        cost = end.cost if isinstance(end, Finished | Failed) else None
+        cost = end.cost if isinstance(end, Finished | Failed) and type(end) in kinds else None
         if cost is not None and cost.amount:
+            losses[generation.remote_id] = cost
             log.warning(
                 "%s charged %s credits for %s without a picture; the member pays none",
                 job.provider,
                 credits_text(cost.amount),
                 generation.remote_id,
             )
+    return losses
 
 
 def _states(ends: Ends) -> dict[int, JobStatus]:
@@ -200,7 +224,7 @@ async def _reported(
 
     None if one of them is not reported in time.
     """
-    costs = dict(known)
+    costs = {remote_id: _known(cost) for remote_id, cost in known.items()}
     try:
         async with asyncio.timeout(COST_TIMEOUT):
             for wait in waits:
@@ -216,9 +240,14 @@ async def _reported(
     return reduce(add, found) if found and len(found) == len(costs) else None
 
 
+def _known(cost: Cost | None) -> Cost | None:
+    """Return a cost; None for zero, which for a success means that it is not reported yet."""
+    return cost if cost is not None and cost.amount else None
+
+
 async def _cost_of(provider: Provider, remote_id: str) -> Cost | None:
     try:
-        return await provider.cost(remote_id)
+        return _known(await provider.cost(remote_id))
     except ProviderError as error:
         log.warning("cost of %s not reported: %s", remote_id, error)
         return None

@@ -38,6 +38,7 @@ class Worker:
         self._health = services.health
         self._now = services.now
         settler = Settler(services)
+        self._prices = settler.prices
         self._deliverer = Deliverer(services)
         self._inputs = Inputs(services)
         self._poller = Poller(services, settler)
@@ -51,6 +52,10 @@ class Worker:
         self._started = self._stopping = False
         self._next_row: datetime | None = None
         self._tasks = Tasks(wake=self.wake, ended=self._wake.set)
+
+    async def prepare(self) -> None:
+        """Let the prices follow the stored costs before the first request arrives."""
+        await self._prices.refresh()
 
     def wake(self) -> None:
         """Query the rows now: they have changed."""

@@ -18,10 +18,11 @@ from cogs.delivery import timeouts
 from cogs.delivery.destinations import Destinations, Message, TooLarge
 from cogs.delivery.errors import is_transient, raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
+from cogs.delivery.follow_up import follow_up
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
 from cogs.delivery.uploads import prepare
 from cogs.ui.result import failed_view, result_view
-from cogs.ui.status import canceled_view, copied_view, status_view
+from cogs.ui.status import canceled_view, copies_view, status_view
 
 log = logging.getLogger(__name__)
 
@@ -67,16 +68,16 @@ class DiscordDelivery:
         uploads = await prepare(job, pictures, self._upload_limit(job), name="input")
         if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is missing, or too large for another upload")
+        token, client = job.route.token_at(self._now()), self._connected()
+        if token is None:
+            raise NotDelivered("no private message is possible any more")
+        view = copies_view(job, self._spec(job), uploads)
         with raising_not_delivered():
-            async with timeouts.within(self._connected(), timeouts.send_timeout(uploads.total)):
-                view = copied_view(job, self._spec(job), uploads)
-                message = await self._destinations().edit_reply(job, view, uploads.files())
-        if message is None:
-            raise NotDelivered("the status message cannot be edited any more")
+            async with timeouts.within(client, timeouts.send_timeout(uploads.total)):
+                message = await follow_up(client, job, token, view, uploads.files())
         found = [
             text
-            for component in message.components
-            for text in strings_of(component.to_dict())
+            for text in strings_of(message["components"])
             if text.startswith(("https://", "http://")) and f"/easel-{job.id}-input-" in text
         ]
         if len(found) != len(pictures):

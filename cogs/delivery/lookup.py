@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import discord
@@ -11,7 +11,7 @@ from discord.http import Route as HttpRoute
 from bot.delivery import ReplyUnknown
 from bot.jobs import Job
 from cogs.delivery.errors import TOKEN_EXPIRED, is_from_discord, is_transient
-from cogs.ui.panel import cancel_id
+from cogs.ui.panel import cancel_id, small
 from cogs.ui.result import mark
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ async def find_reply(client: discord.Client, job: Job, token: str) -> int | None
         if error.status == 404 and is_from_discord(error):
             return None
         raise
+    if cancel_id(job.id) not in strings_of(message["components"]):
+        return None  # another reply to the same interaction, such as a refusal
     return int(message["id"])
 
 
@@ -82,23 +84,35 @@ async def own_messages(
 def carries(message: discord.Message, job: Job) -> bool:
     """Return whether one of the bot's messages is the job's result.
 
-    Recognised by the names of the files or by the small line. A prompt cannot forge either: its
-    dashes are escaped, and no prompt begins a small line. An overdue result follows a message of
+    Recognised by the id of a component: a secret of the job, since its id is public and a prompt
+    may hold any text. A result of a version without secrets is recognised by the names of its
+    files, and by a small line, which no prompt can begin. An overdue result follows a message of
     failure with such a line, and has another one.
     """
+    parts = [part for component in message.components for part in _parts_of(component.to_dict())]
+    if job.result_mark is not None:
+        return any(part.get("id") == job.result_mark for part in parts)
     file = re.compile(rf"/easel-{job.id}-\d+\.")  # not an input's copy
-    return any(
-        file.search(text) or text.endswith(mark(job))
-        for component in message.components
-        for text in strings_of(component.to_dict())
-    )
+    for part in parts:
+        text = str(part.get("content", ""))
+        if text.startswith(small("")) and text.endswith(mark(job)):
+            return True
+        if file.search(str(part.get("url", ""))):
+            return True
+    return False
 
 
 def strings_of(node: object) -> Iterator[str]:
     """Yield every address, text and custom_id in the dictionary of a component."""
+    for part in _parts_of(node):
+        yield from (str(part[key]) for key in ("url", "content", "custom_id") if key in part)
+
+
+def _parts_of(node: object) -> Iterator[Mapping[str, object]]:
+    """Yield the dictionary of a component, and every dictionary in it."""
     if isinstance(node, dict):
-        yield from (str(node[key]) for key in ("url", "content", "custom_id") if key in node)
+        yield node
         node = list(node.values())
     if isinstance(node, list):
         for each in node:
-            yield from strings_of(each)
+            yield from _parts_of(each)

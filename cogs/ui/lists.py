@@ -44,6 +44,11 @@ def job_choice(job: Job) -> str:
 
 def usage_view(usage: Usage) -> ui.LayoutView:
     text = wording.Usage.UNLIMITED if usage.left is None else wording.Usage.LIMITED
+    reserved = []
+    if usage.reserved_until is not None:
+        until = int(usage.reserved_until.timestamp())
+        amount = credits_text(usage.reserved)
+        reserved.append(wording.Usage.RESERVED.format(reserved=amount, until=until))
     return panel(
         wording.Usage.TITLE,
         text.format(
@@ -53,6 +58,7 @@ def usage_view(usage: Usage) -> ui.LayoutView:
             pictures=usage.pictures,
             jobs=usage.jobs,
         ),
+        *reserved,
         wording.Usage.RESET.format(resets=int(usage.resets_at.timestamp())),
     )
 

@@ -1,6 +1,7 @@
 """The messages that show how a job ended: its pictures, its failure, and `/show`."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from discord import ui
 
@@ -29,7 +30,7 @@ def result_view(job: Job, spec: ModelSpec, uploads: Uploads, *, missing: int = 0
         *gallery(job, uploads.names),
         *remarks,
         *_upload_remarks(uploads),
-        small(*_facts(job, spec), *(() if uploads.names else (mark(job),))),
+        _marked(job, *_facts(job, spec), *(() if uploads.names else (mark(job),))),
     )
 
 
@@ -39,7 +40,7 @@ def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
         Result.FAILED.format(
             member=f"<@{job.user_id}>", reason=failure(job, spec), prompt=quoted(job)
         ),
-        small(spec.title, mark(job)),
+        _marked(job, spec.title, mark(job)),
         colour=AMBER,
     )
 
@@ -67,8 +68,14 @@ def failure(job: Job, spec: ModelSpec) -> str:
     return job.remark or FAILURES[job.reason or Reason.UNKNOWN].format(service=spec.service)
 
 
+def _marked(job: Job, *facts: str) -> ui.TextDisplay[Any]:
+    """Return the small print, as a component with the id by which the result is found again."""
+    return ui.TextDisplay(small(*facts), id=job.result_mark)
+
+
 def mark(job: Job) -> str:
-    """Return the end of the small print by which a result without pictures is found again.
+    """Return the end of the small print by which a result without pictures was found again by
+    versions that gave it no id.
 
     Never translated, and the same in every version. Overdue pictures follow a message of failure
     in the same channel, so their mark is another one.

@@ -33,11 +33,9 @@ def status_view(
     return view
 
 
-def copied_view(job: Job, spec: ModelSpec, inputs: Uploads) -> ui.LayoutView:
-    """Return the status message with copies of the input pictures, for the service to download."""
-    view = panel(*_texts(job, spec), *gallery(job, inputs.names))
-    view.add_item(_cancel_row(job))
-    return view
+def copies_view(job: Job, spec: ModelSpec, inputs: Uploads) -> ui.LayoutView:
+    """Return the private message with copies of the input pictures, for the service to download."""
+    return panel(Status.COPIES.format(service=spec.service), *gallery(job, inputs.names))
 
 
 def cancel_view(job: Job) -> ui.LayoutView:

@@ -106,6 +106,10 @@ class Status:
         "The job takes longer than this message can be edited. The result will be sent to you by "
         "direct message; if it does not arrive, see /history."
     )
+    COPIES = (
+        "Copies of your pictures, for {service} to download. Only you see this message; keep it "
+        "until the job ends."
+    )
     CANNOT_POST = "The bot cannot post here, so the result will replace this message."
     CANNOT_POST_LACKING = (
         "The bot cannot post here, so the result will replace this message. "
@@ -205,6 +209,10 @@ class Usage:
         "Held for jobs in progress: **{held}** credits\n"
         "Left: **no limit**\n"
         "Pictures: **{pictures}** · Jobs: **{jobs}**"
+    )
+    RESERVED = (
+        "Reserved: **{reserved}** credits for jobs that were given up and may still be charged, "
+        "until <t:{until}:R> at the latest"
     )
     RESET = (
         "-# Resets <t:{resets}:R>, on <t:{resets}:D> (UTC). Failed and canceled jobs cost nothing."

@@ -140,7 +140,7 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
     uploads = Uploads((("a.png", b""),), shrunk=True, left_out=1, gone=1)
     for each in (replace(job, status=one_of) for one_of in JobStatus):
         yield status.status_view(each, spec, lacking=["Send Messages"], down=True)
-        yield status.copied_view(each, spec, uploads)
+        yield status.copies_view(each, spec, uploads)
         yield status.cancel_view(each)
         yield status.canceled_view(each)
         yield result.result_view(each, spec, uploads, missing=1)

@@ -195,9 +195,8 @@ async def waited_long(at: Stage, model: str) -> None:
     at.discord.faults.add("GET", CDN, Answer(404, "removed"), times=None)
 
 
-@pytest.mark.parametrize("model", ["oxen", "skills"])
-async def test_later_the_service_gets_a_copy_at_the_status_message(at: Stage, model: str) -> None:
-    await waited_long(at, model)
+async def test_later_skills_video_gets_a_copy_that_only_the_member_sees(at: Stage) -> None:
+    await waited_long(at, "skills")
 
     async with at.easel():
         await at.result("make it blue", timeout=20)
@@ -205,21 +204,42 @@ async def test_later_the_service_gets_a_copy_at_the_status_message(at: Stage, mo
 
     assert job.status is JobStatus.SUCCEEDED
     assert "-input-1.png" in job.request.inputs[0]
+    (copies,) = (each for each in at.discord.world.messages.values() if "Copies" in each.text())
+    assert copies.ephemeral_to is at.ada
+    public = [
+        picture
+        for each in at.discord.world.messages.values()
+        if each.ephemeral_to is None
+        for picture in each.pictures()
+    ]
+    assert [url.partition("?")[0].rpartition("/")[2] for url in public] == [f"easel-{job.id}-1.png"]
 
 
-async def test_where_no_copy_can_be_made_oxen_gets_the_picture_itself(at: Stage) -> None:
+async def test_later_oxen_gets_the_picture_itself(at: Stage) -> None:
     await waited_long(at, "oxen")
-    at.discord.faults.add(
-        "PATCH", "/api/v10/webhooks/.*", Answer(403, {"message": "no"}), times=None
-    )
 
     async with at.easel():
         await at.oxen.created(1, timeout=20)
-        at.discord.faults.clear()
         (job,) = await at.settled(timeout=20)
 
     assert job.status is JobStatus.SUCCEEDED
     assert str(at.created()[-1]["input_image"]).startswith("data:image/png;base64,")
+    assert not [each for each in at.discord.world.messages.values() if "Copies" in each.text()]
+
+
+async def test_after_the_token_expired_skills_video_gets_no_copy_and_the_member_is_told(
+    at: Stage,
+) -> None:
+    await waited_long(at, "skills")
+    at.clock.move(minutes=4)
+
+    async with at.easel():
+        await at.said("Attach the picture again", timeout=20)
+        (job,) = await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.INPUT)
+    assert await at.balance() == 0
+    assert at.skills.generations == {}
 
 
 Open = Callable[[Message], Awaitable[Interaction]]

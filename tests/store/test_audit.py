@@ -40,8 +40,10 @@ async def books(tmp_path: Path) -> Path:
             await settlement.fail(tx, failed.id, NOW, reason=Reason.REJECTED)
     _change(
         path,
-        "INSERT INTO ledger (user_id, server_id, kind, amount, month, reason, details, created_at) "
-        "VALUES (1, 10, 'grant', 5000, '2026-11', '', '{}', '2026-11-21 12:00:00.000000')",
+        "INSERT INTO ledger "
+        "(user_id, server_id, kind, amount, counted_at, reason, details, created_at) "
+        "VALUES (1, 10, 'grant', 5000, '2026-11-21 12:00:00.000000', '', '{}', "
+        "'2026-11-21 12:00:00.000000')",
     )
     return path
 
@@ -125,8 +127,10 @@ async def test_books_that_add_up_have_no_findings(books: Path) -> None:
             "account of user 3, server 10: has a balance of -7.5 where 0 is right",
         ),
         (
-            "UPDATE ledger SET month = '2026-12' WHERE job_id = 'bbbbbbbbbbbbbbbb'",
-            f"job {QUEUED}: has a hold in the month 2026-12, and was asked for in 2026-11",
+            "UPDATE ledger SET counted_at = '2026-12-01 00:00:00.000000' "
+            "WHERE job_id = 'bbbbbbbbbbbbbbbb'",
+            f"job {QUEUED}: has a hold that counts at 2026-12-01 00:00:00+00:00, and was "
+            "requested at 2026-11-21 12:00:00+00:00",
         ),
         (
             "UPDATE jobs SET status = 'lost' WHERE id = 'bbbbbbbbbbbbbbbb'",
@@ -151,7 +155,7 @@ def right_books(draw: st.DrawFn) -> tuple[list[JobLine], list[EntryLine]]:
     entries: list[EntryLine] = []
 
     def enter(account: Account, kind: EntryKind, amount: int, job_id: str | None = None) -> None:
-        entries.append(EntryLine(len(entries) + 1, job_id, account, kind, amount, "2026-11"))
+        entries.append(EntryLine(len(entries) + 1, job_id, account, kind, amount, NOW))
 
     accounts = st.builds(Account, st.integers(1, 3), st.integers(0, 2))
     for number in range(draw(st.integers(1, 6))):
@@ -176,7 +180,7 @@ def changes_of(entry: EntryLine) -> Iterator[Sequence[EntryLine]]:
     yield [entry, entry]
     yield [replace(entry, amount=entry.amount + 1)]
     yield [replace(entry, amount=-entry.amount)]
-    yield [replace(entry, month="2026-10")]
+    yield [replace(entry, counted_at=NOW - timedelta(days=30))]
     yield [replace(entry, job_id=None)]
     yield [replace(entry, job_id="gone")]
     yield [replace(entry, account=Account(entry.account.user_id, 99))]

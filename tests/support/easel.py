@@ -11,7 +11,7 @@ from typing import Any
 from bot.app import App, open_app
 from bot.config import Config
 from bot.jobs import Job
-from bot.ledger import balance
+from bot.ledger import EntryKind, LedgerEntry, balance
 from bot.providers import PROVIDERS
 from bot.providers.base import AnyEntry
 from bot.sandbox.discord import (
@@ -78,6 +78,7 @@ class Stage:
             "skills_api_key": SKILLS_KEY,
             "skills_api_url": self.skills.url,
             "database_url": f"sqlite:///{self.path}",
+            "max_jobs": "unlimited",  # most tests need two members at most
             **self.settings,
             **changes,
         }
@@ -185,9 +186,17 @@ class Stage:
     async def balance(self, user: User | None = None) -> int:
         """Return the sum of a member's entries in thousandths of a credit."""
         async with self.database() as database, database.reading() as view:
-            found = await jobs.recent_of(view, (user or self.ada).id, 100)
-            entries = [await ledger.entries_of(view, job.id) for job in found]
-        return balance(entry for of_job in entries for entry in of_job)
+            member = (user or self.ada).id
+            found = await jobs.recent_of(view, member, 100)
+            entries = [each for job in found for each in await ledger.entries_of(view, job.id)]
+        return balance(each for each in entries if each.account.user_id == member)
+
+    async def losses(self) -> list[LedgerEntry]:
+        """Return the losses of Ada's jobs, newest job first."""
+        async with self.database() as database, database.reading() as view:
+            found = await jobs.recent_of(view, self.ada.id, 100)
+            entries = [each for job in found for each in await ledger.entries_of(view, job.id)]
+        return [each for each in entries if each.kind is EntryKind.LOSS]
 
     async def settled(self, count: int = 1, *, timeout: float = 10.0) -> list[Job]:
         """Wait until all of Ada's jobs are settled and delivered, at least `count` of them."""

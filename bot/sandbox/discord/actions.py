@@ -162,6 +162,11 @@ class Actions:
             parent=interaction,
         )
 
+    def send_again(self, interaction: Interaction) -> None:
+        """Dispatch an interaction a second time, as Discord may after a session is resumed."""
+        guild = interaction.channel.guild
+        self.world.dispatch("INTERACTION_CREATE", interaction.payload(), guild=guild)
+
     async def _open(
         self, user: User, channel: Channel, name: str, given: Mapping[str, object], guest: bool
     ) -> tuple[Json, Entry, list[str]]:

@@ -1,0 +1,33 @@
+"""Access: one check of who is served, for every interaction."""
+
+from typing import Any
+
+import discord
+
+from bot.errors import UserError
+from cogs._replies import reply_error, studio_of
+from cogs.delivery.route import member_of
+
+# For everybody, blocked or not, in any server: to read the help, and to stop an own job.
+OPEN_COMMANDS = frozenset({"help", "cancel"})
+
+
+async def is_served(interaction: discord.Interaction[Any]) -> bool:
+    """Return whether a command, or a completion of its options, may go on; else refuse it."""
+    command = interaction.command
+    if command is not None and command.qualified_name in OPEN_COMMANDS:
+        return True
+    try:
+        check_access(interaction)
+    except UserError as error:
+        if interaction.type is discord.InteractionType.autocomplete:
+            await interaction.response.autocomplete([])
+        else:
+            await reply_error(interaction, error)
+        return False
+    return True
+
+
+def check_access(interaction: discord.Interaction[Any]) -> None:
+    """Raise a UserError if the operator does not serve this member, or this server."""
+    studio_of(interaction).check_member(member_of(interaction))

@@ -1,0 +1,40 @@
+"""Follow-ups to an interaction by its stored token, which outlives a restart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import discord
+from discord import ui
+from discord.http import Route as HttpRoute
+from discord.http import handle_message_parameters
+
+from bot.jobs import Job
+
+
+async def follow_up(
+    client: discord.Client,
+    job: Job,
+    token: str,
+    view: ui.LayoutView,
+    files: Sequence[discord.File],
+) -> Mapping[str, Any]:
+    """Send a message that only the requester sees; return the message as Discord shows it.
+
+    A follow-up has no nonce: an attempt that is repeated after an unknown outcome may double it.
+    """
+    route = HttpRoute(
+        "POST",
+        "/webhooks/{application_id}/{interaction_token}",
+        application_id=job.route.application_id,
+        interaction_token=token,
+    )
+    with handle_message_parameters(
+        view=view,
+        files=files,
+        flags=discord.MessageFlags(ephemeral=True, components_v2=True),
+        allowed_mentions=discord.AllowedMentions.none(),
+    ) as parameters:
+        message: Mapping[str, Any] = await client.http.request(
+            route, files=parameters.files, form=parameters.multipart, params={"wait": "true"}
+        )
+    return message
