@@ -70,6 +70,12 @@ WITH_OPEN_GENERATIONS = BY_AGE.where(
     jobs.c.settled_at > bindparam("settled_after", type_=Utc),
     exists().where(generations.c.job_id == jobs.c.id, generations.c.state.is_(None)),
 )
+UNKNOWN_OUTCOMES = BY_AGE.where(
+    jobs.c.status == JobStatus.FAILED,
+    jobs.c.reason == Reason.DOUBTFUL,
+    jobs.c.settled_at > bindparam("settled_after", type_=Utc),
+    ~exists().where(generations.c.job_id == jobs.c.id),
+)
 RUNNING_IDS = select(jobs.c.id).where(RUNNING).order_by(jobs.c.created_at)
 RIVALS = BY_AGE.where(
     jobs.c.id != bindparam("job_id"),
@@ -163,6 +169,11 @@ async def transferable(connection: AsyncConnection, provider: str, limit: int) -
 async def with_open_generations(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
     """Return settled jobs with a generation whose end is not known."""
     return await _list(connection, WITH_OPEN_GENERATIONS, settled_after=settled_after)
+
+
+async def unknown_outcomes(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
+    """Return failed jobs whose request may have been executed; their generations are unknown."""
+    return await _list(connection, UNKNOWN_OUTCOMES, settled_after=settled_after)
 
 
 async def clear_leases(tx: AsyncConnection) -> None:

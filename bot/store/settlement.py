@@ -22,7 +22,8 @@ from bot.store.pictures import Role
 
 Ends = Mapping[int, JobStatus]  # by the generation's row id; a generation left open has none
 Losses = Mapping[str, Cost]  # charges that no member owes, by remote id or another reason
-UNKNOWN_OUTCOME = "unknown outcome"  # the reason of a loss whose generations are not known
+UNKNOWN_OUTCOME = "unknown outcome"  # the reason of a loss whose generations are not known ...
+FOUND = "unknown outcome, found"  # ... and of the opposite loss, when they are
 
 
 async def succeed(
@@ -87,7 +88,12 @@ async def fail(
 
 
 async def cancel(
-    tx: AsyncConnection, job_id: str, now: datetime, *, ends: Ends | None = None
+    tx: AsyncConnection,
+    job_id: str,
+    now: datetime,
+    *,
+    ends: Ends | None = None,
+    losses: Losses | None = None,
 ) -> Job:
     """Cancel a job, as the member requested, and release its hold."""
     canceled = await jobs.move(
@@ -95,6 +101,7 @@ async def cancel(
     )
     await _end_generations(tx, ends or {})
     await _release(tx, canceled, now)
+    await _lose(tx, canceled, losses or {}, now)
     return canceled
 
 
@@ -102,6 +109,23 @@ async def fail_unknown(tx: AsyncConnection, job: Job, now: datetime) -> Job:
     """Fail a job whose creating request may have been executed: its price is a loss."""
     losses = {UNKNOWN_OUTCOME: Cost(job.price, {"estimated": "yes"})}
     return await fail(tx, job.id, now, reason=Reason.DOUBTFUL, losses=losses)
+
+
+async def find_unknown(
+    tx: AsyncConnection, job: Job, remote_ids: Sequence[str], now: datetime
+) -> None:
+    """Store the generations of a job that failed with an unknown outcome, and reverse its loss.
+
+    Their price is reserved from now on, like that of any other job that was given up.
+    """
+    await generation_rows.add(tx, job.id, job.provider, remote_ids)
+    entries = await ledger.entries_of(tx, job.id)
+    lost = sum(
+        entry.amount
+        for entry in entries
+        if entry.kind is EntryKind.LOSS and entry.reason == UNKNOWN_OUTCOME
+    )
+    await _lose(tx, job, {FOUND: Cost(lost, {"estimated": "yes"})}, now)
 
 
 async def withdraw(tx: AsyncConnection, job_id: str, now: datetime) -> Job:
@@ -155,12 +179,16 @@ async def charge_overdue(
 
 
 async def end_overdue(
-    tx: AsyncConnection, job: Job, generation: Generation, now: datetime, *, cost: Cost | None
+    tx: AsyncConnection,
+    job: Job,
+    ended: Iterable[Generation],
+    now: datetime,
+    *,
+    losses: Losses,
 ) -> None:
-    """Store the end of a generation that has no picture for a settled job; a cost is a loss."""
-    await generation_rows.end(tx, generation.id, JobStatus.FAILED)
-    if cost is not None:
-        await _lose(tx, job, {generation.remote_id: cost}, now)
+    """Store the ends of generations that have no picture for a settled job, with their charges."""
+    await _end_generations(tx, {each.id: JobStatus.FAILED for each in ended})
+    await _lose(tx, job, losses, now)
 
 
 def estimate(job: Job, pictures: int) -> Cost:

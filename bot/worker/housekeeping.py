@@ -24,7 +24,7 @@ class Housekeeping:
         self._settler = settler
         self._deliverer = deliverer
         self._recovery = recovery
-        self._overdue = OverduePoller(services, settler)
+        self._overdue = OverduePoller(services, settler, recovery)
         self._failover = Failover(services, deliverer)
         self._now = services.now
         self.next_turn = self._next_erase = self._next_prices = services.now()

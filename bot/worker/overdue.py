@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 from bot.errors import ProviderError
 from bot.jobs import Generation, Job
-from bot.ledger import Cost
 from bot.providers.base import Canceled, Failed, Finished
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import queue, settlement
 from bot.store.database import Connection
-from bot.worker.settle import Made, Settler, losses_of
+from bot.worker.recovery import Recovery
+from bot.worker.settle import Ends, Made, Settler
 from bot.worker.tasks import Due
 
 log = logging.getLogger(__name__)
@@ -25,20 +25,29 @@ INTERVAL = timedelta(minutes=5)
 
 
 class OverduePoller:
-    def __init__(self, services: Services, settler: Settler) -> None:
+    def __init__(self, services: Services, settler: Settler, recovery: Recovery) -> None:
         self._database = services.database
         self._providers = services.providers
         self._settler = settler
+        self._recovery = recovery
         self._now = services.now
         self._next_poll = services.now()
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
-        """Return the settled jobs to poll now: every few minutes all with an open generation."""
+        """Return the settled jobs to poll now: every few minutes all with an open generation.
+
+        Jobs that failed with an unknown outcome are searched for then: a provider may list a
+        generation late.
+        """
         if now < self._next_poll:
             return []
         self._next_poll = now + INTERVAL
-        found = await queue.with_open_generations(view, now - timedelta(hours=24))
-        return [(self.poll, job) for job in found if job.provider in self._providers]
+        since = now - timedelta(hours=24)
+        found = await queue.with_open_generations(view, since)
+        unknown = await queue.unknown_outcomes(view, since)
+        due = [(self.poll, job) for job in found]
+        due += [(self._recovery.search_again, job) for job in unknown]
+        return [(method, job) for method, job in due if job.provider in self._providers]
 
     async def poll(self, job: Job) -> None:
         """Poll the open generations of a settled job once; take those that have finished."""
@@ -56,11 +65,8 @@ class OverduePoller:
             match update:
                 case Finished():
                     finished.append((each, update))
-                case Failed(cost=cost):
-                    losses_of(job, [(each, update)])  # logs the charge
-                    await self._end(job, each, cost)
-                case Canceled():
-                    await self._end(job, each, None)
+                case Failed() | Canceled():
+                    await self._end(job, [(each, update)])
         if finished:
             await self._take(job, finished)
 
@@ -78,9 +84,7 @@ class OverduePoller:
             await self._charge(job, made)
         elif made:
             log.error("%s sent no picture", job.provider)
-            losses_of(job, [(each.generation, each.update) for each in made])
-            for each in made:
-                await self._end(job, each.generation, each.update.cost)
+            await self._end(job, [(each.generation, each.update) for each in made])
 
     async def _charge(self, job: Job, made: Sequence[Made]) -> None:
         cost = await self._settler.cost(job, made)
@@ -95,6 +99,9 @@ class OverduePoller:
             )
         log.warning("finished after JOB_TIMEOUT; charged, delivery follows")
 
-    async def _end(self, job: Job, generation: Generation, cost: Cost | None) -> None:
+    async def _end(self, job: Job, ends: Ends) -> None:
+        losses = await self._settler.losses(job, ends)
         async with self._database.transaction() as tx:
-            await settlement.end_overdue(tx, job, generation, self._now(), cost=cost)
+            await settlement.end_overdue(
+                tx, job, [each for each, _ in ends], self._now(), losses=losses
+            )

@@ -5,6 +5,7 @@
 3. `confirm_reply` asks Discord whether the reply to a request arrived.
 4. `expire` fails jobs that could not be submitted in time.
 5. `recover` searches the provider for the generations of a request with an unknown outcome.
+6. `search_again` searches again, for a day, after the job has failed.
 
 Results whose delivery has an unknown outcome are searched for by the delivery itself
 (cogs.delivery.destinations), since each destination is searched in another way.
@@ -21,7 +22,7 @@ from bot.jobs import Job, JobStatus
 from bot.providers.base import Submitted
 from bot.services import Services
 from bot.store import generations, jobs, queue, settlement
-from bot.store.database import Connection
+from bot.store.database import Connection, Transaction
 from bot.worker.deliver import REPLY_GRACE, Deliverer
 from bot.worker.poll import Poller
 from bot.worker.tasks import Due
@@ -128,6 +129,22 @@ class Recovery:
             await settlement.fail_unknown(tx, job, self._now())
         return None
 
+    async def search_again(self, job: Job) -> None:
+        """Search for the generations of a failed job once more; if found, they are overdue."""
+        sent = _sent(job)
+        try:
+            found = await self._providers[job.provider].find(
+                job.request, sent, sent + CREATED_WITHIN
+            )
+        except ProviderError as error:
+            log.info("generations of an unknown outcome not searched: %s", error)
+            return
+        async with self._database.transaction() as tx:
+            if free := await self._own(tx, job, found):
+                await settlement.find_unknown(tx, job, free, self._now())
+        if free:
+            log.warning("found %s of a failed job with an unknown outcome", ", ".join(free))
+
     async def fail(self, job: Job, reason: Reason) -> None:
         async with self._database.transaction() as tx:
             await settlement.fail(tx, job.id, self._now(), reason=reason)
@@ -145,18 +162,23 @@ class Recovery:
         return None
 
     async def _adopt(self, job: Job, found: Sequence[Submitted]) -> Job | None:
-        remote_ids = [each.remote_id for each in found]
         async with self._database.transaction() as tx:
-            owned = await generations.owned(tx, job.provider, remote_ids)
-            rivals = await queue.rivals(tx, job, CREATED_WITHIN)
-            free = [remote_id for remote_id in remote_ids if remote_id not in owned]
-            if rivals or len(free) != job.request.count:
+            free = await self._own(tx, job, found)
+            if not free:
                 return None
             adopted = await jobs.start_running(tx, job.id, self._now())
             await generations.add(tx, job.id, job.provider, free)
         self._services.metrics.doubt_ended(job.provider, "adopted")
         log.warning("adopted %s after a submit with an unknown outcome", ", ".join(free))
         return adopted
+
+    async def _own(self, tx: Transaction, job: Job, found: Sequence[Submitted]) -> list[str]:
+        """Return the remote ids that can only be the job's own; an empty list in doubt."""
+        remote_ids = [each.remote_id for each in found]
+        owned = await generations.owned(tx, job.provider, remote_ids)
+        rivals = await queue.rivals(tx, job, CREATED_WITHIN)
+        free = [remote_id for remote_id in remote_ids if remote_id not in owned]
+        return free if not rivals and len(free) == job.request.count else []
 
 
 def _sent(job: Job) -> datetime:

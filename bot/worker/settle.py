@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -152,8 +152,11 @@ class Settler:
             self._services.health.refused(job.provider, failure.reason, failure.detail)
         if failures:
             return await self._fail(job, ends, failures[0].reason)
+        losses = await self.losses(job, ends)
         async with self._database.transaction() as tx:
-            canceled = await settlement.cancel(tx, job.id, self._now(), ends=_states(ends))
+            canceled = await settlement.cancel(
+                tx, job.id, self._now(), ends=_states(ends), losses=losses
+            )
         log.info("canceled")
         return canceled
 
@@ -162,6 +165,9 @@ class Settler:
     ) -> Job:
         if cost is None and any(isinstance(end, Finished) and end.cost for _, end in ends):
             log.warning("%s reported no cost, or zero: the price is charged", job.provider)
+        losses = await self.losses(
+            job, [each for each in ends if not isinstance(each[1], Finished)]
+        )
         async with self._database.transaction() as tx:
             settled = await settlement.succeed(
                 tx,
@@ -170,7 +176,7 @@ class Settler:
                 cost=cost,
                 pictures=pictures,
                 ends=_states(ends),
-                losses=losses_of(job, ends, {Failed}),
+                losses=losses,
             )
         self._services.health.made_picture(job.provider)
         await self.prices.follow(job.request.model)
@@ -178,6 +184,7 @@ class Settler:
         return settled
 
     async def _fail(self, job: Job, ends: Ends, reason: Reason) -> Job:
+        losses = await self.losses(job, ends)
         async with self._database.transaction() as tx:
             failed = await settlement.fail(
                 tx,
@@ -185,23 +192,26 @@ class Settler:
                 self._now(),
                 reason=reason,
                 ends=_states(ends),
-                losses=losses_of(job, ends),
+                losses=losses,
             )
         log.info("failed: %s", reason)
         return failed
 
+    async def losses(self, job: Job, ends: Ends) -> dict[str, Cost]:
+        """Return the charges for ends without a picture, by remote id, and log them.
 
-def losses_of(
-    job: Job, ends: Ends, kinds: Collection[type[End]] = (Finished, Failed)
-) -> dict[str, Cost]:
-    """Return the charges for generations without a picture, by remote id, and log them.
-
-    They are the operator's to reclaim, and never the member's.
-    """
-    losses: dict[str, Cost] = {}
-    for generation, end in ends:
-        cost = end.cost if isinstance(end, Finished | Failed) and type(end) in kinds else None
-        if cost is not None and cost.amount:
+        They are the operator's to reclaim, and never the member's. A provider that reports costs
+        elsewhere is asked once.
+        """
+        losses: dict[str, Cost] = {}
+        for generation, end in ends:
+            if not isinstance(end, Finished | Failed | Canceled):
+                continue
+            cost = None if isinstance(end, Canceled) else end.cost
+            unknown = {generation.remote_id: cost}
+            cost = await _reported(self._providers[job.provider], unknown, waits=COST_WAITS[:1])
+            if cost is None:
+                continue
             losses[generation.remote_id] = cost
             log.warning(
                 "%s charged %s credits for %s without a picture; the member pays none",
@@ -209,7 +219,7 @@ def losses_of(
                 credits_text(cost.amount),
                 generation.remote_id,
             )
-    return losses
+        return losses
 
 
 def _states(ends: Ends) -> dict[int, JobStatus]:

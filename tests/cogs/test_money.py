@@ -8,7 +8,7 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.ledger import Account, LedgerEntry
-from bot.sandbox.http.faults import Answer, Reset
+from bot.sandbox.http.faults import Answer, Reset, ResetAfter
 from bot.store.audit import verify
 from tests.support.easel import Stage, text_of
 
@@ -91,6 +91,7 @@ async def test_an_unknown_outcome_is_a_loss_of_the_price(at: Stage) -> None:
     assert await adds_up(at)
 
 
+@pytest.mark.long
 async def test_after_five_losses_in_an_hour_a_member_waits(at: Stage) -> None:
     at.skills.charge_failed = True
     async with at.easel():
@@ -170,6 +171,7 @@ async def test_zero_for_a_finished_picture_is_charged_as_the_price(
     assert "reported no cost, or zero" in caplog.text
 
 
+@pytest.mark.long
 async def test_the_price_follows_the_dearest_reported_cost(at: Stage) -> None:
     at.skills.price = 95
     async with at.easel(budget_monthly=200):
@@ -216,3 +218,66 @@ async def test_a_refusal_that_is_free_is_no_loss(at: Stage) -> None:
             await at.settled(number + 1)
 
     assert await at.losses() == []
+
+
+async def test_oxens_charge_for_a_failed_generation_is_found_in_the_history(at: Stage) -> None:
+    at.oxen.charge_failed = True
+    at.oxen.fail_next("Out of memory")
+    async with at.easel():
+        await at.imagine("a fox", model="oxen")
+        await at.settled()
+
+    assert [entry.amount for entry in await at.losses()] == [-7_500]
+    assert await at.balance() == 0
+    assert await adds_up(at)
+
+
+async def test_a_charge_for_a_canceled_generation_is_a_loss(at: Stage) -> None:
+    at.oxen.manual = True
+    at.oxen.charge_cancelled = True
+    async with at.easel():
+        await at.imagine("a fox", model="oxen")
+        await at.said("Drawing")
+        (remote_id,) = at.oxen.generations
+        at.oxen.advance(remote_id, "processing")
+        (job,) = await at.jobs()
+        await at.command("cancel", job=job.id)
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.CANCELED
+    assert [entry.amount for entry in await at.losses()] == [-7_500]
+    assert await at.balance() == 0
+    assert await adds_up(at)
+
+
+@pytest.mark.long
+async def test_a_generation_that_oxen_lists_late_is_delivered_and_its_loss_reversed(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer was lost, and the lists were empty until the job had failed."""
+    at.oxen.faults.add("POST", "/api/ai/queue", ResetAfter())
+    empty = [
+        at.oxen.faults.add("GET", path, Answer(200, {"generations": []}), times=None)
+        for path in ("/api/ai/queue", "/api/ai/generations")
+    ]
+    async with at.easel(monthly_credits=100):
+        await at.imagine("a fox", model="oxen")
+        await at.said("Please try again", timeout=20)
+        await at.settled()
+        (lost,) = await at.losses()
+        for rule in empty:
+            rule.remove()
+        at.clock.move(minutes=5)
+        async with asyncio.timeout(10):
+            while "of a failed job with an unknown outcome" not in caplog.text:
+                await asyncio.sleep(0.05)
+        at.clock.move(minutes=5)
+        await at.result("a fox", timeout=20)
+        (job,) = await at.settled()
+
+    assert lost.reason == "unknown outcome"
+    assert sum(entry.amount for entry in await at.losses()) == 0
+    assert (job.status, job.cost) == (JobStatus.FAILED, 7_500)
+    assert await at.balance() == -7_500
+    assert len(at.created()) == 1
+    assert await adds_up(at)

@@ -54,6 +54,7 @@ class FakeOxen(GenerationControls, Service):
     Every field may be changed while the server runs. `generation_seconds` is the approximate
     duration in real time. `price` is in dollars per picture, `credits` the balance (None:
     unlimited). `charged_price` is the final cost of a picture, if different from the announced one.
+    `charge_failed`: a failed generation is charged.
     `cost_delay` is the number of seconds of the clock until a cost is known (None: never).
     `initial_404s` is the number of 404 answers to the first polls of a new generation. `at_once`:
     generations are settled before the queue's first answer. `redirect_results`: result addresses
@@ -68,6 +69,7 @@ class FakeOxen(GenerationControls, Service):
     schema_key: SchemaKey = "json_request_schema"
     models_answer: bool = True
     cost_delay: float | None = 0.0
+    charge_failed: bool = False
     credits: Decimal | None = None
     model: str = QWEN.id
     long_side: int = LONG_SIDE
@@ -198,7 +200,8 @@ class FakeOxen(GenerationControls, Service):
 
     def _ended(self, generation: FakeGeneration) -> None:
         running = generation.status == "cancelled" and generation.started_at is not None
-        if generation.status == "succeeded" or (running and self.charge_cancelled):
+        is_charged = generation.status == "succeeded" or (running and self.charge_cancelled)
+        if is_charged or (generation.status == "failed" and self.charge_failed):
             generation.charged = Decimal(self.charged_price or self.price)
             if self.credits is not None:
                 self.credits -= generation.charged
