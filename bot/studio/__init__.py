@@ -28,6 +28,7 @@ class Studio:
         self.catalog = services.catalog
         self.health = services.health
         self.requests = Requests(services, wake)
+        self.reduced = services.reduced
         self.jobs = MemberJobs(services, wake)
         self.usage = UsageReports(services)
 
