@@ -7,6 +7,7 @@ destinations. `fallback` decides when a destination is searched or left.
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,7 +22,7 @@ from cogs.delivery.errors import DELIVERY_ERRORS, is_too_large, is_transient, me
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.lookup import carries, find_result
 from cogs.delivery.timeouts import within
-from cogs.delivery.uploads import NO_UPLOADS, Uploads
+from cogs.delivery.uploads import Uploads
 from cogs.ui.wording import Refusal
 
 log = logging.getLogger(__name__)
@@ -225,7 +226,7 @@ class Destinations:
         return Destination(name, send, find)
 
     async def edit_reply(
-        self, job: Job, view: ui.LayoutView, uploads: Uploads = NO_UPLOADS
+        self, job: Job, view: ui.LayoutView, uploads: Uploads | None = None
     ) -> discord.Message | None:
         """Edit the reply: by the interaction's token while valid, else as the bot's own message.
 
@@ -238,7 +239,8 @@ class Destinations:
         webhook = self._webhook(job)
         if webhook is None and not job.route.outlives_token:
             return None
-        with uploads.opened() as files:
+        none: AbstractContextManager[list[discord.File]] = nullcontext([])
+        with uploads.opened() if uploads else none as files:
             if webhook is not None:
                 return await webhook.edit_message(
                     message_id, view=view, attachments=files, allowed_mentions=nobody

@@ -62,9 +62,6 @@ class Uploads:
                 file.close()
 
 
-NO_UPLOADS = Uploads()
-
-
 async def prepare(
     job: Job, pictures: Sequence[Picture], limit: int, reduced: ReducedCopies, *, name: str = ""
 ) -> Uploads:
