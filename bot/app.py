@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.backoff import utc_now
 from bot.config import Config
@@ -13,7 +13,6 @@ from bot.discord_session import DiscordSession
 from bot.errors import ProviderError
 from bot.observability.endpoint import HealthReport, HealthServer
 from bot.opening import open_services
-from bot.pictures.retention import Retention, RetentionPolicy
 from bot.services import Services
 from bot.studio import Studio
 from bot.worker.worker import Worker
@@ -31,7 +30,6 @@ class App:
     studio: Studio
     worker: Worker
     discord: DiscordSession
-    retention: Retention
     report: HealthReport
     server: HealthServer | None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,7 +54,7 @@ class App:
             serving = [
                 group.create_task(self._follow_catalog(), name="catalog"),
                 group.create_task(self.discord.run(), name="discord"),
-                group.create_task(self.retention.run(), name="retention"),
+                group.create_task(self.services.retention.run(), name="retention"),
             ]
             if self.server is not None:
                 serving.append(group.create_task(self.report.watch_loop(), name="event loop"))
@@ -72,6 +70,7 @@ class App:
         """
         log.info("stopping: running tasks have %s s to end", DRAIN_SECONDS)
         self.studio.close()
+        self.services.decoder.stop()  # the next start decodes again
         self.worker.stop()
         await asyncio.wait({working}, timeout=DRAIN_SECONDS)
 
@@ -103,13 +102,4 @@ async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> 
         if settings.http_port is not None:
             server = HealthServer(report, settings.http_host, settings.http_port)
             await stack.enter_async_context(server)
-        retention = Retention(
-            services.database,
-            services.pictures,
-            RetentionPolicy(
-                keep=timedelta(days=settings.keep_days),
-                keep_bytes=int(settings.keep_gb * 1_000_000_000),
-            ),
-            now,
-        )
-        yield App(services, studio, worker, discord, retention, report, server)
+        yield App(services, studio, worker, discord, report, server)

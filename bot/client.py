@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import secrets
 from typing import Any
 
 import discord
@@ -82,7 +81,7 @@ class EaselClient(commands.AutoShardedBot):
             ),
         )
         self.studio = studio
-        self.run_id = secrets.token_hex(4)
+        self.forms: dict[int, discord.ui.Modal] = {}
         self._starting: asyncio.Task[None] | None = None
         self._database = services.database
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from bot.errors import EaselError
@@ -37,9 +36,7 @@ class Delivery(Protocol):
     async def show(self, job: Job) -> None:
         """Edit the status message to show the job's state. Best effort: never raises."""
 
-    async def copy_inputs(
-        self, job: Job, pictures: Sequence[tuple[Picture, Path]]
-    ) -> Sequence[str]:
+    async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
         """Upload a job's input pictures where only the member sees them; return their addresses.
 
         The addresses are in the order of the pictures. Raises NotDelivered if that is impossible
@@ -54,7 +51,7 @@ class Delivery(Protocol):
         """
 
     async def deliver(
-        self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
+        self, job: Job, pictures: Sequence[Picture], *, missing: int, again: bool
     ) -> int | Undeliverable:
         """Show a settled job by its route; return the message's id, or Undeliverable.
 

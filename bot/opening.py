@@ -1,8 +1,9 @@
 """Opens the services of one Easel, in order; the caller's stack closes them in reverse."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import aiohttp
@@ -12,7 +13,16 @@ from bot.config import Config
 from bot.health import ServiceHealth
 from bot.ledger import thousandths
 from bot.observability.metrics import Metrics
-from bot.pictures import Downloader, InputPictures, PictureStore
+from bot.pictures import (
+    Attempts,
+    Decoder,
+    Downloader,
+    InputPictures,
+    PictureStore,
+    ReducedCopies,
+    Retention,
+    RetentionPolicy,
+)
 from bot.providers.base import Http
 from bot.quotas import Quotas
 from bot.services import Services
@@ -39,7 +49,12 @@ async def open_services(
     metrics = Metrics(now, health)
     catalog = config.make_catalog()
     pictures = PictureStore(pictures_folder(path))
-    delivery = DiscordDelivery(catalog, health, metrics, now)
+    await asyncio.to_thread(pictures.remove_unfinished)
+    attempts = Attempts(pictures_folder(path) / "attempts")
+    decoder = await stack.enter_async_context(Decoder(attempts))
+    retention = Retention(database, pictures, attempts, _retention_policy(config.core), now)
+    reduced = ReducedCopies(pictures, decoder, retention)
+    delivery = DiscordDelivery(catalog, reduced, health, metrics, now)
     services = Services(
         database=database,
         catalog=catalog,
@@ -47,7 +62,10 @@ async def open_services(
         providers=config.make_providers(Http(session, metrics)),
         downloader=downloader,
         pictures=pictures,
-        inputs=InputPictures(downloader, pictures),
+        inputs=InputPictures(downloader, pictures, decoder, retention),
+        decoder=decoder,
+        reduced=reduced,
+        retention=retention,
         delivery=delivery,
         health=health,
         metrics=metrics,
@@ -63,6 +81,13 @@ def _private_hosts(config: Config) -> list[str]:
     if config.core.discord_api_url != DISCORD_API:  # serves the attachments
         hosts.append(URL(config.core.discord_api_url).host or "")
     return hosts
+
+
+def _retention_policy(settings: Settings) -> RetentionPolicy:
+    return RetentionPolicy(
+        keep=timedelta(days=settings.keep_days),
+        keep_bytes=int(settings.keep_gb * 1_000_000_000),
+    )
 
 
 def _quotas(settings: Settings) -> Quotas:

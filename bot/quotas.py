@@ -52,6 +52,19 @@ class TooManyLosses(UserError):
         )
 
 
+class TooManyInputBytes(UserError):
+    def __init__(self, *, used: int, new: int, frees_at: datetime) -> None:
+        super().__init__(
+            "These pictures have {new} MB. You have attached {used} MB in the last 24 hours, and "
+            "{limit} MB are possible. Attach smaller copies, or wait: the first of your pictures "
+            "no longer counts <t:{time}:R>.",
+            new=_megabytes(new),
+            used=_megabytes(used),
+            limit=_megabytes(INPUT_BYTES),
+            time=int(frees_at.timestamp()),
+        )
+
+
 class MemberBlocked(UserError):
     def __init__(self) -> None:
         super().__init__("You are blocked from using this bot. Ask its operator.")
@@ -75,6 +88,16 @@ class UnsafeForManagers(UserError):
             "The safety checker can be switched off only in an age-restricted channel, and only "
             "by members who may manage the server. Leave safety_checker out."
         )
+
+
+INPUT_BYTES = 400 * 1000 * 1000  # of one member's input pictures in INPUT_PERIOD
+INPUT_PERIOD = timedelta(hours=24)
+
+
+def check_input_bytes(used: int, new: int, *, frees_at: datetime) -> None:
+    """Raise TooManyInputBytes; `used` is the sum of INPUT_PERIOD, `frees_at` when it decreases."""
+    if new and used + new > INPUT_BYTES:
+        raise TooManyInputBytes(used=used, new=new, frees_at=frees_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +178,7 @@ class Quotas:
 def _day(moment: datetime) -> str:
     """Return a date that Discord shows in the reader's time zone."""
     return f"<t:{int(moment.timestamp())}:D>"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.0f}"

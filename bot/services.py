@@ -11,7 +11,14 @@ from bot.catalog import Catalog
 from bot.delivery import Delivery
 from bot.health import ServiceHealth
 from bot.observability.metrics import Metrics
-from bot.pictures import Downloader, InputPictures, PictureStore
+from bot.pictures import (
+    Decoder,
+    Downloader,
+    InputPictures,
+    PictureStore,
+    ReducedCopies,
+    Retention,
+)
 from bot.providers.base import Provider
 from bot.quotas import Quotas
 from bot.store.database import Database
@@ -28,6 +35,9 @@ class Services:
     downloader: Downloader
     pictures: PictureStore
     inputs: InputPictures
+    decoder: Decoder
+    reduced: ReducedCopies
+    retention: Retention
     delivery: Delivery
     health: ServiceHealth
     metrics: Metrics

@@ -1,4 +1,4 @@
-"""Replies to interactions: private messages, errors, and forms from before a restart."""
+"""Replies to interactions: private messages, errors and forms."""
 
 import asyncio
 import logging
@@ -12,13 +12,14 @@ from discord import app_commands, ui
 from bot.errors import UserError
 from bot.studio import Studio
 from cogs.ui import wording
-from cogs.ui.panel import notice
+from cogs.ui.panel import PREFIX, notice
 
 log = logging.getLogger(__name__)
 
 # Discord accepts a first reply within 3 s. A request that takes longer than this has an unknown
 # outcome.
 REPLY_TIMEOUT = 10.0  # seconds
+FORM_SECONDS = 3600.0
 # Discord was not reached, or did not answer readably: the request may have been executed.
 UNKNOWN_OUTCOME = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
 REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not executed, except for a 5xx
@@ -31,12 +32,15 @@ class HasStudio(Protocol):
     """The part of EaselClient that buttons and forms use: they reach the studio through it."""
 
     studio: Studio
-    run_id: str  # differs after each start
+    forms: dict[int, ui.Modal]  # that are open, by the member's id
 
 
 class FormLost(UserError):
     def __init__(self) -> None:
-        super().__init__("The bot was restarted after you opened this form. Open the form again.")
+        super().__init__(
+            "This form is closed, because the bot was restarted, you opened another form, or an "
+            "hour has passed. Open the form again."
+        )
 
 
 def studio_of(interaction: discord.Interaction[Any]) -> Studio:
@@ -44,18 +48,48 @@ def studio_of(interaction: discord.Interaction[Any]) -> Studio:
     return _client(interaction).studio
 
 
-def modal_id(interaction: discord.Interaction[Any], purpose: str) -> str:
-    """Return a custom_id for one modal, which names this run of the program."""
-    return f"easel:{purpose}:{_client(interaction).run_id}:{interaction.id}"
+class Form(ui.Modal):
+    """A modal in memory, for FORM_SECONDS at most, and only the newest of each member.
+
+    discord.py stores a modal until its submit, which never comes if the member closes the form.
+    """
+
+    def __init__(self, interaction: discord.Interaction[Any], purpose: str) -> None:
+        super().__init__(custom_id=f"{PREFIX}{purpose}:{interaction.id}", timeout=FORM_SECONDS)
+        self._forms = _client(interaction).forms
+        self._member = interaction.user.id
+
+    async def open(self, interaction: discord.Interaction[Any]) -> None:
+        async with asyncio.timeout(REPLY_TIMEOUT):
+            await interaction.response.send_modal(self)
+        if (earlier := self._forms.get(self._member)) is not None:
+            earlier.stop()
+        self._forms[self._member] = self
+
+    def stop(self) -> None:
+        super().stop()
+        self._forget()
+
+    async def on_timeout(self) -> None:
+        self._forget()
+
+    async def on_error(  # type: ignore[override]  # the signature of discord.py's own Modal
+        self, interaction: discord.Interaction[Any], error: Exception, /
+    ) -> None:
+        await reply_error(interaction, error)
+
+    def _forget(self) -> None:
+        if self._forms.get(self._member) is self:
+            del self._forms[self._member]
 
 
-def is_lost_modal(interaction: discord.Interaction[Any]) -> bool:
-    """Return true for a modal that an earlier run opened: discord.py would ignore the submit."""
+def is_lost_form(interaction: discord.Interaction[Any]) -> bool:
+    """Return true for the submit of a form that is not open: discord.py would ignore it."""
     if interaction.type is not discord.InteractionType.modal_submit:
         return False
     data: Mapping[str, Any] = interaction.data or {}
-    custom_id = str(data.get("custom_id", ""))
-    return f":{_client(interaction).run_id}:" not in custom_id
+    form = _client(interaction).forms.get(interaction.user.id)
+    return form is None or form.custom_id != data.get("custom_id")
 
 
 async def reply_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:

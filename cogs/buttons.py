@@ -14,7 +14,7 @@ import discord
 from bot.errors import UserError
 from bot.observability.logs import bind
 from cogs._access import check_access
-from cogs._replies import REPLY_TIMEOUT, FormLost, is_lost_modal, reply_error, studio_of
+from cogs._replies import REPLY_TIMEOUT, FormLost, is_lost_form, reply_error, studio_of
 from cogs.jobs import show_job
 from cogs.ui.panel import CANCEL, HISTORY, PREFIX
 from cogs.ui.status import canceled_view, status_view
@@ -29,8 +29,8 @@ class ButtonUnknown(UserError):
 
 
 async def handle_interaction(interaction: Press) -> None:
-    """Handle a press, or the submit of a form that an earlier run opened; ignore all others."""
-    if is_lost_modal(interaction):
+    """Handle a press, or the submit of a form that is not open; ignore all others."""
+    if is_lost_form(interaction):
         await reply_error(interaction, FormLost())
     elif interaction.type is discord.InteractionType.component:
         await _handle_press(interaction)

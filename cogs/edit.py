@@ -1,6 +1,5 @@
 """/edit and the message menu "Edit image": a picture from other pictures."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from bot.jobs import Attachment
 from bot.observability.logs import bind
 from bot.studio import Studio
 from cogs._options import COMMON, OPTIONS, completed, given_options
-from cogs._replies import REPLY_TIMEOUT, modal_id, reply_error
+from cogs._replies import Form
 from cogs._request import request_job
 from cogs.delivery.attachments import attachment_of, pictures_in
 from cogs.ui.panel import MAX_CHOICES
@@ -88,11 +87,10 @@ class Edit(commands.Cog):
         pictures = pictures_in(message)[:MAX_CHOICES]
         if not pictures:
             raise NoPicture
-        async with asyncio.timeout(REPLY_TIMEOUT):
-            await interaction.response.send_modal(EditModal(interaction, self.studio, pictures))
+        await EditModal(interaction, self.studio, pictures).open(interaction)
 
 
-class EditModal(ui.Modal, title=Command.EDIT_MENU):
+class EditModal(Form, title=Command.EDIT_MENU):
     """The form for the change, with a select of pictures if the message has several."""
 
     def __init__(
@@ -101,7 +99,7 @@ class EditModal(ui.Modal, title=Command.EDIT_MENU):
         studio: Studio,
         pictures: Sequence[Attachment],
     ) -> None:
-        super().__init__(custom_id=modal_id(interaction, "edit"))
+        super().__init__(interaction, "edit")
         self._studio = studio
         self._pictures = pictures
         self._prompt = ui.TextInput[Any](style=discord.TextStyle.paragraph, max_length=MAX_PROMPT)
@@ -133,8 +131,3 @@ class EditModal(ui.Modal, title=Command.EDIT_MENU):
             model=None,
             inputs=[self._pictures[number] for number in chosen],
         )
-
-    async def on_error(  # type: ignore[override]  # the signature of discord.py's own Modal
-        self, interaction: discord.Interaction[Any], error: Exception, /
-    ) -> None:
-        await reply_error(interaction, error)

@@ -7,7 +7,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.errors import NotNow
 from bot.observability.logs import bind
+from bot.pictures import NotDecoded
 from bot.studio import Studio
 from cogs._options import choices
 from cogs._replies import REPLY_TIMEOUT, reply_privately
@@ -76,15 +78,20 @@ class Jobs(commands.Cog):
 
 async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id: str) -> None:
     """Show everything about a member's own job, privately. Refuses before deferring."""
-    job, pictures = await studio.jobs.show(interaction.user.id, job_id.strip().lower())
-    bind(job=job.id)
-    async with asyncio.timeout(REPLY_TIMEOUT):
-        await interaction.response.defer(ephemeral=True, thinking=True)
-    uploads = await prepare(job, pictures, interaction.filesize_limit)
-    async with asyncio.timeout(60):  # an upload may be slow
-        await interaction.followup.send(
-            view=job_view(job, studio.catalog.about(job.request.model), uploads),
-            files=uploads.files(),
-            ephemeral=True,
-            allowed_mentions=discord.AllowedMentions.none(),
-        )
+    async with studio.jobs.shown(interaction.user.id, job_id.strip().lower()) as (job, pictures):
+        bind(job=job.id)
+        async with asyncio.timeout(REPLY_TIMEOUT):
+            await interaction.response.defer(ephemeral=True, thinking=True)
+        try:
+            uploads = await prepare(job, pictures, interaction.filesize_limit, studio.reduced)
+        except NotDecoded as error:
+            raise NotNow from error
+        view = job_view(job, studio.catalog.about(job.request.model), uploads)
+        with uploads.opened() as files:
+            async with asyncio.timeout(60):  # an upload may be slow
+                await interaction.followup.send(
+                    view=view,
+                    files=files,
+                    ephemeral=True,
+                    allowed_mentions=discord.AllowedMentions.none(),
+                )

@@ -1,25 +1,27 @@
 """Files that anybody may have made: a picture, or a refusal that names it, and nothing else."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.backoff import utc_now
 from bot.errors import ProviderError
 from bot.jobs import Attachment, Picture, PictureKind
 from bot.pictures import (
     Downloader,
-    InputPictures,
     InputRefused,
     NotAPicture,
-    PictureStore,
     measure,
-    shrink,
     sniff,
 )
+from bot.services import Services
+from bot.store.database import Database
 from tests.support.files import jpeg_with_metadata, picture, png_header
+from tests.support.services import services_on, shrunk
 
 pytestmark = pytest.mark.long
 
@@ -76,18 +78,29 @@ class Given(Downloader):
         super().__init__()
         self._data = data
 
-    async def fetch(self, url: str, headers_for: object, *, limit: int = 0) -> bytes:
-        return self._data
+    @asynccontextmanager
+    async def fetched(
+        self, url: str, headers_for: object, *, limit: int = 0, member: int = 0
+    ) -> AsyncIterator[bytes]:
+        yield self._data
+
+
+async def taken(services: Services, name: str = "cat.png") -> Picture:
+    async with services.inputs.place(1) as download:
+        return await download(Attachment(name, "https://cdn.example/cat.png"))
 
 
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(damaged() | st.binary(max_size=100))
-async def test_an_input_is_taken_or_refused_by_its_name(tmp_path: Path, data: bytes) -> None:
-    inputs = InputPictures(Given(data), PictureStore(tmp_path))
+async def test_an_input_is_taken_or_refused_by_its_name(
+    database: Database, tmp_path: Path, data: bytes
+) -> None:
+    services = services_on(database, tmp_path, utc_now, downloader=Given(data))
     try:
-        kept = await inputs.download(Attachment("cat.png", "https://cdn.example/cat.png"))
+        async with services.decoder:
+            kept = await taken(services)
     except InputRefused as refused:
         says = str(refused)
     else:
@@ -101,19 +114,24 @@ async def test_an_input_is_taken_or_refused_by_its_name(tmp_path: Path, data: by
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(damaged() | st.binary(max_size=100))
-async def test_a_result_is_kept_and_shrunk_or_a_provider_error(tmp_path: Path, data: bytes) -> None:
-    with suppress(ProviderError):
-        await PictureStore(tmp_path).store(data)
-        small, kind = await shrink(data, 2000)
-        assert len(small) <= 2000
-        assert sniff(small) is kind
+async def test_a_result_is_kept_and_shrunk_or_a_provider_error(
+    database: Database, tmp_path: Path, data: bytes
+) -> None:
+    services = services_on(database, tmp_path, utc_now)
+    async with services.decoder:
+        with suppress(ProviderError):
+            path = await shrunk(services, data, 500)
+            assert path.stat().st_size <= 500
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=300))
-async def test_any_name_of_a_file_is_one_plain_word_of_the_sentence(name: str) -> None:
-    inputs = InputPictures(Given(b""), PictureStore(Path("unused")))
+async def test_any_name_of_a_file_is_one_plain_word_of_the_sentence(
+    database: Database, tmp_path: Path, name: str
+) -> None:
+    services = services_on(database, tmp_path, utc_now, downloader=Given(b""))
     with pytest.raises(InputRefused) as refused:
-        await inputs.download(Attachment(name, "https://cdn.example/x"))
+        await taken(services, name)
 
     says = str(refused.value)
     says.encode()

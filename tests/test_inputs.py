@@ -9,19 +9,36 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from bot.backoff import utc_now
 from bot.errors import ProviderError, Reason
-from bot.jobs import Attachment, PictureKind
-from bot.pictures import Downloader, InputPictures, InputRefused, PictureStore
+from bot.jobs import Attachment, Picture, PictureKind
+from bot.pictures import Downloader, InputPictures, InputRefused
 from bot.pictures import inputs as module
+from bot.services import Services
+from bot.store.database import Database
 from tests.support.files import jpeg_with_metadata, picture, png_header
+from tests.support.services import services_on
 
 Serve = Callable[[bytes], Awaitable[Attachment]]
 
 
 @pytest.fixture
-async def pictures(tmp_path: Path) -> AsyncIterator[InputPictures]:
+async def services(database: Database, tmp_path: Path) -> AsyncIterator[Services]:
     async with Downloader(private_hosts=["127.0.0.1"]) as downloader:
-        yield InputPictures(downloader, PictureStore(tmp_path))
+        opened = services_on(database, tmp_path / "pictures", utc_now, downloader=downloader)
+        async with opened.decoder:
+            yield opened
+
+
+@pytest.fixture
+def pictures(services: Services) -> InputPictures:
+    return services.inputs
+
+
+async def stored(pictures: InputPictures, attachment: Attachment) -> Picture:
+    """Store a picture for a job that has no row, so that it is removed again."""
+    async with pictures.place(1) as download:
+        return await download(attachment)
 
 
 @pytest.fixture
@@ -47,16 +64,19 @@ async def serve() -> AsyncIterator[Serve]:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 async def test_a_picture_is_taken_as_it_is(
-    pictures: InputPictures, serve: Serve, tmp_path: Path, kind: str
+    services: Services, pictures: InputPictures, serve: Serve, kind: str
 ) -> None:
     data = picture(kind)
     attachment = await serve(data)
 
     await pictures.check([attachment])
-    kept = await pictures.download(attachment)
+    async with pictures.place(1) as download:
+        kept = await download(attachment)
+        found = services.pictures.path(kept).read_bytes()
 
     assert kept.kind is PictureKind("jpg" if kind == "JPEG" else kind.lower())
-    assert PictureStore(tmp_path).path(kept).read_bytes() == data
+    assert found == data
+    assert not services.pictures.path(kept).exists()  # no job has it
 
 
 @pytest.mark.parametrize(
@@ -78,9 +98,9 @@ async def test_what_is_none_is_refused_and_not_kept(
     pictures: InputPictures, serve: Serve, tmp_path: Path, data: bytes, rule: str
 ) -> None:
     with pytest.raises(InputRefused, match=rule):
-        await pictures.download(await serve(data))
+        await stored(pictures, await serve(data))
 
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()]
 
 
 async def test_a_check_reads_the_first_bytes(pictures: InputPictures, serve: Serve) -> None:
@@ -117,7 +137,7 @@ async def test_an_address_that_cannot_be_reached_is_tried_again_later(
 
     await pictures.check([nowhere])
     with pytest.raises(ProviderError) as raised:
-        await pictures.download(nowhere)
+        await stored(pictures, nowhere)
 
     assert raised.value.reason is Reason.UNAVAILABLE
 

@@ -1,4 +1,3 @@
-import asyncio
 import base64
 import io
 import struct
@@ -12,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from bot.backoff import utc_now
 from bot.errors import ProviderError, Reason
 from bot.jobs import PictureKind
-from bot.pictures import Downloader, NotAPicture, PictureStore, measure, shrink, sniff
+from bot.pictures import Downloader, NotAPicture, PictureStore, measure, sniff
+from bot.services import Services
+from bot.store.database import Database
 from tests.support.files import jpeg_with_metadata, picture
+from tests.support.services import services_on, shrunk
 
 
 @pytest.mark.parametrize(
@@ -93,21 +96,53 @@ async def test_a_decompression_bomb_is_not_kept(tmp_path: Path) -> None:
         await PictureStore(tmp_path).store(bomb)
 
 
+@pytest.fixture
+async def services(database: Database, tmp_path: Path) -> AsyncIterator[Services]:
+    opened = services_on(database, tmp_path / "pictures", utc_now)
+    async with opened.decoder:
+        yield opened
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-async def test_a_copy_is_shrunk_until_it_fits(mode: str) -> None:
-    data = picture("PNG", (600, 400), mode)
+async def test_a_copy_is_shrunk_until_it_fits(services: Services, mode: str) -> None:
+    path = await shrunk(services, picture("PNG", (600, 400), mode), 20_000)
 
-    small, kind = await shrink(data, 20_000)
-
+    small = path.read_bytes()
     assert len(small) <= 20_000
-    assert sniff(small) is kind
+    kind = sniff(small)
+    assert kind is not None
+    assert path.suffix == f".{kind}"
     width, height = measure(small)
     assert abs(width / height - 1.5) < 0.02
 
 
-async def test_what_cannot_be_decoded_cannot_be_shrunk() -> None:
-    with pytest.raises(ProviderError, match="cannot be read"):
-        await shrink(picture()[:60], 10)
+async def test_a_copy_is_made_once_and_goes_with_its_original(services: Services) -> None:
+    made = await services.pictures.store(picture("PNG", (600, 400)))
+    copies = [await services.reduced.fit(made, 20_000, member=1) for _ in range(2)]
+    again = await services.pictures.store(services.pictures.path(made).read_bytes())
+
+    assert copies[0] == copies[1]
+    assert copies[0].stat().st_mtime_ns == copies[1].stat().st_mtime_ns
+    assert again == made
+    assert len(services.pictures.files()) == 2
+    await services.retention.remove_unused([made.sha256])
+    assert services.pictures.files() == []
+    with pytest.raises(FileNotFoundError):
+        await services.reduced.fit(made, 20_000, member=1)
+
+
+async def test_a_copy_is_no_part_of_a_backup(services: Services, tmp_path: Path) -> None:
+    await shrunk(services, picture("PNG", (600, 400)), 20_000)
+
+    assert services.pictures.copy_to(tmp_path / "backup") == 1
+
+
+async def test_what_cannot_be_decoded_cannot_be_shrunk(services: Services) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await shrunk(services, picture()[:60], 10)
+
+    assert caught.value.reason is Reason.MALFORMED
+    assert len(services.pictures.files()) == 1
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -265,20 +300,3 @@ async def test_data_addresses_are_decoded(downloader: Downloader) -> None:
     for wrong in ("data:image/png;base64,***", "data:image/png"):
         with pytest.raises(ProviderError):
             await downloader.fetch(wrong, nobody)
-
-
-async def test_nothing_blocks_the_event_loop_while_shrinking() -> None:
-    data = picture("PNG", (1500, 1500))
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            await asyncio.sleep(0.005)
-            ticks += 1
-
-    ticking = asyncio.create_task(tick())
-    await shrink(data, 50_000)
-    ticking.cancel()
-
-    assert ticks >= 3

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.jobs import Picture
-from bot.pictures import PictureStore
-from bot.pictures.retention import Retention, RetentionPolicy
+from bot.pictures import Attempts, PictureStore, Retention, RetentionPolicy
 from bot.store import jobs, pictures, settlement
 from bot.store.database import Database
 from bot.store.pictures import Role
@@ -27,6 +26,7 @@ def retention(database: Database, store: PictureStore, **limits: int) -> Retenti
     return Retention(
         database,
         store,
+        Attempts(database.path.parent / "attempts"),
         RetentionPolicy(keep=DAY * limits.get("days", 10), keep_bytes=limits.get("size", 10**9)),
         lambda: NOW,
     )

@@ -1,6 +1,7 @@
 """SIGTERM and Ctrl-C: nothing new is begun, what is on its way ends, and nothing is lost."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -11,8 +12,11 @@ import pytest
 
 from bot.jobs import JobStatus
 from bot.sandbox.demo.process import BotProcess, run_bot
+from bot.sandbox.discord import Upload
 from bot.sandbox.http.faults import Hold, HoldBefore, Rule
+from tests.support.decoders import stopped
 from tests.support.easel import KEY, TOKEN, Stage, text_of
+from tests.support.files import picture
 
 pytestmark = pytest.mark.long
 
@@ -115,6 +119,37 @@ async def test_what_takes_too_long_is_found_again(at: Stage) -> None:
         (job,) = await at.settled(timeout=20)
     assert job.status in {JobStatus.SUCCEEDED, JobStatus.FAILED}
     assert len(at.oxen.generations) <= 1
+
+
+async def test_a_decode_is_ended_at_once(at: Stage) -> None:
+    async with process(at) as bot:
+        await at.edit(Upload("cat.png", picture()))
+        await stopped(bot.pid)
+        began = time.monotonic()
+        bot.terminate()
+        code = await asyncio.wait_for(bot.ended(), 10)
+    assert code == 0
+    assert time.monotonic() - began < 3
+    assert "Traceback" not in log_of(at)
+    (job,) = await at.jobs()
+    assert job.status is JobStatus.QUEUED
+
+
+async def test_a_picture_that_kills_the_bot_is_not_begun_for_ever(at: Stage) -> None:
+    for start in range(2):
+        async with process(at) as bot:
+            if not start:
+                await at.edit(Upload("cat.png", picture()))
+            pid = await stopped(bot.pid)
+            bot.send(signal.SIGKILL)
+            await bot.ended()
+        os.kill(pid, signal.SIGKILL)  # one that is not stopped ends by itself
+    async with process(at):
+        await at.said("`cat.png` is damaged")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.FAILED
+    assert await at.balance() == 0
 
 
 async def held_submit(at: Stage) -> Rule:

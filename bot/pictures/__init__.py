@@ -1,22 +1,30 @@
 """Pictures: downloaded with limits, recognised by their bytes, stored once, shrunk for posts.
 
-The studio and the worker import from here; `shrink` is for cogs/delivery. Only download.py makes
-requests, and only retention.py knows the database.
+Everybody imports from here. Only download.py makes requests, only decoder_process.py decodes, and
+only retention.py knows the database.
 """
 
+from bot.pictures.attempts import Attempts
+from bot.pictures.decoder import Decoder, NotDecoded
 from bot.pictures.download import Downloader
 from bot.pictures.files import PictureStore
 from bot.pictures.header import NotAPicture, measure, sniff
 from bot.pictures.inputs import InputPictures, InputRefused
-from bot.pictures.shrink import shrink
+from bot.pictures.reduced import ReducedCopies
+from bot.pictures.retention import Retention, RetentionPolicy
 
 __all__ = [
+    "Attempts",
+    "Decoder",
     "Downloader",
     "InputPictures",
     "InputRefused",
     "NotAPicture",
+    "NotDecoded",
     "PictureStore",
+    "ReducedCopies",
+    "Retention",
+    "RetentionPolicy",
     "measure",
-    "shrink",
     "sniff",
 ]

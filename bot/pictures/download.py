@@ -10,7 +10,8 @@ import binascii
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import unquote_to_bytes
@@ -21,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from bot.errors import ProviderError, Reason
+from bot.pictures.turns import FairLimit, Share
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ REQUEST_TIMEOUT = 20.0  # seconds, for each redirect
 MAX_REDIRECTS = 5
 ATTEMPTS = 3
 PICTURE_BYTES = 40 * 1024 * 1024
+BYTES_IN_FLIGHT = 96 * 1024 * 1024  # of all downloads together
+EXPECTED_BYTES = 12 * 1024 * 1024  # of one, before its answer gives the length
 
 
 class Downloader:
@@ -40,6 +44,8 @@ class Downloader:
     def __init__(self, *, private_hosts: Iterable[str] = ()) -> None:
         self._private_hosts = frozenset(private_hosts)
         self._session: aiohttp.ClientSession | None = None
+        # A member leaves room for the largest picture of another.
+        self.in_flight = FairLimit(BYTES_IN_FLIGHT, each=BYTES_IN_FLIGHT - PICTURE_BYTES)
 
     async def __aenter__(self) -> "Downloader":
         connector = aiohttp.TCPConnector(resolver=PublicResolver(self._private_hosts))
@@ -52,6 +58,25 @@ class Downloader:
         if self._session is not None:
             await self._session.close()
 
+    @asynccontextmanager
+    async def fetched(
+        self,
+        url: str,
+        headers_for: Callable[[str], Mapping[str, str]],
+        *,
+        limit: int = PICTURE_BYTES,
+        member: int = 0,
+    ) -> AsyncIterator[bytes]:
+        """Yield the bytes at an `https:`, `http:` or `data:` address, at most `limit`.
+
+        The bytes count as in flight until the end of the block, and members wait in turns while
+        there are too many. `headers_for` is called for every redirect, so that a key is sent to
+        its own origin only. Transient errors are retried. Raises ProviderError; NOT_FOUND and
+        MALFORMED are permanent.
+        """
+        async with self.in_flight.take(member, min(limit, EXPECTED_BYTES)) as share:
+            yield await self._fetch(url, headers_for, limit, share)
+
     async def fetch(
         self,
         url: str,
@@ -59,12 +84,15 @@ class Downloader:
         *,
         limit: int = PICTURE_BYTES,
     ) -> bytes:
-        """Return the bytes at an `https:`, `http:` or `data:` address, at most `limit`.
+        """Return what `fetched` yields, for bytes that nobody counts any longer."""
+        async with self.fetched(url, headers_for, limit=limit) as data:
+            return data
 
-        `headers_for` is called for every redirect, so that a key is sent to its own origin only.
-        Transient errors are retried. Raises ProviderError; NOT_FOUND and MALFORMED are permanent.
-        """
+    async def _fetch(
+        self, url: str, headers_for: Callable[[str], Mapping[str, str]], limit: int, share: Share
+    ) -> bytes:
         if url.lower().startswith("data:"):
+            await self.in_flight.resize(share, min(len(url), limit))
             return await asyncio.to_thread(_decode_data, url, limit)
         async for attempt in stamina.retry_context(
             on=_is_transient,
@@ -73,7 +101,7 @@ class Downloader:
             wait_initial=0.2,
         ):
             with attempt:
-                return await self._follow(url, headers_for, limit)
+                return await self._follow(url, headers_for, limit, share)
         raise AssertionError("stamina returns or raises")
 
     async def fetch_head(self, url: str, length: int) -> bytes:
@@ -97,16 +125,18 @@ class Downloader:
             raise ProviderError(Reason.UNAVAILABLE, type(error).__name__) from None
 
     async def _follow(
-        self, url: str, headers_for: Callable[[str], Mapping[str, str]], limit: int
+        self, url: str, headers_for: Callable[[str], Mapping[str, str]], limit: int, share: Share
     ) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._request(url, headers_for(url), limit)
+            answer = await self._request(url, headers_for(url), limit, share)
             if isinstance(answer, bytes):
                 return answer
             url = answer
         raise ProviderError(Reason.MALFORMED, f"more than {MAX_REDIRECTS} redirects")
 
-    async def _request(self, url: str, headers: Mapping[str, str], limit: int) -> bytes | str:
+    async def _request(
+        self, url: str, headers: Mapping[str, str], limit: int, share: Share
+    ) -> bytes | str:
         """Return the bytes, or the address of a redirect."""
         address = self._checked(url)
         if self._session is None:
@@ -118,6 +148,9 @@ class Downloader:
                 if response.status in {301, 302, 303, 307, 308}:
                     return str(address.join(URL(response.headers.get("Location", ""))))
                 _check_status(response.status)
+                # Nothing is read meanwhile. An encoded body may be longer than its length says.
+                length = None if "Content-Encoding" in response.headers else response.content_length
+                await self.in_flight.resize(share, min(length or limit, limit))
                 return await _read(response, limit)
         except TimeoutError as error:
             raise ProviderError(Reason.TIMEOUT, "download timed out") from error

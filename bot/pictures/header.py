@@ -1,12 +1,15 @@
 """The kind and size of a picture by its first bytes. Nothing is decoded: a decompression bomb is
 recognised without harm."""
 
+import re
 import struct
 
 from bot.errors import EaselError
 from bot.jobs import PictureKind
 
 MAX_PIXELS = 40_000_000  # a larger picture is never decoded
+MAX_PASSES = 100  # scans of a JPEG, frames of an animation: each may cost a whole picture
+MAX_SEGMENTS = 10_000  # of a JPEG; a real one has some hundred
 
 
 class NotAPicture(EaselError):
@@ -48,6 +51,36 @@ def measure(data: bytes) -> tuple[int, int]:
     return width, height
 
 
+def has_too_many_passes(data: bytes) -> bool:
+    """Return true for a JPEG of more than MAX_PASSES scans, or an animation of more frames.
+
+    A decoder does the work of a whole picture for each of them: a progressive JPEG of 1 MiB can
+    hold 18,000 scans, which take a minute. Nothing is decoded here.
+    """
+    match sniff(data):
+        case PictureKind.JPEG:
+            # In compressed data 0xFF is always escaped, so this counts too many at most.
+            return data.count(b"\xff\xda") > MAX_PASSES and _scans(data) > MAX_PASSES
+        case PictureKind.WEBP:
+            return data.count(b"ANMF") > MAX_PASSES
+        case PictureKind.PNG:
+            return data.count(b"fcTL") > MAX_PASSES
+        case _:
+            return False
+
+
+def _scans(data: bytes) -> int:
+    """Count the scans of a JPEG without the pictures that its metadata may embed."""
+    scans, at = 0, 2
+    for _ in range(MAX_SEGMENTS):
+        found = JPEG_MARKER.search(data, at)
+        if found is None or found[0] == b"\xff\xd9":
+            return scans
+        scans += found[0] == b"\xff\xda"
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    return MAX_PASSES + 1
+
+
 def _png(data: bytes) -> tuple[int, int]:
     if data[12:16] != b"IHDR":
         raise NotAPicture("a PNG without a header")
@@ -58,6 +91,7 @@ def _png(data: bytes) -> tuple[int, int]:
 # Frame headers are SOF0 to SOF15, without the markers of tables and arithmetic coding.
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
+JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # with a length, or the end
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:

@@ -1,23 +1,36 @@
 """Input pictures: checked before a request is accepted, and stored before they are used."""
 
 import asyncio
-import io
+import logging
 import re
-import warnings
-from collections.abc import Mapping, Sequence
-
-from PIL import Image, UnidentifiedImageError
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.errors import ProviderError, Reason, UserError
 from bot.jobs import Attachment, Picture, PictureKind
+from bot.pictures.decoder import Decoder, NotDecoded, Undecodable
 from bot.pictures.download import Downloader
-from bot.pictures.files import PictureStore
-from bot.pictures.header import MAX_PIXELS, NotAPicture, measure, sniff
+from bot.pictures.files import PictureStore, Staged
+from bot.pictures.header import (
+    MAX_PASSES,
+    MAX_PIXELS,
+    NotAPicture,
+    has_too_many_passes,
+    measure,
+    sniff,
+)
+from bot.pictures.retention import Retention
+from bot.pictures.turns import FairLimit
+
+log = logging.getLogger(__name__)
+
+Download = Callable[[Attachment], Awaitable[Picture]]
 
 MIB = 1024 * 1024
 MAX_BYTES = 10 * MIB
 # The member waits for this check, and Discord accepts a reply within 3 s.
 CHECK_TIMEOUT = 1.2  # seconds
+PLACES = 4  # pictures that are downloaded and checked at once, each of another member
 
 
 class InputRefused(UserError):
@@ -87,11 +100,40 @@ class InputOfTooManyPixels(InputRefused):
         )
 
 
+class InputOfTooManyPasses(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(
+            attachment,
+            "`{name}` is encoded in more than {limit} scans or frames. Save the picture as PNG, "
+            "and attach that file.",
+            limit=MAX_PASSES,
+        )
+
+
+class InputNoSpace(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(
+            attachment,
+            "`{name}` cannot be stored, because the bot has no space left for pictures. Try again "
+            "later, or tell the bot's operator.",
+        )
+
+
 class InputPictures:
-    def __init__(self, downloader: Downloader, store: PictureStore) -> None:
+    """Input pictures of jobs, a few at a time: at most one of each member, in turns."""
+
+    def __init__(
+        self,
+        downloader: Downloader,
+        store: PictureStore,
+        decoder: Decoder,
+        retention: Retention,
+    ) -> None:
         self._downloader = downloader
         self._store = store
-        self._decoding = asyncio.Semaphore(1)  # a large picture takes 160 MB meanwhile
+        self._decoder = decoder
+        self._retention = retention
+        self._places = FairLimit(PLACES, each=1)
 
     async def check(self, attachments: Sequence[Attachment]) -> None:
         """Raise InputRefused for the first picture whose description or first bytes are wrong.
@@ -100,30 +142,62 @@ class InputPictures:
         """
         for each in attachments:
             _check_description(each)
+        if attachments and await self._retention.disk_is_full():
+            raise InputNoSpace(attachments[0])
         await asyncio.gather(*(self._check_head(each) for each in attachments))
 
-    async def download(self, attachment: Attachment) -> Picture:
-        """Download, check and store a picture.
+    @asynccontextmanager
+    async def place(self, member: int) -> AsyncIterator[Download]:
+        """Wait for the member's turn, then yield a function that stores one picture.
 
-        Raises InputRefused if no model accepts the picture or the file is gone, ProviderError if
-        the download failed and may be retried.
+        It raises InputRefused if no model accepts the picture or the file is gone, ProviderError
+        if the download failed and may be retried, NotDecoded if the check may be repeated.
+
+        No picture is in memory while its member waits. Pictures that no job has at the end of the
+        block are removed. Raises NotDecoded if the program is about to end.
+        """
+        async with self._places.take(member):
+            if self._decoder.stopped:
+                raise NotDecoded("stopped")
+            async with self._retention.holding() as hold:
+                yield lambda attachment: self._download(attachment, member, hold)
+
+    async def _download(
+        self, attachment: Attachment, member: int, hold: Callable[[Picture], None]
+    ) -> Picture:
+        async with AsyncExitStack() as room:
+            staged = await self._stage(attachment, member, room)
+            try:
+                await self._decoder.check(staged.path, staged.picture, member=member)
+                hold(staged.picture)
+                return await self._store.keep(staged)
+            except Undecodable as error:
+                log.info("input refused: %s", error)
+                raise InputDamaged(attachment) from error
+            finally:
+                self._store.discard(staged)
+
+    async def _stage(self, attachment: Attachment, member: int, room: AsyncExitStack) -> Staged:
+        """Download a picture and check everything but its content; its bytes end here.
+
+        The space on the disk is reserved until `room` ends.
         """
         try:
-            data = await self._downloader.fetch(attachment.url, _no_headers, limit=MAX_BYTES)
+            async with self._downloader.fetched(
+                attachment.url, _no_headers, limit=MAX_BYTES, member=member
+            ) as data:
+                await asyncio.to_thread(_check_bytes, attachment, data)
+                fits = await room.enter_async_context(self._retention.room(len(data)))
+                if not fits or await self._retention.disk_is_full():
+                    log.warning("no space for an input picture: KEEP_GB or the disk is used up")
+                    raise InputNoSpace(attachment)
+                return await self._store.stage(data)
         except ProviderError as error:
             if error.reason is Reason.NOT_FOUND:
                 raise InputGone(attachment) from error
             if error.reason is Reason.MALFORMED:
                 raise InputUnreadable(attachment) from error
             raise
-        _check_kind(attachment, data)
-        try:
-            _check_pixels(attachment, *measure(data))
-        except NotAPicture as error:
-            raise InputDamaged(attachment) from error
-        async with self._decoding:
-            await asyncio.to_thread(_check_whole, attachment, data)
-        return await self._store.store(data)
 
     async def _check_head(self, attachment: Attachment) -> None:
         try:
@@ -164,23 +238,12 @@ def _check_pixels(attachment: Attachment, width: int, height: int) -> None:
         raise InputOfTooManyPixels(attachment, width, height)
 
 
-def _check_whole(attachment: Attachment, data: bytes) -> None:
-    """Read a file to the end: a PNG by its checksums, other kinds by decoding."""
+def _check_bytes(attachment: Attachment, data: bytes) -> None:
+    """Check everything that needs no decoding."""
+    _check_kind(attachment, data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
-                if picture.format == "PNG":
-                    picture.verify()
-                else:
-                    picture.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of the size
-                    picture.load()
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
+        _check_pixels(attachment, *measure(data))
+    except NotAPicture as error:
         raise InputDamaged(attachment) from error
+    if has_too_many_passes(data):
+        raise InputOfTooManyPasses(attachment)

@@ -1,16 +1,38 @@
-"""Removal of old pictures, by KEEP_DAYS and KEEP_GB. Only files are removed, never rows."""
+"""Retention: the space for pictures, by KEEP_DAYS and KEEP_GB. Only files are removed, never rows.
+
+KEEP_GB holds whenever a picture is stored, KEEP_DAYS once a day. The inputs of a job that ended
+uncharged go at once.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
-from bot.pictures import PictureStore
+from bot.errors import NotNow
+from bot.jobs import Picture
+from bot.pictures.attempts import Attempts
+from bot.pictures.files import PictureStore, StoredFile
 from bot.store import pictures
 from bot.store.database import Database
+from bot.store.pictures import Use
 
 log = logging.getLogger(__name__)
+
+MIN_FREE = 1024**3  # bytes of the disk, under which inputs are refused
+UNCHARGED_INTERVAL = 5.0  # seconds between removals of the inputs of uncharged jobs
+SWEEP_INTERVAL = timedelta(days=1)
+RETRY_SECONDS = 3600.0
+# More is removed than has to be, so that not every new picture needs a look at all files.
+SPARE = 0.01
+UNUSED_KEEP = timedelta(days=1)  # of a file without a row, which a crash left behind
+# A file without a row may belong to a job that has not written its rows yet.
+GRACE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,51 +43,185 @@ class RetentionPolicy:
     keep_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An original with its reduced copies, which go together."""
+
+    sha256: str
+    files: tuple[StoredFile, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @property
+    def touched(self) -> datetime:
+        return min(file.touched for file in self.files)
+
+
 class Retention:
     def __init__(
         self,
         database: Database,
         store: PictureStore,
+        attempts: Attempts,
         policy: RetentionPolicy,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._store = store
+        self._attempts = attempts
         self._policy = policy
         self._now = now
+        self._removing = asyncio.Lock()
+        self._held: Counter[str] = Counter()  # pictures whose rows are not written yet
+        self._claimed = 0  # bytes of the files that are being stored
+        # Of all bytes, at least as many as there are; unknown before the first look.
+        self._estimate: float = math.inf
+        self._uncharged_since = now() - SWEEP_INTERVAL
 
     async def run(self) -> None:
-        """Sweep once a day until cancelled; first after five minutes, when the start is over."""
-        await asyncio.sleep(5 * 60)
+        """Remove until cancelled; sweep first after five minutes, when the start is over."""
+        next_sweep = self._now() + timedelta(minutes=5)
         while True:
             try:
-                await self.sweep()
+                await self.remove_uncharged()
+                if self._now() >= next_sweep:
+                    next_sweep = self._now() + SWEEP_INTERVAL
+                    await self.sweep()
+                wait = UNCHARGED_INTERVAL
+            except NotNow:  # the database has logged the cause
+                wait = UNCHARGED_INTERVAL
             except Exception:
-                log.exception("old pictures not removed, retrying tomorrow")
-            await asyncio.sleep(24 * 60 * 60)
+                log.exception("old pictures not removed, retrying in an hour")
+                wait = RETRY_SECONDS
+            await asyncio.sleep(wait)
 
     async def sweep(self) -> int:
         """Remove the files over the limits, least recently used first, and return their number.
 
-        Pictures of jobs that are not both settled and delivered stay at any age.
+        Pictures of active jobs, and results that are not delivered, stay at any age.
         """
+        await asyncio.to_thread(self._attempts.sweep)
+        async with self._removing:
+            return await self._remove(self._policy.keep_bytes - self._claimed)
+
+    async def remove_uncharged(self) -> None:
+        """Remove the inputs of jobs that ended uncharged and that no other job has."""
         now = self._now()
         async with self._database.reading() as view:
-            used = await pictures.last_uses(view)
-            needed = await pictures.needed(view)
-        files = await asyncio.to_thread(self._store.files)
-        total = sum(file.size for file in files)
-        expired = []
-        for file in sorted(files, key=lambda each: used.get(each.sha256, each.touched)):
-            last = used.get(file.sha256)
-            # A crash leaves files without a row.
-            old = now - last > self._policy.keep if last else now - file.touched > timedelta(days=1)
-            # A file that was touched just now may belong to a job whose rows are not written yet.
-            protected = file.sha256 in needed or now - file.touched < timedelta(hours=1)
-            if not protected and (old or total > self._policy.keep_bytes):
-                expired.append(file)
-                total -= file.size
-        await asyncio.to_thread(self._store.remove, expired)
-        if expired:
-            log.info("%s old pictures removed, %s MB left", len(expired), total // 1_000_000)
-        return len(expired)
+            found = await pictures.inputs_of_uncharged(view, self._uncharged_since)
+        await self.remove_unused(found, stored_before=GRACE)
+        self._uncharged_since = now - timedelta(minutes=1)  # a commit takes a moment
+
+    async def remove_unused(
+        self, hashes: Iterable[str], *, stored_before: timedelta = timedelta(0)
+    ) -> None:
+        """Remove those of the pictures that belong to no job, or only to uncharged ones.
+
+        A picture that was stored after the end of its jobs and within `stored_before` stays.
+        """
+        wanted = set(hashes)
+        if not wanted:
+            return
+        async with self._removing:
+            async with self._database.reading() as view:
+                uses = await pictures.uses(view, wanted)
+            unused = {sha for sha in wanted if not (sha in uses and uses[sha].charged)}
+            groups = await asyncio.to_thread(self._groups, unused)
+            removed = [
+                group
+                for group in groups
+                if not self._is_protected(group, uses.get(group.sha256), stored_before)
+            ]
+            await self._unlink(removed)
+
+    @asynccontextmanager
+    async def room(self, size: int) -> AsyncIterator[bool]:
+        """Reserve space for a file that the block stores; yield false if there is none left.
+
+        Other files are removed for that, least recently used first.
+        """
+        async with self._removing:
+            if self._estimate + size > self._policy.keep_bytes:
+                wanted = self._policy.keep_bytes - self._claimed - size
+                await self._remove(wanted, spare=int(self._policy.keep_bytes * SPARE))
+            self._estimate += size
+            self._claimed += size
+            fits = self._estimate <= self._policy.keep_bytes
+        try:
+            yield fits
+        finally:
+            self._claimed -= size
+
+    async def disk_is_full(self) -> bool:
+        return await asyncio.to_thread(self._store.free_bytes) < MIN_FREE
+
+    @asynccontextmanager
+    async def holding(self) -> AsyncIterator[Callable[[Picture], None]]:
+        """Yield a function that protects a picture during the block, until its row is written.
+
+        Pictures that no job has at the end are removed, unless the block is cancelled.
+        """
+        held: list[str] = []
+
+        def hold(picture: Picture) -> None:
+            held.append(picture.sha256)
+            self._held[picture.sha256] += 1
+
+        cancelled = False
+        try:
+            yield hold
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+        finally:
+            self._held -= Counter(held)
+            if not cancelled:
+                await self.remove_unused(held)
+
+    async def _remove(self, limit: int, *, spare: int = 0) -> int:
+        """Remove old files, then others until all have `limit` bytes; return their number."""
+        async with self._database.reading() as view:
+            uses = await pictures.uses(view)
+        groups = await asyncio.to_thread(self._groups)
+        total = sum(group.size for group in groups)
+        if total > limit:
+            limit -= spare
+        removed: list[Group] = []
+        for group in sorted(groups, key=lambda each: _last(each, uses.get(each.sha256))):
+            use = uses.get(group.sha256)
+            keep = self._policy.keep if use else UNUSED_KEEP
+            old = self._now() - _last(group, use) > keep
+            if (old or total > limit) and not self._is_protected(group, use, GRACE):
+                removed.append(group)
+                total -= group.size
+        await self._unlink(removed)
+        self._estimate = total + self._claimed
+        if removed:
+            log.info("%s old pictures removed, %s MB left", len(removed), total // 1_000_000)
+        return len(removed)
+
+    def _is_protected(self, group: Group, use: Use | None, grace: timedelta) -> bool:
+        if group.sha256 in self._held or (use is not None and use.needed):
+            return True
+        # Stored after the end of every job that has it, the picture is about to get a new one.
+        ended = use.ended if use is not None else None
+        is_new = bool(grace) and self._now() - group.touched < grace
+        return is_new and (ended is None or group.touched > ended)
+
+    def _groups(self, hashes: Iterable[str] | None = None) -> list[Group]:
+        if hashes is None:
+            files = sorted(self._store.files(), key=lambda each: each.sha256)
+        else:
+            files = [file for sha in sorted(hashes) for file in self._store.files(sha)]
+        return [Group(sha, tuple(found)) for sha, found in groupby(files, lambda each: each.sha256)]
+
+    async def _unlink(self, groups: Iterable[Group]) -> None:
+        files = [file for group in groups for file in group.files]
+        await asyncio.to_thread(self._store.remove, files)
+
+
+def _last(group: Group, use: Use | None) -> datetime:
+    """Return the time of the last use; a crash leaves files without one."""
+    return use.last if use is not None else group.touched

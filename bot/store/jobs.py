@@ -7,7 +7,7 @@ the queries by which the worker finds jobs in bot.store.queue.
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,7 +26,7 @@ from bot.jobs import (
     sources,
 )
 from bot.store.pictures import Role
-from bot.store.tables import Utc, job_pictures, jobs
+from bot.store.tables import Utc, job_pictures, jobs, pictures
 
 
 class Columns(TypedDict, total=False):
@@ -63,7 +63,7 @@ GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
 OF_ORIGIN = select(jobs.c.id).where(jobs.c.origin_id == bindparam("origin"))
 UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
-RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored).values(
+RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored, jobs.c.status == JobStatus.QUEUED).values(
     {jobs.c.inputs_stored: True, jobs.c.submit_after: None}
 )
 HAND_OVER = UPDATE.where(
@@ -101,8 +101,33 @@ OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
 ACTIVE_OF = (
     OF_MEMBER.where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.created_at).limit(bindparam("limit"))
 )
+# Bounded by the index on user_id and created_at.
+INPUTS_SINCE = (
+    select(
+        jobs.c.created_at,
+        jobs.c.inputs,
+        select(func.sum(pictures.c.size))
+        .join(job_pictures, job_pictures.c.sha256 == pictures.c.sha256)
+        .where(job_pictures.c.job_id == jobs.c.id, job_pictures.c.role == "input")
+        .scalar_subquery()
+        .label("stored"),
+    )
+    .where(
+        jobs.c.user_id == bindparam("user"),
+        jobs.c.created_at > bindparam("since", type_=Utc),
+        jobs.c.inputs != [],
+    )
+    .order_by(jobs.c.created_at)
+)
 RECENT_OF = OF_MEMBER.order_by(jobs.c.created_at.desc()).limit(bindparam("limit"))
 ENDED_OF = RECENT_OF.where(jobs.c.status.in_(SETTLED))
+
+
+class InputBytes(NamedTuple):
+    """The size of input pictures, and the time of the oldest request that has some."""
+
+    total: int
+    first: datetime | None
 
 
 class MoveRefused(Exception):
@@ -198,7 +223,7 @@ async def confirm_reply(tx: AsyncConnection, job_id: str, message_id: int) -> Jo
 
 
 async def mark_inputs_stored(tx: AsyncConnection, job_id: str) -> bool:
-    """Let a job with inputs be claimed; return False if another task did so first."""
+    """Let a queued job with inputs be claimed; return False if its row has changed meanwhile."""
     return await _one(tx, RELEASE_TO_QUEUE, job_id) is not None
 
 
@@ -280,6 +305,23 @@ async def ended_of(connection: AsyncConnection, user_id: int, limit: int) -> lis
     """Return a member's newest settled jobs, newest first."""
     rows = await connection.execute(ENDED_OF, {"user": user_id, "limit": limit})
     return [job_of(row) for row in rows]
+
+
+async def input_bytes_since(
+    connection: AsyncConnection, user_id: int, since: datetime
+) -> InputBytes:
+    """Return the size of a member's input pictures, of jobs with any end.
+
+    For a picture whose size Discord did not report, the stored one counts.
+    """
+    rows = await connection.execute(INPUTS_SINCE, {"user": user_id, "since": since})
+    total, first = 0, None
+    for row in rows:
+        reported = [int(each["size"] or 0) for each in row.inputs]
+        # The sizes of the stored ones are missing until all of a job are stored.
+        total += sum(reported) if all(reported) else max(sum(reported), row.stored or 0)
+        first = first or row.created_at
+    return InputBytes(total, first)
 
 
 def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:

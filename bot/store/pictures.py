@@ -3,20 +3,51 @@
 The bytes are files; see bot.pictures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import Row, and_, bindparam, case, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs import ACTIVE, Picture, PictureKind
-from bot.store.tables import job_pictures, jobs, pictures
+from bot.jobs import ACTIVE, JobStatus, Picture, PictureKind
+from bot.store.tables import Utc, job_pictures, jobs, pictures
 
 
 class Role(StrEnum):
     INPUT = "input"
     OUTPUT = "output"
+
+
+ENDED_UNCHARGED = and_(
+    jobs.c.status.in_([JobStatus.FAILED, JobStatus.CANCELED]), jobs.c.cost.is_(None)
+)
+NEEDED = or_(
+    jobs.c.status.in_(ACTIVE),
+    and_(jobs.c.delivered_at.is_(None), job_pictures.c.role == Role.OUTPUT),
+)
+USES = (
+    select(
+        job_pictures.c.sha256,
+        func.max(jobs.c.created_at).label("last"),
+        func.max(func.coalesce(jobs.c.overdue_at, jobs.c.settled_at)).label("ended"),
+        func.max(case((NEEDED, 1), else_=0)).label("needed"),
+        func.max(case((ENDED_UNCHARGED, 0), else_=1)).label("charged"),
+    )
+    .join(jobs, jobs.c.id == job_pictures.c.job_id)
+    .group_by(job_pictures.c.sha256)
+)
+_inputs_of_uncharged = (
+    select(job_pictures.c.sha256)
+    .join(jobs, jobs.c.id == job_pictures.c.job_id)
+    .where(job_pictures.c.role == Role.INPUT, ENDED_UNCHARGED)
+)
+# Both halves are ranges of the index on status and delivered_at; an OR would read all such jobs.
+INPUTS_OF_UNCHARGED = _inputs_of_uncharged.where(jobs.c.delivered_at.is_(None)).union(
+    _inputs_of_uncharged.where(jobs.c.delivered_at > bindparam("since", type_=Utc))
+)
 
 
 async def attach(
@@ -60,24 +91,42 @@ async def attach(
     )
 
 
-async def last_uses(connection: AsyncConnection) -> dict[str, datetime]:
-    """Return the time of the newest job of each picture, by the picture's SHA-256."""
-    statement = (
-        select(job_pictures.c.sha256, func.max(jobs.c.created_at).label("last"))
-        .join(jobs, jobs.c.id == job_pictures.c.job_id)
-        .group_by(job_pictures.c.sha256)
-    )
-    return {row.sha256: row.last for row in await connection.execute(statement)}
+@dataclass(frozen=True, slots=True)
+class Use:
+    """All uses of a picture together.
+
+    `last` is the request of the newest job, `ended` the newest end of a job. A `needed` picture
+    belongs to an active job, or is a result that is not delivered. A `charged` one belongs to a
+    job that is active or was charged.
+    """
+
+    last: datetime
+    ended: datetime | None
+    needed: bool
+    charged: bool
 
 
-async def needed(connection: AsyncConnection) -> frozenset[str]:
-    """Return the pictures of jobs that are active, or not delivered yet."""
-    statement = (
-        select(job_pictures.c.sha256)
-        .join(jobs, jobs.c.id == job_pictures.c.job_id)
-        .where(or_(jobs.c.status.in_(ACTIVE), jobs.c.delivered_at.is_(None)))
-    )
-    return frozenset((await connection.execute(statement)).scalars())
+async def uses(connection: AsyncConnection, hashes: Iterable[str] | None = None) -> dict[str, Use]:
+    """Return the uses of these pictures, or of all, by SHA-256; unused ones are left out."""
+    rows: list[Row[Any]] = []
+    if hashes is None:
+        rows += await connection.execute(USES)
+    else:
+        known = list(hashes)
+        for at in range(0, len(known), 500):  # SQLite limits the parameters of a statement
+            part = known[at : at + 500]
+            rows += await connection.execute(USES.where(job_pictures.c.sha256.in_(part)))
+    return {
+        row.sha256: Use(row.last, row.ended, bool(row.needed), bool(row.charged)) for row in rows
+    }
+
+
+async def inputs_of_uncharged(connection: AsyncConnection, since: datetime) -> list[str]:
+    """Return the inputs of jobs that ended uncharged, and were delivered after `since` or never.
+
+    Other jobs may have the same pictures.
+    """
+    return list((await connection.execute(INPUTS_OF_UNCHARGED, {"since": since})).scalars())
 
 
 async def of_job(connection: AsyncConnection, job_id: str, role: Role) -> list[Picture]:

@@ -1,7 +1,7 @@
 """A member's own jobs and credits: jobs cancelled, listed and shown, the month's usage."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from bot.errors import UserError
 from bot.jobs import Job, JobStatus, Picture
@@ -13,6 +13,7 @@ from bot.store.pictures import Role
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
 
 LISTED = 25  # jobs of a list or a completion: Discord shows no more choices
+SHOWN_AT_ONCE = 2  # jobs whose pictures are being uploaded for /show
 
 
 class NoSuchJob(UserError):
@@ -35,11 +36,26 @@ class CannotCancel(UserError):
         )
 
 
+class AlreadyShowing(UserError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Another job of yours is being shown. Wait for its pictures, then try again."
+        )
+
+
+class TooManyShown(UserError):
+    def __init__(self) -> None:
+        super().__init__(
+            "The pictures of other jobs are being shown at the moment. Try again in a few seconds."
+        )
+
+
 class MemberJobs:
     def __init__(self, services: Services, wake: Callable[[], None]) -> None:
         self._services = services
         self._database = services.database
         self._wake = wake
+        self._showing: set[int] = set()  # members whose job is being shown
 
     async def cancel(self, user_id: int, job_id: str) -> Job:
         """Cancel an own job: at once while queued, else as soon as the provider can."""
@@ -75,12 +91,24 @@ class MemberJobs:
         async with self._database.reading() as view:
             return await jobs.ended_of(view, user_id, LISTED)
 
-    async def show(self, user_id: int, job_id: str) -> tuple[Job, list[tuple[Picture, Path]]]:
-        """Return an own job with its stored result pictures and their files."""
-        async with self._database.reading() as view:
-            job = await self._own(view, user_id, job_id)
-            stored = await pictures.of_job(view, job_id, Role.OUTPUT)
-        return job, [(picture, self._services.pictures.path(picture)) for picture in stored]
+    @asynccontextmanager
+    async def shown(self, user_id: int, job_id: str) -> AsyncIterator[tuple[Job, list[Picture]]]:
+        """Yield an own job with its stored result pictures, for the time of their upload.
+
+        Nobody waits for an upload of others: one more than allowed is refused.
+        """
+        if user_id in self._showing:
+            raise AlreadyShowing
+        if len(self._showing) >= SHOWN_AT_ONCE:
+            raise TooManyShown
+        self._showing.add(user_id)
+        try:
+            async with self._database.reading() as view:
+                job = await self._own(view, user_id, job_id)
+                stored = await pictures.of_job(view, job_id, Role.OUTPUT)
+            yield job, stored
+        finally:
+            self._showing.discard(user_id)
 
     async def _own(self, connection: Connection, user_id: int, job_id: str) -> Job:
         job = await jobs.get(connection, job_id)

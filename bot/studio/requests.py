@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from bot.catalog import check_request
 from bot.errors import EaselError, UserError
 from bot.jobs import Attachment, GenerationRequest, Job, NewJob, Option, Route
-from bot.quotas import Member
+from bot.quotas import INPUT_PERIOD, Member, check_input_bytes
 from bot.services import Services
 from bot.store import jobs, ledger, settlement
+from bot.store.database import Transaction
 
 WRITE_LOCK_TIMEOUT = 1.0  # seconds: Discord waits 3 s for a reply, and SQLite needs some of them
 
@@ -82,9 +83,18 @@ class Requests:
         async with self._database.transaction(timeout=WRITE_LOCK_TIMEOUT) as tx:
             if await jobs.has_origin(tx, request.origin_id):
                 raise AlreadyRequested
+            await self._check_input_bytes(tx, new)
             job = await jobs.add(tx, new)
             await ledger.hold(tx, job, services.quotas)
         return job
+
+    async def _check_input_bytes(self, tx: Transaction, new: NewJob) -> None:
+        if not new.inputs:
+            return
+        since = new.created_at - INPUT_PERIOD
+        used, first = await jobs.input_bytes_since(tx, new.user_id, since)
+        size = sum(each.size or 0 for each in new.inputs)
+        check_input_bytes(used, size, frees_at=(first or new.created_at) + INPUT_PERIOD)
 
     async def confirm(self, job_id: str, message_id: int) -> None:
         """Let the worker claim the job: its reply has arrived as this message."""

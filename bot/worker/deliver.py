@@ -20,7 +20,6 @@ class Deliverer:
     def __init__(self, services: Services) -> None:
         self._database = services.database
         self._delivery = services.delivery
-        self._pictures = services.pictures
         self._now = services.now
         self._metrics = services.metrics
 
@@ -43,11 +42,10 @@ class Deliverer:
             return
         job = begun
         missing = max(job.request.count - len(stored), 0) if stored else 0
-        files = [(picture, self._pictures.path(picture)) for picture in stored]
         try:
             job = await self._with_reply(job)
             shown = await self._delivery.deliver(
-                job, files, missing=missing, again=job.delivery_attempts > 1
+                job, stored, missing=missing, again=job.delivery_attempts > 1
             )
         except NotDelivered as error:
             await self._postpone(job, error)

@@ -4,14 +4,15 @@ import asyncio
 import base64
 import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 
 from bot.backoff import Backoff
 from bot.delivery import NotDelivered
-from bot.errors import ProviderError, Reason, Taken
-from bot.jobs import Job, Picture
-from bot.pictures import InputRefused
+from bot.errors import EaselError, ProviderError, Reason, Taken
+from bot.jobs import Job, JobStatus, Picture
+from bot.pictures import InputRefused, NotDecoded
 from bot.services import Services
 from bot.store import jobs, settlement
 from bot.store import pictures as picture_rows
@@ -19,6 +20,8 @@ from bot.store.pictures import Role
 
 log = logging.getLogger(__name__)
 
+COPIES_OF_DATA = 4  # the picture, its base64 text, and the request as text and as bytes
+ROOM_SECONDS = 20.0  # the lease of the claim goes on meanwhile
 RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
 
 
@@ -30,27 +33,41 @@ class Inputs:
         self._attempts: dict[str, int] = {}
 
     async def store(self, job: Job) -> None:
-        """Download and store a queued job's input pictures: only then may the job be claimed."""
+        """Download and store a queued job's input pictures: only then may the job be claimed.
+
+        Jobs of one member wait for each other, and members take turns.
+        """
         try:
-            stored = [await self._services.inputs.download(each) for each in job.inputs]
+            async with self._services.inputs.place(job.user_id) as download:
+                if await self._is_waiting(job):
+                    await self._attach(job, [await download(each) for each in job.inputs])
         except InputRefused as refused:
             await self._refuse(job, str(refused))
-            return
         except ProviderError as error:
             await self._postpone(job, error)
-            return
+        except NotDecoded as error:
+            if not self._services.decoder.stopped:  # else the next start continues
+                await self._postpone(job, error)
+
+    async def _is_waiting(self, job: Job) -> bool:
+        """Return false if the job was settled while it waited for its turn."""
+        async with self._database.reading() as view:
+            stored = await jobs.get(view, job.id)
+        return stored is not None and stored.status is JobStatus.QUEUED
+
+    async def _attach(self, job: Job, stored: Sequence[Picture]) -> None:
         self._attempts.pop(job.id, None)
-        now = self._now()
         async with self._database.transaction() as tx:
             if await jobs.mark_inputs_stored(tx, job.id):
-                await picture_rows.attach(tx, job.id, Role.INPUT, stored, now)
+                await picture_rows.attach(tx, job.id, Role.INPUT, stored, self._now())
 
-    async def addressed(self, job: Job) -> Job:
+    async def addressed(self, job: Job, room: AsyncExitStack) -> Job:
         """Return the job with addresses of its inputs that the provider can download now.
 
         The attachments' own addresses while they are fresh; else, if the provider accepts them,
-        data URIs; else the addresses of copies that only the member sees. Raises ProviderError
-        (refused: nothing was sent) if none is possible any more.
+        data URIs, which count as bytes in flight until `room` ends; else the addresses of copies
+        that only the member sees. Raises ProviderError (nothing was sent) if none is possible now,
+        or none any more.
         """
         # Discord removes the files given to a command "after a set period", which is not
         # documented (discord.md, Limits).
@@ -60,6 +77,7 @@ class Inputs:
         async with self._database.reading() as view:
             stored = await picture_rows.of_job(view, job.id, Role.INPUT)
         if self._services.providers[job.provider].takes_data:
+            await self._reserve(job, stored, room)
             data = tuple([await self._data_uri(picture) for picture in stored])
             return replace(job, request=replace(job.request, inputs=data))
         try:
@@ -71,14 +89,22 @@ class Inputs:
             raise ProviderError(Reason.INPUT, "no address for its inputs", taken) from error
 
     async def _copy(self, job: Job, stored: Sequence[Picture]) -> Job:
-        files = [(picture, self._services.pictures.path(picture)) for picture in stored]
-        urls = await self._services.delivery.copy_inputs(job, files)
+        urls = await self._services.delivery.copy_inputs(job, stored)
         inputs = tuple(
             replace(each, url=url, copied=True) for each, url in zip(job.inputs, urls, strict=True)
         )
         # Stored before the submit: after a crash, generations are searched by their inputs too.
         async with self._database.transaction() as tx:
             return await jobs.store_inputs(tx, job.id, inputs) or job
+
+    async def _reserve(self, job: Job, stored: Sequence[Picture], room: AsyncExitStack) -> None:
+        size = COPIES_OF_DATA * sum(picture.size for picture in stored)
+        limit = self._services.downloader.in_flight
+        try:
+            async with asyncio.timeout(ROOM_SECONDS):
+                await room.enter_async_context(limit.take(job.user_id, size))
+        except TimeoutError:
+            raise ProviderError(Reason.INPUT, "too many bytes in flight", Taken.NO) from None
 
     async def _data_uri(self, picture: Picture) -> str:
         data = await self._services.pictures.read(picture)
@@ -90,7 +116,7 @@ class Inputs:
         async with self._database.transaction() as tx:
             await settlement.fail(tx, job.id, self._now(), reason=Reason.INPUT, remark=remark)
 
-    async def _postpone(self, job: Job, error: ProviderError) -> None:
+    async def _postpone(self, job: Job, error: EaselError) -> None:
         attempt = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
         wait = RETRIES.wait(attempt)
         log.info("inputs not downloaded, retrying in %s: %s", wait, error)

@@ -115,7 +115,8 @@ class Settler:
         addresses = [(each.id, url) for each, update in finished for url in update.pictures]
         addresses = addresses[:MAX_PICTURES]
         results = await asyncio.gather(
-            *(self._store_picture(url, provider) for _, url in addresses), return_exceptions=True
+            *(self._store_picture(url, provider, job.user_id) for _, url in addresses),
+            return_exceptions=True,
         )
         stored: defaultdict[int, list[Picture]] = defaultdict(list)
         errors: dict[int, ProviderError] = {}
@@ -131,9 +132,13 @@ class Settler:
                     raise result
         return [Made(each, end, stored[each.id], errors.get(each.id)) for each, end in finished]
 
-    async def _store_picture(self, url: str, provider: Provider) -> Picture:
-        data = await self._services.downloader.fetch(url, provider.headers_for)
-        return await self._services.pictures.store(data)
+    async def _store_picture(self, url: str, provider: Provider, member: int) -> Picture:
+        services = self._services
+        async with (
+            services.downloader.fetched(url, provider.headers_for, member=member) as data,
+            services.retention.room(len(data)),  # a result is stored also if there is none left
+        ):
+            return await services.pictures.store(data)
 
     async def cost(self, job: Job, made: Sequence[Made]) -> Cost | None:
         """Return the reported cost of all of them; None if the provider does not report in time."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TypeVar
 
@@ -63,8 +64,14 @@ class Submitter:
 
         Return the running job with its generations; None for every other outcome.
         """
+        async with AsyncExitStack() as room:  # for pictures inside the request
+            return await self._submit(job, room)
+
+    async def _submit(
+        self, job: Job, room: AsyncExitStack
+    ) -> tuple[Job, Sequence[Submitted]] | None:
         try:
-            job = await self._inputs.addressed(job)
+            job = await self._inputs.addressed(job, room)
         except NotNow:  # the inputs' new addresses could not be stored
             await _until_stored(lambda: self.put_back(job, RETRIES.first))
             return None

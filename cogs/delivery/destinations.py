@@ -6,7 +6,8 @@ destinations. `fallback` decides when a destination is searched or left.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -226,7 +227,7 @@ class Destinations:
         return Destination(name, send, find)
 
     async def edit_reply(
-        self, job: Job, view: ui.LayoutView, files: Sequence[discord.File] = ()
+        self, job: Job, view: ui.LayoutView, uploads: Uploads | None = None
     ) -> discord.Message | None:
         """Edit the reply: by the interaction's token while valid, else as the bot's own message.
 
@@ -236,19 +237,22 @@ class Destinations:
         if message_id is None:
             return None
         nobody = discord.AllowedMentions.none()
-        if webhook := self._webhook(job):
-            return await webhook.edit_message(
-                message_id, view=view, attachments=list(files), allowed_mentions=nobody
-            )
-        if not job.route.outlives_token:
+        webhook = self._webhook(job)
+        if webhook is None and not job.route.outlives_token:
             return None
-        channel = self._client.get_partial_messageable(job.route.channel_id)
-        return await channel.get_partial_message(message_id).edit(
-            view=view, attachments=list(files), allowed_mentions=nobody
-        )
+        none: AbstractContextManager[list[discord.File]] = nullcontext([])
+        with uploads.opened() if uploads else none as files:
+            if webhook is not None:
+                return await webhook.edit_message(
+                    message_id, view=view, attachments=files, allowed_mentions=nobody
+                )
+            channel = self._client.get_partial_messageable(job.route.channel_id)
+            return await channel.get_partial_message(message_id).edit(
+                view=view, attachments=files, allowed_mentions=nobody
+            )
 
     async def _edit_reply(self, job: Job, message: Message) -> int | None:
-        edited = await self.edit_reply(job, message.view, message.uploads.files())
+        edited = await self.edit_reply(job, message.view, message.uploads)
         return edited.id if edited else None
 
     async def _find_in_reply(self, job: Job) -> int | None:
@@ -278,14 +282,15 @@ class Destinations:
     async def _send(self, channel: discord.abc.Messageable, job: Job, message: Message) -> int:
         """Post a message that pings the requester; the nonce keeps a repeat from doubling it."""
         only = [discord.Object(job.user_id)]
-        sent = await channel.send(
-            view=message.view,
-            files=message.uploads.files(),
-            nonce=f"{job.id}-late" if job.overdue_at else job.id,
-            allowed_mentions=discord.AllowedMentions(
-                everyone=False, roles=False, replied_user=False, users=only
-            ),
-        )
+        with message.uploads.opened() as files:
+            sent = await channel.send(
+                view=message.view,
+                files=files,
+                nonce=f"{job.id}-late" if job.overdue_at else job.id,
+                allowed_mentions=discord.AllowedMentions(
+                    everyone=False, roles=False, replied_user=False, users=only
+                ),
+            )
         return sent.id
 
     async def _delete_status(self, job: Job) -> None:

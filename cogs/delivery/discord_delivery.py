@@ -4,7 +4,6 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import discord
 
@@ -13,6 +12,7 @@ from bot.delivery import NotDelivered, Undeliverable
 from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
+from bot.pictures import NotDecoded, ReducedCopies
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 from cogs.delivery import timeouts
 from cogs.delivery.destinations import Destinations, Message, TooLarge
@@ -20,7 +20,7 @@ from cogs.delivery.errors import is_transient, raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.follow_up import follow_up
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
-from cogs.delivery.uploads import prepare
+from cogs.delivery.uploads import Uploads, prepare
 from cogs.ui.result import failed_view, result_view
 from cogs.ui.status import canceled_view, copies_view, status_view
 
@@ -33,11 +33,13 @@ class DiscordDelivery:
     def __init__(
         self,
         catalog: Catalog,
+        reduced: ReducedCopies,
         health: ServiceHealth,
         metrics: Metrics,
         now: Callable[[], datetime],
     ) -> None:
         self._catalog = catalog
+        self._reduced = reduced
         self._health = health
         self._metrics = metrics
         self._now = now
@@ -62,10 +64,8 @@ class DiscordDelivery:
         except (*REFUSED, NotDelivered) as error:
             log.info("status message not edited: %s", error)
 
-    async def copy_inputs(
-        self, job: Job, pictures: Sequence[tuple[Picture, Path]]
-    ) -> Sequence[str]:
-        uploads = await prepare(job, pictures, self._upload_limit(job), name="input")
+    async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
+        uploads = await self._prepare(job, pictures, self._upload_limit(job), name="input")
         if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is missing, or too large for another upload")
         token, client = job.route.token_at(self._now()), self._connected()
@@ -74,7 +74,7 @@ class DiscordDelivery:
         view = copies_view(job, self._spec(job), uploads)
         with raising_not_delivered():
             async with timeouts.within(client, timeouts.send_timeout(uploads.total)):
-                message = await follow_up(client, job, token, view, uploads.files())
+                message = await follow_up(client, job, token, view, uploads)
         found = [
             text
             for text in strings_of(message["components"])
@@ -94,7 +94,7 @@ class DiscordDelivery:
                 return await find_reply(client, job, token)
 
     async def deliver(
-        self, job: Job, pictures: Sequence[tuple[Picture, Path]], *, missing: int, again: bool
+        self, job: Job, pictures: Sequence[Picture], *, missing: int, again: bool
     ) -> int | Undeliverable:
         if not again:
             self._attempts.pop(job.id, None)
@@ -119,7 +119,7 @@ class DiscordDelivery:
     async def _show_settled(
         self,
         job: Job,
-        pictures: Sequence[tuple[Picture, Path]],
+        pictures: Sequence[Picture],
         *,
         missing: int,
         attempts: Attempts,
@@ -131,7 +131,7 @@ class DiscordDelivery:
             return await self._destinations().post(job, Message(failed_view(job, spec)), attempts)
         limit = min(self._upload_limit(job), attempts.limit or sys.maxsize)
         while True:
-            uploads = await prepare(job, pictures, limit)
+            uploads = await self._prepare(job, pictures, limit)
             message = Message(result_view(job, spec, uploads, missing=missing), uploads)
             try:
                 return await self._destinations().post(job, message, attempts)
@@ -152,6 +152,14 @@ class DiscordDelivery:
             return Undeliverable()
         self._metrics.delivered(DestinationName.REPLY)
         return message.id
+
+    async def _prepare(
+        self, job: Job, pictures: Sequence[Picture], limit: int, *, name: str = ""
+    ) -> Uploads:
+        try:
+            return await prepare(job, pictures, limit, self._reduced, name=name)
+        except NotDecoded as error:
+            raise NotDelivered(f"pictures not shrunk: {error}") from error
 
     def _upload_limit(self, job: Job) -> int:
         guild = self._connected().get_guild(job.route.account_server_id)

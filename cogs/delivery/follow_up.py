@@ -1,6 +1,6 @@
 """Follow-ups to an interaction by its stored token, which outlives a restart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import discord
@@ -9,6 +9,7 @@ from discord.http import Route as HttpRoute
 from discord.http import handle_message_parameters
 
 from bot.jobs import Job
+from cogs.delivery.uploads import Uploads
 
 
 async def follow_up(
@@ -16,7 +17,7 @@ async def follow_up(
     job: Job,
     token: str,
     view: ui.LayoutView,
-    files: Sequence[discord.File],
+    uploads: Uploads,
 ) -> Mapping[str, Any]:
     """Send a message that only the requester sees; return the message as Discord shows it.
 
@@ -28,12 +29,15 @@ async def follow_up(
         application_id=job.route.application_id,
         interaction_token=token,
     )
-    with handle_message_parameters(
-        view=view,
-        files=files,
-        flags=discord.MessageFlags(ephemeral=True, components_v2=True),
-        allowed_mentions=discord.AllowedMentions.none(),
-    ) as parameters:
+    with (
+        uploads.opened() as files,
+        handle_message_parameters(
+            view=view,
+            files=files,
+            flags=discord.MessageFlags(ephemeral=True, components_v2=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+        ) as parameters,
+    ):
         message: Mapping[str, Any] = await client.http.request(
             route, files=parameters.files, form=parameters.multipart, params={"wait": "true"}
         )

@@ -1,9 +1,9 @@
-"""Stored pictures, read and shrunk for an upload within Discord's limits."""
+"""Stored pictures, shrunk for an upload within Discord's limits."""
 
 import asyncio
-import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,63 +11,81 @@ import discord
 
 from bot.errors import ProviderError
 from bot.jobs import Job, Picture
-from bot.pictures import shrink
+from bot.pictures import ReducedCopies
 
 log = logging.getLogger(__name__)
+
+UPLOAD_BYTES = 24 * 1024 * 1024  # Discord accepts 25 MiB in all (docs/internals/discord.md, Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to upload; its bytes are read only while they are sent."""
+
+    name: str
+    path: Path
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """File names with their bytes. One value serves several sends; a discord.File only one."""
+    """Files of one message. One value serves several sends; a discord.File only one."""
 
-    pictures: tuple[tuple[str, bytes], ...] = ()
+    pictures: tuple[Upload, ...] = ()
     shrunk: bool = False
     left_out: int = 0  # pictures that could not be shrunk to the limit
     gone: int = 0  # pictures that retention has removed
 
     @property
     def names(self) -> list[str]:
-        return [name for name, _ in self.pictures]
+        return [each.name for each in self.pictures]
 
     @property
     def largest(self) -> int:
         """The size of the largest picture, in bytes."""
-        return max((len(data) for _, data in self.pictures), default=0)
+        return max((each.size for each in self.pictures), default=0)
 
     @property
     def total(self) -> int:
         """The size of all pictures, in bytes."""
-        return sum(len(data) for _, data in self.pictures)
+        return sum(each.size for each in self.pictures)
 
-    def files(self) -> list[discord.File]:
-        return [discord.File(io.BytesIO(data), filename=name) for name, data in self.pictures]
+    @contextmanager
+    def opened(self) -> Iterator[list[discord.File]]:
+        """Open the files for one send. They are read while they are sent, part by part."""
+        files: list[discord.File] = []
+        try:
+            files += (discord.File(each.path, filename=each.name) for each in self.pictures)
+            yield files
+        finally:
+            for file in files:
+                file.close()
 
 
 async def prepare(
-    job: Job, pictures: Sequence[tuple[Picture, Path]], limit: int, *, name: str = ""
+    job: Job, pictures: Sequence[Picture], limit: int, reduced: ReducedCopies, *, name: str = ""
 ) -> Uploads:
-    """Read the pictures, and shrink those over `limit` bytes; `name` is put into the file names."""
-    # Discord accepts 25 MiB in all (docs/internals/discord.md, Limits).
-    limit = min(limit, 24 * 1024 * 1024 // max(len(pictures), 1))
-    ready: list[tuple[str, bytes]] = []
+    """Find the files of the pictures, and shrink those over `limit` bytes.
+
+    `name` is put into the file names. Raises NotDecoded if nothing can be shrunk now.
+    """
+    limit = min(limit, UPLOAD_BYTES // max(len(pictures), 1))
+    ready: list[Upload] = []
     shrunk, gone = False, 0
-    for position, (picture, path) in enumerate(pictures, start=1):
+    for position, picture in enumerate(pictures, start=1):
+        shrunk = shrunk or picture.size > limit
         try:
-            data = await asyncio.to_thread(path.read_bytes)
-        except FileNotFoundError:
-            log.info("picture removed by retention: %s", path)
+            path = await reduced.fit(picture, limit, member=job.user_id)
+            size = (await asyncio.to_thread(path.stat)).st_size
+        except FileNotFoundError as error:
+            log.info("picture removed by retention: %s", error)
             gone += 1
             continue
-        file = file_name(job, position, picture, name=name)
-        if len(data) > limit:
-            shrunk = True
-            try:
-                data, kind = await shrink(data, limit)
-            except ProviderError as error:
-                log.error("picture too large to post: %s (%s)", path, error)
-                continue
-            file = f"{file.rpartition('.')[0]}.{kind}"
-        ready.append((file, data))
+        except ProviderError as error:
+            log.error("picture too large to post: %s (%s)", picture.sha256, error)
+            continue
+        stem = file_name(job, position, picture, name=name).rpartition(".")[0]
+        ready.append(Upload(f"{stem}{path.suffix}", path, size))
     return Uploads(tuple(ready), shrunk, left_out=len(pictures) - len(ready) - gone, gone=gone)
 
 

@@ -21,6 +21,7 @@ def panel(*parts: str | ui.Item[Any], colour: discord.Colour = BLUE) -> ui.Layou
     children = [ui.TextDisplay[Any](part) if isinstance(part, str) else part for part in parts]
     view = ui.LayoutView(timeout=None)
     view.add_item(ui.Container[Any](*children, accent_colour=colour))
+    view.stop()  # discord.py would store each private one for 15 minutes; see PersistentItem
     return view
 
 

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from discord import ui
@@ -10,7 +11,7 @@ from bot.jobs import Job, JobStatus
 from bot.providers.oxen.model import oxen_spec
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
 from cogs.buttons import HANDLERS
-from cogs.delivery.uploads import Uploads
+from cogs.delivery.uploads import Upload, Uploads
 from cogs.ui import lists, panel, result, status
 from cogs.ui.panel import PersistentItem
 from tests.support.easel import Stage, text_of
@@ -137,7 +138,7 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
     """Yield every view that the bot sends, of jobs in all states."""
     spec = oxen_spec(price=1)
     catalog = Catalog([spec])
-    uploads = Uploads((("a.png", b""),), shrunk=True, left_out=1, gone=1)
+    uploads = Uploads((Upload("a.png", Path(), 0),), shrunk=True, left_out=1, gone=1)
     for each in (replace(job, status=one_of) for one_of in JobStatus):
         yield status.status_view(each, spec, lacking=["Send Messages"], down=True)
         yield status.copies_view(each, spec, uploads)

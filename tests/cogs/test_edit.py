@@ -6,10 +6,14 @@ import aiohttp
 import pytest
 from PIL import Image, ImageStat
 
+from bot.app import App
 from bot.errors import Reason
 from bot.jobs import JobStatus
+from bot.pictures.download import BYTES_IN_FLIGHT, PICTURE_BYTES
 from bot.sandbox.discord import Interaction, Message, Upload
 from bot.sandbox.http.faults import Answer, Fault, Reset
+from bot.worker import inputs as worker_inputs
+from cogs import _replies
 from tests.support.easel import Stage, text_of
 from tests.support.files import jpeg_with_metadata, picture, png_header
 
@@ -242,6 +246,29 @@ async def test_after_the_token_expired_skills_video_gets_no_copy_and_the_member_
     assert at.skills.generations == {}
 
 
+async def test_a_picture_inside_a_request_waits_for_the_bytes_in_flight(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_inputs, "ROOM_SECONDS", 0.2)
+    await waited_long(at, "oxen")
+    at.discord.faults.add(
+        "PATCH", "/api/v10/webhooks/.*", Answer(403, {"message": "no"}), times=None
+    )
+    before = len(at.created())
+
+    async with at.easel() as app:
+        limit = app.services.downloader.in_flight
+        async with limit.take(1, BYTES_IN_FLIGHT), limit.take(2, PICTURE_BYTES):
+            await asyncio.sleep(1)
+            assert len(at.created()) == before
+        await at.oxen.created(1, timeout=20)
+        at.discord.faults.clear()
+        (job,) = await at.settled(timeout=20)
+        assert limit.used == 0
+
+    assert job.status is JobStatus.SUCCEEDED
+
+
 Open = Callable[[Message], Awaitable[Interaction]]
 
 
@@ -334,5 +361,58 @@ async def test_a_form_from_before_a_restart_is_answered(at: Stage, menu: Open) -
         sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
         answer = await sent.answered()
 
-    assert "restarted after you opened this form" in text_of(answer)
+    assert "This form is closed" in text_of(answer)
     assert await at.jobs(at.ben) == []
+
+
+async def forms_stored(app: App, number: int) -> None:
+    """Wait until discord.py has this number of forms in memory."""
+    assert app.discord.client is not None
+    async with asyncio.timeout(5):
+        while len(app.discord.client._connection._view_store._modals) != number:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_form_is_closed_after_an_hour_and_leaves_memory(
+    at: Stage, menu: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_replies, "FORM_SECONDS", 0.2)
+    async with at.easel() as app:
+        opened = await menu(await at.discord.say(at.ada, at.channel, "look", [CAT]))
+        await forms_stored(app, 1)
+        await forms_stored(app, 0)
+        sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
+        answer = await sent.answered()
+        assert app.discord.client is not None
+        assert app.discord.client.forms == {}
+
+    assert "an hour has passed" in text_of(answer)
+    assert await at.jobs(at.ben) == []
+
+
+async def test_a_member_has_one_form_at_a_time(at: Stage, menu: Open) -> None:
+    async with at.easel() as app:
+        message = await at.discord.say(at.ada, at.channel, "look", [CAT])
+        first, second = await menu(message), await menu(message)
+        await forms_stored(app, 1)
+        late = await at.discord.submit_modal(at.ben, first, {fields(first)[0]: "blue"})
+        refused = await late.answered()
+        sent = await at.discord.submit_modal(at.ben, second, {fields(second)[0]: "as an oil"})
+        await sent.answered()
+        await at.result("as an oil")
+        await forms_stored(app, 0)
+
+    assert "you opened another form" in text_of(refused)
+    assert len(await at.jobs(at.ben)) == 1
+
+
+async def test_a_form_that_failed_can_be_sent_again(at: Stage, menu: Open) -> None:
+    async with at.easel():
+        opened = await menu(await at.discord.say(at.ada, at.channel, "look", [CAT]))
+        (prompt,) = fields(opened)
+        refused = await at.discord.submit_modal(at.ben, opened, {prompt: " "})
+        await refused.answered()
+        again = await at.discord.submit_modal(at.ben, opened, {prompt: "blue"})
+        await again.answered()
+
+    assert len(await at.jobs(at.ben)) == 1

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from bot.jobs import JobStatus
@@ -128,3 +130,21 @@ async def test_what_discord_did_not_take_is_no_mistake_of_ours(
     assert "Please try again" in text_of(asked)
     assert "request to Discord failed" in caplog.text
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_private_replies_leave_no_view_in_memory(at: Stage) -> None:
+    """discord.py would store each of them for 15 minutes."""
+    async with at.easel() as app:
+        for _ in range(5):
+            await at.command("jobs")
+            await at.command("cancel", job="aaaaaaaaaaaaaaaa")
+        await at.imagine("a fox", private=True)
+        await at.settled()
+        await at.command("history")
+        assert app.discord.client is not None
+        views = app.discord.client._connection._view_store
+        timers = [task for task in asyncio.all_tasks() if "timeout_task" in repr(task.get_coro())]
+
+    assert not views._views
+    assert not views._synced_message_views
+    assert timers == []

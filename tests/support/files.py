@@ -1,6 +1,7 @@
 """Files that members attach: pictures, and files that only look like pictures."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -34,3 +35,25 @@ def png_header(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = chunk(b"IDAT", zlib.compress(bytes(1000)))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
+
+
+def jpeg_of_scans(scans: int, size: tuple[int, int] = (48, 32)) -> bytes:
+    """Return a progressive JPEG whose first scan is repeated, so that it has this many scans."""
+    out = io.BytesIO()
+    Image.new("RGB", size, "#806040").save(out, "JPEG", progressive=True)
+    plain = out.getvalue()
+    first = plain.index(b"\xff\xda")
+    end = re.compile(rb"\xff[^\x00\xd0-\xd7]").search(plain, first + 2)
+    assert end is not None
+    scan = plain[first : end.start()]
+    return plain[:first] + scan * (scans - plain.count(b"\xff\xda")) + plain[first:]
+
+
+def frames(kind: str, number: int) -> bytes:
+    """Return an animation."""
+    out = io.BytesIO()
+    first, *rest = [
+        Image.new("RGB", (8, 8), (n * 89 % 256, n * 37 % 256, 0)) for n in range(number)
+    ]
+    first.save(out, kind, save_all=True, append_images=rest, duration=10)
+    return out.getvalue()

@@ -7,7 +7,16 @@ from pathlib import Path
 from bot.catalog import Catalog
 from bot.health import ServiceHealth
 from bot.observability.metrics import Metrics
-from bot.pictures import Downloader, InputPictures, PictureStore
+from bot.pictures import (
+    Attempts,
+    Decoder,
+    Downloader,
+    InputPictures,
+    PictureStore,
+    ReducedCopies,
+    Retention,
+    RetentionPolicy,
+)
 from bot.providers.base import Provider
 from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Quotas
@@ -16,16 +25,29 @@ from bot.store.database import Database
 from cogs.delivery.discord_delivery import DiscordDelivery
 
 
+async def shrunk(services: Services, data: bytes, limit: int) -> Path:
+    """Store a picture, and return its copy of at most `limit` bytes."""
+    return await services.reduced.fit(await services.pictures.store(data), limit, member=1)
+
+
 def services_on(
     database: Database,
     folder: Path,
     now: Callable[[], datetime],
     *,
     providers: Mapping[str, Provider] | None = None,
+    downloader: Downloader | None = None,
+    keep_bytes: int = 10**9,
 ) -> Services:
     catalog = Catalog([oxen_spec(price=1)])
-    health, pictures, downloader = ServiceHealth(now), PictureStore(folder), Downloader()
+    health, pictures = ServiceHealth(now), PictureStore(folder)
+    downloader = downloader or Downloader()
     metrics = Metrics(now, health)
+    attempts = Attempts(folder / "attempts")
+    decoder = Decoder(attempts)
+    policy = RetentionPolicy(keep=timedelta(days=365), keep_bytes=keep_bytes)
+    retention = Retention(database, pictures, attempts, policy, now)
+    reduced = ReducedCopies(pictures, decoder, retention)
     return Services(
         database=database,
         catalog=catalog,
@@ -33,8 +55,11 @@ def services_on(
         providers=providers or {},
         downloader=downloader,
         pictures=pictures,
-        inputs=InputPictures(downloader, pictures),
-        delivery=DiscordDelivery(catalog, health, metrics, now),
+        inputs=InputPictures(downloader, pictures, decoder, retention),
+        decoder=decoder,
+        reduced=reduced,
+        retention=retention,
+        delivery=DiscordDelivery(catalog, reduced, health, metrics, now),
         health=health,
         metrics=metrics,
         now=now,

@@ -1,0 +1,248 @@
+"""Hostile input pictures: they cost their member a refusal, and others nothing."""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bot.errors import Reason
+from bot.jobs import Job, JobStatus
+from bot.pictures import attempts, decoder
+from bot.pictures.attempts import Attempts, TriedTooOften
+from bot.pictures.header import MAX_PASSES, has_too_many_passes
+from bot.sandbox.discord import Upload
+from tests.support.decoders import decoders, slow, started, stopped
+from tests.support.easel import KEY, Stage
+from tests.support.files import frames, jpeg_of_scans, jpeg_with_metadata, picture
+
+CAT = Upload("cat.png", picture())
+
+
+def large_webp() -> bytes:
+    """Return a WebP of 40 megapixels and few bytes."""
+    out = io.BytesIO()
+    Image.new("RGB", (8000, 5000)).save(out, "WEBP", lossless=True)
+    return out.getvalue()
+
+
+async def failed(at: Stage) -> Job:
+    (job,) = await at.settled(timeout=20)
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.INPUT)
+    assert await at.balance() == 0
+    assert not at.oxen.generations
+    return job
+
+
+@pytest.mark.parametrize(
+    ("data", "too_many"),
+    [
+        (jpeg_of_scans(MAX_PASSES), False),
+        (jpeg_of_scans(MAX_PASSES + 1), True),
+        (jpeg_of_scans(18_000), True),
+        (jpeg_with_metadata(9_000_000), False),
+        (frames("PNG", MAX_PASSES), False),
+        (frames("PNG", MAX_PASSES + 1), True),
+        (frames("WEBP", MAX_PASSES), False),
+        (frames("WEBP", MAX_PASSES + 1), True),
+        (b"GIF89a" + b"\xff\xda" * 200, False),
+    ],
+    ids=range(9),
+)
+def test_scans_and_frames_are_counted(data: bytes, too_many: bool) -> None:
+    assert has_too_many_passes(data) is too_many
+
+
+def test_scans_of_a_picture_inside_the_metadata_do_not_count() -> None:
+    inner = jpeg_of_scans(300)
+    assert len(inner) < 65_000
+    segment = b"\xff\xe1" + (len(inner) + 2).to_bytes(2) + inner
+    plain = picture("JPEG")
+
+    assert not has_too_many_passes(plain[:2] + segment + plain[2:])
+
+
+def test_a_jpeg_of_endless_segments_has_too_many() -> None:
+    assert has_too_many_passes(picture("JPEG")[:2] + b"\xff\xfe\0\2" * 20_000 + b"\xff\xda" * 101)
+
+
+async def test_a_jpeg_of_18000_scans_is_refused_undecoded(at: Stage) -> None:
+    async with at.easel():
+        await at.edit(Upload("bomb.jpg", jpeg_of_scans(18_000)))
+        said = await at.said("`bomb.jpg` is encoded in more than 100 scans or frames")
+        await failed(at)
+        assert decoders() == []
+
+    assert "Save the picture as PNG" in said.text()
+
+
+async def test_a_webp_of_40_megapixels_delays_nobody(at: Stage) -> None:
+    data = large_webp()
+    assert len(data) < 2048
+    async with at.easel() as app:
+        await at.edit(Upload("wide.webp", data))
+        await started()
+        worst = 0.0
+
+        async def watch() -> None:
+            nonlocal worst
+            while True:
+                began = time.monotonic()
+                await asyncio.sleep(0.01)
+                worst = max(worst, time.monotonic() - began)
+
+        watching = asyncio.create_task(watch())
+        await at.edit(CAT, by=at.ben, prompt="make it red")
+        await at.result("make it red")
+        watching.cancel()
+        (job,) = await at.settled(timeout=20)
+        assert app.services.downloader.in_flight.used == 0
+
+    assert worst < 0.5
+    assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_picture_that_takes_too_long_is_refused_for_a_day(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder, "CHECK_SECONDS", 0.5)
+    async with at.easel():
+        async with slow():
+            await at.edit(CAT)
+            await at.said("`cat.png` is damaged and cannot be read to the end. Save the picture")
+            await failed(at)
+        await at.edit(Upload("dog.png", picture()), prompt="another")
+        await at.result("another")
+        await at.edit(CAT, prompt="again")
+        first, *_ = await at.settled(3)
+
+    assert (first.status, first.reason) == (JobStatus.FAILED, Reason.INPUT)
+    assert first.request.prompt == "again"
+
+
+async def test_a_decoder_that_is_killed_costs_nobody_anything(at: Stage) -> None:
+    async with at.easel():
+        await at.edit(CAT)
+        pid = await stopped()
+        await at.edit(Upload("dog.png", picture()), by=at.ben, prompt="make it red")
+        await at.result("make it red")  # while the first is not read
+        os.kill(pid, signal.SIGKILL)
+        await at.result("make it blue")
+        (job,) = await at.settled()
+        assert not list((at.folder / "pictures" / "attempts").iterdir())
+
+    assert job.status is JobStatus.SUCCEEDED
+
+
+async def test_a_picture_that_ends_the_decoder_twice_is_refused(at: Stage) -> None:
+    async with at.easel():
+        await at.edit(CAT)
+        first = await stopped()
+        os.kill(first, signal.SIGKILL)
+        os.kill(await stopped(besides=[first]), signal.SIGKILL)
+        await at.said("`cat.png` is damaged")
+        await failed(at)
+        await at.edit(Upload("dog.png", picture()), prompt="another")
+        await at.result("another")
+
+
+async def test_a_decoder_knows_no_secret_and_ends_with_the_bot(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OXEN_API_KEY", KEY)
+    async with at.easel():
+        await at.edit(CAT)
+        await at.result("make it blue")
+        (pid,) = decoders()
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        os.kill(pid, signal.SIGTERM)  # as systemd does with all processes of a service
+        await at.edit(Upload("dog.png", picture()), prompt="another")
+        await at.result("another")
+        assert decoders() == [pid]
+
+    assert KEY.encode() not in environment
+    assert b"OXEN" not in environment
+    assert str(800 * 1024 * 1024) in limits
+    assert decoders() == []
+
+
+async def test_a_file_that_needs_too_much_memory_is_refused(
+    at: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "decoder_process.py"
+    source = decoder.PROGRAM.read_text()
+    program.write_text(source.replace("MEMORY = 800 *", "MEMORY = 100 *"))
+    monkeypatch.setattr(decoder, "PROGRAM", program)
+    async with at.easel():
+        await at.edit(Upload("wide.webp", large_webp()))
+        await at.said("`wide.webp` is damaged")
+        await failed(at)
+
+
+async def test_a_decoder_that_cannot_be_started_is_tried_again(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at.easel():
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", "/nowhere")
+            await at.edit(CAT)
+            await at.said("Queued")
+            await asyncio.sleep(0.3)
+        await at.result("make it blue", timeout=15)
+
+
+async def test_an_idle_decoder_ends_and_is_replaced(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at.easel():
+        await at.edit(CAT)
+        await at.result("make it blue")
+        (old,) = decoders()
+        monkeypatch.setattr(decoder, "REUSE_SECONDS", 0)
+        await at.edit(Upload("dog.png", picture()), prompt="another")
+        await at.result("another")
+
+        assert old not in decoders()
+
+
+async def test_stopping_ends_a_decode_at_once_and_the_next_start_repeats_it(at: Stage) -> None:
+    async with at.easel() as app:
+        await at.edit(CAT)
+        await stopped()
+        for number in range(10):  # these wait for their turn
+            await at.edit(CAT, prompt=f"wait {number}")
+        began = time.monotonic()
+        app.stop()
+    assert time.monotonic() - began < 3
+    assert {job.status for job in await at.jobs()} == {JobStatus.QUEUED}
+    assert decoders() == []
+
+    async with at.easel():
+        jobs = await at.settled(11, timeout=30)
+
+    assert {job.status for job in jobs} == {JobStatus.SUCCEEDED}
+
+
+async def test_an_attempt_is_counted_until_it_ends(tmp_path: Path) -> None:
+    counts = Attempts(tmp_path / "attempts")
+
+    async with counts.count("abc"):
+        pass
+    for _ in range(attempts.MAX_ATTEMPTS):
+        await asyncio.to_thread(attempts._begin, tmp_path / "attempts" / "abc")
+    with pytest.raises(TriedTooOften):
+        async with counts.count("abc"):
+            pytest.fail("begun too often")
+
+    then = time.time() - timedelta(hours=25).total_seconds()
+    os.utime(tmp_path / "attempts" / "abc", (then, then))
+    counts.sweep()
+    async with counts.count("abc"):
+        pass
