@@ -1,11 +1,13 @@
+import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bot.jobs import Picture
+from bot.jobs import JobStatus, Picture
 from bot.pictures import Attempts, PictureStore, Retention, RetentionPolicy
+from bot.pictures import retention as module
 from bot.store import jobs, pictures, settlement
 from bot.store.database import Database
 from bot.store.pictures import Role
@@ -123,3 +125,180 @@ async def test_show_says_that_pictures_are_no_longer_kept(at: Stage) -> None:
         shown = await at.said("no longer stored")
 
     assert shown.ephemeral_to is at.ada
+
+
+async def ended(
+    database: Database,
+    store: PictureStore,
+    *made: Picture,
+    role: Role = Role.INPUT,
+    delivered: timedelta | None = timedelta(0),
+) -> None:
+    """A canceled job with these pictures."""
+    async with database.transaction() as tx:
+        job = await add(tx, new_job(at=NOW))
+        await pictures.attach(tx, job.id, role, list(made), NOW)
+        await settlement.cancel(tx, job.id, NOW)
+        if delivered is not None:
+            await jobs.mark_delivered(tx, job.id, NOW - delivered, message_id=None, error=None)
+    for each in made:
+        untouched(store.path(each), timedelta(seconds=1))
+
+
+@pytest.mark.parametrize("delivered", [None, timedelta(0), timedelta(hours=23)])
+async def test_inputs_of_an_uncharged_job_go_at_once(
+    database: Database, store: PictureStore, delivered: timedelta | None
+) -> None:
+    made = await store.store(picture())
+    await ended(database, store, made, delivered=delivered)
+
+    await retention(database, store).remove_uncharged()
+    assert not store.path(made).exists()
+
+
+async def test_inputs_that_another_job_has_too_stay(
+    database: Database, store: PictureStore
+) -> None:
+    shared, charged = await store.store(picture()), await store.store(picture())
+    await ended(database, store, shared, charged)
+    async with database.transaction() as tx:
+        job = await add(tx, new_job(at=NOW))
+        await pictures.attach(tx, job.id, Role.INPUT, [shared], NOW)
+    async with database.transaction() as tx:
+        other = await add(tx, new_job(at=NOW))
+        other = await jobs.move(tx, other.id, JobStatus.SUBMITTING)
+        await settlement.succeed(tx, other, NOW, cost=None, pictures=[charged], ends={})
+
+    await retention(database, store).remove_uncharged()
+    assert store.path(shared).exists()
+    assert store.path(charged).exists()
+
+
+async def test_inputs_that_were_stored_again_after_the_end_stay(
+    database: Database, store: PictureStore
+) -> None:
+    """A new job has the same picture, and no row yet."""
+    made = await store.store(picture())
+    await ended(database, store, made)
+    then = (NOW + timedelta(seconds=5)).timestamp()
+    os.utime(store.path(made), (then, then))
+
+    await retention(database, store).remove_uncharged()
+    assert store.path(made).exists()
+
+
+async def test_results_of_an_uncharged_job_stay(database: Database, store: PictureStore) -> None:
+    made = await store.store(picture())
+    await ended(database, store, made, role=Role.OUTPUT)
+
+    await retention(database, store).remove_uncharged()
+    assert store.path(made).exists()
+
+
+async def test_a_file_that_is_stored_again_during_the_removal_stays(store: PictureStore) -> None:
+    data = picture()
+    made = await store.store(data)
+    untouched(store.path(made), DAY)
+    listed = store.files()
+    await store.store(data)
+
+    store.remove(listed)
+    assert store.path(made).exists()
+
+
+async def test_room_is_made_of_the_least_recently_used(
+    database: Database, store: PictureStore
+) -> None:
+    made = [await kept(database, store, age=days * DAY) for days in (3, 1, 2)]
+    size = made[0].size
+    total = sum(each.size for each in made)
+    keeping = retention(database, store, size=total)
+
+    async with keeping.room(0) as fits:
+        assert fits
+    async with keeping.room(size // 2) as fits:
+        assert fits
+    assert [store.path(each).exists() for each in made] == [False, True, True]
+    async with keeping.room(total + 1) as fits:
+        assert not fits
+
+
+async def test_room_that_is_reserved_is_not_given_twice(
+    database: Database, store: PictureStore
+) -> None:
+    keeping = retention(database, store, size=100)
+
+    async with keeping.room(60) as first, keeping.room(60) as second, keeping.room(40) as third:
+        assert (first, second, third) == (True, False, False)
+    async with keeping.room(60) as again:
+        assert again
+
+
+async def test_a_picture_without_a_row_is_held_and_then_removed(
+    database: Database, store: PictureStore
+) -> None:
+    keeping = retention(database, store, size=0)
+    made = await store.store(picture())
+    untouched(store.path(made), 2 * DAY)
+    async with keeping.holding() as hold, keeping.holding() as other:
+        hold(made)
+        other(made)
+        assert await keeping.sweep() == 0
+    assert not store.path(made).exists()
+
+
+async def test_the_loop_removes_and_sweeps(
+    database: Database, store: PictureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNCHARGED_INTERVAL", 0.01)
+    now = [NOW]
+    keeping = Retention(
+        database,
+        store,
+        Attempts(database.path.parent / "attempts"),
+        RetentionPolicy(keep=DAY, keep_bytes=10**9),
+        lambda: now[0],
+    )
+    old = await kept(database, store, age=2 * DAY)
+    task = asyncio.create_task(keeping.run())
+    await asyncio.sleep(0.1)
+    assert store.path(old).exists()  # the first sweep follows after five minutes
+    now[0] += timedelta(minutes=5)
+    await gone(store, old)
+    older = await kept(database, store, age=2 * DAY)
+    await asyncio.sleep(0.1)
+    assert store.path(older).exists()
+    now[0] += DAY
+    await gone(store, older)
+    task.cancel()
+
+
+async def gone(store: PictureStore, made: Picture) -> None:
+    async with asyncio.timeout(5):
+        while store.path(made).exists():
+            await asyncio.sleep(0.01)
+
+
+async def test_the_loop_goes_on_after_an_error(
+    database: Database,
+    store: PictureStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    made = await store.store(picture())
+    await ended(database, store, made)
+    folder = store.path(made).parent
+    hidden = folder.rename(folder.with_name("hidden"))
+    folder.mkdir()
+    store.path(made).mkdir()  # cannot be unlinked
+    untouched(store.path(made), timedelta(seconds=1))
+    task = asyncio.create_task(retention(database, store).run())
+    async with asyncio.timeout(5):
+        while "old pictures not removed, retrying in an hour" not in caplog.text:
+            await asyncio.sleep(0.01)
+    store.path(made).rmdir()
+    folder.rmdir()
+    hidden.rename(folder)
+    await gone(store, made)
+    task.cancel()

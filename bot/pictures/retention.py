@@ -87,8 +87,8 @@ class Retention:
             try:
                 await self.remove_uncharged()
                 if self._now() >= next_sweep:
-                    next_sweep = self._now() + SWEEP_INTERVAL
                     await self.sweep()
+                    next_sweep = self._now() + SWEEP_INTERVAL
                 wait = UNCHARGED_INTERVAL
             except NotNow:  # the database has logged the cause
                 wait = UNCHARGED_INTERVAL
