@@ -11,8 +11,9 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 
 from bot.sandbox.discord import Channel, FakeDiscord, User
@@ -20,6 +21,7 @@ from bot.sandbox.oxen.server import FakeOxen
 from tests.support.easel import KEY, TOKEN
 
 IN_FLIGHT = 200
+MEMBERS = 100  # of whom none has more jobs at once than MAX_JOBS allows
 SETTLE = 3.0  # in seconds, until the work of the queued jobs is done
 PAUSE = 0.02  # in seconds between two commands, because members do not type in a closed loop
 BARE_TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ5.Cl2FMQ.bare-bot-bare-bot-bare-bot"
@@ -47,18 +49,19 @@ async def process(
 
 
 class Discord:
-    """A stand-in with one server, one channel and one member."""
+    """A stand-in with one server and one channel, in which members ask in turns."""
 
     def __init__(self, token: str) -> None:
-        self.api = FakeDiscord(token=token)
+        # A limit of messages would delay the end of the rounds, and is no part of a reply's time.
+        self.api = FakeDiscord(token=token, limit_messages=False)
         self.channel: Channel
-        self.member: User
+        self.members: Iterator[User]
         self.ended: set[str] = set()  # settled generations
 
     async def __aenter__(self) -> "Discord":
         await self.api.__aenter__()
         self.channel = self.api.add_channel(self.api.add_guild("Bench"), "art")
-        self.member = self.api.add_user("Ada")
+        self.members = cycle(self.api.add_user(f"Member {each}") for each in range(MEMBERS))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -71,7 +74,7 @@ class Discord:
 
     async def ask(self, name: str, **options: object) -> float:
         """Return the milliseconds until the acknowledgement."""
-        interaction = await self.api.command(self.member, self.channel, name, options)
+        interaction = await self.api.command(next(self.members), self.channel, name, options)
         await interaction.answered()
         return (interaction.acknowledged_after or 0.0) * 1000
 

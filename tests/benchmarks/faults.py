@@ -174,6 +174,7 @@ async def request_and_wait(arena: Arena) -> None:
         await arena.discord.world.changes.until(
             lambda: ended(arena, requested, job_id) or None, REQUEST_SECONDS, "no result yet"
         )
+        arena.ended(requested)
     except TimeoutError:
         return
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ MODELS = ("oxen", "skills")
 OXEN_PRICE, OXEN_CHARGED, SKILLS_PRICE = "0.08", "0.061", 17
 COST_DELAYS = (0.0, 0.0, 0.0, 1.0, 4.0)  # in seconds; Easel waits for up to 2.8, and polls later
 COST_SECONDS = timedelta(seconds=60)  # after this time the estimate is final
+MOST_JOBS = 5  # of one member at once: the default of MAX_JOBS
 REFUSED_WORD = "forbidden"
 NO_MODEL_SHARE = 0.15  # share of the requests without a model
 SEVERAL_SHARE = 0.4  # ... with more than one picture
@@ -90,6 +92,7 @@ class Arena:
     numbers: Iterator[int] = field(default_factory=count)
     log: list[Mapping[str, object]] = field(default_factory=list)  # log lines of earlier runs
     refused: set[str] = field(default_factory=set)  # paths with a definite refusal by Discord
+    _open: Counter[User] = field(default_factory=Counter)  # requests whose jobs may be unsettled
     _bot: BotProcess | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -111,7 +114,18 @@ class Arena:
         return (self.discord.faults, self.oxen.faults, self.skills.faults)
 
     def add_members(self, number: int) -> None:
-        self.members += [self.discord.add_user(f"Member {each}") for each in range(number)]
+        known = len(self.members)
+        self.members += [self.discord.add_user(f"Member {known + each}") for each in range(number)]
+
+    def ended(self, requested: Requested) -> None:
+        """Count the job of a request as settled. `settled` counts all."""
+        self._open[requested.interaction.user] -= 1
+
+    def _member(self) -> User:
+        """Return a member with fewer jobs than MAX_JOBS allows: a new one if there is none."""
+        if all(self._open[each] >= MOST_JOBS for each in self.members):
+            self.add_members(1)
+        return self.rng.choice([each for each in self.members if self._open[each] < MOST_JOBS])
 
     async def launch(self) -> BotProcess:
         """Start the bot's process if none runs, without waiting."""
@@ -164,7 +178,8 @@ class Arena:
         """
         rng = self.rng
         self.oxen.cost_delay = rng.choice(COST_DELAYS)
-        user = by or rng.choice(self.members)
+        user = by or self._member()
+        self._open[user] += 1
         channel: Channel = rng.choice((*self.channels, self.discord.dm_channel(user)))
         private = rng.random() < 0.3 if private is None else private
         prompt, options, given = self._words(plain=plain)
@@ -256,6 +271,7 @@ class Arena:
                     async with database.reading() as view:
                         left = [job for job in await self.jobs(view) if not _ended(job)]
                     if not left:
+                        self._open.clear()
                         return
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
@@ -271,7 +287,8 @@ def _ended(job: Job) -> bool:
 
 @asynccontextmanager
 async def arena(folder: Path, seed: int, *, long_side: int = 64) -> AsyncIterator[Arena]:
-    discord = FakeDiscord(token=TOKEN)
+    # Unlimited, so that the many results of few channels arrive in time.
+    discord = FakeDiscord(token=TOKEN, limit_messages=False)
     async with (
         discord,
         FakeOxen(

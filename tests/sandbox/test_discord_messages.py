@@ -439,7 +439,12 @@ async def test_direct_messages_reach_those_who_want_them(api: Api) -> None:
     assert [m.content for m in api.discord.channel_messages(direct)] == ["hi"]
 
 
-async def test_history_is_read_in_pages(api: Api) -> None:
+async def test_history_is_read_in_pages() -> None:
+    async with api_of(FakeDiscord(limit_messages=False)) as api:
+        await check_pages(api)
+
+
+async def check_pages(api: Api) -> None:
     ids = [(await api.send({"content": str(n)}))[1]["id"] for n in range(6)]
     path = f"/channels/{api.channel.id}/messages"
 

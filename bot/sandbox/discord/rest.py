@@ -4,14 +4,15 @@ import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
 
 from bot.sandbox.discord.models import MIB
+from bot.sandbox.discord.rate_limits import RateLimits
 from bot.sandbox.discord.request_body import Json, Problems, Refusal, Unsupported, invalid
 from bot.sandbox.discord.uploads import Upload
 
@@ -54,6 +55,7 @@ class Reply:
 
     status: int
     body: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -95,11 +97,13 @@ class Rest:
         token: str,
         clock: Callable[[], float],
         on_request: OnRequest | None,
+        limits: RateLimits,
     ) -> None:
         self.routes = routes
         self.token = token
         self.clock = clock
         self.on_request = on_request
+        self.limits = limits
         self.requests: list[Request] = []
         self.violations: list[str] = []
 
@@ -152,6 +156,19 @@ class Rest:
         if not route.open and request.headers.get("Authorization") != f"Bot {self.token}":
             await request.read()
             raise Refusal(401, 0, "401: Unauthorized")
+        allowance = self.limits.take(route.method, route.path, request.match_info)
+        if allowance is None:
+            return await self._call(route, request)
+        if allowance.exceeded:
+            await request.read()
+            return Reply(429, allowance.body, allowance.headers)
+        try:
+            reply = await self._call(route, request)
+        except Refusal as refusal:  # a refused request counts too
+            reply = Reply(refusal.status, refusal.body())
+        return replace(reply, headers=allowance.headers)
+
+    async def _call(self, route: Route, request: web.Request) -> Reply:
         body, uploads = await read_body(request)
         note = NOTE.get()
         note.body = body
@@ -173,9 +190,9 @@ class Rest:
 
 def to_response(reply: Reply) -> web.Response:
     if reply.body is None:
-        return web.Response(status=reply.status)
+        return web.Response(status=reply.status, headers=reply.headers)
     # without a charset: with one, some clients treat the response as text
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **reply.headers}
     return web.Response(status=reply.status, body=json.dumps(reply.body).encode(), headers=headers)
 
 

@@ -15,6 +15,7 @@ from bot.sandbox.discord.channels import Channels
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import MIB, Channel, User
+from bot.sandbox.discord.rate_limits import RateLimits
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.rest import PREFIX, OnRequest, Request, Rest
 from bot.sandbox.discord.routes_app import AppRoutes
@@ -40,7 +41,8 @@ class FakeDiscord(Channels, Actions):
 
     The bot's id is read from the token if possible, so that a client may know the id before login.
     `clock` is used for long lifetimes (tokens, CDN addresses); the 3 seconds for a first response
-    are real time. `privileged_intents` are those that the application may request.
+    are real time. `privileged_intents` are those that the application may request. With
+    `limit_messages`, a channel accepts 5 new messages of the bot in 5 seconds.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class FakeDiscord(Channels, Actions):
         bot_name: str = "Easel",
         heartbeat_seconds: float = 41.25,
         privileged_intents: int = 0,
+        limit_messages: bool = True,
     ) -> None:
         self.token = token
         self.response_seconds = response_seconds
@@ -66,7 +69,7 @@ class FakeDiscord(Channels, Actions):
             *ChannelRoutes(self.world).routes(),
             *InteractionRoutes(self.world, token_seconds).routes(),
         ]
-        self.rest = Rest(routes, token, clock, on_request)
+        self.rest = Rest(routes, token, clock, on_request, RateLimits(enabled=limit_messages))
         self.rest.violations = self.gateway.violations
         self.url = ""
         self._runner: web.AppRunner | None = None
