@@ -15,7 +15,7 @@ from tests.test_architecture import ROOT, module_of, sources
 SETTLEMENT = ROOT / "bot" / "store" / "settlement.py"
 JOBS = ROOT / "bot" / "store" / "jobs.py"
 LEDGER = ROOT / "bot" / "store" / "ledger.py"
-READERS = {"audit.py", "ledger.py", "stats.py"}  # name kinds of entries in order to sum them
+READERS = {"ledger.py", "stats.py"}  # name kinds of entries in order to sum them
 MONEY = {EntryKind.RELEASE, EntryKind.CAPTURE, EntryKind.ADJUSTMENT}
 
 
