@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from bot.app import open_app
 from bot.check.spelling import refuse_misspelt
 from bot.config import Config
 from bot.errors import StartupError
+from bot.ledger import Charges
 from bot.observability.logs import start_logging
 from bot.settings import Settings
 from bot.store.audit import Verification
@@ -105,19 +107,29 @@ def backup(
 
 
 @ledger_cli.command()
-def verify() -> None:
-    """Recompute every balance from the ledger's entries; exit code 1 if they do not add up."""
-    path = database_path(Settings.load().database_url)
-    found = asyncio.run(_verify(path))
+def verify(
+    former_rate: Annotated[
+        list[str] | None,
+        typer.Option(help="A former CREDITS_PER_USD, if changed. May be repeated."),
+    ] = None,
+) -> None:
+    """Audit the ledger and everything that belongs to its entries; exit code 1 for a finding."""
+    config = Config.load()
+    try:
+        rates = [Decimal(each) for each in former_rate or ()]
+    except InvalidOperation:
+        raise StartupError("--former-rate takes a number, e.g. --former-rate 100.") from None
+    path = database_path(config.core.database_url)
+    found = asyncio.run(_verify(path, config.charges(rates)))
     for finding in found.findings:
         typer.echo(str(finding))
     typer.echo(found.summary)
     raise SystemExit(bool(found.findings))
 
 
-async def _verify(path: Path) -> Verification:
+async def _verify(path: Path, charges: Charges) -> Verification:
     async with inspected(path) as database, database.reading() as view:
-        return await verify_ledger(view)
+        return await verify_ledger(view, charges)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,11 +1,14 @@
 """The whole configuration: Easel's own settings and those of every registered provider."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from bot.catalog import Catalog, ModelSpec
 from bot.errors import StartupError
+from bot.ledger import Charge, Charges
 from bot.providers import PROVIDERS
 from bot.providers.base import AnyEntry, Http, Provider
 from bot.settings import ENV_FILE, ProviderSettings, Settings, SettingsGroup
@@ -89,6 +92,21 @@ class Config:
         offered = [spec.key for each in self.configured for spec in each.specs]
         if self.core.default_model is not None and self.core.default_model not in offered:
             raise StartupError(f"DEFAULT_MODEL must be one whose key is set: {', '.join(offered)}.")
+
+    def charges(self, rates: Iterable[Decimal] = ()) -> Charges:
+        """Return how each provider's figures make credits, for the audit of the ledger.
+
+        `rates` are further values of CREDITS_PER_USD, for the time before a change.
+        """
+        found: dict[str, list[Charge]] = {}
+        for each in self.providers:
+            credits_of = each.entry.credits_of
+            if credits_of is None:
+                continue
+            others = [{"CREDITS_PER_USD": rate} for rate in rates]
+            settings = [each.settings, *(each.entry.settings.load(None, one) for one in others)]
+            found[each.key] = [partial(credits_of, one) for one in settings]
+        return found
 
     def make_providers(self, http: Http) -> dict[str, Provider]:
         """Return the configured providers by key."""

@@ -5,7 +5,7 @@ the cost in one transaction, so that a settled job's entries add up to minus its
 the cost exceeds the price. A charge that no member owes is a `loss` in the account of the server.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -71,6 +71,11 @@ class Cost:
             for name in names
         }
         return Cost(self.amount + other.amount, sums)
+
+
+# A provider's figures in `Cost.details` to credits; None if they are not that provider's figures.
+Charge = Callable[[Mapping[str, Decimal]], Decimal | None]
+Charges = Mapping[str, Sequence[Charge]]  # by the provider's key; several after a change of a rate
 
 
 @dataclass(frozen=True, slots=True)

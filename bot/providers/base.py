@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
 
 import aiohttp
@@ -140,6 +141,7 @@ class Http:
 
 
 S = TypeVar("S", bound=ProviderSettings)
+Figures = Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ class ProviderEntry(Generic[S]):
 
     `key` is the provider's name in tables, logs and metrics. `key_page` is the address where the
     operator creates an API key. `specs` returns the models, in the order in which they are tried,
-    with the prices of the settings.
+    with the prices of the settings. `credits_of` recomputes a cost from the figures in
+    `Cost.details`, for the audit of the ledger; None if they are not the figures of this API.
     """
 
     key: str
@@ -156,6 +159,7 @@ class ProviderEntry(Generic[S]):
     settings: type[S]
     specs: Callable[[S], tuple[ModelSpec, ...]]
     make: Callable[[S, Http], Provider]
+    credits_of: Callable[[S, Figures], Decimal | None] | None = None  # None: costs have no figures
 
 
 AnyEntry = ProviderEntry[Any]  # each entry has settings of its own type

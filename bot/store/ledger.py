@@ -113,8 +113,13 @@ async def hold_difference(
     if job.price > before:
         await _check_quotas(tx, job, job.price - before, quotas)
     if job.price != before:
-        reason = f"moved to {job.request.model} at {now:%Y-%m-%d %H:%M:%S} UTC"
+        reason = moved_reason(job.request.model, now)
         await append(tx, entry_of(job, EntryKind.HOLD, before - job.price, now, reason=reason))
+
+
+def moved_reason(model: str, now: datetime) -> str:
+    """Return the reason of a hold for another model, different for each change of the model."""
+    return f"moved to {model} at {now:%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def sum_of(connection: AsyncConnection, period: Period, *, user_id: int | None = None) -> int:

@@ -20,6 +20,10 @@ from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
 from bot.store.pictures import Role
 
+# The reasons of adjustments, which the audit compares.
+CORRECTED = "cost reported after settlement"
+OVERDUE = "made after the time-out: "  # and the first generation's remote id
+
 Ends = Mapping[int, JobStatus]  # by the generation's row id; a generation left open has none
 Losses = Mapping[str, Cost]  # charges that no member owes, by remote id or another reason
 UNKNOWN_OUTCOME = "unknown outcome"  # the reason of a loss whose generations are not known ...
@@ -143,8 +147,7 @@ async def correct_cost(tx: AsyncConnection, job_id: str, cost: Cost, now: dateti
     if stored is None or stored.cost is None or not stored.estimated:
         return  # corrected already
     await jobs.change(tx, job_id, cost=cost.amount, estimated=False)
-    reason = "cost reported after settlement"
-    await _adjust(tx, stored, stored.cost - cost.amount, now, reason=reason, cost=cost)
+    await _adjust(tx, stored, stored.cost - cost.amount, now, reason=CORRECTED, cost=cost)
 
 
 async def charge_overdue(
@@ -164,7 +167,7 @@ async def charge_overdue(
     await picture_rows.attach(tx, job.id, Role.OUTPUT, pictures, now, after=len(already))
     await _end_generations(tx, {each.id: JobStatus.SUCCEEDED for each in finished})
     # One adjustment for each overdue end: adjustments are unique by job and reason.
-    reason = f"made after the time-out: {finished[0].remote_id}"
+    reason = f"{OVERDUE}{finished[0].remote_id}"
     await _adjust(tx, job, -charged.amount, now, reason=reason, cost=charged)
     await jobs.change(
         tx,

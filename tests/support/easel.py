@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.app import App, open_app
 from bot.config import Config
+from bot.errors import StartupError
 from bot.jobs import Job
 from bot.ledger import EntryKind, LedgerEntry, balance
 from bot.providers import PROVIDERS
@@ -26,7 +27,8 @@ from bot.sandbox.discord import (
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
 from bot.store import jobs, ledger
-from bot.store.database import Database
+from bot.store.audit import verify
+from bot.store.database import Database, inspected
 from tests.support.openapi import description
 
 TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
@@ -232,3 +234,14 @@ async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
         assert discord.violations == []
         assert oxen.violations == []
         assert skills.violations == []
+    await check_ledger(folder / "easel.db")
+
+
+async def check_ledger(path: Path) -> None:
+    """Audit what a test has left in the database."""
+    try:
+        async with inspected(path) as database, database.reading() as view:
+            found = await verify(view, Config.load(None, {}).charges())
+    except StartupError:
+        return  # a test about a file that is missing, or not Easel's
+    assert [str(each) for each in found.findings] == []

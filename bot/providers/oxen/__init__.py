@@ -3,7 +3,7 @@
 from bot.ledger import thousandths
 from bot.providers.base import ProviderEntry
 from bot.providers.oxen.model import OxenSettings, oxen_spec
-from bot.providers.oxen.provider import Oxen
+from bot.providers.oxen.provider import Oxen, credits_of
 
 OXEN = ProviderEntry(
     key=Oxen.key,
@@ -11,4 +11,5 @@ OXEN = ProviderEntry(
     settings=OxenSettings,
     specs=lambda settings: (oxen_spec(price=thousandths(settings.price)),),
     make=Oxen,
+    credits_of=lambda settings, figures: credits_of(figures, settings.credits_per_usd),
 )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from decimal import Decimal
 from urllib.parse import quote
 
 from bot.catalog import ModelSpec
@@ -10,7 +11,7 @@ from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost, credits_text, thousandths
 from bot.providers.api_client import DATA_LIMIT, Api
-from bot.providers.base import Failed, Finding, Http, Submitted, Update, Waiting
+from bot.providers.base import Failed, Figures, Finding, Http, Submitted, Update, Waiting
 from bot.providers.error_mapping import classify, detail_of, has_error
 from bot.providers.oxen.model import OxenSettings, described, oxen_spec
 from bot.providers.oxen.rows import (
@@ -186,9 +187,16 @@ class Oxen:
 
     def _cost(self, row: JsonObject) -> Cost | None:
         usd = amount(row.get("cost"))
-        if usd is None:
+        credits = credits_of({} if usd is None else {"usd": usd}, self._credits_per_usd)
+        if usd is None or credits is None:
             return None
-        return Cost(thousandths(usd * self._credits_per_usd), {"usd": f"{usd:f}"})
+        return Cost(thousandths(credits), {"usd": f"{usd:f}"})
+
+
+def credits_of(figures: Figures, credits_per_usd: Decimal) -> Decimal | None:
+    """Return the credits of a cost by the API's figures."""
+    usd = figures.get("usd")
+    return None if usd is None else usd * credits_per_usd
 
 
 def _path(remote_id: str) -> str:

@@ -3,7 +3,7 @@
 from bot.ledger import thousandths
 from bot.providers.base import ProviderEntry
 from bot.providers.skills.model import SkillsSettings, skills_spec
-from bot.providers.skills.provider import Skills
+from bot.providers.skills.provider import Skills, credits_of
 
 SKILLS = ProviderEntry(
     key=Skills.key,
@@ -11,4 +11,5 @@ SKILLS = ProviderEntry(
     settings=SkillsSettings,
     specs=lambda settings: (skills_spec(price=thousandths(settings.price)),),
     make=Skills,
+    credits_of=lambda _, figures: credits_of(figures),
 )

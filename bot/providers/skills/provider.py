@@ -13,7 +13,7 @@ from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost, thousandths
 from bot.providers.api_client import DATA_LIMIT, Api
-from bot.providers.base import Failed, Finding, Finished, Http, Submitted, Update, Waiting
+from bot.providers.base import Failed, Figures, Finding, Finished, Http, Submitted, Update, Waiting
 from bot.providers.error_mapping import classify, detail_of, has_error
 from bot.providers.parsing import (
     JsonObject,
@@ -177,7 +177,13 @@ def _cost(row: JsonObject) -> Cost | None:
     if not is_object(usage):
         return None
     used = {name: number for name in USAGE if (number := amount(usage.get(name))) is not None}
-    if not used:
+    total = credits_of(used)
+    if total is None:
         return None
-    total = used.get("total", sum(used.values(), Decimal(0)))
     return Cost(thousandths(total), {name: f"{number:f}" for name, number in used.items()})
+
+
+def credits_of(figures: Figures) -> Decimal | None:
+    """Return the credits of a cost by the API's figures."""
+    used = {name: figures[name] for name in USAGE if name in figures}
+    return used.get("total", sum(used.values(), Decimal(0))) if used else None

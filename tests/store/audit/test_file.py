@@ -1,0 +1,158 @@
+"""Rows that were deleted, values of the wrong type, and a changed schema."""
+
+# ruff: noqa: S608  # the statements consist of this module's constants
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.books import (
+    EMPTY,
+    MOVED,
+    QUEUED,
+    REFUSED,
+    REPORTED,
+    RUNNING,
+    alter,
+    change,
+    entry,
+    findings,
+    of,
+)
+
+CHANGES = [
+    (
+        "a deleted job",
+        f"DELETE FROM jobs WHERE id = '{QUEUED}'",
+        f"entry 35: a hold of -7.5 for job {QUEUED}, which is missing",
+    ),
+    (
+        "a deleted job with its entries",
+        f"DELETE FROM ledger WHERE job_id = '{QUEUED}'; DELETE FROM jobs WHERE id = '{QUEUED}'",
+        "entry 36: 1 row that was stored before is missing",
+    ),
+    (
+        "a gap in the jobs",
+        f"DELETE FROM ledger WHERE job_id = '{QUEUED}'; DELETE FROM jobs WHERE id = '{QUEUED}'",
+        f"job {MOVED}: 1 row that was stored before is missing",
+    ),
+    (
+        "a deleted job with a generation",
+        f"DELETE FROM jobs WHERE id = '{RUNNING}'",
+        "row 13 of generations: belongs to a row of jobs that is missing",
+    ),
+    (
+        "a deleted generation",
+        f"DELETE FROM generations WHERE job_id = '{EMPTY}'",
+        "generation 9: 1 row that was stored before is missing",
+    ),
+    (
+        "a deleted picture",
+        f"DELETE FROM pictures WHERE sha256 = '{30:064x}'",
+        "row 8 of job_pictures: belongs to a row of pictures that is missing",
+    ),
+    (
+        "an entry that is older than those before it",
+        entry("", "grant", 5, created_at="'2026-11-20 12:00:00.000000'"),
+        "entry 40: has an earlier time than entry 39 before it",
+    ),
+    (
+        "a text amount",
+        f"UPDATE ledger SET amount = 'much' WHERE {of(QUEUED, 'hold')}",
+        "entry 35: amount is no integer",
+    ),
+    (
+        "a part of a thousandth",
+        f"UPDATE ledger SET amount = -7500.5 WHERE {of(QUEUED, 'hold')}",
+        "entry 35: amount is no integer",
+    ),
+    (
+        "a text price",
+        f"UPDATE jobs SET price = 'much' WHERE id = '{QUEUED}'",
+        f"job {QUEUED}: price is no integer",
+    ),
+    (
+        "a time that is none",
+        f"UPDATE ledger SET created_at = '2026-02-30 12:00:00.000000' WHERE {of(QUEUED, 'hold')}",
+        "entry 35: created_at is no time",
+    ),
+    (
+        "a time that is a number",
+        f"UPDATE jobs SET settled_at = 5 WHERE id = '{REPORTED}'",
+        f"job {REPORTED}: settled_at is no time",
+    ),
+    (
+        "broken JSON",
+        f"UPDATE ledger SET details = '{{' WHERE {of(QUEUED, 'hold')}",
+        "entry 35: details is no JSON",
+    ),
+    (
+        "a reason that is none",
+        f"UPDATE jobs SET reason = 'mood' WHERE id = '{REFUSED}'",
+        f"job {REFUSED}: reason is none of the words that Easel stores in jobs",
+    ),
+    (
+        "a number where text is right",
+        f"UPDATE ledger SET reason = x'00' WHERE {of(QUEUED, 'hold')}",
+        "entry 35: reason is no text of the right length",
+    ),
+    (
+        "a switch that is neither",
+        f"UPDATE jobs SET private = 7 WHERE id = '{QUEUED}'",
+        f"job {QUEUED}: private is neither 0 nor 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("script", "says"), [pytest.param(*plant[1:], id=plant[0]) for plant in CHANGES]
+)
+async def test_a_row_that_was_changed_by_hand_is_found(books: Path, script: str, says: str) -> None:
+    change(books, script)
+
+    assert says in await findings(books)
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("DROP TRIGGER ledger_refuses_update", "schema: trigger ledger_refuses_update on ledger "),
+        ("DROP TRIGGER ledger_refuses_delete", "schema: trigger ledger_refuses_delete on ledger "),
+        (
+            "UPDATE sqlite_master SET sql = replace(sql, 'BEFORE', 'AFTER') "
+            "WHERE name = 'ledger_refuses_delete'",
+            "schema: trigger ledger_refuses_delete on ledger ",
+        ),
+        (
+            "UPDATE sqlite_master SET sql = replace(sql, '''grant''', '''gift''') "
+            "WHERE name = 'ledger'",
+            "schema: check ck_ledger_kind ",
+        ),
+        ("ALTER TABLE pictures DROP COLUMN size", "schema: column pictures.size BIGINT NOT NULL "),
+    ],
+)
+async def test_a_guard_that_is_gone_is_found(books: Path, statement: str, says: str) -> None:
+    alter(books, statement)
+
+    found = await findings(books)
+
+    assert f"{says}is missing or changed" in found
+
+
+async def test_a_foreign_trigger_is_found(books: Path) -> None:
+    alter(books, "CREATE TRIGGER gift AFTER INSERT ON ledger BEGIN SELECT 1; END")
+
+    assert await findings(books) == ["schema: trigger gift on ledger is none of Easel's"]
+
+
+async def test_a_damaged_index_is_found(books: Path) -> None:
+    """An index whose rows differ from the table's: a query by the index misses entries."""
+    alter(
+        books,
+        "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master "
+        "WHERE name = 'ix_jobs_user_id_created_at') WHERE name = 'ix_ledger_user_id_counted_at'",
+    )
+
+    found = await findings(books)
+
+    assert any(each.startswith("file: ") and "index" in each for each in found)
