@@ -249,3 +249,22 @@ async def test_a_picture_without_a_reported_size_counts_when_it_is_stored(at: St
     assert used > 1000
     assert first == job.created_at
     assert none == (0, None)
+
+
+async def test_a_job_that_is_canceled_while_it_waits_for_its_turn_is_shown_at_once(
+    at: Stage,
+) -> None:
+    async with at.easel():
+        held = at.discord.faults.add("GET", CDN, HoldBefore(), times=None)
+        await at.edit(upload("one", 20_000), by=at.ben)
+        await held.reached(hits=2)  # the check of the command, and the download
+        waits = await at.edit(upload("two", 20_000), by=at.ben, prompt="a second")
+        (job, _) = await at.jobs(at.ben)
+        await at.command("cancel", by=at.ben, job=job.id)
+        assert waits.message is not None
+        async with asyncio.timeout(8):
+            while "Canceled" not in waits.message.text():
+                await asyncio.sleep(0.02)
+        assert held.hits == 3  # the check of the command: nothing was downloaded
+        held.remove()
+        await at.result("make it blue")

@@ -1,6 +1,7 @@
 import base64
 import io
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_a_lossless_webp_is_measured() -> None:
 def test_what_ends_early_or_is_none_is_no_picture(data: bytes) -> None:
     with pytest.raises(NotAPicture):
         measure(data)
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\xfe\0\2", b"\xff\x01"])
+def test_a_jpeg_of_nothing_but_segments_is_refused_soon(filling: bytes) -> None:
+    data = b"\xff\xd8\xff" + filling * (10_000_000 // len(filling))
+
+    began = time.process_time()
+    with pytest.raises(NotAPicture):
+        measure(data)
+    assert time.process_time() - began < 0.25
 
 
 HEADS = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBPVP8", b"GIF89a"]

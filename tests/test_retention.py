@@ -35,16 +35,26 @@ def retention(database: Database, store: PictureStore, **limits: int) -> Retenti
 
 
 async def kept(
-    database: Database, store: PictureStore, *, age: timedelta, delivered: bool = True
+    database: Database,
+    store: PictureStore,
+    *,
+    age: timedelta,
+    delivered: bool = True,
+    succeeded: bool = False,
 ) -> Picture:
     """A picture of a job that was asked for some time ago."""
     made = await store.store(picture(size=(60, 40)))
     asked = NOW - age
     async with database.transaction() as tx:
         job = await add(tx, new_job(at=asked))
-        await pictures.attach(tx, job.id, Role.OUTPUT, [made], asked)
-        settle = settlement.withdraw if delivered else settlement.cancel
-        await settle(tx, job.id, asked)
+        if succeeded:
+            job = await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+            await settlement.succeed(tx, job, asked, cost=None, pictures=[made], ends={})
+            await jobs.mark_delivered(tx, job.id, asked, message_id=1, error=None)
+        else:
+            await pictures.attach(tx, job.id, Role.OUTPUT, [made], asked)
+            settle = settlement.withdraw if delivered else settlement.cancel
+            await settle(tx, job.id, asked)
     untouched(store.path(made), age)
     return made
 
@@ -221,6 +231,18 @@ async def test_room_is_made_of_the_least_recently_used(
     assert [store.path(each).exists() for each in made] == [False, True, True]
     async with keeping.room(total + 1) as fits:
         assert not fits
+
+
+async def test_room_is_made_of_the_inputs_of_uncharged_jobs_first(
+    database: Database, store: PictureStore
+) -> None:
+    old = await kept(database, store, age=5 * DAY, succeeded=True)
+    garbage = await store.store(picture(size=(60, 40)))
+    await ended(database, store, garbage)
+
+    async with retention(database, store, size=old.size + 100).room(1) as fits:
+        assert fits
+    assert [store.path(each).exists() for each in (old, garbage)] == [True, False]
 
 
 async def test_room_that_is_reserved_is_not_given_twice(

@@ -60,13 +60,19 @@ def has_too_many_passes(data: bytes) -> bool:
     match sniff(data):
         case PictureKind.JPEG:
             # In compressed data 0xFF is always escaped, so this counts too many at most.
-            return data.count(b"\xff\xda") > MAX_PASSES and _scans(data) > MAX_PASSES
+            return _count(data, b"\xff\xda") > MAX_PASSES and _scans(data) > MAX_PASSES
         case PictureKind.WEBP:
-            return data.count(b"ANMF") > MAX_PASSES
+            return _count(data, b"ANMF") > MAX_PASSES
         case PictureKind.PNG:
-            return data.count(b"fcTL") > MAX_PASSES
+            return _count(data, b"fcTL") > MAX_PASSES
         case _:
             return False
+
+
+def _count(data: bytes, mark: bytes) -> int:
+    """Count in parts, between which other threads can run."""
+    step, overlap = 64 * 1024, len(mark) - 1
+    return sum(data.count(mark, at, at + step + overlap) for at in range(0, len(data), step))
 
 
 def _scans(data: bytes) -> int:
@@ -91,19 +97,18 @@ def _png(data: bytes) -> tuple[int, int]:
 # Frame headers are SOF0 to SOF15, without the markers of tables and arithmetic coding.
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
+JPEG_SEGMENT = re.compile(rb"\xff++(.)", re.DOTALL)  # after any number of fill bytes
 JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # with a length, or the end
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
     """Walk the segments: the frame header may follow metadata of any length."""
     at = 2
-    while at < len(data):
-        if data[at] != 0xFF:
-            raise NotAPicture("a JPEG whose segments cannot be followed")
-        while at < len(data) and data[at] == 0xFF:  # fill bytes
-            at += 1
-        (marker,) = struct.unpack_from("B", data, at)
-        at += 1
+    for _ in range(MAX_SEGMENTS):
+        found = JPEG_SEGMENT.match(data, at)
+        if found is None:
+            raise NotAPicture("a JPEG whose segments cannot be followed, or end before the size")
+        marker, at = found[1][0], found.end()
         if marker in JPEG_BARE:
             continue
         if marker in {0xD9, 0xDA}:
@@ -115,7 +120,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
         if length < 2:
             raise NotAPicture("a JPEG whose segments cannot be followed")
         at += length
-    raise NotAPicture("the data end before the size")
+    raise NotAPicture("a JPEG of too many segments")
 
 
 def _webp(data: bytes) -> tuple[int, int]:

@@ -189,7 +189,7 @@ class Retention:
         if total > limit:
             limit -= spare
         removed: list[Group] = []
-        for group in sorted(groups, key=lambda each: _last(each, uses.get(each.sha256))):
+        for group in sorted(groups, key=lambda each: _worth(each, uses.get(each.sha256))):
             use = uses.get(group.sha256)
             keep = self._policy.keep if use else UNUSED_KEEP
             old = self._now() - _last(group, use) > keep
@@ -220,6 +220,11 @@ class Retention:
     async def _unlink(self, groups: Iterable[Group]) -> None:
         files = [file for group in groups for file in group.files]
         await asyncio.to_thread(self._store.remove, files)
+
+
+def _worth(group: Group, use: Use | None) -> tuple[bool, datetime]:
+    """Return the order of removal: inputs of uncharged jobs first, then by the last use."""
+    return use is None or use.charged, _last(group, use)
 
 
 def _last(group: Group, use: Use | None) -> datetime:

@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import logging
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,6 +31,7 @@ class Inputs:
         self._database = services.database
         self._now = services.now
         self._attempts: dict[str, int] = {}
+        self._waiting: dict[str, asyncio.Task[object]] = {}  # for their turn, by the job's id
 
     async def store(self, job: Job) -> None:
         """Download and store a queued job's input pictures: only then may the job be claimed.
@@ -38,7 +39,8 @@ class Inputs:
         Jobs of one member wait for each other, and members take turns.
         """
         try:
-            async with self._services.inputs.place(job.user_id) as download:
+            async with self._waits(job), self._services.inputs.place(job.user_id) as download:
+                self._waiting.pop(job.id, None)
                 if await self._is_waiting(job):
                     await self._attach(job, [await download(each) for each in job.inputs])
         except InputRefused as refused:
@@ -48,6 +50,21 @@ class Inputs:
         except NotDecoded as error:
             if not self._services.decoder.stopped:  # else the next start continues
                 await self._postpone(job, error)
+
+    def let_go(self, settled: Iterable[Job]) -> None:
+        """End the wait of jobs that were settled meanwhile, so that they can be delivered."""
+        for job in settled:
+            if task := self._waiting.get(job.id):
+                task.cancel()
+
+    @asynccontextmanager
+    async def _waits(self, job: Job) -> AsyncIterator[None]:
+        if task := asyncio.current_task():
+            self._waiting[job.id] = task
+        try:
+            yield
+        finally:
+            self._waiting.pop(job.id, None)
 
     async def _is_waiting(self, job: Job) -> bool:
         """Return false if the job was settled while it waited for its turn."""
