@@ -1,0 +1,22 @@
+"""The benchmark of attacks itself, in the shorter form (tests/benchmarks/hostile.py)."""
+
+import math
+
+import pytest
+
+from tests.benchmarks.hostile import ROWS, run, table
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
+
+
+@pytest.mark.parametrize("name", ROWS)
+async def test_every_attack_is_measured(name: str) -> None:
+    outcomes = await run(name, small=True)
+
+    assert outcomes
+    for each in outcomes:
+        assert math.isfinite(each.quiet)
+        assert each.rss > 20  # MB: the bot was measured
+        assert not each.violations
+    lines = table(outcomes)
+    assert all(any(line.startswith(each.name) for line in lines) for each in outcomes)
