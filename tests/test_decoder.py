@@ -18,11 +18,17 @@ from bot.pictures import attempts, decoder
 from bot.pictures.attempts import Attempts, TriedTooOften
 from bot.pictures.header import MAX_PASSES, has_too_many_passes
 from bot.sandbox.discord import Upload
-from tests.support.decoders import decoders, slow, started, stopped
+from tests.support.decoders import changed, decoders, slow, started, stopped
 from tests.support.easel import KEY, Stage
 from tests.support.files import frames, jpeg_of_scans, jpeg_with_metadata, picture
 
 CAT = Upload("cat.png", picture())
+
+
+@pytest.fixture
+def slow_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Give a test the time to stop a decoder before the first answer."""
+    monkeypatch.setattr(decoder, "PROGRAM", slow(tmp_path, 1.0))
 
 
 def large_webp() -> bytes:
@@ -109,11 +115,12 @@ async def test_a_webp_of_40_megapixels_delays_nobody(at: Stage) -> None:
 
 
 async def test_a_picture_that_takes_too_long_is_refused_for_a_day(
-    at: Stage, monkeypatch: pytest.MonkeyPatch
+    at: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(decoder, "CHECK_SECONDS", 0.5)
     async with at.easel():
-        async with slow():
+        with monkeypatch.context() as patched:
+            patched.setattr(decoder, "CHECK_SECONDS", 0.5)
+            patched.setattr(decoder, "PROGRAM", slow(tmp_path, 60))
             await at.edit(CAT)
             await at.said("`cat.png` is damaged and cannot be read to the end. Save the picture")
             await failed(at)
@@ -126,7 +133,7 @@ async def test_a_picture_that_takes_too_long_is_refused_for_a_day(
     assert first.request.prompt == "again"
 
 
-async def test_a_decoder_that_is_killed_costs_nobody_anything(at: Stage) -> None:
+async def test_a_decoder_that_is_killed_costs_nobody_anything(at: Stage, slow_start: None) -> None:
     async with at.easel():
         await at.edit(CAT)
         pid = await stopped()
@@ -140,7 +147,9 @@ async def test_a_decoder_that_is_killed_costs_nobody_anything(at: Stage) -> None
     assert job.status is JobStatus.SUCCEEDED
 
 
-async def test_a_picture_that_ends_the_decoder_twice_is_refused(at: Stage) -> None:
+async def test_a_picture_that_ends_the_decoder_twice_is_refused(
+    at: Stage, slow_start: None
+) -> None:
     async with at.easel():
         await at.edit(CAT)
         first = await stopped()
@@ -176,9 +185,7 @@ async def test_a_decoder_knows_no_secret_and_ends_with_the_bot(
 async def test_a_file_that_needs_too_much_memory_is_refused(
     at: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    program = tmp_path / "decoder_process.py"
-    source = decoder.PROGRAM.read_text()
-    program.write_text(source.replace("MEMORY = 800 *", "MEMORY = 100 *"))
+    program = changed(tmp_path, "MEMORY = 800 *", "MEMORY = 100 *")
     monkeypatch.setattr(decoder, "PROGRAM", program)
     async with at.easel():
         await at.edit(Upload("wide.webp", large_webp()))
@@ -212,7 +219,9 @@ async def test_an_idle_decoder_ends_and_is_replaced(
         assert old not in decoders()
 
 
-async def test_stopping_ends_a_decode_at_once_and_the_next_start_repeats_it(at: Stage) -> None:
+async def test_stopping_ends_a_decode_at_once_and_the_next_start_repeats_it(
+    at: Stage, slow_start: None
+) -> None:
     async with at.easel() as app:
         await at.edit(CAT)
         await stopped()

@@ -135,17 +135,25 @@ async def test_a_decode_is_ended_at_once(at: Stage) -> None:
     assert job.status is JobStatus.QUEUED
 
 
+def attempts_of(at: Stage) -> int:
+    """Return the number of attempts to decode that are counted on the disk."""
+    return sum(path.stat().st_size for path in (at.folder / "pictures" / "attempts").glob("*"))
+
+
 async def test_a_picture_that_kills_the_bot_is_not_begun_for_ever(at: Stage) -> None:
     for start in range(2):
         async with process(at) as bot:
             if not start:
                 await at.edit(Upload("cat.png", picture()))
             pid = await stopped(bot.pid)
+            async with asyncio.timeout(10):
+                while attempts_of(at) <= start:
+                    await asyncio.sleep(0.01)
             bot.send(signal.SIGKILL)
             await bot.ended()
         os.kill(pid, signal.SIGKILL)  # one that is not stopped ends by itself
     async with process(at):
-        await at.said("`cat.png` is damaged")
+        await at.said("`cat.png` is damaged", timeout=20)
         (job,) = await at.settled()
 
     assert job.status is JobStatus.FAILED

@@ -1,8 +1,8 @@
 """The program that decodes pictures, started by bot.pictures.decoder and killed when too slow.
 
-A file of its own that imports nothing of Easel: the process starts in a fraction of a second,
-holds 15 MB, and knows no secret. It reads one request per line from standard input and writes one
-answer per line to standard output, both JSON. Pictures are read from files and written to files.
+The file imports nothing of Easel: the process starts in a fraction of a second, holds 15 MB, and
+knows no secret. Requests come from standard input and answers go to standard output, as JSON, one
+per line. Pictures are read from files and written to files.
 """
 
 import io

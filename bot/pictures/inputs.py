@@ -150,11 +150,12 @@ class InputPictures:
     async def place(self, member: int) -> AsyncIterator[Download]:
         """Wait for the member's turn, then yield a function that stores one picture.
 
-        It raises InputRefused if no model accepts the picture or the file is gone, ProviderError
-        if the download failed and may be retried, NotDecoded if the check may be repeated.
+        The function raises InputRefused if no model accepts the picture or the file is gone,
+        ProviderError if the download failed and may be retried, NotDecoded if the check may be
+        repeated.
 
-        No picture is in memory while its member waits. Pictures that no job has at the end of the
-        block are removed. Raises NotDecoded if the program is about to end.
+        No picture waits in memory. Pictures that no job has at the end of the block are removed.
+        Raises NotDecoded if the program is about to end.
         """
         async with self._places.take(member):
             if self._decoder.stopped:
@@ -178,7 +179,7 @@ class InputPictures:
                 self._store.discard(staged)
 
     async def _stage(self, attachment: Attachment, member: int, room: AsyncExitStack) -> Staged:
-        """Download a picture and check everything but its content; its bytes end here.
+        """Download a picture, check everything that needs no decoding, and drop the bytes.
 
         The space on the disk is reserved until `room` ends.
         """

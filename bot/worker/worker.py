@@ -124,7 +124,8 @@ class Worker:
         self._tasks.start_all([(self._inputs.store, job) for job in without_inputs])
         for provider in providers:
             await self._claim(provider)
-        self._inputs.let_go(deliverable)
+        if deliverable:
+            self._inputs.let_go(deliverable)
         free = CONCURRENT_DELIVERIES - self._deliveries
         for job in [job for job in deliverable if not self._tasks.is_busy(job)][:free]:
             self._deliveries += 1

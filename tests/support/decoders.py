@@ -3,9 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+
+from bot.pictures.decoder import PROGRAM
 
 
 def decoders(parent: int | None = None) -> list[int]:
@@ -37,18 +38,16 @@ async def stopped(parent: int | None = None, *, besides: list[int] | None = None
     return pid
 
 
-@asynccontextmanager
-async def slow() -> AsyncIterator[None]:
-    """Stop every decoder of this process as soon as it starts."""
+def changed(folder: Path, old: str, new: str) -> Path:
+    """Return a copy of the decoder's program with one change."""
+    source = PROGRAM.read_text()
+    assert old in source
+    program = folder / PROGRAM.name
+    program.write_text(source.replace(old, new))
+    return program
 
-    async def stop_all() -> None:
-        seen: list[int] = []
-        while True:
-            seen.append(await stopped(besides=seen))
 
-    task = asyncio.create_task(stop_all())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
+def slow(folder: Path, seconds: float) -> Path:
+    """Return a decoder that begins to read requests only after some time."""
+    begin = "def main() -> None:\n"
+    return changed(folder, begin, f"{begin}    import time\n\n    time.sleep({seconds})\n")
