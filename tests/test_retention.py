@@ -1,4 +1,7 @@
+import asyncio
 import os
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -63,6 +66,44 @@ async def test_what_is_too_old_goes_and_its_row_stays(
     assert store.path(young).exists()
     async with database.reading() as view:
         assert len(await jobs.recent_of(view, 1, 10)) == 2
+
+
+async def test_the_daily_sweep_goes_on_after_an_error(
+    at: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through the whole bot: old pictures go day by day, and an error waits for the next day."""
+    monkeypatch.setattr("bot.pictures.retention.FIRST_SWEEP", 0.05)
+    monkeypatch.setattr("bot.pictures.retention.INTERVAL", 0.05)
+    store = PictureStore(at.folder / "pictures")
+    async with at.easel():
+        await gone(await lost_file(store))
+        rename(at.path, "job_pictures", "away")
+        waiting = await lost_file(store)
+        async with asyncio.timeout(5):
+            while "old pictures not removed, retrying tomorrow" not in caplog.text:
+                await asyncio.sleep(0.02)
+        assert waiting.exists()
+        rename(at.path, "away", "job_pictures")
+        await gone(waiting)
+        await gone(await lost_file(store))
+
+
+async def lost_file(store: PictureStore) -> Path:
+    """Return a file that a crash has left behind two days ago."""
+    path = store.path(await store.store(picture()))
+    untouched(path, 2 * DAY)
+    return path
+
+
+async def gone(path: Path) -> None:
+    async with asyncio.timeout(5):
+        while path.exists():
+            await asyncio.sleep(0.02)
+
+
+def rename(database: Path, table: str, to: str) -> None:
+    with closing(sqlite3.connect(database, timeout=5)) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {to}")
 
 
 async def test_what_is_over_the_size_goes_oldest_first(

@@ -12,6 +12,9 @@ from bot.store.database import Database
 
 log = logging.getLogger(__name__)
 
+FIRST_SWEEP = 5 * 60.0  # seconds: the start is over by then
+INTERVAL = 24 * 60 * 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
@@ -35,14 +38,14 @@ class Retention:
         self._now = now
 
     async def run(self) -> None:
-        """Sweep once a day until cancelled; first after five minutes, when the start is over."""
-        await asyncio.sleep(5 * 60)
+        """Sweep once a day until cancelled; first after five minutes."""
+        await asyncio.sleep(FIRST_SWEEP)
         while True:
             try:
                 await self.sweep()
             except Exception:
                 log.exception("old pictures not removed, retrying tomorrow")
-            await asyncio.sleep(24 * 60 * 60)
+            await asyncio.sleep(INTERVAL)
 
     async def sweep(self) -> int:
         """Remove the files over the limits, least recently used first, and return their number.
