@@ -106,7 +106,7 @@ async def trouble(at: Stage, run: Run) -> None:
     for path, broken in late:
         at.discord.faults.add("*", path, broken)
     await (await ask(at, run, "oxen")).answered()
-    for refusal in (Answer(400, {"message": PROMPT, "code": 50035}), SLOW):
+    for refusal in (Answer(400, {"message": f"{PROMPT} {NEGATIVE}", "code": 50035}), SLOW):
         at.discord.faults.add("POST", ANSWERS, refusal)
         await (await ask(at, run, "skills")).answered()
     rule = at.discord.faults.add("POST", ANSWERS, ResetAfter())
