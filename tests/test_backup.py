@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 
 from bot.__main__ import cli
 from bot.errors import StartupError
+from bot.jobs import Picture
+from bot.pictures import PictureStore
 from bot.store.database_file import back_up
 from tests.support.easel import Stage, text_of
+from tests.support.files import picture
 from tests.support.rows import one
 
 
@@ -54,6 +57,63 @@ async def test_a_backup_of_a_running_bot_is_a_bot_again(at: Stage, tmp_path: Pat
 
     assert "a fox" in history
     assert "a fox" in shown.text()
+
+
+async def test_a_second_backup_copies_only_the_new_pictures(tmp_path: Path) -> None:
+    """The command, twice into one folder: with pictures that share a folder of two digits."""
+    source, target = tmp_path / "data", tmp_path / "backup"
+    store = PictureStore(source / "pictures")
+    first, second = await pictures_of_one_folder(store)
+    alone, both = store.path(first).read_bytes(), store.path(second).read_bytes()
+    store.path(second).unlink()
+
+    said = [await backed_up(source, target)]
+    changed = (target / store.path(first).relative_to(source / "pictures")).stat().st_mtime_ns
+    await store.store(both)
+    said += [await backed_up(source, target), await backed_up(source, target)]
+
+    assert [line.rpartition(": ")[2].strip() for line in said] == [
+        "1 new pictures",
+        "1 new pictures",
+        "0 new pictures",
+    ]
+    copies = PictureStore(target)
+    assert [await copies.read(each) for each in (first, second)] == [alone, both]
+    assert copies.path(first).stat().st_mtime_ns == changed  # not copied again
+    assert {file.path for file in copies.files()} == {copies.path(first), copies.path(second)}
+
+
+async def test_a_copy_that_was_cut_off_is_copied_again(tmp_path: Path) -> None:
+    source, target = tmp_path / "data", tmp_path / "backup"
+    store, copies = PictureStore(source / "pictures"), PictureStore(target)
+    made = await store.store(picture())
+    await backed_up(source, target)
+    copies.path(made).write_bytes(b"half")
+
+    assert "1 new pictures" in await backed_up(source, target)
+    assert await copies.read(made) == await store.read(made)
+
+
+async def pictures_of_one_folder(store: PictureStore) -> tuple[Picture, Picture]:
+    """Store pictures until two of them share a folder; return these two."""
+    by_folder: dict[str, Picture] = {}
+    for width in range(1, 1000):
+        made = await store.store(picture(size=(width, 1)))
+        if earlier := by_folder.get(made.sha256[:2]):
+            for each in by_folder.values():
+                if each is not earlier:
+                    store.path(each).unlink()
+            return earlier, made
+        by_folder[made.sha256[:2]] = made
+    raise AssertionError("no two pictures share a folder")
+
+
+async def backed_up(source: Path, target: Path) -> str:
+    arguments = ["backup", "--pictures", str(target)]
+    settings = {"DATABASE_URL": f"sqlite:///{source}/easel.db"}
+    result = await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=settings)
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 async def test_a_backup_between_writes_is_whole(at: Stage, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from bot.catalog import Catalog, ModelSpec, Text, check_request
 from bot.errors import UserError
 from bot.jobs import GenerationRequest, Option
 from bot.providers.oxen.model import oxen_spec
+from bot.providers.skills.model import skills_spec
 
 OXEN = oxen_spec(price=7500)
 
@@ -50,6 +51,14 @@ def test_what_it_cannot_is_refused_with_what_is_possible(
 ) -> None:
     with pytest.raises(UserError, match=says):
         check_request(request_, OXEN)
+
+
+def test_too_many_pictures_are_refused_with_the_models_own_limit() -> None:
+    skills = skills_spec(price=20_000)
+    check_request(asked(inputs=4), skills)
+
+    with pytest.raises(UserError, match=r"^skills\.video takes up to 4 pictures, and you gave 5\."):
+        check_request(asked(inputs=5), skills)
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:

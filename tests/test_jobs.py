@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -18,6 +19,36 @@ def test_settled_are_just_those_without_a_further_move() -> None:
 
     assert settled == {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
     assert settled.isdisjoint(ACTIVE)
+
+
+# Written down once more, by hand: rows are the status before, columns the status after.
+MOVES = """
+             queued submitting running succeeded failed canceled
+queued       no     yes        no      no        yes    yes
+submitting   yes    no         yes     yes       yes    yes
+running      no     no         no      yes       yes    yes
+succeeded    no     no         no      no        no     no
+failed       no     no         no      no        no     no
+canceled     no     no         no      no        no     no
+"""
+
+
+def pairs() -> Iterator[tuple[str, str, bool]]:
+    targets, *rows = (line.split() for line in MOVES.strip().splitlines())
+    for source, *words in rows:
+        for target, word in zip(targets, words, strict=True):
+            yield source, target, word == "yes"
+
+
+def test_every_pair_of_statuses_is_in_the_table() -> None:
+    found = sorted((source, target) for source, target, _ in pairs())
+
+    assert found == sorted(product(JobStatus, JobStatus))
+
+
+@pytest.mark.parametrize(("source", "target", "legal"), list(pairs()))
+def test_a_move_is_legal_by_the_table_alone(source: str, target: str, legal: bool) -> None:
+    assert (JobStatus(source) in sources(JobStatus(target))) == legal
 
 
 @pytest.mark.parametrize(("source", "target"), list(product(JobStatus, JobStatus)))

@@ -26,6 +26,7 @@ from tests.test_main import ROOT
 pytestmark = pytest.mark.long
 
 PROMPT = 'a fox that nobody\nmay read of, in "Kamchatka"'
+NEGATIVE = "no Vladivostok, please"
 ANSWERS = r"/api/v10/interactions/\d+/[^/]+/callback"
 WEBHOOKS = r"/api/v10/webhooks/.*"
 SEND = r"/api/v10/channels/\d+/messages"
@@ -81,7 +82,10 @@ async def process(at: Stage, run: Run, **settings: str) -> AsyncIterator[None]:
 
 async def ask(at: Stage, run: Run, model: str) -> Interaction:
     asked = await at.discord.command(
-        at.ada, at.channel, "imagine", {"prompt": PROMPT, "model": model}
+        at.ada,
+        at.channel,
+        "imagine",
+        {"prompt": PROMPT, "model": model, "negative_prompt": NEGATIVE},
     )
     run.tokens.add(asked.token)
     return asked
@@ -89,8 +93,8 @@ async def ask(at: Stage, run: Run, model: str) -> Interaction:
 
 async def trouble(at: Stage, run: Run) -> None:
     """Everything fails once that can, and is logged: refusals, doubts, limits, locked rows."""
-    echo = {"error": {"message": f"cannot draw {PROMPT} for {KEY} {SKILLS_KEY}"}}
-    page = f"<html>{PROMPT} {KEY} {SKILLS_KEY}</html>"
+    echo = {"error": {"message": f"cannot draw {PROMPT} without {NEGATIVE} for {KEY} {SKILLS_KEY}"}}
+    page = f"<html>{PROMPT} {NEGATIVE} {KEY} {SKILLS_KEY}</html>"
     for faults, create in ((at.oxen.faults, QUEUE), (at.skills.faults, "/api/v1/.*")):
         model = "oxen" if faults is at.oxen.faults else "skills"
         for fault in (Answer(400, echo), Answer(500, page), Answer(200, page), Truncate(20)):
@@ -102,7 +106,7 @@ async def trouble(at: Stage, run: Run) -> None:
     for path, broken in late:
         at.discord.faults.add("*", path, broken)
     await (await ask(at, run, "oxen")).answered()
-    for refusal in (Answer(400, {"message": PROMPT, "code": 50035}), SLOW):
+    for refusal in (Answer(400, {"message": f"{PROMPT} {NEGATIVE}", "code": 50035}), SLOW):
         at.discord.faults.add("POST", ANSWERS, refusal)
         await (await ask(at, run, "skills")).answered()
     rule = at.discord.faults.add("POST", ANSWERS, ResetAfter())
@@ -110,6 +114,7 @@ async def trouble(at: Stage, run: Run) -> None:
     await rule.reached()
     # discord.py logs the whole address, with the token in it, where this is refused for its speed
     rule = at.discord.faults.add("GET", f"{WEBHOOKS}/messages/@original", SLOW)
+    at.audited = False
     await asyncio.to_thread(spoil, at.path)
     await rule.reached()
 
@@ -156,6 +161,7 @@ async def test_no_secret_and_no_prompt_is_logged_whatever_fails(at: Stage, form:
         assert secret not in run.text
     assert "Kamchatka" not in run.text
     assert "nobody" not in run.text
+    assert "Vladivostok" not in run.text
 
 
 async def test_a_json_line_tells_its_job_and_its_interaction(at: Stage) -> None:

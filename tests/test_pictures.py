@@ -18,7 +18,7 @@ from bot.jobs import PictureKind
 from bot.pictures import Downloader, NotAPicture, PictureStore, measure, sniff
 from bot.services import Services
 from bot.store.database import Database
-from tests.support.files import jpeg_with_metadata, picture
+from tests.support.files import jpeg_with_metadata, jpeg_with_tables_first, picture, webp_extended
 from tests.support.services import services_on, shrunk
 
 
@@ -31,6 +31,7 @@ from tests.support.services import services_on, shrunk
         (picture("WEBP", mode="RGBA"), PictureKind.WEBP),
         (picture("GIF", mode="P"), PictureKind.GIF),
         (jpeg_with_metadata(90_000), PictureKind.JPEG),
+        (jpeg_with_tables_first(), PictureKind.JPEG),
     ],
 )
 def test_kind_and_size_are_told_by_the_bytes(data: bytes, kind: PictureKind) -> None:
@@ -42,6 +43,23 @@ def test_a_lossless_webp_is_measured() -> None:
     out = io.BytesIO()
     Image.new("RGB", (301, 7)).save(out, "WEBP", lossless=True)
 
+    assert measure(out.getvalue()) == (301, 7)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (301, 7), (7, 301), (256, 257), (16_384, 65_536)])
+def test_an_extended_webp_is_measured(size: tuple[int, int]) -> None:
+    data = webp_extended(*size)
+
+    assert measure(data) == size
+    with pytest.raises(NotAPicture):
+        measure(data[:-1])
+
+
+def test_an_extended_webp_of_a_library_is_measured() -> None:
+    out = io.BytesIO()
+    Image.new("RGBA", (301, 7), (1, 2, 3, 4)).save(out, "WEBP", exif=b"Exif\0\0")
+
+    assert b"VP8X" in out.getvalue()
     assert measure(out.getvalue()) == (301, 7)
 
 

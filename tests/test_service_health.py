@@ -100,6 +100,7 @@ def test_a_failed_probe_is_repeated_after_a_longer_wait(
     health.probed("oxen", UNAVAILABLE)
 
     assert health.is_down("oxen")
+    assert health.submit_slots("oxen") == 0
     clock.moved = 14 * SECOND
     assert health.due_probes() == []
     clock.moved = 15 * SECOND

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from bot.sandbox.discord.permissions import ATTACH_FILES, VIEW_CHANNEL
+import pytest
+
+from bot.sandbox.discord.permissions import ATTACH_FILES, SEND_MESSAGES, VIEW_CHANNEL
 from tests.support.easel import Stage, text_of
 
 
@@ -45,6 +47,26 @@ async def test_the_budget_of_all_is_shared_and_says_when_it_starts_anew(at: Stag
     assert await at.jobs(at.ben) == []
 
 
+@pytest.mark.parametrize("limit", ["budget_monthly", "monthly_credits"])
+async def test_a_request_for_exactly_the_rest_is_accepted(at: Stage, limit: str) -> None:
+    async with at.easel(**{limit: 15}):
+        await at.imagine("a fox", count=2)
+        refused = text_of(await at.imagine("a hare"))
+        (job,) = await at.settled()
+
+    assert job.price == 15_000
+    assert "used up" in refused or "you have 0 left" in refused
+
+
+@pytest.mark.parametrize("limit", ["budget_monthly", "monthly_credits"])
+async def test_a_thousandth_less_than_the_price_is_refused(at: Stage, limit: str) -> None:
+    async with at.easel(**{limit: "14.999"}):
+        refused = text_of(await at.imagine("a fox", count=2))
+
+    assert "used up" in refused or "you have 14.999 left" in refused
+    assert await at.jobs() == []
+
+
 async def test_the_safety_checker_stays_on_unless_the_operator_allows(at: Stage) -> None:
     async with at.easel():
         refused = await at.imagine("a fox", model="skills", safety_checker=False)
@@ -82,6 +104,28 @@ async def test_a_missing_permission_is_named_and_the_answer_becomes_the_result(a
     assert len(asked.message.pictures()) == 1
     posts = [r for r in at.discord.requests if r.method == "POST" and "/channels/" in r.path]
     assert posts == []  # not even tried
+
+
+@pytest.mark.parametrize(
+    ("allowed", "lacking"),
+    [
+        (SEND_MESSAGES | ATTACH_FILES, "View Channels"),
+        (VIEW_CHANNEL | ATTACH_FILES, "Send Messages"),
+        (VIEW_CHANNEL | SEND_MESSAGES, "Attach Files"),
+        (0, "View Channels, Send Messages, Attach Files"),
+    ],
+)
+async def test_each_permission_that_a_post_needs_is_named(
+    at: Stage, allowed: int, lacking: str
+) -> None:
+    at.discord.set_bot_permissions(at.channel, allowed)
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        assert asked.message is not None
+        assert f"Missing permissions: {lacking}." in asked.message.text()
+        (job,) = await at.settled()
+
+    assert job.result_message_id == asked.message.id
 
 
 HOSTILE = [

@@ -9,7 +9,7 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, HoldBefore, Reset
-from tests.support.easel import Stage
+from tests.support.easel import Stage, text_of
 from tests.test_trouble import locked
 
 pytestmark = pytest.mark.long
@@ -60,6 +60,54 @@ async def test_a_job_whose_answer_was_refused_is_canceled_when_that_can_be_store
     assert job.status is JobStatus.CANCELED
     assert at.created() == []
     assert await at.balance() == 0
+
+
+async def test_a_refused_reply_is_reported_to_member_and_operator(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Silence would leave a member with “The application did not respond”."""
+    refused = Answer(400, {"code": 50035, "message": "Invalid Form Body"})
+    rule = at.discord.faults.add("POST", CALLBACK, refused)
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        (job,) = await at.settled()
+
+    assert rule.hits == 1
+    assert "Something went wrong" in text_of(asked)
+    assert f"interaction {asked.id} failed" in caplog.text
+    assert (job.status, job.result_message_id) == (JobStatus.CANCELED, None)
+    assert at.created() == []
+    assert await at.balance() == 0
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("minutes", [1, 16])
+async def test_a_canceled_job_whose_reply_was_lost_is_not_retried_for_ever(
+    at: Stage, private: bool, minutes: int
+) -> None:
+    """There is no message to show the cancel: after the grace, or when nobody can find one."""
+    lost = at.discord.faults.add("POST", CALLBACK, Reset())
+    async with at.easel():
+        await at.discord.command(
+            at.ada, at.channel, "imagine", {"prompt": "a fox", "private": private}
+        )
+        await lost.reached()
+        (job,) = await at.jobs()
+        await at.command("cancel", job=job.id)
+        at.clock.move(minutes=minutes)
+        (job,) = await at.settled()
+        searches = originals(at)
+        at.clock.move(minutes=30)
+        await asyncio.sleep(2.5)  # a turn of the housekeeping
+        assert originals(at) == searches
+
+    assert (job.status, job.result_message_id) == (JobStatus.CANCELED, None)
+    assert job.delivery_attempts <= 3
+    assert await at.balance() == 0
+
+
+def originals(at: Stage) -> int:
+    return sum("/messages" in each.path and each.method == "GET" for each in at.discord.requests)
 
 
 async def ended_while_answering(at: Stage, fault: Fault, **options: bool) -> None:

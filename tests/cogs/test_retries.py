@@ -94,6 +94,26 @@ async def test_a_failing_channel_falls_back_to_the_member_after_the_token_expire
 
 
 @pytest.mark.long
+async def test_a_failing_channel_is_left_also_if_the_members_account_is_gone(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Discord answers: the refusal of the member's account says nothing about an outage."""
+    soon(monkeypatch)
+    gone = Answer(404, {"code": 10013, "message": "Unknown User"})
+    async with at.easel(job_timeout=3600):
+        await drawing(at, 1)
+        at.clock.move(minutes=16)
+        at.discord.faults.add("GET", r"/api/v10/users/\d+", gone, times=None)
+        at.discord.faults.add("*", posts_to(at.channel) + r"(/\d+)?", Answer(503, {}), times=None)
+        await at.finish()
+        job = await retry(at, EIGHTH)
+
+    assert job.result_message_id is None
+    assert job.delivery_attempts <= EIGHTH
+    assert direct(at) == []
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("longest", [1, 30])
 async def test_the_longest_wait_of_the_backoff_moves_no_fallback(
     at: Stage, monkeypatch: pytest.MonkeyPatch, longest: int

@@ -218,6 +218,117 @@ def test_e3_errors_are_classified_in_every_format(
         assert detail_of(body) == detail
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        # one row for each word of the table in bot/providers/error_mapping.py
+        ("Insufficient credits", Reason.CREDITS),
+        ("Not enough funds", Reason.CREDITS),
+        ("You are out of credits", Reason.CREDITS),
+        ("out of balance", Reason.CREDITS),
+        ("Payment required", Reason.CREDITS),
+        ("stopped by moderation", Reason.REJECTED),
+        ("the prompt was flagged", Reason.REJECTED),
+        ("inappropriate words", Reason.REJECTED),
+        ("this is NSFW", Reason.REJECTED),
+        ("DataInspectionFailed", Reason.REJECTED),
+        ("data_inspection_failed", Reason.REJECTED),
+        ("Green net check failed", Reason.REJECTED),
+        ("against the content policy", Reason.REJECTED),
+        ("against our safety policies", Reason.REJECTED),
+        ("by the usage policy", Reason.REJECTED),
+        ("stopped by the safety system", Reason.REJECTED),
+        ("stopped by a safety filter", Reason.REJECTED),
+        ("content rejected", Reason.REJECTED),
+        ("sensitive content", Reason.REJECTED),
+        ("prohibited content", Reason.REJECTED),
+        ("unsafe content", Reason.REJECTED),
+        ("Failed to download the picture", Reason.INPUT),
+        ("the picture cannot be fetched", Reason.INPUT),
+        ("cannot be fetch", Reason.INPUT),
+        ("can't load image", Reason.INPUT),
+        ("could not identify image file", Reason.INPUT),
+        ("unable to fetch the image", Reason.INPUT),
+        ("403 Client Error: Forbidden for url: https://a.example", Reason.INPUT),
+        ("invalid image format", Reason.INPUT),
+        ("Rate limit exceeded", Reason.RATE_LIMITED),
+        ("Too many requests", Reason.RATE_LIMITED),
+        ("Unsupported model: x", Reason.NOT_FOUND),
+        ("Model not found: x", Reason.NOT_FOUND),
+        ("You are unauthenticated", Reason.AUTH),
+        ("Unauthorized", Reason.AUTH),
+        ("a wrong API key", Reason.AUTH),
+        ("the request timed out", Reason.TIMEOUT),
+        ("a time-out", Reason.TIMEOUT),
+        ("Timeout of the model", Reason.TIMEOUT),
+        ("temporarily unavailable", Reason.UNAVAILABLE),
+        ("the model is overloaded", Reason.UNAVAILABLE),
+        ("Please try again later", Reason.UNAVAILABLE),
+        ("invalid seed", Reason.INVALID),
+        ("seed must be a number", Reason.INVALID),
+        ("a validation error", Reason.INVALID),
+        ("unsupported ratio", Reason.INVALID),
+        ("the ratio is not supported", Reason.INVALID),
+        ("the prompt is required", Reason.INVALID),
+        ("unknown parameter x", Reason.INVALID),
+        ("unknown field x", Reason.INVALID),
+        ("400 Client Error", Reason.INVALID),
+        ("something else", Reason.UNKNOWN),
+    ],
+)
+def test_e3_a_word_of_an_error_without_a_code_gives_the_reason(words: str, reason: Reason) -> None:
+    assert classify({"error": {"message": words}}) is reason
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("rate_limited", Reason.RATE_LIMITED),
+        ("timeout", Reason.TIMEOUT),
+        ("provider_unavailable", Reason.UNAVAILABLE),
+        ("unsupported_model", Reason.NOT_FOUND),
+        ("unsupported_media_type", Reason.INVALID),
+        ("invalid_input", Reason.INVALID),
+        ("insufficient_credits", Reason.CREDITS),
+        ("content_rejected", Reason.REJECTED),
+        ("content_policy_violation", Reason.REJECTED),
+        ("unauthenticated", Reason.AUTH),
+        ("resource_not_found", Reason.NOT_FOUND),
+        ("invalid_params", Reason.INVALID),
+        ("internal", Reason.UNKNOWN),
+    ],
+)
+def test_e3_a_code_gives_the_reason_with_and_without_a_prefix(code: str, reason: Reason) -> None:
+    assert classify({"code": code}) is reason
+    if code != "invalid_params":  # Oxen's own code, which has no prefix
+        assert classify({"code": f"IMAGE_GENERATION_{code.upper()}", "message": "No"}) is reason
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (400, Reason.INVALID),
+        (401, Reason.AUTH),
+        (402, Reason.CREDITS),
+        (403, Reason.AUTH),
+        (404, Reason.NOT_FOUND),
+        (408, Reason.TIMEOUT),
+        (422, Reason.INVALID),
+        (429, Reason.RATE_LIMITED),
+        (499, Reason.INVALID),
+        (500, Reason.UNAVAILABLE),
+        (503, Reason.UNAVAILABLE),
+        (504, Reason.TIMEOUT),
+        (302, Reason.UNKNOWN),
+        (None, Reason.UNKNOWN),
+    ],
+)
+def test_e3_a_status_gives_the_reason_of_an_error_without_words(
+    status: int | None, reason: Reason
+) -> None:
+    assert classify({}, status) is reason
+
+
 def test_e3_an_errors_words_become_one_short_line() -> None:
     assert one_line("<p>a\r\n\tb</p>\0 \ud800c") == "a b c"
     assert len(one_line("x" * 10_000)) == 300

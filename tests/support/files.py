@@ -25,6 +25,24 @@ def jpeg_with_metadata(length: int) -> bytes:
     return plain[:2] + segments + plain[2:]
 
 
+def jpeg_with_tables_first() -> bytes:
+    """Return a JPEG whose Huffman tables come before the frame header, which the standard allows.
+
+    The first numbers of a table would make a size of their own.
+    """
+    plain = picture("JPEG")
+    frame = plain.index(b"\xff\xc0")
+    table = b"\xff\xc4" + struct.pack(">H", 22) + bytes([0x00, 3, 7, 3, 7]) + bytes(15)
+    return plain[:frame] + table + plain[frame:]
+
+
+def webp_extended(width: int, height: int) -> bytes:
+    """Return the header of a WebP in the extended format, as pictures with transparency have."""
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunk = b"VP8X" + struct.pack("<I", 10) + b"\x10\0\0\0" + size
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
 def png_header(width: int, height: int) -> bytes:
     """Return a PNG header with this size and almost no data, like a decompression bomb."""
 

@@ -8,7 +8,7 @@ from bot.errors import Reason
 from bot.health import FAILURES
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
-from bot.sandbox.http.faults import Answer, Hold, Rule
+from bot.sandbox.http.faults import Answer, Hold, Reset, Rule
 from bot.store import ledger
 from bot.store.audit import verify
 from tests.support.easel import Stage, text_of
@@ -57,6 +57,25 @@ async def test_while_a_provider_is_down_every_waiting_job_says_so(at: Stage) -> 
 
     assert {job.status for job in await at.jobs()} == {JobStatus.SUCCEEDED}
     assert len(at.oxen.generations) == 6
+
+
+async def test_a_ping_that_fails_leaves_the_provider_down_and_is_repeated(at: Stage) -> None:
+    at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    pings = at.oxen.faults.add("GET", MODELS, Reset(), times=None)
+    async with at.easel():
+        await asyncio.gather(*(at.imagine("a fox", model="oxen") for _ in range(FAILURES)))
+        await reported(at, FAILURES)
+        before, created = pings.hits, len(at.created())
+        for number in range(1, 4):
+            at.clock.move(minutes=2)
+            await pings.reached(hits=before + number)
+        await asyncio.sleep(0.3)
+        assert len(at.created()) == created
+        at.oxen.faults.clear()
+        at.clock.move(minutes=2)
+        await at.settled(FAILURES, timeout=20)
+
+    assert len(at.oxen.generations) == FAILURES
 
 
 async def test_a_status_message_is_edited_once_for_an_outage(at: Stage) -> None:

@@ -15,6 +15,7 @@ from tests.support.files import picture
 ROW = "/api/ai/queue/[^/]+"
 SKILLS_ROW = r"/api/v1/generation/gen_\w+"
 PICTURE = "/api/repos/.*"
+SEND = r"/api/v10/channels/\d+/messages"
 SECOND = timedelta(seconds=1)
 
 
@@ -52,8 +53,10 @@ async def test_what_is_finished_after_its_time_out_is_charged_and_shown(at: Stag
         late = await at.result("a fox", timeout=20)
         (after,) = await at.settled()
         shown = await at.command("show", job=job.id)
+        polls = len(at.skills.requests)
         at.clock.move(minutes=6)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2.5)  # a turn of the housekeeping
+        assert len(at.skills.requests) == polls  # its end is known, and not fetched again
 
     assert "after it had been given up" in late.text()
     assert not failure.deleted
@@ -133,6 +136,39 @@ async def test_of_a_late_end_a_part_is_taken_when_the_rest_cannot_be_had(at: Sta
 
     assert len(result.pictures()) == 1
     assert await at.balance() == -40_000
+
+
+@pytest.mark.long
+async def test_an_overdue_picture_is_not_taken_for_the_one_that_came_in_time(at: Stage) -> None:
+    """The first post fails. The search for it passes over the earlier message of the same job."""
+    at.oxen.manual = True
+    async with at.easel(job_timeout=30):
+        await at.imagine("a fox", count=2)
+        await at.said("Drawing")
+        first, second = at.oxen.generations
+        kept = at.oxen.faults.add("DELETE", ROW, Answer(503, {}), times=None)
+        at.oxen.finish(first)
+        await at.oxen.settled(first)
+        await ended(at, step=20)
+        early = await at.result("a fox")
+        (job,) = await at.settled()
+        assert job.status is JobStatus.SUCCEEDED
+        failing = at.discord.faults.add("POST", SEND, Answer(503, {}))
+        kept.remove()
+        at.oxen.finish(second)
+        await at.oxen.settled(second)
+        at.clock.move(minutes=6)
+        await failing.reached()
+        at.clock.move(seconds=30)
+        (job,) = await at.settled()
+        async with asyncio.timeout(20):
+            while job.result_message_id == early.id or not job.delivered_at:
+                await asyncio.sleep(0.1)
+                (job,) = await at.jobs()
+
+    shown = [each for each in messages(at) if each.pictures()]
+    assert [each.id for each in shown] == [early.id, job.result_message_id]
+    assert await at.balance() == -15_000
 
 
 async def running_when_stopped(at: Stage, *, then: timedelta) -> None:

@@ -268,6 +268,34 @@ async def test_a_refused_key_is_told_to_the_operator_once_until_it_works_again(
 
 
 @pytest.mark.long
+async def test_an_unknown_outcome_is_given_up_after_ten_minutes_without_a_search(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The API cannot be asked what became of the request, so that nothing is known before."""
+    at.oxen.faults.add("POST", QUEUE, ResetAfter())
+    at.oxen.faults.add("GET", QUEUE, OWN_503, times=None)
+
+    async def searched(times: int) -> None:
+        async with asyncio.timeout(10):
+            while caplog.text.count("provider cannot be searched") < times:
+                await asyncio.sleep(0.05)
+
+    async with at.easel():
+        await at.imagine("a fox")
+        await searched(1)
+        for minutes in range(1, 10):
+            at.clock.move(minutes=1)
+            await searched(minutes + 1)
+        (job,) = await at.jobs()
+        assert job.status is JobStatus.SUBMITTING  # after nine minutes
+        at.clock.move(minutes=1)
+        (job,) = await at.settled(timeout=20)
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
+    assert len(at.created()) == 1
+
+
+@pytest.mark.long
 async def test_a_request_that_is_never_answered_is_found_and_adopted(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
