@@ -63,9 +63,9 @@ class Outcome:
     @property
     def broken(self) -> list[str]:
         """Return the kinds of bounds that are broken."""
-        slow = self.attacked > (self.quiet * SLOWER if self.longest is None else self.longest)
+        longest = self.quiet * SLOWER if self.longest is None else self.longest
         found = {
-            "time": slow,
+            "time": math.isinf(self.attacked) or self.attacked > longest,
             "RSS": self.rss > RSS_BOUND,
             "disk": self.disk > self.disk_bound,
             "violations": bool(self.violations),

@@ -4,7 +4,6 @@ Each function attacks a bot that runs, and returns the figures. `small` is the s
 """
 
 import asyncio
-import math
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -134,16 +133,19 @@ async def storage(at: Ground, *, small: bool) -> list[Outcome]:
     """Attach four pictures of 10 MB, cancel at once, and again."""
     await at.start()
     quiet = await at.quiet("oxen", edit=True)
-    drawing, taken = None, 0
+    taken = 0
     number = 2 if small else 12
-    for each in range(number):
-        pictures = [await asyncio.to_thread(files.large_png) for _ in range(4)]
-        attacks = [await at.attack(files=pictures, model="skills")]
-        taken += any(each and job_of(each) for each in attacks)
-        await at.cancel(attacks)
-        if each == number // 2:
-            drawing = asyncio.create_task(at.draw("oxen", edit=True))
-    attacked = await drawing if drawing else math.inf
+
+    async def again(times: int) -> None:
+        nonlocal taken
+        for _ in range(times):
+            pictures = [await asyncio.to_thread(files.large_png) for _ in range(4)]
+            attack = await at.attack(files=pictures, model="skills")
+            taken += attack is not None and job_of(attack) is not None
+            await at.cancel([attack])
+
+    await again(number // 2)
+    attacked, _ = await asyncio.gather(at.draw("oxen", edit=True), again(number - number // 2))
     before = -1.0
     while before < at.meter.disk:
         before = at.meter.disk
