@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tests.benchmarks import hostile_lists
 from tests.benchmarks import hostile_turns as turns
 from tests.benchmarks import hostile_work as work
-from tests.benchmarks.hostile_ground import RSS_BOUND, SLOWER, Ground, Outcome, ground
+from tests.benchmarks.hostile_ground import Ground, ground
+from tests.benchmarks.hostile_meters import RSS_BOUND, SLOWER, Outcome
 
 
 class Attack(Protocol):
@@ -45,7 +47,7 @@ ROWS: Mapping[str, Row] = {
     "storage": Row(work.storage, {"KEEP_GB": "0.05"}),
     "show": Row(work.show),
     "forms": Row(work.forms),
-    "lists": Row(work.lists),
+    "lists": Row(hostile_lists.lists),
     "refused": Row(turns.refused, UNLIMITED),
     "polls": Row(turns.polls, UNLIMITED),
 }

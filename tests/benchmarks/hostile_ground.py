@@ -1,7 +1,6 @@
-"""The real bot between the stand-ins, an attacker, another member, and the meters beside them."""
+"""The real bot between the stand-ins, an attacker and another member."""
 
 import asyncio
-import contextlib
 import math
 import statistics
 import time
@@ -17,6 +16,7 @@ from bot.sandbox.demo.run import KEY, SKILLS_KEY, TOKEN, settings
 from bot.sandbox.discord import Channel, FakeDiscord, Interaction, Upload, User
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
+from tests.benchmarks.hostile_meters import Meter, Outcome, resident
 from tests.support.files import picture
 
 T = TypeVar("T")
@@ -24,112 +24,12 @@ T = TypeVar("T")
 ENDING = "hare"  # in the prompts whose generations end; all others go on for ever
 GENERATION_SECONDS = 1.0
 QUIET_ROUNDS = 3
-LONGEST_WAIT = 100.0  # seconds until a measurement is given up
+LONGEST_WAIT = 80.0  # seconds until a measurement is given up
+RETRY_SECONDS = 2.0  # after a refusal
 START_SECONDS = 60.0
 AT_A_TIME = 10
-SAMPLE_SECONDS = 0.05
+CHECK_SECONDS = 0.05
 STOP_SECONDS = 30.0
-MB = 1_000_000
-SLOWER = 2.0  # times the quiet time, at most
-RSS_BOUND = 300.0  # MB
-DISK_SLACK = 1.1
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The figures of one attack. Times are in seconds, infinite if given up or refused.
-
-    `longest` is the bound of the attacked time, if that is not a multiple of the quiet one.
-    """
-
-    name: str
-    quiet: float
-    attacked: float
-    rss: float  # MB, the peak of the bot and of its children
-    disk: float  # MB, the peak of the pictures' folder
-    keep_gb: float = 20.0
-    longest: float | None = None
-    note: str = ""
-    violations: Sequence[str] = ()  # requests of the bot that break a rule of an API
-
-    @property
-    def ratio(self) -> float:
-        return self.attacked / self.quiet
-
-    @property
-    def disk_bound(self) -> float:
-        return self.keep_gb * 1000 * DISK_SLACK
-
-    @property
-    def broken(self) -> list[str]:
-        """Return the kinds of bounds that are broken."""
-        slow = self.attacked > (self.quiet * SLOWER if self.longest is None else self.longest)
-        found = {
-            "time": slow,
-            "RSS": self.rss > RSS_BOUND,
-            "disk": self.disk > self.disk_bound,
-            "violations": bool(self.violations),
-        }
-        return [kind for kind, broken in found.items() if broken]
-
-
-@dataclass
-class Meter:
-    """The peaks of memory and disk since `reset`."""
-
-    pictures: Path
-    rss: float = 0.0
-    disk: float = 0.0
-    _pid: int | None = None
-
-    def reset(self) -> None:
-        self.rss = self.disk = 0.0
-        if self._pid is not None:
-            with contextlib.suppress(OSError):  # the process has ended
-                Path(f"/proc/{self._pid}/clear_refs").write_text("5")  # resets VmHWM
-
-    async def measure(self, pid: int) -> None:
-        """Sample until cancelled, or until the process ends.
-
-        The kernel knows the peak of one process, also between two samples.
-        """
-        self._pid = pid
-        for number in count():
-            now = sum(resident(each) for each in family(pid))
-            if not now:
-                return
-            self.rss = max(self.rss, now, resident(pid, "VmHWM"))
-            if number % 4 == 0:
-                self.disk = max(self.disk, await asyncio.to_thread(stored, self.pictures))
-            await asyncio.sleep(SAMPLE_SECONDS)
-
-
-def family(pid: int) -> list[int]:
-    """Return the process and its descendants."""
-    found = [pid]
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in children.read_text().split():
-                found += family(int(child))
-    return found
-
-
-def resident(pid: int, field: str = "VmRSS") -> float:
-    """Return the resident memory of a process in MB; 0 if the process has ended."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) * 1024 / MB
-    return 0.0
-
-
-def stored(folder: Path) -> float:
-    """Return the size of all files in a folder in MB."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # retention has just removed the file
-            total += path.stat().st_size if path.is_file() else 0
-    return total / MB
 
 
 @dataclass
@@ -225,22 +125,29 @@ class Ground:
         await at_once(self.use(self.ada, self.art, "cancel", {"job": each}) for each in ids)
 
     async def draw(
-        self, model: str, *, edit: bool = False, by: User | None = None, count: int = 1
+        self,
+        model: str,
+        *,
+        edit: bool = False,
+        by: User | None = None,
+        count: int = 1,
+        patience: float = LONGEST_WAIT / 2,
     ) -> float:
-        """Return the seconds from Ben's request to the picture; infinite if there is none."""
+        """Return the seconds from Ben's request to the picture; infinite if there is none.
+
+        After a refusal, or without a reply, Ben asks again for `patience` seconds.
+        """
         prompt = f"a {ENDING}, number {next(self._numbers):03},"
         given: dict[str, object] = {"prompt": prompt, "model": model, "count": count}
         if edit:
             given["image"] = Upload("garden.png", self.small)
         user, channel = (by, self.art) if by else (self.ben, self.garden)
         began = time.monotonic()
-        answered = await self.use(user, channel, "edit" if edit else "imagine", given)
-        if answered is None:
-            self._refusals.append("no reply within 3 s")
-            return math.inf
-        if job_of(answered) is None:
-            self._refusals.append(answered.message.text() if answered.message else "no message")
-            return math.inf
+        while refusal := await self._refused(user, channel, "edit" if edit else "imagine", given):
+            self._refusals.append(refusal)
+            if time.monotonic() - began >= patience:
+                return math.inf
+            await asyncio.sleep(RETRY_SECONDS)
         try:
             await self.discord.wait_for_message(
                 lambda message: bool(message.pictures()) and prompt in message.text(),
@@ -251,6 +158,17 @@ class Ground:
             self._refusals.append(f"no picture within {LONGEST_WAIT:.0f} s")
             return math.inf
         return time.monotonic() - began
+
+    async def _refused(
+        self, user: User, channel: Channel, name: str, options: Mapping[str, object]
+    ) -> str | None:
+        """Send a request; return why there is no job, else None."""
+        answered = await self.use(user, channel, name, options)
+        if answered is None:
+            return "no reply within 3 s"
+        if job_of(answered) is None:
+            return answered.message.text() if answered.message else "no message"
+        return None
 
     async def quiet(self, model: str, *, edit: bool = False) -> float:
         """Return the median time of several pictures, and measure the peaks from here on."""
@@ -268,6 +186,7 @@ class Ground:
         longest: float | None = None,
         note: str = "",
     ) -> Outcome:
+        refusals, self._refusals = self._refusals, []
         violations = [*self.discord.violations, *self.oxen.violations, *self.skills.violations]
         return Outcome(
             name,
@@ -277,7 +196,7 @@ class Ground:
             self.meter.disk,
             keep_gb=float(self.settings.get("KEEP_GB", 20)),
             longest=longest,
-            note="; ".join([note, *dict.fromkeys(self._refusals)]).strip("; "),
+            note="; ".join([note, *dict.fromkeys(refusals)]).strip("; "),
             violations=violations,
         )
 
@@ -319,7 +238,7 @@ async def _end_generations(ground: Ground) -> None:
                 ends = ENDING in str(each.body["prompt"]) and each.enqueued_at <= old
                 if ends and not each.settled and not each.finish_now:
                     api.finish(each.id)
-        await asyncio.sleep(SAMPLE_SECONDS)
+        await asyncio.sleep(CHECK_SECONDS)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Attacks by many jobs: everybody waits, unless the members take turns at every queue."""
 
-from tests.benchmarks.hostile_ground import Ground, Outcome, at_once
+from tests.benchmarks.hostile_ground import Ground, at_once
+from tests.benchmarks.hostile_meters import Outcome
 
 REFUSED = "forbidden wolf"  # a prompt that skills.video refuses at once
 CREATED_SECONDS = 60.0

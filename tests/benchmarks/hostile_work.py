@@ -4,22 +4,16 @@ Each function attacks a bot that runs, and returns the figures. `small` is the s
 """
 
 import asyncio
-import math
-import statistics
 import time
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
-from bot.errors import Reason
 from bot.sandbox.discord import Interaction, Upload
 from bot.sandbox.discord.interactions import State
 from bot.sandbox.http.faults import Answer
 from bot.store import jobs
 from bot.store.database import Database
 from tests.benchmarks import hostile_files as files
-from tests.benchmarks.hostile_ground import Ground, Outcome, accepted, at_once, job_of
-from tests.support import rows
+from tests.benchmarks.hostile_ground import Ground, accepted, at_once, job_of
+from tests.benchmarks.hostile_meters import Outcome
 
 RESULT = r"/api/repos/.+"
 PNG = {"Content-Type": "image/png"}
@@ -38,7 +32,7 @@ async def budget(at: Ground, *, small: bool) -> list[Outcome]:
     for _ in range(1 if small else 3):
         attacks = await at_once(at.attack(model="oxen") for _ in range(20))
         held.append(accepted(attacks))
-        times.append(await at.draw("oxen"))
+        times.append(await at.draw("oxen", patience=0))
         await at.cancel(attacks)
         await asyncio.sleep(1)
     return [at.outcome("budget held", quiet, max(times), note=", ".join(held))]
@@ -50,21 +44,22 @@ async def scans(at: Ground, *, small: bool) -> list[Outcome]:
     note = f"{len(bomb) / 1024:.0f} KiB"
     await at.start()
     quiet = await at.quiet("oxen", edit=True)
+    quiet_stop = await at.stop()
+    await at.start()
     await at.attack(files=[bomb])
     await asyncio.sleep(BEGUN_SECONDS / 2)
     outcomes = [at.outcome("scans", quiet, await at.draw("oxen", edit=True), note=note)]
+    await at.kill()
 
-    quiet = await at.stop()
     await at.start()
     at.meter.reset()
     await at.attack(files=[bomb])
     await asyncio.sleep(BEGUN_SECONDS)
-    stopping = await at.stop()
-    outcomes.append(at.outcome("scans, SIGTERM", quiet, stopping, longest=STOP_BOUND))
+    outcomes.append(at.outcome("scans, SIGTERM", quiet_stop, await at.stop(), longest=STOP_BOUND))
 
     await at.start()
     attacked = await at.draw("oxen", edit=True)
-    return [*outcomes, at.outcome("scans, restart", outcomes[0].quiet, attacked)]
+    return [*outcomes, at.outcome("scans, restart", quiet, attacked)]
 
 
 async def pixels(at: Ground, *, small: bool) -> list[Outcome]:
@@ -134,16 +129,19 @@ async def storage(at: Ground, *, small: bool) -> list[Outcome]:
     """Attach four pictures of 10 MB, cancel at once, and again."""
     await at.start()
     quiet = await at.quiet("oxen", edit=True)
-    drawing, taken = None, 0
+    taken = 0
     number = 2 if small else 12
-    for each in range(number):
-        pictures = [await asyncio.to_thread(files.large_png) for _ in range(4)]
-        attacks = [await at.attack(files=pictures, model="skills")]
-        taken += any(each and job_of(each) for each in attacks)
-        await at.cancel(attacks)
-        if each == number // 2:
-            drawing = asyncio.create_task(at.draw("oxen", edit=True))
-    attacked = await drawing if drawing else math.inf
+
+    async def again(times: int) -> None:
+        nonlocal taken
+        for _ in range(times):
+            pictures = [await asyncio.to_thread(files.large_png) for _ in range(4)]
+            attack = await at.attack(files=pictures, model="skills")
+            taken += attack is not None and job_of(attack) is not None
+            await at.cancel([attack])
+
+    await again(number // 2)
+    attacked, _ = await asyncio.gather(at.draw("oxen", edit=True), again(number - number // 2))
     before = -1.0
     while before < at.meter.disk:
         before = at.meter.disk
@@ -201,63 +199,3 @@ async def forms(at: Ground, *, small: bool) -> list[Outcome]:
     each = (at.memory() - before) * 1000 / number
     attacked = await at.draw("oxen")
     return [at.outcome("forms", quiet, attacked, note=f"{each:.1f} kB for each of {number}")]
-
-
-async def lists(at: Ground, *, small: bool) -> list[Outcome]:
-    """Complete `job` and list jobs, without and with thousands of active jobs in the database."""
-    presses = 20 if small else 60
-    figures = []
-    for members, own in ((0, 25), (40, 25)) if small else ((0, 25), (500, 475)):
-        await _add_waiting(at, members, own)
-        await at.start()
-        drawing = await at.quiet("oxen")
-        figures.append((drawing, await _complete(at, presses), await _list(at, presses)))
-        await at.kill()
-    names = ("waiting jobs", "waiting jobs, completion", "waiting jobs, /jobs")
-    return [
-        at.outcome(name, quiet, attacked)
-        for name, (quiet, attacked) in zip(
-            names,
-            [(quiet, attacked) for quiet, attacked in zip(*figures, strict=True)],
-            strict=True,
-        )
-    ]
-
-
-async def _add_waiting(at: Ground, members: int, own: int) -> None:
-    """Add jobs that wait for half an hour: `own` of Ada, and five of each other member."""
-    now = datetime.now(UTC)
-    async with Database(at.database) as database, database.transaction() as tx:
-        added = [
-            await rows.add(tx, rows.new_job(10**6 + member, prompt=f"a wolf {number}", at=now))
-            for member in range(members)
-            for number in range(5)
-        ]
-        for number in range(own):  # without a hold, whose transaction may limit a member's jobs
-            job = await jobs.add(tx, rows.new_job(at.ada.id, prompt=f"a wolf {number}", at=now))
-            added.append(await jobs.confirm_reply(tx, job.id, 40) or job)
-        for job in added:
-            later = now + timedelta(minutes=30)
-            await jobs.postpone_submit(tx, job.id, later, Reason.UNAVAILABLE)
-
-
-async def _complete(at: Ground, presses: int) -> float:
-    async def press() -> None:
-        await at.discord.complete(at.ada, at.art, "cancel", {"job": "w"}, "job")
-
-    return await _median(press, presses)
-
-
-async def _list(at: Ground, presses: int) -> float:
-    async def ask() -> None:
-        await at.use(at.ada, at.art, "jobs", {})
-
-    return await _median(ask, presses)
-
-
-async def _median(act: Callable[[], Awaitable[None]], times: int) -> float:
-    moments = [time.perf_counter()]
-    for _ in range(times):
-        await act()
-        moments.append(time.perf_counter())
-    return statistics.median(after - before for before, after in pairwise(moments))

@@ -23,6 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from bot.sandbox.discord.request_body import Json
 
 FRESH_SECONDS: Final = 24 * 3600  # docs/internals/discord.md, Limits: CDN addresses
+LONGEST_HEAD: Final = 1024 * 1024  # with more metadata, a picture has no known size
 GONE: Final = "This content is no longer available."
 
 IMAGE_READERS: Final = (
@@ -87,7 +88,8 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
         if data.startswith(magic):
             try:
                 # the format's reader, because Image.open warns about very large pictures
-                with reader(io.BytesIO(data)) as picture:
+                head = data if reader is WebPImageFile else data[:LONGEST_HEAD]
+                with reader(io.BytesIO(head)) as picture:
                     return picture.size
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
                 return None
