@@ -217,6 +217,20 @@ async def test_faults_meet_requests_and_the_log_keeps_what_was_answered(api: Api
     assert [r.status for r in api.discord.requests if r.method == "POST"] == [429, 200, 200]
 
 
+async def test_each_channel_takes_only_so_many_messages_in_a_time(api: Api) -> None:
+    api.discord.message_limits.set(2, 60.0)
+    other = api.discord.add_channel(api.guild, "other")
+    sent = [await api.send({"content": str(number)}) for number in range(3)]
+
+    assert [status for status, _ in sent] == [200, 200, 429]
+    assert 59 < sent[2][1]["retry_after"] <= 60
+    assert (await api.call("POST", f"/channels/{other.id}/messages", {"content": "x"}))[0] == 200
+    assert (await api.call("GET", f"/channels/{api.channel.id}/messages"))[0] == 200
+    assert len(api.discord.channel_messages(api.channel)) == 2
+    api.discord.message_limits.set(2, 0.0)
+    assert [(await api.send({"content": "y"}))[0] for _ in range(3)] == [200] * 3
+
+
 async def test_closing_lets_go_of_what_is_held() -> None:
     async with api_of(FakeDiscord()) as api:
         rule = api.discord.faults.add("GET", ".*", Hold())

@@ -13,6 +13,7 @@ from aiohttp import web
 from bot.sandbox.discord.actions import Actions
 from bot.sandbox.discord.channels import Channels
 from bot.sandbox.discord.gateway import Gateway
+from bot.sandbox.discord.message_limits import MessageLimits
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import MIB, Channel, User
 from bot.sandbox.discord.request_body import Json
@@ -61,6 +62,7 @@ class FakeDiscord(Channels, Actions):
         self.gateway = Gateway(self.world, token, heartbeat_seconds)
         self.world.dispatch = self.gateway.dispatch
         self.faults = Faults()
+        self.message_limits = MessageLimits()
         routes = [
             *AppRoutes(self.world, self.gateway).routes(),
             *ChannelRoutes(self.world).routes(),
@@ -94,7 +96,11 @@ class FakeDiscord(Channels, Actions):
 
     async def __aenter__(self) -> Self:
         app = web.Application(
-            middlewares=[self.rest.record, self.faults.middleware],
+            middlewares=[
+                self.rest.record,
+                self.message_limits.middleware,
+                self.faults.middleware,
+            ],
             client_max_size=LARGEST_READ,
         )
         app.router.add_get("/gateway", self.gateway.handle)
