@@ -74,8 +74,13 @@ BEGIN_DELIVERY = UPDATE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is
 )
 MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
+# Found by the status: a member's history may be longer than the active jobs of all. The sum keeps
+# the index of the members out of the query.
 ACTIVE_OF = (
-    OF_MEMBER.where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.created_at).limit(bindparam("limit"))
+    select(jobs)
+    .where(jobs.c.status.in_(ACTIVE), jobs.c.user_id + 0 == bindparam("user"))
+    .order_by(jobs.c.created_at)
+    .limit(bindparam("limit"))
 )
 RECENT_OF = OF_MEMBER.order_by(jobs.c.created_at.desc()).limit(bindparam("limit"))
 ENDED_OF = RECENT_OF.where(jobs.c.status.in_(SETTLED))
