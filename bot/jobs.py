@@ -165,6 +165,13 @@ class Job:
     overdue_at: datetime | None = None  # when pictures arrived after JOB_TIMEOUT
     final_status_sent: bool = False  # the status message will not be edited any more
 
+    @property
+    def posts_to(self) -> int | None:
+        """The channel that gets a message for the result; None if the reply becomes the result."""
+        if self.route.private or not self.route.postable or self.status is JobStatus.CANCELED:
+            return None
+        return self.route.channel_id
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:

@@ -29,14 +29,19 @@ class OverduePoller:
         self._providers = services.providers
         self._settler = settler
         self._now = services.now
-        self._next_poll = services.now()
+        self._next_round = services.now()
+        self._last_id = ""  # of the jobs that were polled in this round
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
-        """Return the settled jobs to poll now: every few minutes all with an open generation."""
-        if now < self._next_poll:
+        """Return the settled jobs to poll now: a few at a time, every few minutes all in turn."""
+        if not self._last_id and now < self._next_round:
             return []
-        self._next_poll = now + INTERVAL
-        found = await queue.with_open_generations(view, now - timedelta(hours=24))
+        if not self._last_id:
+            self._next_round = now + INTERVAL
+        found = await queue.with_open_generations(
+            view, now - timedelta(hours=24), after=self._last_id
+        )
+        self._last_id = found[-1].id if len(found) == queue.BATCH else ""
         return [(self.poll, job) for job in found if job.provider in self._providers]
 
     async def poll(self, job: Job) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from bot.errors import NotNow, ProviderError, Reason, Taken
 from bot.jobs import Job
 from bot.providers.base import Submitted
 from bot.services import Services
-from bot.store import generations, jobs, queue, settlement
+from bot.store import claims, generations, jobs, settlement
 from bot.worker.inputs import Inputs
 from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
 
@@ -33,16 +33,22 @@ class Submitter:
         self._now = services.now
         self._attempts: dict[str, int] = {}
 
-    async def claim(self, provider: str) -> Job | None:
-        """Take the provider's next job; None if none is due."""
+    async def claim(
+        self,
+        provider: str,
+        *,
+        without: Collection[int] = (),
+    ) -> Job | None:
+        """Take the next job that is due at the provider, of a member not in `without`."""
         now = self._now()
         async with self._database.transaction() as tx:
-            return await queue.claim(
+            return await claims.claim(
                 tx,
                 provider,
                 now=now,
                 created_after=now - QUEUE_TIMEOUT,
                 lease_until=now + LEASE,
+                without=without,
             )
 
     async def put_back(self, job: Job, wait: timedelta, reason: Reason | None = None) -> None:
