@@ -2,9 +2,11 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.jobs import Job, JobStatus
 from bot.store.jobs import job_of
@@ -25,14 +27,21 @@ _last_served = (
     .where(_others.c.user_id == jobs.c.user_id)
     .scalar_subquery()
 )
-_candidate = (
-    select(jobs.c.id)
-    .where(AT_PROVIDER, CLAIMABLE, none_of(jobs.c.user_id, "without"))
-    .order_by(_last_served.is_not(None), _last_served, jobs.c.created_at)
-    .limit(1)
-    .scalar_subquery()
-)
-CLAIM = update(jobs).where(jobs.c.id == _candidate).returning(*jobs.c)
+
+
+def _claim(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
+    candidate = (
+        select(jobs.c.id)
+        .where(AT_PROVIDER, CLAIMABLE, none_of(jobs.c.user_id, "without"), *conditions)
+        .order_by(_last_served.is_not(None), _last_served, jobs.c.created_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return update(jobs).where(jobs.c.id == candidate).returning(*jobs.c)
+
+
+CLAIM = _claim()
+CLAIM_NAMED = _claim(~jobs.c.model_auto, jobs.c.created_at >= bindparam("named_since", type_=Utc))
 PROVIDERS_WITH_WORK = select(jobs.c.provider).distinct().where(CLAIMABLE)
 
 
@@ -44,10 +53,12 @@ async def claim(
     created_after: datetime,
     lease_until: datetime,
     without: Collection[int] = (),
+    named_since: datetime | None = None,
 ) -> Job | None:
     """Take the next job of a provider: the oldest of the member who was served longest ago.
 
-    The members in `without` are left out.
+    The members in `without` are left out. With `named_since`, only a job created since then, whose
+    member named the model.
 
     Jobs created before `created_after` are left out: they have expired, also if no task has
     failed them yet, as in a backup that was restored.
@@ -61,7 +72,10 @@ async def claim(
         "created_after": created_after,
         "without": listed(without),
     }
-    claimed = await tx.execute(CLAIM, values)
+    if named_since is None:
+        claimed = await tx.execute(CLAIM, values)
+    else:
+        claimed = await tx.execute(CLAIM_NAMED, {**values, "named_since": named_since})
     row = claimed.one_or_none()
     return job_of(row) if row else None
 

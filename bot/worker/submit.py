@@ -3,15 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.backoff import Backoff
 from bot.errors import NotNow, ProviderError, Reason, Taken
+from bot.health import Cause
 from bot.jobs import Job
 from bot.providers.base import Submitted
 from bot.services import Services
-from bot.store import claims, generations, jobs, settlement
+from bot.store import claims, generations, jobs, pictures, settlement
 from bot.worker.inputs import Inputs
 from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
 
@@ -38,8 +39,12 @@ class Submitter:
         provider: str,
         *,
         without: Collection[int] = (),
+        named_since: datetime | None = None,
     ) -> Job | None:
-        """Take the next job that is due at the provider, of a member not in `without`."""
+        """Take the provider's next job, of a member who is not in `without`; None if none is due.
+
+        With `named_since`, only a job requested since then, whose member named the model.
+        """
         now = self._now()
         async with self._database.transaction() as tx:
             return await claims.claim(
@@ -49,6 +54,7 @@ class Submitter:
                 created_after=now - QUEUE_TIMEOUT,
                 lease_until=now + LEASE,
                 without=without,
+                named_since=named_since,
             )
 
     async def put_back(self, job: Job, wait: timedelta, reason: Reason | None = None) -> None:
@@ -82,12 +88,23 @@ class Submitter:
             submitted = await provider.submit(job.request)
         except ProviderError as error:
             self._health.refused(job.provider, error.reason, error.detail)
-            self._health.submitted(job.provider, error)
+            self._health.submitted(job.provider, await self._cause(job), error)
             await self._not_running(job, error)
             return None
         self._attempts.pop(job.id, None)
-        self._health.submitted(job.provider)
+        self._health.submitted(job.provider, Cause(job.user_id))
         return await _until_stored(lambda: self._start(job, submitted)), submitted
+
+    async def _cause(self, job: Job) -> Cause:
+        """Return the member and the input pictures of a job whose request failed."""
+        if not job.inputs:
+            return Cause(job.user_id)
+        try:
+            async with self._database.reading() as view:
+                stored = await pictures.of_job(view, job.id, pictures.Role.INPUT)
+        except NotNow:
+            return Cause(job.user_id)
+        return Cause(job.user_id, frozenset(each.sha256 for each in stored))
 
     async def _start(self, job: Job, submitted: Sequence[Submitted]) -> Job:
         remote_ids = [each.remote_id for each in submitted]

@@ -109,7 +109,7 @@ class Worker:
                 await self._read_rows()
             if housekeeping:
                 await self._housekeeping.turn(self._tasks)
-                self._probe()
+            await self._probe()
             self._services.metrics.worker_turned()
         except NotNow:  # the database has logged the cause
             await asyncio.sleep(COOL_DOWN)
@@ -171,10 +171,19 @@ class Worker:
         else:  # another task edits the job's status message: requeue the job briefly
             await self._submitter.put_back(job, BUSY_WAIT)
 
-    def _probe(self) -> None:
-        """Probe the providers that are down, each in a task of its own."""
+    async def _probe(self) -> None:
+        """Probe the providers that are down or suspected, each in a task of its own.
+
+        A member who names the model of a provider that is down wants the attempt: one such job
+        is sent with each probe, since a probe may fail although the service makes pictures.
+        """
         for key in self._health.due_probes():
             self._tasks.spawn(self._tasks.then_wake(self._ping(key)), name=f"probe {key}")
+            down_since = self._health.of(key).down_since
+            if down_since is None or self._submits[key].total():
+                continue
+            if job := await self._submitter.claim(key, named_since=down_since):
+                await self._start_submit(job)
 
     async def _ping(self, key: str) -> None:
         try:
