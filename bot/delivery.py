@@ -1,6 +1,6 @@
 """The Delivery protocol: how the worker reaches the people who requested a job."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,11 +50,21 @@ class Delivery(Protocol):
         reports the reply.
         """
 
+    def limited_channels(self) -> Mapping[int, float]:
+        """Return the channels in which a message would wait for a rate limit, with the seconds."""
+
     async def deliver(
-        self, job: Job, pictures: Sequence[Picture], *, missing: int, again: bool
+        self,
+        job: Job,
+        pictures: Sequence[Picture],
+        *,
+        missing: int,
+        again: bool,
+        waits: Callable[[], None],
     ) -> int | Undeliverable:
         """Show a settled job by its route; return the message's id, or Undeliverable.
 
         With `again`, an earlier attempt may have succeeded: the message is searched for first.
-        `missing` pictures were requested and not made. Raises NotDelivered.
+        `missing` pictures were requested and not made. `waits` is called when a rate limit of the
+        channel begins to hold the delivery back. Raises NotDelivered.
         """

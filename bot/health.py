@@ -1,8 +1,9 @@
 """ServiceHealth: which image APIs are down. Everybody who needs to know reads it here.
 
 Creating requests decide, by one circuit breaker for each provider: after failures in a row nothing
-more is submitted, so that jobs wait in the queue and are not lost one by one. The answers to all
-requests are noted beside it for `/healthz`. In memory only: a restart finds an outage again.
+more is submitted, so that jobs wait in the queue and are not lost one by one. A request may fail by
+its own fault: the failures of one member, and those of one input picture, count once. The answers
+to all requests are noted beside it for `/healthz`. In memory only: a restart finds an outage again.
 """
 
 import logging
@@ -16,7 +17,8 @@ from bot.errors import ProviderError, Reason
 
 log = logging.getLogger(__name__)
 
-FAILURES = 3  # creating requests in a row that open the circuit
+FAILURES = 3  # in a row, of as many causes, that open the circuit; of fewer, that start a probe
+FAILURES_AFTER_PROBE = 2  # of as many causes, that open the half-open circuit again
 PROBES = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
 OUTAGE = frozenset({Reason.UNAVAILABLE, Reason.TIMEOUT, Reason.MALFORMED})
 # Errors about the request alone: the service works.
@@ -30,10 +32,22 @@ REMEDIES = {
 class Circuit(StrEnum):
     CLOSED = "closed"  # the service works
     OPEN = "open"  # nothing is submitted until a probe, which costs nothing, is answered
-    HALF_OPEN = "half open"  # the probe was answered: one submit decides
+    HALF_OPEN = "half open"  # the probe was answered: one submit at a time decides
 
 
 SLOTS = {Circuit.CLOSED: 4, Circuit.HALF_OPEN: 1, Circuit.OPEN: 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The cause of a failed request besides the service: the member, or an input's SHA-256."""
+
+    user_id: int
+    inputs: frozenset[str] = frozenset()
+
+    def shares_with(self, other: "Cause") -> bool:
+        """Return whether both requests may have failed for the same reason."""
+        return self.user_id == other.user_id or bool(self.inputs & other.inputs)
 
 
 @dataclass(slots=True)
@@ -44,7 +58,8 @@ class Service:
     outage_since: datetime | None = None
     probe_at: datetime | None = None
     probing: bool = False
-    failures: int = 0
+    failures: int = 0  # in a row since the last probe
+    causes: list[Cause] = field(default_factory=list)  # of failures in a row that count
     openings: int = 0
     last_good: datetime | None = None
     last_error: Reason | None = None
@@ -91,7 +106,9 @@ class ServiceHealth:
 
     def submit_slots(self, provider: str) -> int:
         """Return how many creating requests may be on their way at once."""
-        return SLOTS[self.of(provider).circuit]
+        service = self.of(provider)
+        suspected = service.circuit is Circuit.CLOSED and service.probe_at is not None
+        return 0 if suspected else SLOTS[service.circuit]
 
     def answered(self, provider: str, error: Reason | None) -> None:
         """Note the outcome of any request; None is a success."""
@@ -102,20 +119,20 @@ class ServiceHealth:
             service.failing_since = service.failing_since or self._now()
         service.last_error = error or service.last_error
 
-    def submitted(self, provider: str, error: ProviderError | None = None) -> None:
+    def submitted(self, provider: str, cause: Cause, error: ProviderError | None = None) -> None:
         """Note the outcome of a creating request, which opens or closes the circuit."""
         service = self._noted(provider)
         limited = error is not None and error.reason is Reason.RATE_LIMITED
         if error is None or not (limited or error.reason in OUTAGE):
             self._close(provider)
             return
-        service.failures += 1
-        at_once = service.circuit is not Circuit.CLOSED or bool(error.retry_after)
-        if at_once or service.failures >= FAILURES:
+        if error.retry_after:
             self._open(provider, error.retry_after)
+        elif service.circuit is not Circuit.OPEN:  # else the probes decide
+            self._count_failure(provider, cause, limited=limited)
 
     def due_probes(self) -> list[str]:
-        """Return the providers that are down and due to be probed; each is returned once."""
+        """Return the providers that are due to be probed; each is returned once."""
         now, due = self._now(), []
         for key, service in self._services.items():
             if service.probe_at and service.probe_at <= now and not service.probing:
@@ -129,14 +146,19 @@ class ServiceHealth:
         The outage lasts until a submit succeeds: an API may answer probes and nothing else.
         """
         service = self._noted(provider)
-        service.probing = False
-        if service.circuit is not Circuit.OPEN:  # a submit has decided meanwhile
+        if not service.probing:  # a submit has succeeded meanwhile
             return
+        service.probing = False
+        service.failures = 0
         if error and (error.reason in OUTAGE or error.reason is Reason.RATE_LIMITED):
             self._open(provider, error.retry_after)
             return
-        service.circuit, service.probe_at = Circuit.HALF_OPEN, None
-        log.info("%s answers a probe: the next submit decides whether the outage is over", provider)
+        service.probe_at = None
+        if service.circuit is Circuit.OPEN:
+            service.circuit = Circuit.HALF_OPEN
+            log.info(
+                "%s answers a probe: the next submit decides whether the outage is over", provider
+            )
 
     def refused(self, provider: str, reason: Reason, detail: str) -> None:
         """Log why a job got no picture; an operator's matter once, as an error."""
@@ -158,10 +180,24 @@ class ServiceHealth:
         """Note that a job succeeded: the next refusal is news again."""
         self._noted(provider).reported.clear()
 
+    def _count_failure(self, provider: str, cause: Cause, *, limited: bool) -> None:
+        service = self._noted(provider)
+        service.failures += 1
+        # A rate limit is never the fault of the one request.
+        if limited or not any(cause.shares_with(each) for each in service.causes):
+            service.causes.append(cause)
+        closed = service.circuit is Circuit.CLOSED
+        if len(service.causes) >= (FAILURES if closed else FAILURES_AFTER_PROBE):
+            self._open(provider, None)
+        elif service.failures >= FAILURES:
+            service.probe_at = self._now()  # of too few causes: does the service work?
+
     def _open(self, provider: str, retry_after: float | None) -> None:
         service, now = self._noted(provider), self._now()
         service.circuit = Circuit.OPEN
         service.openings += 1
+        service.failures = 0
+        service.causes.clear()
         service.probe_at = now + PROBES.wait(service.openings, retry_after)
         if service.outage_since is None:
             service.outage_since = now
@@ -171,6 +207,8 @@ class ServiceHealth:
         service = self._noted(provider)
         service.circuit, service.probe_at = Circuit.CLOSED, None
         service.failures = service.openings = 0
+        service.probing = False
+        service.causes.clear()
         if service.outage_since is not None:
             service.outage_since = None
             log.warning("%s is up again", provider)

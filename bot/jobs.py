@@ -184,6 +184,13 @@ class Job:
         """The id of a component that the result has, and no other message."""
         return None if self.secret is None else self.secret + bool(self.overdue_at)
 
+    @property
+    def posts_to(self) -> int | None:
+        """The channel that gets a message for the result; None if the reply becomes the result."""
+        if self.route.private or not self.route.postable or self.status is JobStatus.CANCELED:
+            return None
+        return self.route.channel_id
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:

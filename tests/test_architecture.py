@@ -46,6 +46,7 @@ LIBRARIES = {
         "bot/opening.py",
         "bot/observability/endpoint.py",
         "bot/observability/metrics.py",
+        "cogs/delivery/rate_limits.py",  # the trace of the responses
         "cogs/_replies.py",  # only to name the error that discord.py lets through
     ),
     "prometheus_client": ("bot/observability/metrics.py",),

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.errors import ProviderError, Reason
-from bot.health import FAILURES, Circuit, ServiceHealth
+from bot.health import FAILURES, FAILURES_AFTER_PROBE, Cause, Circuit, ServiceHealth
 from tests.support.easel import Clock
 
 UNAVAILABLE = ProviderError(Reason.UNAVAILABLE)
@@ -34,18 +34,19 @@ def health(clock: StillClock) -> ServiceHealth:
 
 
 def fail(health: ServiceHealth, times: int = FAILURES) -> None:
-    for _ in range(times):
-        health.submitted("oxen", UNAVAILABLE)
+    """Let requests of different members fail."""
+    for user_id in range(times):
+        health.submitted("oxen", Cause(user_id), UNAVAILABLE)
 
 
 def test_a_provider_is_down_after_failures_in_a_row(health: ServiceHealth) -> None:
     fail(health, FAILURES - 1)
-    health.submitted("oxen")
+    health.submitted("oxen", Cause(1))
     fail(health, FAILURES - 1)
     assert not health.is_down("oxen")
     assert health.submit_slots("oxen") == 4
 
-    fail(health, 1)
+    health.submitted("oxen", Cause(FAILURES), UNAVAILABLE)
     assert health.down == {"oxen"}
     assert health.submit_slots("oxen") == 0
     assert not health.is_down("skills")
@@ -57,12 +58,94 @@ def test_an_error_about_the_request_shows_that_the_service_works(
 ) -> None:
     for _ in range(10):
         fail(health, FAILURES - 1)
-        health.submitted("oxen", ProviderError(reason))
+        health.submitted("oxen", Cause(1), ProviderError(reason))
 
     assert not health.is_down("oxen")
 
 
-def test_probes_become_rare_and_one_submit_decides(
+@pytest.mark.parametrize(
+    "causes",
+    [
+        [Cause(1)] * 9,
+        [Cause(1, frozenset({str(number)})) for number in range(9)],
+        [Cause(number, frozenset({"bad", str(number)})) for number in range(9)],
+    ],
+    ids=["member", "member with other pictures", "picture"],
+)
+def test_failures_of_one_member_or_one_input_count_once(
+    health: ServiceHealth, clock: StillClock, causes: list[Cause]
+) -> None:
+    """A probe tells whether the service fails too; meanwhile nothing more is submitted."""
+    for cause in causes[:2]:
+        health.submitted("oxen", cause, UNAVAILABLE)
+    assert health.due_probes() == []
+    assert health.submit_slots("oxen") == 4
+    for cause in causes[2:]:
+        health.submitted("oxen", cause, UNAVAILABLE)
+
+    assert not health.is_down("oxen")
+    assert health.submit_slots("oxen") == 0
+    assert health.due_probes() == ["oxen"]
+    health.probed("oxen")
+    assert health.submit_slots("oxen") == 4
+    assert health.due_probes() == []
+
+    health.submitted("oxen", Cause(100, frozenset({"other"})), UNAVAILABLE)
+    assert not health.is_down("oxen")
+    health.submitted("oxen", Cause(200), UNAVAILABLE)
+    assert health.is_down("oxen")
+
+
+def test_a_failed_probe_after_failures_of_one_member_shows_an_outage(health: ServiceHealth) -> None:
+    for _ in range(FAILURES):
+        health.submitted("oxen", Cause(1), UNAVAILABLE)
+    assert health.due_probes() == ["oxen"]
+    health.probed("oxen", UNAVAILABLE)
+
+    assert health.is_down("oxen")
+
+
+def test_a_rate_limit_is_never_the_fault_of_one_member(health: ServiceHealth) -> None:
+    for _ in range(FAILURES):
+        health.submitted("oxen", Cause(1), ProviderError(Reason.RATE_LIMITED))
+
+    assert health.is_down("oxen")
+
+
+def test_one_member_does_not_open_the_half_open_circuit_again(
+    health: ServiceHealth, clock: StillClock
+) -> None:
+    fail(health)
+    clock.moved = 5 * SECOND
+    health.due_probes()
+    health.probed("oxen")
+    for _ in range(9):
+        health.submitted("oxen", Cause(1), UNAVAILABLE)
+        for key in health.due_probes():
+            health.probed(key)
+    assert health.of("oxen").circuit is Circuit.HALF_OPEN
+    assert not health.is_down("oxen")
+
+    health.submitted("oxen", Cause(2), UNAVAILABLE)
+    assert health.is_down("oxen")
+
+
+def test_a_failure_of_a_request_sent_before_the_outage_postpones_no_probe(
+    health: ServiceHealth, clock: StillClock
+) -> None:
+    fail(health)
+    fail(health)
+    clock.moved = 5 * SECOND
+
+    assert health.due_probes() == ["oxen"]
+    health.probed("oxen")
+    health.submitted("oxen", Cause(9), UNAVAILABLE)  # counts from one again
+    assert not health.is_down("oxen")
+    health.submitted("oxen", Cause(1))
+    assert health.of("oxen").circuit is Circuit.CLOSED
+
+
+def test_probes_become_rare_and_the_submits_afterwards_decide(
     health: ServiceHealth, clock: StillClock
 ) -> None:
     fail(health)
@@ -76,7 +159,7 @@ def test_probes_become_rare_and_one_submit_decides(
     assert not health.is_down("oxen")
     assert health.has_outage("oxen")  # until the submit succeeds
     assert health.submit_slots("oxen") == 1
-    fail(health, 1)
+    fail(health, FAILURES_AFTER_PROBE)
     assert health.is_down("oxen")
     clock.moved = 14 * SECOND
     assert health.due_probes() == []
@@ -84,7 +167,7 @@ def test_probes_become_rare_and_one_submit_decides(
     assert health.due_probes() == ["oxen"]
 
     health.probed("oxen")
-    health.submitted("oxen")
+    health.submitted("oxen", Cause(1))
     assert health.of("oxen").circuit is Circuit.CLOSED
     assert not health.has_outage("oxen")
     clock.move(days=1)
@@ -131,7 +214,7 @@ def test_the_error_of_a_probe_does_not_undo_a_submit_that_succeeded_meanwhile(
     fail(health)
     clock.moved = 5 * SECOND
     assert health.due_probes() == ["oxen"]
-    health.submitted("oxen")  # it was on the way before the outage began
+    health.submitted("oxen", Cause(1))  # it was on the way before the outage began
     health.probed("oxen", UNAVAILABLE)
 
     assert not health.is_down("oxen")
@@ -148,7 +231,7 @@ def test_a_query_makes_no_provider_known(health: ServiceHealth) -> None:
 def test_a_pause_that_the_api_requests_is_respected(
     health: ServiceHealth, clock: StillClock
 ) -> None:
-    health.submitted("oxen", ProviderError(Reason.RATE_LIMITED, retry_after=40.0))
+    health.submitted("oxen", Cause(1), ProviderError(Reason.RATE_LIMITED, retry_after=40.0))
 
     assert health.is_down("oxen")
     clock.moved = 39 * SECOND

@@ -98,8 +98,13 @@ REPORTED_COSTS = (
 )
 MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
+# Found by the status: a member's history may be longer than the active jobs of all. The sum keeps
+# the index of the members out of the query.
 ACTIVE_OF = (
-    OF_MEMBER.where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.created_at).limit(bindparam("limit"))
+    select(jobs)
+    .where(jobs.c.status.in_(ACTIVE), jobs.c.user_id + 0 == bindparam("user"))
+    .order_by(jobs.c.created_at)
+    .limit(bindparam("limit"))
 )
 # Bounded by the index on user_id and created_at.
 INPUTS_SINCE = (

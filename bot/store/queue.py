@@ -1,8 +1,29 @@
-"""The queries by which the worker finds work: which jobs are due, by their columns alone."""
+"""The queries by which the worker finds work: which jobs are due, by their columns alone.
 
+Every list has a limit, and members take turns in it: first comes one job of each member, then
+the second of each, so that the many jobs of one member hide nobody else's. Jobs that stay in a list
+although the worker knows them already are left out by their ids, or would hide others for ever.
+"""
+
+import json
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import Reason
@@ -18,34 +39,50 @@ QUEUED, SUBMITTING, RUNNING = (
 NOW = bindparam("now", type_=Utc)
 CONFIRMED = jobs.c.status_message_id.is_not(None)
 SUBMIT_DUE = or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW)
-CLAIMABLE = and_(
-    QUEUED,
-    CONFIRMED,
-    jobs.c.cancel_requested_at.is_(None),
-    SUBMIT_DUE,
-    jobs.c.inputs_stored,
-    jobs.c.created_at > bindparam("created_after", type_=Utc),
-)
 UNDELIVERED = and_(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None))
-BY_AGE = select(jobs).order_by(jobs.c.created_at)
+# A delivery comes after the settlement: the index on status and delivery finds the latter too.
+RECENTLY_SETTLED = and_(
+    jobs.c.settled_at > bindparam("settled_after", type_=Utc),
+    or_(
+        jobs.c.delivered_at.is_(None),
+        jobs.c.delivered_at > bindparam("settled_after", type_=Utc),
+    ),
+)
+# The result becomes a message of a channel; else it replaces the reply.
+POSTED = and_(jobs.c.postable, ~jobs.c.private, jobs.c.status != JobStatus.CANCELED)
+IN_CHANNEL = 2  # deliveries at once in one channel, or by replies to one member
+BATCH = 25  # jobs of a list that the worker reads every two seconds
 
-_others = jobs.alias()
-_last_served = (
-    select(func.max(_others.c.submitted_at))
-    .where(_others.c.user_id == jobs.c.user_id)
-    .scalar_subquery()
-)
-_candidate = (
-    select(jobs.c.id)
-    .where(jobs.c.provider == bindparam("at_provider"), CLAIMABLE)
-    .order_by(_last_served.is_not(None), _last_served, jobs.c.created_at)
-    .limit(1)
-    .scalar_subquery()
-)
-CLAIM = update(jobs).where(jobs.c.id == _candidate).returning(*jobs.c)
-PROVIDERS_WITH_WORK = select(jobs.c.provider).distinct().where(CLAIMABLE)
-WITHOUT_INPUTS = BY_AGE.where(QUEUED, CONFIRMED, SUBMIT_DUE, ~jobs.c.inputs_stored)
-EXPIRING_STATUSES = BY_AGE.where(
+
+def none_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Exclude the values that the parameter `name` lists, in the form of `listed`."""
+    value = String if column is jobs.c.id else BigInteger
+    each = func.json_each(bindparam(name)).table_valued("value")
+    return column.not_in(select(each.c.value.cast(value)))
+
+
+def listed(values: Collection[object]) -> str:
+    """Return values as one parameter, however many there are."""
+    return json.dumps([*values])
+
+
+def _by_turns(
+    *conditions: ColumnElement[bool], order: ColumnElement[Any] = jobs.c.created_at
+) -> Select[Any]:
+    """Select jobs so that members take turns; `order` is that of one member's jobs."""
+    turn = func.row_number().over(partition_by=jobs.c.user_id, order_by=order)
+    found = select(jobs.c.id, turn.label("turn")).where(*conditions).subquery()
+    return _in_turn(found)
+
+
+def _in_turn(found: Any) -> Select[Any]:  # noqa: ANN401  # a subquery of ids and turns
+    joined = select(jobs).join(found, found.c.id == jobs.c.id)
+    return joined.order_by(found.c.turn, jobs.c.created_at).limit(bindparam("limit"))
+
+
+AT_PROVIDER = jobs.c.provider == bindparam("at_provider")
+WITHOUT_INPUTS = _by_turns(QUEUED, CONFIRMED, SUBMIT_DUE, ~jobs.c.inputs_stored)
+EXPIRING_STATUSES = _by_turns(
     jobs.c.status.in_(ACTIVE),
     CONFIRMED,
     or_(jobs.c.private, ~jobs.c.postable),
@@ -53,31 +90,68 @@ EXPIRING_STATUSES = BY_AGE.where(
     jobs.c.token_expires_at <= bindparam("expires_before", type_=Utc),
     jobs.c.token_expires_at > NOW,
 )
-CANCEL_REQUESTS = BY_AGE.where(RUNNING, jobs.c.cancel_requested_at.is_not(None))
-DELIVERABLE = BY_AGE.where(
-    UNDELIVERED, or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW)
-).limit(bindparam("limit"))
-WAITING = BY_AGE.where(QUEUED, CONFIRMED).limit(bindparam("limit"))
-TRANSFERABLE = BY_AGE.where(
+CANCEL_REQUESTS = _by_turns(
+    RUNNING, jobs.c.cancel_requested_at.is_not(None), none_of(jobs.c.id, "known")
+)
+_deliverable = (
+    select(
+        jobs.c.id,
+        jobs.c.user_id,
+        jobs.c.created_at,
+        func.row_number()
+        .over(
+            partition_by=(jobs.c.user_id, case((POSTED, jobs.c.channel_id), else_=0)),
+            order_by=jobs.c.created_at,
+        )
+        .label("in_channel"),
+    )
+    .where(
+        UNDELIVERED,
+        or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW),
+        or_(~POSTED, none_of(jobs.c.channel_id, "closed")),
+    )
+    .subquery()
+)
+_turn_of_member = func.row_number().over(
+    partition_by=_deliverable.c.user_id, order_by=_deliverable.c.created_at
+)
+DELIVERABLE = _in_turn(
+    select(_deliverable.c.id, _turn_of_member.label("turn"))
+    .where(_deliverable.c.in_channel <= IN_CHANNEL)
+    .subquery()
+)
+WAITING = _by_turns(QUEUED, CONFIRMED, AT_PROVIDER, none_of(jobs.c.id, "known"))
+STILL_WAITING = select(jobs).where(
+    QUEUED, CONFIRMED, jobs.c.id.in_(bindparam("ids", expanding=True))
+)
+TRANSFERABLE = _by_turns(
     QUEUED,
     CONFIRMED,
-    jobs.c.provider == bindparam("at_provider"),
+    AT_PROVIDER,
     jobs.c.model_auto,
     jobs.c.cancel_requested_at.is_(None),
-).limit(bindparam("limit"))
-WITH_OPEN_GENERATIONS = BY_AGE.where(
-    jobs.c.status.in_(SETTLED),
-    jobs.c.settled_at > bindparam("settled_after", type_=Utc),
-    exists().where(generations.c.job_id == jobs.c.id, generations.c.state.is_(None)),
+    none_of(jobs.c.id, "known"),
 )
-UNKNOWN_OUTCOMES = BY_AGE.where(
+WITH_OPEN_GENERATIONS = (
+    select(jobs)
+    .where(
+        jobs.c.id > bindparam("after"),
+        jobs.c.status.in_(SETTLED),
+        RECENTLY_SETTLED,
+        exists().where(generations.c.job_id == jobs.c.id, generations.c.state.is_(None)),
+    )
+    .order_by(jobs.c.id)
+    .limit(bindparam("limit"))
+)
+UNKNOWN_OUTCOMES = _by_turns(
     jobs.c.status == JobStatus.FAILED,
+    RECENTLY_SETTLED,
     jobs.c.reason == Reason.DOUBTFUL,
-    jobs.c.settled_at > bindparam("settled_after", type_=Utc),
     ~exists().where(generations.c.job_id == jobs.c.id),
+    order=func.random(),  # a job may stay in the list: another one of the member's comes next
 )
-RUNNING_IDS = select(jobs.c.id).where(RUNNING).order_by(jobs.c.created_at)
-RIVALS = BY_AGE.where(
+UNWATCHED = _by_turns(RUNNING, none_of(jobs.c.id, "known"))
+RIVALS = select(jobs).where(
     jobs.c.id != bindparam("job_id"),
     jobs.c.model == bindparam("of_model"),
     jobs.c.prompt == bindparam("of_prompt"),
@@ -94,86 +168,73 @@ NEXT_WAKE = (
         select(func.min(jobs.c.deliver_after)).where(UNDELIVERED, jobs.c.deliver_after > NOW)
     )
 )
-UNCONFIRMED = BY_AGE.where(
-    QUEUED, ~CONFIRMED, jobs.c.created_at <= bindparam("created_before", type_=Utc)
+CREATED_BEFORE = jobs.c.created_at <= bindparam("created_before", type_=Utc)
+UNCONFIRMED = _by_turns(QUEUED, ~CONFIRMED, CREATED_BEFORE, order=func.random())
+EXPIRED = _by_turns(QUEUED, CONFIRMED, CREATED_BEFORE)
+UNLEASED = _by_turns(
+    SUBMITTING,
+    or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW),
+    jobs.c.provider.in_(bindparam("providers", expanding=True)),
 )
-EXPIRED = BY_AGE.where(
-    QUEUED, CONFIRMED, jobs.c.created_at <= bindparam("created_before", type_=Utc)
-)
-UNLEASED = BY_AGE.where(SUBMITTING, or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW))
-ESTIMATED = BY_AGE.where(
+ESTIMATED = _by_turns(
     jobs.c.status == JobStatus.SUCCEEDED,
     jobs.c.estimated,
-    jobs.c.settled_at > bindparam("settled_after", type_=Utc),
+    RECENTLY_SETTLED,
+    jobs.c.provider.in_(bindparam("providers", expanding=True)),
+    order=func.random(),  # a job may stay in the list: another one of the member's comes next
 )
 
 
-async def claim(
-    tx: AsyncConnection,
-    provider: str,
-    *,
-    now: datetime,
-    created_after: datetime,
-    lease_until: datetime,
-) -> Job | None:
-    """Take the next job of a provider: the oldest of the member who was served longest ago.
-
-    Jobs created before `created_after` are left out: they have expired, also if no task has
-    failed them yet, as in a backup that was restored.
-    """
-    claimed = await tx.execute(
-        CLAIM,
-        {
-            "status": JobStatus.SUBMITTING,
-            "submitted_at": now,
-            "lease_until": lease_until,
-            "at_provider": provider,
-            "now": now,
-            "created_after": created_after,
-        },
-    )
-    row = claimed.one_or_none()
-    return job_of(row) if row else None
-
-
-async def providers_with_work(
-    connection: AsyncConnection, now: datetime, created_after: datetime
-) -> list[str]:
-    """Return the providers for which a job can be claimed: cheaper than a transaction."""
-    values = {"now": now, "created_after": created_after}
-    return list((await connection.execute(PROVIDERS_WITH_WORK, values)).scalars())
-
-
-async def without_inputs(connection: AsyncConnection, now: datetime) -> list[Job]:
+async def without_inputs(connection: AsyncConnection, now: datetime, limit: int) -> list[Job]:
     """Return queued jobs whose input pictures are to be stored first."""
-    return await _list(connection, WITHOUT_INPUTS, now=now)
+    return await _list(connection, WITHOUT_INPUTS, now=now, limit=limit)
 
 
 async def expiring_statuses(
     connection: AsyncConnection, now: datetime, *, expires_before: datetime
 ) -> list[Job]:
     """Return active jobs whose status message can be edited only until the token expires."""
-    return await _list(connection, EXPIRING_STATUSES, now=now, expires_before=expires_before)
+    return await _list(
+        connection, EXPIRING_STATUSES, now=now, expires_before=expires_before, limit=BATCH
+    )
 
 
-async def waiting(connection: AsyncConnection, limit: int) -> list[Job]:
-    """Return queued jobs that have a status message, oldest first."""
-    return await _list(connection, WAITING, limit=limit)
+async def waiting(
+    connection: AsyncConnection, provider: str, *, known: Collection[str]
+) -> list[Job]:
+    """Return jobs queued for a provider that have a status message, but those of `known`."""
+    return await _list(connection, WAITING, at_provider=provider, known=listed(known), limit=BATCH)
 
 
-async def transferable(connection: AsyncConnection, provider: str, limit: int) -> list[Job]:
-    """Return jobs queued for a provider whose model Easel chose, oldest first."""
-    return await _list(connection, TRANSFERABLE, at_provider=provider, limit=limit)
+async def still_waiting(connection: AsyncConnection, ids: Collection[str]) -> list[Job]:
+    """Return those of a few jobs that are still queued."""
+    return await _list(connection, STILL_WAITING, ids=[*ids])
 
 
-async def with_open_generations(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
-    """Return settled jobs with a generation whose end is not known."""
-    return await _list(connection, WITH_OPEN_GENERATIONS, settled_after=settled_after)
+async def transferable(
+    connection: AsyncConnection, provider: str, *, known: Collection[str]
+) -> list[Job]:
+    """Return jobs queued for a provider whose model Easel chose, but those of `known`."""
+    return await _list(
+        connection, TRANSFERABLE, at_provider=provider, known=listed(known), limit=BATCH
+    )
+
+
+async def with_open_generations(
+    connection: AsyncConnection, settled_after: datetime, *, after: str = ""
+) -> list[Job]:
+    """Return settled jobs with a generation whose end is not known, in the order of their ids.
+
+    A list no longer than BATCH begins behind the id `after`: the next one begins behind its last.
+    """
+    return await _list(
+        connection, WITH_OPEN_GENERATIONS, settled_after=settled_after, after=after, limit=BATCH
+    )
 
 
 async def unknown_outcomes(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
     """Return failed jobs whose request may have been executed; their generations are unknown."""
-    return await _list(connection, UNKNOWN_OUTCOMES, settled_after=settled_after)
+    return await _list(connection, UNKNOWN_OUTCOMES, settled_after=settled_after, limit=BATCH)
 
 
 async def clear_leases(tx: AsyncConnection) -> None:
@@ -181,9 +242,9 @@ async def clear_leases(tx: AsyncConnection) -> None:
     await tx.execute(update(jobs).where(SUBMITTING).values(lease_until=None))
 
 
-async def cancel_requests(connection: AsyncConnection) -> list[Job]:
-    """Return running jobs that their members want stopped."""
-    return await _list(connection, CANCEL_REQUESTS)
+async def cancel_requests(connection: AsyncConnection, *, known: Collection[str]) -> list[Job]:
+    """Return running jobs that their members want stopped, but those of `known`."""
+    return await _list(connection, CANCEL_REQUESTS, known=listed(known), limit=BATCH)
 
 
 async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> list[Job]:
@@ -206,31 +267,49 @@ async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> li
 
 async def unconfirmed(connection: AsyncConnection, created_before: datetime) -> list[Job]:
     """Return queued jobs whose reply Discord neither confirmed nor refused."""
-    return await _list(connection, UNCONFIRMED, created_before=created_before)
+    return await _list(connection, UNCONFIRMED, created_before=created_before, limit=BATCH)
 
 
 async def expired(connection: AsyncConnection, created_before: datetime) -> list[Job]:
     """Return jobs that could not be submitted in time."""
-    return await _list(connection, EXPIRED, created_before=created_before)
+    return await _list(connection, EXPIRED, created_before=created_before, limit=BATCH)
 
 
-async def unleased(connection: AsyncConnection, now: datetime) -> list[Job]:
+async def unleased(
+    connection: AsyncConnection, now: datetime, *, providers: Collection[str]
+) -> list[Job]:
     """Return submitting jobs that no task works on: the outcome of their request is unknown."""
-    return await _list(connection, UNLEASED, now=now)
+    return await _list(connection, UNLEASED, now=now, providers=[*providers], limit=BATCH)
 
 
-async def estimated(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
+async def estimated(
+    connection: AsyncConnection, settled_after: datetime, *, providers: Collection[str]
+) -> list[Job]:
     """Return jobs with an estimated cost that their provider may report by now."""
-    return await _list(connection, ESTIMATED, settled_after=settled_after)
+    return await _list(
+        connection,
+        ESTIMATED,
+        settled_after=settled_after,
+        providers=[*providers],
+        limit=BATCH,
+    )
 
 
-async def running_ids(connection: AsyncConnection) -> list[str]:
-    return list((await connection.execute(RUNNING_IDS)).scalars())
+async def unwatched(connection: AsyncConnection, *, known: Collection[str]) -> list[Job]:
+    """Return running jobs, but those of `known`: all after a start, later hardly any."""
+    # In two seconds, 40 of them can be polled.
+    return await _list(connection, UNWATCHED, known=listed(known), limit=4 * BATCH)
 
 
-async def deliverable(connection: AsyncConnection, now: datetime, limit: int) -> list[Job]:
-    """Return settled jobs whose next delivery attempt is due."""
-    return await _list(connection, DELIVERABLE, now=now, limit=limit)
+async def deliverable(
+    connection: AsyncConnection, now: datetime, *, limit: int, closed: Collection[int] = ()
+) -> list[Job]:
+    """Return settled jobs whose next delivery attempt is due.
+
+    Nothing that would be posted in the channels of `closed`. Of one member's jobs in one channel,
+    only as many as may be delivered at once.
+    """
+    return await _list(connection, DELIVERABLE, now=now, limit=limit, closed=listed(closed))
 
 
 async def next_wake(connection: AsyncConnection, now: datetime) -> datetime | None:
@@ -248,7 +327,5 @@ async def erase_tokens(tx: AsyncConnection, now: datetime) -> None:
     )
 
 
-async def _list(
-    connection: AsyncConnection, statement: Select[tuple[Job]], **values: object
-) -> list[Job]:
+async def _list(connection: AsyncConnection, statement: Select[Any], **values: object) -> list[Job]:
     return [job_of(row) for row in await connection.execute(statement, values)]

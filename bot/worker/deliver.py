@@ -1,6 +1,7 @@
 """From settled to delivered: retried, with backoff, until a message shows the result."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from bot.backoff import Backoff
@@ -33,8 +34,11 @@ class Deliverer:
             marked = await jobs.mark_final_status(tx, job.id)
         await self._delivery.show(marked or job)
 
-    async def deliver(self, job: Job) -> None:
-        """Make one attempt to deliver a settled job, and store the outcome."""
+    async def deliver(self, job: Job, waits: Callable[[], None]) -> None:
+        """Make one attempt to deliver a settled job, and store the outcome.
+
+        `waits` is called when a rate limit begins to hold the attempt back.
+        """
         async with self._database.transaction() as tx:
             begun = await jobs.begin_delivery(tx, job.id, self._now())
             stored = await pictures.of_job(tx, job.id, Role.OUTPUT)
@@ -44,8 +48,9 @@ class Deliverer:
         missing = max(job.request.count - len(stored), 0) if stored else 0
         try:
             job = await self._with_reply(job)
+            again = job.delivery_attempts > 1
             shown = await self._delivery.deliver(
-                job, stored, missing=missing, again=job.delivery_attempts > 1
+                job, stored, missing=missing, again=again, waits=waits
             )
         except NotDelivered as error:
             await self._postpone(job, error)

@@ -5,6 +5,7 @@ member named; its own status message reports the outage, and the end of the outa
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,9 +20,6 @@ from bot.worker.tasks import Due
 
 log = logging.getLogger(__name__)
 
-JOBS_PER_TURN = 25  # whose status messages are edited, or which move, every two seconds
-JOBS_READ = 500
-
 
 class Failover:
     def __init__(self, services: Services, deliverer: Deliverer) -> None:
@@ -30,29 +28,50 @@ class Failover:
         self._health = services.health
         self._deliverer = deliverer
         self._now = services.now
-        self._reported: set[str] = set()  # jobs whose status message reports an outage
-        self._staying: set[str] = set()  # jobs whose members cannot pay for another provider
+        self._reported: dict[str, str] = {}  # jobs whose status message reports it: the provider
+        self._down: frozenset[str] = frozenset()  # at the last turn
+        self._staying: set[str] = set()  # jobs that no other provider takes, or at no such price
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
-        """Return the jobs to hand over, and those whose status message is out of date."""
-        if not self._health.outages and not self._reported:
-            return []
+        """Return the jobs to hand over, and those whose status message is out of date.
+
+        A batch of each every two seconds, however many wait.
+        """
+        if self._down != self._health.down:
+            self._down = self._health.down
+            self._staying.clear()
         transferable = [
             job
-            for provider in self._health.down
-            for job in await queue.transferable(view, provider, JOBS_READ)
-            if job.id not in self._staying and self._elsewhere(job)
-        ][:JOBS_PER_TURN]
-        moving = {job.id for job in transferable}
-        waiting = await queue.waiting(view, JOBS_READ)
-        self._staying &= {job.id for job in waiting if self._health.is_down(job.provider)}
-        self._reported &= {job.id for job in waiting}
-        self._reported |= {job.id for job in waiting if self._reply_reported(job)}
-        outdated = [job for job in waiting if job.id not in moving and self._is_outdated(job)]
-        return [
-            *((self.hand_over, job) for job in transferable),
-            *((self.report, job) for job in outdated[:JOBS_PER_TURN]),
+            for provider in self._down
+            for job in await queue.transferable(view, provider, known=self._staying)
         ]
+        moving = [job for job in transferable if self._elsewhere(job)]
+        self._staying |= {job.id for job in transferable} - {job.id for job in moving}
+        return [
+            *((self.hand_over, job) for job in moving),
+            *((self.report, job) for job in await self._unreported(view, moving)),
+            *((self.report, job) for job in await self._outlived(view)),
+        ]
+
+    async def _unreported(self, view: Connection, moving: Sequence[Job]) -> list[Job]:
+        """Return jobs whose status message does not report the outage yet."""
+        known = {*self._reported, *(job.id for job in moving)}
+        found: list[Job] = []
+        for provider in self._health.outages:
+            waiting = await queue.waiting(view, provider, known=known)
+            self._reported |= {job.id: provider for job in waiting if self._reply_reported(job)}
+            found += [job for job in waiting if job.id not in self._reported]
+        return found
+
+    async def _outlived(self, view: Connection) -> list[Job]:
+        """Return waiting jobs whose status message reports an outage that is over."""
+        lasting = self._health.outages
+        over = [job_id for job_id, provider in self._reported.items() if provider not in lasting]
+        batch = over[: queue.BATCH]
+        waiting = await queue.still_waiting(view, batch) if batch else []
+        for job_id in set(batch) - {job.id for job in waiting}:
+            del self._reported[job_id]
+        return waiting
 
     async def hand_over(self, job: Job) -> None:
         """Let the job wait for the other provider at that one's price, if the member has enough."""
@@ -75,23 +94,21 @@ class Failover:
             self._staying.add(job.id)  # the next turn lets its status message report the outage
             return
         log.info("job moved to %s: %s is down", spec.key, job.provider)
+        self._reported.pop(job.id, None)
         await self._deliverer.show(moved)
 
     async def report(self, job: Job) -> None:
         """Let the status message of a waiting job report the outage, or its end."""
         if self._health.has_outage(job.provider):
-            self._reported.add(job.id)
+            self._reported[job.id] = job.provider
         else:
-            self._reported.discard(job.id)
+            self._reported.pop(job.id, None)
         await self._deliverer.show(job)
 
     def _reply_reported(self, job: Job) -> bool:
         """Return whether the reply itself reported the outage, since the job is younger."""
         began = self._health.of(job.provider).outage_since
         return began is not None and job.created_at >= began
-
-    def _is_outdated(self, job: Job) -> bool:
-        return self._health.has_outage(job.provider) != (job.id in self._reported)
 
     def _elsewhere(self, job: Job) -> ModelSpec | None:
         """Return a model of a provider that is up and can take the request."""

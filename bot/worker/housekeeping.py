@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from bot.jobs import Job
 from bot.services import Services
 from bot.store import queue
 from bot.worker.deliver import Deliverer
@@ -40,18 +39,17 @@ class Housekeeping:
             soon = now + timedelta(minutes=1)
             expiring = await queue.expiring_statuses(view, now, expires_before=soon)
             # A minute after the settlement, the estimate stands.
-            estimated = await queue.estimated(view, now - timedelta(minutes=1))
+            estimated = await queue.estimated(
+                view, now - timedelta(minutes=1), providers=self._providers
+            )
             due: list[Due] = [
                 *await self._recovery.due(view, now),
                 *((self._deliverer.show_final_status, job) for job in expiring),
                 *await self._failover.due(view, now),
                 *await self._overdue.due(view, now),
-                *((self._settler.correct_cost, job) for job in self._with_key(estimated)),
+                *((self._settler.correct_cost, job) for job in estimated),
             ]
         tasks.start_all(due)
-
-    def _with_key(self, jobs: list[Job]) -> list[Job]:
-        return [job for job in jobs if job.provider in self._providers]
 
     async def _refresh_prices(self, now: datetime) -> None:
         """Let old costs leave the prices; new ones enter when a job is settled."""

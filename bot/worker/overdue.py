@@ -31,20 +31,23 @@ class OverduePoller:
         self._settler = settler
         self._recovery = recovery
         self._now = services.now
-        self._next_poll = services.now()
+        self._next_round = services.now()
+        self._last_id = ""  # of the jobs that were polled in this round
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
-        """Return the settled jobs to poll now: every few minutes all with an open generation.
+        """Return the settled jobs to poll now: a few at a time, every few minutes all in turn.
 
         Jobs that failed with an unknown outcome are searched for then: a provider may list a
         generation late.
         """
-        if now < self._next_poll:
+        if not self._last_id and now < self._next_round:
             return []
-        self._next_poll = now + INTERVAL
-        since = now - timedelta(hours=24)
-        found = await queue.with_open_generations(view, since)
-        unknown = await queue.unknown_outcomes(view, since)
+        since, unknown = now - timedelta(hours=24), list[Job]()
+        if not self._last_id:
+            self._next_round = now + INTERVAL
+            unknown = await queue.unknown_outcomes(view, since)
+        found = await queue.with_open_generations(view, since, after=self._last_id)
+        self._last_id = found[-1].id if len(found) == queue.BATCH else ""
         due = [(self.poll, job) for job in found]
         due += [(self._recovery.search_again, job) for job in unknown]
         return [(method, job) for method, job in due if job.provider in self._providers]

@@ -4,9 +4,10 @@ A JobWatch is the memory of one running job; a restart makes it again from the r
 """
 
 import asyncio
-import heapq
 import logging
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,6 +18,7 @@ from bot.providers.base import Canceled, Failed, Provider, Running, Submitted, U
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import jobs
+from bot.worker.poll_queue import Poll, PollQueue
 from bot.worker.settle import Abandoned, End, Settler
 
 log = logging.getLogger(__name__)
@@ -36,59 +38,7 @@ SCHEDULE = Schedule(
     overtime=timedelta(minutes=3),
     in_overtime=timedelta(seconds=10),
 )
-# At most 20 polls a second, however many jobs run: commands are answered between them, and the
-# APIs are not flooded. Jobs of which a stream reported an end are polled at once.
-GAP = timedelta(milliseconds=50)
-
-
-class PollQueue:
-    """Job ids by the time of their next poll; the newest time that was set counts."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[datetime, str]] = []
-        self._times: dict[str, datetime] = {}
-        self._urgent: dict[str, None] = {}  # in the order of arrival
-        self._not_before: datetime | None = None
-
-    def set(self, job_id: str, moment: datetime) -> None:
-        """Poll then, or as soon afterwards as the jobs that wait longer allow."""
-        self._urgent.pop(job_id, None)
-        self._times[job_id] = moment
-        heapq.heappush(self._heap, (moment, job_id))
-
-    def hurry(self, job_id: str) -> None:
-        """Poll at once, before all others."""
-        self._times.pop(job_id, None)
-        self._urgent[job_id] = None
-
-    def drop(self, job_id: str) -> None:
-        self._urgent.pop(job_id, None)
-        self._times.pop(job_id, None)
-
-    def next(self, now: datetime) -> datetime | None:
-        """Return when `take_due` has a job; None while none is queued."""
-        if self._urgent:
-            return now
-        first = self._first()
-        if first is None or self._not_before is None:
-            return first
-        return max(first, self._not_before)
-
-    def take_due(self, now: datetime) -> list[str]:
-        """Return all urgent jobs, and one other that is due."""
-        due, self._urgent = list(self._urgent), {}
-        first = self._first()
-        if first is None or first > now or (self._not_before and now < self._not_before):
-            return due
-        _, job_id = heapq.heappop(self._heap)
-        del self._times[job_id]
-        self._not_before = now + GAP
-        return [*due, job_id]
-
-    def _first(self) -> datetime | None:
-        while self._heap and self._times.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+POLLS_AT_ONCE = 8  # at each provider; a poll of a job with four generations is four requests
 
 
 @dataclass
@@ -109,6 +59,10 @@ class JobWatch:
     cancel_attempts: int = 0
     cancel_after: datetime | None = None
     news: bool = False  # a stream reported an end that no poll has seen yet
+
+    @property
+    def poll(self) -> Poll:
+        return Poll(self.job.id, self.job.provider, self.job.user_id, self.polls)
 
     @property
     def pending(self) -> list[Generation]:
@@ -168,7 +122,8 @@ class JobWatch:
 
 
 class Poller:
-    def __init__(self, services: Services, settler: Settler) -> None:
+    def __init__(self, services: Services, settler: Settler, *, freed: Callable[[], None]) -> None:
+        """`freed` is called when a provider has answered a poll, and may get another."""
         self._database = services.database
         self._providers = services.providers
         self._catalog = services.catalog
@@ -176,12 +131,14 @@ class Poller:
         self._now = services.now
         self._metrics = services.metrics
         self._timeout = services.job_timeout
-        # Eight requests at once for each provider.
-        self._slots = {key: asyncio.Semaphore(8) for key in self._providers}
+        self._freed = freed
+        self._slots = {key: asyncio.Semaphore(POLLS_AT_ONCE) for key in self._providers}
+        self._on_the_way = Counter[str]()  # polls by provider
         self._watches: dict[str, JobWatch] = {}
         self._by_remote_id: dict[str, str] = {}
         self._without_key: set[str] = set()
-        self.queue = PollQueue()
+        self._cancels: dict[str, Job] = {}  # watched jobs that their members want stopped
+        self._queue = PollQueue()
 
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
         """Watch a running job; `submitted` holds the updates of the creating request's answer."""
@@ -200,20 +157,36 @@ class Poller:
         watch.updates = {each.remote_id: each.update for each in submitted}
         self._watches[job.id] = watch
         self._by_remote_id |= {each.remote_id: job.id for each in generations}
+        if cancel_requested:
+            self._cancels[job.id] = stored
         if watch.pending:
             self._plan(watch)
         else:
-            self.queue.hurry(job.id)
+            self._queue.hurry(watch.poll, self._now())
 
-    def unwatched(self, running: Iterable[str]) -> list[str]:
-        """Return the running jobs that nobody polls: all after a start, later hardly any."""
-        known = self._watches.keys() | self._without_key
-        return [job_id for job_id in running if job_id not in known]
+    @property
+    def watched(self) -> Collection[str]:
+        """The ids of the running jobs that are polled, or wait for the key of their provider."""
+        return self._watches.keys() | self._without_key
+
+    @property
+    def canceling(self) -> Collection[str]:
+        """The ids of the watched jobs whose members want them stopped."""
+        return self._cancels.keys()
+
+    def next_poll(self, now: datetime) -> datetime | None:
+        """Return when `take_due` has a job; None while no poll can be made."""
+        return self._queue.next(now, self._free())
 
     def take_due(self) -> list[Job]:
         """Return the jobs to poll now."""
-        due = self.queue.take_due(self._now())
-        return [self._watches[job_id].job for job_id in due if job_id in self._watches]
+        due = self._queue.take_due(self._now(), self._free())
+        return [self._watches[job_id].job for job_id in due]
+
+    def postpone(self, job: Job, wait: timedelta) -> None:
+        """Poll a job later, which was taken and has another task."""
+        if watch := self._watches.get(job.id):
+            self._queue.set(watch.poll, self._now() + wait)
 
     def ended(self, remote_id: str) -> None:
         """Poll at once: a stream reported the end of this generation."""
@@ -236,13 +209,22 @@ class Poller:
         """Ask the provider to stop the open generations; the next poll shows the outcome."""
         watch = self._watches[job.id]
         watch.cancel_requested = True
-        if await self._cancel_pending(watch):
-            self.queue.hurry(job.id)
+        if await self._cancel_pending(watch) and job.id in self._watches:
+            self._queue.hurry(watch.poll, self._now())
 
-    def cancel_due(self, job: Job) -> bool:
-        """Return whether a cancel is to be sent (again) now; never to a provider without one."""
-        watch = self._watches.get(job.id)
-        if watch is None or not self._catalog.about(job.request.model).cancels:
+    def due_cancels(self, requested: Iterable[Job]) -> list[Job]:
+        """Return the jobs for which a cancel is to be sent (again) now.
+
+        `requested` are jobs that their members want stopped, besides those in `canceling`. Jobs
+        that are not watched yet are noted by `begin`.
+        """
+        self._cancels |= {job.id: job for job in requested if job.id in self._watches}
+        return [job for job in self._cancels.values() if self._is_cancel_due(job)]
+
+    def _is_cancel_due(self, job: Job) -> bool:
+        """Return whether to send a cancel now; never to a provider without one."""
+        watch = self._watches[job.id]
+        if not self._catalog.about(job.request.model).cancels:
             return False
         waits = watch.cancel_after is not None and self._now() < watch.cancel_after
         return bool(watch.unstopped) and not waits
@@ -252,7 +234,8 @@ class Poller:
         watch.begin_poll(now)
         if watch.overtime_at:
             await self._cancel_pending(watch)
-        known = await asyncio.gather(*(self._fetch(watch, each) for each in watch.pending))
+        with self._polling(watch.job.provider):
+            known = await asyncio.gather(*(self._fetch(watch, each) for each in watch.pending))
         if watch.pending and not watch.overtime_at:
             return None
         if watch.is_last(now):
@@ -262,6 +245,19 @@ class Poller:
         if settled:
             self._forget(watch)
         return settled
+
+    @contextmanager
+    def _polling(self, provider: str) -> Iterator[None]:
+        self._on_the_way[provider] += 1
+        try:
+            yield
+        finally:
+            self._on_the_way[provider] -= 1
+            self._freed()
+
+    def _free(self) -> Mapping[str, int]:
+        """Return how many polls each provider may get beside those on the way."""
+        return {key: POLLS_AT_ONCE - self._on_the_way[key] for key in self._providers}
 
     async def _settle(self, watch: JobWatch) -> Job | None:
         try:
@@ -324,12 +320,13 @@ class Poller:
 
     def _plan(self, watch: JobWatch) -> None:
         if watch.news:
-            self.queue.hurry(watch.job.id)
+            self._queue.hurry(watch.poll, self._now())
         else:
-            self.queue.set(watch.job.id, watch.next_poll(self._now()))
+            self._queue.set(watch.poll, watch.next_poll(self._now()))
 
     def _forget(self, watch: JobWatch) -> None:
         del self._watches[watch.job.id]
-        self.queue.drop(watch.job.id)
+        self._cancels.pop(watch.job.id, None)
+        self._queue.drop(watch.job.id)
         for generation in watch.generations:
             self._by_remote_id.pop(generation.remote_id, None)

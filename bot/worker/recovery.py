@@ -50,17 +50,16 @@ class Recovery:
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
         """Return the jobs that need recovery, each with the method to call for it."""
-        running = self._poller.unwatched(await queue.running_ids(view))
-        found = [job for job_id in running if (job := await jobs.get(view, job_id))]
+        running = await queue.unwatched(view, known=self._poller.watched)
         unconfirmed = await queue.unconfirmed(view, now - REPLY_GRACE)
         expired = await queue.expired(view, now - QUEUE_TIMEOUT)
-        unleased = await queue.unleased(view, now)
+        # Without its key, a job waits until the key is set again.
+        unleased = await queue.unleased(view, now, providers=self._providers)
         return [
-            *((self.resume, job) for job in found),
+            *((self.resume, job) for job in running),
             *((self.confirm_reply, job) for job in unconfirmed),
             *((self.expire, job) for job in expired),
-            # Without its key, a job waits until the key is set again.
-            *((self.recover, job) for job in unleased if job.provider in self._providers),
+            *((self.recover, job) for job in unleased),
         ]
 
     async def resume(self, job: Job) -> None:

@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.backoff import Backoff
 from bot.errors import NotNow, ProviderError, Reason, Taken
+from bot.health import Cause
 from bot.jobs import Job
 from bot.providers.base import Submitted
 from bot.services import Services
-from bot.store import generations, jobs, queue, settlement
+from bot.store import claims, generations, jobs, pictures, settlement
 from bot.worker.inputs import Inputs
 from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
 
@@ -34,16 +35,27 @@ class Submitter:
         self._now = services.now
         self._attempts: dict[str, int] = {}
 
-    async def claim(self, provider: str) -> Job | None:
-        """Take the provider's next job; None if none is due."""
+    async def claim(
+        self,
+        provider: str,
+        *,
+        without: Collection[int] = (),
+        named_since: datetime | None = None,
+    ) -> Job | None:
+        """Take the provider's next job, of a member who is not in `without`; None if none is due.
+
+        With `named_since`, only a job requested since then, whose member named the model.
+        """
         now = self._now()
         async with self._database.transaction() as tx:
-            return await queue.claim(
+            return await claims.claim(
                 tx,
                 provider,
                 now=now,
                 created_after=now - QUEUE_TIMEOUT,
                 lease_until=now + LEASE,
+                without=without,
+                named_since=named_since,
             )
 
     async def put_back(self, job: Job, wait: timedelta, reason: Reason | None = None) -> None:
@@ -82,11 +94,22 @@ class Submitter:
             submitted = await provider.submit(job.request)
         except ProviderError as error:
             self._health.refused(job.provider, error.reason, error.detail)
-            self._health.submitted(job.provider, error)
+            self._health.submitted(job.provider, await self._cause(job), error)
             return await self._not_running(job, error)
         self._attempts.pop(job.id, None)
-        self._health.submitted(job.provider)
+        self._health.submitted(job.provider, Cause(job.user_id))
         return await _until_stored(lambda: self._start(job, submitted)), submitted
+
+    async def _cause(self, job: Job) -> Cause:
+        """Return the member and the input pictures of a job whose request failed."""
+        if not job.inputs:
+            return Cause(job.user_id)
+        try:
+            async with self._database.reading() as view:
+                stored = await pictures.of_job(view, job.id, pictures.Role.INPUT)
+        except NotNow:
+            return Cause(job.user_id)
+        return Cause(job.user_id, frozenset(each.sha256 for each in stored))
 
     async def _start(self, job: Job, submitted: Sequence[Submitted]) -> Job:
         remote_ids = [each.remote_id for each in submitted]

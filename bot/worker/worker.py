@@ -6,14 +6,17 @@ in a status from which the job goes on.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Iterable
 from datetime import datetime, timedelta
 
 from bot.errors import NotNow, ProviderError
+from bot.health import SLOTS, Circuit
 from bot.jobs import Job
 from bot.providers.base import Provider
 from bot.services import Services
-from bot.store import queue
+from bot.store import claims, queue
+from bot.store.database import Connection
 from bot.worker.deliver import Deliverer
 from bot.worker.housekeeping import Housekeeping
 from bot.worker.inputs import Inputs
@@ -22,10 +25,13 @@ from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
 from bot.worker.settle import Settler
 from bot.worker.submit import Submitter
 from bot.worker.tasks import COOL_DOWN, Tasks
+from bot.worker.turns import Slots
 
 log = logging.getLogger(__name__)
 
 CONCURRENT_DELIVERIES = 8
+CONCURRENT_DOWNLOADS = 8  # of one job's input pictures each
+MEMBER_SUBMITS = SLOTS[Circuit.CLOSED] - 1  # of one member at once, to each provider
 BUSY_WAIT = timedelta(milliseconds=200)  # before the retry of a job that has another task
 STREAM_RETRY = 5.0  # seconds between the end of a stream and the next attempt to open one
 
@@ -41,13 +47,19 @@ class Worker:
         self._prices = settler.prices
         self._deliverer = Deliverer(services)
         self._inputs = Inputs(services)
-        self._poller = Poller(services, settler)
+        self._wake = asyncio.Event()
+        self._poller = Poller(services, settler, freed=self._wake.set)
         self._recovery = Recovery(services, self._poller, self._deliverer)
         self._submitter = Submitter(services, self._inputs, self._recovery)
         self._housekeeping = Housekeeping(services, settler, self._deliverer, self._recovery)
-        self._submits = dict.fromkeys(self._providers, 0)
-        self._deliveries = 0
-        self._wake = asyncio.Event()
+        self._submits = {key: Counter[int]() for key in self._providers}  # by member
+        self._deliveries = Slots(
+            CONCURRENT_DELIVERIES,
+            of_member=CONCURRENT_DELIVERIES // 2,
+            in_channel=queue.IN_CHANNEL,
+            with_waiting=4 * CONCURRENT_DELIVERIES,
+        )
+        self._downloads = Slots(CONCURRENT_DOWNLOADS, of_member=CONCURRENT_DOWNLOADS // 4)
         self._rows_changed = True
         self._started = self._stopping = False
         self._next_row: datetime | None = None
@@ -95,14 +107,14 @@ class Worker:
                 self._started = True
             for job in self._poller.take_due():
                 if not self._tasks.start(job, self._poll(job.id)):
-                    self._poller.queue.set(job.id, self._now() + BUSY_WAIT)
+                    self._poller.postpone(job, BUSY_WAIT)
             housekeeping = self._past(self._housekeeping.next_turn)
             if self._rows_changed or housekeeping or self._past(self._next_row):
                 self._rows_changed = False
                 await self._read_rows()
             if housekeeping:
                 await self._housekeeping.turn(self._tasks)
-                self._probe()
+            await self._probe()
             self._services.metrics.worker_turned()
         except NotNow:  # the database has logged the cause
             await asyncio.sleep(COOL_DOWN)
@@ -116,41 +128,69 @@ class Worker:
     async def _read_rows(self) -> None:
         now = self._now()
         async with self._database.reading() as view:
-            providers = await queue.providers_with_work(view, now, now - QUEUE_TIMEOUT)
-            without_inputs = await queue.without_inputs(view, now)
-            deliverable = await queue.deliverable(view, now, limit=CONCURRENT_DELIVERIES * 2)
-            cancel_requests = await queue.cancel_requests(view)
-            self._next_row = await queue.next_wake(view, now)
-        self._tasks.start_all([(self._inputs.store, job) for job in without_inputs])
+            providers = await claims.providers_with_work(view, now, now - QUEUE_TIMEOUT)
+            without_inputs = await queue.without_inputs(view, now, 2 * CONCURRENT_DOWNLOADS)
+            deliverable = await self._deliverable(view, now)
+            cancel_requests = await queue.cancel_requests(view, known=self._poller.canceling)
+            self._next_row = await self._next_row_at(view, now)
+        for job in self._downloads.choose(self._idle(without_inputs)):
+            self._tasks.start(job, self._store_inputs(job))
         for provider in providers:
             await self._claim(provider)
         if deliverable:
             self._inputs.let_go(deliverable)
-        free = CONCURRENT_DELIVERIES - self._deliveries
-        for job in [job for job in deliverable if not self._tasks.is_busy(job)][:free]:
-            self._deliveries += 1
+        for job in self._deliveries.choose(self._idle(deliverable)):
             self._tasks.start(job, self._deliver(job))
-        for job in cancel_requests:
-            if self._poller.cancel_due(job):
-                self._tasks.start(job, self._cancel(job))
+        for job in self._idle(self._poller.due_cancels(cancel_requests)):
+            self._tasks.start(job, self._cancel(job))
+
+    async def _deliverable(self, view: Connection, now: datetime) -> list[Job]:
+        closed = self._deliveries.full_channels | self._services.delivery.limited_channels().keys()
+        limit = 4 * CONCURRENT_DELIVERIES
+        return await queue.deliverable(view, now, limit=limit, closed=closed)
+
+    async def _next_row_at(self, view: Connection, now: datetime) -> datetime | None:
+        """Return when a row becomes due, or a channel takes messages again."""
+        limits = self._services.delivery.limited_channels().values()
+        times = [now + timedelta(seconds=each) for each in limits]
+        row = await queue.next_wake(view, now)
+        return min([*times, row] if row else times, default=None)
+
+    def _idle(self, jobs: Iterable[Job]) -> list[Job]:
+        return [job for job in jobs if not self._tasks.is_busy(job)]
 
     async def _claim(self, provider: str) -> None:
         """Claim as many jobs as there are slots; jobs of a provider without a key wait for it."""
         if provider not in self._submits:
             return
-        while self._submits[provider] < self._health.submit_slots(provider):
-            job = await self._submitter.claim(provider)
+        on_the_way = self._submits[provider]
+        while on_the_way.total() < self._health.submit_slots(provider):
+            # The last slot is for another member: a submit may take a minute.
+            served = [user_id for user_id, number in on_the_way.items() if number >= MEMBER_SUBMITS]
+            job = await self._submitter.claim(provider, without=served)
             if job is None:
                 return
-            if self._tasks.start(job, self._submit(job)):
-                self._submits[provider] += 1
-            else:  # another task edits the job's status message: requeue the job briefly
-                await self._submitter.put_back(job, BUSY_WAIT)
+            await self._start_submit(job)
 
-    def _probe(self) -> None:
-        """Probe the providers that are down, each in a task of its own."""
+    async def _start_submit(self, job: Job) -> None:
+        if self._tasks.start(job, self._submit(job)):
+            self._submits[job.provider][job.user_id] += 1
+        else:  # another task edits the job's status message: requeue the job briefly
+            await self._submitter.put_back(job, BUSY_WAIT)
+
+    async def _probe(self) -> None:
+        """Probe the providers that are down or suspected, each in a task of its own.
+
+        A member who names the model of a provider that is down wants the attempt: one such job
+        is sent with each probe, since a probe may fail although the service makes pictures.
+        """
         for key in self._health.due_probes():
             self._tasks.spawn(self._tasks.then_wake(self._ping(key)), name=f"probe {key}")
+            outage_since = self._health.of(key).outage_since
+            if outage_since is None or self._submits[key].total():
+                continue
+            if job := await self._submitter.claim(key, named_since=outage_since):
+                await self._start_submit(job)
 
     async def _ping(self, key: str) -> None:
         try:
@@ -165,7 +205,7 @@ class Worker:
         if self._stopping:
             return
         now = self._now()
-        times = [self._housekeeping.next_turn, self._poller.queue.next(now), self._next_row]
+        times = [self._housekeeping.next_turn, self._poller.next_poll(now), self._next_row]
         wait = min(moment for moment in times if moment is not None) - now
         try:
             async with asyncio.timeout(max(wait.total_seconds(), 0)):
@@ -177,7 +217,7 @@ class Worker:
         try:
             running = await self._submitter.submit(job)
         finally:
-            self._submits[job.provider] -= 1
+            self._submits[job.provider] -= Counter([job.user_id])  # drops members without any
             self.wake()
         if running is not None:
             await self._recovery.follow(*running)
@@ -190,10 +230,21 @@ class Worker:
             self.wake()
 
     async def _deliver(self, job: Job) -> None:
+        def waits() -> None:
+            self._deliveries.wait(job)
+            self.wake()
+
         try:
-            await self._deliverer.deliver(job)
+            await self._deliverer.deliver(job, waits)
         finally:
-            self._deliveries -= 1
+            self._deliveries.end(job)
+            self.wake()
+
+    async def _store_inputs(self, job: Job) -> None:
+        try:
+            await self._inputs.store(job)
+        finally:
+            self._downloads.end(job)
             self.wake()
 
     async def _listen(self, provider: Provider) -> None:

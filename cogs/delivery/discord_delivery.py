@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import discord
@@ -20,6 +20,7 @@ from cogs.delivery.errors import is_transient, raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.follow_up import follow_up
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
+from cogs.delivery.rate_limits import RateLimits
 from cogs.delivery.uploads import Uploads, prepare
 from cogs.ui.result import failed_view, result_view
 from cogs.ui.status import canceled_view, copies_view, status_view
@@ -43,13 +44,17 @@ class DiscordDelivery:
         self._health = health
         self._metrics = metrics
         self._now = now
+        self._limits = RateLimits()
         self._client: discord.Client | None = None
         self._attempts: dict[str, Attempts] = {}
         # Jobs whose status message an unconfirmed edit may still change.
         self._stray_edits: set[str] = set()
 
     def attach(self, client: discord.Client) -> None:
+        """Use this client, before it logs in, from now on."""
         self._client = client
+        if client.http.http_trace is not None:
+            self._limits.add_to(client.http.http_trace)
 
     async def show(self, job: Job) -> None:
         if job.route.status_message_id is None:
@@ -93,7 +98,22 @@ class DiscordDelivery:
                     return await search_reply(client, job)
                 return await find_reply(client, job, token)
 
+    def limited_channels(self) -> Mapping[int, float]:
+        return self._limits.channels()
+
     async def deliver(
+        self,
+        job: Job,
+        pictures: Sequence[Picture],
+        *,
+        missing: int,
+        again: bool,
+        waits: Callable[[], None],
+    ) -> int | Undeliverable:
+        with self._limits.delivering(job.posts_to, waits):
+            return await self._deliver(job, pictures, missing=missing, again=again)
+
+    async def _deliver(
         self, job: Job, pictures: Sequence[Picture], *, missing: int, again: bool
     ) -> int | Undeliverable:
         if not again:

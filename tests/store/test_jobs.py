@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import Reason
 from bot.jobs import NEXT, Job, JobStatus, NewJob
-from bot.store import generations, jobs, queue
+from bot.store import claims, generations, jobs, queue
 from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
 from bot.store.tables import jobs as table
@@ -17,7 +17,7 @@ LONG_AGO = NOW - timedelta(days=1)
 
 
 async def claim(tx: Transaction, now: datetime) -> Job | None:
-    return await queue.claim(tx, "oxen", now=now, created_after=LONG_AGO, lease_until=LEASE)
+    return await claims.claim(tx, "oxen", now=now, created_after=LONG_AGO, lease_until=LEASE)
 
 
 async def test_a_job_comes_back_as_it_was_stored(database: Database) -> None:
@@ -57,7 +57,7 @@ async def test_only_answered_jobs_are_claimed(database: Database) -> None:
     await one(database, message_id=None)
 
     async with database.transaction() as tx:
-        assert await queue.providers_with_work(tx, NOW, LONG_AGO) == []
+        assert await claims.providers_with_work(tx, NOW, LONG_AGO) == []
         assert await claim(tx, NOW) is None
 
 
@@ -119,8 +119,10 @@ async def test_an_estimate_is_found_while_the_settlement_is_young(database: Data
         await jobs.move(tx, job.id, JobStatus.SUBMITTING)
         done = await jobs.move(tx, job.id, JobStatus.SUCCEEDED, settled_at=NOW, estimated=True)
 
-        assert await queue.estimated(tx, NOW - timedelta(microseconds=1)) == [done]
-        assert await queue.estimated(tx, NOW) == []
+        assert await queue.estimated(tx, NOW - timedelta(microseconds=1), providers=["oxen"]) == [
+            done
+        ]
+        assert await queue.estimated(tx, NOW, providers=["oxen"]) == []
 
 
 async def test_a_submitting_job_is_found_when_its_lease_ends(database: Database) -> None:
@@ -128,8 +130,8 @@ async def test_a_submitting_job_is_found_when_its_lease_ends(database: Database)
     async with database.transaction() as tx:
         claimed = await claim(tx, NOW)
 
-        assert await queue.unleased(tx, NOW) == []
-        assert await queue.unleased(tx, LEASE) == [claimed]
+        assert await queue.unleased(tx, NOW, providers=["oxen"]) == []
+        assert await queue.unleased(tx, LEASE, providers=["oxen"]) == [claimed]
 
 
 async def test_after_a_start_every_lease_is_over(database: Database) -> None:
@@ -138,24 +140,24 @@ async def test_after_a_start_every_lease_is_over(database: Database) -> None:
         claimed = await claim(tx, NOW)
         await queue.clear_leases(tx)
 
-        assert await queue.unleased(tx, NOW) == [claimed]
+        assert await queue.unleased(tx, NOW, providers=["oxen"]) == [claimed]
 
 
 async def test_settled_jobs_are_deliverable_until_delivered(database: Database) -> None:
     job = await one(database)
     later = NOW + timedelta(seconds=9)
     async with database.transaction() as tx:
-        assert await queue.deliverable(tx, NOW, 10) == []
+        assert await queue.deliverable(tx, NOW, limit=10) == []
 
         await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=NOW)
-        assert [each.id for each in await queue.deliverable(tx, NOW, 10)] == [job.id]
+        assert [each.id for each in await queue.deliverable(tx, NOW, limit=10)] == [job.id]
 
         await jobs.change(tx, job.id, deliver_after=later)
-        assert await queue.deliverable(tx, NOW, 10) == []
+        assert await queue.deliverable(tx, NOW, limit=10) == []
         assert await queue.next_wake(tx, NOW) == later
 
         await jobs.change(tx, job.id, delivered_at=later)
-        assert await queue.deliverable(tx, later, 10) == []
+        assert await queue.deliverable(tx, later, limit=10) == []
 
 
 async def test_tokens_are_erased_when_discord_forgets_them(database: Database) -> None:
@@ -215,8 +217,8 @@ async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database
     """A backup that was brought back may hold jobs for which nobody waits any more."""
     await one(database)
     async with database.transaction() as tx:
-        assert await queue.providers_with_work(tx, NOW, NOW) == []
-        assert await queue.claim(tx, "oxen", now=NOW, created_after=NOW, lease_until=LEASE) is None
+        assert await claims.providers_with_work(tx, NOW, NOW) == []
+        assert await claims.claim(tx, "oxen", now=NOW, created_after=NOW, lease_until=LEASE) is None
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,20 @@ import pytest
 from bot.errors import Reason
 from bot.health import FAILURES
 from bot.jobs import JobStatus
-from bot.sandbox.discord import Message
+from bot.sandbox.discord import Message, Upload
 from bot.sandbox.http.faults import Answer, Hold, Reset, Rule
 from bot.store import ledger
 from bot.store.audit import verify
+from bot.store.queue import BATCH
 from tests.support.easel import Stage, text_of
+from tests.support.files import picture
 
 pytestmark = pytest.mark.long
 
 QUEUE = "/api/ai/queue"
 MODELS = "/api/ai/models/.*"
 OWN_503 = Answer(503, {"error": {"message": "Service temporarily unavailable"}})
+BROKEN = Answer(500, {"error": {"message": "Internal server error"}})
 DOWN = "does not work at the moment"
 
 
@@ -79,11 +82,12 @@ async def test_a_ping_that_fails_leaves_the_provider_down_and_is_repeated(at: St
 
 
 async def test_a_status_message_is_edited_once_for_an_outage(at: Stage) -> None:
-    """The API answers probes and refuses every job: it goes down again each time."""
+    """The API answers probes and refuses every job, of any member: it goes down each time."""
+    members = [at.ada, at.ben, at.discord.add_user("Cleo")]
     refused = at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
     async with at.easel():
         for number in range(6):
-            await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
+            await at.imagine(f"fox {number}", model="oxen", by=members[number % 3])
         await reported(at, 6)
         attempts = refused.hits
         edits = sum(each.method == "PATCH" for each in at.discord.requests)
@@ -243,6 +247,94 @@ async def test_what_waited_for_half_an_hour_fails_uncharged(at: Stage) -> None:
     assert {job.status for job in found} == {JobStatus.FAILED}
     assert await at.balance() == 0
     assert at.oxen.generations == {}
+
+
+async def test_requests_of_one_member_that_break_the_service_close_it_for_nobody(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = at.oxen.faults.add("POST", QUEUE, BROKEN, times=6)
+    async with at.easel():
+        for number in range(6):
+            await at.imagine(f"fox {number}", model="oxen")
+        await failed.reached(hits=6)
+        await at.imagine("a hare", by=at.ben)
+        await at.result("a hare", timeout=5)
+
+    (job,) = await at.jobs(at.ben)
+    assert (job.provider, job.cost) == ("oxen", 7_500)
+    assert "oxen is down" not in caplog.text
+
+
+async def test_an_input_that_breaks_the_service_closes_it_for_nobody(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sent by three members, in files with other names."""
+    failed = at.oxen.faults.add("POST", QUEUE, BROKEN, times=3)
+    content = picture()
+    async with at.easel():
+        for number in range(3):
+            member = at.discord.add_user(f"Member {number}")
+            await at.edit(Upload(f"{number}.png", content), by=member, model="oxen")
+        await failed.reached(hits=3)
+        await at.imagine("a hare", by=at.ben)
+        await at.result("a hare", timeout=5)
+
+    assert "oxen is down" not in caplog.text
+
+
+async def test_one_member_finds_an_outage_by_the_probe_after_the_failures(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    at.oxen.faults.add("GET", MODELS, BROKEN, times=None)
+    at.oxen.faults.add("POST", QUEUE, BROKEN, times=None)
+    async with at.easel():
+        for number in range(10):
+            await at.imagine(f"fox {number}", model="oxen")
+        await at.said(DOWN)
+
+    assert len(at.created()) <= 4 + FAILURES
+    assert "oxen is down" in caplog.text
+
+
+async def test_a_job_whose_member_names_a_model_that_is_down_is_sent_with_the_next_probe(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The probe alone would never find that the service makes pictures."""
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    refused = at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
+    async with at.easel():
+        for number in range(3):
+            await at.imagine(f"fox {number}", model="oxen")
+        await at.said(DOWN)
+        refused.remove()
+        await asyncio.sleep(2.5)  # a turn of the housekeeping: nothing is sent before the probe
+        waiting = len(at.created())
+        await at.imagine("a hare", model="oxen", by=at.ben)
+        await asyncio.sleep(0.5)
+        assert len(at.created()) == waiting
+        at.clock.move(seconds=10)
+        await at.result("a hare")
+        await at.settled(3, timeout=20)
+
+    assert "oxen is up again" in caplog.text
+
+
+async def test_the_outage_is_reported_to_every_member_by_turns(at: Stage) -> None:
+    """One member's many waiting jobs do not hide another's."""
+    held = at.oxen.faults.add("POST", QUEUE, Answer(503, OWN_503.body, held=True), times=4)
+    at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
+    async with at.easel():
+        for _ in range(3):
+            await asyncio.gather(*(at.imagine(f"fox {n}", model="oxen") for n in range(25)))
+        hare = await at.imagine("a hare", model="oxen", by=at.ben)
+        await held.reached(hits=4)
+        held.release()
+        await at.said(DOWN)
+        assert hare.message is not None
+        async with asyncio.timeout(3):
+            while DOWN not in hare.message.text():
+                await asyncio.sleep(0.02)
+        assert len(statuses(at)) <= 2 * BATCH
 
 
 async def test_a_doubt_is_not_repeated_with_every_job(at: Stage) -> None:

@@ -18,6 +18,7 @@ class Allowance:
 
     remaining: int
     reset_after: float  # seconds until the end of the window
+    limit: int = MESSAGES
 
     @property
     def exceeded(self) -> bool:
@@ -36,7 +37,7 @@ class Allowance:
     def headers(self) -> Mapping[str, str]:
         shown = {
             "Via": VIA,
-            "X-RateLimit-Limit": str(MESSAGES),
+            "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(max(self.remaining, 0)),
             "X-RateLimit-Reset": f"{time.time() + self.reset_after:.3f}",
             "X-RateLimit-Reset-After": f"{self.reset_after:.3f}",
@@ -50,11 +51,13 @@ class Allowance:
 class RateLimits:
     """The windows of all channels: each begins with the first request after the previous one.
 
-    Real time, because clients sleep in real time.
+    Real time, because clients sleep in real time. `messages` and `seconds` may be changed while
+    the server runs.
     """
 
     def __init__(self, *, enabled: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.enabled = enabled
+        self.messages, self.seconds = MESSAGES, WINDOW_SECONDS
         self._clock = clock
         self._windows: dict[str, tuple[float, int]] = {}  # begin and requests, by channel
 
@@ -64,8 +67,8 @@ class RateLimits:
             return None
         channel, now = parameters["channel_id"], self._clock()
         began, used = self._windows.get(channel, (now, 0))
-        if now - began >= WINDOW_SECONDS:
+        if now - began >= self.seconds:
             began, used = now, 0
-        used = min(used + 1, MESSAGES + 1)
+        used = min(used + 1, self.messages + 1)
         self._windows[channel] = began, used
-        return Allowance(MESSAGES - used, began + WINDOW_SECONDS - now)
+        return Allowance(self.messages - used, began + self.seconds - now, self.messages)

@@ -75,6 +75,11 @@ class FakeDiscord(Channels, Actions):
         self._runner: web.AppRunner | None = None
 
     @property
+    def limits(self) -> RateLimits:
+        """The limit of new messages in each channel."""
+        return self.rest.limits
+
+    @property
     def bot_user(self) -> User:
         return self.world.bot
 
@@ -97,7 +102,10 @@ class FakeDiscord(Channels, Actions):
 
     async def __aenter__(self) -> Self:
         app = web.Application(
-            middlewares=[self.rest.record, self.faults.middleware],
+            middlewares=[
+                self.rest.record,
+                self.faults.middleware,
+            ],
             client_max_size=LARGEST_READ,
         )
         app.router.add_get("/gateway", self.gateway.handle)

@@ -1,0 +1,168 @@
+"""The order of polls: members take turns, and a job's first polls come before later ones."""
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+# At most 20 polls a second, however many jobs run: commands are answered between them, and the
+# APIs are not flooded. Jobs of which a stream reported an end need not keep this distance.
+GAP = timedelta(milliseconds=50)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """The next poll of a job. `polls` is the number of polls so far."""
+
+    job_id: str
+    provider: str
+    user_id: int
+    polls: int = 0
+
+
+Lane = tuple[str, int]  # the jobs of one member at one provider
+
+
+class Rotation:
+    """Polls that are due now, taken by turns.
+
+    Each turn takes one poll of a lane: of the job with the fewest polls so far, then of the one
+    that has been due for longest. A lane that had a turn in the current round waits for the next
+    round. In a round, a lane whose poll is an earlier one goes first, so that a member who has just
+    come waits for no round to end.
+
+    Invariant: `_lanes` holds no empty lane, and `_rounds` no round before the current one.
+    """
+
+    def __init__(self) -> None:
+        self._lanes: dict[Lane, dict[str, tuple[int, datetime]]] = {}
+        self._lane_of: dict[str, Lane] = {}
+        self._round = 0
+        self._rounds: dict[Lane, int] = {}  # the round of the next turn; the current one if absent
+
+    def add(self, poll: Poll, moment: datetime) -> None:
+        lane = (poll.provider, poll.user_id)
+        self._lanes.setdefault(lane, {})[poll.job_id] = (poll.polls, moment)
+        self._lane_of[poll.job_id] = lane
+
+    def drop(self, job_id: str) -> None:
+        lane = self._lane_of.pop(job_id, None)
+        if lane is None:
+            return
+        del self._lanes[lane][job_id]
+        if not self._lanes[lane]:
+            del self._lanes[lane]
+
+    def has_turn(self, free: Mapping[str, int]) -> bool:
+        """Return whether a poll waits for a provider that has a free slot."""
+        return any(free.get(provider, 0) > 0 for provider, _ in self._lanes)
+
+    def pop(self, free: Mapping[str, int]) -> Poll | None:
+        """Take the next poll off the rotation; None if no provider with one has a free slot.
+
+        `free` are the free slots by provider.
+        """
+        lane = self._next_lane(free)
+        if lane is None:
+            return None
+        jobs = self._lanes[lane]
+        job_id = min(jobs, key=jobs.__getitem__)
+        polls, _ = jobs[job_id]
+        self._count_turn(lane)
+        self.drop(job_id)
+        return Poll(job_id, *lane, polls)
+
+    def _next_lane(self, free: Mapping[str, int]) -> Lane | None:
+        waiting = [lane for lane in self._lanes if free.get(lane[0], 0) > 0]
+        if not waiting:
+            return None
+        first = min(self._round_of(lane) for lane in waiting)
+        return min(
+            (lane for lane in waiting if self._round_of(lane) == first),
+            key=lambda lane: min(self._lanes[lane].values()),
+        )
+
+    def _count_turn(self, lane: Lane) -> None:
+        current = self._round_of(lane)
+        if current > self._round:
+            self._round = current
+            self._rounds = {
+                each: number for each, number in self._rounds.items() if number > current
+            }
+        self._rounds[lane] = current + 1
+
+    def _round_of(self, lane: Lane) -> int:
+        return self._rounds.get(lane, self._round)
+
+
+class PollQueue:
+    """The next polls of all running jobs.
+
+    A job is in just one of three places: `_later` until its time comes, then `_due`, or `_urgent`
+    after a stream has reported an end. Urgent polls keep no distance, but wait for a free slot too.
+    """
+
+    def __init__(self) -> None:
+        self._later: dict[str, tuple[datetime, Poll]] = {}
+        self._times: list[tuple[datetime, str]] = []  # a heap; entries unlike `_later` are void
+        self._due = Rotation()
+        self._urgent = Rotation()
+        self._not_before: datetime | None = None
+
+    def set(self, poll: Poll, moment: datetime) -> None:
+        """Poll then, or as soon afterwards as the turns of others allow; forget an earlier time."""
+        self.drop(poll.job_id)
+        self._later[poll.job_id] = (moment, poll)
+        heapq.heappush(self._times, (moment, poll.job_id))
+
+    def hurry(self, poll: Poll, now: datetime) -> None:
+        """Poll at once, before all that are not urgent."""
+        self.drop(poll.job_id)
+        self._urgent.add(poll, now)
+
+    def drop(self, job_id: str) -> None:
+        self._later.pop(job_id, None)
+        self._due.drop(job_id)
+        self._urgent.drop(job_id)
+
+    def next(self, now: datetime, free: Mapping[str, int]) -> datetime | None:
+        """Return when `take_due` has a job; None while no poll is queued that could be made."""
+        if self._urgent.has_turn(free):
+            return now
+        self._collect_due(now)
+        times = [self._first_later()]
+        if self._due.has_turn(free):
+            times.append(max(now, self._not_before or now))
+        return min((each for each in times if each is not None), default=None)
+
+    def take_due(self, now: datetime, free: Mapping[str, int]) -> list[str]:
+        """Return the jobs to poll now: the urgent ones, and one other that is due.
+
+        `free` are the polls that each provider may get beside those that are on the way.
+        """
+        left, taken = Counter(free), list[str]()
+        while poll := self._urgent.pop(left):
+            left[poll.provider] -= 1
+            taken.append(poll.job_id)
+        self._collect_due(now)
+        if self._not_before is not None and now < self._not_before:
+            return taken
+        if poll := self._due.pop(left):
+            self._not_before = now + GAP
+            taken.append(poll.job_id)
+        return taken
+
+    def _collect_due(self, now: datetime) -> None:
+        while (first := self._first_later()) is not None and first <= now:
+            _, job_id = heapq.heappop(self._times)
+            moment, poll = self._later.pop(job_id)
+            self._due.add(poll, moment)
+
+    def _first_later(self) -> datetime | None:
+        while self._times:
+            moment, job_id = self._times[0]
+            if job_id in self._later and self._later[job_id][0] == moment:
+                return moment
+            heapq.heappop(self._times)
+        return None

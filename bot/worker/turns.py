@@ -1,0 +1,86 @@
+"""Slots for pieces of work that run at once, in which members take turns."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bot.jobs import Job
+
+REMEMBERED = 1000  # members whose last turn is known; all others had theirs longer ago
+
+
+@dataclass(slots=True)
+class Slots:
+    """The slots of one kind of work: `total` at once, `of_member` of them for one member.
+
+    A piece of work that waits for a rate limit gives its slot back, and may end without one. At
+    most `in_channel` pieces post to one channel and at most `with_waiting` run at all, those that
+    wait included.
+    """
+
+    total: int
+    of_member: int
+    in_channel: int | None = None
+    with_waiting: int = 0
+    _jobs: dict[str, Job] = field(default_factory=dict)  # whose work has not ended
+    _waiting: set[str] = field(default_factory=set)
+    _served: dict[int, None] = field(default_factory=dict)  # the member of the last turn is last
+
+    def choose(self, due: Iterable[Job]) -> list[Job]:
+        """Return the jobs to work on now, each with a slot.
+
+        Of the members with the fewest slots, the one who was served longest ago comes first, with
+        the first of the member's jobs in the order of `due`.
+        """
+        left = [job for job in due if job.id not in self._jobs]
+        chosen: list[Job] = []
+        while fitting := [job for job in left if self._fits(job)]:
+            order = {user_id: number for number, user_id in enumerate(self._served)}
+            slots = Counter(job.user_id for job in self._active())
+            job = min(fitting, key=lambda each: (slots[each.user_id], order.get(each.user_id, -1)))
+            left.remove(job)
+            chosen.append(job)
+            self._serve(job)
+        return chosen
+
+    def wait(self, job: Job) -> None:
+        """Give back the slot of a job whose work waits for a rate limit."""
+        if job.id in self._jobs:
+            self._waiting.add(job.id)
+
+    def end(self, job: Job) -> None:
+        """Give back the slot of a job whose work has ended."""
+        self._jobs.pop(job.id, None)
+        self._waiting.discard(job.id)
+
+    @property
+    def full_channels(self) -> frozenset[int]:
+        """The channels in which no further work may begin."""
+        if self.in_channel is None:
+            return frozenset()
+        channels = Counter(job.posts_to for job in self._jobs.values())
+        return frozenset(
+            channel
+            for channel, number in channels.items()
+            if channel is not None and number >= self.in_channel
+        )
+
+    def _active(self) -> list[Job]:
+        return [job for job in self._jobs.values() if job.id not in self._waiting]
+
+    def _fits(self, job: Job) -> bool:
+        active = self._active()
+        of_member = sum(each.user_id == job.user_id for each in active)
+        return (
+            len(active) < self.total
+            and len(self._jobs) < max(self.with_waiting, self.total)
+            and of_member < self.of_member
+            and job.posts_to not in self.full_channels
+        )
+
+    def _serve(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        self._served.pop(job.user_id, None)
+        self._served[job.user_id] = None
+        if len(self._served) > REMEMBERED:
+            del self._served[next(iter(self._served))]

@@ -1,0 +1,140 @@
+"""The lists that the worker reads: each has a limit, and no member hides another in it."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.jobs import Job, JobStatus
+from bot.store import generations, jobs, queue
+from bot.store.database import Connection, Database
+from bot.store.tables import jobs as table
+from tests.support.rows import NOW, add, new_job
+
+PROVIDERS = ["oxen"]
+SOON = NOW + timedelta(minutes=16)
+LATER = NOW + timedelta(minutes=1)
+
+List = Callable[[Connection], Awaitable[list[Job]]]
+LISTS: dict[str, tuple[List, dict[str, Any]]] = {
+    "without_inputs": (
+        lambda view: queue.without_inputs(view, LATER, 16),
+        {"inputs_stored": False},
+    ),
+    "expiring_statuses": (
+        lambda view: queue.expiring_statuses(view, LATER, expires_before=SOON),
+        {"private": True},
+    ),
+    "waiting": (lambda view: queue.waiting(view, "oxen", known=[]), {}),
+    "transferable": (lambda view: queue.transferable(view, "oxen", known=[]), {"model_auto": True}),
+    "cancel_requests": (
+        lambda view: queue.cancel_requests(view, known=[]),
+        {"status": JobStatus.RUNNING, "cancel_requested_at": NOW},
+    ),
+    "unwatched": (lambda view: queue.unwatched(view, known=[]), {"status": JobStatus.RUNNING}),
+    "unconfirmed": (lambda view: queue.unconfirmed(view, LATER), {"status_message_id": None}),
+    "expired": (lambda view: queue.expired(view, LATER), {}),
+    "unleased": (
+        lambda view: queue.unleased(view, NOW, providers=PROVIDERS),
+        {"status": JobStatus.SUBMITTING},
+    ),
+    "estimated": (
+        lambda view: queue.estimated(view, NOW, providers=PROVIDERS),
+        {"status": JobStatus.SUCCEEDED, "estimated": True, "settled_at": LATER},
+    ),
+    "deliverable": (
+        lambda view: queue.deliverable(view, LATER, limit=32),
+        {"status": JobStatus.FAILED, "settled_at": NOW},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_the_many_jobs_of_one_member_hide_no_other(database: Database, name: str) -> None:
+    read, changes = LISTS[name]
+    async with database.transaction() as tx:
+        for _ in range(120):
+            await add(tx, new_job(1))
+        other = await add(tx, new_job(2, at=NOW + timedelta(seconds=1)))
+        await tx.execute(table.update().values(lease_until=None, **changes))
+
+        found = await read(tx)
+
+    assert other.id in [job.id for job in found]
+    assert 2 <= len(found) <= 100
+
+
+@pytest.mark.parametrize("name", ["waiting", "transferable", "cancel_requests", "unwatched"])
+async def test_jobs_that_the_worker_knows_make_room_for_others(
+    database: Database, name: str
+) -> None:
+    lists: dict[str, Callable[..., Awaitable[list[Job]]]] = {
+        "waiting": lambda view, known: queue.waiting(view, "oxen", known=known),
+        "transferable": lambda view, known: queue.transferable(view, "oxen", known=known),
+        "cancel_requests": lambda view, known: queue.cancel_requests(view, known=known),
+        "unwatched": lambda view, known: queue.unwatched(view, known=known),
+    }
+    known: set[str] = set()
+    async with database.transaction() as tx:
+        added = {(await add(tx, new_job(1))).id for _ in range(120)}
+        await tx.execute(table.update().values(lease_until=None, **LISTS[name][1]))
+        while found := await lists[name](tx, known):
+            assert known.isdisjoint(job.id for job in found)
+            known |= {job.id for job in found}
+
+    assert known == added
+
+
+async def test_only_what_may_be_delivered_at_once_is_read_of_a_channel(
+    database: Database,
+) -> None:
+    async with database.transaction() as tx:
+        await _settle(tx, [await add(tx, new_job(1)) for _ in range(9)], channel_id=20)
+        private = [await add(tx, new_job(1)) for _ in range(9)]
+        await _settle(tx, private, channel_id=20, private=True)
+        elsewhere = [await add(tx, new_job(1)) for _ in range(2)]
+        await _settle(tx, elsewhere, channel_id=21)
+
+        found = await queue.deliverable(tx, LATER, limit=32)
+        assert len(found) == 3 * queue.IN_CHANNEL
+        assert {job.id for job in elsewhere} <= {job.id for job in found}
+
+        found = await queue.deliverable(tx, LATER, limit=32, closed=[20])
+        assert {job.id for job in elsewhere} <= {job.id for job in found}
+        assert {job.posts_to for job in found} == {None, 21}
+
+
+async def test_a_channel_that_is_closed_holds_no_canceled_job_back(database: Database) -> None:
+    """Its reply shows the cancel: no message is posted."""
+    async with database.transaction() as tx:
+        job = await add(tx, new_job(1))
+        await jobs.move(tx, job.id, JobStatus.CANCELED, settled_at=NOW)
+
+        (found,) = await queue.deliverable(tx, LATER, limit=9, closed=[job.route.channel_id])
+
+    assert found.posts_to is None
+
+
+async def test_all_open_generations_are_read_in_turns(database: Database) -> None:
+    async with database.transaction() as tx:
+        added = [await add(tx, new_job(1)) for _ in range(60)]
+        for number, job in enumerate(added):
+            made = await generations.add(tx, job.id, "oxen", [f"r{number}"])
+            if number < 5:
+                await generations.end(tx, made[0].id, JobStatus.FAILED)
+        await _settle(tx, added)
+        await _settle(tx, added[50:], delivered_at=LATER)
+        await _settle(tx, added[55:], delivered_at=NOW, settled_at=NOW)
+
+        found: list[str] = []
+        while batch := await queue.with_open_generations(tx, NOW, after=found[-1] if found else ""):
+            found += [job.id for job in batch]
+
+    assert sorted(found) == sorted(job.id for job in added[5:55])
+
+
+async def _settle(tx: Connection, settled: list[Job], **changes: object) -> None:
+    ids = [job.id for job in settled]
+    values = {"status": JobStatus.FAILED, "settled_at": LATER, **changes}
+    await tx.execute(table.update().where(table.c.id.in_(ids)).values(**values))

@@ -1,0 +1,168 @@
+"""Members take turns everywhere: one member's many jobs do not delay another's picture."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from bot.jobs import JobStatus
+from bot.sandbox.discord import Channel, Upload
+from bot.sandbox.http.faults import Answer, HoldBefore
+from bot.store import generations, jobs
+from tests.support.delivery import posts_to
+from tests.support.easel import Stage
+from tests.support.files import picture
+from tests.support.rows import add, new_job
+
+pytestmark = pytest.mark.long
+
+QUEUE = "/api/ai/queue"
+REFUSED = Answer(400, {"error": {"message": "Rejected by the content policy"}})
+
+
+@asynccontextmanager
+async def attacked(
+    at: Stage, requests: int, *channels: Channel, seconds: float = 5.0
+) -> AsyncIterator[Channel]:
+    """Run Easel while Ada's many requests are refused; yield a channel of another server.
+
+    Each channel takes 5 messages in `seconds`.
+    """
+    at.discord.limits.enabled, at.discord.limits.seconds = True, seconds
+    elsewhere = at.discord.add_channel(at.discord.add_guild("Another"), "sketches")
+    refusals = at.oxen.faults.add("POST", QUEUE, REFUSED, times=None)
+    places = channels or (at.channel,)
+    async with at.easel():
+        for number in range(requests):
+            where = places[number % len(places)]
+            await at.command("imagine", where=where, prompt=f"fox {number}", model="oxen")
+        await refusals.reached(20, hits=requests)
+        refusals.remove()
+        yield elsewhere
+
+
+async def seconds_to_picture(at: Stage, where: Channel) -> float:
+    began = time.monotonic()
+    await at.command("imagine", by=at.ben, where=where, prompt="a hare", model="oxen")
+    await at.discord.wait_for_message(lambda message: bool(message.pictures()), 30, where)
+    return time.monotonic() - began
+
+
+async def test_many_refusals_in_one_channel_do_not_delay_a_picture_in_another_server(
+    at: Stage,
+) -> None:
+    async with attacked(at, 80) as elsewhere:
+        waited = await seconds_to_picture(at, elsewhere)
+
+    assert waited < 4.0  # twice the quiet time
+
+
+async def test_deliveries_that_wait_for_rate_limits_leave_their_slots_to_others(
+    at: Stage,
+) -> None:
+    """In as many channels as there are slots, each of which takes no message for seconds."""
+    names = [f"art {number}" for number in range(10)]
+    channels = [at.discord.add_channel(at.server, name.replace(" ", "-")) for name in names]
+    async with attacked(at, 80, *channels, seconds=20.0) as elsewhere:
+        async with asyncio.timeout(20):
+            while not all(_posts(at, channel) >= 5 for channel in channels):
+                await asyncio.sleep(0.02)
+        waited = await seconds_to_picture(at, elsewhere)
+
+    assert waited < 4.0
+
+
+async def test_members_take_turns_in_a_channel_with_a_rate_limit(at: Stage) -> None:
+    async with attacked(at, 30):
+        waited = await seconds_to_picture(at, at.channel)
+        assert sum(job.delivered_at is None for job in await at.jobs()) > 10
+
+    assert waited < 7.0  # the next time that Discord takes messages
+
+
+async def test_a_member_does_not_take_the_last_slot_for_submits(at: Stage) -> None:
+    held = at.oxen.faults.add("POST", QUEUE, HoldBefore(), times=None)
+    async with at.easel():
+        for number in range(6):
+            await at.imagine(f"fox {number}", model="oxen")
+        await held.reached(hits=3)
+        await at.imagine("a hare", model="oxen", by=at.ben)
+        await held.reached(hits=4)
+        (job,) = await at.jobs(at.ben)
+        assert job.status is JobStatus.SUBMITTING
+        held.remove()
+        await at.settled(6, timeout=20)
+
+
+async def test_two_results_are_posted_at_once_in_a_channel_while_others_go_on(at: Stage) -> None:
+    at.discord.limits.enabled, at.discord.limits.messages = True, 50
+    elsewhere = at.discord.add_channel(at.server, "sketches")
+    async with at.easel():
+        await at.imagine("a hen")
+        await at.settled()  # discord.py has learned the limit of the channel
+        held = at.discord.faults.add("POST", posts_to(at.channel), HoldBefore(), times=None)
+        for number in range(6):
+            await at.imagine(f"fox {number}")
+        await held.reached(hits=2)
+        await at.command("imagine", by=at.ben, where=elsewhere, prompt="a hare")
+        await at.result("a hare")
+        assert held.hits == 2
+        held.remove()
+        await at.settled(7)
+
+
+async def test_discord_need_not_refuse_a_message_to_hold_the_others_back(at: Stage) -> None:
+    async with attacked(at, 12):
+        found = await at.settled(12, timeout=25)
+
+    assert {job.status for job in found} == {JobStatus.FAILED}
+    assert {job.delivery_attempts for job in found} == {1}
+    sent = [each for each in at.discord.requests if each.method == "POST"]
+    assert [each for each in sent if each.status == 429] == []
+
+
+def _posts(at: Stage, channel: Channel) -> int:
+    path = posts_to(channel)
+    return sum(each.method == "POST" and each.path == path for each in at.discord.requests)
+
+
+async def test_many_running_jobs_of_one_member_do_not_delay_the_polls_of_another(
+    at: Stage,
+) -> None:
+    """At skills.video, which reports no end: 20 polls a second, and each job wants one every 2."""
+    processing = Answer(200, {"status": "IN_PROGRESS"})
+    async with at.database() as database, database.transaction() as tx:
+        for number in range(500):
+            new = new_job(at.ada.id, at=at.clock())
+            request = replace(new.request, model="skills")
+            job = await add(tx, replace(new, request=request, provider="skills"))
+            await jobs.move(tx, job.id, JobStatus.SUBMITTING, submitted_at=at.clock())
+            await jobs.start_running(tx, job.id, at.clock())
+            await generations.add(tx, job.id, "skills", [f"fox{number}"])
+    polls = at.skills.faults.add("GET", r"/api/v1/generation/fox\d+", processing, times=None)
+    async with at.easel(job_timeout=3600):
+        await polls.reached(hits=200, timeout=30)
+        await at.imagine("a hare", model="skills", by=at.ben)
+        began = time.monotonic()
+        await at.result("a hare", timeout=20)
+        waited = time.monotonic() - began
+
+    assert waited < 4.0  # twice the quiet time
+    assert polls.hits < 400
+
+
+async def test_a_member_downloads_the_inputs_of_two_jobs_at_once(at: Stage) -> None:
+    held = at.discord.faults.add("GET", ".*/garden.png", HoldBefore(), times=None)
+    garden, lake = Upload("garden.png", picture()), Upload("lake.png", picture())
+    async with at.easel():
+        # Each request reads the head of its picture, and does not wait for long.
+        await asyncio.gather(*(at.edit(garden, prompt=f"fox {number}") for number in range(4)))
+        await held.reached(hits=4 + 2)
+        await at.edit(lake, prompt="a hare", by=at.ben)
+        await at.result("a hare")
+        assert held.hits == 4 + 2
+        held.remove()
+        await at.settled(4, timeout=20)
