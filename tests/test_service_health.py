@@ -202,7 +202,7 @@ def test_an_outage_that_answers_probes_is_one_outage(
         assert health.due_probes() == ["oxen"]
         health.probed("oxen")
         assert health.outages == {"oxen"}
-        fail(health, 1)
+        fail(health, FAILURES_AFTER_PROBE)
     assert health.of("oxen").outage_since == began
     assert caplog.text.count("oxen is down") == 1
     assert "up again" not in caplog.text

@@ -12,7 +12,7 @@ import pytest
 
 from bot.jobs import JobStatus
 from bot.sandbox.demo.process import BotProcess, run_bot
-from bot.sandbox.discord import Upload
+from bot.sandbox.discord import Upload, User
 from bot.sandbox.http.faults import Hold, HoldBefore, Rule
 from tests.support.decoders import stopped
 from tests.support.easel import KEY, TOKEN, Stage, text_of
@@ -160,9 +160,9 @@ async def test_a_picture_that_kills_the_bot_is_not_begun_for_ever(at: Stage) -> 
     assert await at.balance() == 0
 
 
-async def held_submit(at: Stage) -> Rule:
+async def held_submit(at: Stage, by: User | None = None) -> Rule:
     held = at.oxen.faults.add("POST", "/api/ai/queue", HoldBefore())
-    await at.imagine("a fox")
+    await at.imagine("a fox", by=by)
     await held.reached()
     return held
 
@@ -194,7 +194,8 @@ async def test_meanwhile_nothing_new_is_begun(at: Stage) -> None:
 
 async def test_a_queued_job_waits_for_the_next_start(at: Stage) -> None:
     async with at.easel() as app:
-        held = [await held_submit(at) for _ in range(4)]  # all places are taken
+        held = [await held_submit(at) for _ in range(3)]
+        held.append(await held_submit(at, at.discord.add_user("Cleo")))  # all places are taken
         await at.imagine("a hare", by=at.ben)
         app.stop()
         for each in held:

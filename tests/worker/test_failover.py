@@ -103,10 +103,11 @@ async def test_a_notice_stays_while_probes_are_answered_and_submits_hang(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.providers.oxen.provider.SUBMIT_TIMEOUT", 1.0)
+    members = [at.ada, at.ben, at.discord.add_user("Cleo")]
     refused = at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
     async with at.easel():
         for number in range(6):
-            await at.imagine(f"fox {number}", model="oxen", by=at.ben if number % 2 else at.ada)
+            await at.imagine(f"fox {number}", model="oxen", by=members[number % 3])
         await reported(at, 6)
         refused.remove()
         hanging = at.oxen.faults.add("POST", QUEUE, Hold(), times=None)
@@ -115,8 +116,8 @@ async def test_a_notice_stays_while_probes_are_answered_and_submits_hang(
             at.clock.move(minutes=1, seconds=5)
             await hanging.reached(hits=cycle + 1)
             await asyncio.sleep(2.5)  # a turn of the housekeeping while the submit hangs
-            waiting = [job for job in await at.jobs() if job.status is JobStatus.QUEUED]
-            waiting += [job for job in await at.jobs(at.ben) if job.status is JobStatus.QUEUED]
+            found = [job for member in members for job in await at.jobs(member)]
+            waiting = [job for job in found if job.status is JobStatus.QUEUED]
             assert len(statuses(at)) >= len(waiting)
         assert sum(each.method == "PATCH" for each in at.discord.requests) == edits
 

@@ -11,7 +11,7 @@ import pytest
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Channel, Upload
 from bot.sandbox.http.faults import Answer, HoldBefore
-from bot.store import generations, jobs
+from bot.store import generations, jobs, queue
 from tests.support.delivery import posts_to
 from tests.support.easel import Stage
 from tests.support.files import picture
@@ -154,15 +154,39 @@ async def test_many_running_jobs_of_one_member_do_not_delay_the_polls_of_another
     assert polls.hits < 400
 
 
-async def test_a_member_downloads_the_inputs_of_two_jobs_at_once(at: Stage) -> None:
+async def test_a_member_downloads_the_inputs_of_one_job_at_a_time(at: Stage) -> None:
     held = at.discord.faults.add("GET", ".*/garden.png", HoldBefore(), times=None)
     garden, lake = Upload("garden.png", picture()), Upload("lake.png", picture())
     async with at.easel():
         # Each request reads the head of its picture, and does not wait for long.
         await asyncio.gather(*(at.edit(garden, prompt=f"fox {number}") for number in range(4)))
-        await held.reached(hits=4 + 2)
+        await held.reached(hits=4 + 1)
         await at.edit(lake, prompt="a hare", by=at.ben)
         await at.result("a hare")
-        assert held.hits == 4 + 2
+        assert held.hits == 4 + 1
         held.remove()
         await at.settled(4, timeout=20)
+
+
+async def test_all_overdue_generations_are_polled_a_few_at_a_time(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "BATCH", 2)
+    at.skills.hold_generations()
+    async with at.easel(job_timeout=30):
+        for number in range(5):
+            await at.imagine(f"fox {number}", model="skills")
+        await drawn(at)
+        at.clock.move(seconds=31)
+        await at.settled(5, timeout=20)
+        at.skills.release_generations()
+        at.clock.move(minutes=6)
+        for number in range(5):
+            await at.result(f"fox {number}", timeout=20)
+
+
+async def drawn(at: Stage) -> None:
+    """Wait until all of Ada's jobs are running."""
+    async with asyncio.timeout(10):
+        while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
+            await asyncio.sleep(0.05)

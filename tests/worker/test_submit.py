@@ -234,14 +234,18 @@ async def test_at_most_four_submits_are_under_way_at_once(at: Stage) -> None:
     async with at.easel():
         for number in range(7):
             await at.imagine(f"fox {number}")
+        await held.reached(hits=3)  # one member leaves the last slot to another
+        for number in range(3):
+            await at.imagine(f"hare {number}", by=at.ben)
         await held.reached(hits=4)
         await asyncio.sleep(0.3)
         under_way = held.hits
         held.release()
         await at.settled(7)
+        await at.result("hare 2")
 
     assert under_way == 4
-    assert len(at.created()) == 7
+    assert len(at.created()) == 10
 
 
 async def test_a_refused_key_is_told_to_the_operator_once_until_it_works_again(
