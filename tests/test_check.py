@@ -98,6 +98,7 @@ async def test_a_ledger_that_does_not_add_up_is_wrong(at: Stage) -> None:
     async with at.easel():
         await at.imagine()
         (job,) = await at.settled()
+    at.audited = False
     with closing(sqlite3.connect(at.path)) as database, database:
         database.execute("UPDATE jobs SET cost = cost + 1 WHERE id = ?", (job.id,))
 

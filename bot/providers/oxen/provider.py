@@ -187,14 +187,13 @@ class Oxen:
 
     def _cost(self, row: JsonObject) -> Cost | None:
         usd = amount(row.get("cost"))
-        credits = credits_of({} if usd is None else {"usd": usd}, self._credits_per_usd)
-        if usd is None or credits is None:
+        if usd is None:
             return None
-        return Cost(thousandths(credits), {"usd": f"{usd:f}"})
+        return Cost(thousandths(usd * self._credits_per_usd), {"usd": f"{usd:f}"})
 
 
 def credits_of(figures: Figures, credits_per_usd: Decimal) -> Decimal | None:
-    """Return the credits of a cost by the API's figures."""
+    """Return the credits of a cost by the API's figures, as `Oxen` has computed the cost."""
     usd = figures.get("usd")
     return None if usd is None else usd * credits_per_usd
 

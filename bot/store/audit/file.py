@@ -94,7 +94,8 @@ def _schema(connection: SyncConnection) -> frozenset[str]:
             f"check {name}: {rule}"
             for name, rule in re.findall(r"CONSTRAINT \"?(\w+)\"? CHECK \((.*?\))\)", plain)
         )
-    return frozenset(" ".join(part.split()) for part in parts if " sqlite_" not in part)
+    of_sqlite = re.compile(r"(column|unique|foreign key) sqlite_")  # as ANALYZE makes
+    return frozenset(" ".join(part.split()) for part in parts if not of_sqlite.match(part))
 
 
 @cache
@@ -114,9 +115,10 @@ def _migrated() -> frozenset[str]:
 async def _schema_findings(view: AsyncConnection) -> list[Finding]:
     right = await asyncio.to_thread(_migrated)
     found = await view.run_sync(_schema)
+    missing, foreign = sorted(right - found), sorted(found - right)
     return [
-        *(Finding("schema", f"{_short(part)} is missing or changed") for part in right - found),
-        *(Finding("schema", f"{_short(part)} is none of Easel's") for part in found - right),
+        *(Finding("schema", f"{_short(part)} is missing or changed") for part in missing),
+        *(Finding("schema", f"{_short(part)} is none of Easel's") for part in foreign),
     ]
 
 

@@ -15,6 +15,7 @@ from bot.ledger import Account
 from bot.store.tables import generations, job_pictures, jobs, ledger
 
 STATUSES = frozenset(JobStatus)
+LARGEST = Decimal(10**12)  # more than any figure of a provider
 ESTIMATED = {"estimated": "yes"}  # the details of a cost that the provider did not report
 
 
@@ -61,7 +62,7 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class EntryLine:
-    """An entry. `details` are None if they cannot be read."""
+    """An entry. `details` are None if they cannot be read; the figures are in them."""
 
     id: int
     job_id: str | None
@@ -79,9 +80,11 @@ class EntryLine:
         if self.details is None:
             return None
         try:
-            return {name: Decimal(text) for name, text in self.details.items()}
+            found = {name: Decimal(text) for name, text in self.details.items()}
         except InvalidOperation:
             return None
+        sane = all(each.is_finite() and abs(each) < LARGEST for each in found.values())
+        return found if sane else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ OUTPUT_COLUMNS = (raw(job_pictures.c.job_id), raw(job_pictures.c.position))
 
 
 def job_line(row: Row[Any]) -> JobLine | None:
-    """Return a job; None if a value has the wrong type, which is a finding of `file`."""
+    """Return a job; None if a value cannot be read."""
     try:
         return JobLine(
             id=_text(row.id),
@@ -162,7 +165,7 @@ def job_line(row: Row[Any]) -> JobLine | None:
 
 
 def entry_line(row: Row[Any]) -> EntryLine | None:
-    """Return an entry; None if a value has the wrong type, which is a finding of `file`."""
+    """Return an entry; None if a value cannot be read."""
     try:
         return EntryLine(
             id=_whole(row.id),

@@ -171,10 +171,10 @@ def _charged(record: Record, entry: EntryLine, cost: int, charges: Charges | Non
 
 def _estimates(record: Record, entry: EntryLine) -> list[int]:
     """Return the price of the pictures, for any number of them if more were made overdue."""
-    job = record.job
+    job, count = record.job, max(record.job.count, 1)
     known = entry.kind == EntryKind.CAPTURE and job.overdue_at is None
-    most = min(len(record.outputs), job.count)
-    return [job.price * made // job.count for made in range(most if known else 1, most + 1)]
+    most = min(len(record.outputs), count)
+    return [job.price * made // count for made in range(most if known else 1, most + 1)]
 
 
 def _sums(record: Record) -> Iterator[str]:

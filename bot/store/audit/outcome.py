@@ -15,6 +15,8 @@ def check_outcome(record: Record) -> Iterator[str]:
     if job.status not in STATUSES:
         yield f"“{job.status}” is no status"
         return
+    if job.count < 1:
+        yield f"asks for {job.count} pictures"
     if job.guild_id is not None and job.account.server_id not in (0, job.guild_id):
         yield f"counts in server {job.account.server_id}, and was asked for in {job.guild_id}"
     yield from _generations(record)

@@ -18,7 +18,6 @@ from bot.store.audit.lines import (
     OUTPUT_COLUMNS,
     EntryLine,
     Finding,
-    JobLine,
     Record,
     entry_line,
     generation_line,
@@ -40,6 +39,16 @@ def _of_jobs(columns: Sequence[Label[Any]], table: Table) -> Select[Any]:
 ENTRIES = _of_jobs(ENTRY_COLUMNS, ledger).order_by(ledger.c.id)
 GENERATIONS = _of_jobs(GENERATION_COLUMNS, generations).order_by(generations.c.id)
 OUTPUTS = _of_jobs(OUTPUT_COLUMNS, job_pictures).where(job_pictures.c.role == Role.OUTPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as it is in the file, with its rows in the other tables."""
+
+    job: Row[Any]
+    entries: Sequence[Row[Any]]
+    generations: Sequence[Row[Any]]
+    outputs: Sequence[Row[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,27 @@ class Audit:
             if entry.kind == EntryKind.LOSS:
                 self._expected[entry.account] += entry.amount
 
+    def check_row(self, row: JobRow) -> None:
+        """Check a job with its rows; a row that cannot be read is a finding."""
+        entries = [entry for each in row.entries if (entry := self._entry(each)) is not None]
+        job = job_line(row.job)
+        if job is None:
+            self.findings.append(Finding(f"job {row.job.id}", "cannot be read"))
+            return
+        made = [generation_line(each) for each in row.generations]
+        outputs = [each.position for each in row.outputs if isinstance(each.position, int)]
+        self.check(Record(job, entries, made, outputs))
+
+    def check_stray_row(self, row: Row[Any]) -> None:
+        if (entry := self._entry(row)) is not None:
+            self.check_stray(entry)
+
+    def _entry(self, row: Row[Any]) -> EntryLine | None:
+        entry = entry_line(row)
+        if entry is None:
+            self.findings.append(Finding(f"entry {row.id}", "cannot be read"))
+        return entry
+
     def check_stray(self, entry: EntryLine) -> None:
         """Check an entry that belongs to no job."""
         self.findings.append(check_stray(entry))
@@ -104,12 +134,13 @@ async def verify(view: AsyncConnection, charges: Charges | None = None) -> Verif
         async for finding in check_file(view):
             audit.findings.append(finding)
         counts = [await _count(view, ledger), await _count(view, jobs)]
-        async for record in _records(view):
-            audit.check(record)
-        async for entry in _strays(view):
-            audit.check_stray(entry)
+        async for job in _jobs(view):
+            audit.check_row(job)
+        async for stray in _strays(view):
+            audit.check_stray_row(stray)
     except DatabaseError as error:
         audit.findings.append(Finding("file", f"cannot be read any further: {error.orig}"))
+        await view.rollback()  # the commit of a damaged file would fail, too
     audit.findings += audit.account_findings()
     return Verification(counts[0], counts[1], len(audit.accounts), tuple(audit.findings))
 
@@ -118,7 +149,7 @@ async def _count(view: AsyncConnection, table: Table) -> int:
     return int((await view.execute(select(func.count()).select_from(table))).scalar_one())
 
 
-async def _records(view: AsyncConnection) -> AsyncIterator[Record]:
+async def _jobs(view: AsyncConnection) -> AsyncIterator[JobRow]:
     after = ""
     statement = select(*JOB_COLUMNS).order_by(jobs.c.id).limit(PAGE)
     while rows := (await view.execute(statement.where(jobs.c.id > after))).all():
@@ -127,23 +158,7 @@ async def _records(view: AsyncConnection) -> AsyncIterator[Record]:
         made = await _grouped(view, GENERATIONS, first, after)
         outputs = await _grouped(view, OUTPUTS, first, after)
         for row in rows:
-            job = job_line(row)
-            if job is not None:
-                yield _record(job, entries[job.id], made[job.id], outputs[job.id])
-
-
-def _record(
-    job: JobLine,
-    entries: Sequence[Row[Any]],
-    made: Sequence[Row[Any]],
-    outputs: Sequence[Row[Any]],
-) -> Record:
-    return Record(
-        job,
-        [entry for row in entries if (entry := entry_line(row)) is not None],
-        [generation_line(row) for row in made],
-        [row.position for row in outputs],
-    )
+            yield JobRow(row, entries[row.id], made[row.id], outputs[row.id])
 
 
 async def _grouped(
@@ -156,7 +171,7 @@ async def _grouped(
     return found
 
 
-async def _strays(view: AsyncConnection) -> AsyncIterator[EntryLine]:
+async def _strays(view: AsyncConnection) -> AsyncIterator[Row[Any]]:
     after = 0
     known = select(jobs.c.id)
     stray = or_(ledger.c.job_id.is_(None), ledger.c.job_id.not_in(known))
@@ -164,5 +179,4 @@ async def _strays(view: AsyncConnection) -> AsyncIterator[EntryLine]:
     while rows := (await view.execute(statement.where(ledger.c.id > after))).all():
         after = rows[-1].id
         for row in rows:
-            if (entry := entry_line(row)) is not None:
-                yield entry
+            yield row

@@ -2,12 +2,15 @@
 
 # ruff: noqa: S608  # the statements consist of this module's constants
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.books import (
     EMPTY,
+    ESTIMATED,
     MOVED,
     QUEUED,
     REFUSED,
@@ -80,6 +83,26 @@ CHANGES = [
         "a time that is a number",
         f"UPDATE jobs SET settled_at = 5 WHERE id = '{REPORTED}'",
         f"job {REPORTED}: settled_at is no time",
+    ),
+    (
+        "a time that only SQLite reads",
+        f"UPDATE ledger SET created_at = '2026-11-21 24:00:00' WHERE {of(QUEUED, 'hold')}",
+        "entry 34: cannot be read",
+    ),
+    (
+        "a position that is text",
+        f"UPDATE job_pictures SET position = 'x' WHERE job_id = '{REPORTED}'",
+        f"row {REPORTED}, output, x of job_pictures: position is no integer",
+    ),
+    (
+        "options that are a list",
+        f"UPDATE jobs SET options = '[1]' WHERE id = '{QUEUED}'",
+        f"job {QUEUED}: cannot be read",
+    ),
+    (
+        "no pictures asked for",
+        f"UPDATE jobs SET options = '{{\"count\": 0}}' WHERE id = '{ESTIMATED}'",
+        f"job {ESTIMATED}: asks for 0 pictures",
     ),
     (
         "broken JSON",
@@ -156,3 +179,18 @@ async def test_a_damaged_index_is_found(books: Path) -> None:
     found = await findings(books)
 
     assert any(each.startswith("file: ") and "index" in each for each in found)
+
+
+async def test_a_damaged_file_is_a_finding(books: Path) -> None:
+    with closing(sqlite3.connect(books)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")  # all pages in the file
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'ledger'"
+        (root,) = connection.execute(query).fetchone()
+    with books.open("rb+") as file:
+        file.seek((root - 1) * page)
+        file.write(b"\xff" * page)
+
+    found = await findings(books)
+
+    assert any(each.startswith("file: ") for each in found)

@@ -99,6 +99,15 @@ CHANGES = [
         f'UPDATE ledger SET details = \'{{"usd": "much"}}\' WHERE {of(REPORTED, "capture")}',
         f"job {REPORTED}: has a capture of -7.75 with details that cannot be read",
     ),
+    *(
+        (
+            f"details of {figure}",
+            f'UPDATE ledger SET details = \'{{"usd": "{figure}"}}\' '
+            f"WHERE {of(REPORTED, 'capture')}",
+            f"job {REPORTED}: has a capture of -7.75 with details that cannot be read",
+        )
+        for figure in ("NaN", "Infinity", "1e999999")
+    ),
     (
         "details of a hold",
         f'UPDATE ledger SET details = \'{{"usd": "1"}}\' WHERE {of(QUEUED, "hold")}',
