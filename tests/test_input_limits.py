@@ -111,7 +111,10 @@ async def test_edits_that_are_canceled_leave_the_disk_within_keep_gb(at: Stage) 
     async with at.easel(keep_gb="0.05"):
         held = at.skills.faults.add("POST", ".*", HoldBefore(), times=None)
         for number in range(4):
-            await at.imagine(f"a fox {number}", model="skills")
+            by = (
+                at.discord.add_user("Cleo") if number == 3 else at.ada
+            )  # one member has three slots
+            await at.imagine(f"a fox {number}", by=by, model="skills")
         await held.reached(hits=4)
         with peak(lambda: stored(at)) as disk:
             for number in range(10):

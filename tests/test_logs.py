@@ -55,6 +55,7 @@ async def process(at: Stage, run: Run, **settings: str) -> AsyncIterator[None]:
         "OXEN_API_URL": at.oxen.url,
         "SKILLS_API_KEY": SKILLS_KEY,
         "SKILLS_API_URL": at.skills.url,
+        "MAX_JOBS": "unlimited",
         "DATABASE_URL": f"sqlite:///{at.path}",
     }
     started = await asyncio.create_subprocess_exec(

@@ -13,7 +13,7 @@ from typing import Final
 
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
-from bot.ledger import balance
+from bot.ledger import EntryKind, balance
 from bot.sandbox.discord import Channel, Message
 from bot.store import generations, ledger
 from bot.store.audit import Finding, verify
@@ -166,7 +166,9 @@ async def _rows(arena: Arena, view: Transaction, verdict: Verdict) -> list[Row]:
         verdict.foreign += [
             f"job {job.id} holds {id}: none made it" for id in held if id not in known
         ]
-        found.append(Row(job, -balance(await ledger.entries_of(view, job.id)), own))
+        entries = await ledger.entries_of(view, job.id)
+        booked = -balance(each for each in entries if each.kind is not EntryKind.LOSS)
+        found.append(Row(job, booked, own))
     return found
 
 

@@ -87,7 +87,7 @@ CHANGES = [
     (
         "a time that only SQLite reads",
         f"UPDATE ledger SET created_at = '2026-11-21 24:00:00' WHERE {of(QUEUED, 'hold')}",
-        "entry 34: cannot be read",
+        "entry 35: cannot be read",
     ),
     (
         "a position that is text",
