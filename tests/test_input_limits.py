@@ -18,7 +18,7 @@ from bot.pictures.inputs import PLACES
 from bot.quotas import INPUT_BYTES, TooManyInputBytes, check_input_bytes
 from bot.sandbox.discord import Upload
 from bot.sandbox.http.faults import HoldBefore
-from bot.store import jobs, pictures
+from bot.store import members, pictures
 from bot.store.pictures import Role
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
@@ -245,8 +245,10 @@ async def test_a_picture_without_a_reported_size_counts_when_it_is_stored(at: St
         await at.result("at night")
         (job,) = await at.jobs(at.ben)
     async with at.database() as database, database.reading() as view:
-        used, first = await jobs.input_bytes_since(view, at.ben.id, job.created_at - timedelta(1))
-        none = await jobs.input_bytes_since(view, at.ben.id, job.created_at)
+        used, first = await members.input_bytes_since(
+            view, at.ben.id, job.created_at - timedelta(1)
+        )
+        none = await members.input_bytes_since(view, at.ben.id, job.created_at)
 
     assert job.inputs[0].size is None
     assert used > 1000

@@ -8,7 +8,7 @@ import pytest
 from bot.jobs import JobStatus, Picture
 from bot.pictures import Attempts, PictureStore, Retention, RetentionPolicy
 from bot.pictures import retention as module
-from bot.store import jobs, pictures, settlement
+from bot.store import jobs, members, pictures, settlement
 from bot.store.database import Database
 from bot.store.pictures import Role
 from tests.support.easel import Stage
@@ -74,7 +74,7 @@ async def test_what_is_too_old_goes_and_its_row_stays(
     assert not store.path(old).exists()
     assert store.path(young).exists()
     async with database.reading() as view:
-        assert len(await jobs.recent_of(view, 1, 10)) == 2
+        assert len(await members.recent_of(view, 1, 10)) == 2
 
 
 async def test_what_is_over_the_size_goes_oldest_first(

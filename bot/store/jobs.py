@@ -1,13 +1,14 @@
 """Jobs as rows: inserted, read, and changed by small named writes.
 
 Functions that write take a transaction. The writes that settle a job are in bot.store.settlement,
-the queries by which the worker finds jobs in bot.store.queue.
+the queries by which the worker finds jobs
+in bot.store.queue, those of a member's lists in bot.store.members.
 """
 
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +16,6 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.errors import Reason
 from bot.jobs import (
-    ACTIVE,
     SETTLED,
     Attachment,
     GenerationRequest,
@@ -25,8 +25,7 @@ from bot.jobs import (
     Route,
     sources,
 )
-from bot.store.pictures import Role
-from bot.store.tables import Utc, job_pictures, jobs, pictures
+from bot.store.tables import Utc, jobs
 
 
 class Columns(TypedDict, total=False):
@@ -80,59 +79,7 @@ BEGIN_DELIVERY = UPDATE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is
         ),
     }
 )
-_pictures = (
-    select(func.count())
-    .where(job_pictures.c.job_id == jobs.c.id, job_pictures.c.role == Role.OUTPUT)
-    .scalar_subquery()
-)
-REPORTED_COSTS = (
-    select(jobs.c.cost, _pictures.label("pictures"))
-    .where(
-        jobs.c.model == bindparam("of_model"),
-        jobs.c.settled_at > bindparam("since", type_=Utc),
-        jobs.c.status == JobStatus.SUCCEEDED,
-        ~jobs.c.estimated,
-    )
-    .order_by(jobs.c.settled_at.desc())
-    .limit(bindparam("limit"))
-)
 MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
-OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
-# Found by the status: a member's history may be longer than the active jobs of all. The sum keeps
-# the index of the members out of the query.
-ACTIVE_OF = (
-    select(jobs)
-    .where(jobs.c.status.in_(ACTIVE), jobs.c.user_id + 0 == bindparam("user"))
-    .order_by(jobs.c.created_at)
-    .limit(bindparam("limit"))
-)
-# Bounded by the index on user_id and created_at.
-INPUTS_SINCE = (
-    select(
-        jobs.c.created_at,
-        jobs.c.inputs,
-        select(func.sum(pictures.c.size))
-        .join(job_pictures, job_pictures.c.sha256 == pictures.c.sha256)
-        .where(job_pictures.c.job_id == jobs.c.id, job_pictures.c.role == "input")
-        .scalar_subquery()
-        .label("stored"),
-    )
-    .where(
-        jobs.c.user_id == bindparam("user"),
-        jobs.c.created_at > bindparam("since", type_=Utc),
-        jobs.c.inputs != [],
-    )
-    .order_by(jobs.c.created_at)
-)
-RECENT_OF = OF_MEMBER.order_by(jobs.c.created_at.desc()).limit(bindparam("limit"))
-ENDED_OF = RECENT_OF.where(jobs.c.status.in_(SETTLED))
-
-
-class InputBytes(NamedTuple):
-    """The size of input pictures, and the time of the oldest request that has some."""
-
-    total: int
-    first: datetime | None
 
 
 class MoveRefused(Exception):
@@ -280,53 +227,6 @@ async def mark_delivered(
 ) -> None:
     """Record the end of a delivery: the message that shows the result, or why there is none."""
     await change(tx, job_id, delivered_at=now, result_message_id=message_id, delivery_error=error)
-
-
-async def dearest_picture(
-    connection: AsyncConnection, model: str, since: datetime, *, limit: int
-) -> int:
-    """Return the highest reported cost of one picture, rounded up, in thousandths of a credit.
-
-    Of the newest `limit` jobs of the model; 0 if none has a reported cost since then.
-    """
-    values = {"of_model": model, "since": since, "limit": limit}
-    rows = await connection.execute(REPORTED_COSTS, values)
-    return max((-(-row.cost // max(row.pictures, 1)) for row in rows), default=0)
-
-
-async def active_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
-    """Return a member's jobs that are not settled, oldest first."""
-    rows = await connection.execute(ACTIVE_OF, {"user": user_id, "limit": limit})
-    return [job_of(row) for row in rows]
-
-
-async def recent_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
-    """Return a member's newest jobs, newest first."""
-    rows = await connection.execute(RECENT_OF, {"user": user_id, "limit": limit})
-    return [job_of(row) for row in rows]
-
-
-async def ended_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
-    """Return a member's newest settled jobs, newest first."""
-    rows = await connection.execute(ENDED_OF, {"user": user_id, "limit": limit})
-    return [job_of(row) for row in rows]
-
-
-async def input_bytes_since(
-    connection: AsyncConnection, user_id: int, since: datetime
-) -> InputBytes:
-    """Return the size of a member's input pictures, of jobs with any end.
-
-    For a picture whose size Discord did not report, the stored one counts.
-    """
-    rows = await connection.execute(INPUTS_SINCE, {"user": user_id, "since": since})
-    total, first = 0, None
-    for row in rows:
-        reported = [int(each["size"] or 0) for each in row.inputs]
-        # The sizes of the stored ones are missing until all of a job are stored.
-        total += sum(reported) if all(reported) else max(sum(reported), row.stored or 0)
-        first = first or row.created_at
-    return InputBytes(total, first)
 
 
 def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:

@@ -1,17 +1,18 @@
-"""Sums over the rows for the operator's metrics."""
+"""Figures over many rows: for the operator's metrics, and for the prices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import SETTLED, JobStatus
 from bot.ledger import EntryKind, month_of
 from bot.store.ledger import OF_PERIOD
+from bot.store.pictures import Role
 from bot.store.queue import QUEUED, UNDELIVERED
-from bot.store.tables import jobs, ledger
+from bot.store.tables import Utc, job_pictures, jobs, ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,23 @@ SUMS = select(
     func.coalesce(func.sum(case((LOST, ledger.c.amount))), 0).label("lost"),
 ).where(OF_PERIOD)
 
+_pictures = (
+    select(func.count())
+    .where(job_pictures.c.job_id == jobs.c.id, job_pictures.c.role == Role.OUTPUT)
+    .scalar_subquery()
+)
+REPORTED_COSTS = (
+    select(jobs.c.cost, _pictures.label("pictures"))
+    .where(
+        jobs.c.model == bindparam("of_model"),
+        jobs.c.settled_at > bindparam("since", type_=Utc),
+        jobs.c.status == JobStatus.SUCCEEDED,
+        ~jobs.c.estimated,
+    )
+    .order_by(jobs.c.settled_at.desc())
+    .limit(bindparam("limit"))
+)
+
 
 async def figures_of(connection: AsyncConnection, now: datetime) -> Figures:
     """Return the figures of one moment; `now` decides the month."""
@@ -62,3 +80,15 @@ async def figures_of(connection: AsyncConnection, now: datetime) -> Figures:
         lost=-int(sums.lost),
         settled=settled,
     )
+
+
+async def dearest_picture(
+    connection: AsyncConnection, model: str, since: datetime, *, limit: int
+) -> int:
+    """Return the highest reported cost of one picture, rounded up, in thousandths of a credit.
+
+    Of the newest `limit` jobs of the model; 0 if none has a reported cost since then.
+    """
+    values = {"of_model": model, "since": since, "limit": limit}
+    rows = await connection.execute(REPORTED_COSTS, values)
+    return max((-(-row.cost // max(row.pictures, 1)) for row in rows), default=0)

@@ -7,7 +7,7 @@ from bot.errors import UserError
 from bot.jobs import Job, JobStatus, Picture
 from bot.ledger import Usage
 from bot.services import Services
-from bot.store import jobs, ledger, pictures, settlement
+from bot.store import jobs, ledger, members, pictures, settlement
 from bot.store.database import Connection
 from bot.store.pictures import Role
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
@@ -77,19 +77,19 @@ class MemberJobs:
     async def recent(self, user_id: int) -> list[Job]:
         """Return a member's active jobs, oldest first, then the newest settled ones."""
         async with self._database.reading() as view:
-            active = await jobs.active_of(view, user_id, LISTED)
-            ended = await jobs.ended_of(view, user_id, LISTED)
+            active = await members.active_of(view, user_id, LISTED)
+            ended = await members.ended_of(view, user_id, LISTED)
         return [*active, *ended][:LISTED]
 
     async def active(self, user_id: int) -> list[Job]:
         """Return a member's active jobs, oldest first."""
         async with self._database.reading() as view:
-            return await jobs.active_of(view, user_id, LISTED)
+            return await members.active_of(view, user_id, LISTED)
 
     async def ended(self, user_id: int) -> list[Job]:
         """Return a member's newest settled jobs, newest first."""
         async with self._database.reading() as view:
-            return await jobs.ended_of(view, user_id, LISTED)
+            return await members.ended_of(view, user_id, LISTED)
 
     @asynccontextmanager
     async def shown(self, user_id: int, job_id: str) -> AsyncIterator[tuple[Job, list[Picture]]]:

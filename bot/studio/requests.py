@@ -8,7 +8,7 @@ from bot.errors import EaselError, UserError
 from bot.jobs import Attachment, GenerationRequest, Job, NewJob, Option, Route
 from bot.quotas import INPUT_PERIOD, Member, check_input_bytes
 from bot.services import Services
-from bot.store import jobs, ledger, settlement
+from bot.store import jobs, ledger, members, settlement
 from bot.store.database import Transaction
 
 WRITE_LOCK_TIMEOUT = 1.0  # seconds: Discord waits 3 s for a reply, and SQLite needs some of them
@@ -92,7 +92,7 @@ class Requests:
         if not new.inputs:
             return
         since = new.created_at - INPUT_PERIOD
-        used, first = await jobs.input_bytes_since(tx, new.user_id, since)
+        used, first = await members.input_bytes_since(tx, new.user_id, since)
         size = sum(each.size or 0 for each in new.inputs)
         check_input_bytes(used, size, frees_at=(first or new.created_at) + INPUT_PERIOD)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bot.ledger import credits_text
 from bot.services import Services
-from bot.store import jobs
+from bot.store import stats
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Prices:
         """Raise the model's price to the dearest reported cost of a picture, or lower it again."""
         since = self._now() - COSTS_OF
         async with self._database.reading() as view:
-            dearest = await jobs.dearest_picture(view, model, since, limit=COSTS)
+            dearest = await stats.dearest_picture(view, model, since, limit=COSTS)
         spec = self._catalog.follow_cost(model, dearest, most=MOST)
         if spec is None or dearest <= spec.price:
             self._warned.discard(model)

@@ -9,7 +9,7 @@ import time
 from bot.sandbox.discord import Interaction, Upload
 from bot.sandbox.discord.interactions import State
 from bot.sandbox.http.faults import Answer
-from bot.store import jobs
+from bot.store import members
 from bot.store.database import Database
 from tests.benchmarks import hostile_files as files
 from tests.benchmarks.hostile_ground import Ground, accepted, at_once, job_of
@@ -159,7 +159,7 @@ async def show(at: Ground, *, small: bool) -> list[Outcome]:
         at.oxen.faults.add("GET", RESULT, Answer(200, large, PNG))
     await at.draw("oxen", by=at.ada, count=4)
     async with Database(at.database) as database, database.reading() as view:
-        [job] = await jobs.recent_of(view, at.ada.id, 1)
+        [job] = await members.recent_of(view, at.ada.id, 1)
     at.meter.reset()
     shown = [
         await at.discord.command(at.ada, at.art, "show", {"job": job.id})

@@ -32,7 +32,7 @@ from bot.sandbox.discord import (
 from bot.sandbox.http.faults import Faults
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
-from bot.store import jobs
+from bot.store import members
 from bot.store.database import Database, Transaction
 from tests.support.files import picture
 
@@ -255,7 +255,7 @@ class Arena:
 
     async def jobs(self, view: Transaction) -> list[Job]:
         return [
-            job for member in self.members for job in await jobs.recent_of(view, member.id, MANY)
+            job for member in self.members for job in await members.recent_of(view, member.id, MANY)
         ]
 
     async def settled(self, timeout: float = SETTLE_SECONDS) -> None:

@@ -26,7 +26,7 @@ from bot.sandbox.discord import (
 )
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
-from bot.store import jobs, ledger
+from bot.store import ledger, members
 from bot.store.audit import verify
 from bot.store.database import Database, inspected
 from tests.support.openapi import description
@@ -184,20 +184,20 @@ class Stage:
     async def jobs(self, user: User | None = None) -> list[Job]:
         """Return a member's stored jobs, newest first."""
         async with self.database() as database, database.reading() as view:
-            return await jobs.recent_of(view, (user or self.ada).id, 100)
+            return await members.recent_of(view, (user or self.ada).id, 100)
 
     async def balance(self, user: User | None = None) -> int:
         """Return the sum of a member's entries in thousandths of a credit."""
         async with self.database() as database, database.reading() as view:
             member = (user or self.ada).id
-            found = await jobs.recent_of(view, member, 100)
+            found = await members.recent_of(view, member, 100)
             entries = [each for job in found for each in await ledger.entries_of(view, job.id)]
         return balance(each for each in entries if each.account.user_id == member)
 
     async def losses(self) -> list[LedgerEntry]:
         """Return the losses of Ada's jobs, newest job first."""
         async with self.database() as database, database.reading() as view:
-            found = await jobs.recent_of(view, self.ada.id, 100)
+            found = await members.recent_of(view, self.ada.id, 100)
             entries = [each for job in found for each in await ledger.entries_of(view, job.id)]
         return [each for each in entries if each.kind is EntryKind.LOSS]
 
@@ -206,7 +206,7 @@ class Stage:
         async with asyncio.timeout(timeout), self.database() as database:
             while True:
                 async with database.reading() as view:
-                    found = await jobs.recent_of(view, self.ada.id, 100)
+                    found = await members.recent_of(view, self.ada.id, 100)
                 if len(found) >= count and all(job.delivered_at for job in found):
                     return found
                 await asyncio.sleep(0.02)

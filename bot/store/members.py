@@ -1,0 +1,79 @@
+"""The jobs of one member, as the studio lists and counts them. Statements are built once."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.jobs import ACTIVE, SETTLED, Job
+from bot.store.jobs import job_of
+from bot.store.pictures import Role
+from bot.store.tables import Utc, job_pictures, jobs, pictures
+
+OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
+ACTIVE_OF = (
+    OF_MEMBER.where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.created_at).limit(bindparam("limit"))
+)
+# Bounded by the index on user_id and created_at.
+INPUTS_SINCE = (
+    select(
+        jobs.c.created_at,
+        jobs.c.inputs,
+        select(func.sum(pictures.c.size))
+        .join(job_pictures, job_pictures.c.sha256 == pictures.c.sha256)
+        .where(job_pictures.c.job_id == jobs.c.id, job_pictures.c.role == Role.INPUT)
+        .scalar_subquery()
+        .label("stored"),
+    )
+    .where(
+        jobs.c.user_id == bindparam("user"),
+        jobs.c.created_at > bindparam("since", type_=Utc),
+        jobs.c.inputs != [],
+    )
+    .order_by(jobs.c.created_at)
+)
+RECENT_OF = OF_MEMBER.order_by(jobs.c.created_at.desc()).limit(bindparam("limit"))
+ENDED_OF = RECENT_OF.where(jobs.c.status.in_(SETTLED))
+
+
+class InputBytes(NamedTuple):
+    """The size of input pictures, and the time of the oldest request that has some."""
+
+    total: int
+    first: datetime | None
+
+
+async def active_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
+    """Return a member's jobs that are not settled, oldest first."""
+    rows = await connection.execute(ACTIVE_OF, {"user": user_id, "limit": limit})
+    return [job_of(row) for row in rows]
+
+
+async def recent_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
+    """Return a member's newest jobs, newest first."""
+    rows = await connection.execute(RECENT_OF, {"user": user_id, "limit": limit})
+    return [job_of(row) for row in rows]
+
+
+async def ended_of(connection: AsyncConnection, user_id: int, limit: int) -> list[Job]:
+    """Return a member's newest settled jobs, newest first."""
+    rows = await connection.execute(ENDED_OF, {"user": user_id, "limit": limit})
+    return [job_of(row) for row in rows]
+
+
+async def input_bytes_since(
+    connection: AsyncConnection, user_id: int, since: datetime
+) -> InputBytes:
+    """Return the size of a member's input pictures, of jobs with any end.
+
+    For a picture whose size Discord did not report, the stored one counts.
+    """
+    rows = await connection.execute(INPUTS_SINCE, {"user": user_id, "since": since})
+    total, first = 0, None
+    for row in rows:
+        reported = [int(each["size"] or 0) for each in row.inputs]
+        # The sizes of the stored ones are missing until all of a job are stored.
+        total += sum(reported) if all(reported) else max(sum(reported), row.stored or 0)
+        first = first or row.created_at
+    return InputBytes(total, first)
