@@ -14,7 +14,6 @@ from bot.health import ServiceHealth
 from bot.ledger import thousandths
 from bot.observability.metrics import Metrics
 from bot.pictures import (
-    Attempts,
     Decoder,
     Downloader,
     InputPictures,
@@ -30,6 +29,7 @@ from bot.settings import DISCORD_API, Settings
 from bot.store.database import Database, database_path, pictures_folder
 from bot.store.database_file import InstanceLock
 from cogs.delivery.discord_delivery import DiscordDelivery
+from cogs.delivery.messages import Messages
 
 
 async def open_services(
@@ -50,11 +50,10 @@ async def open_services(
     catalog = config.make_catalog()
     pictures = PictureStore(pictures_folder(path))
     await asyncio.to_thread(pictures.remove_unfinished)
-    attempts = Attempts(pictures_folder(path) / "attempts")
-    decoder = await stack.enter_async_context(Decoder(attempts))
-    retention = Retention(database, pictures, attempts, _retention_policy(config.core), now)
+    decoder = await stack.enter_async_context(Decoder(pictures.attempts))
+    retention = Retention(database, pictures, _retention_policy(config.core), now)
     reduced = ReducedCopies(pictures, decoder, retention)
-    delivery = DiscordDelivery(catalog, reduced, health, metrics, now)
+    delivery = DiscordDelivery(Messages(catalog, reduced, health), metrics, now)
     services = Services(
         database=database,
         catalog=catalog,

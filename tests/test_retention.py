@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.jobs import JobStatus, Picture
-from bot.pictures import Attempts, PictureStore, Retention, RetentionPolicy
+from bot.pictures import PictureStore, Retention, RetentionPolicy
 from bot.pictures import retention as module
 from bot.store import jobs, members, pictures, settlement
 from bot.store.database import Database
@@ -28,7 +28,6 @@ def retention(database: Database, store: PictureStore, **limits: int) -> Retenti
     return Retention(
         database,
         store,
-        Attempts(database.path.parent / "attempts"),
         RetentionPolicy(keep=DAY * limits.get("days", 10), keep_bytes=limits.get("size", 10**9)),
         lambda: NOW,
     )
@@ -277,7 +276,6 @@ async def test_the_loop_removes_and_sweeps(
     keeping = Retention(
         database,
         store,
-        Attempts(database.path.parent / "attempts"),
         RetentionPolicy(keep=DAY, keep_bytes=10**9),
         lambda: now[0],
     )

@@ -14,6 +14,7 @@ from threading import Lock
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Picture
+from bot.pictures.attempts import Attempts
 from bot.pictures.header import MAX_PIXELS, NotAPicture, measure, sniff
 
 SHA256_LENGTH = 64  # in a name
@@ -48,6 +49,7 @@ class Staged:
 class PictureStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.attempts = Attempts(folder / "attempts")  # of the decoder
         # Between the look at a file's time and the removal, nobody may store the same bytes.
         self._lock = Lock()
 

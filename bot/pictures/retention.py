@@ -16,7 +16,6 @@ from itertools import groupby
 
 from bot.errors import NotNow
 from bot.jobs import Picture
-from bot.pictures.attempts import Attempts
 from bot.pictures.files import PictureStore, StoredFile
 from bot.store import pictures
 from bot.store.database import Database
@@ -64,13 +63,11 @@ class Retention:
         self,
         database: Database,
         store: PictureStore,
-        attempts: Attempts,
         policy: RetentionPolicy,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._store = store
-        self._attempts = attempts
         self._policy = policy
         self._now = now
         self._removing = asyncio.Lock()
@@ -102,7 +99,7 @@ class Retention:
 
         Pictures of active jobs, and results that are not delivered, stay at any age.
         """
-        await asyncio.to_thread(self._attempts.sweep)
+        await asyncio.to_thread(self._store.attempts.sweep)
         async with self._removing:
             return await self._remove(self._policy.keep_bytes - self._claimed)
 

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from bot.backoff import Backoff
 from bot.errors import NotNow, ProviderError, Reason, Taken
-from bot.health import Cause
+from bot.health import SLOTS, Cause, Circuit
 from bot.jobs import Job
 from bot.providers.base import Submitted
 from bot.services import Services
 from bot.store import claims, generations, jobs, pictures, settlement
+from bot.store.database import Connection
 from bot.worker.inputs import Inputs
 from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=3)  # longer than a submit with all its timeouts
 RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=2))
+
+MEMBER_SUBMITS = SLOTS[Circuit.CLOSED] - 1  # of one member at once, to each provider
 
 T = TypeVar("T")
 
@@ -34,6 +37,10 @@ class Submitter:
         self._recovery = recovery
         self._now = services.now
         self._attempts: dict[str, int] = {}
+
+    async def providers_with_work(self, view: Connection, now: datetime) -> list[str]:
+        """Return the providers for which a job can be claimed."""
+        return await claims.providers_with_work(view, now, now - QUEUE_TIMEOUT)
 
     async def claim(
         self,

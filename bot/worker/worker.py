@@ -11,19 +11,17 @@ from collections.abc import Coroutine, Iterable
 from datetime import datetime, timedelta
 
 from bot.errors import NotNow, ProviderError
-from bot.health import SLOTS, Circuit
 from bot.jobs import Job
-from bot.providers.base import Provider
 from bot.services import Services
-from bot.store import claims, queue
+from bot.store import queue
 from bot.store.database import Connection
 from bot.worker.deliver import Deliverer
 from bot.worker.housekeeping import Housekeeping
 from bot.worker.inputs import Inputs
 from bot.worker.poll import Poller
-from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
+from bot.worker.recovery import Recovery
 from bot.worker.settle import Settler
-from bot.worker.submit import Submitter
+from bot.worker.submit import MEMBER_SUBMITS, Submitter
 from bot.worker.tasks import COOL_DOWN, Tasks
 from bot.worker.turns import Slots
 
@@ -31,7 +29,6 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_DELIVERIES = 8
 CONCURRENT_DOWNLOADS = 8  # of one job's input pictures each
-MEMBER_SUBMITS = SLOTS[Circuit.CLOSED] - 1  # of one member at once, to each provider
 BUSY_WAIT = timedelta(milliseconds=200)  # before the retry of a job that has another task
 STREAM_RETRY = 5.0  # seconds between the end of a stream and the next attempt to open one
 
@@ -86,8 +83,8 @@ class Worker:
         """
         async with self._tasks:
             streams = [
-                self._tasks.spawn(self._listen(provider), name=f"events {provider.key}")
-                for provider in self._providers.values()
+                self._tasks.spawn(self._listen(key), name=f"events {key}")
+                for key in self._providers
             ]
             try:
                 while not self._stopping:
@@ -128,7 +125,7 @@ class Worker:
     async def _read_rows(self) -> None:
         now = self._now()
         async with self._database.reading() as view:
-            providers = await claims.providers_with_work(view, now, now - QUEUE_TIMEOUT)
+            providers = await self._submitter.providers_with_work(view, now)
             without_inputs = await queue.without_inputs(view, now, 2 * CONCURRENT_DOWNLOADS)
             deliverable = await self._deliverable(view, now)
             cancel_requests = await queue.cancel_requests(view, known=self._poller.canceling)
@@ -247,15 +244,15 @@ class Worker:
             self._downloads.end(job)
             self.wake()
 
-    async def _listen(self, provider: Provider) -> None:
+    async def _listen(self, key: str) -> None:
         """Follow a provider's stream; without one, polls find every end, only later."""
         while True:
             try:
-                async for remote_id in provider.events():
+                async for remote_id in self._providers[key].events():
                     self._poller.ended(remote_id)
                     self._wake.set()
             except ProviderError as error:
-                log.info("event stream of %s ended, opening another: %s", provider.key, error)
+                log.info("event stream of %s ended, opening another: %s", key, error)
             await asyncio.sleep(STREAM_RETRY)
 
 

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import discord
@@ -21,6 +21,7 @@ from cogs.delivery import timeouts
 from cogs.delivery.errors import DELIVERY_ERRORS, is_too_large, is_transient, message_of
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.lookup import carries, find_result
+from cogs.delivery.messages import Message
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import Uploads
 from cogs.ui.wording import Refusal
@@ -50,14 +51,6 @@ class FallBack(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """The content of a result."""
-
-    view: ui.LayoutView
-    uploads: Uploads = field(default_factory=Uploads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,18 @@ from datetime import datetime
 
 import discord
 
-from bot.catalog import Catalog, ModelSpec
 from bot.delivery import NotDelivered, Undeliverable
-from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
-from bot.pictures import NotDecoded, ReducedCopies
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 from cogs.delivery import timeouts
-from cogs.delivery.destinations import Destinations, Message, TooLarge
+from cogs.delivery.destinations import Destinations, TooLarge
 from cogs.delivery.errors import is_transient, raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.follow_up import follow_up
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
+from cogs.delivery.messages import Messages
 from cogs.delivery.rate_limits import RateLimits
-from cogs.delivery.uploads import Uploads, prepare
-from cogs.ui.result import failed_view, result_view
-from cogs.ui.status import canceled_view, copies_view, status_view
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +26,8 @@ log = logging.getLogger(__name__)
 class DiscordDelivery:
     """bot.delivery.Delivery on the client that is logged in at the moment."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        reduced: ReducedCopies,
-        health: ServiceHealth,
-        metrics: Metrics,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._catalog = catalog
-        self._reduced = reduced
-        self._health = health
+    def __init__(self, messages: Messages, metrics: Metrics, now: Callable[[], datetime]) -> None:
+        self._messages = messages
         self._metrics = metrics
         self._now = now
         self._limits = RateLimits()
@@ -59,7 +45,7 @@ class DiscordDelivery:
     async def show(self, job: Job) -> None:
         if job.route.status_message_id is None:
             return
-        view = status_view(job, self._spec(job), down=self._health.has_outage(job.provider))
+        view = self._messages.status(job)
         try:
             async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
                 await self._destinations().edit_reply(job, view)
@@ -70,16 +56,13 @@ class DiscordDelivery:
             log.info("status message not edited: %s", error)
 
     async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
-        uploads = await self._prepare(job, pictures, self._upload_limit(job), name="input")
-        if uploads.shrunk or uploads.left_out or uploads.gone:
-            raise NotDelivered("an input picture is missing, or too large for another upload")
+        copies = await self._messages.input_copies(job, pictures, self._upload_limit(job))
         token, client = job.route.token_at(self._now()), self._connected()
         if token is None:
             raise NotDelivered("no private message is possible any more")
-        view = copies_view(job, self._spec(job), uploads)
         with raising_not_delivered():
-            async with timeouts.within(client, timeouts.send_timeout(uploads.total)):
-                message = await follow_up(client, job, token, view, uploads)
+            async with timeouts.within(client, timeouts.send_timeout(copies.uploads.total)):
+                message = await follow_up(client, job, token, copies)
         found = [
             text
             for text in strings_of(message["components"])
@@ -146,24 +129,20 @@ class DiscordDelivery:
     ) -> int | Undeliverable:
         if job.status is JobStatus.CANCELED:
             return await self._show_canceled(job)
-        spec = self._spec(job)
-        if job.status is JobStatus.FAILED and not job.overdue_at:
-            return await self._destinations().post(job, Message(failed_view(job, spec)), attempts)
         limit = min(self._upload_limit(job), attempts.limit or sys.maxsize)
         while True:
-            uploads = await self._prepare(job, pictures, limit)
-            message = Message(result_view(job, spec, uploads, missing=missing), uploads)
+            message = await self._messages.settled(job, pictures, missing=missing, limit=limit)
             try:
                 return await self._destinations().post(job, message, attempts)
             except TooLarge:
-                limit = uploads.largest // 2
+                limit = message.uploads.largest // 2
                 log.info("upload too large, shrinking to %s bytes", limit)
 
     async def _show_canceled(self, job: Job) -> int | Undeliverable:
         """Let the status message show the cancel; nothing pings: the member requested it."""
         try:
             async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
-                message = await self._destinations().edit_reply(job, canceled_view(job))
+                message = await self._destinations().edit_reply(job, self._messages.canceled(job))
         except discord.HTTPException as error:
             if is_transient(error):
                 raise
@@ -173,20 +152,9 @@ class DiscordDelivery:
         self._metrics.delivered(DestinationName.REPLY)
         return message.id
 
-    async def _prepare(
-        self, job: Job, pictures: Sequence[Picture], limit: int, *, name: str = ""
-    ) -> Uploads:
-        try:
-            return await prepare(job, pictures, limit, self._reduced, name=name)
-        except NotDecoded as error:
-            raise NotDelivered(f"pictures not shrunk: {error}") from error
-
     def _upload_limit(self, job: Job) -> int:
         guild = self._connected().get_guild(job.route.account_server_id)
         return guild.filesize_limit if guild else 10 * 1024 * 1024  # if the server is unknown
-
-    def _spec(self, job: Job) -> ModelSpec:
-        return self._catalog.about(job.request.model)
 
     def _destinations(self) -> Destinations:
         return Destinations(self._connected(), self._now, self._metrics.delivered)

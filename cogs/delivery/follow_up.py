@@ -4,20 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import discord
-from discord import ui
 from discord.http import Route as HttpRoute
 from discord.http import handle_message_parameters
 
 from bot.jobs import Job
-from cogs.delivery.uploads import Uploads
+from cogs.delivery.messages import Message
 
 
 async def follow_up(
-    client: discord.Client,
-    job: Job,
-    token: str,
-    view: ui.LayoutView,
-    uploads: Uploads,
+    client: discord.Client, job: Job, token: str, message: Message
 ) -> Mapping[str, Any]:
     """Send a message that only the requester sees; return the message as Discord shows it.
 
@@ -30,15 +25,15 @@ async def follow_up(
         interaction_token=token,
     )
     with (
-        uploads.opened() as files,
+        message.uploads.opened() as files,
         handle_message_parameters(
-            view=view,
+            view=message.view,
             files=files,
             flags=discord.MessageFlags(ephemeral=True, components_v2=True),
             allowed_mentions=discord.AllowedMentions.none(),
         ) as parameters,
     ):
-        message: Mapping[str, Any] = await client.http.request(
+        shown: Mapping[str, Any] = await client.http.request(
             route, files=parameters.files, form=parameters.multipart, params={"wait": "true"}
         )
-    return message
+    return shown

@@ -8,7 +8,6 @@ from bot.catalog import Catalog
 from bot.health import ServiceHealth
 from bot.observability.metrics import Metrics
 from bot.pictures import (
-    Attempts,
     Decoder,
     Downloader,
     InputPictures,
@@ -23,6 +22,7 @@ from bot.quotas import Quotas
 from bot.services import Services
 from bot.store.database import Database
 from cogs.delivery.discord_delivery import DiscordDelivery
+from cogs.delivery.messages import Messages
 
 
 async def shrunk(services: Services, data: bytes, limit: int) -> Path:
@@ -43,10 +43,9 @@ def services_on(
     health, pictures = ServiceHealth(now), PictureStore(folder)
     downloader = downloader or Downloader()
     metrics = Metrics(now, health)
-    attempts = Attempts(folder / "attempts")
-    decoder = Decoder(attempts)
+    decoder = Decoder(pictures.attempts)
     policy = RetentionPolicy(keep=timedelta(days=365), keep_bytes=keep_bytes)
-    retention = Retention(database, pictures, attempts, policy, now)
+    retention = Retention(database, pictures, policy, now)
     reduced = ReducedCopies(pictures, decoder, retention)
     return Services(
         database=database,
@@ -59,7 +58,7 @@ def services_on(
         decoder=decoder,
         reduced=reduced,
         retention=retention,
-        delivery=DiscordDelivery(catalog, reduced, health, metrics, now),
+        delivery=DiscordDelivery(Messages(catalog, reduced, health), metrics, now),
         health=health,
         metrics=metrics,
         now=now,

@@ -1,0 +1,68 @@
+"""The messages of a job: its views, with the files that they show."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from discord import ui
+
+from bot.catalog import Catalog, ModelSpec
+from bot.delivery import NotDelivered
+from bot.health import ServiceHealth
+from bot.jobs import Job, JobStatus, Picture
+from bot.pictures import NotDecoded, ReducedCopies
+from cogs.delivery.uploads import Uploads, prepare
+from cogs.ui.result import failed_view, result_view
+from cogs.ui.status import canceled_view, copies_view, status_view
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The content of a message."""
+
+    view: ui.LayoutView
+    uploads: Uploads = field(default_factory=Uploads)
+
+
+class Messages:
+    def __init__(self, catalog: Catalog, reduced: ReducedCopies, health: ServiceHealth) -> None:
+        self._catalog = catalog
+        self._reduced = reduced
+        self._health = health
+
+    def status(self, job: Job) -> ui.LayoutView:
+        return status_view(job, self._spec(job), down=self._health.has_outage(job.provider))
+
+    def canceled(self, job: Job) -> ui.LayoutView:
+        return canceled_view(job)
+
+    async def settled(
+        self, job: Job, pictures: Sequence[Picture], *, missing: int, limit: int = sys.maxsize
+    ) -> Message:
+        """Return the result, with pictures of at most `limit` bytes each, or the failure.
+
+        Raises NotDelivered if pictures cannot be shrunk now.
+        """
+        spec = self._spec(job)
+        if job.status is JobStatus.FAILED and not job.overdue_at:
+            return Message(failed_view(job, spec))
+        uploads = await self._prepare(job, pictures, limit)
+        return Message(result_view(job, spec, uploads, missing=missing), uploads)
+
+    async def input_copies(self, job: Job, pictures: Sequence[Picture], limit: int) -> Message:
+        """Return the private message with unchanged copies of the inputs. Raises NotDelivered."""
+        uploads = await self._prepare(job, pictures, limit, name="input")
+        if uploads.shrunk or uploads.left_out or uploads.gone:
+            raise NotDelivered("an input picture is missing, or too large for another upload")
+        return Message(copies_view(job, self._spec(job), uploads), uploads)
+
+    async def _prepare(
+        self, job: Job, pictures: Sequence[Picture], limit: int, *, name: str = ""
+    ) -> Uploads:
+        try:
+            return await prepare(job, pictures, limit, self._reduced, name=name)
+        except NotDecoded as error:
+            raise NotDelivered(f"pictures not shrunk: {error}") from error
+
+    def _spec(self, job: Job) -> ModelSpec:
+        return self._catalog.about(job.request.model)
