@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -59,7 +60,6 @@ class Columns(TypedDict, total=False):
 # Built once: to build a statement takes longer than to execute it, and members wait meanwhile.
 INSERT = insert(jobs).returning(*jobs.c)
 GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
-OF_ORIGIN = select(jobs.c.id).where(jobs.c.origin_id == bindparam("origin"))
 UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
 RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored, jobs.c.status == JobStatus.QUEUED).values(
@@ -82,12 +82,16 @@ BEGIN_DELIVERY = UPDATE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is
 MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 
 
+class OriginTaken(Exception):
+    """A job was made from the same interaction already."""
+
+
 class MoveRefused(Exception):
     """The job is in no status from which the move is legal: another task moved it first."""
 
 
 async def add(tx: AsyncConnection, new: NewJob) -> Job:
-    """Insert a job as `queued`; its hold belongs into the same transaction."""
+    """Insert a job as `queued`; its hold belongs into the same transaction. OriginTaken."""
     values = {
         "id": new.id,
         "status": JobStatus.QUEUED,
@@ -113,12 +117,12 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "origin_id": new.origin_id,
         "secret": new.secret,
     }
-    return job_of((await tx.execute(INSERT, values)).one())
-
-
-async def has_origin(connection: AsyncConnection, origin_id: int) -> bool:
-    """Return whether a job was made from this interaction already."""
-    return (await connection.execute(OF_ORIGIN, {"origin": origin_id})).first() is not None
+    try:
+        return job_of((await tx.execute(INSERT, values)).one())
+    except IntegrityError as error:
+        if jobs.c.origin_id.name in str(error.orig):
+            raise OriginTaken from None
+        raise
 
 
 async def get(connection: AsyncConnection, job_id: str) -> Job | None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job
 from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Period, Usage, month_of
-from bot.quotas import LOSS_WINDOW, Quotas
+from bot.quotas import LOSS_WINDOW, MAX_LOSSES, Quotas
 from bot.store.pictures import Role
 from bot.store.tables import Utc, generations, job_pictures, jobs, ledger
 
@@ -43,6 +43,14 @@ LOSSES = (
         jobs.c.user_id + 0 == bindparam("user"),
     )
     .order_by(ledger.c.created_at)
+)
+# Both counts in one query, because a member waits meanwhile.
+COUNTS = select(
+    ACTIVE_JOBS.scalar_subquery().label("active"),
+    select(func.count())
+    .select_from(LOSSES.order_by(None).subquery())
+    .scalar_subquery()
+    .label("losses"),
 )
 _open = select(generations.c.job_id).where(generations.c.state.is_(None)).distinct()
 _given_up = (
@@ -208,14 +216,13 @@ async def _check_jobs(tx: AsyncConnection, job: Job, quotas: Quotas) -> None:
     """Check the number of the member's unsettled jobs, this one included, and of the losses."""
     now = job.created_at
     values = {"user": job.user_id, "since": now - LOSS_WINDOW}
-    by_job = {row.job_id: row.created_at for row in await tx.execute(LOSSES, values)}
-    quotas.check_losses(sorted(by_job.values()), now)
-    if quotas.max_jobs is None:
-        return
-    active = int((await tx.execute(ACTIVE_JOBS, {"user": job.user_id})).scalar_one())
-    if active > quotas.max_jobs:
+    counts = (await tx.execute(COUNTS, values)).one()
+    if counts.losses >= MAX_LOSSES:
+        by_job = {row.job_id: row.created_at for row in await tx.execute(LOSSES, values)}
+        quotas.check_losses(sorted(by_job.values()), now)
+    if quotas.max_jobs is not None and counts.active > quotas.max_jobs:
         usage = await usage_of(tx, job.user_id, now, None)
-        quotas.check_jobs(active, held=usage.held, used=usage.used)
+        quotas.check_jobs(counts.active, held=usage.held, used=usage.used)
 
 
 async def _check_quotas(tx: AsyncConnection, job: Job, price: int, quotas: Quotas) -> None:

@@ -81,10 +81,11 @@ class Requests:
             origin_id=request.origin_id,
         )
         async with self._database.transaction(timeout=WRITE_LOCK_TIMEOUT) as tx:
-            if await jobs.has_origin(tx, request.origin_id):
-                raise AlreadyRequested
             await self._check_input_bytes(tx, new)
-            job = await jobs.add(tx, new)
+            try:
+                job = await jobs.add(tx, new)
+            except jobs.OriginTaken:
+                raise AlreadyRequested from None
             await ledger.hold(tx, job, services.quotas)
         return job
 
