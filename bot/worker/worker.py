@@ -28,7 +28,7 @@ from bot.worker.turns import Slots
 log = logging.getLogger(__name__)
 
 CONCURRENT_DELIVERIES = 8
-CONCURRENT_DOWNLOADS = 8  # of one job's input pictures each
+CONCURRENT_DOWNLOADS = 4  # of one job's input pictures each, and one of each member
 BUSY_WAIT = timedelta(milliseconds=200)  # before the retry of a job that has another task
 STREAM_RETRY = 5.0  # seconds between the end of a stream and the next attempt to open one
 
@@ -56,7 +56,7 @@ class Worker:
             in_channel=queue.IN_CHANNEL,
             with_waiting=4 * CONCURRENT_DELIVERIES,
         )
-        self._downloads = Slots(CONCURRENT_DOWNLOADS, of_member=CONCURRENT_DOWNLOADS // 4)
+        self._downloads = Slots(CONCURRENT_DOWNLOADS, of_member=1)
         self._rows_changed = True
         self._started = self._stopping = False
         self._next_row: datetime | None = None
