@@ -8,8 +8,14 @@ async def test_the_path_of_one_imagine_does_not_grow(at: Stage) -> None:
     paths = await one_imagine(at)
 
     assert len(paths["reply"].functions) > 20  # the profile has seen the path
-    assert within(paths["reply"], functions=60, files=25, changes=40)
+    reply = without_worker(paths["reply"])
+    assert within(reply, functions=60, files=25, changes=40)
     assert within(paths["running"], functions=135, files=48, changes=100)
+
+
+def without_worker(path: CallPath) -> CallPath:
+    """Leave out the turns of the worker, which by chance fall between the command and the reply."""
+    return CallPath({code: None for code in path.functions if "/worker/" not in code.co_filename})
 
 
 def within(path: CallPath, *, functions: int, files: int, changes: int) -> bool:
