@@ -9,8 +9,9 @@ async def test_the_path_of_one_imagine_does_not_grow(at: Stage) -> None:
 
     assert len(paths["reply"].functions) > 20  # the profile has seen the path
     reply = without_worker(paths["reply"])
-    assert within(reply, functions=60, files=25, changes=40)
-    assert within(paths["running"], functions=135, files=48, changes=100)
+    # Beside the path, a busy machine lets a turn of the worker or another event run by chance.
+    assert within(reply, functions=70, files=30, changes=50), str(reply)
+    assert within(paths["running"], functions=150, files=54, changes=115), str(paths["running"])
 
 
 def without_worker(path: CallPath) -> CallPath:
