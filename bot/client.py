@@ -34,8 +34,10 @@ REGISTERED = "registered commands"  # the note that holds their hash
 
 class EaselTree(app_commands.CommandTree["EaselClient"]):
     async def interaction_check(self, interaction: discord.Interaction["EaselClient"], /) -> bool:
-        """Refuse whom the operator does not serve. The task of an interaction begins here, so its
-        log lines are bound to the interaction here."""
+        """Refuse members and servers that the operator does not serve.
+
+        The task of an interaction begins here, so its log lines are bound to the interaction here.
+        """
         command = interaction.command
         bind(interaction=interaction.id, command=command.qualified_name if command else None)
         hide(

@@ -1,4 +1,4 @@
-"""Access: one check of who is served, for every interaction."""
+"""Access: one check for every interaction, of its member and its server."""
 
 from typing import Any
 

@@ -107,7 +107,7 @@ async def test_downloads_begin_in_turns_also_after_a_restart(
 
 
 async def test_edits_that_are_canceled_leave_the_disk_within_keep_gb(at: Stage) -> None:
-    """With slots at the service taken, so that inputs are stored before the cancel."""
+    """All slots at the service are taken, so that inputs are stored before the cancel."""
     async with at.easel(keep_gb="0.05"):
         held = at.skills.faults.add("POST", ".*", HoldBefore(), times=None)
         for number in range(4):

@@ -151,7 +151,7 @@ async def test_a_picture_that_kills_the_bot_is_not_begun_for_ever(at: Stage) -> 
                     await asyncio.sleep(0.01)
             bot.send(signal.SIGKILL)
             await bot.ended()
-        os.kill(pid, signal.SIGKILL)  # one that is not stopped ends by itself
+        os.kill(pid, signal.SIGKILL)  # a decoder that is not stopped ends after its bot
     async with process(at):
         await at.said("`cat.png` is damaged", timeout=20)
         (job,) = await at.settled()

@@ -205,8 +205,8 @@ class Settler:
     async def losses(self, job: Job, ends: Ends) -> dict[str, Cost]:
         """Return the charges for ends without a picture, by remote id, and log them.
 
-        They are the operator's to reclaim, and never the member's. A provider that reports costs
-        elsewhere is asked once.
+        The operator may reclaim them; no member pays them. A provider that reports costs by
+        another request receives that request once.
         """
         losses: dict[str, Cost] = {}
         for generation, end in ends:

@@ -1,10 +1,10 @@
 """The policy of a delivery: when to search first, to fall back, and to abandon the delivery.
 
-Pure. The age of a delivery is the time since the first attempt, which is stored, so that neither a
-restart nor the backoff between the attempts begins it anew. A failure counts only while Discord
-answers other requests: an outage of Discord is no reason to leave a destination. A row of failures
-belongs to one run of the program and takes some minutes at least: after a long stop, the age alone
-says nothing about the destination.
+Pure. The age of a delivery is the time since the first attempt. That time is stored, so that the
+age survives restarts. A failure counts only while Discord answers other requests, because an
+outage of Discord is no reason to leave a destination. A row of failures belongs to one run of the
+program and takes some minutes at least: after a long stop, the age alone says nothing about the
+destination.
 """
 
 from dataclasses import dataclass, field

@@ -87,7 +87,7 @@ async def test_a_blocked_member_gets_no_completions_menu_or_history(blocked: Sta
 
 
 async def test_nobody_switches_the_checker_off_by_an_install_of_their_own(at: Stage) -> None:
-    """In a server of their own everybody manages the server and its age restriction."""
+    """Everybody manages a server of their own, and can mark a channel there as age-restricted."""
     adult = at.discord.add_channel(at.server, "adults", nsfw=True)
     at.discord.set_permissions(at.server, at.ada, 1 << 5)  # Manage Server
     options: dict[str, Any] = {"prompt": "a fox", "model": "skills", "safety_checker": False}

@@ -32,7 +32,7 @@ async def started(parent: int | None = None, *, besides: list[int] | None = None
 
 
 async def stopped(parent: int | None = None, *, besides: list[int] | None = None) -> int:
-    """Wait for a decoder, stop it, so that it never answers, and return its id."""
+    """Wait for a decoder, stop the process, and return its id: it never answers."""
     pid = await started(parent, besides=besides)
     os.kill(pid, signal.SIGSTOP)
     return pid

@@ -321,7 +321,7 @@ async def test_a_job_whose_member_names_a_model_that_is_down_is_sent_with_the_ne
 
 
 async def test_the_outage_is_reported_to_every_member_by_turns(at: Stage) -> None:
-    """One member's many waiting jobs do not hide another's."""
+    """The many waiting jobs of one member do not hide the job of another."""
     held = at.oxen.faults.add("POST", QUEUE, Answer(503, OWN_503.body, held=True), times=4)
     at.oxen.faults.add("GET", MODELS, OWN_503, times=None)
     async with at.easel():

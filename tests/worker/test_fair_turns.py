@@ -63,7 +63,7 @@ async def test_many_refusals_in_one_channel_do_not_delay_a_picture_in_another_se
 async def test_deliveries_that_wait_for_rate_limits_leave_their_slots_to_others(
     at: Stage,
 ) -> None:
-    """In as many channels as there are slots, each of which takes no message for seconds."""
+    """The member's results wait in more channels than there are slots."""
     names = [f"art {number}" for number in range(10)]
     channels = [at.discord.add_channel(at.server, name.replace(" ", "-")) for name in names]
     async with attacked(at, 80, *channels, seconds=20.0) as elsewhere:
