@@ -4,7 +4,8 @@ Workaround, read from aiosqlite 0.22.1 (pyproject.toml pins the minor version; a
 private part is gone). aiosqlite makes four trips to the connection's thread for a statement (open
 a cursor, execute, fetch, close), and each waits for other work of the event loop: storing a
 request took 12 trips. Rows are few here, so they are fetched in the trip that executes the
-statement; opening and closing a cursor costs nothing and needs no trip.
+statement; opening and closing a cursor costs nothing and needs no trip. A BEGIN is executed
+together with the statement that follows it.
 
 Private parts: `Connection._thread`, `Connection._conn`, `Cursor._execute`, `Cursor._cursor`.
 """
@@ -27,6 +28,28 @@ class Connection(aiosqlite.Connection):
         opened = partial(sqlite3.connect, path, timeout=timeout, check_same_thread=False)
         super().__init__(opened, iter_chunk_size=64)
         self._thread.daemon = True  # as SQLAlchemy sets it: an open connection must not block exit
+        self._begin: str | None = None  # to be executed before the next statement
+
+    def begin(self, statement: str) -> None:
+        """Begin a transaction with the next statement; with none if a commit comes first."""
+        self._begin = statement
+
+    def take_begin(self) -> str | None:
+        """Return the BEGIN that is to be executed, if any, and forget it.
+
+        To be called when the statement is queued: its task may be cancelled before the thread
+        executes it, and without a BEGIN the statement would commit itself.
+        """
+        begin, self._begin = self._begin, None
+        return begin
+
+    async def commit(self) -> None:
+        self._begin = None
+        await super().commit()
+
+    async def rollback(self) -> None:
+        self._begin = None
+        await super().rollback()
 
     @contextmanager
     async def cursor(self) -> aiosqlite.Cursor:
@@ -38,12 +61,19 @@ class Cursor(aiosqlite.Cursor):
 
     def __init__(self, connection: Connection, cursor: sqlite3.Cursor) -> None:
         super().__init__(connection, cursor)
+        self._connection = connection
         self._rows: Sequence[sqlite3.Row] = ()
 
     async def execute(self, sql: str, parameters: Iterable[Any] | None = None) -> "Cursor":
         values = () if parameters is None else tuple(parameters)
-        rows = await self._execute(self._run, sql, values)  # type: ignore[no-untyped-call]
+        begin = self._connection.take_begin()
+        rows = await self._execute(self._run, begin, sql, values)  # type: ignore[no-untyped-call]
         self._rows = cast(Sequence[sqlite3.Row], rows)
+        return self
+
+    async def executemany(self, sql: str, parameters: Iterable[Any]) -> "Cursor":
+        begin = self._connection.take_begin()
+        await self._execute(self._run_many, begin, sql, parameters)  # type: ignore[no-untyped-call]
         return self
 
     async def fetchall(self) -> Iterable[sqlite3.Row]:
@@ -52,6 +82,13 @@ class Cursor(aiosqlite.Cursor):
     async def close(self) -> None:
         self._cursor.close()
 
-    def _run(self, sql: str, values: tuple[Any, ...]) -> Sequence[sqlite3.Row]:
+    def _run(self, begin: str | None, sql: str, values: tuple[Any, ...]) -> Sequence[sqlite3.Row]:
+        if begin:
+            self._cursor.execute(begin)
         self._cursor.execute(sql, values)
         return self._cursor.fetchall() if self._cursor.description else ()
+
+    def _run_many(self, begin: str | None, sql: str, parameters: Iterable[Any]) -> None:
+        if begin:
+            self._cursor.execute(begin)
+        self._cursor.executemany(sql, parameters)

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiosqlite
 from sqlalchemy import Connection as SyncConnection
@@ -226,7 +226,7 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(connection: SyncConnection) -> None:
-        connection.exec_driver_sql(begin)
+        cast(Driver, connection.connection.driver_connection).begin(begin)
 
     return engine
 
