@@ -18,6 +18,7 @@ from bot.pictures import attempts, decoder
 from bot.pictures.attempts import Attempts, TriedTooOften
 from bot.pictures.header import MAX_PASSES, has_too_many_passes
 from bot.sandbox.discord import Upload
+from tests.benchmarks.hostile_meters import resident
 from tests.support.decoders import changed, decoders, slow, started, stopped
 from tests.support.easel import KEY, Stage
 from tests.support.files import frames, jpeg_of_scans, jpeg_with_metadata, picture
@@ -31,11 +32,21 @@ def slow_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(decoder, "PROGRAM", slow(tmp_path, 1.0))
 
 
+def encoded(kind: str, width: int, height: int, **options: object) -> bytes:
+    """Return a picture of one colour."""
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "#806040").save(out, kind, **options)
+    return out.getvalue()
+
+
 def large_webp() -> bytes:
     """Return a WebP of 40 megapixels and few bytes."""
-    out = io.BytesIO()
-    Image.new("RGB", (8000, 5000)).save(out, "WEBP", lossless=True)
-    return out.getvalue()
+    return encoded("WEBP", 8000, 5000, lossless=True)
+
+
+def large_jpeg() -> bytes:
+    """Return a JPEG of 40 megapixels whose decoder needs 240 MB."""
+    return encoded("JPEG", 8000, 5000, progressive=True, subsampling=0)
 
 
 async def failed(at: Stage) -> Job:
@@ -112,6 +123,48 @@ async def test_a_webp_of_40_megapixels_delays_nobody(at: Stage) -> None:
 
     assert worst < 0.5
     assert job.status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        large_webp(),
+        large_jpeg(),
+        encoded("WEBP", 2048, 2048),
+        encoded("JPEG", 4000, 2500, progressive=True, subsampling=0),
+        encoded("JPEG", 5600, 3700, progressive=True),
+    ],
+    ids=["large WebP", "large JPEG", "WebP", "JPEG, all colours", "JPEG, half the colours"],
+)
+async def test_a_check_needs_less_than_100_mb(at: Stage, data: bytes) -> None:
+    async with at.easel():
+        await at.edit(Upload("wide.bin", data))
+        await at.result("make it blue")
+        (pid,) = decoders()
+        peak = resident(pid, "VmHWM")
+
+    assert 15 < peak < 100
+
+
+@pytest.mark.parametrize("whole", [large_webp(), large_jpeg()], ids=["WebP", "JPEG"])
+async def test_a_large_picture_that_ends_early_is_refused(at: Stage, whole: bytes) -> None:
+    async with at.easel():
+        await at.edit(Upload("wide.bin", whole[:-3]))
+        await at.said("`wide.bin` is damaged and cannot be read to the end. Save the picture")
+        await failed(at)
+
+
+@pytest.mark.parametrize("size", [(2048, 2048), (2049, 2048)], ids=["decoded", "not decoded"])
+async def test_a_webp_is_decoded_as_long_as_memory_allows(at: Stage, size: tuple[int, int]) -> None:
+    data = bytearray(encoded("WEBP", *size, lossless=True))
+    data[-8:] = bytes(8)  # the file is complete, but what it holds cannot be decoded
+    async with at.easel():
+        await at.edit(Upload("wide.webp", bytes(data)))
+        (job,) = await at.settled(timeout=20)
+
+    # The service refuses the picture that was not decoded.
+    assert job.status is JobStatus.FAILED
+    assert ("is damaged" in str(job.remark)) is (size == (2048, 2048))
 
 
 async def test_a_picture_that_takes_too_long_is_refused_for_a_day(

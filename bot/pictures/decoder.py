@@ -23,14 +23,11 @@ from bot.pictures.turns import FairLimit
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 10.0  # for one picture; 40 megapixels take about one second
+CHECK_SECONDS = 10.0  # for one picture; the slowest that is decoded takes about two seconds
 SHRINK_SECONDS = 30.0
 START_SECONDS = 10.0  # for a process that has just been started
 KILL_SECONDS = 5.0
 REUSE_SECONDS = 45.0  # less than the IDLE_SECONDS after which a process ends
-# Two large pictures are never decoded at once, because one takes up to 650 MB. Beside a large one,
-# common ones are.
-PIXELS_AT_ONCE = MAX_PIXELS + 8_000_000
 PROGRAM = Path(__file__).with_name("decoder_process.py")
 # Variables that Python may need to start. No token or key is among them.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -52,7 +49,6 @@ class Decoder:
         # One member cannot hold both, and one of them is always left for checks of inputs.
         self._processes = FairLimit(2, each=1)
         self._shrinks = FairLimit(1)
-        self._pixels = FairLimit(PIXELS_AT_ONCE, each=MAX_PIXELS)
         self._idle: list[Process] = []
         self._working: set[Process] = set()
         self.stopped = False
@@ -96,8 +92,7 @@ class Decoder:
         """
         request |= {"seconds": seconds, "pixels": MAX_PIXELS}
         count = f"{picture.sha256}-{request['work']}"
-        pixels = picture.width * picture.height
-        async with self._processes.take(member), self._pixels.take(member, pixels):
+        async with self._processes.take(member):
             for _ in range(MAX_ATTEMPTS):
                 process = await self._process()
                 try:

@@ -18,14 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
-MEMORY = 800 * 1024 * 1024  # bytes of address space; a WebP of 40 megapixels needs 650 MB
+MIB = 1024 * 1024
+MEMORY = 800 * MIB  # of address space: to shrink a picture of 40 megapixels takes 650 MB
+CHECK_MEMORY = 64 * MIB  # to decode a picture for a check; one that takes more is not decoded
+WEBP_PIXEL = 16  # bytes: the decoder has two canvases, and the result is copied once
+JPEG_COEFFICIENT = 2  # bytes: a file of several scans is decoded from all its coefficients
 IDLE_SECONDS = 60.0  # without a request, after which the process ends
 READABLE = ("PNG", "JPEG", "WEBP")
 
 UNREADABLE = (
     OSError,
     ValueError,
+    ArithmeticError,
     SyntaxError,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
@@ -33,15 +39,41 @@ UNREADABLE = (
 
 
 def check(request: dict[str, Any]) -> dict[str, str]:
-    """Read a file to the end: a PNG by its checksums, other kinds by decoding."""
+    """Read a file to the end: a PNG by its checksums, other kinds by decoding.
+
+    A file that takes much memory to decode is checked for its end alone. A decoder would hardly
+    find more: no checksum protects the data of a JPEG or a WebP.
+    """
     with Image.open(request["path"], formats=READABLE) as picture:
         _refuse_large(picture, request["pixels"])
         if picture.format == "PNG":
             picture.verify()
+        elif _memory(picture) > CHECK_MEMORY:
+            _check_end(picture, Path(request["path"]).read_bytes())
         else:
             picture.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of the size
             picture.load()
     return {}
+
+
+def _memory(picture: Image.Image) -> float:
+    """Return the bytes that decoding takes at most, beside those of the file."""
+    pixels = picture.width * picture.height
+    if not isinstance(picture, JpegImageFile):
+        return pixels * WEBP_PIXEL
+    factors = [(across, down) for _, across, down, _ in picture.layer]
+    largest = max(across for across, _ in factors) * max(down for _, down in factors)
+    samples = sum(across * down for across, down in factors) / largest  # of all colours, per pixel
+    return pixels * samples * JPEG_COEFFICIENT
+
+
+def _check_end(picture: Image.Image, data: bytes) -> None:
+    if isinstance(picture, JpegImageFile):  # Pillow has read up to the first scan
+        is_complete = picture.fp is not None and b"\xff\xd9" in data[picture.fp.tell() :]
+    else:
+        is_complete = 8 + int.from_bytes(data[4:8], "little") <= len(data)
+    if not is_complete:
+        raise ValueError("the file ends early")
 
 
 def shrink(request: dict[str, Any]) -> dict[str, str]:

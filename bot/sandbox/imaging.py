@@ -16,6 +16,7 @@ LARGEST_SIDE: Final = 2048
 LARGEST_INPUT: Final = 20 * 1024 * 1024  # bytes
 FETCH_SECONDS: Final = 10.0
 KINDS: Final = ("PNG", "JPEG", "WEBP")
+DECODED_PIXELS: Final = 5_000_000
 
 
 class UnusableInput(Exception):
@@ -71,18 +72,24 @@ async def _download(session: aiohttp.ClientSession, address: str) -> bytes:
                     f"Failed to download image: {response.status} {kind} Error: "
                     f"{response.reason} for url: {address}"
                 )
-            return await response.content.read(LARGEST_INPUT)
+            return await response.content.readexactly(LARGEST_INPUT)
+    except asyncio.IncompleteReadError as whole:  # the picture is smaller
+        return whole.partial
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise UnusableInput(f"Failed to download image from {address}") from error
 
 
 def _check(data: bytes) -> None:
-    """Decode the picture once, so that a broken file is refused here and not while drawing."""
+    """Decode the picture once, so that a broken file is refused here and not while drawing.
+
+    A very large one is not decoded: this program would be too busy to answer in time.
+    """
     try:
         with Image.open(io.BytesIO(data)) as opened:
             if opened.format not in KINDS:
                 raise UnusableInput(f"Invalid image format '{opened.format}'")
-            ImageOps.exif_transpose(opened)
+            if opened.width * opened.height <= DECODED_PIXELS:
+                ImageOps.exif_transpose(opened)
     except (
         OSError,
         ValueError,

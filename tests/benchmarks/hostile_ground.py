@@ -220,7 +220,8 @@ async def at_once(work: Iterable[Awaitable[T]]) -> list[T]:
 
 
 def accepted(attacks: Sequence[Interaction | None]) -> str:
-    number = sum(each is not None and job_of(each) is not None for each in attacks)
+    texts = [each.message.text() for each in attacks if each and each.message]
+    number = sum("Queued" in text or "Drawing" in text for text in texts)
     return f"{number} of {len(attacks)} requests accepted"
 
 
