@@ -4,14 +4,15 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.jobs import Job, JobStatus
 from bot.store.jobs import job_of
-from bot.store.queue import AT_PROVIDER, CONFIRMED, QUEUED, SUBMIT_DUE, listed, none_of
+from bot.store.queue import AT_PROVIDER, CONFIRMED, QUEUED, SUBMIT_DUE
 from bot.store.tables import Utc, jobs
+from bot.store.turns import LAST_SUBMIT, listed, none_of
 
 CLAIMABLE = and_(
     QUEUED,
@@ -21,19 +22,13 @@ CLAIMABLE = and_(
     jobs.c.inputs_stored,
     jobs.c.created_at > bindparam("created_after", type_=Utc),
 )
-_others = jobs.alias()
-_last_served = (
-    select(func.max(_others.c.submitted_at))
-    .where(_others.c.user_id == jobs.c.user_id)
-    .scalar_subquery()
-)
 
 
 def _claim(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
     candidate = (
         select(jobs.c.id)
         .where(AT_PROVIDER, CLAIMABLE, none_of(jobs.c.user_id, "without"), *conditions)
-        .order_by(_last_served.is_not(None), _last_served, jobs.c.created_at)
+        .order_by(*LAST_SUBMIT, jobs.c.created_at)
         .limit(1)
         .scalar_subquery()
     )

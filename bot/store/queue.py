@@ -1,20 +1,13 @@
 """The queries by which the worker finds work: which jobs are due, by their columns alone.
 
-Every list has a limit, and members take turns in it: first comes one job of each member, then
-the second of each, so that the many jobs of one member hide nobody else's. Jobs that stay in a list
+Every list has a limit, and members take turns in it (bot.store.turns). Jobs that stay in a list
 although the worker knows them already are left out by their ids, or would hide others for ever.
 """
 
-import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    String,
     and_,
     bindparam,
     case,
@@ -28,8 +21,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import Reason
 from bot.jobs import ACTIVE, SETTLED, Job, JobStatus
-from bot.store.jobs import job_of
 from bot.store.tables import Utc, generations, jobs
+from bot.store.turns import (
+    LAST_SUBMIT,
+    by_last_turns,
+    by_turns,
+    list_in_turn,
+    list_jobs,
+    listed,
+    none_of,
+    turns,
+)
 
 # Statements are built once, as in bot.store.jobs.
 QUEUED, SUBMITTING, RUNNING = (
@@ -54,35 +56,11 @@ IN_CHANNEL = 2  # deliveries at once in one channel, or by replies to one member
 BATCH = 25  # jobs of a list that the worker reads every two seconds
 
 
-def none_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """Exclude the values that the parameter `name` lists, in the form of `listed`."""
-    value = String if column is jobs.c.id else BigInteger
-    each = func.json_each(bindparam(name)).table_valued("value")
-    return column.not_in(select(each.c.value.cast(value)))
-
-
-def listed(values: Collection[object]) -> str:
-    """Return values as one parameter, however many there are."""
-    return json.dumps([*values])
-
-
-def _by_turns(
-    *conditions: ColumnElement[bool], order: ColumnElement[Any] = jobs.c.created_at
-) -> Select[Any]:
-    """Select jobs so that members take turns; `order` is that of one member's jobs."""
-    turn = func.row_number().over(partition_by=jobs.c.user_id, order_by=order)
-    found = select(jobs.c.id, turn.label("turn")).where(*conditions).subquery()
-    return _in_turn(found)
-
-
-def _in_turn(found: Any) -> Select[Any]:  # noqa: ANN401  # a subquery of ids and turns
-    joined = select(jobs).join(found, found.c.id == jobs.c.id)
-    return joined.order_by(found.c.turn, jobs.c.created_at).limit(bindparam("limit"))
-
-
 AT_PROVIDER = jobs.c.provider == bindparam("at_provider")
-WITHOUT_INPUTS = _by_turns(QUEUED, CONFIRMED, SUBMIT_DUE, ~jobs.c.inputs_stored)
-EXPIRING_STATUSES = _by_turns(
+WITHOUT_INPUTS = by_last_turns(
+    turns(QUEUED, CONFIRMED, SUBMIT_DUE, ~jobs.c.inputs_stored), *LAST_SUBMIT
+)
+EXPIRING_STATUSES = by_turns(
     jobs.c.status.in_(ACTIVE),
     CONFIRMED,
     or_(jobs.c.private, ~jobs.c.postable),
@@ -90,7 +68,7 @@ EXPIRING_STATUSES = _by_turns(
     jobs.c.token_expires_at <= bindparam("expires_before", type_=Utc),
     jobs.c.token_expires_at > NOW,
 )
-CANCEL_REQUESTS = _by_turns(
+CANCEL_REQUESTS = by_turns(
     RUNNING, jobs.c.cancel_requested_at.is_not(None), none_of(jobs.c.id, "known")
 )
 _deliverable = (
@@ -115,16 +93,16 @@ _deliverable = (
 _turn_of_member = func.row_number().over(
     partition_by=_deliverable.c.user_id, order_by=_deliverable.c.created_at
 )
-DELIVERABLE = _in_turn(
+DELIVERABLE = by_last_turns(
     select(_deliverable.c.id, _turn_of_member.label("turn"))
     .where(_deliverable.c.in_channel <= IN_CHANNEL)
     .subquery()
 )
-WAITING = _by_turns(QUEUED, CONFIRMED, AT_PROVIDER, none_of(jobs.c.id, "known"))
+WAITING = by_turns(QUEUED, CONFIRMED, AT_PROVIDER, none_of(jobs.c.id, "known"))
 STILL_WAITING = select(jobs).where(
     QUEUED, CONFIRMED, jobs.c.id.in_(bindparam("ids", expanding=True))
 )
-TRANSFERABLE = _by_turns(
+TRANSFERABLE = by_turns(
     QUEUED,
     CONFIRMED,
     AT_PROVIDER,
@@ -143,14 +121,14 @@ WITH_OPEN_GENERATIONS = (
     .order_by(jobs.c.id)
     .limit(bindparam("limit"))
 )
-UNKNOWN_OUTCOMES = _by_turns(
+UNKNOWN_OUTCOMES = by_turns(
     jobs.c.status == JobStatus.FAILED,
     RECENTLY_SETTLED,
     jobs.c.reason == Reason.DOUBTFUL,
     ~exists().where(generations.c.job_id == jobs.c.id),
     order=func.random(),  # a job may stay in the list: another one of the member's comes next
 )
-UNWATCHED = _by_turns(RUNNING, none_of(jobs.c.id, "known"))
+UNWATCHED = by_turns(RUNNING, none_of(jobs.c.id, "known"))
 RIVALS = select(jobs).where(
     jobs.c.id != bindparam("job_id"),
     jobs.c.model == bindparam("of_model"),
@@ -169,14 +147,14 @@ NEXT_WAKE = (
     )
 )
 CREATED_BEFORE = jobs.c.created_at <= bindparam("created_before", type_=Utc)
-UNCONFIRMED = _by_turns(QUEUED, ~CONFIRMED, CREATED_BEFORE, order=func.random())
-EXPIRED = _by_turns(QUEUED, CONFIRMED, CREATED_BEFORE)
-UNLEASED = _by_turns(
+UNCONFIRMED = by_turns(QUEUED, ~CONFIRMED, CREATED_BEFORE, order=func.random())
+EXPIRED = by_turns(QUEUED, CONFIRMED, CREATED_BEFORE)
+UNLEASED = by_turns(
     SUBMITTING,
     or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW),
     jobs.c.provider.in_(bindparam("providers", expanding=True)),
 )
-ESTIMATED = _by_turns(
+ESTIMATED = by_turns(
     jobs.c.status == JobStatus.SUCCEEDED,
     jobs.c.estimated,
     RECENTLY_SETTLED,
@@ -185,16 +163,21 @@ ESTIMATED = _by_turns(
 )
 
 
-async def without_inputs(connection: AsyncConnection, now: datetime, limit: int) -> list[Job]:
-    """Return queued jobs whose input pictures are to be stored first."""
-    return await _list(connection, WITHOUT_INPUTS, now=now, limit=limit)
+async def without_inputs(
+    connection: AsyncConnection, now: datetime, *, limit: int, served: Collection[int] = ()
+) -> list[Job]:
+    """Return queued jobs whose input pictures are to be stored first.
+
+    `served` are the members in the order of their last turns.
+    """
+    return await list_in_turn(connection, WITHOUT_INPUTS, served, limit, now=now)
 
 
 async def expiring_statuses(
     connection: AsyncConnection, now: datetime, *, expires_before: datetime
 ) -> list[Job]:
     """Return active jobs whose status message can be edited only until the token expires."""
-    return await _list(
+    return await list_jobs(
         connection, EXPIRING_STATUSES, now=now, expires_before=expires_before, limit=BATCH
     )
 
@@ -203,19 +186,21 @@ async def waiting(
     connection: AsyncConnection, provider: str, *, known: Collection[str]
 ) -> list[Job]:
     """Return jobs queued for a provider that have a status message, but those of `known`."""
-    return await _list(connection, WAITING, at_provider=provider, known=listed(known), limit=BATCH)
+    return await list_jobs(
+        connection, WAITING, at_provider=provider, known=listed(known), limit=BATCH
+    )
 
 
 async def still_waiting(connection: AsyncConnection, ids: Collection[str]) -> list[Job]:
     """Return those of a few jobs that are still queued."""
-    return await _list(connection, STILL_WAITING, ids=[*ids])
+    return await list_jobs(connection, STILL_WAITING, ids=[*ids])
 
 
 async def transferable(
     connection: AsyncConnection, provider: str, *, known: Collection[str]
 ) -> list[Job]:
     """Return jobs queued for a provider whose model Easel chose, but those of `known`."""
-    return await _list(
+    return await list_jobs(
         connection, TRANSFERABLE, at_provider=provider, known=listed(known), limit=BATCH
     )
 
@@ -227,14 +212,14 @@ async def with_open_generations(
 
     A list no longer than BATCH begins behind the id `after`: the next one begins behind its last.
     """
-    return await _list(
+    return await list_jobs(
         connection, WITH_OPEN_GENERATIONS, settled_after=settled_after, after=after, limit=BATCH
     )
 
 
 async def unknown_outcomes(connection: AsyncConnection, settled_after: datetime) -> list[Job]:
     """Return failed jobs whose request may have been executed; their generations are unknown."""
-    return await _list(connection, UNKNOWN_OUTCOMES, settled_after=settled_after, limit=BATCH)
+    return await list_jobs(connection, UNKNOWN_OUTCOMES, settled_after=settled_after, limit=BATCH)
 
 
 async def clear_leases(tx: AsyncConnection) -> None:
@@ -244,7 +229,7 @@ async def clear_leases(tx: AsyncConnection) -> None:
 
 async def cancel_requests(connection: AsyncConnection, *, known: Collection[str]) -> list[Job]:
     """Return running jobs that their members want stopped, but those of `known`."""
-    return await _list(connection, CANCEL_REQUESTS, known=listed(known), limit=BATCH)
+    return await list_jobs(connection, CANCEL_REQUESTS, known=listed(known), limit=BATCH)
 
 
 async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> list[Job]:
@@ -254,7 +239,7 @@ async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> li
     suffice: the service decides which options and inputs it treats as equal.
     """
     sent = job.submitted_at or job.created_at
-    return await _list(
+    return await list_jobs(
         connection,
         RIVALS,
         job_id=job.id,
@@ -267,26 +252,26 @@ async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> li
 
 async def unconfirmed(connection: AsyncConnection, created_before: datetime) -> list[Job]:
     """Return queued jobs whose reply Discord neither confirmed nor refused."""
-    return await _list(connection, UNCONFIRMED, created_before=created_before, limit=BATCH)
+    return await list_jobs(connection, UNCONFIRMED, created_before=created_before, limit=BATCH)
 
 
 async def expired(connection: AsyncConnection, created_before: datetime) -> list[Job]:
     """Return jobs that could not be submitted in time."""
-    return await _list(connection, EXPIRED, created_before=created_before, limit=BATCH)
+    return await list_jobs(connection, EXPIRED, created_before=created_before, limit=BATCH)
 
 
 async def unleased(
     connection: AsyncConnection, now: datetime, *, providers: Collection[str]
 ) -> list[Job]:
     """Return submitting jobs that no task works on: the outcome of their request is unknown."""
-    return await _list(connection, UNLEASED, now=now, providers=[*providers], limit=BATCH)
+    return await list_jobs(connection, UNLEASED, now=now, providers=[*providers], limit=BATCH)
 
 
 async def estimated(
     connection: AsyncConnection, settled_after: datetime, *, providers: Collection[str]
 ) -> list[Job]:
     """Return jobs with an estimated cost that their provider may report by now."""
-    return await _list(
+    return await list_jobs(
         connection,
         ESTIMATED,
         settled_after=settled_after,
@@ -298,18 +283,26 @@ async def estimated(
 async def unwatched(connection: AsyncConnection, *, known: Collection[str]) -> list[Job]:
     """Return running jobs, but those of `known`: all after a start, later hardly any."""
     # In two seconds, 40 of them can be polled.
-    return await _list(connection, UNWATCHED, known=listed(known), limit=4 * BATCH)
+    return await list_jobs(connection, UNWATCHED, known=listed(known), limit=4 * BATCH)
 
 
 async def deliverable(
-    connection: AsyncConnection, now: datetime, *, limit: int, closed: Collection[int] = ()
+    connection: AsyncConnection,
+    now: datetime,
+    *,
+    limit: int,
+    served: Collection[int] = (),
+    closed: Collection[int] = (),
 ) -> list[Job]:
     """Return settled jobs whose next delivery attempt is due.
 
-    Nothing that would be posted in the channels of `closed`. Of one member's jobs in one channel,
-    only as many as may be delivered at once.
+    `served` are the members in the order of their last turns. Nothing that would be posted in the
+    channels of `closed`. Of one member's jobs in one channel, only as many as may be delivered at
+    once.
     """
-    return await _list(connection, DELIVERABLE, now=now, limit=limit, closed=listed(closed))
+    return await list_in_turn(
+        connection, DELIVERABLE, served, limit, now=now, closed=listed(closed)
+    )
 
 
 async def next_wake(connection: AsyncConnection, now: datetime) -> datetime | None:
@@ -325,7 +318,3 @@ async def erase_tokens(tx: AsyncConnection, now: datetime) -> None:
         .where(jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now)
         .values(interaction_token=None)
     )
-
-
-async def _list(connection: AsyncConnection, statement: Select[Any], **values: object) -> list[Job]:
-    return [job_of(row) for row in await connection.execute(statement, values)]

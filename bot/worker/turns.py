@@ -1,7 +1,7 @@
 """Slots for pieces of work that run at once, in which members take turns."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from bot.jobs import Job
@@ -42,6 +42,11 @@ class Slots:
             chosen.append(job)
             self._serve(job)
         return chosen
+
+    @property
+    def served(self) -> Collection[int]:
+        """The members in the order of their last turns."""
+        return self._served.keys()
 
     def wait(self, job: Job) -> None:
         """Give back the slot of a job whose work waits for a rate limit."""

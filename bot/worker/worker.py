@@ -126,7 +126,9 @@ class Worker:
         now = self._now()
         async with self._database.reading() as view:
             providers = await self._submitter.providers_with_work(view, now)
-            without_inputs = await queue.without_inputs(view, now, 2 * CONCURRENT_DOWNLOADS)
+            without_inputs = await queue.without_inputs(
+                view, now, limit=2 * CONCURRENT_DOWNLOADS, served=self._downloads.served
+            )
             deliverable = await self._deliverable(view, now)
             cancel_requests = await queue.cancel_requests(view, known=self._poller.canceling)
             self._next_row = await self._next_row_at(view, now)
@@ -144,7 +146,9 @@ class Worker:
     async def _deliverable(self, view: Connection, now: datetime) -> list[Job]:
         closed = self._deliveries.full_channels | self._services.delivery.limited_channels().keys()
         limit = 4 * CONCURRENT_DELIVERIES
-        return await queue.deliverable(view, now, limit=limit, closed=closed)
+        return await queue.deliverable(
+            view, now, limit=limit, served=self._deliveries.served, closed=closed
+        )
 
     async def _next_row_at(self, view: Connection, now: datetime) -> datetime | None:
         """Return when a row becomes due, or a channel takes messages again."""

@@ -85,13 +85,22 @@ class Meter:
 
 
 def family(pid: int) -> list[int]:
-    """Return the process and its descendants."""
+    """Return the process and its descendants.
+
+    Without children that have just been made and share their parent's memory: they have its
+    command line until they execute a program of their own.
+    """
     found = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            for child in children.read_text().split():
-                found += family(int(child))
+            for child in map(int, children.read_text().split()):
+                if command_line(child) != command_line(pid):
+                    found += family(child)
     return found
+
+
+def command_line(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def resident(pid: int, field: str = "VmRSS") -> float:

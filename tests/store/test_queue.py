@@ -10,6 +10,7 @@ from bot.jobs import Job, JobStatus
 from bot.store import generations, jobs, queue
 from bot.store.database import Connection, Database
 from bot.store.tables import jobs as table
+from bot.worker.turns import Slots
 from tests.support.rows import NOW, add, new_job
 
 PROVIDERS = ["oxen"]
@@ -19,7 +20,7 @@ LATER = NOW + timedelta(minutes=1)
 List = Callable[[Connection], Awaitable[list[Job]]]
 LISTS: dict[str, tuple[List, dict[str, Any]]] = {
     "without_inputs": (
-        lambda view: queue.without_inputs(view, LATER, 16),
+        lambda view: queue.without_inputs(view, LATER, limit=16),
         {"inputs_stored": False},
     ),
     "expiring_statuses": (
@@ -84,6 +85,67 @@ async def test_jobs_that_the_worker_knows_make_room_for_others(
             known |= {job.id for job in found}
 
     assert known == added
+
+
+SLOTS_LISTS = {
+    "without_inputs": queue.without_inputs,
+    "deliverable": queue.deliverable,
+}
+DONE: dict[str, dict[str, Any]] = {
+    "without_inputs": {"inputs_stored": True},
+    "deliverable": {"delivered_at": NOW},
+}
+
+
+@pytest.mark.parametrize("name", SLOTS_LISTS)
+async def test_many_members_delay_another_by_one_turn_each(database: Database, name: str) -> None:
+    """Also if the list holds fewer members than wait, and the other was served just before."""
+    slots = Slots(2, of_member=1)
+    served: list[int] = []
+    async with database.transaction() as tx:
+        for number in range(60):
+            await add(tx, new_job(1 + number % 20))
+        await add(tx, new_job(99, at=NOW - timedelta(seconds=1)))
+        for turn in range(20):
+            if turn == 4:
+                await add(tx, new_job(99, at=NOW + timedelta(seconds=1)))
+            await tx.execute(table.update().values(lease_until=None, **LISTS[name][1]))
+            await tx.execute(
+                table.update().where(table.c.remark == "done").values(**DONE[name]),
+            )
+            due = await SLOTS_LISTS[name](tx, LATER, limit=4, served=slots.served)
+            for job in slots.choose(due):
+                served.append(job.user_id)
+                slots.end(job)
+                done = table.update().where(table.c.id == job.id)
+                await tx.execute(done.values(remark="done", **DONE[name]))
+
+    assert served[0] == 99
+    assert sorted(served[1:22]) == [*range(1, 21), 99]
+
+
+async def test_after_a_restart_the_last_submits_give_the_turns_of_inputs(
+    database: Database,
+) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(
+            table.update()
+            .where(table.c.id == (await add(tx, new_job(2))).id)
+            .values(submitted_at=NOW - timedelta(minutes=1), inputs_stored=True)
+        )
+        await tx.execute(
+            table.update()
+            .where(table.c.id == (await add(tx, new_job(1))).id)
+            .values(submitted_at=NOW, inputs_stored=True)
+        )
+        for user_id, seconds in ((1, 1), (2, 2), (3, 3)):
+            job = await add(tx, new_job(user_id, at=NOW + timedelta(seconds=seconds)))
+            waits = table.update().where(table.c.id == job.id)
+            await tx.execute(waits.values(inputs_stored=False))
+
+        found = await queue.without_inputs(tx, LATER, limit=16)
+
+    assert [job.user_id for job in found] == [3, 2, 1]
 
 
 async def test_only_what_may_be_delivered_at_once_is_read_of_a_channel(
