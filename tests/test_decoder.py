@@ -308,3 +308,22 @@ async def test_an_attempt_is_counted_until_it_ends(tmp_path: Path) -> None:
     counts.sweep()
     async with counts.count("abc"):
         pass
+
+
+async def test_attempts_at_one_file_follow_each_other(tmp_path: Path) -> None:
+    """A kill of the program meanwhile counts once, so that the next start checks the file again."""
+    counts = Attempts(tmp_path / "attempts")
+    at_once = most = 0
+
+    async def attempt() -> None:
+        nonlocal at_once, most
+        async with counts.count("abc"):
+            at_once += 1
+            most = max(most, (tmp_path / "attempts" / "abc").stat().st_size)
+            await asyncio.sleep(0)
+            assert at_once == 1
+            at_once -= 1
+
+    await asyncio.gather(*(attempt() for _ in range(5)))
+
+    assert most == 1

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from bot.errors import EaselError
 
@@ -30,27 +31,30 @@ class Attempts:
     def __init__(self, folder: Path) -> None:
         """`folder` holds a file for each count, with one byte for each attempt."""
         self._folder = folder
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def count(self, name: str) -> AsyncIterator[None]:
-        """Count one attempt during the block. Raises TriedTooOften.
+        """Count one attempt during the block, after others of this name. Raises TriedTooOften.
 
         The count stays after DecoderEnded; a timeout counts as all attempts. Any other end
         removes the count: the program and the decoder are alive.
         """
         path = self._folder / name
-        await asyncio.to_thread(_begin, path)
-        try:
-            yield
-        except DecoderEnded:
-            raise
-        except TimeoutError:
-            await asyncio.to_thread(path.write_bytes, b"x" * MAX_ATTEMPTS)
-            raise
-        except BaseException:
-            path.unlink(missing_ok=True)  # at once: a cancelled task is not to wait for a thread
-            raise
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        # Two members may attach the same file: one end of the program is one attempt.
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            await asyncio.to_thread(_begin, path)
+            try:
+                yield
+            except DecoderEnded:
+                raise
+            except TimeoutError:
+                await asyncio.to_thread(path.write_bytes, b"x" * MAX_ATTEMPTS)
+                raise
+            except BaseException:
+                path.unlink(missing_ok=True)  # at once: a cancelled task does not wait for a thread
+                raise
+            await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def sweep(self) -> None:
         """Remove counts that are older than a day. Blocking: call in a thread."""
