@@ -23,6 +23,31 @@ class Backoff:
         return max(wait, timedelta(seconds=retry_after or 0))
 
 
+class Retries:
+    """The attempts at many pieces of work, each with an id: counted in this run only.
+
+    The count of an id that was not used for long is forgotten, because work may end unnoticed.
+    """
+
+    COUNTED = 1000  # ids
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._attempts: dict[str, int] = {}  # the id that was used last is last
+
+    def wait(self, work_id: str, retry_after: float | None = None) -> timedelta:
+        """Count a failed attempt, and return the wait before the next, as in `Backoff.wait`."""
+        attempt = self._attempts.pop(work_id, 0) + 1
+        self._attempts[work_id] = attempt
+        if len(self._attempts) > self.COUNTED:
+            del self._attempts[next(iter(self._attempts))]
+        return self._backoff.wait(attempt, retry_after)
+
+    def end(self, work_id: str) -> None:
+        """Forget the attempts: the work has succeeded, or is given up."""
+        self._attempts.pop(work_id, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The waits between the polls of a job.

@@ -26,13 +26,14 @@ RENAMED = {
     "told_late": "final_status_sent",
     "late_at": "overdue_at",
 }
-# By revisions 0004 to 0006.
+# By revisions 0004 to 0007.
 ADDED = {
     *("model_auto", "delivery_error", "provider", "delivery_started_at"),
     *("origin_id", "secret"),
 }
 NEW_OBJECTS = {
     "ix_jobs_origin_id",
+    "ix_jobs_tokens",
     "ix_jobs_user_id_status",
     "ix_jobs_model_settled_at",
     "ix_generations_open",

@@ -120,6 +120,7 @@ jobs = Table(
     Index("ix_jobs_user_id_status", "user_id", "status"),
     Index("ix_jobs_model_settled_at", "model", "settled_at"),
     Index("ix_jobs_origin_id", "origin_id", unique=True),
+    Index("ix_jobs_tokens", "token_expires_at", sqlite_where=text("interaction_token IS NOT NULL")),
 )
 
 generations = Table(

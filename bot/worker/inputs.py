@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.backoff import Backoff
+from bot.backoff import Backoff, Retries
 from bot.delivery import NotDelivered
 from bot.errors import EaselError, ProviderError, Reason, Taken
 from bot.jobs import Job, JobStatus, Picture
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 COPIES_OF_DATA = 4  # the picture, its base64 text, and the request as text and as bytes
 ROOM_SECONDS = 20.0  # the lease of the claim goes on meanwhile
-RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
+BACKOFF = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
 
 
 class Inputs:
@@ -30,7 +30,7 @@ class Inputs:
         self._services = services
         self._database = services.database
         self._now = services.now
-        self._attempts: dict[str, int] = {}
+        self._retries = Retries(BACKOFF)
         self._waiting: dict[str, asyncio.Task[object]] = {}  # for their turn, by the job's id
 
     async def store(self, job: Job) -> None:
@@ -73,7 +73,7 @@ class Inputs:
         return stored is not None and stored.status is JobStatus.QUEUED
 
     async def _attach(self, job: Job, stored: Sequence[Picture]) -> None:
-        self._attempts.pop(job.id, None)
+        self._retries.end(job.id)
         async with self._database.transaction() as tx:
             if await jobs.mark_inputs_stored(tx, job.id):
                 await picture_rows.attach(tx, job.id, Role.INPUT, stored, self._now())
@@ -129,13 +129,12 @@ class Inputs:
         return f"data:{picture.kind.media_type};base64,{text.decode()}"
 
     async def _refuse(self, job: Job, remark: str) -> None:
-        self._attempts.pop(job.id, None)
+        self._retries.end(job.id)
         async with self._database.transaction() as tx:
             await settlement.fail(tx, job.id, self._now(), reason=Reason.INPUT, remark=remark)
 
     async def _postpone(self, job: Job, error: EaselError) -> None:
-        attempt = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
-        wait = RETRIES.wait(attempt)
+        wait = self._retries.wait(job.id)
         log.info("inputs not downloaded, retrying in %s: %s", wait, error)
         async with self._database.transaction() as tx:
             await jobs.postpone_submit(tx, job.id, self._now() + wait, Reason.INPUT)

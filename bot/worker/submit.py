@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bot.backoff import Backoff
+from bot.backoff import Backoff, Retries
 from bot.errors import NotNow, ProviderError, Reason, Taken
 from bot.health import SLOTS, Cause, Circuit
 from bot.jobs import Job
@@ -21,7 +21,7 @@ from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=3)  # longer than a submit with all its timeouts
-RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=2))
+BACKOFF = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=2))
 
 MEMBER_SUBMITS = SLOTS[Circuit.CLOSED] - 1  # of one member at once, to each provider
 
@@ -36,7 +36,7 @@ class Submitter:
         self._inputs = inputs
         self._recovery = recovery
         self._now = services.now
-        self._attempts: dict[str, int] = {}
+        self._retries = Retries(BACKOFF)
 
     async def providers_with_work(self, view: Connection, now: datetime) -> list[str]:
         """Return the providers for which a job can be claimed."""
@@ -92,7 +92,7 @@ class Submitter:
         try:
             job = await self._inputs.addressed(job, room)
         except NotNow:  # the inputs' new addresses could not be stored
-            await _until_stored(lambda: self.put_back(job, RETRIES.first))
+            await _until_stored(lambda: self.put_back(job, BACKOFF.first))
             return None
         except ProviderError as error:  # nothing was sent
             return await self._not_running(job, error)
@@ -103,7 +103,7 @@ class Submitter:
             self._health.refused(job.provider, error.reason, error.detail)
             self._health.submitted(job.provider, await self._cause(job), error)
             return await self._not_running(job, error)
-        self._attempts.pop(job.id, None)
+        self._retries.end(job.id)
         self._health.submitted(job.provider, Cause(job.user_id))
         return await _until_stored(lambda: self._start(job, submitted)), submitted
 
@@ -132,14 +132,13 @@ class Submitter:
         """Store the outcome of a failed submit; return the job if its generations were adopted."""
         match error.taken:
             case Taken.NO:
-                attempt = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
-                wait = RETRIES.wait(attempt, error.retry_after)
+                wait = self._retries.wait(job.id, error.retry_after)
                 await _until_stored(lambda: self.put_back(job, wait, error.reason))
             case Taken.REFUSED:
-                self._attempts.pop(job.id, None)
+                self._retries.end(job.id)
                 await _until_stored(lambda: self._recovery.fail(job, error.reason))
             case Taken.DOUBTFUL:
-                self._attempts.pop(job.id, None)
+                self._retries.end(job.id)
                 return await self._recovery.reconcile(job)
         return None
 

@@ -73,9 +73,9 @@ async def pixels(at: Ground, *, small: bool) -> list[Outcome]:
     ):
         at.meter.reset()
         attacks = await at_once(at.attack(files=[bomb]) for _ in range(2 if small else number))
+        note = f"{accepted(attacks)}, {len(bomb) / 1024:.1f} KiB each"
         attacked = await at.draw("oxen", edit=True)
         await at.cancel(attacks)
-        note = f"{accepted(attacks)}, {len(bomb) / 1024:.1f} KiB each"
         outcomes.append(at.outcome(f"pixels, {kind}", quiet, attacked, note=note))
     return outcomes
 
