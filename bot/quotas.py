@@ -1,5 +1,6 @@
 """Quotas: who may use the bot, and for how many credits. Pure: sums are arguments."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,7 +49,7 @@ class TooManyLosses(UserError):
             "{losses} of your jobs failed within an hour, and the bot paid for them. "
             "Try again <t:{time}:R>.",
             losses=losses,
-            time=int(ends_at.timestamp()) + 1,
+            time=_seconds(ends_at),
         )
 
 
@@ -61,7 +62,7 @@ class TooManyInputBytes(UserError):
             new=_megabytes(new),
             used=_megabytes(used),
             limit=_megabytes(INPUT_BYTES),
-            time=int(frees_at.timestamp()),
+            time=_seconds(frees_at),
         )
 
 
@@ -173,6 +174,11 @@ class Quotas:
         the amount reserved."""
         if self.allowance is not None and price > (left := self.allowance + balance):
             raise NotEnoughCredits(price=price, left=left, resets_at=resets_at)
+
+
+def _seconds(moment: datetime) -> int:
+    """Return Unix seconds for Discord's `<t:…>`, rounded up: nothing is allowed before."""
+    return math.ceil(moment.timestamp())
 
 
 def _day(moment: datetime) -> str:

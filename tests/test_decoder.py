@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import re
 import signal
 import sys
 import time
@@ -232,6 +233,7 @@ async def test_a_decoder_knows_no_secret_and_ends_with_the_bot(
     assert KEY.encode() not in environment
     assert b"OXEN" not in environment
     assert str(800 * 1024 * 1024) in limits
+    assert re.search(r"Max core file size +0 +0 ", limits)  # a dump would hold the picture
     assert decoders() == []
 
 

@@ -36,6 +36,22 @@ def test_a_channel_is_limited_until_the_reset(limits: RateLimits, seconds: Secon
 
 
 @pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, USED_UP | {"X-RateLimit-Reset-After": "30"}),
+        (429, {"Retry-After": "30", "Via": "1.1 x"}),
+    ],
+    ids=["used up", "refused"],
+)
+def test_a_channel_is_limited_for_the_longest_wait_of_discord_py(
+    limits: RateLimits, status: int, headers: dict[str, str]
+) -> None:
+    limits.note(POSTS, status, headers)
+
+    assert limits.channels() == {20: 30}
+
+
+@pytest.mark.parametrize(
     ("path", "status", "headers"),
     [
         (POSTS, 200, {"X-RateLimit-Remaining": "1", "X-RateLimit-Reset-After": "4.5"}),

@@ -66,6 +66,17 @@ async def test_the_many_jobs_of_one_member_hide_no_other(database: Database, nam
     assert 2 <= len(found) <= 100
 
 
+@pytest.mark.parametrize("name", ["unconfirmed", "expired"])
+async def test_a_job_is_due_at_its_very_time(database: Database, name: str) -> None:
+    read = {"unconfirmed": queue.unconfirmed, "expired": queue.expired}[name]
+    async with database.transaction() as tx:
+        job = await add(tx, new_job(1))
+        await tx.execute(table.update().values(lease_until=None, **LISTS[name][1]))
+
+        assert [each.id for each in await read(tx, NOW)] == [job.id]
+        assert await read(tx, NOW - timedelta(microseconds=1)) == []
+
+
 @pytest.mark.parametrize("name", ["waiting", "transferable", "cancel_requests", "unwatched"])
 async def test_jobs_that_the_worker_knows_make_room_for_others(
     database: Database, name: str

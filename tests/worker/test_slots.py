@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bot.jobs import Job, JobStatus
 from bot.store.database import Database
-from bot.worker.turns import Slots
+from bot.worker.turns import REMEMBERED, Slots
 from tests.support.rows import new_job, one
 
 
@@ -71,3 +71,13 @@ async def test_work_that_waits_gives_its_slot_back_but_not_its_place_in_the_chan
     slots.end(jobs[0])
     slots.wait(jobs[0])  # too late
     assert slots.choose([same, jobs[4]]) == [same]
+
+
+async def test_the_members_whose_turns_are_remembered_are_bounded(database: Database) -> None:
+    job = await stored(database, 1)
+    slots = Slots(1, of_member=1)
+    for user_id in range(REMEMBERED + 5):
+        (chosen,) = slots.choose([replace(job, user_id=user_id)])
+        slots.end(chosen)
+
+    assert [*slots.served] == [*range(5, REMEMBERED + 5)]
