@@ -15,7 +15,7 @@ from cogs.ui.text import plain
 from cogs.ui.wording import FAILURES, STATES, Fact, Result, Status, plural
 
 
-def result_view(job: Job, spec: ModelSpec, uploads: Uploads, *, missing: int = 0) -> ui.LayoutView:
+def result_view(job: Job, spec: ModelSpec, uploads: Uploads, *, missing: int) -> ui.LayoutView:
     """Return the message with a job's pictures; `missing` of them were not made."""
     remarks = []
     if job.overdue_at:

@@ -10,7 +10,9 @@ from bot.pictures import sniff
 from bot.sandbox.discord import Message
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter
 from tests.support.easel import Stage
+from tests.support.files import picture
 
+RESULT = r"/api/repos/.+"
 SEND = r"/api/v10/channels/\d+/messages"
 NO_VIEW = 0
 ATTACH_BUT_NOT_SEND = 1024 | 32768
@@ -120,6 +122,19 @@ async def test_a_result_over_the_upload_limit_is_shrunk_and_says_so(at: Stage) -
 
     assert "Shrunk to fit the upload limit" in shrunk.text()
     assert await size_of(shrunk) <= limit
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["at the limit", "over the limit"])
+async def test_in_direct_messages_a_file_has_10_mib_at_most(at: Stage, over: bool) -> None:
+    data = picture(size=(96, 64)).ljust(10 * 1024 * 1024 + over, b"\0")
+    at.oxen.faults.add("GET", RESULT, Answer(200, data, {"Content-Type": "image/png"}))
+    async with at.easel():
+        channel = at.discord.dm_channel(at.ada)
+        await at.discord.command(at.ada, channel, "imagine", {"prompt": "a fox", "model": "oxen"})
+        result = await at.result("a fox")
+        await at.settled()
+
+    assert ("Shrunk to fit the upload limit" in result.text()) is over
 
 
 async def size_of(message: Message) -> int:

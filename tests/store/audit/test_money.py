@@ -194,6 +194,11 @@ CHANGES = [
         f"job {MOVED}: has a hold of -7.5 where -20 is right",
     ),
     (
+        "a release of another amount",
+        f"UPDATE ledger SET amount = 7000 WHERE {of(REFUSED, 'release')}",
+        f"job {REFUSED}: has a release of 7 where 7.5 is right",
+    ),
+    (
         "a deleted release",
         f"DELETE FROM ledger WHERE {of(REFUSED, 'release')}",
         f"job {REFUSED}: has 0 release entries where one of 7.5 is right",
