@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import aiohttp
-from yarl import URL
 
 from bot.config import Config
 from bot.health import ServiceHealth
@@ -16,6 +15,7 @@ from bot.observability.metrics import Metrics
 from bot.pictures import (
     Decoder,
     Downloader,
+    HostPort,
     InputPictures,
     PictureStore,
     ReducedCopies,
@@ -25,7 +25,7 @@ from bot.pictures import (
 from bot.providers.base import Http
 from bot.quotas import Quotas
 from bot.services import Services
-from bot.settings import DISCORD_API, Settings
+from bot.settings import DISCORD_API, Settings, host_port
 from bot.store.database import Database, database_path, pictures_folder
 from bot.store.database_file import InstanceLock
 from cogs.delivery.discord_delivery import DiscordDelivery
@@ -74,11 +74,11 @@ async def open_services(
     return services, delivery
 
 
-def _private_hosts(config: Config) -> list[str]:
+def _private_hosts(config: Config) -> list[HostPort]:
     """Return the hosts that may be private: those of the APIs' own addresses."""
-    hosts = [each.settings.host for each in config.configured]
+    hosts = [host_port(each.settings.api_url) for each in config.configured]
     if config.core.discord_api_url != DISCORD_API:  # serves the attachments
-        hosts.append(URL(config.core.discord_api_url).host or "")
+        hosts.append(host_port(config.core.discord_api_url))
     return hosts
 
 

@@ -26,6 +26,12 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
+def host_port(url: str) -> tuple[str, int]:
+    """Return the host and the port of a checked address."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
 def _ids(value: object) -> object:
     """Split "1, 2 3" into ids; pydantic validates them, and any other type of value."""
     return re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else value
@@ -126,11 +132,6 @@ class ProviderSettings(SettingsGroup):
                 f"{name} has a space or a line break in it. Copy it again into .env."
             )
         return self.api_key
-
-    @property
-    def host(self) -> str:
-        """The host of the API's address."""
-        return urlsplit(self.api_url).hostname or ""
 
 
 class Settings(SettingsGroup):

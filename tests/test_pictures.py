@@ -19,6 +19,7 @@ from bot.pictures import Downloader, NotAPicture, PictureStore, measure, sniff
 from bot.services import Services
 from bot.store.database import Database
 from tests.support.files import jpeg_with_metadata, jpeg_with_tables_first, picture, webp_extended
+from tests.support.loopback import LOOPBACK
 from tests.support.services import services_on, shrunk
 
 
@@ -205,7 +206,7 @@ class Origin:
 
 @pytest.fixture
 async def downloader() -> AsyncIterator[Downloader]:
-    async with Downloader(private_hosts=["127.0.0.1"]) as opened:
+    async with Downloader(private_hosts=LOOPBACK) as opened:
         yield opened
 
 

@@ -23,6 +23,7 @@ from bot.providers.base import (
     Update,
     Waiting,
 )
+from bot.settings import host_port
 
 
 async def check_provider(configured: ProviderConfig, http: Http) -> list[Line]:
@@ -81,7 +82,7 @@ async def try_provider(
     try:
         provider = configured.make(http)
         made = await _make(provider, configured.specs[0], timeout)
-        data = await _download(made.pictures[0], provider, configured.settings.host)
+        data = await _download(made.pictures[0], provider, configured.settings.api_url)
         path = await _save(data, folder / f"easel-check-{configured.key}")
     except StartupError as error:  # a malformed key
         problem, _, remedy = str(error).partition(". ")
@@ -120,8 +121,8 @@ async def _end_of(provider: Provider, remote_id: str, update: Update) -> Finishe
                 assert_never(update)
 
 
-async def _download(url: str, provider: Provider, host: str) -> bytes:
-    async with Downloader(private_hosts=[host]) as downloader:
+async def _download(url: str, provider: Provider, api_url: str) -> bytes:
+    async with Downloader(private_hosts=[host_port(api_url)]) as downloader:
         return await downloader.fetch(url, provider.headers_for)
 
 

@@ -1,9 +1,10 @@
 """Pictures: downloaded with limits, recognised by their bytes, stored once, shrunk for posts.
 
-Everybody imports from here. Only download.py makes requests, only decoder_process.py decodes, and
-only retention.py knows the database.
+Everybody imports from here. Only download.py makes requests, to hosts that addresses.py allows;
+only decoder_process.py decodes, and only retention.py knows the database.
 """
 
+from bot.pictures.addresses import HostPort
 from bot.pictures.attempts import Attempts
 from bot.pictures.decoder import Decoder, NotDecoded
 from bot.pictures.download import Downloader
@@ -17,6 +18,7 @@ __all__ = [
     "Attempts",
     "Decoder",
     "Downloader",
+    "HostPort",
     "InputPictures",
     "InputRefused",
     "NotAPicture",

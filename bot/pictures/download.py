@@ -1,27 +1,22 @@
 """Download of pictures from addresses that an API or Discord sent, with limits.
 
-Host, time and size are limited. A private network is refused when a name is resolved, for every
-connection and redirect, so that a name with changing addresses does not get around the check.
+Time and size are limited, and bot.pictures.addresses limits the hosts, for every redirect.
 """
 
 import asyncio
 import base64
 import binascii
 import logging
-import re
-import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urljoin
 
 import aiohttp
 import stamina
-from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
 from bot.errors import ProviderError, Reason
+from bot.pictures.addresses import HostPort, PublicResolver, checked
 from bot.pictures.turns import FairLimit, Share
 
 log = logging.getLogger(__name__)
@@ -37,12 +32,12 @@ EXPECTED_BYTES = 12 * 1024 * 1024  # of one, before its answer gives the length
 class Downloader:
     """An async context manager with a connection pool of its own.
 
-    `private_hosts` are reached although they are private: the hosts of the configured APIs, such
-    as stand-ins on loopback.
+    `private_hosts`, hosts with their ports, are reached although they are private: those of the
+    configured APIs, such as stand-ins on loopback.
     """
 
-    def __init__(self, *, private_hosts: Iterable[str] = ()) -> None:
-        self._private_hosts = frozenset(private_hosts)
+    def __init__(self, *, private_hosts: Container[HostPort] = ()) -> None:
+        self._private_hosts = private_hosts
         self._session: aiohttp.ClientSession | None = None
         # A member leaves room for the largest picture of another.
         self.in_flight = FairLimit(BYTES_IN_FLIGHT, each=BYTES_IN_FLIGHT - PICTURE_BYTES)
@@ -111,7 +106,7 @@ class Downloader:
         headers = {"Range": f"bytes=0-{length - 1}"}
         try:
             async with self._session.get(
-                self._checked(url), headers=headers, allow_redirects=False
+                checked(url, self._private_hosts), headers=headers, allow_redirects=False
             ) as response:
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     _check_status(response.status)
@@ -138,7 +133,7 @@ class Downloader:
         self, url: str, headers: Mapping[str, str], limit: int, share: Share
     ) -> bytes | str:
         """Return the bytes, or the address of a redirect."""
-        address = self._checked(url)
+        address = checked(url, self._private_hosts)
         if self._session is None:
             raise RuntimeError("the downloader is not open")
         try:
@@ -146,7 +141,7 @@ class Downloader:
                 address, headers=headers, allow_redirects=False
             ) as response:
                 if response.status in {301, 302, 303, 307, 308}:
-                    return str(address.join(URL(response.headers.get("Location", ""))))
+                    return urljoin(url, response.headers.get("Location", ""))
                 _check_status(response.status)
                 # Nothing is read meanwhile. An encoded body may be longer than its length says.
                 length = None if "Content-Encoding" in response.headers else response.content_length
@@ -157,62 +152,6 @@ class Downloader:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # The cause is dropped, because aiohttp's errors hold the request with its key.
             raise ProviderError(Reason.UNAVAILABLE, f"{type(error).__name__}: {error}") from None
-
-    def _checked(self, url: str) -> URL:
-        """Return a parsed address. Raises ProviderError(MALFORMED) if Easel may not connect there.
-
-        A host that is a number is checked here, because no resolver sees it.
-        """
-        try:
-            address = URL(url)
-            host = address.host or ""
-        except ValueError:
-            host = ""
-        if not host or address.scheme not in {"http", "https"}:
-            raise ProviderError(Reason.MALFORMED, "not an address of a picture")
-        try:
-            number = ip_address(host)
-        except ValueError:
-            # A name that ends in a number is an address to some resolvers: `127.1` is 127.0.0.1.
-            if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", host.rstrip(".").rpartition(".")[2], re.I):
-                raise ProviderError(Reason.MALFORMED, f"not a host name: {host}") from None
-            return address
-        if host not in self._private_hosts and not is_public(number):
-            raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
-        return address
-
-
-class PublicResolver(AbstractResolver):
-    """A resolver that refuses names with none but private addresses."""
-
-    def __init__(self, private_hosts: frozenset[str]) -> None:
-        self._inner = aiohttp.ThreadedResolver()
-        self._private_hosts = private_hosts
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        if host in self._private_hosts:
-            return found
-        allowed = [each for each in found if is_public(ip_address(each["host"].partition("%")[0]))]
-        if not allowed:
-            raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
-        return allowed
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Return true for an address of the open internet, also in an IPv6 form of an IPv4 address."""
-    if isinstance(address, IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour
-        if address in ip_network("64:ff9b::/96"):  # NAT64
-            wrapped = IPv4Address(int(address) & 0xFFFFFFFF)
-        if wrapped is not None:
-            return is_public(wrapped)
-    return address.is_global and not address.is_multicast
 
 
 def _check_status(status: int) -> None:

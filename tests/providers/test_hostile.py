@@ -26,6 +26,7 @@ from bot.providers.skills.provider import Skills
 from bot.providers.sse import Decoder
 from tests.providers.clients import answering, oxen_at, skills_at
 from tests.providers.server import Reply, Service
+from tests.support.loopback import LOOPBACK
 
 pytestmark = pytest.mark.long
 
@@ -305,7 +306,7 @@ ADDRESSES = [
 
 @pytest.mark.parametrize("url", ADDRESSES, ids=range(len(ADDRESSES)))
 async def test_any_address_is_bytes_or_a_provider_error(url: str) -> None:
-    async with Downloader(private_hosts=["127.0.0.1"]) as downloader, asyncio.timeout(20):
+    async with Downloader(private_hosts=LOOPBACK) as downloader, asyncio.timeout(20):
         try:
             assert isinstance(await downloader.fetch(url, lambda _: {}), bytes)
         except ProviderError as error:

@@ -1,0 +1,122 @@
+"""Addresses of pictures: which ones may be reached, and how they are sent.
+
+A private network is refused when a name is resolved, for every connection and redirect, so that a
+name with changing addresses does not get around the check.
+"""
+
+import re
+import socket
+import string
+from collections.abc import Container
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from bot.errors import ProviderError, Reason
+
+HostPort = tuple[str, int]
+
+VISIBLE = string.punctuation  # besides letters and digits
+# Beside `is_global`, whose list is that of the Python version: older ones lack these.
+NOT_PUBLIC = tuple(
+    ip_network(each)
+    for each in (
+        "0.0.0.0/8",
+        "100.64.0.0/10",
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "198.18.0.0/15",
+        "240.0.0.0/4",
+        "64:ff9b:1::/48",
+        "100::/63",
+        "2001::/23",
+        "2001:db8::/32",
+        "3fff::/20",
+        "5f00::/16",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+    )
+)
+
+
+def checked(url: str, private_hosts: Container[HostPort]) -> URL:
+    """Return a parsed address. Raises ProviderError(MALFORMED) if Easel may not connect there.
+
+    A host that is a number is checked here, because no resolver sees it.
+    """
+    address = exact_url(url)
+    if address is None:
+        raise ProviderError(Reason.MALFORMED, "not an address of a picture")
+    host = address.host or ""
+    try:
+        number = ip_address(host)
+    except ValueError:
+        # A name that ends in a number is an address to some resolvers: `127.1` is 127.0.0.1.
+        if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", host.rstrip(".").rpartition(".")[2], re.I):
+            raise ProviderError(Reason.MALFORMED, f"not a host name: {host}") from None
+        return address
+    if (host, address.port) not in private_hosts and not is_public(number):
+        raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
+    return address
+
+
+def exact_url(url: str) -> URL | None:
+    """Return an http(s) address whose path and query are sent as they are written.
+
+    yarl would decode escapes such as `%3A`, and the signature of the address would not fit any
+    more. None for any other text, and for an address with a user name.
+    """
+    try:
+        parsed, parts = URL(url), urlsplit(url)
+        if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.user is not None:
+            return None
+        target = parts._replace(scheme="", netloc="", fragment="", path=parts.path or "/")
+        # Only what may not be in a request line is escaped, such as a space.
+        path = quote(target.geturl(), safe=VISIBLE)
+        return URL(f"{parsed.origin()}{path}", encoded=True)
+    except ValueError:
+        return None
+
+
+class PublicResolver(AbstractResolver):
+    """A resolver that refuses names with none but private addresses."""
+
+    def __init__(self, private_hosts: Container[HostPort]) -> None:
+        self._inner = aiohttp.ThreadedResolver()
+        self._private_hosts = private_hosts
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        if (host, port) in self._private_hosts:
+            return found
+        allowed = [each for each in found if is_public(ip_address(each["host"].partition("%")[0]))]
+        if not allowed:
+            raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
+        return allowed
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Return true for an address of the open internet, also in an IPv6 form of an IPv4 address.
+
+    The list is that of IANA's registries of special-purpose addresses.
+    """
+    if isinstance(address, IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour
+        if address in ip_network("64:ff9b::/96"):  # NAT64
+            wrapped = IPv4Address(int(address) & 0xFFFFFFFF)
+        if address in ip_network("::/96"):  # IPv4-compatible
+            return False
+        if wrapped is not None:
+            return is_public(wrapped)
+    if any(address in network for network in NOT_PUBLIC):
+        return False
+    return address.is_global and not address.is_multicast
