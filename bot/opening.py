@@ -6,10 +6,9 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-import aiohttp
-
 from bot.config import Config
 from bot.health import ServiceHealth
+from bot.http_client import open_session
 from bot.ledger import thousandths
 from bot.observability.metrics import Metrics
 from bot.pictures import (
@@ -42,7 +41,7 @@ async def open_services(
     path = database_path(config.core.database_url)
     stack.enter_context(InstanceLock(path))
     database = await stack.enter_async_context(Database(path))
-    session = await stack.enter_async_context(aiohttp.ClientSession())
+    session = await stack.enter_async_context(open_session())
     downloader = Downloader(private_hosts=_private_hosts(config))
     await stack.enter_async_context(downloader)
     health = ServiceHealth(now, config.key_names)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import aiohttp
 from rich.console import Console
 
 from bot.check.discord import check_discord
@@ -15,6 +14,7 @@ from bot.check.providers import check_provider, try_provider
 from bot.check.report import Line, as_json, exit_code, show, wrong
 from bot.check.settings import check_settings
 from bot.config import Config
+from bot.http_client import open_session
 from bot.providers import PROVIDERS
 from bot.providers.base import AnyEntry, Http
 
@@ -35,7 +35,7 @@ async def run_check(*, json: bool, trial: bool, entries: Sequence[AnyEntry] = PR
 
 async def check_all(config: Config, *, trial: bool) -> list[Line]:
     """Check everything outside the settings. A check that crashes does not stop the others."""
-    async with aiohttp.ClientSession() as session:
+    async with open_session() as session:
         http = Http(session, _Unobserved())
         parts: list[tuple[str, Awaitable[Sequence[Line]]]] = [
             ("database", check_database(config.core)),

@@ -16,6 +16,7 @@ import aiohttp
 import stamina
 
 from bot.errors import ProviderError, Reason
+from bot.http_client import open_session
 from bot.pictures.addresses import HostPort, PublicResolver, checked
 from bot.pictures.turns import FairLimit, Share
 
@@ -44,9 +45,7 @@ class Downloader:
 
     async def __aenter__(self) -> "Downloader":
         connector = aiohttp.TCPConnector(resolver=PublicResolver(self._private_hosts))
-        self._session = aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
-        )
+        self._session = open_session(connector=connector, timeout=REQUEST_TIMEOUT)
         return self
 
     async def __aexit__(self, *_: object) -> None:

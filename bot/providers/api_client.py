@@ -2,7 +2,8 @@
 
 import asyncio
 import json as jsonlib
-from collections.abc import AsyncGenerator, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -17,8 +18,14 @@ from bot.settings import ProviderSettings
 
 TIMEOUT = 20.0  # seconds for one attempt
 CONNECT_TIMEOUT = 10.0
-LIMIT = 8 * 1024 * 1024  # bytes of an answer
+LIMIT = 1024 * 1024  # bytes of an answer
 DATA_LIMIT = 48 * 1024 * 1024  # bytes of an answer with pictures as data URIs
+# Values in an answer of more than LIMIT bytes, which has to consist of a few long ones: decoded,
+# an empty list of three bytes takes 90.
+MOST_VALUES = 50_000
+STREAM_BYTES = 1024 * 1024  # of an event stream in STREAM_SECONDS; a real one sends a few hundred
+STREAM_SECONDS = 10.0
+PIECE = 8 * 1024  # bytes of a stream that are decoded at once: each may be an empty line
 ERROR_LIMIT = 64 * 1024  # bytes that are read of an error's body
 CHUNK = 64 * 1024
 
@@ -101,7 +108,7 @@ class Api:
                     raise await self._refusal(response)
                 if response.content_type != "text/event-stream":
                     raise ProviderError(Reason.MALFORMED, f"a stream of {response.content_type}")
-                async for chunk in response.content.iter_any():
+                async for chunk in _paced(response.content.iter_any()):
                     yield chunk
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._broken(error) from None
@@ -143,6 +150,8 @@ class Api:
 
     async def _decode(self, body: bytes) -> object:
         try:
+            if len(body) > LIMIT and _count_values(body) > MOST_VALUES:
+                raise ValueError("too many values")
             if len(body) > 256 * 1024:  # long enough to delay other tasks
                 return await asyncio.to_thread(_loads, body)
             return _loads(body)
@@ -206,6 +215,26 @@ def _origin(url: str) -> tuple[str, str, int] | None:
 def _loads(body: bytes | str) -> object:
     decoded: object = jsonlib.loads(body)
     return decoded
+
+
+def _count_values(body: bytes) -> int:
+    """Count what separates values in JSON. Text in quotes is counted too, as too many at most."""
+    return sum(body.count(mark) for mark in (b",", b"[", b"{"))
+
+
+async def _paced(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yield bytes in pieces, and let other tasks run after each. ProviderError if too many arrive."""
+    began, received = time.monotonic(), 0
+    async for chunk in chunks:
+        now = time.monotonic()
+        if now - began > STREAM_SECONDS:
+            began, received = now, 0
+        received += len(chunk)
+        if received > STREAM_BYTES:
+            raise ProviderError(Reason.MALFORMED, "an event stream of too many bytes")
+        for at in range(0, len(chunk), PIECE):
+            yield chunk[at : at + PIECE]
+            await asyncio.sleep(0)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

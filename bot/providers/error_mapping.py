@@ -7,6 +7,7 @@ from bot.errors import Reason
 from bot.providers.parsing import is_object, objects
 
 DETAIL = 300  # characters of an API's text that are stored
+SEARCHED = 2000  # characters of all texts of an error in which patterns are searched
 
 # Error codes that have one meaning, without the family prefix ... (apis.md, skills.video: errors)
 CODES = {
@@ -115,7 +116,8 @@ def has_own_error(body: object) -> bool:
 def classify(body: object, status: int | None = None) -> Reason:
     """Return the reason by code, then by HTTP status, then by text (apis.md, Tolerance)."""
     codes = error_codes(body)
-    words = "\n".join(error_texts(body))
+    # Cut before any pattern: some take time by the square of the length.
+    words = "\n".join(text[:SEARCHED] for text in error_texts(body)[:10])[:SEARCHED]
     for code in codes:
         for known, reason in CODES.items():
             if code == known or code.endswith(f"_{known}"):

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_ID = 200  # characters
 LARGEST = Decimal(1_000_000)  # dollars or credits: a larger number is not an amount
+LONGEST_AMOUNT = 40  # digits of an amount, those after the point included
 
 JsonObject = Mapping[str, object]
 
@@ -114,11 +115,16 @@ def amount(value: object, largest: Decimal = LARGEST) -> Decimal | None:
         return None
     if isinstance(value, int) and value > largest:
         return None  # before the slow conversion of a huge number to text
+    if isinstance(value, str) and len(value) > 2 * LONGEST_AMOUNT:
+        return None
     try:
         number = Decimal(str(value).strip())
     except (InvalidOperation, ValueError):
         return None
-    return number if number.is_finite() and 0 <= number <= largest else None
+    if not number.is_finite() or not 0 <= number <= largest:
+        return None
+    # Written without an exponent, `1e-60000000` is a text of 60 MB.
+    return number if len(f"{number:e}") + abs(number.adjusted()) <= LONGEST_AMOUNT else None
 
 
 def pictures(body: JsonObject) -> tuple[str, ...]:

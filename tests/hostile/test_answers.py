@@ -1,0 +1,147 @@
+"""Answers of a service that take far more time or memory than bytes."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from bot.errors import ProviderError, Reason, Taken
+from bot.http_client import open_session
+from bot.jobs import GenerationRequest
+from bot.providers.api_client import LIMIT
+from bot.providers.base import Failed, Finished
+from bot.providers.error_mapping import classify
+from bot.providers.parsing import amount
+from tests.hostile.bounds import bounded
+from tests.providers.clients import oxen_at, skills_at
+from tests.providers.server import Reply, raw, service
+
+REQUEST = GenerationRequest("oxen", "a fox")
+
+# Each takes time by the square of the length in one of the patterns, or did.
+TEXTS = {
+    "client error": "client error: " * 23_000,
+    "policy": "content " * 40_000,
+    "dashes": "data_inspection_" * 20_000,
+    "tags": "<" * 325_000,
+    "spaces": " " * 325_000 + "x",
+    "cannot": "cannot be " * 32_000,
+    "lines": "\n" * 325_000,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_a_long_text_of_an_error_delays_nobody(text: str, status: int) -> None:
+    row = {"generation_id": "g1", "status": "failed", "error_message": text}
+    body = row if status == 200 else {"error": {"message": text, "detail": text}}
+    async with service() as api, open_session() as session:
+        api.answers(body, status)
+        async with bounded(seconds=2, pause=0.2, megabytes=20):
+            try:
+                update = await oxen_at(session, api.url).fetch("g1")
+            except ProviderError as error:
+                detail = error.detail
+            else:
+                assert isinstance(update, Failed)
+                detail = update.detail
+    assert len(detail) <= 320
+
+
+async def test_many_texts_of_an_error_delay_nobody() -> None:
+    texts = [{"msg": f"client error: {number}" * 5} for number in range(8_000)]
+    async with bounded(seconds=1, pause=0.2):
+        assert classify({"detail": texts}, 400) is Reason.INVALID
+
+
+def test_a_pattern_still_finds_its_words_at_the_end_of_a_usual_text() -> None:
+    assert classify({"detail": "x" * 1500 + " content policy"}, 400) is Reason.REJECTED
+
+
+HUGE = {
+    "lists": b"[" + b"[]," * 700_000 + b"[]]",
+    "objects": b"[" + b"{}," * 700_000 + b"{}]",
+    "numbers": b"[" + b"1," * 1_000_000 + b"1]",
+    "names": b"{" + b",".join(b'"%d":1' % number for number in range(200_000)) + b"}",
+    "depth": b"[" * 1_500_000,
+}
+
+
+@pytest.mark.parametrize("body", HUGE.values(), ids=HUGE)
+async def test_an_answer_of_many_values_is_refused_before_it_is_decoded(body: bytes) -> None:
+    assert len(body) > LIMIT
+    async with service() as api, open_session() as session:
+        api.says(Reply(200, body))
+        # The answer itself is copied a few times, in this process by the server too.
+        async with bounded(seconds=2, pause=0.3, megabytes=30):
+            with pytest.raises(ProviderError) as caught:
+                await oxen_at(session, api.url).fetch("g1")
+
+    assert caught.value.reason is Reason.MALFORMED
+
+
+async def test_an_answer_without_pictures_has_a_mebibyte_at_most() -> None:
+    async with service() as api, open_session() as session:
+        api.answers({"generations": [{"generation_id": "g1", "prompt": "x" * LIMIT}]})
+        with pytest.raises(ProviderError, match="over 1048576 bytes") as caught:
+            await oxen_at(session, api.url).submit(REQUEST)
+
+    assert caught.value.taken is Taken.DOUBTFUL
+
+
+async def test_an_answer_with_a_picture_of_many_bytes_is_read() -> None:
+    url = "data:image/png;base64," + "A" * 20_000_000
+    async with service() as api, open_session() as session:
+        api.answers({"id": "g1", "status": "COMPLETED", "data": {"images": [{"url": url}]}})
+        update = await skills_at(session, api.url).fetch("g1")
+
+    assert isinstance(update, Finished)
+    assert update.pictures == (url,)
+
+
+AMOUNTS = [
+    *("1e-60000000", "0e-60000000", "0e60000000", "1e60000000", "9" * 100_000, "0." + "0" * 99),
+    *("1e-99", "-1", "nan", "inf", "٣" * 100, " " * 1000),
+]
+
+
+@pytest.mark.parametrize("text", AMOUNTS, ids=range(len(AMOUNTS)))
+async def test_a_cost_is_a_number_that_can_be_written(text: str) -> None:
+    row = {"generation_id": "g1", "status": "succeeded", "result_url": "https://a/b", "cost": text}
+    async with service() as api, open_session() as session:
+        api.says(Reply(200, json.dumps(row)))
+        async with bounded(seconds=1):
+            update = await oxen_at(session, api.url).fetch("g1")
+
+    assert isinstance(update, Finished)
+    assert update.cost is None
+
+
+@pytest.mark.parametrize("value", ["0.075", 0.075, "7.750000000000001", 1e-07, 20, "1000000"])
+def test_usual_amounts_are_read(value: object) -> None:
+    assert amount(value) == Decimal(str(value))
+
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+FLOODS: dict[str, Callable[[], bytes]] = {
+    "empty lines": lambda: b"\n" * 4_000_000,
+    "comments": lambda: b": keep-alive\n\n" * 300_000,
+    "events": lambda: b'event: media_generation_completed\ndata: {"generation_id": 1}\n\n' * 60_000,
+    "one line": lambda: b"data: " + b"x" * 4_000_000,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+async def test_an_event_stream_at_full_speed_stops_nobody(flood: Callable[[], bytes]) -> None:
+    stream = STREAM + flood()
+    async with (
+        raw(stream) as url,
+        open_session() as session,
+        bounded(seconds=5, pause=0.3, megabytes=30),
+    ):
+        with pytest.raises(ProviderError) as caught:
+            async for _ in oxen_at(session, url).events():
+                pass
+
+    assert caught.value.reason is Reason.MALFORMED
