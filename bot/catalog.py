@@ -80,7 +80,7 @@ class UnknownModel(UserError):
         super().__init__(
             "There is no model {value}. Choose one of: {known}.",
             value=_quoted(value),
-            known=", ".join(known),
+            known=tuple(known),
         )
 
 
@@ -116,7 +116,7 @@ class UnknownOption(OptionRefused):
             "{service} has no option {name}. It has: {options}.",
             service=spec.service,
             name=name,
-            options=", ".join(spec.options),
+            options=tuple(spec.options),
         )
 
 
@@ -127,7 +127,7 @@ class UnknownValue(OptionRefused):
             service=spec.service,
             name=name,
             value=_quoted(value),
-            values=", ".join(values),
+            values=tuple(values),
         )
 
 

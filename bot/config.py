@@ -11,7 +11,14 @@ from bot.errors import StartupError
 from bot.ledger import Charge, Charges
 from bot.providers import PROVIDERS
 from bot.providers.base import AnyEntry, Http, Provider
-from bot.settings import ENV_FILE, ProviderSettings, Settings, SettingsGroup
+from bot.settings import (
+    DISCORD_API,
+    ENV_FILE,
+    ProviderSettings,
+    Settings,
+    SettingsGroup,
+    host_port,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,14 @@ class Config:
     def key_names(self) -> dict[str, str]:
         """The settings of the configured providers' API keys, by provider."""
         return {each.key: each.settings.env_name("api_key") for each in self.configured}
+
+    @property
+    def private_hosts(self) -> frozenset[tuple[str, int]]:
+        """The hosts that may be private: those of PRIVATE_HOSTS and of the APIs' addresses."""
+        hosts = {host_port(each.settings.api_url) for each in self.configured}
+        if self.core.discord_api_url != DISCORD_API:  # serves the attachments
+            hosts.add(host_port(self.core.discord_api_url))
+        return self.core.private_hosts | hosts
 
     @property
     def groups(self) -> tuple[SettingsGroup, ...]:

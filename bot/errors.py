@@ -21,11 +21,17 @@ class StartupError(EaselError):
 class UserError(EaselError):
     """A message for the member: first the event, then the remedy.
 
-    `text` is a whole sentence, with named placeholders that `values` fill.
+    `text` is a whole sentence, with named placeholders that `values` fill; a tuple is a list of
+    words. Members see the values escaped and shortened (cogs.ui.text.sentence), because they may
+    come from outside.
     """
 
     def __init__(self, text: str, **values: object) -> None:
-        super().__init__(text.format(**values) if values else text)
+        words = {
+            name: ", ".join(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+        }
+        super().__init__(text.format(**words) if words else text)
         self.text = text
         self.values = values
 

@@ -14,7 +14,6 @@ from bot.observability.metrics import Metrics
 from bot.pictures import (
     Decoder,
     Downloader,
-    HostPort,
     InputPictures,
     PictureStore,
     ReducedCopies,
@@ -24,7 +23,7 @@ from bot.pictures import (
 from bot.providers.base import Http
 from bot.quotas import Quotas
 from bot.services import Services
-from bot.settings import DISCORD_API, Settings, host_port
+from bot.settings import Settings
 from bot.store.database import Database, database_path, pictures_folder
 from bot.store.database_file import InstanceLock
 from cogs.delivery.discord_delivery import DiscordDelivery
@@ -42,7 +41,7 @@ async def open_services(
     stack.enter_context(InstanceLock(path))
     database = await stack.enter_async_context(Database(path))
     session = await stack.enter_async_context(open_session())
-    downloader = Downloader(private_hosts=_private_hosts(config))
+    downloader = Downloader(private_hosts=config.private_hosts)
     await stack.enter_async_context(downloader)
     health = ServiceHealth(now, config.key_names)
     metrics = Metrics(now, health)
@@ -71,14 +70,6 @@ async def open_services(
         job_timeout=config.core.timeout,
     )
     return services, delivery
-
-
-def _private_hosts(config: Config) -> list[HostPort]:
-    """Return the hosts that may be private: those of the APIs' own addresses."""
-    hosts = [host_port(each.settings.api_url) for each in config.configured]
-    if config.core.discord_api_url != DISCORD_API:  # serves the attachments
-        hosts.append(host_port(config.core.discord_api_url))
-    return hosts
 
 
 def _retention_policy(settings: Settings) -> RetentionPolicy:

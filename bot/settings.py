@@ -37,7 +37,18 @@ def _ids(value: object) -> object:
     return re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else value
 
 
+def _places(value: object) -> object:
+    """Split "cdn.lan:8000, [fd00::1]:80" into hosts with their ports."""
+    if not isinstance(value, str):
+        return value
+    found = [urlsplit(f"//{each}") for each in re.split(r"[,\s]+", value.strip(" ,")) if each]
+    if any(not each.hostname or not each.port or each.path for each in found):
+        raise ValueError("not a list of hosts with their ports, such as 10.0.0.5:8000")
+    return [(each.hostname, each.port) for each in found]
+
+
 Ids = Annotated[frozenset[int], NoDecode, BeforeValidator(_ids)]
+Places = Annotated[frozenset[tuple[str, int]], NoDecode, BeforeValidator(_places)]
 Address = Annotated[str, AfterValidator(_address)]
 MaxJobs = Annotated[int, Field(ge=1, le=10_000)] | Literal["unlimited"]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000)]
@@ -147,6 +158,7 @@ class Settings(SettingsGroup):
     blocked_users: Ids = frozenset()
     allow_unsafe: bool = False
     user_install: bool = False
+    private_hosts: Places = frozenset()
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     keep_gb: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(20)
     job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds

@@ -13,6 +13,7 @@ from bot.errors import UserError
 from bot.studio import Studio
 from cogs.ui import wording
 from cogs.ui.panel import PREFIX, notice
+from cogs.ui.text import sentence
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
         return
     text = wording.BUG
     if isinstance(cause, UserError):
-        text = str(cause)
+        text = sentence(cause)
     elif _is_caused_by_discord(cause):
         log.warning("request to Discord failed during interaction %s: %r", interaction.id, cause)
     else:

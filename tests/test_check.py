@@ -36,6 +36,7 @@ def settings_of(at: Stage, **changes: str) -> dict[str, str]:
         "DISCORD_API_URL": at.discord.url,
         "OXEN_API_KEY": KEY,
         "OXEN_API_URL": at.oxen.url,
+        "PRIVATE_HOSTS": at.private_hosts,
         "SKILLS_API_KEY": SKILLS_KEY,
         "SKILLS_API_URL": at.skills.url,
         "DATABASE_URL": f"sqlite:///{at.path}",

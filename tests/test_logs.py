@@ -53,6 +53,7 @@ async def process(at: Stage, run: Run, **settings: str) -> AsyncIterator[None]:
         "DISCORD_API_URL": at.discord.url,
         "OXEN_API_KEY": KEY,
         "OXEN_API_URL": at.oxen.url,
+        "PRIVATE_HOSTS": at.private_hosts,
         "SKILLS_API_KEY": SKILLS_KEY,
         "SKILLS_API_URL": at.skills.url,
         "MAX_JOBS": "unlimited",

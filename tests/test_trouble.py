@@ -31,6 +31,7 @@ async def process(at: Stage, **settings: str) -> AsyncIterator[BotProcess]:
         "DISCORD_API_URL": at.discord.url,
         "OXEN_API_KEY": KEY,
         "OXEN_API_URL": at.oxen.url,
+        "PRIVATE_HOSTS": at.private_hosts,
         "DATABASE_URL": f"sqlite:///{at.path}",
     }
     async with run_bot(at.folder, given | settings) as bot:

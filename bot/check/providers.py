@@ -23,7 +23,6 @@ from bot.providers.base import (
     Update,
     Waiting,
 )
-from bot.settings import host_port
 
 
 async def check_provider(configured: ProviderConfig, http: Http) -> list[Line]:
@@ -74,15 +73,16 @@ def trial_question(config: Config) -> str:
 
 
 async def try_provider(
-    configured: ProviderConfig, http: Http, timeout: timedelta, folder: Path
+    configured: ProviderConfig, config: Config, http: Http, folder: Path
 ) -> Line:
     """Make a picture by the requests that a job sends, and save the picture in `folder`."""
     about = f"try {configured.key}"
     began = time.monotonic()
     try:
         provider = configured.make(http)
-        made = await _make(provider, configured.specs[0], timeout)
-        data = await _download(made.pictures[0], provider, configured.settings.api_url)
+        made = await _make(provider, configured.specs[0], config.core.timeout)
+        async with Downloader(private_hosts=config.private_hosts) as downloader:
+            data = await downloader.fetch(made.pictures[0], provider.headers_for)
         path = await _save(data, folder / f"easel-check-{configured.key}")
     except StartupError as error:  # a malformed key
         problem, _, remedy = str(error).partition(". ")
@@ -119,11 +119,6 @@ async def _end_of(provider: Provider, remote_id: str, update: Update) -> Finishe
                 update = await provider.fetch(remote_id)
             case _:
                 assert_never(update)
-
-
-async def _download(url: str, provider: Provider, api_url: str) -> bytes:
-    async with Downloader(private_hosts=[host_port(api_url)]) as downloader:
-        return await downloader.fetch(url, provider.headers_for)
 
 
 async def _save(data: bytes, stem: Path) -> Path:

@@ -45,8 +45,7 @@ async def check_all(config: Config, *, trial: bool) -> list[Line]:
         ]
         found = [line for part in await _together(parts) for line in part]
         if trial:
-            timeout = config.core.timeout
-            trials = [try_provider(each, http, timeout, Path()) for each in config.configured]
+            trials = [try_provider(each, config, http, Path()) for each in config.configured]
             found += await asyncio.gather(*trials)
     return found
 

@@ -223,7 +223,7 @@ def _count_values(body: bytes) -> int:
 
 
 async def _paced(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield bytes in pieces, and let other tasks run after each. ProviderError if too many arrive."""
+    """Yield bytes in pieces; other tasks run after each. ProviderError if too many arrive."""
     began, received = time.monotonic(), 0
     async for chunk in chunks:
         now = time.monotonic()

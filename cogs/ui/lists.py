@@ -11,8 +11,10 @@ from bot.jobs import Job
 from bot.ledger import Usage, credits_text
 from cogs.ui import wording
 from cogs.ui.panel import HISTORY, PersistentItem, ago, panel
-from cogs.ui.text import plain, shorten
+from cogs.ui.text import listing, plain, shorten, word
 from cogs.ui.wording import STATES, Help, Lists, Models, plural
+
+LONGEST_VALUES = 200  # characters of the values of one option: a message has 4,000 in all
 
 
 def jobs_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
@@ -93,8 +95,11 @@ def _values(option: OptionSpec) -> str:
     """Return the values that an option accepts, with the default marked."""
     match option:
         case Choice(values, default):
-            marked = Models.DEFAULT_VALUE.format(value=default)
-            return ", ".join(marked if each == default else each for each in values)
+            shown = [
+                Models.DEFAULT_VALUE.format(value=word(each)) if each == default else word(each)
+                for each in values
+            ]
+            return listing(shown, LONGEST_VALUES)
         case Whole(minimum, maximum):
             return Models.WHOLE.format(minimum=minimum, maximum=maximum)
         case Flag(default):

@@ -1,10 +1,21 @@
-"""Members' own words in our messages: any text is possible, and none may change the layout."""
+"""Words from outside in our messages: any text is possible, and none may change the layout.
+
+They are those of members, and those of services, such as the values of an option.
+"""
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+from bot.errors import UserError
+from cogs.ui.wording import MORE_VALUES
 
 # Every character that has a meaning in Discord's Markdown; a backslash removes the meaning.
 MARKDOWN = re.compile(r"([\\*_~`|>#\[\]()<@:+=.-])")
+# Of one word in a sentence: only what would become a link, a mention or a layout.
+MARKUP = re.compile(r"([\\*~`|>#\[\]()<@]|(?<!\w)_|_(?!\w)|:(?=//))")
+LONGEST_WORD = 100  # characters of one value in a sentence
+LONGEST_LIST = 1000
 ZERO_WIDTH_JOINERS = "\u200d\ufe0f"  # hold an emoji together
 
 
@@ -22,6 +33,37 @@ def plain(text: str, limit: int) -> str:
         line = line[: -max(over // 2, 1)]
         escaped = MARKDOWN.sub(r"\\\1", line)
     return escaped.rstrip() + "…"
+
+
+def sentence(error: UserError) -> str:
+    """Return a message for a member, with every value escaped and shortened."""
+    words = {name: _value(name, value, error.text) for name, value in error.values.items()}
+    return error.text.format(**words) if words else error.text
+
+
+def _value(name: str, value: object, text: str) -> object:
+    if isinstance(value, tuple):
+        return listing([word(str(each)) for each in value], LONGEST_LIST)
+    if not isinstance(value, str):
+        return value
+    if f"`{{{name}}}`" in text:  # code: nothing but its end has a meaning
+        return shorten(value.replace("`", "'"), LONGEST_WORD)
+    return word(value)
+
+
+def word(text: str) -> str:
+    """Return one line of at most LONGEST_WORD characters that is no link, mention or layout."""
+    return MARKUP.sub(r"\\\1", shorten(text, LONGEST_WORD))
+
+
+def listing(words: Sequence[str], limit: int) -> str:
+    """Return as many escaped words as fit into `limit` characters, and the number of the others."""
+    shown = [*words]
+    while len(shown) > 1 and len(", ".join(shown)) > limit:
+        shown.pop()
+    text = ", ".join(shown)
+    left = len(words) - len(shown)
+    return MORE_VALUES.format(values=text, number=left) if left else text
 
 
 def tidy(text: str) -> str:

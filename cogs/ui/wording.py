@@ -180,6 +180,9 @@ FAILURES: Mapping[Reason, str] = {
 BUG = "Something went wrong, and the error was logged. Please try again."
 
 
+MORE_VALUES = "{values} and {number} more"
+
+
 class Lists:
     """`/jobs` and `/history`."""
 

@@ -139,6 +139,7 @@ async def main(rounds: int) -> None:
                 DISCORD_API_URL=easel.api.url,
                 OXEN_API_KEY=KEY,
                 OXEN_API_URL=oxen.url,
+                PRIVATE_HOSTS=oxen.cdn_host,
                 LOG_LEVEL="WARNING",
             )
         )

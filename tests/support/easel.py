@@ -80,6 +80,7 @@ class Stage:
             "oxen_api_url": self.oxen.url,
             "skills_api_key": SKILLS_KEY,
             "skills_api_url": self.skills.url,
+            "private_hosts": self.private_hosts,
             "database_url": f"sqlite:///{self.path}",
             "max_jobs": "unlimited",  # most tests need two members at most
             **self.settings,
@@ -106,6 +107,11 @@ class Stage:
                 connected.cancel()
                 running.cancel()
                 await asyncio.gather(running, connected, return_exceptions=True)
+
+    @property
+    def private_hosts(self) -> str:
+        """The value of PRIVATE_HOSTS: the hosts of the stand-ins' pictures."""
+        return f"{self.oxen.cdn_host},{self.skills.cdn_host}"
 
     @property
     def path(self) -> Path:

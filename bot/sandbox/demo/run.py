@@ -73,6 +73,7 @@ def settings(discord: FakeDiscord, oxen: FakeOxen, skills: FakeSkills) -> dict[s
         "OXEN_API_URL": oxen.url,
         "SKILLS_API_KEY": SKILLS_KEY,
         "SKILLS_API_URL": skills.url,
+        "PRIVATE_HOSTS": f"{oxen.cdn_host},{skills.cdn_host}",
         "DATABASE_URL": "sqlite:///data/easel.db",
     }
 

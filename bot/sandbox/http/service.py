@@ -151,6 +151,11 @@ class Service(ABC):
             for runner in self._runners:
                 await runner.cleanup()
 
+    @property
+    def cdn_host(self) -> str:
+        """The host and the port of the pictures, for PRIVATE_HOSTS."""
+        return self.cdn_origin.removeprefix("http://")
+
     def signed(self, origin: str, path: str) -> str:
         """Return an address of a picture that needs no key, and expires."""
         expires = str(int(self.clock() + self.url_seconds))
