@@ -78,9 +78,13 @@ class Config:
     def private_hosts(self) -> frozenset[tuple[str, int]]:
         """The hosts that may be private: those of PRIVATE_HOSTS and of the APIs' addresses."""
         hosts = {host_port(each.settings.api_url) for each in self.configured}
-        if self.core.discord_api_url != DISCORD_API:  # serves the attachments
-            hosts.add(host_port(self.core.discord_api_url))
-        return self.core.private_hosts | hosts
+        return self.core.private_hosts | hosts | ({self.own_media} if self.own_media else set())
+
+    @property
+    def own_media(self) -> tuple[str, int] | None:
+        """The host of a DISCORD_API_URL that is not Discord's: it serves the attachments too."""
+        url = self.core.discord_api_url
+        return None if url == DISCORD_API else host_port(url)
 
     @property
     def groups(self) -> tuple[SettingsGroup, ...]:

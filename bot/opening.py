@@ -13,6 +13,7 @@ from bot.ledger import thousandths
 from bot.observability.metrics import Metrics
 from bot.pictures import (
     Decoder,
+    DiscordMedia,
     Downloader,
     InputPictures,
     PictureStore,
@@ -59,7 +60,9 @@ async def open_services(
         providers=config.make_providers(Http(session, metrics)),
         downloader=downloader,
         pictures=pictures,
-        inputs=InputPictures(downloader, pictures, decoder, retention),
+        inputs=InputPictures(
+            downloader, pictures, decoder, retention, DiscordMedia(config.own_media)
+        ),
         decoder=decoder,
         reduced=reduced,
         retention=retention,

@@ -4,7 +4,7 @@ Everybody imports from here. Only download.py makes requests, to hosts that addr
 only decoder_process.py decodes, and only retention.py knows the database.
 """
 
-from bot.pictures.addresses import HostPort
+from bot.pictures.addresses import DiscordMedia, HostPort
 from bot.pictures.attempts import Attempts
 from bot.pictures.decoder import Decoder, NotDecoded
 from bot.pictures.download import Downloader
@@ -17,6 +17,7 @@ from bot.pictures.retention import Retention, RetentionPolicy
 __all__ = [
     "Attempts",
     "Decoder",
+    "DiscordMedia",
     "Downloader",
     "HostPort",
     "InputPictures",

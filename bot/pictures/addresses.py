@@ -19,6 +19,10 @@ from bot.errors import ProviderError, Reason
 
 HostPort = tuple[str, int]
 
+# Attachments; their proxy, which resizes; and the copies of foreign pictures (discord.md, Limits).
+MEDIA_HOSTS = re.compile(
+    r"cdn\.discordapp\.com|media\.discordapp\.net|images-ext-[0-9]+\.discordapp\.net"
+)
 VISIBLE = string.punctuation  # besides letters and digits
 # Beside `is_global`, whose list is that of the Python version: older ones lack these.
 NOT_PUBLIC = tuple(
@@ -62,6 +66,27 @@ def checked(url: str, private_hosts: Container[HostPort]) -> URL:
     if (host, address.port) not in private_hosts and not is_public(number):
         raise ProviderError(Reason.MALFORMED, f"a picture in a private network: {host}")
     return address
+
+
+class DiscordMedia:
+    """The addresses at which Discord itself serves files, also copies of foreign pictures.
+
+    Every other address is somebody's choice: who fetches it tells its owner a bot's address, and
+    may be sent to a private network.
+    """
+
+    def __init__(self, own: HostPort | None = None) -> None:
+        """`own` is the host of a configured DISCORD_API_URL, which serves the files too."""
+        self._own = own
+
+    def __contains__(self, url: object) -> bool:
+        address = exact_url(url) if isinstance(url, str) else None
+        if address is None or address.host is None:
+            return False
+        if (address.host, address.port) == self._own:
+            return True
+        is_usual = address.scheme == "https" and address.port == 443
+        return is_usual and MEDIA_HOSTS.fullmatch(address.host) is not None
 
 
 def exact_url(url: str) -> URL | None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.errors import ProviderError, Reason, UserError
@@ -119,8 +119,18 @@ class InputNoSpace(InputRefused):
         )
 
 
+class InputElsewhere(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(
+            attachment, "`{name}` is not stored at Discord. Save the picture, and attach the file."
+        )
+
+
 class InputPictures:
-    """Input pictures of jobs, a few at a time: at most one of each member, in turns."""
+    """Input pictures of jobs, a few at a time: at most one of each member, in turns.
+
+    `media` holds the addresses from which inputs may come.
+    """
 
     def __init__(
         self,
@@ -128,7 +138,9 @@ class InputPictures:
         store: PictureStore,
         decoder: Decoder,
         retention: Retention,
+        media: Container[str],
     ) -> None:
+        self.media = media
         self._downloader = downloader
         self._store = store
         self._decoder = decoder
@@ -141,6 +153,7 @@ class InputPictures:
         An attachment whose first bytes do not arrive in time is checked by `download` only.
         """
         for each in attachments:
+            self._check_address(each)
             _check_description(each)
         if attachments and await self._retention.disk_is_full():
             raise InputNoSpace(attachments[0])
@@ -183,6 +196,7 @@ class InputPictures:
 
         The space on the disk is reserved until `room` ends.
         """
+        self._check_address(attachment)
         try:
             async with self._downloader.fetched(
                 attachment.url, _no_headers, limit=MAX_BYTES, member=member
@@ -199,6 +213,10 @@ class InputPictures:
             if error.reason is Reason.MALFORMED:
                 raise InputUnreadable(attachment) from error
             raise
+
+    def _check_address(self, attachment: Attachment) -> None:
+        if attachment.url not in self.media:
+            raise InputElsewhere(attachment)
 
     async def _check_head(self, attachment: Attachment) -> None:
         try:

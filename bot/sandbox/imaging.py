@@ -8,6 +8,7 @@ from typing import Final
 
 import aiohttp
 from PIL import Image, ImageOps
+from yarl import URL
 
 Size = tuple[int, int]
 
@@ -65,7 +66,10 @@ def _from_data_uri(address: str) -> bytes:
 
 async def _download(session: aiohttp.ClientSession, address: str) -> bytes:
     try:
-        async with asyncio.timeout(FETCH_SECONDS), session.get(address) as response:
+        async with (
+            asyncio.timeout(FETCH_SECONDS),
+            session.get(URL(address, encoded=True)) as response,
+        ):
             if response.status >= 400:
                 kind = "Client" if response.status < 500 else "Server"
                 raise UnusableInput(

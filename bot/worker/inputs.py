@@ -89,7 +89,8 @@ class Inputs:
         # Discord removes the files given to a command "after a set period", which is not
         # documented (discord.md, Limits).
         fresh = self._now() - job.created_at < timedelta(minutes=10)
-        if not job.inputs or fresh or all(each.copied for each in job.inputs):
+        usable = fresh or all(each.copied for each in job.inputs)
+        if usable and all(each.url in self._services.inputs.media for each in job.inputs):
             return job
         async with self._database.reading() as view:
             stored = await picture_rows.of_job(view, job.id, Role.INPUT)

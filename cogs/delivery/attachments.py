@@ -1,6 +1,7 @@
 """Attachments and other pictures of Discord messages, as input pictures."""
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import discord
 from yarl import URL
@@ -25,9 +26,7 @@ def pictures_in(message: discord.Message) -> list[Attachment]:
     for forwarded in message.message_snapshots:
         found += [*_files(forwarded.attachments), *_galleries(forwarded.components)]
     for embed in message.embeds:
-        for preview in (embed.image, embed.thumbnail):
-            if preview and preview.proxy_url:  # Discord's own copy
-                found.append(_media(preview.proxy_url, preview.width, preview.height))
+        found += [*_copy(embed.image), *_copy(embed.thumbnail)]
     return list({URL(each.url).path: each for each in found}.values())
 
 
@@ -42,14 +41,28 @@ def _galleries(components: Iterable[object]) -> Iterator[Attachment]:
     for component in components:
         if isinstance(component, discord.MediaGalleryComponent):
             for item in component.items:
-                yield _media(item.media.url, item.media.width, item.media.height)
+                yield from _copy(item.media)
         elif isinstance(component, discord.ThumbnailComponent):
-            yield _media(component.media.url, component.media.width, component.media.height)
+            yield from _copy(component.media)
         elif isinstance(component, discord.Container | discord.SectionComponent):
             yield from _galleries(component.children)
             if isinstance(component, discord.SectionComponent):
                 yield from _galleries([component.accessory])
 
 
-def _media(url: str, width: int | None, height: int | None) -> Attachment:
-    return Attachment(name=URL(url).name or "picture", url=url, width=width, height=height)
+class Media(Protocol):
+    """A picture in a component or in a preview."""
+
+    @property
+    def proxy_url(self) -> str | None: ...
+    @property
+    def width(self) -> int | None: ...
+    @property
+    def height(self) -> int | None: ...
+
+
+def _copy(media: Media) -> Iterator[Attachment]:
+    """Yield Discord's own copy: the address of the original is whatever its sender has written."""
+    if url := media.proxy_url:
+        name = URL(url).name or "picture"
+        yield Attachment(name=name, url=url, width=media.width, height=media.height)

@@ -1,4 +1,4 @@
-"""The private hosts of a downloader in tests: every port of this machine."""
+"""The private hosts of a downloader in tests: every port of this machine. And its addresses."""
 
 
 class Loopback:
@@ -6,4 +6,10 @@ class Loopback:
         return isinstance(place, tuple) and place[0] == "127.0.0.1"
 
 
+class Addresses:
+    def __contains__(self, url: object) -> bool:
+        return str(url).startswith("http://127.0.0.1:")
+
+
 LOOPBACK = Loopback()
+ADDRESSES = Addresses()

@@ -34,13 +34,19 @@ class Actions:
     response_seconds: float
 
     async def say(
-        self, user: User, channel: Channel, content: str = "", uploads: Sequence[Upload] = ()
+        self,
+        user: User,
+        channel: Channel,
+        content: str = "",
+        uploads: Sequence[Upload] = (),
+        *,
+        body: Mapping[str, object] | None = None,
     ) -> Message:
-        """Write a message as a member."""
+        """Write a message as a member, or with a body that another bot could send."""
         if channel.guild:
             self.world.join(channel.guild, user)
         prepared = await self.world.prepare(channel, dict(enumerate(uploads)))
-        draft = read_draft({"content": content}, prepared, self.world.ids.next)
+        draft = read_draft(dict(body or {"content": content}), prepared, self.world.ids.next)
         return self.world.create(self.world.new_message(channel, user), draft)
 
     async def command(

@@ -1,11 +1,11 @@
 """The kinds of components, and the component trees of messages and modals."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from bot.sandbox.discord.request_body import Json
-from bot.sandbox.discord.uploads import Attachment
+from bot.sandbox.discord.uploads import Attachment, Cdn
 
 ROW, BUTTON, STRING_SELECT, TEXT_INPUT = 1, 2, 3, 4
 USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT = 5, 6, 7, 8
@@ -31,10 +31,11 @@ class Media:
     attachment: Attachment | None = None
     url: str = ""
 
-    def to_json(self, address: Callable[[Attachment], str]) -> Json:
+    def to_json(self, cdn: Cdn) -> Json:
         file = self.attachment
-        url = address(file) if file else self.url
-        shown: Json = {"id": str(self.id), "url": url, "proxy_url": url, "flags": 0}
+        url = cdn.address(file) if file else self.url
+        copy = url if file else cdn.proxy(url)
+        shown: Json = {"id": str(self.id), "url": url, "proxy_url": copy, "flags": 0}
         if file:
             shown |= {
                 "attachment_id": str(file.id),
@@ -55,14 +56,14 @@ def walk(components: list[Json]) -> Iterator[Json]:
                 yield from walk([component[name]])
 
 
-def shown(value: Any, address: Callable[[Attachment], str]) -> Any:  # noqa: ANN401 - any JSON
+def shown(value: Any, cdn: Cdn) -> Any:  # noqa: ANN401 - any JSON
     """Return the tree as in the API's responses: media with freshly signed addresses."""
     if isinstance(value, Media):
-        return value.to_json(address)
+        return value.to_json(cdn)
     if isinstance(value, dict):
-        return {name: shown(item, address) for name, item in value.items()}
+        return {name: shown(item, cdn) for name, item in value.items()}
     if isinstance(value, list):
-        return [shown(item, address) for item in value]
+        return [shown(item, cdn) for item in value]
     return value
 
 

@@ -59,7 +59,7 @@ class Message:
 
     @property
     def components(self) -> list[Json]:
-        shown: list[Json] = tree.shown(self.tree, self.cdn.address)
+        shown: list[Json] = tree.shown(self.tree, self.cdn)
         return shown
 
     @property
@@ -161,4 +161,6 @@ def _embed_shown(embed: Json, cdn: Cdn) -> Json:
             shown[name] = {"url": url, "proxy_url": url}
             if file.width and file.height:
                 shown[name] |= {"width": file.width, "height": file.height}
+        else:
+            shown[name] = {"url": file, "proxy_url": cdn.proxy(file), "width": 48, "height": 32}
     return shown

@@ -111,6 +111,7 @@ class FakeDiscord(Channels, Actions):
         app.router.add_get("/gateway", self.gateway.handle)
         app.router.add_get("/gateway/", self.gateway.handle)
         app.router.add_get("/attachments/{rest:.*}", self.world.cdn.serve)
+        app.router.add_get("/external/{rest:.*}", self.world.cdn.serve_foreign)
         app.router.add_get("/ephemeral-attachments/{rest:.*}", self.world.cdn.serve)
         self.rest.add_to(app)
         self._runner = web.AppRunner(app, shutdown_timeout=STOP_SECONDS, access_log=None)

@@ -103,6 +103,7 @@ class Cdn:
         self.clock = clock
         self.origin = ""
         self.files: dict[str, Attachment] = {}
+        self.foreign: dict[str, bytes] = {}  # what foreign addresses serve, by address
         self._key = secrets.token_bytes(32)
 
     async def prepare(
@@ -129,6 +130,28 @@ class Cdn:
     def address(self, attachment: Attachment) -> str:
         """Return a freshly signed address."""
         return self._sign(attachment.path)
+
+    def proxy(self, url: str) -> str:
+        """Return the address of Discord's copy of a foreign picture: signed, with the query first
+        and escaped, then the original's scheme, host and path."""
+        parts = urlsplit(url)
+        query = f"{quote(f'?{parts.query}', safe='')}/" if parts.query else ""
+        path = f"{query}{parts.scheme}/{parts.netloc}{parts.path}"
+        return f"{self.origin}/external/{self._external(path)}/{path}"
+
+    def _external(self, path: str) -> str:
+        return hmac.new(self._key, path.encode(), hashlib.sha256).hexdigest()
+
+    async def serve_foreign(self, request: web.Request) -> web.Response:
+        """Serve a copy. The signature is that of the address byte for byte."""
+        path = request.rel_url.raw_path
+        data = next(
+            (data for url, data in self.foreign.items() if self.proxy(url) == self.origin + path),
+            None,
+        )
+        if data is None:
+            return web.Response(status=404, text=GONE)
+        return web.Response(body=data, headers={"Content-Type": "image/png"})
 
     def _sign(self, path: str) -> str:
         issued = int(self.clock())
