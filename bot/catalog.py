@@ -17,6 +17,9 @@ MAX_SEED = 2147483647
 MAX_COUNT = 4
 MAX_INPUTS = 4
 
+# Letters and symbols that show nothing: Hangul fillers, and the empty Braille cell.
+BLANK = "\u115f\u1160\u3164\uffa0\u2800"
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -292,8 +295,8 @@ def _check_together(request: GenerationRequest, spec: ModelSpec) -> None:
 
 
 def _is_visible(character: str) -> bool:
-    """Return False for spaces, joiners and the empty Braille cell, which fake a prompt."""
-    return unicodedata.category(character)[0] not in "ZC" and character != "\u2800"
+    """Return False for spaces, joiners, marks without a letter, and letters that show nothing."""
+    return unicodedata.category(character)[0] not in "ZCM" and character not in BLANK
 
 
 def _quoted(value: Option) -> str:

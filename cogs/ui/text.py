@@ -14,6 +14,8 @@ from cogs.ui.wording import MORE_VALUES
 MARKDOWN = re.compile(r"([\\*_~`|>#\[\]()<@:+=.-])")
 # Of one word in a sentence: only what would become a link, a mention or a layout.
 MARKUP = re.compile(r"([\\*~`|>#\[\]()<@]|(?<!\w)_|_(?!\w)|:(?=//))")
+MARKS = 3  # of one letter that are shown: no language needs more, and stacks cover other messages
+STACKING = {"Mn", "Me"}
 LONGEST_WORD = 100  # characters of one value in a sentence
 LONGEST_LIST = 1000
 ZERO_WIDTH_JOINERS = "\u200d\ufe0f"  # hold an emoji together
@@ -67,11 +69,18 @@ def listing(words: Sequence[str], limit: int) -> str:
 
 
 def tidy(text: str) -> str:
-    """Return one line without control characters and marks of writing direction."""
-    characters = (
-        character if character in ZERO_WIDTH_JOINERS or not _invisible(character) else " "
-        for character in unicodedata.normalize("NFC", text)
-    )
+    """Return one line without control characters, marks of writing direction and stacked marks."""
+    characters: list[str] = []
+    marks = 0
+    for character in unicodedata.normalize("NFC", text):
+        if unicodedata.category(character) in STACKING:
+            marks += 1
+            if marks > MARKS:
+                continue
+        elif character not in ZERO_WIDTH_JOINERS:
+            marks = 0
+        kept = character in ZERO_WIDTH_JOINERS or not _invisible(character)
+        characters.append(character if kept else " ")
     return re.sub(r"\s+", " ", "".join(characters)).strip()
 
 

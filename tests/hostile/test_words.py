@@ -12,7 +12,7 @@ from bot.jobs import Attachment, GenerationRequest
 from bot.pictures.inputs import InputTooLarge
 from bot.providers.oxen.model import oxen_spec
 from bot.sandbox.http.faults import Answer
-from cogs.ui.text import listing, sentence, word
+from cogs.ui.text import listing, sentence, tidy, word
 from tests.support.easel import Stage, text_of
 
 EVIL = [
@@ -88,3 +88,31 @@ def test_refusals_of_the_catalog_are_whole_sentences() -> None:
         check_request(request, spec)
     assert "It has: aspect_ratio, count," in sentence(refused.value)
     assert sentence(refused.value) == str(refused.value)
+
+
+BLANK = {
+    "Hangul fillers": "\u3164\u115f\u1160\uffa0" * 5,
+    "lone marks": "\u0301\u0489\u20dd" * 5,
+    "variation selectors": "\ufe0f\U000e0100" * 5,
+    "joiners": "\u200d\u200b\u2060" * 5,
+    "Braille": "\u2800" * 5,
+}
+
+
+@pytest.mark.parametrize("prompt", BLANK.values(), ids=BLANK)
+async def test_a_prompt_has_a_visible_character(at: Stage, prompt: str) -> None:
+    async with at.easel():
+        refused = text_of(await at.imagine(prompt))
+        assert "1 to 2000 characters" in refused
+        assert await at.jobs() == []
+
+
+@pytest.mark.parametrize("prompt", ["여우", "❤\ufe0f", "क्षि", "e\u0301", "7", "?"])
+def test_a_prompt_in_any_script_is_accepted(prompt: str) -> None:
+    check_request(GenerationRequest("oxen", prompt), oxen_spec(price=7500))
+
+
+def test_stacked_marks_are_cut() -> None:
+    assert tidy("a" + "\u0489" * 900 + "b") == "a" + "\u0489" * 3 + "b"
+    assert tidy("a" + ("\u0489" * 3 + "\u200d") * 99) == tidy("a" + "\u0489" * 3 + "\u200d" * 99)
+    assert tidy("שָּׁ 👩\u200d👩\u200d👧 ❤\ufe0f") == "שָּׁ 👩\u200d👩\u200d👧 ❤\ufe0f"

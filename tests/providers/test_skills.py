@@ -179,6 +179,28 @@ async def test_the_status_may_stand_under_other_names(
     assert api_service.asked[0].path == "/api/v1/generation/gen_123"
 
 
+@pytest.mark.parametrize("name", ["id", "generation_id", "prediction_id", "task_id"])
+@pytest.mark.parametrize("envelope", [None, "data", "generation", "prediction"])
+async def test_the_id_may_stand_under_other_names(
+    skills: Skills, api_service: Service, name: str, envelope: str | None
+) -> None:
+    row = {name: "gen_123", "status": "IN_PROGRESS"}
+    api_service.answers({envelope: row} if envelope else row)
+
+    assert await skills.submit(REQUEST) == (Submitted("gen_123", Running()),)
+    assert await skills.fetch("gen_123") == Running()
+    with pytest.raises(ProviderError, match="requested gen_124, received gen_123"):
+        await skills.fetch("gen_124")
+
+
+async def test_the_documented_id_counts_before_the_others(
+    skills: Skills, api_service: Service
+) -> None:
+    api_service.answers({"task_id": "t", "generation_id": "g", "id": "gen_123", "status": "queued"})
+
+    assert [each.remote_id for each in await skills.submit(REQUEST)] == ["gen_123"]
+
+
 async def test_an_end_may_come_with_the_first_answer(skills: Skills, api_service: Service) -> None:
     api_service.answers(DONE)
 

@@ -105,6 +105,11 @@ async def test_e1_an_unknown_word_is_logged_once(
         ({"url": URL}, [URL]),
         ({"image_url": URL}, [URL]),
         ({"data": None, "result_url": f" {URL} "}, [URL]),
+        ({"result": {"url": URL}}, [URL]),
+        ({"image": {"url": URL}}, [URL]),
+        ({"image": {"url": OTHER}, "result": {"url": URL}}, [URL]),
+        ({"image": URL}, []),  # may be a picture of the request
+        ({"result": URL, "image": [URL]}, []),
         ({"url": "ftp://x/y"}, []),
         ({"url": "javascript:alert(1)"}, []),
         ({"url": "data:text/html;base64,aGk="}, []),

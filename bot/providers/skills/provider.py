@@ -34,6 +34,8 @@ NAMES: Mapping[str, str] = {
     "expand_prompt": "enable_prompt_expansion",
     "safety_checker": "enable_safety_checker",
 }
+# The document has `id`; the vendor's own helper reads the others too (apis.md, Tolerance).
+IDS = ("id", "generation_id", "prediction_id", "task_id")
 STATUSES = ("status", "state", "queue_state", "prediction_status")
 USAGE = ("total", "subscription", "permanent")
 BALANCES = (*USAGE, "balance", "credits", "remaining", "available")
@@ -84,7 +86,7 @@ class Skills:
             limit=DATA_LIMIT,  # the answer may have the pictures already
         )
         row = _row(answer)
-        remote_id = identifier(row.get("id"))
+        remote_id = _id(row)
         if remote_id is not None:
             return (Submitted(remote_id, initial(self._initial(row))),)
         if has_error(answer):
@@ -136,7 +138,7 @@ class Skills:
         path = f"/generation/{quote(remote_id, safe='')}"
         body = await self._api.request("GET", path, limit=DATA_LIMIT)
         row = _row(body)
-        found = identifier(row.get("id"))
+        found = _id(row)
         if found is not None and found != remote_id:
             detail = self._api.safe(f"requested {remote_id}, received {found}")
             raise ProviderError(Reason.MALFORMED, detail)
@@ -159,11 +161,16 @@ def _row(body: object) -> JsonObject:
     """Return the generation, also from inside an envelope; other answers have no id or status."""
     if not is_object(body):
         return {}
-    if "id" not in body:
+    if _id(body) is None:
         for name in ("data", "generation", "prediction"):
-            if is_object(inner := body.get(name)) and "id" in inner:
+            if is_object(inner := body.get(name)) and _id(inner) is not None:
                 return inner
     return body
+
+
+def _id(row: JsonObject) -> str | None:
+    found = (identifier(row.get(name)) for name in IDS)
+    return next((each for each in found if each is not None), None)
 
 
 def _word(row: JsonObject) -> str | None:
