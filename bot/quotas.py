@@ -96,8 +96,11 @@ INPUT_PERIOD = timedelta(hours=24)
 
 
 def check_input_bytes(used: int, new: int, *, frees_at: datetime) -> None:
-    """Raise TooManyInputBytes; `used` is the sum of INPUT_PERIOD, `frees_at` when it decreases."""
-    if new and used + new > INPUT_BYTES:
+    """Raise TooManyInputBytes; `used` is the sum of INPUT_PERIOD, `frees_at` when it decreases.
+
+    `new` is 0 for pictures of unknown size, which are refused only if nothing is left.
+    """
+    if used >= INPUT_BYTES or used + new > INPUT_BYTES:
         raise TooManyInputBytes(used=used, new=new, frees_at=frees_at)
 
 

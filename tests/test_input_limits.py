@@ -1,6 +1,7 @@
 """Bounds of input pictures: bytes in flight, turns of the members, the disk, and a day's sum."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -195,14 +196,16 @@ async def test_the_inputs_of_a_failed_job_go_and_those_of_others_stay(at: Stage)
 
 def test_400_mb_of_inputs_a_day_and_no_more() -> None:
     check_input_bytes(INPUT_BYTES - 10, 10, frees_at=NOW)
-    check_input_bytes(INPUT_BYTES + 10, 0, frees_at=NOW)
+    check_input_bytes(INPUT_BYTES - 1, 0, frees_at=NOW)
+    with pytest.raises(TooManyInputBytes):
+        check_input_bytes(INPUT_BYTES, 0, frees_at=NOW)
     with pytest.raises(TooManyInputBytes) as refused:
         check_input_bytes(INPUT_BYTES - 10 * MB, 11 * MB, frees_at=NOW)
 
     assert str(refused.value) == (
         "These pictures have 11 MB. You have attached 390 MB in the last 24 hours, and 400 MB are "
         "possible. Attach smaller copies, or wait: the first of your pictures no longer counts "
-        f"<t:{int(NOW.timestamp())}:R>."
+        f"<t:{math.ceil(NOW.timestamp())}:R>."
     )
 
 
@@ -226,7 +229,7 @@ async def test_inputs_of_canceled_jobs_count_for_a_day(
         await at.edit(upload("six", 30_000), prompt="a day later")
         found = await at.jobs()
 
-    until = int((job.created_at + timedelta(hours=24)).timestamp())
+    until = math.ceil((job.created_at + timedelta(hours=24)).timestamp())
     assert f"no longer counts <t:{until}:R>" in text_of(refused)
     assert "a day later" in {each.request.prompt for each in found}
     assert len(found) == 3

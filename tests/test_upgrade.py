@@ -29,7 +29,7 @@ RENAMED = {
 # By revisions 0004 to 0007.
 ADDED = {
     *("model_auto", "delivery_error", "provider", "delivery_started_at"),
-    *("origin_id", "secret"),
+    *("origin_id", "secret", "input_bytes"),
 }
 NEW_OBJECTS = {
     "ix_jobs_origin_id",

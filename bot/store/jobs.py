@@ -41,6 +41,7 @@ class Columns(TypedDict, total=False):
     delivery_started_at: datetime | None
     estimated: bool
     final_status_sent: bool
+    input_bytes: int
     inputs: list[dict[str, object]]
     lease_until: datetime | None
     model: str
@@ -106,6 +107,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "guild_id": new.route.guild_id,
         "parent_id": new.route.parent_id,
         "inputs": rows_of(new.inputs),
+        "input_bytes": sum(each.size or 0 for each in new.inputs),
         "inputs_stored": not new.inputs,
         "model": new.request.model,
         "provider": new.provider,
@@ -178,9 +180,12 @@ async def confirm_reply(tx: AsyncConnection, job_id: str, message_id: int) -> Jo
     return await _one(tx, CONFIRM_REPLY, job_id, {"status_message_id": message_id})
 
 
-async def mark_inputs_stored(tx: AsyncConnection, job_id: str) -> bool:
-    """Let a queued job with inputs be claimed; return False if its row has changed meanwhile."""
-    return await _one(tx, RELEASE_TO_QUEUE, job_id) is not None
+async def mark_inputs_stored(tx: AsyncConnection, job_id: str, *, size: int) -> bool:
+    """Let a queued job with inputs be claimed; return False if its row has changed meanwhile.
+
+    `size` is that of the stored pictures together, in bytes.
+    """
+    return await _one(tx, RELEASE_TO_QUEUE, job_id, {"input_bytes": size}) is not None
 
 
 async def store_inputs(

@@ -8,30 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job
 from bot.store.jobs import job_of
-from bot.store.pictures import Role
-from bot.store.tables import Utc, job_pictures, jobs, pictures
+from bot.store.tables import Utc, jobs
 
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))
 ACTIVE_OF = (
     OF_MEMBER.where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.created_at).limit(bindparam("limit"))
 )
-# Bounded by the index on user_id and created_at.
-INPUTS_SINCE = (
-    select(
-        jobs.c.created_at,
-        jobs.c.inputs,
-        select(func.sum(pictures.c.size))
-        .join(job_pictures, job_pictures.c.sha256 == pictures.c.sha256)
-        .where(job_pictures.c.job_id == jobs.c.id, job_pictures.c.role == Role.INPUT)
-        .scalar_subquery()
-        .label("stored"),
-    )
-    .where(
-        jobs.c.user_id == bindparam("user"),
-        jobs.c.created_at > bindparam("since", type_=Utc),
-        jobs.c.inputs != [],
-    )
-    .order_by(jobs.c.created_at)
+INPUTS_SINCE = select(
+    func.coalesce(func.sum(jobs.c.input_bytes), 0).label("total"),
+    func.min(jobs.c.created_at).label("first"),
+).where(
+    jobs.c.user_id == bindparam("user"),
+    jobs.c.created_at > bindparam("since", type_=Utc),
+    jobs.c.inputs != [],
 )
 RECENT_OF = OF_MEMBER.order_by(jobs.c.created_at.desc()).limit(bindparam("limit"))
 ENDED_OF = RECENT_OF.where(jobs.c.status.in_(SETTLED))
@@ -67,13 +56,8 @@ async def input_bytes_since(
 ) -> InputBytes:
     """Return the size of a member's input pictures, of jobs with any end.
 
-    For a picture whose size Discord did not report, the stored one counts.
+    A picture whose size Discord did not report counts as soon as it is stored.
     """
-    rows = await connection.execute(INPUTS_SINCE, {"user": user_id, "since": since})
-    total, first = 0, None
-    for row in rows:
-        reported = [int(each["size"] or 0) for each in row.inputs]
-        # The sizes of the stored ones are missing until all of a job are stored.
-        total += sum(reported) if all(reported) else max(sum(reported), row.stored or 0)
-        first = first or row.created_at
-    return InputBytes(total, first)
+    values = {"user": user_id, "since": since}
+    row = (await connection.execute(INPUTS_SINCE, values)).one()
+    return InputBytes(int(row.total), row.first)

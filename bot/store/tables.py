@@ -107,6 +107,7 @@ jobs = Table(
     Column("guild_id", BigInteger),
     Column("parent_id", BigInteger),
     Column("inputs", JSON, nullable=False, server_default="[]"),  # attachments, in their order
+    Column("input_bytes", BigInteger, nullable=False, server_default="0"),  # reported, then stored
     Column("inputs_stored", Boolean, nullable=False, server_default=true()),
     Column("remark", Text),
     Column("final_status_sent", Boolean, nullable=False, server_default=false()),

@@ -74,8 +74,9 @@ class Inputs:
 
     async def _attach(self, job: Job, stored: Sequence[Picture]) -> None:
         self._retries.end(job.id)
+        size = sum(picture.size for picture in stored)
         async with self._database.transaction() as tx:
-            if await jobs.mark_inputs_stored(tx, job.id):
+            if await jobs.mark_inputs_stored(tx, job.id, size=size):
                 await picture_rows.attach(tx, job.id, Role.INPUT, stored, self._now())
 
     async def addressed(self, job: Job, room: AsyncExitStack) -> Job:
