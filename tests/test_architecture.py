@@ -24,7 +24,7 @@ LAYERS = (
     {"bot.delivery", "bot.observability", "bot.pictures", "bot.providers", "bot.store"},
     {
         *("bot.backoff", "bot.catalog", "bot.errors", "bot.health", "bot.invite", "bot.jobs"),
-        *("bot.http_headers", "bot.ledger", "bot.quotas", "bot.settings"),
+        *("bot.http_client", "bot.http_headers", "bot.ledger", "bot.quotas", "bot.settings"),
     },
 )
 
@@ -39,6 +39,7 @@ LIBRARIES = {
     "alembic": ("bot/store/migrations/",),
     "aiosqlite": ("bot/store/",),
     "aiohttp": (
+        "bot/http_client.py",
         "bot/providers/",
         "bot/pictures",
         "bot/sandbox/",
@@ -59,7 +60,7 @@ LIBRARIES = {
     "stamina": ("bot/providers/api_client.py", "bot/pictures", "bot/observability/logs.py"),
     "uvloop": ("bot/__main__.py",),
 }
-SANDBOX_MAY = {"aiohttp", "PIL", "bot"}
+SANDBOX_MAY = {"aiohttp", "yarl", "PIL", "bot"}
 
 
 def module_of(path: Path) -> str:

@@ -6,7 +6,7 @@ Holds are written here; releases, captures, adjustments and losses in bot.store.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, bindparam, case, func, insert, literal_column, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, insert, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job
@@ -34,13 +34,22 @@ ACTIVE_JOBS = select(func.count()).where(
 )
 # The literal lets SQLite use the index of losses, which are few; the sum keeps it from the index of
 # the member's jobs, which may be many.
+_LOSS: ColumnElement[str] = literal_column(f"'{EntryKind.LOSS}'")
+_of_job = ledger.alias()
+_lost = (
+    select(func.sum(_of_job.c.amount))
+    .where(_of_job.c.job_id == ledger.c.job_id, _of_job.c.kind == EntryKind.LOSS)
+    .scalar_subquery()
+)
 LOSSES = (
     select(ledger.c.job_id, ledger.c.created_at)
     .join(jobs, jobs.c.id == ledger.c.job_id)
     .where(
-        ledger.c.kind == literal_column(f"'{EntryKind.LOSS}'"),
+        ledger.c.kind == _LOSS,
+        ledger.c.amount < 0,
         ledger.c.created_at > bindparam("since", type_=Utc),
         jobs.c.user_id + 0 == bindparam("user"),
+        _lost < 0,  # of a generation that was found later, the loss was reversed
     )
     .order_by(ledger.c.created_at)
 )

@@ -61,7 +61,7 @@ async def succeed(
     await _release(tx, settled, now)
     entry = ledger.entry_of(settled, EntryKind.CAPTURE, -charged.amount, now, details=charged)
     await ledger.append(tx, entry)
-    await _lose(tx, settled, losses or {}, now)
+    await lose(tx, settled, losses or {}, now)
     return settled
 
 
@@ -87,7 +87,7 @@ async def fail(
     )
     await _end_generations(tx, ends or {})
     await _release(tx, failed, now)
-    await _lose(tx, failed, losses or {}, now)
+    await lose(tx, failed, losses or {}, now)
     return failed
 
 
@@ -105,7 +105,7 @@ async def cancel(
     )
     await _end_generations(tx, ends or {})
     await _release(tx, canceled, now)
-    await _lose(tx, canceled, losses or {}, now)
+    await lose(tx, canceled, losses or {}, now)
     return canceled
 
 
@@ -129,7 +129,7 @@ async def find_unknown(
         for entry in entries
         if entry.kind is EntryKind.LOSS and entry.reason == UNKNOWN_OUTCOME
     )
-    await _lose(tx, job, {FOUND: Cost(lost, {"estimated": "yes"})}, now)
+    await lose(tx, job, {FOUND: Cost(lost, {"estimated": "yes"})}, now)
 
 
 async def withdraw(tx: AsyncConnection, job_id: str, now: datetime) -> Job:
@@ -191,7 +191,19 @@ async def end_overdue(
 ) -> None:
     """Store the ends of generations that have no picture for a settled job, with their charges."""
     await _end_generations(tx, {each.id: JobStatus.FAILED for each in ended})
-    await _lose(tx, job, losses, now)
+    await lose(tx, job, losses, now)
+
+
+async def lose(tx: AsyncConnection, job: Job, losses: Losses, now: datetime) -> None:
+    """Record charges in the account of the server, where they count in every budget above the
+    member's."""
+    for reason, cost in losses.items():
+        if cost.amount:
+            entry = ledger.entry_of(
+                job, EntryKind.LOSS, -cost.amount, now, reason=reason, details=cost
+            )
+            account = Account(0, job.route.account_server_id)
+            await ledger.append(tx, replace(entry, account=account))
 
 
 def estimate(job: Job, pictures: int) -> Cost:
@@ -210,18 +222,6 @@ async def _adjust(
 ) -> None:
     entry = ledger.entry_of(job, EntryKind.ADJUSTMENT, amount, now, reason=reason, details=cost)
     await ledger.append(tx, entry)
-
-
-async def _lose(tx: AsyncConnection, job: Job, losses: Losses, now: datetime) -> None:
-    """Record charges in the account of the server, where they count in every budget above the
-    member's."""
-    for reason, cost in losses.items():
-        if cost.amount:
-            entry = ledger.entry_of(
-                job, EntryKind.LOSS, -cost.amount, now, reason=reason, details=cost
-            )
-            account = Account(0, job.route.account_server_id)
-            await ledger.append(tx, replace(entry, account=account))
 
 
 async def _end_generations(tx: AsyncConnection, ends: Ends) -> None:

@@ -6,6 +6,7 @@ from bot.services import Services
 from bot.store import queue
 from bot.worker.deliver import Deliverer
 from bot.worker.failover import Failover
+from bot.worker.late_losses import LateLosses
 from bot.worker.overdue import OverduePoller
 from bot.worker.recovery import Recovery
 from bot.worker.settle import Settler
@@ -25,6 +26,7 @@ class Housekeeping:
         self._recovery = recovery
         self._overdue = OverduePoller(services, settler, recovery)
         self._failover = Failover(services, deliverer)
+        self._late_losses = LateLosses(services)
         self._now = services.now
         self.next_turn = self._next_erase = self._next_prices = services.now()
 
@@ -47,6 +49,7 @@ class Housekeeping:
                 *((self._deliverer.show_final_status, job) for job in expiring),
                 *await self._failover.due(view, now),
                 *await self._overdue.due(view, now),
+                *await self._late_losses.due(view, now),
                 *((self._settler.correct_cost, job) for job in estimated),
             ]
         tasks.start_all(due)

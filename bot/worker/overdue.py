@@ -81,7 +81,7 @@ class OverduePoller:
         for each in await self._settler.store_pictures(job, finished):
             if each.error is not None:
                 log.warning("overdue picture not downloaded: %s", each.error)
-            if each.error is None or (each.pictures and not patient):
+            if each.error is None or not patient:
                 made.append(each)
         if any(each.pictures for each in made):
             await self._charge(job, made)

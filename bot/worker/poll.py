@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from bot.backoff import Backoff, Schedule
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus
-from bot.providers.base import Canceled, Failed, Provider, Running, Submitted, Update, Waiting
+from bot.providers.base import Canceled, Provider, Running, Submitted, Waiting
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import jobs
@@ -50,7 +50,7 @@ class JobWatch:
     since: datetime
     deadline: datetime
     cancel_requested: bool = False
-    updates: dict[str, Update] = field(default_factory=dict)
+    updates: dict[str, End] = field(default_factory=dict)
     misses: dict[str, int] = field(default_factory=dict)
     polls: int = 0
     not_before: datetime | None = None  # the provider requested a pause
@@ -283,11 +283,14 @@ class Poller:
         return True
 
     def _missed(self, watch: JobWatch, remote_id: str, error: ProviderError) -> bool:
-        """Return whether the generation was unknown so often that it counts as failed."""
+        """Return whether the generation was unknown so often that it is given up.
+
+        Its end stays open: the service has taken the request, and may charge for it.
+        """
         misses = watch.misses[remote_id] = watch.misses.get(remote_id, 0) + 1
         if misses < MISSES:
             return False
-        watch.updates[remote_id] = Failed(Reason.NOT_FOUND, error.detail)
+        watch.updates[remote_id] = Abandoned(Reason.NOT_FOUND, error.detail)
         return True
 
     async def _cancel_pending(self, watch: JobWatch) -> bool:

@@ -215,6 +215,8 @@ class Settler:
             cost = None if isinstance(end, Canceled) else end.cost
             unknown = {generation.remote_id: cost}
             cost = await _reported(self._providers[job.provider], unknown, waits=COST_WAITS[:1])
+            if cost is None and isinstance(end, Finished):
+                cost = settlement.estimate(job, 1)  # a service charges for what has succeeded
             if cost is None:
                 continue
             losses[generation.remote_id] = cost

@@ -14,6 +14,7 @@ from tests.support.easel import Stage, text_of
 
 SKILLS: dict[str, Any] = {"model": "skills"}
 GENERATION = "/api/v1/generation/.*"
+OUTPUT = "/output/.*"
 
 
 async def adds_up(at: Stage) -> bool:
@@ -280,4 +281,79 @@ async def test_a_generation_that_oxen_lists_late_is_delivered_and_its_loss_rever
     assert (job.status, job.cost) == (JobStatus.FAILED, 7_500)
     assert await at.balance() == -7_500
     assert len(at.created()) == 1
+    assert await adds_up(at)
+
+
+@pytest.mark.parametrize("end", ["failed", "canceled"])
+async def test_a_charge_that_is_reported_after_the_end_is_a_loss(at: Stage, end: str) -> None:
+    at.oxen.charge_failed = at.oxen.charge_cancelled = True
+    at.oxen.cost_delay = 1.0
+    if end == "failed":
+        at.oxen.fail_next("Out of memory")
+    else:
+        at.oxen.manual = True
+    async with at.easel(budget_monthly=10):
+        await at.imagine("a fox", model="oxen")
+        if end == "canceled":
+            await at.said("Drawing")
+            at.oxen.advance(next(iter(at.oxen.generations)), "processing")
+            await at.command("cancel", job=(await at.jobs())[0].id)
+        (job,) = await at.settled()
+        (remote_id,) = at.oxen.generations
+        assert (job.status, await at.losses()) == (JobStatus(end), [])
+        at.oxen.faults.add("GET", "/api/ai/generations/.*", Reset(), times=9)
+        at.clock.move(minutes=2)
+        await asyncio.sleep(2.5)  # a turn of the housekeeping, whose request fails
+        at.oxen.faults.clear()
+        at.clock.move(minutes=6)
+        async with asyncio.timeout(10):
+            while not await at.losses():
+                await asyncio.sleep(0.05)
+        refused = text_of(await at.imagine("another fox", model="oxen"))
+
+    assert [(entry.amount, entry.reason) for entry in await at.losses()] == [(-7_500, remote_id)]
+    assert "budget" in refused
+    assert await adds_up(at)
+
+
+async def test_a_charge_for_pictures_that_are_gone_is_a_loss(at: Stage) -> None:
+    at.skills.faults.add("GET", OUTPUT, Answer(404, b"gone"), times=None)
+    async with at.easel(budget_monthly=25):
+        await at.imagine("a fox", **SKILLS)
+        await at.said("Drawing")
+        for minutes in (10.5, 4):  # beyond JOB_TIMEOUT, and the time for a retry
+            at.clock.move(minutes=minutes)
+            await asyncio.sleep(2)
+        await at.settled(timeout=20)
+        reserved = text_of(await at.imagine("another fox", **SKILLS))
+        assert await at.losses() == []  # the pictures may come back for half an hour
+        at.clock.move(minutes=31)
+        async with asyncio.timeout(20):
+            while not await at.losses():
+                await asyncio.sleep(0.05)
+        refused = text_of(await at.imagine("another fox", **SKILLS))
+
+    assert [entry.amount for entry in await at.losses()] == [-20_000]
+    assert "budget" in reserved
+    assert "budget" in refused
+    assert await at.balance() == 0
+    assert await adds_up(at)
+
+
+async def test_the_price_of_a_generation_that_the_service_does_not_find_stays_reserved(
+    at: Stage,
+) -> None:
+    at.skills.faults.add("GET", GENERATION, Answer(404, {"error": "not found"}), times=None)
+    async with at.easel(budget_monthly=25):
+        await at.imagine("a fox", **SKILLS)
+        (job,) = await at.settled(timeout=30)
+        refused = text_of(await at.imagine("another fox", **SKILLS))
+        at.skills.faults.clear()
+        at.clock.move(minutes=6)
+        await at.result("a fox", timeout=20)
+        await at.settled()
+
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NOT_FOUND)
+    assert "budget" in refused
+    assert await at.balance() == -20_000
     assert await adds_up(at)

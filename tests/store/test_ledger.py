@@ -7,6 +7,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus, NewJob, Picture, PictureKind
 from bot.ledger import Cost, EntryKind, balance
+from bot.quotas import MAX_LOSSES, Quotas, TooManyLosses
 from bot.store import generations, jobs, ledger, pictures, settlement
 from bot.store.database import Database, Transaction
 from bot.store.pictures import Role
@@ -171,3 +172,34 @@ async def test_the_same_bytes_are_one_picture_of_two_jobs(database: Database) ->
 
         assert await pictures.of_job(tx, first.id, Role.OUTPUT) == [picture]
         assert await pictures.of_job(tx, second.id, Role.OUTPUT) == [picture, picture]
+
+
+async def lost(database: Database, number: int) -> list[Job]:
+    """Return jobs of one member that failed with an unknown outcome within the hour."""
+    found = []
+    for _ in range(number):
+        job = await one(database)
+        async with database.transaction() as tx:
+            await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+            found.append(await settlement.fail_unknown(tx, job, NOW))
+    return found
+
+
+async def test_losses_that_were_reversed_stop_nobody(database: Database) -> None:
+    failed = await lost(database, MAX_LOSSES)
+    async with database.transaction() as tx:
+        with pytest.raises(TooManyLosses):
+            await ledger.hold(tx, await jobs.add(tx, new_job()), Quotas())
+    async with database.transaction() as tx:
+        for number, job in enumerate(failed):
+            await settlement.find_unknown(tx, job, [f"remote {number}"], NOW)
+        await ledger.hold(tx, await jobs.add(tx, new_job()), Quotas())
+
+
+async def test_a_loss_after_a_reversal_counts_again(database: Database) -> None:
+    failed = await lost(database, MAX_LOSSES)
+    async with database.transaction() as tx:
+        await settlement.find_unknown(tx, failed[0], ["remote"], NOW)
+        await settlement.lose(tx, failed[0], {"remote": COST}, NOW)
+        with pytest.raises(TooManyLosses):
+            await ledger.hold(tx, await jobs.add(tx, new_job()), Quotas())

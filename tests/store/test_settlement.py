@@ -14,7 +14,11 @@ from tests.test_architecture import ROOT, module_of, sources
 
 STORE = ROOT / "bot" / "store"
 SETTLEMENT, JOBS, LEDGER = STORE / "settlement.py", STORE / "jobs.py", STORE / "ledger.py"
-READERS = {STORE / "stats.py", *(STORE / "audit").glob("*.py")}  # name kinds in order to sum them
+READERS = {
+    STORE / "stats.py",
+    STORE / "losses.py",
+    *(STORE / "audit").glob("*.py"),
+}  # name kinds in order to sum them
 MONEY = {EntryKind.RELEASE, EntryKind.CAPTURE, EntryKind.ADJUSTMENT, EntryKind.LOSS}
 
 
