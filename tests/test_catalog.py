@@ -75,6 +75,7 @@ def test_without_a_model_the_first_that_has_every_option_is_chosen() -> None:
     assert catalog.choose(asked(count=2)) is OXEN
     assert catalog.choose(asked(style="ink")) is other
     assert catalog.choose(asked(inputs=3)) is other
+    assert catalog.choose(asked(inputs=5)) is OXEN  # none: the first one's refusal is shown
     assert Catalog([OXEN, other], default="other").choose(asked()) is other
 
 

@@ -294,7 +294,8 @@ async def test_stopping_ends_a_decode_at_once_and_the_next_start_repeats_it(
     assert {job.status for job in jobs} == {JobStatus.SUCCEEDED}
 
 
-async def test_an_attempt_is_counted_until_it_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("swept", [False, True])
+async def test_an_attempt_is_counted_until_it_ends(tmp_path: Path, swept: bool) -> None:
     counts = Attempts(tmp_path / "attempts")
 
     async with counts.count("abc"):
@@ -307,7 +308,9 @@ async def test_an_attempt_is_counted_until_it_ends(tmp_path: Path) -> None:
 
     then = time.time() - timedelta(hours=25).total_seconds()
     os.utime(tmp_path / "attempts" / "abc", (then, then))
-    counts.sweep()
+    if swept:
+        counts.sweep()
+        assert not (tmp_path / "attempts" / "abc").exists()
     async with counts.count("abc"):
         pass
 
@@ -319,7 +322,7 @@ async def test_attempts_at_one_file_follow_each_other(tmp_path: Path) -> None:
 
     async def attempt() -> None:
         nonlocal at_once, most
-        async with counts.count("abc"):
+        async with counts.alone("abc"), counts.count("abc"):
             at_once += 1
             most = max(most, (tmp_path / "attempts" / "abc").stat().st_size)
             await asyncio.sleep(0)
@@ -329,3 +332,16 @@ async def test_attempts_at_one_file_follow_each_other(tmp_path: Path) -> None:
     await asyncio.gather(*(attempt() for _ in range(5)))
 
     assert most == 1
+
+
+async def test_one_file_of_two_members_leaves_a_decoder_for_others(
+    at: Stage, slow_start: None
+) -> None:
+    async with at.easel():
+        cleo = at.discord.add_user("Cleo")
+        await at.edit(CAT)
+        await at.edit(CAT, by=cleo)
+        await stopped()
+        await at.edit(Upload("dog.png", picture()), by=at.ben, prompt="make it red")
+        await at.result("make it red")
+        assert len(decoders()) == 2

@@ -3,6 +3,7 @@ import io
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bot.backoff import utc_now
+from bot.delivery import NotDelivered
 from bot.errors import ProviderError, Reason
 from bot.jobs import PictureKind
 from bot.pictures import Downloader, NotAPicture, PictureStore, measure, sniff
 from bot.services import Services
 from bot.store.database import Database
+from cogs.delivery.messages import Messages
+from tests.support.decoders import decoders
 from tests.support.files import jpeg_with_metadata, jpeg_with_tables_first, picture, webp_extended
 from tests.support.loopback import LOOPBACK
+from tests.support.rows import one
 from tests.support.services import services_on, shrunk
 
 
@@ -149,7 +154,9 @@ async def test_a_copy_is_shrunk_until_it_fits(services: Services, mode: str) -> 
 async def test_a_copy_is_made_once_and_goes_with_its_original(services: Services) -> None:
     made = await services.pictures.store(picture("PNG", (600, 400)))
     copies = [await services.reduced.fit(made, 20_000, member=1) for _ in range(2)]
+    written = services.pictures.path(made).stat().st_ino
     again = await services.pictures.store(services.pictures.path(made).read_bytes())
+    assert services.pictures.path(made).stat().st_ino == written  # it was not written again
 
     assert copies[0] == copies[1]
     assert copies[0].stat().st_mtime_ns == copies[1].stat().st_mtime_ns
@@ -330,3 +337,16 @@ async def test_data_addresses_are_decoded(downloader: Downloader) -> None:
     for wrong in ("data:image/png;base64,***", "data:image/png"):
         with pytest.raises(ProviderError):
             await downloader.fetch(wrong, nobody)
+
+
+async def test_inputs_that_are_too_large_for_a_copy_are_not_shrunk_first(
+    services: Services,
+) -> None:
+    job = await one(services.database)
+    stored = await services.pictures.store(picture("PNG", (600, 400)))
+    large = replace(stored, size=7 * 1024 * 1024)
+    messages = Messages(services.catalog, services.reduced, services.health)
+
+    with pytest.raises(NotDelivered, match="too large"):
+        await messages.input_copies(job, [large] * 4, 10 * 1024 * 1024)
+    assert decoders() == []

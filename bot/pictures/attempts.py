@@ -34,38 +34,51 @@ class Attempts:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[None]:
+        """Wait until nobody else attempts this file, and run the block.
+
+        Two members may attach the same file: one end of the program is one attempt then.
+        """
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            yield
+
+    @asynccontextmanager
     async def count(self, name: str) -> AsyncIterator[None]:
-        """Count one attempt during the block, after others of this name. Raises TriedTooOften.
+        """Count one attempt during the block. Raises TriedTooOften.
 
         The count stays after DecoderEnded; a timeout counts as all attempts. Any other end
         removes the count: the program and the decoder are alive.
         """
         path = self._folder / name
-        # Two members may attach the same file: one end of the program is one attempt.
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            await asyncio.to_thread(_begin, path)
-            try:
-                yield
-            except DecoderEnded:
-                raise
-            except TimeoutError:
-                await asyncio.to_thread(path.write_bytes, b"x" * MAX_ATTEMPTS)
-                raise
-            except BaseException:
-                path.unlink(missing_ok=True)  # at once: a cancelled task does not wait for a thread
-                raise
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+        await asyncio.to_thread(_begin, path)
+        try:
+            yield
+        except DecoderEnded:
+            raise
+        except TimeoutError:
+            await asyncio.to_thread(path.write_bytes, b"x" * MAX_ATTEMPTS)
+            raise
+        except BaseException:
+            path.unlink(missing_ok=True)  # at once: a cancelled task is not to wait for a thread
+            raise
+        await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def sweep(self) -> None:
         """Remove counts that are older than a day. Blocking: call in a thread."""
         for path in self._folder.glob("*"):
             with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > REFUSED_SECONDS:
+                if _is_old(path):
                     path.unlink()
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > REFUSED_SECONDS
 
 
 def _begin(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and _is_old(path):
+        path.unlink()
     with path.open("ab") as file:
         if file.tell() >= MAX_ATTEMPTS:
             raise TriedTooOften

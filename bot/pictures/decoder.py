@@ -92,7 +92,7 @@ class Decoder:
         """
         request |= {"seconds": seconds, "pixels": MAX_PIXELS}
         count = f"{picture.sha256}-{request['work']}"
-        async with self._processes.take(member):
+        async with self._attempts.alone(count), self._processes.take(member):
             for _ in range(MAX_ATTEMPTS):
                 process = await self._process()
                 try:

@@ -11,7 +11,7 @@ from bot.delivery import NotDelivered
 from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.pictures import NotDecoded, ReducedCopies
-from cogs.delivery.uploads import Uploads, prepare
+from cogs.delivery.uploads import Uploads, prepare, share_of
 from cogs.ui.result import failed_view, result_view
 from cogs.ui.status import canceled_view, copies_view, status_view
 
@@ -51,6 +51,8 @@ class Messages:
 
     async def input_copies(self, job: Job, pictures: Sequence[Picture], limit: int) -> Message:
         """Return the private message with unchanged copies of the inputs. Raises NotDelivered."""
+        if any(each.size > share_of(limit, len(pictures)) for each in pictures):
+            raise NotDelivered("the input pictures are too large for another upload")
         uploads = await self._prepare(job, pictures, limit, name="input")
         if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is missing, or too large for another upload")

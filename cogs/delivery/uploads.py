@@ -62,6 +62,11 @@ class Uploads:
                 file.close()
 
 
+def share_of(limit: int, pictures: int) -> int:
+    """Return the bytes that each of so many pictures may have, with `limit` for each file."""
+    return min(limit, UPLOAD_BYTES // max(pictures, 1))
+
+
 async def prepare(
     job: Job, pictures: Sequence[Picture], limit: int, reduced: ReducedCopies, *, name: str = ""
 ) -> Uploads:
@@ -69,7 +74,7 @@ async def prepare(
 
     `name` is put into the file names. Raises NotDecoded if nothing can be shrunk now.
     """
-    limit = min(limit, UPLOAD_BYTES // max(len(pictures), 1))
+    limit = share_of(limit, len(pictures))
     ready: list[Upload] = []
     shrunk, gone = False, 0
     for position, picture in enumerate(pictures, start=1):

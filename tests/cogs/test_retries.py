@@ -15,6 +15,7 @@ from bot.sandbox.http.faults import (
 )
 from bot.worker import deliver
 from cogs.delivery import fallback, timeouts
+from cogs.ui.wording import Refusal
 from tests.support.delivery import (
     REPLIES,
     SEND,
@@ -215,6 +216,7 @@ async def test_a_delivery_that_always_fails_is_abandoned_and_show_says_so(
     assert asked.user is at.ada
     assert "The result is not posted yet" in pending.text()
     assert (job.delivery_attempts, job.result_message_id) == (EIGHTH, None)
+    assert job.delivery_error == Refusal.ABANDONED
     assert await at.balance() == -7500
 
 

@@ -32,6 +32,11 @@ CHANGES = [
         f"job {REPORTED}: has 1 pictures, and is failed",
     ),
     (
+        "a cost of a job without pictures",
+        f"UPDATE jobs SET cost = 100 WHERE id = '{REFUSED}'",
+        f"job {REFUSED}: has a cost, and is failed",
+    ),
+    (
         "with the generation turned to failed, too",
         f"UPDATE jobs SET status = 'failed', reason = 'rejected' WHERE id = '{REPORTED}'; "
         f"UPDATE generations SET state = 'failed' WHERE job_id = '{REPORTED}'",
