@@ -9,6 +9,7 @@ from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import losses, settlement
 from bot.store.database import Connection
+from bot.worker.settle import report_loss
 from bot.worker.tasks import Due
 
 log = logging.getLogger(__name__)
@@ -51,4 +52,5 @@ class LateLosses:
             return
         async with self._database.transaction() as tx:
             await settlement.lose(tx, job, charged, self._now())
-        log.warning("%s charged for %s without a picture", job.provider, ", ".join(charged))
+        for remote_id, cost in charged.items():
+            report_loss(job, remote_id, cost)

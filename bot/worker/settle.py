@@ -220,13 +220,17 @@ class Settler:
             if cost is None:
                 continue
             losses[generation.remote_id] = cost
-            log.warning(
-                "%s charged %s credits for %s without a picture; the member pays none",
-                job.provider,
-                credits_text(cost.amount),
-                generation.remote_id,
-            )
+            report_loss(job, generation.remote_id, cost)
         return losses
+
+
+def report_loss(job: Job, remote_id: str, cost: Cost) -> None:
+    log.warning(
+        "%s charged %s credits for %s without a picture; the member pays none",
+        job.provider,
+        credits_text(cost.amount),
+        remote_id,
+    )
 
 
 def _states(ends: Ends) -> dict[int, JobStatus]:
