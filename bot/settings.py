@@ -21,6 +21,32 @@ ENV_FILE = Path(".env")
 DISCORD_API = "https://discord.com/api/v10"
 
 
+class UnreadableFile(StartupError):
+    """The file of the settings is there, and cannot be read as text."""
+
+    def __init__(self, path: Path, problem: str, remedy: str) -> None:
+        super().__init__(f"{path} {problem}. {remedy}")
+        self.problem = f"{problem}. {remedy}"
+
+
+def check_file(path: Path) -> None:
+    """Raise UnreadableFile for a folder, a file without permission, and one that is not UTF-8."""
+    try:
+        path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return
+    except IsADirectoryError:
+        raise UnreadableFile(
+            path, "is a folder", "Remove it, and write the settings into a file of this name."
+        ) from None
+    except OSError as error:
+        raise UnreadableFile(
+            path, f"cannot be read: {error.strerror}", "Allow the user that runs Easel to read it."
+        ) from None
+    except UnicodeDecodeError:
+        raise UnreadableFile(path, "is not UTF-8 text", "Save it again as UTF-8.") from None
+
+
 def _address(value: str) -> str:
     HttpUrl(value)
     return value.rstrip("/")
@@ -54,12 +80,18 @@ MaxJobs = Annotated[int, Field(ge=1, le=10_000)] | Literal["unlimited"]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 
 
+def is_quoted(secret: SecretStr) -> bool:
+    """Return whether quotes are part of the value, as with `docker run --env-file`."""
+    value = secret.get_secret_value()
+    return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+
+
 class SettingsGroup(BaseSettings):
     """Settings whose environment names share a prefix: `OXEN_PRICE` is `price` of its group."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE,
-        env_file_encoding="utf-8",
+        env_file_encoding="utf-8-sig",  # some editors begin a file with a mark
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -85,10 +117,12 @@ class SettingsGroup(BaseSettings):
 
     @classmethod
     def read(cls, env_file: Path | None, values: Mapping[str, object]) -> Self:
-        """Read all settings of the group. ValidationError for those that are wrong.
+        """Read all settings of the group. ValidationError for those that are wrong, UnreadableFile.
 
         `values`, by environment name in any case, take precedence over environment and file.
         """
+        if env_file is not None:
+            check_file(env_file)
         # An argument is named like the field, or like its alias if there is one.
         arguments = {
             name: name if cls.model_fields[field].validation_alias else field
@@ -137,6 +171,8 @@ class ProviderSettings(SettingsGroup):
         name = self.env_name("api_key")
         if self.api_key is None:
             raise StartupError(f"{name} is not set. Put it in .env.")
+        if is_quoted(self.api_key):
+            raise StartupError(f"{name} has quotes around it. Remove them where it is set.")
         # A key with a line break or a space was pasted wrongly.
         if not re.fullmatch(r"[\x21-\x7e]+", self.api_key.get_secret_value()):
             raise StartupError(
@@ -174,6 +210,8 @@ class Settings(SettingsGroup):
         page = "https://discord.com/developers/applications, your application, Bot, Reset Token"
         if self.discord_token is None:
             raise StartupError(f"DISCORD_TOKEN is not set. Get one at {page}, and put it in .env.")
+        if is_quoted(self.discord_token):
+            raise StartupError("DISCORD_TOKEN has quotes around it. Remove them where it is set.")
         # Three parts of URL-safe base64; the first is the bot's id.
         parts = r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}"
         if not re.fullmatch(parts, self.discord_token.get_secret_value()):

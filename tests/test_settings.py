@@ -37,6 +37,8 @@ def test_a_token_and_one_key_are_enough() -> None:
         ({"DISCORD_TOKEN": "hello", "OXEN_API_KEY": "k"}, "DISCORD_TOKEN is not a bot's token"),
         ({"DISCORD_TOKEN": TOKEN}, "OXEN_API_KEY"),
         ({"DISCORD_TOKEN": TOKEN, "OXEN_API_KEY": "a\nb"}, "OXEN_API_KEY has a space or a line"),
+        ({"DISCORD_TOKEN": TOKEN, "OXEN_API_KEY": '"k"'}, "OXEN_API_KEY has quotes around it"),
+        ({"DISCORD_TOKEN": f"'{TOKEN}'", "OXEN_API_KEY": "k"}, "DISCORD_TOKEN has quotes around"),
         (
             {"DISCORD_TOKEN": TOKEN, "OXEN_API_KEY": "k", "DEFAULT_MODEL": "dall-e"},
             "DEFAULT_MODEL must be one whose key is set: oxen",
@@ -112,3 +114,21 @@ def test_the_names_in_the_environment_do_not_change() -> None:
         *("SKILLS_API_KEY", "SKILLS_API_URL", "SKILLS_MODEL", "SKILLS_PRICE"),
     }
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("", set()),
+        ("10.0.0.5:8000", {("10.0.0.5", 8000)}),
+        ("cdn.lan:80, [fd00::1]:81", {("cdn.lan", 80), ("fd00::1", 81)}),
+    ],
+)
+def test_private_hosts_are_hosts_with_ports(text: str, hosts: set[tuple[str, int]]) -> None:
+    assert settings(PRIVATE_HOSTS=text).core.private_hosts == hosts
+
+
+@pytest.mark.parametrize("text", ["10.0.0.5", "http://10.0.0.5:80", "cdn.lan:x", "cdn.lan:80/a"])
+def test_other_private_hosts_are_refused(text: str) -> None:
+    with pytest.raises(StartupError, match="PRIVATE_HOSTS"):
+        settings(PRIVATE_HOSTS=text)

@@ -1,5 +1,6 @@
 """The settings: the value and source of each, and those that are wrong."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from bot.config import Config, ProviderConfig
 from bot.errors import StartupError
 from bot.providers import PROVIDERS
 from bot.providers.base import AnyEntry
-from bot.settings import ENV_FILE, Settings, SettingsGroup
+from bot.settings import ENV_FILE, Settings, SettingsGroup, UnreadableFile
 
 ABOUT = "settings"
 G = TypeVar("G", bound=SettingsGroup)
@@ -69,8 +70,8 @@ class _Reader:
             return group.read(self.env_file, {})
         except ValidationError as error:
             found = group.problems(error)
-        except UnicodeDecodeError:
-            self.problems[str(self.env_file)] = "cannot be read: not in UTF-8"
+        except UnreadableFile as error:
+            self.problems[str(self.env_file)] = error.problem
             return group.read(None, {})
         self.problems |= found
         names = group.names()
@@ -105,9 +106,11 @@ def _shown(value: object) -> str:
         case SecretStr():
             return "set"
         case frozenset():
-            return ", ".join(str(each) for each in sorted(value))
+            return ", ".join(_shown(each) for each in sorted(value))
+        case (host, port):
+            return f"{host}:{port}"
         case _:
-            return str(value)
+            return re.sub(r"(?<=://)[^/@]*@", "…@", str(value))  # without name and password
 
 
 def _startup(config: Config) -> Iterator[Line]:

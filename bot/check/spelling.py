@@ -39,7 +39,7 @@ class Misspelt:
 def in_file(path: Path = ENV_FILE) -> Mapping[str, str]:
     """Return the settings of `.env` that are not empty; none if the file cannot be read."""
     try:
-        found = dotenv_values(path, encoding="utf-8")
+        found = dotenv_values(path, encoding="utf-8-sig")
     except (OSError, ValueError):
         return {}
     return {name.upper(): value for name, value in found.items() if value}

@@ -184,6 +184,9 @@ def database_path(url: str) -> Path:
         raise StartupError(REMEDY.format(problem=f"“{url}” is not an address")) from error
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise StartupError(REMEDY.format(problem="only SQLite files are possible"))
+    if parsed.host:
+        problem = f"“{parsed.host}” would be a host, and is no part of the file's path"
+        raise StartupError(REMEDY.format(problem=problem))
     return Path(parsed.database)
 
 

@@ -1,0 +1,90 @@
+"""A file of settings that cannot be read: one line and exit status 2, from every program."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.errors import StartupError
+from bot.settings import Settings
+from bot.store.database import database_path
+from tests.test_main import ROOT
+
+PROGRAMS = [["run"], ["backup", "copy.db"], ["ledger", "verify"]]
+TEXT = "DISCORD_TOKEN=abc\nOXEN_API_KEY=é\n"
+
+
+def utf16(path: Path) -> None:
+    path.write_text(TEXT, encoding="utf-16")
+
+
+def latin1(path: Path) -> None:
+    path.write_text(TEXT, encoding="latin-1")
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def easel(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  # the program itself
+        [sys.executable, "-m", "bot", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+FILES = [
+    (utf16, "is not UTF-8 text. Save it again as UTF-8."),
+    (latin1, "is not UTF-8 text. Save it again as UTF-8."),
+    (folder, "is a folder. Remove it, and write the settings into a file of this name."),
+]
+
+
+@pytest.mark.parametrize(("spoil", "says"), FILES, ids=["UTF-16", "Latin-1", "folder"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=" ".join)
+def test_an_unreadable_file_is_one_line_with_the_remedy(
+    tmp_path: Path, program: list[str], spoil: Callable[[Path], None], says: str
+) -> None:
+    spoil(tmp_path / ".env")
+    ended = easel(*program, folder=tmp_path)
+
+    assert ended.returncode == 2
+    assert ended.stderr == f"easel: .env {says}\n"
+
+
+@pytest.mark.parametrize(("spoil", "says"), FILES, ids=["UTF-16", "Latin-1", "folder"])
+def test_the_check_says_so_too(tmp_path: Path, spoil: Callable[[Path], None], says: str) -> None:
+    spoil(tmp_path / ".env")
+    ended = easel("check", folder=tmp_path)
+
+    assert ended.returncode == 1
+    assert says.partition(".")[0] in " ".join(ended.stdout.split())
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(TEXT)
+    (tmp_path / ".env").chmod(0)
+    with pytest.raises(StartupError, match="cannot be read: Permission denied"):
+        Settings.load(tmp_path / ".env")
+
+
+def test_a_mark_at_the_start_of_a_file_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MAX_JOBS=7\n", encoding="utf-8-sig")
+
+    assert Settings.load(tmp_path / ".env").max_jobs == 7
+
+
+@pytest.mark.parametrize("url", ["sqlite://data/easel.db", "sqlite://easel.db/x"])
+def test_a_file_whose_address_lacks_a_slash_is_not_another_file(url: str) -> None:
+    with pytest.raises(StartupError, match="would be a host"):
+        database_path(url)
