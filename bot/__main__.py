@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -159,7 +160,11 @@ async def _run(config: Config) -> None:
 
 
 def main() -> None:
-    """Run the command. A StartupError becomes one line on standard error and exit code 2."""
+    """Run the command. A StartupError becomes one line on standard error and exit code 2.
+
+    Files and folders that the command makes are its user's alone: they hold prompts and pictures.
+    """
+    os.umask(0o077)
     try:
         cli()
     except* StartupError as group:

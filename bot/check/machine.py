@@ -9,7 +9,13 @@ from bot.check.report import Line, ok, warning, wrong
 from bot.errors import StartupError
 from bot.settings import Settings
 from bot.store.audit import verify
-from bot.store.database import REVISION, OlderDatabase, database_path, inspected
+from bot.store.database import (
+    REVISION,
+    OlderDatabase,
+    database_path,
+    inspected,
+    pictures_folder,
+)
 
 DATABASE, DISK = "database", "disk"
 MIB = 1024 * 1024
@@ -58,12 +64,27 @@ async def _existing(path: Path) -> list[Line]:
         found = await verify(view)
     size = (await asyncio.to_thread(path.stat)).st_size
     lines = [ok(DATABASE, f"{path}, revision {REVISION}, {size_text(size)}")]
+    if open_to_others := await asyncio.to_thread(_open_to_others, path):
+        remedy = "Prompts and pictures are private: `chmod -R go= FOLDER` closes them."
+        named = ", ".join(str(each) for each in open_to_others)
+        lines.append(warning("permissions", f"other users may read {named}", remedy))
     if found.findings:
         remedy = "`easel ledger verify` lists them. Make a backup before you change anything."
         lines.append(wrong("ledger", found.summary, remedy))
     else:
         lines.append(ok("ledger", found.summary))
     return lines
+
+
+def _open_to_others(database: Path) -> list[Path]:
+    """Return the database and the folder of the pictures, if others of this machine may read them.
+
+    Files of earlier versions were made with the usual permissions.
+    """
+    if os.name != "posix" or not database.parent.stat().st_mode & 0o011:
+        return []  # nobody else enters the folder
+    found = [each for each in (database, pictures_folder(database)) if each.exists()]
+    return [each for each in found if each.stat().st_mode & 0o077]
 
 
 def _missing(path: Path) -> Line:

@@ -4,13 +4,16 @@ import asyncio
 import errno
 import logging
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from bot.errors import StartupError
+from bot.observability.connections import gated
 from bot.observability.metrics import CONTENT_TYPE
 from bot.services import Services
 from bot.store.database import read_note
@@ -22,6 +25,9 @@ READ_SECONDS = 2.0
 BEAT = 0.1  # seconds between measurements of the event loop's delay
 
 
+BACKLOG = 16  # connections that wait to be accepted
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Part = dict[str, object]
 T = TypeVar("T")
 
@@ -147,7 +153,8 @@ class HealthServer:
         self.port = port
         self._host = host
         self._health = health
-        app = web.Application()
+        self._server: asyncio.Server | None = None
+        app = web.Application(middlewares=[self._checked])
         app.router.add_get("/healthz", self._healthz, allow_head=False)
         app.router.add_get("/metrics", self._metrics, allow_head=False)
         app.router.add_route("*", "/{rest:.*}", self._nothing)  # any method
@@ -155,17 +162,31 @@ class HealthServer:
 
     async def __aenter__(self) -> "HealthServer":
         await self._runner.setup()
+        if self._runner.server is None:
+            raise RuntimeError("the runner has no server")
+        loop = asyncio.get_running_loop()
         try:
-            await web.TCPSite(self._runner, self._host, self.port).start()
+            self._server = await loop.create_server(
+                gated(self._runner.server), self._host, self.port, backlog=BACKLOG
+            )
         except OSError as error:
             await self._runner.cleanup()
             raise StartupError(_remedy(error, self._host, self.port)) from error
-        self.port = self._runner.addresses[0][1]
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
         await self._health.close()
+
+    @web.middleware
+    async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse a foreign Host on loopback: a page in the operator's browser would read this."""
+        if is_loopback(self._host) and not is_loopback(host_of(request.host)):
+            return web.Response(status=421, text="not a host of this server")
+        return await handler(request)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         alive, report = await self._health.report()
@@ -178,6 +199,18 @@ class HealthServer:
 
     async def _nothing(self, _: web.Request) -> web.Response:
         return web.Response(status=404, text="not found")
+
+
+def host_of(header: str) -> str:
+    """Return the name or address in a Host header, without the port."""
+    return urlsplit(f"//{header}").hostname or ""
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _remedy(error: OSError, host: str, port: int) -> str:

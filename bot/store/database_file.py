@@ -1,5 +1,6 @@
 """The database file itself: the lock of the running instance, and consistent copies."""
 
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -54,7 +55,8 @@ WAIT_SECONDS = 30.0
 def back_up(source: Path, target: Path) -> int:
     """Copy the database file `source` to `target`, and return the copy's size in bytes.
 
-    Interaction tokens are blanked, and no byte of them is left. The copy is complete or absent.
+    Interaction tokens and the signatures of attachments' addresses are blanked, and no byte of them
+    is left. The copy is complete or absent.
     StartupError if the source is missing, or if the target exists or cannot be written.
     """
     if not source.is_file():
@@ -87,6 +89,14 @@ def _copy(source: Path, copy: Path) -> None:
         live.backup(there)
         there.execute("PRAGMA journal_mode=DELETE")  # one file, without a log
         there.execute("UPDATE jobs SET interaction_token = NULL")
+        there.create_function("unsigned", 1, _unsigned, deterministic=True)
+        there.execute("UPDATE jobs SET inputs = unsigned(inputs) WHERE inputs != '[]'")
         there.execute("VACUUM")  # removes the blanked tokens from unused pages
     with copy.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _unsigned(inputs: str) -> str:
+    """Return attachments, as JSON, whose addresses lack their queries: they open the files."""
+    found = json.loads(inputs)
+    return json.dumps([{**each, "url": each["url"].partition("?")[0]} for each in found])

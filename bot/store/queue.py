@@ -154,6 +154,12 @@ UNLEASED = by_turns(
     or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW),
     jobs.c.provider.in_(bindparam("providers", expanding=True)),
 )
+ORPHANED = by_turns(
+    jobs.c.status.in_((JobStatus.SUBMITTING, JobStatus.RUNNING)),
+    jobs.c.provider.not_in(bindparam("providers", expanding=True)),
+    func.coalesce(jobs.c.running_at, jobs.c.submitted_at, jobs.c.created_at)
+    <= bindparam("begun_before", type_=Utc),
+)
 ESTIMATED = by_turns(
     jobs.c.status == JobStatus.SUCCEEDED,
     jobs.c.estimated,
@@ -265,6 +271,19 @@ async def unleased(
 ) -> list[Job]:
     """Return submitting jobs that no task works on: the outcome of their request is unknown."""
     return await list_jobs(connection, UNLEASED, now=now, providers=[*providers], limit=BATCH)
+
+
+async def orphaned(
+    connection: AsyncConnection, begun_before: datetime, *, providers: Collection[str]
+) -> list[Job]:
+    """Return jobs at a provider without a key, which nobody can poll."""
+    return await list_jobs(
+        connection,
+        ORPHANED,
+        begun_before=begun_before,
+        providers=[*providers],
+        limit=BATCH,
+    )
 
 
 async def estimated(

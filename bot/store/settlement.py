@@ -194,6 +194,12 @@ async def end_overdue(
     await lose(tx, job, losses, now)
 
 
+async def price_of_generation(connection: AsyncConnection, job: Job) -> Cost:
+    """Return the part of a job's price that one of its generations may have been charged."""
+    known = await generation_rows.of_job(connection, job.id)
+    return Cost(job.price // max(len(known), 1), {"estimated": "yes"})
+
+
 async def lose(tx: AsyncConnection, job: Job, losses: Losses, now: datetime) -> None:
     """Record charges in the account of the server, where they count in every budget above the
     member's."""

@@ -96,5 +96,7 @@ class Deliverer:
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
         async with self._database.transaction() as tx:
-            text = str(error)[:500]  # a proxy before Discord may answer with a whole page
+            token = job.route.interaction_token
+            text = str(error).replace(token, "…") if token else str(error)
+            text = text[:500]  # a proxy before Discord may answer with a whole page
             await jobs.postpone_delivery(tx, job.id, now + wait, text)

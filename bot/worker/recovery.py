@@ -4,8 +4,9 @@
 2. `resume` polls running jobs again, by their stored remote ids.
 3. `confirm_reply` asks Discord whether the reply to a request arrived.
 4. `expire` fails jobs that could not be submitted in time.
-5. `recover` searches the provider for the generations of a request with an unknown outcome.
-6. `search_again` searches again, for a day, after the job has failed.
+5. `give_up` fails jobs whose provider has had no key for a day.
+6. `recover` searches the provider for the generations of a request with an unknown outcome.
+7. `search_again` searches again, for a day, after the job has failed.
 
 Results whose delivery has an unknown outcome are searched for by the delivery itself
 (cogs.delivery.destinations), since each destination is searched in another way.
@@ -29,6 +30,7 @@ from bot.worker.tasks import Due
 
 log = logging.getLogger(__name__)
 
+WITHOUT_KEY = timedelta(hours=24)  # beyond JOB_TIMEOUT, in which the key may be set again
 QUEUE_TIMEOUT = timedelta(minutes=30)  # for the submit of a queued job
 CREATED_WITHIN = timedelta(minutes=3)  # of the request: later generations are not its own
 
@@ -55,10 +57,13 @@ class Recovery:
         expired = await queue.expired(view, now - QUEUE_TIMEOUT)
         # Without its key, a job waits until the key is set again.
         unleased = await queue.unleased(view, now, providers=self._providers)
+        begun_before = now - self._services.job_timeout - WITHOUT_KEY
+        orphaned = await queue.orphaned(view, begun_before, providers=self._providers)
         return [
             *((self.resume, job) for job in running),
             *((self.confirm_reply, job) for job in unconfirmed),
             *((self.expire, job) for job in expired),
+            *((self.give_up, job) for job in orphaned),
             *((self.recover, job) for job in unleased),
         ]
 
@@ -94,6 +99,25 @@ class Recovery:
         """Fail a job that could not be submitted in time, by the reason of the last attempt."""
         away = job.created_at + QUEUE_TIMEOUT <= self._started_at
         await self.fail(job, job.reason or (Reason.AWAY if away else Reason.UNAVAILABLE))
+
+    async def give_up(self, job: Job) -> None:
+        """Fail a job whose provider has no key any more: its price may have been charged."""
+        log.error("%s has no key: job failed, hold released, possibly charged", job.provider)
+        now = self._now()
+        async with self._database.transaction() as tx:
+            known = await generations.of_job(tx, job.id)
+            if not known:
+                await settlement.fail_unknown(tx, job, now)
+                return
+            charged = await settlement.price_of_generation(tx, job)
+            await settlement.fail(
+                tx,
+                job.id,
+                now,
+                reason=Reason.UNAVAILABLE,
+                ends={each.id: JobStatus.FAILED for each in known},
+                losses={each.remote_id: charged for each in known},
+            )
 
     async def recover(self, job: Job) -> None:
         """Reconcile a request whose task has ended without an outcome, then follow the job."""

@@ -216,7 +216,9 @@ class Settler:
             unknown = {generation.remote_id: cost}
             cost = await _reported(self._providers[job.provider], unknown, waits=COST_WAITS[:1])
             if cost is None and isinstance(end, Finished):
-                cost = settlement.estimate(job, 1)  # a service charges for what has succeeded
+                # A service charges for what has succeeded.
+                async with self._database.reading() as view:
+                    cost = await settlement.price_of_generation(view, job)
             if cost is None:
                 continue
             losses[generation.remote_id] = cost

@@ -170,8 +170,13 @@ def _charged(record: Record, entry: EntryLine, cost: int, charges: Charges | Non
 
 
 def _estimates(record: Record, entry: EntryLine) -> list[int]:
-    """Return the price of the pictures, for any number of them if more were made overdue."""
+    """Return the price of the pictures, for any number of them if more were made overdue.
+
+    Of a loss, the price of a generation.
+    """
     job, count = record.job, max(record.job.count, 1)
+    if entry.kind == EntryKind.LOSS:  # of one generation
+        return [job.price // max(len(record.generations), 1)]
     known = entry.kind == EntryKind.CAPTURE and job.overdue_at is None
     most = min(len(record.outputs), count)
     return [job.price * made // count for made in range(most if known else 1, most + 1)]
