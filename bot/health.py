@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.backoff import Backoff
-from bot.errors import ProviderError, Reason
+from bot.errors import ProviderError, Reason, Taken
 
 log = logging.getLogger(__name__)
 
 FAILURES = 3  # in a row, of as many causes, that open the circuit; of fewer, that start a probe
 FAILURES_AFTER_PROBE = 2  # of as many causes, that open the half-open circuit again
 PROBES = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
+LONGEST_PAUSE = timedelta(minutes=5)  # before a probe, that any error but a rate limit can ask for
 OUTAGE = frozenset({Reason.UNAVAILABLE, Reason.TIMEOUT, Reason.MALFORMED})
 # Errors about the request alone: the service works.
 OF_THE_REQUEST = frozenset({Reason.REJECTED, Reason.INVALID, Reason.NOT_FOUND})
@@ -126,10 +127,12 @@ class ServiceHealth:
         if error is None or not (limited or error.reason in OUTAGE):
             self._close(provider)
             return
-        if error.retry_after:
-            self._open(provider, error.retry_after)
+        # Only a service that declines work asks for a pause for everybody: a server may send the
+        # header with the failure of any one request.
+        if error.retry_after and error.taken is Taken.NO:
+            self._open(provider, error)
         elif service.circuit is not Circuit.OPEN:  # else the probes decide
-            self._count_failure(provider, cause, limited=limited)
+            self._count_failure(provider, cause, error)
 
     def due_probes(self) -> list[str]:
         """Return the providers that are due to be probed; each is returned once."""
@@ -151,7 +154,7 @@ class ServiceHealth:
         service.probing = False
         service.failures = 0
         if error and (error.reason in OUTAGE or error.reason is Reason.RATE_LIMITED):
-            self._open(provider, error.retry_after)
+            self._open(provider, error)
             return
         service.probe_at = None
         if service.circuit is Circuit.OPEN:
@@ -180,25 +183,28 @@ class ServiceHealth:
         """Note that a job succeeded: the next refusal is news again."""
         self._noted(provider).reported.clear()
 
-    def _count_failure(self, provider: str, cause: Cause, *, limited: bool) -> None:
+    def _count_failure(self, provider: str, cause: Cause, error: ProviderError) -> None:
         service = self._noted(provider)
+        limited = error.reason is Reason.RATE_LIMITED
         service.failures += 1
         # A rate limit is never the fault of the one request.
         if limited or not any(cause.shares_with(each) for each in service.causes):
             service.causes.append(cause)
         closed = service.circuit is Circuit.CLOSED
         if len(service.causes) >= (FAILURES if closed else FAILURES_AFTER_PROBE):
-            self._open(provider, None)
+            self._open(provider, error)
         elif service.failures >= FAILURES:
-            service.probe_at = self._now()  # of too few causes: does the service work?
+            # Of too few causes: does the service work? Until then, nobody's job is submitted, so
+            # that no pause that the error asks for comes first.
+            service.probe_at = self._now()
 
-    def _open(self, provider: str, retry_after: float | None) -> None:
+    def _open(self, provider: str, error: ProviderError) -> None:
         service, now = self._noted(provider), self._now()
         service.circuit = Circuit.OPEN
         service.openings += 1
         service.failures = 0
         service.causes.clear()
-        service.probe_at = now + PROBES.wait(service.openings, retry_after)
+        service.probe_at = now + PROBES.wait(service.openings, _pause(error))
         if service.outage_since is None:
             service.outage_since = now
             log.error("%s is down: nothing is submitted until a probe succeeds", provider)
@@ -215,3 +221,10 @@ class ServiceHealth:
 
     def _noted(self, provider: str) -> Service:
         return self._services.setdefault(provider, Service())
+
+
+def _pause(error: ProviderError) -> float | None:
+    """Return the seconds that the API asks to wait; a rate limit may last for longest."""
+    if error.retry_after is None or error.reason is Reason.RATE_LIMITED:
+        return error.retry_after
+    return min(error.retry_after, LONGEST_PAUSE.total_seconds())

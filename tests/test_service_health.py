@@ -4,8 +4,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bot.errors import ProviderError, Reason
-from bot.health import FAILURES, FAILURES_AFTER_PROBE, Cause, Circuit, ServiceHealth
+from bot.errors import ProviderError, Reason, Taken
+from bot.health import (
+    FAILURES,
+    FAILURES_AFTER_PROBE,
+    LONGEST_PAUSE,
+    Cause,
+    Circuit,
+    ServiceHealth,
+)
 from tests.support.easel import Clock
 
 UNAVAILABLE = ProviderError(Reason.UNAVAILABLE)
@@ -228,16 +235,67 @@ def test_a_query_makes_no_provider_known(health: ServiceHealth) -> None:
     assert health.known == ("oxen",)
 
 
+def declined(reason: Reason, retry_after: float) -> ProviderError:
+    return ProviderError(reason, "", Taken.NO, retry_after)
+
+
+def failed(retry_after: float) -> ProviderError:
+    """Return the error of a 5xx that one request may have caused."""
+    return ProviderError(Reason.UNAVAILABLE, "", Taken.DOUBTFUL, retry_after)
+
+
+@pytest.mark.parametrize("reason", [Reason.RATE_LIMITED, Reason.UNAVAILABLE])
 def test_a_pause_that_the_api_requests_is_respected(
-    health: ServiceHealth, clock: StillClock
+    health: ServiceHealth, clock: StillClock, reason: Reason
 ) -> None:
-    health.submitted("oxen", Cause(1), ProviderError(Reason.RATE_LIMITED, retry_after=40.0))
+    health.submitted("oxen", Cause(1), declined(reason, 40.0))
 
     assert health.is_down("oxen")
     clock.moved = 39 * SECOND
     assert health.due_probes() == []
     clock.moved = 40 * SECOND
     assert health.due_probes() == ["oxen"]
+
+
+def test_the_retry_after_of_one_members_failures_stops_nobody(health: ServiceHealth) -> None:
+    health.submitted("oxen", Cause(1), failed(3600.0))
+    assert not health.is_down("oxen")
+    assert health.submit_slots("oxen") == 4
+
+    for _ in range(9):
+        health.submitted("oxen", Cause(1), failed(3600.0))
+    assert not health.is_down("oxen")
+    assert health.due_probes() == ["oxen"]  # at once, because nobody's job is submitted before
+
+
+def test_the_retry_after_of_failures_that_count_lengthens_the_pause(
+    health: ServiceHealth, clock: StillClock
+) -> None:
+    for user_id in range(FAILURES):
+        health.submitted("oxen", Cause(user_id), failed(40.0))
+
+    assert health.is_down("oxen")
+    clock.moved = 39 * SECOND
+    assert health.due_probes() == []
+    clock.moved = 40 * SECOND
+    assert health.due_probes() == ["oxen"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "longest"),
+    [(Reason.UNAVAILABLE, LONGEST_PAUSE), (Reason.RATE_LIMITED, timedelta(hours=1))],
+)
+def test_only_a_rate_limit_pauses_for_long(
+    health: ServiceHealth, clock: StillClock, reason: Reason, longest: timedelta
+) -> None:
+    """Of a submit as of a probe."""
+    health.submitted("oxen", Cause(1), declined(reason, 3600.0))
+    for _ in range(2):
+        clock.moved += longest - SECOND
+        assert health.due_probes() == []
+        clock.moved += SECOND
+        assert health.due_probes() == ["oxen"]
+        health.probed("oxen", declined(reason, 3600.0))
 
 
 def test_a_refusal_for_the_operator_is_an_error_once_until_a_picture_is_made(
