@@ -25,6 +25,7 @@ from bot.store.tables import Utc, generations, jobs
 from bot.store.turns import (
     LAST_SUBMIT,
     by_last_turns,
+    by_random_turns,
     by_turns,
     list_in_turn,
     list_jobs,
@@ -121,12 +122,11 @@ WITH_OPEN_GENERATIONS = (
     .order_by(jobs.c.id)
     .limit(bindparam("limit"))
 )
-UNKNOWN_OUTCOMES = by_turns(
+UNKNOWN_OUTCOMES = by_random_turns(
     jobs.c.status == JobStatus.FAILED,
     RECENTLY_SETTLED,
     jobs.c.reason == Reason.DOUBTFUL,
     ~exists().where(generations.c.job_id == jobs.c.id),
-    order=func.random(),  # a job may stay in the list: another one of the member's comes next
 )
 UNWATCHED = by_turns(RUNNING, none_of(jobs.c.id, "known"))
 RIVALS = select(jobs).where(
@@ -147,7 +147,7 @@ NEXT_WAKE = (
     )
 )
 CREATED_BEFORE = jobs.c.created_at <= bindparam("created_before", type_=Utc)
-UNCONFIRMED = by_turns(QUEUED, ~CONFIRMED, CREATED_BEFORE, order=func.random())
+UNCONFIRMED = by_random_turns(QUEUED, ~CONFIRMED, CREATED_BEFORE)
 EXPIRED = by_turns(QUEUED, CONFIRMED, CREATED_BEFORE)
 UNLEASED = by_turns(
     SUBMITTING,
@@ -160,12 +160,11 @@ ORPHANED = by_turns(
     func.coalesce(jobs.c.running_at, jobs.c.submitted_at, jobs.c.created_at)
     <= bindparam("begun_before", type_=Utc),
 )
-ESTIMATED = by_turns(
+ESTIMATED = by_random_turns(
     jobs.c.status == JobStatus.SUCCEEDED,
     jobs.c.estimated,
     RECENTLY_SETTLED,
     jobs.c.provider.in_(bindparam("providers", expanding=True)),
-    order=func.random(),  # a job may stay in the list: another one of the member's comes next
 )
 
 

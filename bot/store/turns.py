@@ -2,7 +2,8 @@
 
 Every list has a limit. First comes one job of each member, then the second of each, so that the
 many jobs of one member hide nobody else's. Where slots limit the work, the members who were served
-longest ago come first, so that many members hide nobody else either.
+longest ago come first, so that many members hide nobody else either. Where jobs stay in the list
+although they were read, chance decides who comes first.
 """
 
 import json
@@ -62,11 +63,17 @@ def _in_turn(found: Subquery, *order: ColumnElement[Any]) -> Select[Any]:
     return joined.order_by(found.c.turn, *order, jobs.c.created_at).limit(bindparam("limit"))
 
 
-def by_turns(
-    *conditions: ColumnElement[bool], order: ColumnElement[Any] = jobs.c.created_at
-) -> Select[Any]:
-    """Select jobs so that members take turns; `order` is that of one member's jobs."""
-    return _in_turn(turns(*conditions, order=order))
+def by_turns(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select jobs so that members take turns, each with the oldest job first."""
+    return _in_turn(turns(*conditions))
+
+
+def by_random_turns(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select jobs so that members take turns, in a random order of the members and of their jobs.
+
+    For jobs that stay in the list after the worker has read them: the next time, others come first.
+    """
+    return _in_turn(turns(*conditions, order=func.random()), func.random())
 
 
 def by_last_turns(found: Subquery, *order: ColumnElement[Any]) -> Select[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.store import generations, jobs, queue
 from bot.store.database import Connection, Database
@@ -96,6 +97,34 @@ async def test_jobs_that_the_worker_knows_make_room_for_others(
             known |= {job.id for job in found}
 
     assert known == added
+
+
+STAYING: dict[str, tuple[List, dict[str, Any]]] = {
+    "unconfirmed": LISTS["unconfirmed"],
+    "estimated": LISTS["estimated"],
+    "unknown_outcomes": (
+        lambda view: queue.unknown_outcomes(view, NOW),
+        {"status": JobStatus.FAILED, "reason": Reason.DOUBTFUL, "settled_at": LATER},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STAYING)
+async def test_jobs_that_stay_in_a_list_hide_no_other_members(
+    database: Database, name: str
+) -> None:
+    """Chance decides: one of 40 is missed in all rounds once in 10^16 runs."""
+    read, changes = STAYING[name]
+    async with database.transaction() as tx:
+        added = {(await add(tx, new_job(user_id))).id for user_id in range(1, 41)}
+        await tx.execute(table.update().values(lease_until=None, **changes))
+        found: set[str] = set()
+        for _ in range(40):
+            batch = await read(tx)
+            assert len(batch) == queue.BATCH
+            found |= {job.id for job in batch}
+
+    assert found == added
 
 
 SLOTS_LISTS = {
