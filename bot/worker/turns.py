@@ -14,8 +14,8 @@ class Slots:
     """The slots of one kind of work: `total` at once, `of_member` of them for one member.
 
     A piece of work that waits for a rate limit gives its slot back, and may end without one. At
-    most `in_channel` pieces post to one channel and at most `with_waiting` run at all, those that
-    wait included.
+    most `in_channel` pieces post to one channel and at most `with_waiting` run at all, half of them
+    for one member, those that wait included.
     """
 
     total: int
@@ -74,12 +74,12 @@ class Slots:
         return [job for job in self._jobs.values() if job.id not in self._waiting]
 
     def _fits(self, job: Job) -> bool:
-        active = self._active()
-        of_member = sum(each.user_id == job.user_id for each in active)
+        active, all_jobs = self._active(), self._jobs.values()
         return (
             len(active) < self.total
-            and len(self._jobs) < max(self.with_waiting, self.total)
-            and of_member < self.of_member
+            and _count(active, job.user_id) < self.of_member
+            and len(all_jobs) < max(self.with_waiting, self.total)
+            and _count(all_jobs, job.user_id) < max(self.with_waiting // 2, self.of_member)
             and job.posts_to not in self.full_channels
         )
 
@@ -89,3 +89,7 @@ class Slots:
         self._served[job.user_id] = None
         if len(self._served) > REMEMBERED:
             del self._served[next(iter(self._served))]
+
+
+def _count(jobs: Iterable[Job], user_id: int) -> int:
+    return sum(job.user_id == user_id for job in jobs)

@@ -73,6 +73,22 @@ async def test_work_that_waits_gives_its_slot_back_but_not_its_place_in_the_chan
     assert slots.choose([same, jobs[4]]) == [same]
 
 
+async def test_waiting_work_of_one_member_leaves_half_of_the_places_to_others(
+    database: Database,
+) -> None:
+    ada = [await stored(database, 1, channel_id=number) for number in range(8)]
+    ben = await stored(database, 2)
+    slots = Slots(2, of_member=2, in_channel=1, with_waiting=8)
+    for _ in ada:
+        for job in slots.choose(ada):
+            slots.wait(job)
+    assert [job for job in ada if job.route.channel_id in slots.full_channels] == ada[:4]
+
+    assert slots.choose([*ada, ben]) == [ben]
+    slots.end(ada[0])
+    assert slots.choose(ada[4:]) == [ada[4]]
+
+
 async def test_the_members_whose_turns_are_remembered_are_bounded(database: Database) -> None:
     job = await stored(database, 1)
     slots = Slots(1, of_member=1)
