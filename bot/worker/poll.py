@@ -5,8 +5,7 @@ A JobWatch is the memory of one running job; a restart makes it again from the r
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,11 +13,12 @@ from datetime import datetime, timedelta
 from bot.backoff import Backoff, Schedule
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus
+from bot.pictures.turns import FairLimit
 from bot.providers.base import Canceled, Provider, Running, Submitted, Waiting
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import jobs
-from bot.worker.poll_queue import Poll, PollQueue
+from bot.worker.poll_queue import OF_MEMBER, POLLS_AT_ONCE, OnTheWay, Poll, PollQueue
 from bot.worker.settle import Abandoned, End, Settler
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,6 @@ SCHEDULE = Schedule(
     overtime=timedelta(minutes=3),
     in_overtime=timedelta(seconds=10),
 )
-POLLS_AT_ONCE = 8  # at each provider; a poll of a job with four generations is four requests
 
 
 @dataclass
@@ -132,8 +131,8 @@ class Poller:
         self._metrics = services.metrics
         self._timeout = services.job_timeout
         self._freed = freed
-        self._slots = {key: asyncio.Semaphore(POLLS_AT_ONCE) for key in self._providers}
-        self._on_the_way = Counter[str]()  # polls by provider
+        self._requests = {key: FairLimit(POLLS_AT_ONCE, each=OF_MEMBER) for key in self._providers}
+        self._on_the_way = OnTheWay()
         self._watches: dict[str, JobWatch] = {}
         self._by_remote_id: dict[str, str] = {}
         self._without_key: set[str] = set()
@@ -176,11 +175,11 @@ class Poller:
 
     def next_poll(self, now: datetime) -> datetime | None:
         """Return when `take_due` has a job; None while no poll can be made."""
-        return self._queue.next(now, self._free())
+        return self._queue.next(now, self._on_the_way)
 
     def take_due(self) -> list[Job]:
         """Return the jobs to poll now."""
-        due = self._queue.take_due(self._now(), self._free())
+        due = self._queue.take_due(self._now(), self._on_the_way)
         return [self._watches[job_id].job for job_id in due]
 
     def postpone(self, job: Job, wait: timedelta) -> None:
@@ -234,7 +233,7 @@ class Poller:
         watch.begin_poll(now)
         if watch.overtime_at:
             await self._cancel_pending(watch)
-        with self._polling(watch.job.provider):
+        with self._polling(watch.job):
             known = await asyncio.gather(*(self._fetch(watch, each) for each in watch.pending))
         if watch.pending and not watch.overtime_at:
             return None
@@ -247,17 +246,13 @@ class Poller:
         return settled
 
     @contextmanager
-    def _polling(self, provider: str) -> Iterator[None]:
-        self._on_the_way[provider] += 1
+    def _polling(self, job: Job) -> Iterator[None]:
+        self._on_the_way.begin(job.provider, job.user_id)
         try:
             yield
         finally:
-            self._on_the_way[provider] -= 1
+            self._on_the_way.end(job.provider, job.user_id)
             self._freed()
-
-    def _free(self) -> Mapping[str, int]:
-        """Return how many polls each provider may get beside those on the way."""
-        return {key: POLLS_AT_ONCE - self._on_the_way[key] for key in self._providers}
 
     async def _settle(self, watch: JobWatch) -> Job | None:
         try:
@@ -271,7 +266,7 @@ class Poller:
         """Return whether the generation's state is known now."""
         remote_id, key = generation.remote_id, watch.job.provider
         try:
-            async with self._slots[key]:
+            async with self._requests[key].take(watch.job.user_id):
                 self._metrics.polled(key)
                 watch.updates[remote_id] = await self._providers[key].fetch(remote_id)
         except ProviderError as error:

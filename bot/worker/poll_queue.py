@@ -2,13 +2,14 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 # At most 20 polls a second, however many jobs run: commands are answered between them, and the
 # APIs are not flooded. Jobs of which a stream reported an end need not keep this distance.
 GAP = timedelta(milliseconds=50)
+POLLS_AT_ONCE = 8  # at each provider; a poll of a job with four generations is four requests
+OF_MEMBER = POLLS_AT_ONCE // 2  # so that polls that stall delay nobody else's
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,31 @@ class Poll:
 
 
 Lane = tuple[str, int]  # the jobs of one member at one provider
+
+
+@dataclass(slots=True)
+class OnTheWay:
+    """The polls that are on the way, by member and provider."""
+
+    _lanes: Counter[Lane] = field(default_factory=Counter)
+    _providers: Counter[str] = field(default_factory=Counter)
+
+    def begin(self, provider: str, user_id: int) -> None:
+        self._lanes[provider, user_id] += 1
+        self._providers[provider] += 1
+
+    def end(self, provider: str, user_id: int) -> None:
+        self._lanes[provider, user_id] -= 1
+        self._providers[provider] -= 1
+        if not self._lanes[provider, user_id]:
+            del self._lanes[provider, user_id]
+
+    def leave_room(self, lane: Lane) -> bool:
+        """Return whether one more poll of the lane may begin."""
+        return self._lanes[lane] < OF_MEMBER and self._providers[lane[0]] < POLLS_AT_ONCE
+
+    def copy(self) -> "OnTheWay":
+        return OnTheWay(self._lanes.copy(), self._providers.copy())
 
 
 class Rotation:
@@ -54,16 +80,13 @@ class Rotation:
         if not self._lanes[lane]:
             del self._lanes[lane]
 
-    def has_turn(self, free: Mapping[str, int]) -> bool:
-        """Return whether a poll waits for a provider that has a free slot."""
-        return any(free.get(provider, 0) > 0 for provider, _ in self._lanes)
+    def has_turn(self, on_the_way: OnTheWay) -> bool:
+        """Return whether a poll waits that has a slot."""
+        return any(on_the_way.leave_room(lane) for lane in self._lanes)
 
-    def pop(self, free: Mapping[str, int]) -> Poll | None:
-        """Take the next poll off the rotation; None if no provider with one has a free slot.
-
-        `free` are the free slots by provider.
-        """
-        lane = self._next_lane(free)
+    def pop(self, on_the_way: OnTheWay) -> Poll | None:
+        """Take the next poll that has a slot off the rotation; None if there is none."""
+        lane = self._next_lane(on_the_way)
         if lane is None:
             return None
         jobs = self._lanes[lane]
@@ -73,8 +96,8 @@ class Rotation:
         self.drop(job_id)
         return Poll(job_id, *lane, polls)
 
-    def _next_lane(self, free: Mapping[str, int]) -> Lane | None:
-        waiting = [lane for lane in self._lanes if free.get(lane[0], 0) > 0]
+    def _next_lane(self, on_the_way: OnTheWay) -> Lane | None:
+        waiting = [lane for lane in self._lanes if on_the_way.leave_room(lane)]
         if not waiting:
             return None
         first = min(self._round_of(lane) for lane in waiting)
@@ -100,7 +123,7 @@ class PollQueue:
     """The next polls of all running jobs.
 
     A job is in just one of three places: `_later` until its time comes, then `_due`, or `_urgent`
-    after a stream has reported an end. Urgent polls keep no distance, but wait for a free slot too.
+    after a stream has reported an end. Urgent polls keep no distance, but wait for a slot too.
     """
 
     def __init__(self) -> None:
@@ -126,29 +149,26 @@ class PollQueue:
         self._due.drop(job_id)
         self._urgent.drop(job_id)
 
-    def next(self, now: datetime, free: Mapping[str, int]) -> datetime | None:
+    def next(self, now: datetime, on_the_way: OnTheWay) -> datetime | None:
         """Return when `take_due` has a job; None while no poll is queued that could be made."""
-        if self._urgent.has_turn(free):
+        if self._urgent.has_turn(on_the_way):
             return now
         self._collect_due(now)
         times = [self._first_later()]
-        if self._due.has_turn(free):
+        if self._due.has_turn(on_the_way):
             times.append(max(now, self._not_before or now))
         return min((each for each in times if each is not None), default=None)
 
-    def take_due(self, now: datetime, free: Mapping[str, int]) -> list[str]:
-        """Return the jobs to poll now: the urgent ones, and one other that is due.
-
-        `free` are the polls that each provider may get beside those that are on the way.
-        """
-        left, taken = Counter(free), list[str]()
-        while poll := self._urgent.pop(left):
-            left[poll.provider] -= 1
+    def take_due(self, now: datetime, on_the_way: OnTheWay) -> list[str]:
+        """Return the jobs to poll now, beside those on the way: the urgent ones, and one other."""
+        with_taken, taken = on_the_way.copy(), list[str]()
+        while poll := self._urgent.pop(with_taken):
+            with_taken.begin(poll.provider, poll.user_id)
             taken.append(poll.job_id)
         self._collect_due(now)
         if self._not_before is not None and now < self._not_before:
             return taken
-        if poll := self._due.pop(left):
+        if poll := self._due.pop(with_taken):
             self._not_before = now + GAP
             taken.append(poll.job_id)
         return taken

@@ -134,15 +134,8 @@ async def test_many_running_jobs_of_one_member_do_not_delay_the_polls_of_another
 ) -> None:
     """At skills.video, which reports no end: 20 polls a second, and each job wants one every 2."""
     processing = Answer(200, {"status": "IN_PROGRESS"})
-    async with at.database() as database, database.transaction() as tx:
-        for number in range(500):
-            new = new_job(at.ada.id, at=at.clock())
-            request = replace(new.request, model="skills")
-            job = await add(tx, replace(new, request=request, provider="skills"))
-            await jobs.move(tx, job.id, JobStatus.SUBMITTING, submitted_at=at.clock())
-            await jobs.start_running(tx, job.id, at.clock())
-            await generations.add(tx, job.id, "skills", [f"fox{number}"])
-    polls = at.skills.faults.add("GET", r"/api/v1/generation/fox\d+", processing, times=None)
+    await running(at, 500)
+    polls = at.skills.faults.add("GET", r"/api/v1/generation/fox.*", processing, times=None)
     async with at.easel(job_timeout=3600):
         await polls.reached(hits=200, timeout=30)
         await at.imagine("a hare", model="skills", by=at.ben)
@@ -152,6 +145,32 @@ async def test_many_running_jobs_of_one_member_do_not_delay_the_polls_of_another
 
     assert waited < 4.0  # twice the quiet time
     assert polls.hits < 400
+
+
+async def test_stalled_polls_of_one_member_leave_half_of_the_slots_to_others(at: Stage) -> None:
+    """Also if each poll is four requests."""
+    await running(at, 8, generations_each=4)
+    path = r"/api/v1/generation/fox.*"
+    held = at.skills.faults.add("GET", path, HoldBefore(), times=None)
+    async with at.easel(job_timeout=3600):
+        await held.reached(hits=4)
+        await at.imagine("a hare", model="skills", by=at.ben)
+        await at.result("a hare", timeout=8)  # before the first poll gives up
+        assert held.hits == 4
+        held.remove()
+
+
+async def running(at: Stage, count: int, *, generations_each: int = 1) -> None:
+    """Store jobs of Ada's that are running at skills.video."""
+    async with at.database() as database, database.transaction() as tx:
+        for number in range(count):
+            new = new_job(at.ada.id, at=at.clock())
+            request = replace(new.request, model="skills")
+            job = await add(tx, replace(new, request=request, provider="skills"))
+            await jobs.move(tx, job.id, JobStatus.SUBMITTING, submitted_at=at.clock())
+            await jobs.start_running(tx, job.id, at.clock())
+            ids = [f"fox{number}{letter}" for letter in "abcd"[:generations_each]]
+            await generations.add(tx, job.id, "skills", ids)
 
 
 async def test_a_member_downloads_the_inputs_of_one_job_at_a_time(at: Stage) -> None:

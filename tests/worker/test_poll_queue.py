@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.worker.poll import SCHEDULE
-from bot.worker.poll_queue import GAP, Poll, PollQueue
+from bot.worker.poll_queue import GAP, OF_MEMBER, OnTheWay, Poll, PollQueue
 from tests.support.rows import NOW
 
 SECOND = timedelta(seconds=1)
-FREE = {"oxen": 8, "skills": 8}
+FREE = OnTheWay()
 
 
 @pytest.fixture
@@ -22,10 +22,18 @@ def poll(job_id: str, user_id: int = 1, *, polls: int = 0, provider: str = "oxen
     return Poll(job_id, provider, user_id, polls)
 
 
-def taken(queue: PollQueue, number: int, free: dict[str, int] = FREE) -> list[str]:
+def free(*, oxen: int) -> OnTheWay:
+    """Return the polls of many members that leave so many slots at one provider."""
+    on_the_way = OnTheWay()
+    for number in range(8 - oxen):
+        on_the_way.begin("oxen", 1000 + number)
+    return on_the_way
+
+
+def taken(queue: PollQueue, number: int, on_the_way: OnTheWay = FREE) -> list[str]:
     """Take polls at the pace of the queue."""
     moments = [NOW + turn * GAP for turn in range(number)]
-    return [job_id for moment in moments for job_id in queue.take_due(moment, free)]
+    return [job_id for moment in moments for job_id in queue.take_due(moment, on_the_way)]
 
 
 def test_a_job_has_one_time_the_newest_that_was_set(queue: PollQueue) -> None:
@@ -127,16 +135,37 @@ def test_urgent_polls_wait_for_a_free_slot_and_members_take_turns(queue: PollQue
         queue.hurry(poll(f"a{number}", 1), NOW)
     queue.hurry(poll("b", 2), NOW + SECOND)
 
-    assert queue.take_due(NOW, {"oxen": 2}) == ["a0", "b"]
-    assert queue.take_due(NOW, {"oxen": 0}) == []
-    assert queue.next(NOW, {"oxen": 0}) is None
-    assert queue.take_due(NOW, {"oxen": 2}) == ["a1", "a2"]
+    assert queue.take_due(NOW, free(oxen=2)) == ["a0", "b"]
+    assert queue.take_due(NOW, free(oxen=0)) == []
+    assert queue.next(NOW, free(oxen=0)) is None
+    assert queue.take_due(NOW, free(oxen=2)) == ["a1", "a2"]
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_a_member_takes_half_of_the_slots_of_a_provider(queue: PollQueue, urgent: bool) -> None:
+    on_the_way = OnTheWay()
+    for number in range(8):
+        if urgent:
+            queue.hurry(poll(f"a{number}", 1), NOW)
+        else:
+            queue.set(poll(f"a{number}", 1), NOW)
+    for turn in range(8):
+        for _ in queue.take_due(NOW + turn * GAP, on_the_way):
+            on_the_way.begin("oxen", 1)
+    later = NOW + SECOND
+    assert queue.next(later, on_the_way) is None
+    queue.set(poll("b", 2, polls=9), NOW)
+    queue.set(poll("c", 1, provider="skills", polls=9), NOW)
+
+    assert taken(queue, 30, on_the_way) == ["b", "c"]
+    on_the_way.end("oxen", 1)
+    assert queue.take_due(later + SECOND, on_the_way) == [f"a{OF_MEMBER}"]
 
 
 def test_a_busy_provider_holds_back_no_poll_of_another(queue: PollQueue) -> None:
     queue.set(poll("slow"), NOW - SECOND)
     queue.set(poll("quick", provider="skills"), NOW)
-    busy = {"oxen": 0, "skills": 8}
+    busy = free(oxen=0)
 
     assert queue.next(NOW, busy) == NOW
     assert taken(queue, 3, busy) == ["quick"]
@@ -172,16 +201,16 @@ def test_every_queued_job_is_polled_once(made: Iterable[tuple[str, int]]) -> Non
             case "drop":
                 queue.drop(each.job_id)
             case _:
-                found = queue.take_due(now, {"oxen": 4})
+                found = queue.take_due(now, free(oxen=4))
                 assert queued.issuperset(found)
                 assert bool(found) == bool(queued)
                 queued.difference_update(found)
                 continue
         (queued.discard if call == "drop" else queued.add)(each.job_id)
     rest: list[str] = []
-    while queue.next(now, {"oxen": 4}) is not None:
+    while queue.next(now, free(oxen=4)) is not None:
         now += GAP
-        rest += queue.take_due(now, {"oxen": 4})
+        rest += queue.take_due(now, free(oxen=4))
     assert sorted(rest) == sorted(queued)
 
 
