@@ -22,11 +22,14 @@ from cogs.delivery.errors import DELIVERY_ERRORS, is_too_large, is_transient, me
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.lookup import carries, find_result
 from cogs.delivery.messages import Message
+from cogs.delivery.rate_limits import Posting
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import Uploads
 from cogs.ui.wording import Refusal
 
 log = logging.getLogger(__name__)
+
+PostChannel = discord.PartialMessageable | discord.DMChannel
 
 # As members read them, if no destination takes the result.
 REFUSALS = {
@@ -74,11 +77,16 @@ class Destinations:
         client: discord.Client,
         now: Callable[[], datetime],
         delivered: Callable[[str], None],
+        posting: Posting,
     ) -> None:
-        """`delivered` is called with the name of the destination that has the result."""
+        """`delivered` is called with the name of the destination that has the result.
+
+        `posting` encloses all that may wait for the rate limit of a channel's messages.
+        """
         self._client = client
         self._now = now
         self._delivered = delivered
+        self._posting = posting
 
     async def attempt(
         self, job: Job, attempts: Attempts, shown: Awaitable[int | Undeliverable]
@@ -215,7 +223,7 @@ class Destinations:
             return await self._send(channel, job, message)
 
         async def find(job: Job) -> int | None:
-            return await find_result(self._client, channel, job)
+            return await self._find_result(channel, job)
 
         return Destination(name, send, find)
 
@@ -266,16 +274,20 @@ class Destinations:
         return await self._send(await self._direct_messages(job), job, message)
 
     async def _find_in_direct_messages(self, job: Job) -> int | None:
-        return await find_result(self._client, await self._direct_messages(job), job)
+        return await self._find_result(await self._direct_messages(job), job)
 
     async def _direct_messages(self, job: Job) -> discord.DMChannel:
         user = await self._client.fetch_user(job.user_id)
         return user.dm_channel or await user.create_dm()
 
-    async def _send(self, channel: discord.abc.Messageable, job: Job, message: Message) -> int:
+    async def _find_result(self, channel: PostChannel, job: Job) -> int | None:
+        with self._posting(channel.id):
+            return await find_result(self._client, channel, job)
+
+    async def _send(self, channel: PostChannel, job: Job, message: Message) -> int:
         """Post a message that pings the requester; the nonce keeps a repeat from doubling it."""
         only = [discord.Object(job.user_id)]
-        with message.uploads.opened() as files:
+        with message.uploads.opened() as files, self._posting(channel.id):
             sent = await channel.send(
                 view=message.view,
                 files=files,

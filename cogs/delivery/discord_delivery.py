@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import discord
 
@@ -18,7 +19,7 @@ from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.follow_up import follow_up
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
 from cogs.delivery.messages import Messages
-from cogs.delivery.rate_limits import RateLimits
+from cogs.delivery.rate_limits import Posting, RateLimits, unlimited
 
 log = logging.getLogger(__name__)
 
@@ -93,21 +94,15 @@ class DiscordDelivery:
         again: bool,
         waits: Callable[[], None],
     ) -> int | Undeliverable:
-        with self._limits.delivering(job.posts_to, waits):
-            return await self._deliver(job, pictures, missing=missing, again=again)
-
-    async def _deliver(
-        self, job: Job, pictures: Sequence[Picture], *, missing: int, again: bool
-    ) -> int | Undeliverable:
         if not again:
             self._attempts.pop(job.id, None)
         attempts = self._attempts.setdefault(job.id, Attempts(earlier_run=again))
-        destinations = self._destinations()
+        destinations = self._destinations(partial(self._limits.posting, waits=waits))
         with raising_not_delivered():
             shown = await destinations.attempt(
                 job,
                 attempts,
-                self._show_settled(job, pictures, missing=missing, attempts=attempts),
+                self._show_settled(destinations, job, pictures, missing=missing, attempts=attempts),
             )
         if isinstance(shown, Undeliverable):
             self._metrics.delivered("undeliverable")
@@ -121,6 +116,7 @@ class DiscordDelivery:
 
     async def _show_settled(
         self,
+        destinations: Destinations,
         job: Job,
         pictures: Sequence[Picture],
         *,
@@ -133,7 +129,7 @@ class DiscordDelivery:
         while True:
             message = await self._messages.settled(job, pictures, missing=missing, limit=limit)
             try:
-                return await self._destinations().post(job, message, attempts)
+                return await destinations.post(job, message, attempts)
             except TooLarge:
                 limit = message.uploads.largest // 2
                 log.info("upload too large, shrinking to %s bytes", limit)
@@ -156,8 +152,8 @@ class DiscordDelivery:
         guild = self._connected().get_guild(job.route.account_server_id)
         return guild.filesize_limit if guild else 10 * 1024 * 1024  # if the server is unknown
 
-    def _destinations(self) -> Destinations:
-        return Destinations(self._connected(), self._now, self._metrics.delivered)
+    def _destinations(self, posting: Posting = unlimited) -> Destinations:
+        return Destinations(self._connected(), self._now, self._metrics.delivered, posting)
 
     def _connected(self) -> discord.Client:
         if self._client is None or self._client.is_closed():

@@ -1,15 +1,15 @@
 """The rate limits of channels, by the headers of Discord's responses.
 
 discord.py waits for a rate limit inside the request, before the request or after the one that used
-the limit up. So a delivery to such a channel does not begin, and one that has begun says that it
-waits: others go on meanwhile.
+the limit up. So a delivery to such a channel does not begin, and one that has begun, or that falls
+back to such a channel, says that it waits: others go on meanwhile.
 """
 
 import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
 
 import aiohttp
@@ -21,13 +21,19 @@ MESSAGES = re.compile(r".*/channels/(\d+)/messages")  # posts, and searches for 
 LIMITED = 429
 
 Waits = Callable[[], None]
+Posting = Callable[[int], AbstractContextManager[None]]  # to this channel, during the block
+
+
+def unlimited(_channel_id: int) -> AbstractContextManager[None]:
+    """Enclose a request that no rate limit of messages concerns."""
+    return nullcontext()
 
 
 class RateLimits:
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._until: dict[int, float] = {}  # by channel
-        self._deliveries: defaultdict[int, list[Waits]] = defaultdict(list)
+        self._posts: defaultdict[int, list[Waits]] = defaultdict(list)
 
     def add_to(self, trace: aiohttp.TraceConfig) -> None:
         """Note the headers of every response that the trace sees."""
@@ -46,18 +52,17 @@ class RateLimits:
         return {channel: end - now for channel, end in self._until.items()}
 
     @contextmanager
-    def delivering(self, channel_id: int | None, waits: Waits) -> Iterator[None]:
-        """Call `waits` if the channel reaches a rate limit before the block ends."""
-        if channel_id is None:
-            yield
-            return
-        self._deliveries[channel_id].append(waits)
+    def posting(self, channel_id: int, waits: Waits) -> Iterator[None]:
+        """Call `waits` if the channel has a rate limit, or reaches it before the block ends."""
+        if channel_id in self.channels():  # of a destination after the first
+            waits()
+        self._posts[channel_id].append(waits)
         try:
             yield
         finally:
-            self._deliveries[channel_id].remove(waits)
-            if not self._deliveries[channel_id]:
-                del self._deliveries[channel_id]
+            self._posts[channel_id].remove(waits)
+            if not self._posts[channel_id]:
+                del self._posts[channel_id]
 
     def note(self, path: str, status: int, headers: Mapping[str, str]) -> None:
         """Note a response: did the request use up the limit of a channel's messages?"""
@@ -67,7 +72,7 @@ class RateLimits:
             return
         channel_id = int(matched[1])
         self._until[channel_id] = self._seconds() + wait
-        for waits in self._deliveries.get(channel_id, ()):
+        for waits in self._posts.get(channel_id, ()):
             waits()
 
 

@@ -82,16 +82,30 @@ def test_a_refusal_of_discord_limits_the_channel(limits: RateLimits) -> None:
     assert limits.channels() == {20: 3.0, 21: 1.0}
 
 
-def test_the_deliveries_of_a_channel_learn_that_they_wait(limits: RateLimits) -> None:
+def test_the_posts_to_a_channel_learn_that_they_wait(limits: RateLimits) -> None:
     told: list[str] = []
     with (
-        limits.delivering(20, lambda: told.append("here")),
-        limits.delivering(21, lambda: told.append("there")),
-        limits.delivering(None, lambda: told.append("nowhere")),
+        limits.posting(20, lambda: told.append("here")),
+        limits.posting(21, lambda: told.append("there")),
     ):
-        with limits.delivering(20, lambda: told.append("ended")):
+        with limits.posting(20, lambda: told.append("ended")):
             pass
         limits.note(POSTS, 200, USED_UP)
 
     limits.note(POSTS, 200, USED_UP)
     assert told == ["here"]
+
+
+def test_a_post_to_a_limited_channel_waits_from_its_beginning(
+    limits: RateLimits, seconds: Seconds
+) -> None:
+    """As of a result that falls back to the channel."""
+    told: list[str] = []
+    limits.note(POSTS, 200, USED_UP)
+    with limits.posting(21, lambda: told.append("there")):
+        assert told == []
+    with limits.posting(20, lambda: told.append("here")):
+        assert told == ["here"]
+    seconds.now += 5
+    with limits.posting(20, lambda: told.append("later")):
+        assert told == ["here"]

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from bot.jobs import JobStatus
-from bot.sandbox.discord import Channel, Upload
+from bot.sandbox.discord import Channel, ChannelKind, Upload
 from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.store import generations, jobs, queue
-from tests.support.delivery import posts_to
+from tests.support.delivery import REPLIES, posts_to
 from tests.support.easel import Stage
 from tests.support.files import picture
 from tests.support.rows import add, new_job
@@ -73,6 +73,34 @@ async def test_deliveries_that_wait_for_rate_limits_leave_their_slots_to_others(
         waited = await seconds_to_picture(at, elsewhere)
 
     assert waited < 4.0
+
+
+async def test_results_that_fall_back_to_a_channel_with_a_rate_limit_leave_their_slots_to_others(
+    at: Stage,
+) -> None:
+    """All wait for the parent of three threads, which take no message and no edit."""
+    at.discord.limits.enabled, at.discord.limits.messages, at.discord.limits.seconds = True, 2, 25.0
+    thread, guild = ChannelKind.PUBLIC_THREAD, at.server
+    threads = [
+        at.discord.add_channel(guild, f"foxes-{number}", kind=thread, parent=at.channel)
+        for number in range(3)
+    ]
+    elsewhere = at.discord.add_channel(guild, "sketches")
+    refused = Answer(403, {"code": 50001, "message": "Missing Access"})
+    at.discord.faults.add("PATCH", REPLIES, refused, times=None)
+    rules = [at.discord.faults.add("POST", posts_to(each), refused, times=None) for each in threads]
+    async with at.easel():
+        for where in [*threads, *threads]:
+            await at.command("imagine", where=where, prompt="a fox", model="oxen")
+        for rule in rules:
+            await rule.reached(10)
+        began = time.monotonic()
+        await at.command("imagine", where=elsewhere, prompt="a hare", model="oxen")
+        await at.discord.wait_for_message(lambda message: bool(message.pictures()), 40, elsewhere)
+        waited = time.monotonic() - began
+        assert sum(job.delivered_at is None for job in await at.jobs()) >= 4
+
+    assert waited < 6.0
 
 
 async def test_members_take_turns_in_a_channel_with_a_rate_limit(at: Stage) -> None:
