@@ -91,8 +91,6 @@ async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> 
     """Open everything that the settings ask for. StartupError if anything cannot be opened."""
     config.check()
     settings = config.core
-    if settings.budget_monthly is None and settings.monthly_credits is None:
-        log.warning("no limit of credits is set: BUDGET_MONTHLY and MONTHLY_CREDITS are unset")
     async with AsyncExitStack() as stack:
         services, delivery = await open_services(stack, config, now)
         worker = Worker(services)
@@ -104,4 +102,6 @@ async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> 
         if settings.http_port is not None:
             server = HealthServer(report, settings.http_host, settings.http_port)
             await stack.enter_async_context(server)
+        if settings.budget_monthly is None and settings.monthly_credits is None:
+            log.warning("no limit of credits is set: BUDGET_MONTHLY and MONTHLY_CREDITS are unset")
         yield App(services, studio, worker, discord, report, server)

@@ -11,27 +11,32 @@ MB = 1_000_000
 
 @asynccontextmanager
 async def bounded(
-    *, seconds: float, pause: float = 0.5, megabytes: float = 10
+    *, seconds: float, pause: float = 0.5, megabytes: float | None = None
 ) -> AsyncIterator[None]:
-    """Fail if the block takes longer, stops the event loop for longer, or allocates more."""
+    """Fail if the block works longer, stops the event loop for longer, or allocates more.
+
+    Times are those of the processor, so that a busy machine changes nothing; waits have an end of
+    their own. To measure the memory takes several times longer.
+    """
     longest = 0.0
 
     async def watch() -> None:
         nonlocal longest
         while True:
-            began = time.monotonic()
+            began = time.thread_time()
             await asyncio.sleep(0.01)
-            longest = max(longest, time.monotonic() - began)
+            longest = max(longest, time.thread_time() - began)
 
     watching = asyncio.create_task(watch())
-    tracemalloc.start()
-    began = time.monotonic()
+    if megabytes is not None:
+        tracemalloc.start()
+    began = time.process_time()
     try:
-        async with asyncio.timeout(seconds * 4):  # so that a failure ends, too
+        async with asyncio.timeout(10 * seconds):  # so that a failure ends, too
             yield
-        took = time.monotonic() - began
+        took = time.process_time() - began
         await asyncio.sleep(0.02)  # the watch sees a pause at the end
-        peak = tracemalloc.get_traced_memory()[1] / MB
+        peak = tracemalloc.get_traced_memory()[1] / MB if megabytes is not None else 0.0
     finally:
         tracemalloc.stop()
         watching.cancel()
@@ -39,4 +44,4 @@ async def bounded(
             await watching
     assert took < seconds, f"{took:.1f} s"
     assert longest < pause, f"the event loop stopped for {longest:.1f} s"
-    assert peak < megabytes, f"{peak:.0f} MB"
+    assert megabytes is None or peak < megabytes, f"{peak:.0f} MB"
