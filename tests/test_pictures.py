@@ -350,3 +350,18 @@ async def test_inputs_that_are_too_large_for_a_copy_are_not_shrunk_first(
     with pytest.raises(NotDelivered, match="too large"):
         await messages.input_copies(job, [large] * 4, 10 * 1024 * 1024)
     assert decoders() == []
+
+
+async def test_the_bytes_of_a_download_count_by_the_length_of_the_answer(
+    downloader: Downloader,
+) -> None:
+    sizes = iter([20_000_000, 100])
+
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(next(sizes)))
+
+    async with Origin(serve) as cdn:
+        for size in (20_000_000, 100):
+            async with downloader.fetched(cdn.url(), nobody, member=1) as data:
+                assert (len(data), downloader.in_flight.used) == (size, size)
+    assert downloader.in_flight.used == 0

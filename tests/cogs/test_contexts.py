@@ -103,10 +103,15 @@ async def test_the_reply_of_a_user_install_becomes_the_result(at: Stage, context
         await foreign(at) if context == "server" else at.discord.private_channel(at.ada, at.ben)
     )
     async with at.easel(user_install=True):
+        at.oxen.manual = True
         asked = await at.command("imagine", where=channel, user_install_only=True, prompt="a fox")
+        assert asked.message is not None
+        assert "The bot cannot post here" in asked.message.text()
+        assert "Missing permissions" not in asked.message.text()  # the bot is no member there
+        await at.oxen.created()
+        await at.finish()
         (job,) = await at.settled()
 
-    assert asked.message is not None
     assert len(asked.message.pictures()) == 1
     assert job.result_message_id == asked.message.id
     assert await accounts(at, job) == {Account(at.ada.id, 0)}

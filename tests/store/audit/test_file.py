@@ -84,6 +84,19 @@ CHANGES = [
         f"UPDATE jobs SET settled_at = 5 WHERE id = '{REPORTED}'",
         f"job {REPORTED}: settled_at is no time",
     ),
+    *(
+        (
+            f"the time {moment}",
+            f"UPDATE ledger SET created_at = '{moment}' WHERE {of(QUEUED, 'hold')}",
+            "entry 35: created_at is no time",
+        )
+        for moment in (
+            "2026-11-21 12:60:00.000000",
+            "2026-11-21 12:00:61.000000",
+            "2026-11-21T12:00:00.000000",
+            "2026-11-21 12:00",
+        )
+    ),
     (
         "a time that only SQLite reads",
         f"UPDATE ledger SET created_at = '2026-11-21 24:00:00' WHERE {of(QUEUED, 'hold')}",

@@ -32,6 +32,11 @@ CHANGES = [
         f"job {REPORTED}: has 1 pictures, and is failed",
     ),
     (
+        "a reason of a job that has succeeded",
+        f"UPDATE jobs SET reason = 'rejected' WHERE id = '{REPORTED}'",
+        f"job {REPORTED}: has succeeded with the reason rejected",
+    ),
+    (
         "a cost of a job without pictures",
         f"UPDATE jobs SET cost = 100 WHERE id = '{REFUSED}'",
         f"job {REFUSED}: has a cost, and is failed",
