@@ -42,7 +42,9 @@ async def open_services(
     stack.enter_context(InstanceLock(path))
     database = await stack.enter_async_context(Database(path))
     session = await stack.enter_async_context(open_session())
-    downloader = Downloader(private_hosts=config.private_hosts)
+    downloader = Downloader(
+        private_hosts=config.private_hosts, media=DiscordMedia(config.own_media)
+    )
     await stack.enter_async_context(downloader)
     health = ServiceHealth(now, config.key_names)
     metrics = Metrics(now, health)
@@ -60,9 +62,7 @@ async def open_services(
         providers=config.make_providers(Http(session, metrics)),
         downloader=downloader,
         pictures=pictures,
-        inputs=InputPictures(
-            downloader, pictures, decoder, retention, DiscordMedia(config.own_media)
-        ),
+        inputs=InputPictures(downloader, pictures, decoder, retention),
         decoder=decoder,
         reduced=reduced,
         retention=retention,

@@ -17,7 +17,7 @@ from bot.pictures import inputs as module
 from bot.services import Services
 from bot.store.database import Database
 from tests.support.files import jpeg_with_metadata, picture, png_header
-from tests.support.loopback import LOOPBACK
+from tests.support.loopback import ADDRESSES, LOOPBACK
 from tests.support.services import services_on
 
 Serve = Callable[[bytes], Awaitable[Attachment]]
@@ -25,7 +25,7 @@ Serve = Callable[[bytes], Awaitable[Attachment]]
 
 @pytest.fixture
 async def services(database: Database, tmp_path: Path) -> AsyncIterator[Services]:
-    async with Downloader(private_hosts=LOOPBACK) as downloader:
+    async with Downloader(private_hosts=LOOPBACK, media=ADDRESSES) as downloader:
         opened = services_on(database, tmp_path / "pictures", utc_now, downloader=downloader)
         async with opened.decoder:
             yield opened

@@ -23,7 +23,7 @@ from bot.store.database import Database
 from cogs.delivery.messages import Messages
 from tests.support.decoders import decoders
 from tests.support.files import jpeg_with_metadata, jpeg_with_tables_first, picture, webp_extended
-from tests.support.loopback import LOOPBACK
+from tests.support.loopback import ADDRESSES, LOOPBACK
 from tests.support.rows import one
 from tests.support.services import services_on, shrunk
 
@@ -213,7 +213,7 @@ class Origin:
 
 @pytest.fixture
 async def downloader() -> AsyncIterator[Downloader]:
-    async with Downloader(private_hosts=LOOPBACK) as opened:
+    async with Downloader(private_hosts=LOOPBACK, media=ADDRESSES) as opened:
         yield opened
 
 

@@ -69,10 +69,10 @@ def checked(url: str, private_hosts: Container[HostPort]) -> URL:
 
 
 class DiscordMedia:
-    """The addresses at which Discord itself serves files, also copies of foreign pictures.
+    """The addresses at which Discord serves files, and copies of foreign pictures.
 
-    Every other address is somebody's choice: who fetches it tells its owner a bot's address, and
-    may be sent to a private network.
+    Every other address is the choice of a member, who could learn the bot's address by it, or let
+    the bot reach a private network.
     """
 
     def __init__(self, own: HostPort | None = None) -> None:
@@ -87,6 +87,9 @@ class DiscordMedia:
             return True
         is_usual = address.scheme == "https" and address.port == 443
         return is_usual and MEDIA_HOSTS.fullmatch(address.host) is not None
+
+
+DISCORD_MEDIA = DiscordMedia()
 
 
 def exact_url(url: str) -> URL | None:

@@ -17,7 +17,7 @@ import stamina
 
 from bot.errors import ProviderError, Reason
 from bot.http_client import open_session
-from bot.pictures.addresses import HostPort, PublicResolver, checked
+from bot.pictures.addresses import DISCORD_MEDIA, HostPort, PublicResolver, checked
 from bot.pictures.turns import FairLimit, Share
 
 log = logging.getLogger(__name__)
@@ -34,11 +34,17 @@ class Downloader:
     """An async context manager with a connection pool of its own.
 
     `private_hosts`, hosts with their ports, are reached although they are private: those of the
-    configured APIs, such as stand-ins on loopback.
+    configured APIs, such as stand-ins on loopback. `media` holds the addresses of input pictures.
     """
 
-    def __init__(self, *, private_hosts: Container[HostPort] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        private_hosts: Container[HostPort] = (),
+        media: Container[str] = DISCORD_MEDIA,
+    ) -> None:
         self._private_hosts = private_hosts
+        self.media = media
         self._session: aiohttp.ClientSession | None = None
         # A member leaves room for the largest picture of another.
         self.in_flight = FairLimit(BYTES_IN_FLIGHT, each=BYTES_IN_FLIGHT - PICTURE_BYTES)

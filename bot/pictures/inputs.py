@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.errors import ProviderError, Reason, UserError
@@ -127,10 +127,7 @@ class InputElsewhere(InputRefused):
 
 
 class InputPictures:
-    """Input pictures of jobs, a few at a time: at most one of each member, in turns.
-
-    `media` holds the addresses from which inputs may come.
-    """
+    """Input pictures of jobs, a few at a time: at most one of each member, in turns."""
 
     def __init__(
         self,
@@ -138,9 +135,8 @@ class InputPictures:
         store: PictureStore,
         decoder: Decoder,
         retention: Retention,
-        media: Container[str],
     ) -> None:
-        self.media = media
+        self.media = downloader.media  # the addresses from which inputs may come
         self._downloader = downloader
         self._store = store
         self._decoder = decoder

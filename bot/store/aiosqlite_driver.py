@@ -35,10 +35,10 @@ class Connection(aiosqlite.Connection):
         self._begin = statement
 
     def take_begin(self) -> str | None:
-        """Return the BEGIN that is to be executed, if any, and forget it.
+        """Return the BEGIN that is to be executed, if any, once.
 
-        To be called when the statement is queued: its task may be cancelled before the thread
-        executes it, and without a BEGIN the statement would commit itself.
+        To be called when a statement is queued. The task may be cancelled before the thread
+        executes the statement, which without a BEGIN would commit itself.
         """
         begin, self._begin = self._begin, None
         return begin

@@ -278,9 +278,9 @@ class Poller:
         return True
 
     def _missed(self, watch: JobWatch, remote_id: str, error: ProviderError) -> bool:
-        """Return whether the generation was unknown so often that it is given up.
+        """Return whether the service has not found the generation so often that Easel gives up.
 
-        Its end stays open: the service has taken the request, and may charge for it.
+        The end stays open: the service has taken the request, and may charge for it.
         """
         misses = watch.misses[remote_id] = watch.misses.get(remote_id, 0) + 1
         if misses < MISSES:

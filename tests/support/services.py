@@ -23,7 +23,6 @@ from bot.services import Services
 from bot.store.database import Database
 from cogs.delivery.discord_delivery import DiscordDelivery
 from cogs.delivery.messages import Messages
-from tests.support.loopback import ADDRESSES
 
 
 async def shrunk(services: Services, data: bytes, limit: int) -> Path:
@@ -55,7 +54,7 @@ def services_on(
         providers=providers or {},
         downloader=downloader,
         pictures=pictures,
-        inputs=InputPictures(downloader, pictures, decoder, retention, ADDRESSES),
+        inputs=InputPictures(downloader, pictures, decoder, retention),
         decoder=decoder,
         reduced=reduced,
         retention=retention,
