@@ -215,3 +215,35 @@ def test_what_is_taken_out_of_a_line(text: str, left: str) -> None:
     hide(prompt)
 
     assert redact(text.format(prompt=prompt), ["key-of-mine"]) == left
+
+
+PROMPT = "a red fox that sleeps in the deep snow of a northern forest"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("refused: “that sleeps in the deep”", "refused: “[prompt]”"),
+        ("[a red fox th] and [ of a northern fo]", "[[prompt]] and [[prompt]]"),
+        ("a red fox", "a red fox"),
+        ("deep snow of", "[prompt]"),
+        ("deep snow o", "deep snow o"),
+        ("nothing of the prompt", "nothing of the prompt"),
+        ("", ""),
+    ],
+)
+async def test_any_part_of_a_prompt_is_taken_out_of_a_severe_line(text: str, left: str) -> None:
+    async def line() -> str:  # a task of its own, whose hidden prompts end with it
+        hide(PROMPT)
+        return redact(text, (), pieces=True)
+
+    assert await asyncio.create_task(line()) == left
+
+
+async def test_a_long_traceback_with_a_long_prompt_takes_no_time() -> None:
+    async def line() -> str:
+        hide("".join(chr(0x4E00 + number) for number in range(2000)))
+        return redact("x" * 200_000, (), pieces=True)
+
+    async with asyncio.timeout(5):
+        assert len(await asyncio.create_task(line())) == 200_000

@@ -21,9 +21,10 @@ log = logging.getLogger(__name__)
 
 __all__ = ["bind", "hide", "start_logging"]
 
-# Below these levels, discord.py's loggers write tokens, and SQLAlchemy's write prompts.
+# Below these levels, discord.py's loggers write tokens, SQLAlchemy's write prompts, and Pillow's
+# write parts of files.
 LEAST: Mapping[str, int] = {
-    "discord": logging.INFO,
+    **dict.fromkeys(("discord", "PIL"), logging.INFO),
     **dict.fromkeys(
         ("sqlalchemy", "aiosqlite", "alembic", "asyncio", "discord.client"), logging.WARNING
     ),
@@ -85,8 +86,9 @@ class _Redaction:
         __: str,
         line: MutableMapping[str, Any],
     ) -> EventDict:
+        pieces = line.get("level") in SEVERE
         return {
-            name: redact(value, self._secrets) if isinstance(value, str) else value
+            name: redact(value, self._secrets, pieces=pieces) if isinstance(value, str) else value
             for name, value in line.items()
         }
 
@@ -111,6 +113,8 @@ TOKENS = (
 # A shorter prompt is a common word, and its removal would garble unrelated lines.
 SHORTEST = 8  # characters
 HEAD = 24  # characters that identify a prompt; the rest may be cut off
+PIECE = 12  # characters of any part of a prompt, in lines that may quote a service or a library
+SEVERE = {"warning", "error", "critical"}
 
 _hidden: ContextVar[tuple[str, ...]] = ContextVar("hidden", default=())
 
@@ -121,15 +125,36 @@ def hide(*texts: str) -> None:
     _hidden.set((*_hidden.get(), *dict.fromkeys(forms)))
 
 
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with markers in place of secrets, tokens and hidden prompts."""
+def redact(text: str, secrets: Iterable[str], *, pieces: bool = False) -> str:
+    """Return the text with markers in place of secrets, tokens and hidden prompts.
+
+    With `pieces`, any PIECE characters of a prompt are replaced too.
+    """
     for secret in secrets:
         text = text.replace(secret, "[secret]")
     for pattern in TOKENS:
         text = pattern.sub(r"\g<before>[token]", text)
     for prompt in _hidden.get():
         text = _without(text, prompt)
-    return text
+    return _without_pieces(text, _hidden.get()) if pieces else text
+
+
+def _without_pieces(text: str, prompts: Iterable[str]) -> str:
+    """Remove all parts of prompts of at least PIECE characters."""
+    known = {prompt[at : at + PIECE] for prompt in prompts for at in range(len(prompt) - PIECE + 1)}
+    if not known:
+        return text
+    shown: list[str] = []
+    at = end = 0
+    while at < len(text):
+        if text[at : at + PIECE] in known:
+            if at >= end:
+                shown.append("[prompt]")
+            end = at + PIECE
+        if at >= end:
+            shown.append(text[at])
+        at += 1
+    return "".join(shown)
 
 
 def _forms(prompt: str) -> set[str]:
