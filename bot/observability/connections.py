@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 MAX_CONNECTIONS = 50
 IDLE_SECONDS = 10.0  # without a byte from the client
@@ -17,12 +18,11 @@ class Gate(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("not a stream")
+        stream = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass
         if len(self._connections) >= MAX_CONNECTIONS:
-            transport.abort()
+            stream.abort()
             return
-        self._transport = transport
+        self._transport = stream
         self._connections.add(self)
         self._wait()
         self._inner.connection_made(transport)
