@@ -29,6 +29,17 @@ def sniff(data: bytes) -> PictureKind | None:
     return None
 
 
+BRANDS = {  # of the container that HEIC and AVIF share (ISO/IEC 14496-12)
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+
+
+def foreign_kind(data: bytes) -> str | None:
+    """Return the name of a kind of picture that no model accepts; None for all else."""
+    return BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
+
+
 def measure(data: bytes) -> tuple[int, int]:
     """Return width and height in pixels by the header. Raises NotAPicture."""
     try:

@@ -15,6 +15,7 @@ from bot.pictures.header import (
     MAX_PASSES,
     MAX_PIXELS,
     NotAPicture,
+    foreign_kind,
     has_too_many_passes,
     measure,
     sniff,
@@ -65,6 +66,16 @@ class InputNotAPicture(InputRefused):
 class InputIsGif(InputRefused):
     def __init__(self, attachment: Attachment) -> None:
         super().__init__(attachment, "`{name}` is a GIF. Save it as PNG, and attach that file.")
+
+
+class InputOfForeignKind(InputRefused):
+    def __init__(self, attachment: Attachment, kind: str) -> None:
+        super().__init__(
+            attachment,
+            "`{name}` is a picture of the kind {kind}. Save it as PNG or JPEG, and attach that "
+            "file.",
+            kind=kind,
+        )
 
 
 class InputDamaged(InputRefused):
@@ -244,6 +255,8 @@ def _check_kind(attachment: Attachment, data: bytes) -> None:
         raise InputIsGif(attachment)
     if not data:
         raise InputEmpty(attachment)
+    if kind is None and (foreign := foreign_kind(data)):
+        raise InputOfForeignKind(attachment, foreign)
     if kind is None:
         raise InputNotAPicture(attachment)
 
