@@ -53,6 +53,8 @@ class Database:
         self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)
         self._reader = _engine(path, begin="BEGIN", pragmas=("PRAGMA query_only=ON",), size=READERS)
         self._checkpoints: asyncio.Task[None] | None = None
+        self._file: tuple[int, int] | None = None  # device and inode
+        self._is_replaced = False
         self._write_lock = asyncio.Lock()  # first come, first served
         self._blocks = 0
         self._idle = asyncio.Event()
@@ -63,6 +65,7 @@ class Database:
             await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
             await self._migrate()
             await self._open_readers()
+            self._file = await asyncio.to_thread(_identity, self.path)
             self._checkpoints = asyncio.create_task(self._keep_checkpointing(), name="checkpoints")
         except StartupError:
             await self.close()
@@ -125,6 +128,8 @@ class Database:
 
     @contextmanager
     def _failures_as_not_now(self) -> Iterator[None]:
+        if self._is_replaced:  # what is written now would be lost at the end of the program
+            raise NotNow
         try:
             yield
         except (OperationalError, PoolTimeoutError, TimeoutError) as error:
@@ -147,6 +152,14 @@ class Database:
         """Write committed pages from the log back into the file, without blocking a writer."""
         while True:
             await asyncio.sleep(CHECKPOINT_SECONDS)
+            if await asyncio.to_thread(_identity, self.path) != self._file:
+                if not self._is_replaced:
+                    log.critical(
+                        "database file removed or replaced, nothing is stored: %s", self.path
+                    )
+                self._is_replaced = True
+                continue
+            self._is_replaced = False
             try:
                 await asyncio.to_thread(_checkpoint, self.path)
             except sqlite3.Error as error:
@@ -232,6 +245,14 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
         cast(Driver, connection.connection.driver_connection).begin(begin)
 
     return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _checkpoint(path: Path) -> None:
