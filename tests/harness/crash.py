@@ -42,6 +42,7 @@ OXEN_PRICE, OXEN_CHARGED, SKILLS_PRICE = "0.08", "0.061", 17
 COST_DELAYS = (0.0, 0.0, 0.0, 1.0, 4.0)  # in seconds; Easel waits for up to 2.8, and polls later
 COST_SECONDS = timedelta(seconds=60)  # after this time the estimate is final
 MOST_JOBS = 5  # of one member at once: the default of MAX_JOBS
+MOST_REQUESTS = 40  # of one member in all
 REFUSED_WORD = "forbidden"
 NO_MODEL_SHARE = 0.15  # share of the requests without a model
 SEVERAL_SHARE = 0.4  # ... with more than one picture
@@ -93,6 +94,7 @@ class Arena:
     log: list[Mapping[str, object]] = field(default_factory=list)  # log lines of earlier runs
     refused: set[str] = field(default_factory=set)  # paths with a definite refusal by Discord
     _open: Counter[User] = field(default_factory=Counter)  # requests whose jobs may be unsettled
+    _asked: Counter[User] = field(default_factory=Counter)  # all requests
     _bot: BotProcess | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -122,10 +124,19 @@ class Arena:
         self._open[requested.interaction.user] -= 1
 
     def _member(self) -> User:
-        """Return a member with fewer jobs than MAX_JOBS allows: a new one if there is none."""
-        if all(self._open[each] >= MOST_JOBS for each in self.members):
-            self.add_members(1)
-        return self.rng.choice([each for each in self.members if self._open[each] < MOST_JOBS])
+        """Return a member who is not refused: a new one if there is none.
+
+        A member has fewer jobs than MAX_JOBS allows, and few in all: kills make unknown outcomes,
+        and after five of them a member waits.
+        """
+        while not (free := [each for each in self.members if self._is_free(each)]):
+            self.add_members(3)
+        chosen = self.rng.choice(free)
+        self._asked[chosen] += 1
+        return chosen
+
+    def _is_free(self, member: User) -> bool:
+        return self._open[member] < MOST_JOBS and self._asked[member] < MOST_REQUESTS
 
     async def launch(self) -> BotProcess:
         """Start the bot's process if none runs, without waiting."""
