@@ -288,7 +288,7 @@ def test_the_retry_after_of_failures_that_count_lengthens_the_pause(
 def test_only_a_rate_limit_pauses_for_long(
     health: ServiceHealth, clock: StillClock, reason: Reason, longest: timedelta
 ) -> None:
-    """Of a submit as of a probe."""
+    """The answer to a submit and the answer to a probe have the same bound."""
     health.submitted("oxen", Cause(1), declined(reason, 3600.0))
     for _ in range(2):
         clock.moved += longest - SECOND

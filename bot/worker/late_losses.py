@@ -36,11 +36,12 @@ class LateLosses:
         """Record the charges that the service reports by now."""
         async with self._database.reading() as view:
             ended = await generation_rows.of_job(view, job.id)
+            recorded = await losses.recorded(view, job.id)
         try:
             costs = {
                 each.remote_id: await self._providers[job.provider].cost(each.remote_id)
                 for each in ended
-                if each.state in losses.WITHOUT_PICTURE
+                if each.state in losses.WITHOUT_PICTURE and each.remote_id not in recorded
             }
         except ProviderError as error:
             log.info("cost of a job without a picture not reported, retrying: %s", error)

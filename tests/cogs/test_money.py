@@ -357,3 +357,21 @@ async def test_the_price_of_a_generation_that_the_service_does_not_find_stays_re
     assert "budget" in refused
     assert await at.balance() == -20_000
     assert await adds_up(at)
+
+
+async def test_each_late_charge_of_a_job_is_a_loss_also_beside_others(at: Stage) -> None:
+    """One of two failed generations is charged at once, the other later."""
+    at.oxen.charge_failed = True
+    at.oxen.fail_next("Out of memory", times=2)
+    async with at.easel():
+        await at.imagine("a fox", model="oxen", count=2)
+        at.oxen.faults.add("GET", "/api/ai/generations/.*", Answer(404, {"error": "not yet"}))
+        await at.settled()
+        assert len(await at.losses()) == 1
+        at.clock.move(minutes=2)
+        async with asyncio.timeout(10):
+            while len(await at.losses()) < 2:
+                await asyncio.sleep(0.05)
+
+    assert {entry.reason for entry in await at.losses()} == at.oxen.generations.keys()
+    assert await adds_up(at)

@@ -99,7 +99,7 @@ def test_the_posts_to_a_channel_learn_that_they_wait(limits: RateLimits) -> None
 def test_a_post_to_a_limited_channel_waits_from_its_beginning(
     limits: RateLimits, seconds: Seconds
 ) -> None:
-    """As of a result that falls back to the channel."""
+    """A result may fall back to a channel that is limited already."""
     told: list[str] = []
     limits.note(POSTS, 200, USED_UP)
     with limits.posting(21, lambda: told.append("there")):

@@ -128,7 +128,7 @@ def test_only_addresses_of_discord_are_its_media() -> None:
 async def test_a_stored_foreign_address_is_neither_fetched_nor_handed_on(
     at: Stage,
 ) -> None:
-    """As in a job of an older version, whose picture waits to be downloaded."""
+    """A job of an older version may hold such an address while its picture waits for a download."""
     held = at.discord.faults.add("GET", r"/ephemeral-attachments/.*", Hold())
     async with at.easel():
         await at.edit(Upload("cat.png", picture()))

@@ -139,7 +139,7 @@ DONE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", SLOTS_LISTS)
 async def test_many_members_delay_another_by_one_turn_each(database: Database, name: str) -> None:
-    """Also if the list holds fewer members than wait, and the other was served just before."""
+    """The list holds fewer members than wait, and the other member was served just before."""
     slots = Slots(2, of_member=1)
     served: list[int] = []
     async with database.transaction() as tx:

@@ -176,7 +176,7 @@ async def test_many_running_jobs_of_one_member_do_not_delay_the_polls_of_another
 
 
 async def test_stalled_polls_of_one_member_leave_half_of_the_slots_to_others(at: Stage) -> None:
-    """Also if each poll is four requests."""
+    """Each poll is four requests here."""
     await running(at, 8, generations_each=4)
     path = r"/api/v1/generation/fox.*"
     held = at.skills.faults.add("GET", path, HoldBefore(), times=None)
