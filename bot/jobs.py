@@ -158,19 +158,19 @@ class Job:
     provider: str  # the key of the API that serves `request.model`
     price: int
     created_at: datetime
-    submitted_at: datetime | None  # the start of the newest submit
-    running_at: datetime | None
-    settled_at: datetime | None
-    delivered_at: datetime | None
-    result_message_id: int | None
-    cancel_requested_at: datetime | None
-    submit_after: datetime | None  # no claim before
-    reason: Reason | None
-    cost: int | None
-    estimated: bool  # `cost` is the price: the provider has not reported the cost
-    deliver_after: datetime | None
-    delivery_attempts: int  # so far
-    delivery_started_at: datetime | None  # when the first of them began
+    submitted_at: datetime | None = None  # the start of the newest submit
+    running_at: datetime | None = None
+    settled_at: datetime | None = None
+    delivered_at: datetime | None = None
+    result_message_id: int | None = None
+    cancel_requested_at: datetime | None = None
+    submit_after: datetime | None = None  # no claim before
+    reason: Reason | None = None
+    cost: int | None = None
+    estimated: bool = False  # `cost` is the price: the provider has not reported the cost
+    deliver_after: datetime | None = None
+    delivery_attempts: int = 0  # so far
+    delivery_started_at: datetime | None = None  # when the first of them began
     delivery_error: str | None = None  # of the last attempt
     inputs: tuple[Attachment, ...] = ()
     model_auto: bool = False  # chosen by Easel: the member named none

@@ -1,11 +1,11 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from itertools import product
 
 import pytest
 
 from bot.errors import Reason
-from bot.jobs import NEXT, Job, JobStatus, NewJob
+from bot.jobs import NEXT, Attachment, Job, JobStatus, NewJob, Route
 from bot.store import claims, generations, jobs, queue
 from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
@@ -34,6 +34,31 @@ async def test_a_job_comes_back_as_it_was_stored(database: Database) -> None:
         new.route,
     )
     assert "interaction-token" not in repr(stored)
+
+
+async def test_what_the_insert_returns_is_what_the_row_holds(database: Database) -> None:
+    usual = new_job()
+    attachment = Attachment("1.png", "https://cdn.discordapp.com/1.png", 5, 6, 7)
+    unusual = replace(
+        usual,
+        route=replace(usual.route, postable=False, private=True, guild_id=5, parent_id=6),
+        request=replace(usual.request, inputs=(attachment.url,)),
+        inputs=(attachment,),
+        model_auto=True,
+        origin_id=7,
+    )
+    optional = {each.name: each.default for each in (*fields(NewJob), *fields(Route))}
+    assert [
+        name
+        for name, default in optional.items()
+        if getattr(unusual, name, getattr(unusual.route, name, None)) == default
+    ] == ["status_message_id"]  # it is stored when Discord has confirmed the reply
+
+    async with database.transaction() as tx:
+        stored = [await jobs.add(tx, new) for new in (usual, replace(unusual, id="other"))]
+
+    async with database.reading() as view:
+        assert [await jobs.get(view, each.id) for each in stored] == stored
 
 
 @pytest.mark.parametrize(("source", "target"), list(product(JobStatus, JobStatus)))
