@@ -7,13 +7,12 @@ from sqlalchemy import bindparam, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import SETTLED, Job, JobStatus
-from bot.ledger import EntryKind
 from bot.store.queue import BATCH
-from bot.store.tables import Utc, generations, jobs, ledger
+from bot.store.tables import LOSS, Utc, generations, jobs, ledger
 from bot.store.turns import by_turns, list_jobs, listed, none_of
 
 WITHOUT_PICTURE = (JobStatus.FAILED, JobStatus.CANCELED)
-_IS_LOSS = ledger.c.kind == EntryKind.LOSS
+_IS_LOSS = ledger.c.kind == LOSS
 RECORDED = select(ledger.c.reason).where(ledger.c.job_id == bindparam("job_id"), _IS_LOSS)
 UNREPORTED = by_turns(
     jobs.c.status.in_(SETTLED),

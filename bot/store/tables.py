@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    literal_column,
     text,
     true,
 )
@@ -177,6 +179,10 @@ ledger = Table(
     Index("ix_ledger_losses", "created_at", sqlite_where=text("kind = 'loss'")),
     sqlite_autoincrement=True,  # an id is never used again, so that a deleted entry leaves a gap
 )
+
+# For comparisons with ledger.c.kind: with a parameter SQLite would prepare the statement again at
+# each execution, because whether it may use ix_ledger_losses would depend on the value.
+LOSS: ColumnElement[str] = literal_column("'loss'")
 
 notes = Table(  # small facts that survive a restart, such as the registered commands
     "notes",
