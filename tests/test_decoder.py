@@ -116,6 +116,7 @@ async def test_a_webp_of_40_megapixels_delays_nobody(at: Stage) -> None:
     assert job.status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "data",
     [

@@ -67,6 +67,7 @@ def peak(measure: Callable[[], int]) -> Iterator[list[int]]:
     task.cancel()
 
 
+@pytest.mark.long
 async def test_80_edits_of_one_member_do_not_delay_another(at: Stage) -> None:
     at.oxen.manual = at.skills.manual = True
     files = [upload(f"file{number}", 4_900_000) for number in range(80)]
@@ -107,6 +108,7 @@ async def test_downloads_begin_in_turns_also_after_a_restart(
         assert app.services.downloader.in_flight.used == PLACES * inputs.MAX_BYTES
 
 
+@pytest.mark.long
 async def test_edits_that_are_canceled_leave_the_disk_within_keep_gb(at: Stage) -> None:
     """All slots at the service are taken, so that inputs are stored before the cancel."""
     async with at.easel(keep_gb="0.05"):

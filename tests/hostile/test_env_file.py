@@ -13,7 +13,12 @@ from bot.settings import Settings
 from bot.store.database import database_path
 from tests.test_main import ROOT
 
-PROGRAMS = [["run"], ["backup", "copy.db"], ["ledger", "verify"]]
+LONG = pytest.mark.long
+PROGRAMS = [
+    ["run"],
+    pytest.param(["backup", "copy.db"], marks=LONG),
+    pytest.param(["ledger", "verify"], marks=LONG),
+]
 TEXT = "DISCORD_TOKEN=abc\nOXEN_API_KEY=é\n"
 
 
@@ -60,6 +65,7 @@ def test_an_unreadable_file_is_one_line_with_the_remedy(
     assert ended.stderr == f"easel: .env {says}\n"
 
 
+@LONG
 @pytest.mark.parametrize(("spoil", "says"), FILES, ids=["UTF-16", "Latin-1", "folder"])
 def test_the_check_says_so_too(tmp_path: Path, spoil: Callable[[Path], None], says: str) -> None:
     spoil(tmp_path / ".env")

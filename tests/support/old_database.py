@@ -71,6 +71,7 @@ async def restore(at: Stage, revision: str) -> dict[str, OldJob]:
 
 
 def _write(path: Path, sql: str) -> dict[str, OldJob]:
+    path.unlink(missing_ok=True)  # the empty one of the tests
     with closing(sqlite3.connect(path)) as database:
         database.executescript(sql)
         database.row_factory = sqlite3.Row

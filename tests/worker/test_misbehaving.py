@@ -49,9 +49,9 @@ def data(content: bytes) -> str:
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[Stage]:
+async def at(empty_file: Path) -> AsyncIterator[Stage]:
     """As everywhere; and afterwards, nothing may be held and no sum be wrong."""
-    async with stage(tmp_path) as made:
+    async with stage(empty_file.parent) as made:
         yield made
         jobs = await made.jobs()
         assert all(job.status.settled for job in jobs)

@@ -1,3 +1,5 @@
+import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -5,9 +7,14 @@ import pytest
 from tests.support.books import write_books
 
 
-@pytest.fixture
-async def books(tmp_path: Path) -> Path:
-    """A database with a job for every outcome."""
-    path = tmp_path / "easel.db"
-    await write_books(path)
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("books") / "easel.db"
+    asyncio.run(write_books(path))
     return path
+
+
+@pytest.fixture
+def books(written: Path, tmp_path: Path) -> Path:
+    """A database with a job for every outcome."""
+    return Path(shutil.copyfile(written, tmp_path / "easel.db"))
