@@ -77,13 +77,15 @@ class App:
     async def _follow_catalog(self) -> None:
         """Take options and prices from the APIs that report them, again every hour."""
         while True:
+            wait = 3600.0  # seconds between requests to the models endpoints
             for provider in self.services.providers.values():
                 try:
                     for spec in await provider.describe():
                         self.services.catalog.update(spec)
                 except ProviderError as error:
                     log.warning("%s did not describe its models: %s", provider.key, error)
-            await asyncio.sleep(3600.0)  # between requests to the models endpoints
+                    wait = 60.0
+            await asyncio.sleep(wait)
 
 
 @asynccontextmanager

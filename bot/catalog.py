@@ -68,10 +68,17 @@ class ModelSpec:
     seed_makes_one: bool = False  # a seed with `count` over 1 is refused
     cancels: bool = True  # a running job can be stopped
     input_options: frozenset[str] = frozenset()  # refused without an input picture
+    needs_input: bool = False  # makes nothing of a prompt alone
+    problem: str = ""  # for the operator: why the model takes no request at all
 
     def takes(self, request: GenerationRequest) -> bool:
         """Return whether the model has every option and takes every picture, of any value."""
-        return set(request.options) <= set(self.options) and len(request.inputs) <= self.max_inputs
+        return (
+            not self.problem
+            and set(request.options) <= set(self.options)
+            and len(request.inputs) <= self.max_inputs
+            and (bool(request.inputs) or not self.needs_input)
+        )
 
 
 # Groups of options of which a request may have only one: each sets the size of the picture.
@@ -177,12 +184,35 @@ class NeedsInput(OptionRefused):
         super().__init__("{name} needs an input picture. Use /edit with a picture.", name=name)
 
 
+INPUTS_REFUSED = {
+    0: "{service} edits no pictures. Choose another model, or use /imagine.",
+    1: "{service} takes one picture, and you gave {given}. Attach fewer.",
+}
+
+
+class ModelUnusable(UserError):
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(
+            "{service} makes no pictures at the moment. Choose another model, or ask the bot's "
+            "operator to.",
+            service=spec.service,
+        )
+
+
+class InputRequired(UserError):
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(
+            "{service} makes no picture from a description alone. Use /edit with a picture, or "
+            "choose another model.",
+            service=spec.service,
+        )
+
+
 class InputsRefused(UserError):
     def __init__(self, given: int, spec: ModelSpec) -> None:
-        text = (
-            "{service} takes one picture, and you gave {given}. Attach fewer."
-            if spec.max_inputs == 1
-            else "{service} takes up to {limit} pictures, and you gave {given}. Attach fewer."
+        text = INPUTS_REFUSED.get(
+            spec.max_inputs,
+            "{service} takes up to {limit} pictures, and you gave {given}. Attach fewer.",
         )
         super().__init__(text, service=spec.service, limit=spec.max_inputs, given=given)
 
@@ -260,8 +290,12 @@ def check_request(request: GenerationRequest, spec: ModelSpec) -> None:
         raise EmptyPrompt
     if len(request.prompt) > MAX_PROMPT:
         raise LongPrompt(len(request.prompt))
+    if spec.problem:
+        raise ModelUnusable(spec)
     if len(request.inputs) > spec.max_inputs:
         raise InputsRefused(len(request.inputs), spec)
+    if spec.needs_input and not request.inputs:
+        raise InputRequired(spec)
     for name, value in request.options.items():
         if name not in spec.options:
             raise UnknownOption(name, spec)

@@ -1,6 +1,6 @@
 """Kinds of request parameters, for the tables in an API's own document."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -47,7 +47,7 @@ Kind = Text | Integer | Boolean | OneOf | Address | Addresses
 Table = Mapping[str, Kind]
 
 
-def problem(table: Table, required: tuple[str, ...], body: Mapping[str, object]) -> str | None:
+def problem(table: Table, required: Sequence[str], body: Mapping[str, object]) -> str | None:
     """Return the first error in a request's parameters, or None. Types are strict: "3" is not 3."""
     for name in required:
         value = body.get(name)

@@ -77,6 +77,8 @@ def help_view(commands: Iterable[tuple[str, str]], menus: Iterable[str]) -> ui.L
 
 
 def _model(spec: ModelSpec) -> str:
+    if spec.problem:
+        return Models.UNUSABLE.format(title=spec.title, key=spec.key)
     price = Models.PRICE if spec.price_known else Models.ESTIMATED_PRICE
     options = [
         Models.OPTION.format(name=name, values=_values(option))

@@ -228,6 +228,7 @@ class Models:
     MODEL = "### {title}\n`model:{key}` · {price} · {inputs}\n{options}"
     PRICE = "{credits} credits a picture"
     ESTIMATED_PRICE = "about {credits} credits a picture"
+    UNUSABLE = "### {title}\n`model:{key}` · makes no pictures at the moment"
     NO_INPUTS = "edits no pictures"
     INPUTS = Plural("edits one picture", "edits up to {count} pictures")
     OPTION = "- `{name}` {values}"

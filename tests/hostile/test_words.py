@@ -32,7 +32,8 @@ EVIL = [
 
 
 def schema(values: list[str]) -> dict[str, object]:
-    return {"json_request_schema": {"properties": {"aspect_ratio": {"enum": values}}}}
+    properties = {"prompt": {"type": "string"}, "aspect_ratio": {"enum": values}}
+    return {"json_request_schema": {"properties": properties}}
 
 
 @pytest.mark.parametrize("text", EVIL)

@@ -188,7 +188,7 @@ async def test_a_spoiled_answer_is_an_update_or_a_provider_error(answer: object)
 @settings(max_examples=150)
 @given(spoiled())
 def test_a_spoiled_description_leaves_a_model_that_can_be_offered(answer: object) -> None:
-    spec = described(oxen_spec(price=7500), answer, credits_per_usd=Decimal(100))
+    spec, _ = described(oxen_spec(price=7500), answer, credits_per_usd=Decimal(100))
 
     assert 0 < spec.price < 2**63
     for option in spec.options.values():

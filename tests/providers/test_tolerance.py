@@ -494,11 +494,14 @@ async def test_e9_of_the_stream_only_the_ids_of_what_ended_count(
     assert found == ["g1"]
 
 
+OPTIONS_WITHOUT_INPUT = ("count", "negative_prompt", "seed", "expand_prompt")
 MODEL = {
     "id": "qwen-image-2",
     "pricing": {"method": "per_image", "cost_per_image": 0.109},
     "json_request_schema": {
         "properties": {
+            "prompt": {"type": "string"},
+            "input_image": {"type": "string", "format": "uri"},
             "aspect_ratio": {"enum": ["1:1", 5, "21:9", ""], "default": "21:9", "x-order": 1},
             "seed": {"anyOf": [{"type": "null"}, {"type": "integer", "maximum": 99}]},
             "enable_prompt_expansion": {"default": False},
@@ -558,12 +561,13 @@ async def test_e11_a_schema_that_cannot_be_read_leaves_the_table(
 ) -> None:
     wrong = {"enum": "1:1", "minimum": 9, "maximum": 2, "default": [], "maxLength": -1}
     names = ("aspect_ratio", "seed", "enable_prompt_expansion", "negative_prompt")
-    api_service.answers({"request_schema": {"properties": dict.fromkeys(names, wrong)}})
+    properties = {"prompt": {"type": "string"}, **dict.fromkeys(names, wrong)}
+    api_service.answers({"request_schema": {"properties": properties}})
 
     (spec,) = await oxen.describe()
 
     assert spec.options == {
-        **oxen_spec(price=0).options,
+        **{name: oxen_spec(price=0).options[name] for name in OPTIONS_WITHOUT_INPUT},
         "aspect_ratio": Choice(("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "2:1", "1:2")),
     }
 
@@ -670,7 +674,7 @@ async def test_any_json_becomes_an_update_or_a_provider_error(answer: object) ->
 
 @given(LIKELY)
 def test_any_json_is_a_description_of_the_model(answer: object) -> None:
-    spec = described(oxen_spec(price=7500), answer, credits_per_usd=Decimal(100))
+    spec, _ = described(oxen_spec(price=7500), answer, credits_per_usd=Decimal(100))
 
     assert spec.price > 0
     for option in spec.options.values():

@@ -9,7 +9,7 @@ OXEN = ProviderEntry(
     key=Oxen.key,
     key_page="https://www.oxen.ai/settings/profile",
     settings=OxenSettings,
-    specs=lambda settings: (oxen_spec(price=thousandths(settings.price)),),
+    specs=lambda settings: (oxen_spec(price=thousandths(settings.price), model=settings.model),),
     make=Oxen,
     credits_of=lambda settings, figures: credits_of(figures, settings.credits_per_usd),
 )

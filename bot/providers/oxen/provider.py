@@ -1,5 +1,6 @@
 """The client of Oxen.ai (apis.md, Oxen.ai): an asynchronous queue with one id per picture."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -15,7 +16,9 @@ from bot.providers.base import Failed, Figures, Finding, Http, Submitted, Update
 from bot.providers.error_mapping import classify, detail_of, has_error
 from bot.providers.oxen.model import OxenSettings, described, oxen_spec
 from bot.providers.oxen.rows import (
+    INPUT,
     SKEW,
+    InputField,
     enqueued_at,
     event_id,
     fits,
@@ -27,6 +30,8 @@ from bot.providers.oxen.rows import (
 )
 from bot.providers.parsing import JsonObject, Vocabulary, amount, initial, is_object, update_of
 from bot.providers.sse import Decoder
+
+log = logging.getLogger(__name__)
 
 SUBMIT_TIMEOUT = 60.0  # seconds: the request may carry an input picture as a data URI
 PAGE = 100  # rows of the history in one answer
@@ -42,8 +47,10 @@ class Oxen:
         self._api = Api(self.key, settings, http)
         self._model = settings.model
         self._credits_per_usd = settings.credits_per_usd
-        self._table = oxen_spec(price=thousandths(settings.price))
+        self._table = oxen_spec(price=thousandths(settings.price), model=settings.model)
         self._spec = self._table
+        self._input: InputField | None = INPUT
+        self._is_described = False
         self._words = Vocabulary("oxen")
 
     def headers_for(self, url: str) -> Mapping[str, str]:
@@ -54,12 +61,24 @@ class Oxen:
 
     async def describe(self) -> tuple[ModelSpec, ...]:
         body = await self._api.request("GET", f"/ai/models/{_path(self._model)}")
-        self._spec = described(self._table, body, credits_per_usd=self._credits_per_usd)
+        self._spec, self._input = described(
+            self._table, body, credits_per_usd=self._credits_per_usd
+        )
+        self._is_described = True
+        if self._spec.problem:
+            log.error(
+                "the request schema of the model %s is unusable: %s",
+                self._model,
+                self._spec.problem,
+            )
         return (self._spec,)
 
     async def check(self) -> tuple[Finding, ...]:
         await self.list()  # needs the key, while the models may be public
         (spec,) = await self.describe()
+        if spec.problem:
+            remedy = "Set OXEN_MODEL to a model that makes a picture of a prompt."
+            return Finding("the key is valid"), Finding(self._unusable(), remedy)
         if not spec.price_known:
             remedy = "OXEN_PRICE is used instead: compare the price with https://www.oxen.ai."
             return Finding("the key is valid"), Finding("reports no price", remedy)
@@ -67,7 +86,8 @@ class Oxen:
         return (Finding(f"the key is valid; {spec.title}, {price}"),)
 
     async def submit(self, request: GenerationRequest) -> tuple[Submitted, ...]:
-        body = {"model": self._model, **parameters(request)}
+        await self._check_schema(request)
+        body = {"model": self._model, **parameters(request, self._input)}
         answer = await self._api.request("POST", "/ai/queue", json=body, timeout=SUBMIT_TIMEOUT)
         rows = {id_of(row): row for row in rows_of(answer) or ()}
         found = [Submitted(each, self._initial(row)) for each, row in rows.items() if each]
@@ -123,7 +143,15 @@ class Oxen:
             (enqueued_at(row) or 0.0, remote_id, row)
             for remote_id, row in rows.items()
             if remote_id is not None
-            and fits(row, request, model=self._model, spec=self._spec, since=since, until=until)
+            and fits(
+                row,
+                request,
+                model=self._model,
+                spec=self._spec,
+                since=since,
+                until=until,
+                field=self._input,
+            )
         ]
         fitting.sort(key=lambda each: each[:2])
         return tuple(Submitted(remote_id, self._initial(row)) for _, remote_id, row in fitting)
@@ -137,6 +165,23 @@ class Oxen:
                     is_end = event.event == "media_generation_completed"
                     if is_end and (remote_id := event_id(event.data)):
                         yield remote_id
+
+    async def _check_schema(self, request: GenerationRequest) -> None:
+        """Refuse to send what the model's schema lacks: it could be dropped, and charged.
+
+        The schema may have changed since the request, or not been read since the start.
+        """
+        if not self._spec.takes(request) and not self._is_described:
+            try:
+                await self.describe()
+            except ProviderError as error:
+                raise ProviderError(error.reason, error.detail, Taken.NO) from error
+        if not self._spec.takes(request):
+            detail = self._unusable() if self._spec.problem else "the model's schema has changed"
+            raise ProviderError(Reason.INVALID, detail, Taken.REFUSED)
+
+    def _unusable(self) -> str:
+        return f"the request schema of the model {self._model} is unusable: {self._spec.problem}"
 
     async def _history_since(self, since: datetime) -> Sequence[JsonObject]:
         found: Sequence[JsonObject] = ()
@@ -177,7 +222,9 @@ class Oxen:
         if not isinstance(word, str):
             raise ProviderError(Reason.MALFORMED, "a generation without a status")
         failure = Failed(classify(row), self._api.safe(detail_of(row)), self._cost(row))
-        return update_of(self._words.state(word), found=result_of(row), failure=failure)
+        return update_of(
+            self._words.state(word), found=result_of(row, self._input), failure=failure
+        )
 
     def _initial(self, row: JsonObject) -> Update:
         try:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.catalog import Choice, Flag, ModelSpec, OptionSpec, Text, Whole
@@ -17,16 +18,30 @@ NAMES: Mapping[str, str] = {
     "expand_prompt": "enable_prompt_expansion",
     "match_input_image": "match_input_image",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class InputField:
+    """The parameter of a model that takes input pictures, `most` at most."""
+
+    name: str
+    most: int = 1
+    is_list: bool = False
+
+
+INPUT = InputField("input_image")  # of the documented model (apis.md, Oxen: models)
 SKEW = timedelta(seconds=15)  # the largest difference between Oxen's clock and Easel's
 MILLISECONDS_FROM = 100_000_000_000  # in seconds, this would be the year 5138
 
 
-def parameters(request: GenerationRequest) -> dict[str, Option]:
+def parameters(
+    request: GenerationRequest, field: InputField | None = INPUT
+) -> dict[str, Option | list[str]]:
     """Return the request by Oxen's names, without the options that were not given."""
-    body: dict[str, Option] = {"prompt": request.prompt}
+    body: dict[str, Option | list[str]] = {"prompt": request.prompt}
     body |= {NAMES.get(name, name): value for name, value in request.options.items()}
-    if request.inputs:
-        body["input_image"] = request.inputs[0]
+    if request.inputs and field is not None:
+        body[field.name] = list(request.inputs) if field.is_list else request.inputs[0]
     return body
 
 
@@ -45,9 +60,10 @@ def rows_of(body: object) -> tuple[JsonObject, ...] | None:
     return tuple(objects(body)) if isinstance(body, list) else None
 
 
-def result_of(row: JsonObject) -> tuple[str, ...]:
+def result_of(row: JsonObject, field: InputField | None = INPUT) -> tuple[str, ...]:
     """Return the pictures, from `result_url` first: a row repeats the request's addresses, too."""
-    return pictures({"result_url": row.get("result_url")}) or pictures(row)
+    without_inputs = {name: each for name, each in row.items() if not field or name != field.name}
+    return pictures({"result_url": row.get("result_url")}) or pictures(without_inputs)
 
 
 def event_id(data: str) -> str | None:
@@ -102,6 +118,7 @@ def fits(
     spec: ModelSpec,
     since: datetime,
     until: datetime,
+    field: InputField | None = INPUT,
 ) -> bool:
     """Return whether a request sent from `since` to `until` can have made this row.
 
@@ -117,7 +134,7 @@ def fits(
         return False
     if row.get("media_type") not in (None, "image"):
         return False
-    sent = parameters(request)
+    sent = parameters(request, field)
     # A row need not repeat this parameter of the queue: each generation has a row of its own.
     sent.pop("num_generations", None)
     count = row.get("num_generations")
@@ -128,7 +145,8 @@ def fits(
     unsent = {name: api for name, api in NAMES.items() if api not in sent and name != "count"}
     if not all(_is_default(row.get(api), spec.options.get(name)) for name, api in unsent.items()):
         return False
-    return "input_image" in sent or row.get("input_image") in (None, "")
+    name = field.name if field else INPUT.name
+    return name in sent or row.get(name) in (None, "", [])
 
 
 def _is_default(value: object, option: OptionSpec | None) -> bool:
@@ -142,7 +160,7 @@ def _is_default(value: object, option: OptionSpec | None) -> bool:
             return value in (None, "", False)
 
 
-def _same(value: object, sent: Option) -> bool:
+def _same(value: object, sent: Option | list[str]) -> bool:
     """Return whether two values are equal, also if the API repeats one as text."""
     if isinstance(sent, bool):
         return value is sent or (

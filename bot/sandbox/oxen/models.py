@@ -1,12 +1,13 @@
 """Oxen's models as in Oxen's documents: the table of parameters, and the model objects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, Literal, assert_never
 
 from bot.sandbox.parameters import Address, Addresses, Boolean, Integer, Kind, OneOf, Text
 
+Pictures: Final = Address | Addresses
 SchemaKey = Literal["json_request_schema", "request_schema"]
 
 RATIOS: Final = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "2:1", "1:2")
@@ -75,7 +76,13 @@ def models(qwen_id: str) -> dict[str, Model]:
     return {model.id: model for model in (replace(QWEN, id=qwen_id), *OTHERS)}
 
 
-def describe(model: Model, price: Decimal, schema_key: SchemaKey) -> dict[str, object]:
+def describe(
+    model: Model,
+    price: Decimal,
+    schema_key: SchemaKey,
+    parameters: Mapping[str, Kind],
+    required: Sequence[str],
+) -> dict[str, object]:
     """Return a model object (docs/internals/apis.md, Oxen: models)."""
     is_image = model.output == "image"
     return {
@@ -98,7 +105,7 @@ def describe(model: Model, price: Decimal, schema_key: SchemaKey) -> dict[str, o
         "source_model": None,
         "image_url": None,
         "released_at": None,
-        schema_key: _schema() if is_image else None,
+        schema_key: _schema(parameters, required) if is_image else None,
     }
 
 
@@ -118,21 +125,21 @@ def _pricing(model: Model, price: Decimal) -> dict[str, object]:
             assert_never(model.output)
 
 
-def _schema() -> dict[str, object]:
+def _schema(parameters: Mapping[str, Kind], required: Sequence[str]) -> dict[str, object]:
     properties = {
         name: {
             **_property(kind),
             "title": name.replace("_", " ").title(),
-            "description": DESCRIPTIONS[name],
+            "description": DESCRIPTIONS.get(name, ""),
             "x-order": order,
         }
-        for order, (name, kind) in enumerate(PARAMETERS.items())
+        for order, (name, kind) in enumerate(parameters.items())
     }
     return {
         "type": "object",
         "title": "Input",
-        "required": list(REQUIRED),
-        "basic": ["input_image"],
+        "required": list(required),
+        "basic": [name for name, kind in parameters.items() if isinstance(kind, Pictures)],
         "properties": properties,
     }
 

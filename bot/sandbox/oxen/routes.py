@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bot.sandbox.generations import Failure, FakeGeneration
 from bot.sandbox.http.service import Route, answer, json_object
-from bot.sandbox.oxen.models import PARAMETERS, TARGETS, describe
+from bot.sandbox.oxen.models import TARGETS, Model, describe
 from bot.sandbox.oxen.responses import (
     COUNT_WRONG,
     MEDIA_TYPES,
@@ -137,7 +137,7 @@ class OxenRoutes:
         model = self.oxen.models.get(request.match_info["id"])
         if model is None:
             raise unknown_model(request.match_info["id"])
-        return answer(describe(model, Decimal(self.oxen.price), self.oxen.schema_key))
+        return answer(self._describe(model))
 
     async def make(self, request: web.Request) -> web.Response:
         """Handle a synchronous call: parameters are checked before the answer, not after."""
@@ -239,7 +239,9 @@ class OxenRoutes:
         row = queue_row(generation, self.oxen.result_url(generation))
         if not self.oxen.echo_defaults:
             return row
-        defaults = {name: getattr(kind, "default", None) for name, kind in PARAMETERS.items()}
+        defaults = {
+            name: getattr(kind, "default", None) for name, kind in self.oxen.parameters.items()
+        }
         return {name: value for name, value in defaults.items() if value is not None} | row
 
     def _history_row(self, generation: FakeGeneration) -> dict[str, object]:
@@ -256,6 +258,10 @@ class OxenRoutes:
         for name in set(request.query) - set(known):
             self.oxen.violations.append(f"{request.path}: no query parameter {name} there")
 
+    def _describe(self, model: Model) -> dict[str, object]:
+        oxen = self.oxen
+        return describe(model, Decimal(oxen.price), oxen.schema_key, oxen.parameters, oxen.required)
+
     def _models_answer(self) -> None:
         if not self.oxen.models_answer:
             raise typed(500, "unknown_error")
@@ -263,7 +269,7 @@ class OxenRoutes:
     def _model_list(self, wanted: str) -> web.Response:
         self._models_answer()
         found = [
-            describe(model, Decimal(self.oxen.price), self.oxen.schema_key)
+            self._describe(model)
             for model in self.oxen.models.values()
             if wanted in f"{model.id} {model.name}".lower()
         ]

@@ -6,7 +6,7 @@ first and fail later; a parameter that no document names fails too.
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
@@ -35,16 +35,17 @@ from bot.sandbox.oxen.models import (
     REQUIRED,
     RESPONSE_FORMAT,
     TARGETS,
+    Model,
+    Pictures,
     SchemaKey,
     models,
 )
 from bot.sandbox.oxen.responses import FLAGGED, NO_CREDITS, completed, plain, typed
 from bot.sandbox.oxen.routes import OxenRoutes
-from bot.sandbox.parameters import problem
+from bot.sandbox.parameters import Kind, problem
 
 KEY: Final = "oxen-sandbox-key"
 OWN_FIELDS: Final = frozenset({"model", "num_generations", *TARGETS})
-MODEL_FIELDS: Final = {**PARAMETERS, "response_format": RESPONSE_FORMAT}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,6 +55,7 @@ class FakeOxen(GenerationControls, Service):
     Every field may be changed while the server runs. `generation_seconds` is the approximate
     duration in real time. `price` is in dollars per picture, `credits` the balance (None:
     unlimited). `charged_price` is the final cost of a picture, if different from the announced one.
+    `parameters` and `required` are the model's schema; other parameters are refused.
     `charge_failed`: a failed generation is charged.
     `cost_delay` is the number of seconds of the clock until a cost is known (None: never).
     `initial_404s` is the number of 404 answers to the first polls of a new generation. `at_once`:
@@ -67,6 +69,8 @@ class FakeOxen(GenerationControls, Service):
     price: str = "0.075"
     charged_price: str | None = None
     schema_key: SchemaKey = "json_request_schema"
+    parameters: Mapping[str, Kind] = field(default_factory=lambda: PARAMETERS)
+    required: Sequence[str] = REQUIRED
     models_answer: bool = True
     cost_delay: float | None = 0.0
     charge_failed: bool = False
@@ -90,12 +94,15 @@ class FakeOxen(GenerationControls, Service):
             self.generation_seconds, self.clock, self._prepare, self._ended, self.violations
         )
         self.events = Events(self.keep_alive_seconds)
-        self.models = models(self.model)
 
     @property
     def url(self) -> str:
         """Return the value for OXEN_API_URL."""
         return f"{self.origin}/api"
+
+    @property
+    def models(self) -> dict[str, Model]:
+        return models(self.model)
 
     @property
     def charges(self) -> dict[str, Decimal]:
@@ -171,7 +178,8 @@ class FakeOxen(GenerationControls, Service):
 
     async def _prepare(self, generation: FakeGeneration) -> DrawRequest:
         parameters = {k: v for k, v in generation.body.items() if k not in OWN_FIELDS}
-        if (wrong := problem(MODEL_FIELDS, REQUIRED, parameters)) is not None:
+        fields = {**self.parameters, "response_format": RESPONSE_FORMAT}
+        if (wrong := problem(fields, self.required, parameters)) is not None:
             raise Failure(wrong)
         prompt = str(parameters["prompt"])
         if self.forbidden_words & set(re.findall(r"\w+", prompt.lower())):
@@ -185,11 +193,12 @@ class FakeOxen(GenerationControls, Service):
         return DrawRequest(prompt, (_seed(generation, parameters),), size, inputs)
 
     async def _inputs(self, parameters: dict[str, object]) -> tuple[bytes, ...]:
-        address = parameters.get("input_image")
-        if address is None:
-            return ()
+        addresses: list[object] = []
+        for name, kind in self.parameters.items():
+            if isinstance(kind, Pictures) and (value := parameters.get(name)) is not None:
+                addresses += value if isinstance(value, list) else [value]
         try:
-            return (await fetch_input(self.session, str(address)),)
+            return tuple([await fetch_input(self.session, str(each)) for each in addresses])
         except UnusableInput as error:
             raise Failure(str(error)) from error
 

@@ -1,0 +1,211 @@
+"""The request schema of a model at Oxen: what it lacks is neither offered nor sent."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from bot.catalog import MAX_INPUTS
+from bot.errors import ProviderError, Reason, Taken
+from bot.jobs import GenerationRequest, Option
+from bot.providers.base import Finished
+from bot.providers.oxen.model import oxen_spec, table_options
+from bot.providers.oxen.provider import Oxen
+from bot.providers.oxen.rows import INPUT, InputField, result_of
+from bot.providers.oxen.schema import schema_of
+from bot.sandbox.http.faults import Answer
+from bot.sandbox.oxen.server import FakeOxen
+from bot.sandbox.parameters import Addresses, Kind, Text
+from tests.providers.clients import oxen_at
+from tests.providers.test_oxen import around_now, ended, picture_uri
+
+MODEL = "other-model"
+KEY = "key"
+TEXT = {"type": "string"}
+PICTURE = "https://example.com/1.png"
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeOxen]:
+    parameters: dict[str, Kind] = {
+        "prompt": Text(),
+        "input_images": Addresses(3),
+        "negative_prompt": Text(),
+    }
+    async with FakeOxen(
+        key=KEY, model=MODEL, parameters=parameters, generation_seconds=0.01
+    ) as running:
+        yield running
+        assert running.violations == []
+
+
+@pytest.fixture
+def oxen(session: aiohttp.ClientSession, service: FakeOxen) -> Oxen:
+    return oxen_at(session, service.url, key=KEY, model=MODEL)
+
+
+def asking(*inputs: str, **options: Option) -> GenerationRequest:
+    return GenerationRequest("oxen", "a fox", options, inputs)
+
+
+async def test_what_the_schema_lacks_is_not_offered(oxen: Oxen) -> None:
+    (spec,) = await oxen.describe()
+
+    assert set(spec.options) == {"count", "negative_prompt"}
+    assert (spec.max_inputs, spec.needs_input, spec.problem) == (3, False, "")
+
+
+async def test_inputs_go_into_the_schemas_own_parameter(oxen: Oxen, service: FakeOxen) -> None:
+    await oxen.describe()
+    request = asking(picture_uri(), picture_uri())
+
+    (submitted,) = await oxen.submit(request)
+
+    (generation,) = service.generations.values()
+    assert generation.body["input_images"] == list(request.inputs)
+    assert isinstance(await ended(oxen, submitted.remote_id), Finished)
+    found = await oxen.find(request, *around_now())
+    assert [each.remote_id for each in found] == [submitted.remote_id]
+    assert await oxen.find(asking(), *around_now()) == ()
+
+
+@pytest.mark.parametrize("request_", [asking(seed=7), asking(*[PICTURE] * 4)], ids=["seed", "4"])
+async def test_nothing_that_the_schema_lacks_is_sent(
+    oxen: Oxen, service: FakeOxen, request_: GenerationRequest
+) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await oxen.submit(request_)
+
+    assert (caught.value.reason, caught.value.taken) == (Reason.INVALID, Taken.REFUSED)
+    assert service.generations == {}
+
+
+async def test_a_job_of_the_last_run_waits_for_the_schema(oxen: Oxen, service: FakeOxen) -> None:
+    """Nothing is known of another model after a start, until its schema is read."""
+    service.faults.add("GET", "/api/ai/models/.*", Answer(500, {"error": "busy"}), times=3)
+    with pytest.raises(ProviderError) as caught:
+        await oxen.submit(asking(picture_uri()))
+    assert caught.value.taken is Taken.NO
+    assert service.generations == {}
+
+    await oxen.submit(asking(picture_uri()))
+    assert len(service.generations) == 1
+
+
+def test_of_another_model_only_the_queues_own_option_is_known_at_first() -> None:
+    spec = oxen_spec(price=1, model=MODEL)
+
+    assert (set(spec.options), spec.max_inputs) == ({"count"}, 0)
+    assert (set(oxen_spec(price=1).options), oxen_spec(price=1).max_inputs) == (
+        set(table_options()),
+        INPUT.most,
+    )
+
+
+@pytest.mark.parametrize(
+    ("properties", "field"),
+    [
+        ({"input_image": {"type": "string", "format": "uri"}}, InputField("input_image")),
+        ({"input_image": {"anyOf": [{"type": "null"}, TEXT]}}, InputField("input_image")),
+        ({"image": {}}, InputField("image")),
+        ({"image_urls": {"type": "array"}}, InputField("image_urls", MAX_INPUTS, is_list=True)),
+        (
+            {"input_images": {"type": ["array", "null"], "maxItems": 2}},
+            InputField("input_images", 2, is_list=True),
+        ),
+        ({"images": {"type": "array", "maxItems": 9}}, InputField("images", 4, is_list=True)),
+        ({"images": {"type": "array", "maxItems": "9"}}, InputField("images", 4, is_list=True)),
+        ({"images": TEXT, "input_image": TEXT}, InputField("input_image")),
+        ({"input_image": {"type": "integer"}}, None),
+        ({"input_image": "uri"}, None),
+        ({"picture": TEXT}, None),
+    ],
+    ids=str,
+)
+def test_the_parameter_of_pictures(properties: dict[str, object], field: InputField | None) -> None:
+    model = {"request_schema": {"properties": {"prompt": TEXT, **properties}}}
+    schema = schema_of(model, table_options())
+
+    assert schema is not None
+    assert (schema.input, schema.problem) == (field, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [
+        ("seed", TEXT),
+        ("seed", {"type": "array"}),
+        ("enable_prompt_expansion", {"type": "integer"}),
+        ("aspect_ratio", {"type": "object"}),
+        ("negative_prompt", {"type": ["array", "null"]}),
+    ],
+)
+def test_an_option_of_another_type_is_not_offered(name: str, stated: dict[str, object]) -> None:
+    model = {"request_schema": {"properties": {"prompt": TEXT, name: stated}}}
+    schema = schema_of(model, table_options())
+
+    assert schema is not None
+    assert set(schema.options) == {"count"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"properties": {"image": TEXT}}, "it has no text parameter named prompt"),
+        ({"properties": {"prompt": {"type": "array"}}}, "it has no text parameter named prompt"),
+        ({"properties": {"prompt": "text"}}, "it has no text parameter named prompt"),
+        (
+            {"properties": {"prompt": TEXT, "mask": TEXT}, "required": ["prompt", "mask"]},
+            "it requires the parameter mask, which Easel does not send",
+        ),
+        (
+            {"properties": {"prompt": TEXT}, "required": ["prompt", "x" * 99]},
+            f"it requires the parameter {'x' * 40}, which Easel does not send",
+        ),
+        ({"properties": {"prompt": TEXT, "a": {"default": 1}}, "required": ["a", 5]}, ""),
+        ({"properties": {"prompt": TEXT}, "required": "mask"}, ""),
+    ],
+)
+async def test_an_unusable_schema_is_one_clear_line(
+    session: aiohttp.ClientSession,
+    service: FakeOxen,
+    caplog: pytest.LogCaptureFixture,
+    schema: dict[str, object],
+    problem: str,
+) -> None:
+    service.faults.add(
+        "GET", "/api/ai/models/.*", Answer(200, {"json_request_schema": schema}), times=2
+    )
+    oxen = oxen_at(session, service.url, key=KEY, model=MODEL)
+    with caplog.at_level(logging.ERROR):
+        (spec,) = await oxen.describe()
+
+    assert spec.problem == problem
+    assert spec.takes(asking()) is not bool(problem)
+    line = f"the request schema of the model {MODEL} is unusable: {problem}"
+    assert [record.getMessage() for record in caplog.records] == ([line] if problem else [])
+    named = [each for each in await oxen.check() if each.text == line]
+    assert [each.remedy for each in named] == (
+        ["Set OXEN_MODEL to a model that makes a picture of a prompt."] if problem else []
+    )
+
+
+async def test_a_model_for_edits_alone_takes_no_prompt_without_a_picture(oxen: Oxen) -> None:
+    model = {
+        "request_schema": {
+            "properties": {"prompt": TEXT, "image": TEXT},
+            "required": ["prompt", "image"],
+        }
+    }
+    schema = schema_of(model, table_options())
+
+    assert schema is not None
+    assert (schema.needs_input, schema.problem) == (True, "")
+
+
+def test_inputs_that_a_row_repeats_are_no_result() -> None:
+    row = {"status": "succeeded", "image_urls": [PICTURE]}
+
+    assert result_of(row, InputField("image_urls", is_list=True)) == ()
+    assert result_of(row) == (PICTURE,)
