@@ -1,4 +1,5 @@
-FROM python:3.13-slim AS build
+# By digest, so that each build begins with the same files; .github/dependabot.yml renews it.
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 RUN python -m venv /opt/easel
@@ -9,10 +10,12 @@ COPY pyproject.toml README.md LICENSE ./
 COPY bot bot
 COPY cogs cogs
 # Compiled once, here: nothing may be written there later. Hashes, since times do not last.
-RUN /opt/easel/bin/pip install --no-compile --no-deps . && \
+# The build backend is that of the lock, and not needed later.
+RUN /opt/easel/bin/pip install --no-compile --no-deps --no-build-isolation . && \
+    /opt/easel/bin/pip uninstall --yes hatchling packaging pathspec pluggy tomlkit trove-classifiers && \
     /opt/easel/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/easel/lib
 
-FROM python:3.13-slim
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 LABEL org.opencontainers.image.title="Easel" \
       org.opencontainers.image.description="A self-hosted Discord bot that makes pictures." \
       org.opencontainers.image.licenses="MIT"

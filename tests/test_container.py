@@ -109,7 +109,22 @@ def test_the_dependencies_are_those_of_the_lock() -> None:
 
     assert len(installs) == 2
     assert "--require-hashes -r requirements.lock" in installs[0]
-    assert "--no-deps ." in installs[1]
+    assert "--no-deps --no-build-isolation ." in installs[1]
+
+
+def test_the_images_are_named_by_digest() -> None:
+    images = [rest.split()[0] for stage in (0, 1) for _, rest in instructions(stage)[:1]]
+    assert re.fullmatch(r"python:3\.\d+-slim@sha256:[0-9a-f]{64}", images[0])
+    assert set(images) == {images[0]}
+
+
+def test_the_image_holds_nothing_that_only_the_build_needs() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    asker = r"(?:hatchling|easel \(pyproject.toml:build\))"
+    entry = rf"(?m)^([a-z-]+)==.*\n(?:    --hash.*\n)+    # via {asker}$"
+    built = " ".join(rest for name, rest in instructions(0) if name == "RUN")
+
+    assert f"pip uninstall --yes {' '.join(re.findall(entry, lock))} &&" in built
 
 
 @pytest.mark.parametrize("source", copied())

@@ -10,8 +10,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 LOCK = (ROOT / "requirements.lock").read_text()
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+BACKEND = SETTINGS["build-system"]["requires"]
+DEPENDENCIES = [Requirement(line) for line in (*SETTINGS["project"]["dependencies"], *BACKEND)]
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -59,3 +60,22 @@ def test_the_contributors_guide_tells_how_the_lock_is_made() -> None:
     command = next(line for line in LOCK.splitlines() if "uv pip compile" in line)
 
     assert command.removeprefix("#").strip() in (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def test_the_group_of_the_lock_is_the_build_backend() -> None:
+    assert SETTINGS["dependency-groups"]["build"] == BACKEND
+
+
+def test_every_recipe_installs_the_lock_and_builds_with_it() -> None:
+    """An isolated build would fetch its backend without a hash."""
+    guide = (ROOT / "docs" / "operating.md").read_text()
+    recipes = re.findall(
+        r"pip install ([^`&\n]*[^`&\s])", f"{guide}\n{(ROOT / 'Dockerfile').read_text()}"
+    )
+
+    locked = [each for each in recipes if "requirements.lock" in each]
+    built = [each for each in recipes if each.endswith(" .")]
+    assert len(locked) == len(built) == 3
+    assert all("--require-hashes" in each for each in locked)
+    assert all("--no-deps --no-build-isolation" in each for each in built)
+    assert len(recipes) == 6
