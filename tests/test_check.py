@@ -65,6 +65,7 @@ async def lines_of(at: Stage, *options: str, **changes: str) -> tuple[int | None
 
 
 async def test_a_bot_that_is_well_set_up(at: Stage) -> None:
+    at.path.unlink()
     ended = await check(at)
 
     assert (ended.code, ended.errors) == (0, "")

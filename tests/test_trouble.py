@@ -276,6 +276,7 @@ async def test_a_taken_port_is_one_line_before_the_start(at: Stage) -> None:
 async def test_a_file_that_is_not_ours_is_one_line_and_left_alone(
     at: Stage, content: str, says: str
 ) -> None:
+    at.path.unlink()
     if content == "newer":
         with closing(sqlite3.connect(at.path)) as database:
             database.execute("PRAGMA journal_mode=WAL")

@@ -4,6 +4,7 @@ import asyncio
 import json as jsonlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import aiohttp
@@ -56,6 +57,8 @@ class Api:
         self._base = settings.api_url
         self._origin = _origin(self._base)
         self._key = settings.key
+        # Answers of over LIMIT bytes, one at a time: decoded, each takes several times its bytes.
+        self._large = asyncio.Semaphore(1)
 
     def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the key for an address with the API's scheme, host and port, else no header."""
@@ -127,6 +130,19 @@ class Api:
             return await self._send(call)
 
     async def _send(self, call: _Call) -> object:
+        body = bytearray()
+        async with AsyncExitStack() as large:
+            try:
+                await self._receive(call, body, large)
+                return await self._decode(body)
+            finally:
+                body.clear()  # the traceback of an error would keep it for a long time
+
+    async def _receive(self, call: _Call, body: bytearray, large: AsyncExitStack) -> None:
+        """Send a request, and fill `body` with that of a 2xx answer.
+
+        With more than LIMIT bytes it holds the only place of large answers, by `large`.
+        """
         try:
             async with self._http.session.request(
                 call.method,
@@ -139,16 +155,22 @@ class Api:
             ) as response:
                 if not 200 <= response.status < 300:
                     raise await self._refusal(response)
-                body = await _read(response, call.limit)
+                async for chunk in response.content.iter_chunked(CHUNK):
+                    body += chunk
+                    if len(body) > call.limit:
+                        detail = f"an answer of over {call.limit} bytes"
+                        raise ProviderError(Reason.MALFORMED, detail, Taken.DOUBTFUL)
+                    if len(body) - len(chunk) <= LIMIT < len(body):
+                        async with asyncio.timeout(call.timeout):
+                            await large.enter_async_context(self._large)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Not chained: aiohttp's errors carry the request's headers, and so the key.
             raise self._broken(error) from None
-        return await self._decode(body)
 
     def _headers(self) -> dict[str, str]:
         return {"User-Agent": USER_AGENT, **self.headers_for(self._base)}
 
-    async def _decode(self, body: bytes) -> object:
+    async def _decode(self, body: bytearray) -> object:
         try:
             if len(body) > LIMIT and _count_values(body) > MOST_VALUES:
                 raise ValueError("too many values")
@@ -212,12 +234,12 @@ def _origin(url: str) -> tuple[str, str, int] | None:
     return (parsed.scheme, host, port) if host and port else None
 
 
-def _loads(body: bytes | str) -> object:
+def _loads(body: bytearray | str) -> object:
     decoded: object = jsonlib.loads(body)
     return decoded
 
 
-def _count_values(body: bytes) -> int:
+def _count_values(body: bytearray) -> int:
     """Count what separates values in JSON. Text in quotes is counted too, as too many at most."""
     return sum(body.count(mark) for mark in (b",", b"[", b"{"))
 
@@ -235,16 +257,6 @@ async def _paced(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
         for at in range(0, len(chunk), PIECE):
             yield chunk[at : at + PIECE]
             await asyncio.sleep(0)
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    found = bytearray()
-    async for chunk in response.content.iter_chunked(CHUNK):
-        found += chunk
-        if len(found) > limit:
-            detail = f"an answer of over {limit} bytes"
-            raise ProviderError(Reason.MALFORMED, detail, Taken.DOUBTFUL)
-    return bytes(found)
 
 
 async def _read_start(response: aiohttp.ClientResponse) -> bytes:

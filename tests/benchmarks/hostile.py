@@ -1,9 +1,10 @@
-"""Check that no member can stop the others: `python -m tests.benchmarks.hostile`.
+"""Check that no member, and no service, can stop the others: `python -m tests.benchmarks.hostile`.
 
-The real bot runs between the stand-ins, once for each attack. Ada attacks; Ben, in another server,
-asks for a picture before the attack and meanwhile. The table has his time to delivery, the peak
-memory of the bot with all its children, and the peak size of the stored pictures, beside their
-bounds: at most twice the quiet time, 300 MB, and KEEP_GB + 10 %.
+The real bot runs between the stand-ins, once for each attack. Ada attacks, or her jobs meet a
+hostile service; Ben, in another server, asks for a picture before the attack and meanwhile. The
+table has his time to delivery, the peak memory of the bot with all its children, and the peak size
+of the stored pictures, beside their bounds: at most twice the quiet time, 300 MB, and KEEP_GB +
+10 %.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.benchmarks import hostile_lists
+from tests.benchmarks import hostile_outside as outside
 from tests.benchmarks import hostile_turns as turns
 from tests.benchmarks import hostile_work as work
 from tests.benchmarks.hostile_ground import Ground, ground
@@ -50,6 +52,10 @@ ROWS: Mapping[str, Row] = {
     "lists": Row(hostile_lists.lists),
     "refused": Row(turns.refused, UNLIMITED),
     "polls": Row(turns.polls, UNLIMITED),
+    "answers": Row(outside.answers, UNLIMITED),
+    "events": Row(outside.events),
+    "interim": Row(outside.interim),
+    "connections": Row(outside.connections),
 }
 
 

@@ -1,6 +1,8 @@
 """Answers of a service that take far more time or memory than bytes."""
 
+import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -10,7 +12,7 @@ from bot.errors import ProviderError, Reason, Taken
 from bot.http_client import open_session
 from bot.jobs import GenerationRequest
 from bot.providers.api_client import LIMIT
-from bot.providers.base import Failed, Finished
+from bot.providers.base import Failed, Finished, Running
 from bot.providers.error_mapping import classify
 from bot.providers.parsing import amount
 from tests.hostile.bounds import bounded
@@ -145,3 +147,57 @@ async def test_an_event_stream_at_full_speed_stops_nobody(flood: Callable[[], by
                 pass
 
     assert caught.value.reason is Reason.MALFORMED
+
+
+def large_row(remote_id: str) -> bytes:
+    row = {"generation_id": remote_id, "status": "processing", "input_image": "A" * 2 * LIMIT}
+    return json.dumps(row).encode()
+
+
+async def test_errors_that_are_stored_hold_no_answers() -> None:
+    """The traceback of each error leads to the frames that have read the answer."""
+    body = b"[" + b"[]," * 1_000_000 + b"[]]"
+    errors = []
+    async with service() as api, open_session() as session:
+        api.says(Reply(200, body))
+        oxen = oxen_at(session, api.url)
+        tracemalloc.start()
+        for _ in range(8):
+            with pytest.raises(ProviderError) as caught:
+                await oxen.fetch("g1")
+            errors.append(caught.value)
+        held = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+
+    assert held < 2 * len(body)
+
+
+async def test_large_answers_are_read_one_at_a_time() -> None:
+    finish = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.readuntil(b"\r\n\r\n"):
+            remote_id = request.split()[1].rpartition(b"/")[2].decode()
+            body = b'{"generation_id": "small", "status": "processing"}'
+            if remote_id != "small":
+                body = large_row(remote_id)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:-1])
+            await writer.drain()
+            if remote_id == "held":
+                await finish.wait()
+            writer.write(body[-1:])
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, open_session() as session:
+        host, port = server.sockets[0].getsockname()
+        oxen = oxen_at(session, f"http://{host}:{port}")
+        held = asyncio.create_task(oxen.fetch("held"))
+        while not oxen._api._large.locked():
+            await asyncio.sleep(0.01)
+        second = asyncio.create_task(oxen.fetch("second"))
+        for _ in range(20):
+            assert isinstance(await oxen.fetch("small"), Running)
+        assert not second.done()
+        finish.set()
+        assert isinstance(await held, Running)
+        assert isinstance(await second, Running)
