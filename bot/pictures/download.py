@@ -169,12 +169,15 @@ def _check_status(status: int) -> None:
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     body = bytearray()
-    async for chunk in response.content.iter_chunked(64 * 1024):
-        body += chunk
-        if len(body) > limit:
-            response.close()
-            raise ProviderError(Reason.MALFORMED, f"a picture of more than {limit} bytes")
-    return bytes(body)
+    try:
+        async for chunk in response.content.iter_chunked(64 * 1024):
+            body += chunk
+            if len(body) > limit:
+                response.close()
+                raise ProviderError(Reason.MALFORMED, f"a picture of more than {limit} bytes")
+        return bytes(body)
+    finally:
+        body.clear()  # the traceback of an error would keep it for a long time
 
 
 def _decode_data(url: str, limit: int) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from bot.errors import ProviderError, Reason, Taken
 from bot.http_client import open_session
 from bot.jobs import GenerationRequest
+from bot.pictures import Downloader
 from bot.providers.api_client import LIMIT
 from bot.providers.base import Failed, Finished, Running
 from bot.providers.error_mapping import classify
@@ -18,6 +19,7 @@ from bot.providers.parsing import amount
 from tests.hostile.bounds import bounded
 from tests.providers.clients import oxen_at, skills_at
 from tests.providers.server import Reply, raw, service
+from tests.support.loopback import LOOPBACK
 
 REQUEST = GenerationRequest("oxen", "a fox")
 
@@ -154,17 +156,29 @@ def large_row(remote_id: str) -> bytes:
     return json.dumps(row).encode()
 
 
-async def test_errors_that_are_stored_hold_no_answers() -> None:
+async def poll(url: str) -> None:
+    async with open_session() as session:
+        await oxen_at(session, url).fetch("g1")
+
+
+async def download(url: str) -> None:
+    async with Downloader(private_hosts=LOOPBACK) as downloader:
+        await downloader.fetch(f"{url}/a.png", lambda _: {}, limit=2_900_000)
+
+
+@pytest.mark.parametrize("send", [poll, download])
+async def test_errors_that_are_stored_hold_no_answers(
+    send: Callable[[str], Awaitable[None]],
+) -> None:
     """The traceback of each error leads to the frames that have read the answer."""
     body = b"[" + b"[]," * 1_000_000 + b"[]]"
     errors = []
-    async with service() as api, open_session() as session:
+    async with service() as api:
         api.says(Reply(200, body))
-        oxen = oxen_at(session, api.url)
         tracemalloc.start()
         for _ in range(8):
             with pytest.raises(ProviderError) as caught:
-                await oxen.fetch("g1")
+                await send(api.url)
             errors.append(caught.value)
         held = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
