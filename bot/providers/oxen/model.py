@@ -22,7 +22,7 @@ from bot.providers.oxen.schema import Schema, schema_of
 from bot.providers.parsing import amount, is_object
 from bot.settings import Address, Credits, ProviderSettings
 
-DOCUMENTED = "qwen-image-2"
+DOCUMENTED = "qwen-image-2"  # the model whose options are known without its schema
 
 
 def table_options() -> dict[str, OptionSpec]:
@@ -63,11 +63,11 @@ def described(
     spec: ModelSpec, body: object, *, credits_per_usd: Decimal
 ) -> tuple[ModelSpec, InputField | None]:
     """Return `spec` with every value that the models endpoint states, and the input's parameter."""
+    field = INPUT if spec.max_inputs else None
     if not is_object(body):
-        return spec, INPUT if spec.max_inputs else None
+        return spec, field
     inner = body.get("data")
     model = inner if is_object(inner) else body
-    field = INPUT if spec.max_inputs else None
     if schema := schema_of(model, table_options()):
         spec, field = _with_schema(spec, schema), schema.input
     price = _price(model.get("pricing"))
