@@ -90,7 +90,7 @@ def test_no_address_breaks_the_line_of_a_request(url: str, target: str) -> None:
     [
         *("http://name:word@example.com/a.png", "http://name@example.com/", "//example.com/a.png"),
         *("http:///a.png", "https://", "http://[::1/a.png", "ftp://example.com/", "a.png", ""),
-        "http://example.com:99999/a.png",
+        *("http://example.com:99999/a.png", "https://@[::1]:8@/a.png", "http://[x]:80@/"),
     ],
 )
 def test_other_addresses_are_refused(url: str) -> None:

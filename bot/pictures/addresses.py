@@ -106,7 +106,7 @@ def exact_url(url: str) -> URL | None:
         # Only what may not be in a request line is escaped, such as a space.
         path = quote(target.geturl(), safe=VISIBLE)
         return URL(f"{parsed.origin()}{path}", encoded=True)
-    except ValueError:
+    except (ValueError, IndexError):  # IndexError: of yarl 1.25, for `http://@[::1]:8@/`
         return None
 
 

@@ -229,7 +229,7 @@ def _origin(url: str) -> tuple[str, str, int] | None:
     try:
         parsed = URL(url)
         host, port = parsed.host, parsed.port
-    except ValueError:
+    except (ValueError, IndexError):  # IndexError: of yarl 1.25, for `http://@[::1]:8@/`
         return None
     return (parsed.scheme, host, port) if host and port else None
 

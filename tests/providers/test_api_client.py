@@ -290,6 +290,7 @@ async def test_the_key_is_not_told_when_the_connection_breaks(
         ("data:image/png;base64,AAAA", False),
         ("//hub.oxen.ai/x", False),
         ("https://[::1", False),
+        ("https://@[::1]:8@/x", False),
         ("", False),
     ],
 )
