@@ -22,11 +22,14 @@ def attachment_of(attachment: discord.Attachment) -> Attachment:
 def pictures_in(message: discord.Message) -> list[Attachment]:
     """Return the possible pictures of a message: files, galleries, previews, and those of messages
     that it forwards. Their bytes are checked later."""
-    found = [*_files(message.attachments), *_galleries(message.components)]
-    for forwarded in message.message_snapshots:
-        found += [*_files(forwarded.attachments), *_galleries(forwarded.components)]
-    for embed in message.embeds:
-        found += [*_copy(embed.image), *_copy(embed.thumbnail)]
+    messages: list[discord.Message | discord.MessageSnapshot]
+    messages = [message, *message.message_snapshots]
+    found: list[Attachment] = []
+    for each in messages:
+        found += [*_files(each.attachments), *_galleries(each.components)]
+    for each in messages:
+        for embed in each.embeds:
+            found += [*_copy(embed.image), *_copy(embed.thumbnail)]
     return list({URL(each.url).path: each for each in found}.values())
 
 
