@@ -31,8 +31,12 @@ class UnreadableFile(StartupError):
 
 def check_file(path: Path) -> None:
     """Raise UnreadableFile for a folder, a file without permission, and one that is not UTF-8."""
+    if path.is_fifo() or path.is_socket():
+        raise UnreadableFile(path, "is no file", "Remove it, and write the settings into a file.")
     try:
-        path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
+        if "\0" in text:  # UTF-16 without its mark reads as UTF-8
+            raise UnreadableFile(path, "is not UTF-8 text", "Save it again as UTF-8.")
     except FileNotFoundError:
         return
     except IsADirectoryError:

@@ -46,7 +46,7 @@ async def server(answer: str) -> AsyncIterator[tuple[str, list[str]]]:
 OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
-@pytest.mark.parametrize("target", SIGNED)
+@pytest.mark.parametrize("target", [*SIGNED, "//a//b?x=%3A"])
 async def test_an_address_is_sent_as_it_is_written(target: str) -> None:
     async with server(OK) as (origin, targets), Downloader(private_hosts=LOOPBACK) as downloader:
         assert await downloader.fetch(f"{origin}{target}#part", lambda _: {}) == b"ok"

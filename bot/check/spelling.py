@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from bot.errors import StartupError
 from bot.providers import PROVIDERS
 from bot.providers.base import AnyEntry
-from bot.settings import ENV_FILE, Settings, SettingsGroup
+from bot.settings import ENV_FILE, Settings, SettingsGroup, UnreadableFile, check_file
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,9 @@ class Misspelt:
 def in_file(path: Path = ENV_FILE) -> Mapping[str, str]:
     """Return the settings of `.env` that are not empty; none if the file cannot be read."""
     try:
+        check_file(path)
         found = dotenv_values(path, encoding="utf-8-sig")
-    except (OSError, ValueError):
+    except (OSError, ValueError, UnreadableFile):
         return {}
     return {name.upper(): value for name, value in found.items() if value}
 

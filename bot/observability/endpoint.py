@@ -202,8 +202,11 @@ class HealthServer:
 
 
 def host_of(header: str) -> str:
-    """Return the name or address in a Host header, without the port."""
-    return urlsplit(f"//{header}").hostname or ""
+    """Return the name or address in a Host header, without the port; empty if unreadable."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:

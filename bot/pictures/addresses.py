@@ -9,7 +9,7 @@ import socket
 import string
 from collections.abc import Container
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -90,6 +90,7 @@ class DiscordMedia:
 
 
 DISCORD_MEDIA = DiscordMedia()
+LINE_BREAKS = re.compile(r"[\t\r\n]")  # which every parser of addresses drops
 
 
 def exact_url(url: str) -> URL | None:
@@ -99,12 +100,14 @@ def exact_url(url: str) -> URL | None:
     more. None for any other text, and for an address with a user name.
     """
     try:
-        parsed, parts = URL(url), urlsplit(url)
+        parsed = URL(url)
         if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.user is not None:
             return None
-        target = parts._replace(scheme="", netloc="", fragment="", path=parts.path or "/")
+        # Cut out of the text: to join the parts again would alter some, such as `//a` or `a?`.
+        after_host = re.sub(r"^[^:]*://[^/?#]*", "", LINE_BREAKS.sub("", url.strip()))
+        target = after_host.partition("#")[0]
         # Only what may not be in a request line is escaped, such as a space.
-        path = quote(target.geturl(), safe=VISIBLE)
+        path = quote(target if target.startswith("/") else f"/{target}", safe=VISIBLE)
         return URL(f"{parsed.origin()}{path}", encoded=True)
     except (ValueError, IndexError):  # IndexError: of yarl 1.25, for `http://@[::1]:8@/`
         return None

@@ -99,7 +99,9 @@ def error_codes(body: object) -> list[str]:
     inner = error if is_object(error) else {}
     found = [body.get("code"), inner.get("code"), inner.get("type"), error, body.get("type")]
     found.append(body.get("status_message"))
-    codes = (each.strip(" :").lower() for each in found if isinstance(each, str))
+    codes = (
+        each.strip(" :").lower() for each in found if isinstance(each, str) and len(each) < 100
+    )
     return [code for code in codes if re.fullmatch(r"[a-z0-9_.-]{1,80}", code)]
 
 
@@ -145,9 +147,9 @@ def _by_class(status: int | None) -> Reason:
 
 
 def detail_of(body: object) -> str:
-    """Return the code and text of an error, uncut: `Api.safe` makes them fit for the log."""
+    """Return the code and the start of the text of an error, for `Api.safe`."""
     codes, texts = error_codes(body), error_texts(body)
-    words = texts[0] if texts else ""
+    words = texts[0][:SEARCHED] if texts else ""
     repeated = bool(codes) and codes[0] == words.strip(" :").lower()
     return ": ".join(filter(None, [*codes[:1], words])) if not repeated else words
 

@@ -19,6 +19,8 @@ LONGEST_ID = 200  # characters
 LARGEST = Decimal(1_000_000)  # dollars or credits: a larger number is not an amount
 LONGEST_AMOUNT = 40  # digits of an amount, those after the point included
 
+LONGEST_WORD = 100  # characters of a status
+
 JsonObject = Mapping[str, object]
 
 
@@ -50,6 +52,7 @@ class Vocabulary:
         self._unknown: set[str] = set()
 
     def state(self, word: str) -> State:
+        word = word[:LONGEST_WORD]
         known = STATES.get(word.strip().lower())
         if known is not None:
             return known

@@ -250,7 +250,7 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:  # also if a folder of the path was replaced by a file
         return None
     return found.st_dev, found.st_ino
 

@@ -14,8 +14,8 @@ from bot.jobs import GenerationRequest
 from bot.pictures import Downloader
 from bot.providers.api_client import LIMIT
 from bot.providers.base import Failed, Finished, Running
-from bot.providers.error_mapping import classify
-from bot.providers.parsing import amount
+from bot.providers.error_mapping import classify, detail_of
+from bot.providers.parsing import State, Vocabulary, amount
 from tests.hostile.bounds import bounded
 from tests.providers.clients import oxen_at, skills_at
 from tests.providers.server import Reply, raw, service
@@ -102,6 +102,25 @@ async def test_an_answer_with_a_picture_of_many_bytes_is_read() -> None:
 
     assert isinstance(update, Finished)
     assert update.pictures == (url,)
+
+
+def test_long_words_of_an_answer_are_not_stored(caplog: pytest.LogCaptureFixture) -> None:
+    words = Vocabulary("oxen")
+    tracemalloc.start()
+    for number in range(30):
+        assert words.state(f"{number}" + "x" * 1_000_000) is State.RUNNING
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert held < 1_000_000
+    assert len(caplog.records) == 30
+
+
+async def test_a_long_code_delays_nobody() -> None:
+    async with bounded(seconds=0.1, pause=0.1):
+        body = {"code": "É" * 20_000_000, "message": "É" * 20_000_000}
+        assert classify(body, 400) is Reason.INVALID
+        assert len(detail_of(body)) < 5_000
 
 
 AMOUNTS = [

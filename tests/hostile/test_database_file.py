@@ -2,10 +2,12 @@
 
 import asyncio
 import shutil
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from bot.errors import NotNow
 from bot.store import database
 from tests.support.easel import Stage, text_of
 
@@ -39,6 +41,22 @@ async def test_a_file_that_is_gone_is_noticed_and_a_file_that_is_back_is_used(
     assert status == 503
     assert caplog.text.count("removed or replaced") == 1
     assert {job.request.prompt for job in await at.jobs()} == {"a fox", "a third fox"}
+
+
+async def test_a_folder_that_became_a_file_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database, "CHECKPOINT_SECONDS", 0.05)
+    folder, aside = tmp_path / "data", tmp_path / "aside"
+    async with database.Database(folder / "easel.db") as opened:
+        folder.rename(aside)
+        folder.touch()
+        async with asyncio.timeout(5):
+            while "removed or replaced" not in caplog.text:
+                await asyncio.sleep(0.01)
+        with pytest.raises(NotNow):
+            async with opened.transaction():
+                pass
 
 
 async def health(port: int | None) -> int:

@@ -30,6 +30,14 @@ def latin1(path: Path) -> None:
     path.write_text(TEXT, encoding="latin-1")
 
 
+def utf16_without_mark(path: Path) -> None:
+    path.write_text(TEXT.replace("é", "e"), encoding="utf-16-le")
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
 def folder(path: Path) -> None:
     path.mkdir()
 
@@ -50,10 +58,13 @@ FILES = [
     (utf16, "is not UTF-8 text. Save it again as UTF-8."),
     (latin1, "is not UTF-8 text. Save it again as UTF-8."),
     (folder, "is a folder. Remove it, and write the settings into a file of this name."),
+    (utf16_without_mark, "is not UTF-8 text. Save it again as UTF-8."),
+    (fifo, "is no file. Remove it, and write the settings into a file."),
 ]
+KINDS = ["UTF-16", "Latin-1", "folder", "UTF-16 without a mark", "FIFO"]
 
 
-@pytest.mark.parametrize(("spoil", "says"), FILES, ids=["UTF-16", "Latin-1", "folder"])
+@pytest.mark.parametrize(("spoil", "says"), FILES, ids=KINDS)
 @pytest.mark.parametrize("program", PROGRAMS, ids=" ".join)
 def test_an_unreadable_file_is_one_line_with_the_remedy(
     tmp_path: Path, program: list[str], spoil: Callable[[Path], None], says: str
@@ -66,7 +77,7 @@ def test_an_unreadable_file_is_one_line_with_the_remedy(
 
 
 @LONG
-@pytest.mark.parametrize(("spoil", "says"), FILES, ids=["UTF-16", "Latin-1", "folder"])
+@pytest.mark.parametrize(("spoil", "says"), FILES, ids=KINDS)
 def test_the_check_says_so_too(tmp_path: Path, spoil: Callable[[Path], None], says: str) -> None:
     spoil(tmp_path / ".env")
     ended = easel("check", folder=tmp_path)

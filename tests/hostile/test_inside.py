@@ -151,7 +151,7 @@ async def test_the_health_port_bounds_its_connections(
             url = f"http://127.0.0.1:{app.http_port}/metrics"
             async with session.get(url) as response:
                 assert response.status == 200
-            for host, status in (("evil.example", 421), ("localhost:1", 200), ("[::1]", 200)):
+            for host, status in (("evil.example", 421), ("localhost:1", 200), ("[", 421)):
                 async with session.get(url, headers={"Host": host}) as response:
                     assert response.status == status
         for _, writer in opened:

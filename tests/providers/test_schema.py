@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from bot.catalog import MAX_INPUTS
+from bot.catalog import MAX_INPUTS, Choice, OptionSpec, Whole
+from bot.catalog import Text as TextOption
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest, Option
 from bot.providers.base import Finished
@@ -16,7 +17,7 @@ from bot.providers.oxen.rows import INPUT, InputField, result_of
 from bot.providers.oxen.schema import schema_of
 from bot.sandbox.http.faults import Answer
 from bot.sandbox.oxen.server import FakeOxen
-from bot.sandbox.parameters import Addresses, Kind, Text
+from bot.sandbox.parameters import Addresses, Kind, OneOf, Text
 from tests.providers.clients import oxen_at
 from tests.providers.test_oxen import around_now, ended, picture_uri
 
@@ -24,6 +25,7 @@ MODEL = "other-model"
 KEY = "key"
 TEXT = {"type": "string"}
 PICTURE = "https://example.com/1.png"
+OTHER = "https://example.com/2.png"
 
 
 @pytest.fixture
@@ -103,19 +105,33 @@ def test_of_another_model_only_the_queues_own_option_is_known_at_first() -> None
     )
 
 
+DEFS = {
+    "Place": {"type": "object"},
+    "Uri": {"type": "string"},
+    "Ratio": {"type": "string", "enum": ["square", "wide"]},
+    "Circle": {"$ref": "#/$defs/Circle"},
+}
+
+
 @pytest.mark.parametrize(
     ("properties", "field"),
     [
         ({"input_image": {"type": "string", "format": "uri"}}, InputField("input_image")),
         ({"input_image": {"anyOf": [{"type": "null"}, TEXT]}}, InputField("input_image")),
-        ({"image": {}}, InputField("image")),
+        ({"image": {}}, None),
+        ({"image": {"type": "string", "enum": ["a"]}}, None),
+        ({"input_image": {"$ref": "#/$defs/Place"}}, None),
+        ({"input_image": {"$ref": "#/$defs/Uri"}}, InputField("input_image")),
+        ({"images": {"type": "array", "items": {"type": "object"}}}, None),
+        ({"images": {"type": "array", "maxItems": 0}}, None),
+        ({"images": {"type": "array", "minItems": 2}}, None),
         ({"image_urls": {"type": "array"}}, InputField("image_urls", MAX_INPUTS, is_list=True)),
         (
             {"input_images": {"type": ["array", "null"], "maxItems": 2}},
             InputField("input_images", 2, is_list=True),
         ),
         ({"images": {"type": "array", "maxItems": 9}}, InputField("images", 4, is_list=True)),
-        ({"images": {"type": "array", "maxItems": "9"}}, InputField("images", 4, is_list=True)),
+        ({"images": {"type": "array", "maxItems": "9"}}, None),
         ({"images": TEXT, "input_image": TEXT}, InputField("input_image")),
         ({"input_image": {"type": "integer"}}, None),
         ({"input_image": "uri"}, None),
@@ -124,7 +140,7 @@ def test_of_another_model_only_the_queues_own_option_is_known_at_first() -> None
     ids=str,
 )
 def test_the_parameter_of_pictures(properties: dict[str, object], field: InputField | None) -> None:
-    model = {"request_schema": {"properties": {"prompt": TEXT, **properties}}}
+    model = {"request_schema": {"properties": {"prompt": TEXT, **properties}, "$defs": DEFS}}
     schema = schema_of(model, table_options())
 
     assert schema is not None
@@ -153,15 +169,25 @@ def test_an_option_of_another_type_is_not_offered(name: str, stated: dict[str, o
     ("schema", "problem"),
     [
         ({"properties": {"image": TEXT}}, "it has no text parameter named prompt"),
+        ({"properties": {"prompt": {"$ref": "#/x"}}}, "it has no text parameter named prompt"),
+        ({"properties": {"prompt": {"enum": ["a"]}}}, "it has no text parameter named prompt"),
+        ({}, "its parameters cannot be read"),
+        ({"properties": []}, "its parameters cannot be read"),
+        ({"oneOf": [{}, {}]}, "its parameters cannot be read"),
+        ({"$ref": "#/$defs/In", "$defs": {"In": {"properties": {"prompt": TEXT}}}}, ""),
         ({"properties": {"prompt": {"type": "array"}}}, "it has no text parameter named prompt"),
         ({"properties": {"prompt": "text"}}, "it has no text parameter named prompt"),
         (
             {"properties": {"prompt": TEXT, "mask": TEXT}, "required": ["prompt", "mask"]},
-            "it requires the parameter mask, which Easel does not send",
+            "it requires the parameter mask, which has no default",
         ),
         (
             {"properties": {"prompt": TEXT}, "required": ["prompt", "x" * 99]},
-            f"it requires the parameter {'x' * 40}, which Easel does not send",
+            f"it requires the parameter {'x' * 40}, which has no default",
+        ),
+        (
+            {"properties": {"prompt": TEXT}, "required": ["a\n\x1b[2Jb"]},
+            "it requires the parameter a [2Jb, which has no default",
         ),
         ({"properties": {"prompt": TEXT, "a": {"default": 1}}, "required": ["a", 5]}, ""),
         ({"properties": {"prompt": TEXT}, "required": "mask"}, ""),
@@ -209,3 +235,107 @@ def test_inputs_that_a_row_repeats_are_no_result() -> None:
 
     assert result_of(row, InputField("image_urls", is_list=True)) == ()
     assert result_of(row) == (PICTURE,)
+
+
+RATIOS = ("1:1", "16:9")
+NOT_READ: list[tuple[str, object]] = [
+    ("aspect_ratio", {}),
+    ("aspect_ratio", TEXT),
+    ("aspect_ratio", {"enum": [1, 2]}),
+    ("aspect_ratio", {"enum": []}),
+    ("aspect_ratio", {"enum": ["x" * 101, " ", "a\nb"]}),
+    ("aspect_ratio", {"anyOf": [{"enum": ["1:1"]}, {"enum": ["9:9"]}, {"type": "null"}]}),
+    ("aspect_ratio", {"$ref": "#/$defs/Circle"}),
+    ("aspect_ratio", {"$ref": "https://example.com/schema"}),
+    ("aspect_ratio", {"not": {"enum": ["1:1"]}}),
+    ("seed", {"$ref": "#/$defs/Place"}),
+    ("seed", {"type": "integer", "enum": [1, 2]}),
+    ("seed", {"type": "integer", "minimum": 9, "maximum": 2}),
+    ("seed", {"type": "integer", "minimum": "0"}),
+    ("enable_prompt_expansion", {"type": "boolean", "enum": [False]}),
+    ("negative_prompt", {"type": "string", "maxLength": 0}),
+    ("negative_prompt", {"type": "string", "enum": ["blur"]}),
+]
+
+
+@pytest.mark.parametrize(("name", "stated"), NOT_READ, ids=str)
+def test_an_option_that_cannot_be_read_is_not_offered(name: str, stated: object) -> None:
+    model = {"request_schema": {"properties": {"prompt": TEXT, name: stated}, "$defs": DEFS}}
+    schema = schema_of(model, table_options())
+
+    assert schema is not None
+    assert set(schema.options) == {"count"}
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "option"),
+    [
+        ("aspect_ratio", {"$ref": "#/$defs/Ratio"}, Choice(("square", "wide"))),
+        (
+            "aspect_ratio",
+            {"allOf": [{"$ref": "#/$defs/Ratio"}], "default": "wide"},
+            Choice(("square", "wide"), default="wide"),
+        ),
+        ("aspect_ratio", {"const": "1:1"}, Choice(("1:1",))),
+        ("aspect_ratio", {"enum": ["1:1", None]}, Choice(("1:1",))),
+        (
+            "aspect_ratio",
+            {"anyOf": [{"anyOf": [{"enum": ["a"]}, {"type": "null"}]}, {"type": "null"}]},
+            Choice(("a",)),
+        ),
+        ("seed", {"type": "integer", "minimum": 1.0, "maximum": 10.0}, Whole(1, 10)),
+        ("seed", {"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 9}, Whole(1, 8)),
+        ("seed", {"minimum": 0, "exclusiveMinimum": True, "maximum": 9}, Whole(1, 9)),
+        ("seed", {"type": ["integer", "null"], "minimum": 5, "maximum": 9}, Whole(5, 9)),
+        ("negative_prompt", {"type": "string", "maxLength": 500}, TextOption(500)),
+    ],
+    ids=str,
+)
+def test_an_option_is_what_the_schema_says(
+    name: str, stated: dict[str, object], option: OptionSpec
+) -> None:
+    model = {"request_schema": {"properties": {"prompt": TEXT, name: stated}, "$defs": DEFS}}
+    schema = schema_of(model, table_options())
+
+    assert schema is not None
+    options = dict(schema.options)
+    del options["count"]
+    assert list(options.values()) == [option]
+
+
+async def test_a_value_that_has_left_the_schema_is_not_sent(
+    session: aiohttp.ClientSession, service: FakeOxen
+) -> None:
+    service.parameters = {"prompt": Text(), "aspect_ratio": OneOf(RATIOS)}
+    oxen = oxen_at(session, service.url, key=KEY, model=MODEL)
+    with pytest.raises(ProviderError) as caught:
+        await oxen.submit(asking(aspect_ratio="2:1"))
+    assert caught.value.taken is Taken.REFUSED
+
+    await oxen.submit(asking(aspect_ratio="1:1"))
+    assert len(service.generations) == 1
+
+
+async def test_after_a_restart_the_schema_is_read_before_a_search(
+    session: aiohttp.ClientSession, oxen: Oxen, service: FakeOxen
+) -> None:
+    service.manual = True
+    request = asking(picture_uri())
+    (submitted,) = await oxen.submit(request)
+
+    restarted = oxen_at(session, service.url, key=KEY, model=MODEL)
+    found = await restarted.find(request, *around_now())
+
+    assert [each.remote_id for each in found] == [submitted.remote_id]
+
+
+async def test_after_a_restart_an_input_is_no_result(
+    session: aiohttp.ClientSession, service: FakeOxen
+) -> None:
+    service.parameters = {"prompt": Text(), "images": Addresses(3)}
+    row = {"generation_id": "g1", "status": "succeeded", "images": [PICTURE]}
+    service.faults.add("GET", "/api/ai/queue/g1", Answer(200, {**row, "result": {"url": OTHER}}))
+    update = await oxen_at(session, service.url, key=KEY, model=MODEL).fetch("g1")
+
+    assert isinstance(update, Finished)
+    assert update.pictures == (OTHER,)

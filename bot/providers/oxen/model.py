@@ -60,7 +60,7 @@ def oxen_spec(*, price: int, model: str = DOCUMENTED) -> ModelSpec:
 
 
 def described(
-    spec: ModelSpec, body: object, *, credits_per_usd: Decimal
+    spec: ModelSpec, body: object, *, credits_per_usd: Decimal, is_documented: bool = True
 ) -> tuple[ModelSpec, InputField | None]:
     """Return `spec` with every value that the models endpoint states, and the input's parameter."""
     field = INPUT if spec.max_inputs else None
@@ -68,7 +68,7 @@ def described(
         return spec, field
     inner = body.get("data")
     model = inner if is_object(inner) else body
-    if schema := schema_of(model, table_options()):
+    if schema := schema_of(model, table_options(), is_documented=is_documented):
         spec, field = _with_schema(spec, schema), schema.input
     price = _price(model.get("pricing"))
     if price is not None:

@@ -7,14 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote
 
-from bot.catalog import ModelSpec
-from bot.errors import ProviderError, Reason, Taken
+from bot.catalog import ModelSpec, check_request
+from bot.errors import ProviderError, Reason, Taken, UserError
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost, credits_text, thousandths
 from bot.providers.api_client import DATA_LIMIT, Api
 from bot.providers.base import Failed, Figures, Finding, Http, Submitted, Update, Waiting
 from bot.providers.error_mapping import classify, detail_of, has_error
-from bot.providers.oxen.model import OxenSettings, described, oxen_spec
+from bot.providers.oxen.model import DOCUMENTED, OxenSettings, described, oxen_spec
 from bot.providers.oxen.rows import (
     INPUT,
     SKEW,
@@ -50,6 +50,7 @@ class Oxen:
         self._table = oxen_spec(price=thousandths(settings.price), model=settings.model)
         self._spec = self._table
         self._input: InputField | None = INPUT
+        self._is_documented = settings.model == DOCUMENTED
         self._is_described = False
         self._words = Vocabulary("oxen")
 
@@ -62,7 +63,10 @@ class Oxen:
     async def describe(self) -> tuple[ModelSpec, ...]:
         body = await self._api.request("GET", f"/ai/models/{_path(self._model)}")
         self._spec, self._input = described(
-            self._table, body, credits_per_usd=self._credits_per_usd
+            self._table,
+            body,
+            credits_per_usd=self._credits_per_usd,
+            is_documented=self._is_documented,
         )
         self._is_described = True
         if self._spec.problem:
@@ -98,6 +102,7 @@ class Oxen:
         raise ProviderError(Reason.MALFORMED, "no generation_id in the answer", Taken.DOUBTFUL)
 
     async def fetch(self, remote_id: str) -> Update:
+        await self._read_schema()
         path = f"/ai/queue/{_path(remote_id)}"
         # A row repeats the request, and so an input picture that was sent as a data URI.
         body = await self._api.request("GET", path, limit=DATA_LIMIT)
@@ -138,6 +143,7 @@ class Oxen:
     async def find(
         self, request: GenerationRequest, since: datetime, until: datetime
     ) -> tuple[Submitted, ...]:
+        await self._read_schema()
         rows = {id_of(row): row for row in (*await self.list(), *await self._history_since(since))}
         fitting = [
             (enqueued_at(row) or 0.0, remote_id, row)
@@ -166,19 +172,30 @@ class Oxen:
                     if is_end and (remote_id := event_id(event.data)):
                         yield remote_id
 
+    async def _read_schema(self) -> None:
+        """Read the schema of another model than the documented one, before anything depends on it.
+
+        Raises ProviderError: a refusal, or NO, since nothing was sent.
+        """
+        if self._is_documented or self._is_described:
+            return
+        try:
+            await self.describe()
+        except ProviderError as error:
+            taken = Taken.NO if error.taken is Taken.DOUBTFUL else error.taken
+            raise ProviderError(error.reason, error.detail, taken, error.retry_after) from error
+
     async def _check_schema(self, request: GenerationRequest) -> None:
         """Refuse to send what the model's schema lacks: it could be dropped, and charged.
 
-        The schema may have changed since the request, or not been read since the start.
+        The schema may have changed since the member's request.
         """
-        if not self._spec.takes(request) and not self._is_described:
-            try:
-                await self.describe()
-            except ProviderError as error:
-                raise ProviderError(error.reason, error.detail, Taken.NO) from error
-        if not self._spec.takes(request):
-            detail = self._unusable() if self._spec.problem else "the model's schema has changed"
-            raise ProviderError(Reason.INVALID, detail, Taken.REFUSED)
+        await self._read_schema()
+        try:
+            check_request(request, self._spec)
+        except UserError as error:
+            detail = self._unusable() if self._spec.problem else f"not in the schema: {error}"
+            raise ProviderError(Reason.INVALID, self._api.safe(detail), Taken.REFUSED) from error
 
     def _unusable(self) -> str:
         return f"the request schema of the model {self._model} is unusable: {self._spec.problem}"
