@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import StartupError
@@ -52,7 +60,14 @@ def check_file(path: Path) -> None:
 
 
 def _address(value: str) -> str:
-    HttpUrl(value)
+    url = HttpUrl(value)
+    # pydantic accepts one slash as well, and then there is no host for others.
+    if not re.match(r"https?://[^/]", value, re.IGNORECASE):
+        raise ValueError("must begin with http:// or https://")
+    if url.username is not None or url.password is not None:  # which the key's header excludes
+        raise ValueError("must have no user name and no password")
+    if url.query is not None or url.fragment is not None:
+        raise ValueError("must end with its path")
     return value.rstrip("/")
 
 
@@ -101,6 +116,14 @@ class SettingsGroup(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,  # a wrong value may be a secret
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _encodable(cls, value: object) -> object:
+        """Refuse bytes of the environment that are not UTF-8: Python reads them as surrogates."""
+        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+            raise ValueError("is not UTF-8 text")
+        return value
 
     @classmethod
     def prefix(cls) -> str:

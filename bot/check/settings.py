@@ -110,7 +110,9 @@ def _shown(value: object) -> str:
         case (host, port):
             return f"{host}:{port}"
         case _:
-            return re.sub(r"(?<=://)[^/@]*@", "…@", str(value))  # without name and password
+            # Of an address, neither the name and the password nor the query.
+            shown = re.sub(r"^([a-z+]+:/{0,3})\S*@", r"\1…@", str(value), flags=re.IGNORECASE)
+            return re.sub(r"^([a-z+]+:/\S*)\?\S*", r"\1?…", shown, flags=re.IGNORECASE)
 
 
 def _startup(config: Config) -> Iterator[Line]:

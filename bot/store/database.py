@@ -193,14 +193,17 @@ def database_path(url: str) -> Path:
     """Return the file that DATABASE_URL names; StartupError if SQLite cannot open the address."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise StartupError(REMEDY.format(problem=f"“{url}” is not an address")) from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+    except (ArgumentError, ValueError) as error:  # the value may hold a password
+        raise StartupError(REMEDY.format(problem="the value is not an address")) from error
+    path = parsed.database or ""
+    if parsed.get_backend_name() != "sqlite" or not path or path == ":memory:":
         raise StartupError(REMEDY.format(problem="only SQLite files are possible"))
     if parsed.host:
         problem = f"“{parsed.host}” would be a host, and is no part of the file's path"
         raise StartupError(REMEDY.format(problem=problem))
-    return Path(parsed.database)
+    if parsed.query or parsed.username or path.startswith(("file:", "~")):
+        raise StartupError(REMEDY.format(problem="only the path of a file is possible"))
+    return Path(path)
 
 
 def pictures_folder(database: Path) -> Path:

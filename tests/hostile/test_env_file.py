@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.check.settings import _shown
 from bot.errors import StartupError
 from bot.settings import Settings
 from bot.store.database import database_path
@@ -105,3 +106,54 @@ def test_a_mark_at_the_start_of_a_file_is_no_part_of_a_name(tmp_path: Path) -> N
 def test_a_file_whose_address_lacks_a_slash_is_not_another_file(url: str) -> None:
     with pytest.raises(StartupError, match="would be a host"):
         database_path(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite:///:memory:", "sqlite:///data/a.db?mode=ro", "sqlite:///~/a.db"),
+        *("sqlite:///file:data/x.db", "sqlite://u@/x.db", "postgres:u:S3CRPW@h", "sqlite://"),
+    ],
+)
+def test_what_is_not_just_a_file_is_refused_without_its_value(url: str) -> None:
+    with pytest.raises(StartupError, match=r"only|not an address") as caught:
+        database_path(url)
+
+    assert "S3CRPW" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http:/us:S3CRPW@127.0.0.1/api", "http://us:S3CRPW@127.0.0.1/api", "ftp://a/S3CRPW"),
+        *("http://us@127.0.0.1/", "https://a.example/?key=S3CRPW", "https://a.example/#S3CRPW"),
+        "http:///us:S3CRPW@h",
+    ],
+)
+def test_an_address_of_an_api_has_no_secret_and_is_not_repeated(url: str) -> None:
+    with pytest.raises(StartupError, match=r"^DISCORD_API_URL: ") as caught:
+        Settings.load(None, {"DISCORD_API_URL": url})
+
+    assert "S3CRPW" not in str(caught.value)
+
+
+def test_a_setting_that_is_not_utf_8_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEFAULT_MODEL", "caf\udce9")
+    with pytest.raises(StartupError, match=r"DEFAULT_MODEL: .*not UTF-8 text"):
+        Settings.load(None)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("http://us:S3CR@PW@127.0.0.1:9/api", "http://…@127.0.0.1:9/api"),
+        ("postgresql://us:S3/CRPW@h/x", "postgresql://…@h/x"),
+        ("http:/us:S3CRPW@h", "http:/…@h"),
+        ("postgres:us:S3CRPW@h", "postgres:…@h"),
+        ("https://a.example/x?key=S3CR", "https://a.example/x?…"),
+        ("sqlite:///data/easel.db", "sqlite:///data/easel.db"),
+        ("qwen-image-2", "qwen-image-2"),
+    ],
+)
+def test_the_check_shows_addresses_without_their_secrets(value: str, shown: str) -> None:
+    assert _shown(value) == shown
