@@ -17,8 +17,8 @@ MAX_SEED = 2147483647
 MAX_COUNT = 4
 MAX_INPUTS = 4
 
-# Letters and symbols that show nothing: Hangul fillers, and the empty Braille cell.
-BLANK = "\u115f\u1160\u3164\uffa0\u2800"
+# Letters and symbols that show nothing: Hangul fillers, the empty Braille cell and note head.
+BLANK = "\u115f\u1160\u3164\uffa0\u2800\U0001d159"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,15 +34,9 @@ NOT_PUBLIC = tuple(
         "192.88.99.0/24",
         "198.18.0.0/15",
         "240.0.0.0/4",
-        "64:ff9b:1::/48",
-        "100::/63",
         "2001::/23",
         "2001:db8::/32",
         "3fff::/20",
-        "5f00::/16",
-        "fc00::/7",
-        "fe80::/10",
-        "fec0::/10",
     )
 )
 
@@ -144,10 +138,10 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
         wrapped = address.ipv4_mapped or address.sixtofour
         if address in ip_network("64:ff9b::/96"):  # NAT64
             wrapped = IPv4Address(int(address) & 0xFFFFFFFF)
-        if address in ip_network("::/96"):  # IPv4-compatible
-            return False
         if wrapped is not None:
             return is_public(wrapped)
+        if address not in ip_network("2000::/3"):  # all of the open internet so far
+            return False
     if any(address in network for network in NOT_PUBLIC):
         return False
     return address.is_global and not address.is_multicast

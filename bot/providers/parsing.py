@@ -140,9 +140,11 @@ def pictures(body: JsonObject) -> tuple[str, ...]:
     names = ("outputs", "output", "images", "image_urls", "result_url", "url", "image_url")
     fields = [inner.get("images"), inner.get("image"), data]
     fields += [each.get(name) for each in (inner, body) for name in names]
-    # Objects with an address only: as text, `image` may repeat a picture of the request.
-    nested = [body.get(name) for name in ("result", "image")]
-    fields += [each for each in nested if is_object(each)]
+    found_in = [each.get(name) for each in (inner, body) for name in ("result", "output")]
+    for each in filter(is_object, found_in):
+        fields += [each.get(name) for name in ("images", "image", *names)]
+    # An object with an address only: as text, `image` may repeat a picture of the request.
+    fields += [each for each in [body.get("image")] if is_object(each)]
     for field in fields:
         items = field if isinstance(field, list) else [field]
         found = dict.fromkeys(url for item in items if (url := _picture(item)) is not None)

@@ -15,7 +15,7 @@ MARKDOWN = re.compile(r"([\\*_~`|>#\[\]()<@:+=.-])")
 # Of one word in a sentence: only what would become a link, a mention or a layout.
 MARKUP = re.compile(r"([\\*~`|>#\[\]()<@]|(?<!\w)_|_(?!\w)|:(?=//))")
 MARKS = 3  # of one letter that are shown: no language needs more, and stacks cover other messages
-STACKING = {"Mn", "Me"}
+STACKING = {"Mn", "Me", "Mc"}
 LONGEST_WORD = 100  # characters of one value in a sentence
 LONGEST_LIST = 1000
 ZERO_WIDTH_JOINERS = "\u200d\ufe0f"  # hold an emoji together

@@ -97,6 +97,7 @@ BLANK = {
     "variation selectors": "\ufe0f\U000e0100" * 5,
     "joiners": "\u200d\u200b\u2060" * 5,
     "Braille": "\u2800" * 5,
+    "note heads": "\U0001d159" * 5,
 }
 
 
@@ -114,6 +115,8 @@ def test_a_prompt_in_any_script_is_accepted(prompt: str) -> None:
 
 
 def test_stacked_marks_are_cut() -> None:
-    assert tidy("a" + "\u0489" * 900 + "b") == "a" + "\u0489" * 3 + "b"
+    for mark in ("\u0489", "\U0001d165"):  # enclosing and spacing
+        assert tidy("a" + mark * 900 + "b") == "a" + mark * 3 + "b"
+    assert tidy("क्षि किं") == "क्षि किं"
     assert tidy("a" + ("\u0489" * 3 + "\u200d") * 99) == tidy("a" + "\u0489" * 3 + "\u200d" * 99)
     assert tidy("שָּׁ 👩\u200d👩\u200d👧 ❤\ufe0f") == "שָּׁ 👩\u200d👩\u200d👧 ❤\ufe0f"

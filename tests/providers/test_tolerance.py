@@ -106,6 +106,10 @@ async def test_e1_an_unknown_word_is_logged_once(
         ({"image_url": URL}, [URL]),
         ({"data": None, "result_url": f" {URL} "}, [URL]),
         ({"result": {"url": URL}}, [URL]),
+        ({"result": {"images": [{"url": URL}, OTHER]}}, [URL, OTHER]),
+        ({"result": {"image": {"url": URL}}}, [URL]),
+        ({"data": {"result": {"url": URL}}}, [URL]),
+        ({"output": {"image": {"url": URL}}}, [URL]),
         ({"image": {"url": URL}}, [URL]),
         ({"image": {"url": OTHER}, "result": {"url": URL}}, [URL]),
         ({"image": URL}, []),  # may be a picture of the request
