@@ -9,21 +9,22 @@ IDLE_SECONDS = 10.0  # without a byte from the client
 
 
 class Gate(asyncio.Protocol):
-    """A connection to the protocol `inner`: closed if too many are open, or nothing arrives."""
+    """A connection to the protocol `inner`: closed if nothing arrives, or too many newer ones do.
 
-    def __init__(self, inner: asyncio.Protocol, connections: set["Gate"]) -> None:
+    The oldest goes first, so that clients which send a byte now and then keep nobody else out.
+    """
+
+    def __init__(self, inner: asyncio.Protocol, connections: dict["Gate", None]) -> None:
         self._inner = inner
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        stream = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is no subclass
         if len(self._connections) >= MAX_CONNECTIONS:
-            stream.abort()
-            return
-        self._transport = stream
-        self._connections.add(self)
+            next(iter(self._connections)).abort()
+        self._connections[self] = None
         self._wait()
         self._inner.connection_made(transport)
 
@@ -36,9 +37,7 @@ class Gate(asyncio.Protocol):
         return self._inner.eof_received() if self._transport is not None else None
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._transport is None:
-            return
-        self._connections.discard(self)
+        self._connections.pop(self, None)
         if self._idle is not None:
             self._idle.cancel()
         self._inner.connection_lost(error)
@@ -49,15 +48,20 @@ class Gate(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._inner.resume_writing()
 
+    def abort(self) -> None:
+        self._connections.pop(self, None)  # at once: the transport closes in a later turn
+        if self._transport is not None:
+            self._transport.abort()
+
     def _wait(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
         if self._transport is not None:
             loop = asyncio.get_running_loop()
-            self._idle = loop.call_later(IDLE_SECONDS, self._transport.abort)
+            self._idle = loop.call_later(IDLE_SECONDS, self.abort)
 
 
 def gated(inner: Callable[[], asyncio.Protocol]) -> Callable[[], Gate]:
     """Return a factory of gates that share one bound."""
-    connections: set[Gate] = set()
+    connections: dict[Gate, None] = {}  # in the order of their beginning
     return lambda: Gate(inner(), connections)
