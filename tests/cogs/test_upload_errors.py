@@ -16,6 +16,8 @@ from tests.support.delivery import drawing, one_each, results_in
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
 
+pytestmark = pytest.mark.long
+
 FOLLOW_UP = r"/api/v10/webhooks/\d+/[^/]+"
 CREATE = r".*/generation/.*"
 CDN = r"/ephemeral-attachments/.*"
@@ -25,7 +27,7 @@ CAT = Upload("cat.png", picture())
 
 async def until(at: Stage, ready: Callable[[Job], object]) -> Job:
     """Wait until Ada's only job is as it is to be."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             found = await at.jobs()
             if found and ready(found[0]):
@@ -34,7 +36,7 @@ async def until(at: Stage, ready: Callable[[Job], object]) -> Job:
 
 
 async def logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while text not in caplog.text:
             await asyncio.sleep(0.02)
 
@@ -82,7 +84,7 @@ async def test_copies_of_inputs_without_addresses_are_made_again(
         waiting = await until(at, lambda job: job.status is JobStatus.QUEUED)
         assert not at.skills.generations
         at.clock.move(minutes=2)
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
 
     assert empty.hits == 1
     assert "-input-1.png" not in waiting.request.inputs[0]
@@ -123,7 +125,7 @@ async def test_inputs_that_cannot_be_uploaded_again_are_not_copied(
         if gone:
             aside.rename(stored)
         at.clock.move(minutes=2)
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.skills.generations) == len(copies(at)) == 1
@@ -142,7 +144,7 @@ async def test_a_result_that_cannot_be_shrunk_now_is_delivered_later(
             waiting = await until(at, lambda job: job.delivery_attempts and job.deliver_after)
             assert results_in(at, at.channel) == []
         at.clock.move(seconds=10)
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
 
     assert waiting.status is JobStatus.SUCCEEDED
     assert (waiting.delivery_error or "").startswith("pictures not shrunk: ")
@@ -156,7 +158,7 @@ async def test_show_says_that_a_picture_cannot_be_shrunk_now(
 ) -> None:
     async with at.easel():
         await at.imagine("a fox")
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
         with monkeypatch.context() as patched:
             no_decoder(patched)
             refused = await at.command("show", job=job.id)
@@ -182,7 +184,7 @@ async def test_of_two_pictures_the_one_that_retention_has_left_is_shown(
     caplog.set_level("INFO", "cogs")
     async with at.easel():
         await at.imagine("a fox", count=2)
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
         first, _ = sorted((at.folder / "pictures").rglob("*.png"))
         first.unlink()
         await at.command("show", job=job.id)
@@ -204,7 +206,7 @@ async def test_a_picture_that_no_copy_makes_small_enough_is_left_out_of_the_resu
         with monkeypatch.context() as patched:
             patched.setattr(uploads, "UPLOAD_BYTES", 10)
             await at.finish()
-            (job,) = await at.settled()
+            (job,) = await at.settled(timeout=20)
         (stored,) = (at.folder / "pictures").rglob("*.png")
 
     (told,) = at.discord.channel_messages(at.channel)

@@ -10,6 +10,7 @@ from tests.support.easel import Stage
 QUEUE = "/api/ai/queue"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seconds", "adopted"), [(190, True), (200, False)])
 async def test_a_generation_of_three_minutes_later_is_of_another_request(
     at: Stage, seconds: int, adopted: bool

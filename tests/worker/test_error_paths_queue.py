@@ -26,6 +26,8 @@ from tests.support.rows import NOW, new_job, one
 from tests.test_trouble import locked
 from tests.worker.test_error_paths import pass_time, until
 
+pytestmark = pytest.mark.long
+
 QUEUE = "/api/ai/queue"
 SKILLS_CREATE = "/api/v1/generation/.*"
 FOLLOW_UP = r"/api/v10/webhooks/\d+/[^/]+"
@@ -49,7 +51,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 async def put_back(at: Stage, *, since: Job | None = None) -> Job:
     """Wait until Ada's job is in the queue (again `since` then), not to be claimed at once."""
     known = {None, since.submit_after if since else None}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             for job in await at.jobs():
                 if job.status is JobStatus.QUEUED and job.submit_after not in known:
@@ -103,7 +105,7 @@ async def test_new_addresses_that_cannot_be_stored_put_the_job_back(
         (generation,) = await at.skills.created()
         await at.skills.settled(generation.id)
         await pass_time(at, app, seconds=3)  # for the next poll
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
 
     assert job.status is JobStatus.SUCCEEDED
     assert job.inputs[0].copied
@@ -124,7 +126,7 @@ async def test_a_refusal_is_stored_although_the_inputs_cannot_be_read(at: Stage)
             job = await put_back(at)
         assert job.reason is Reason.UNAVAILABLE
         await pass_time(at, app, seconds=3)
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.created()) == 2
@@ -145,13 +147,13 @@ async def test_a_job_that_is_settled_while_it_waits_for_a_download_is_delivered(
         (job,) = await at.jobs(at.ben)
         await until(lambda: app.worker._tasks.is_busy(job))
         await at.command("cancel", job=job.id, by=at.ben)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not (await at.jobs(at.ben))[0].delivered_at:
                 await asyncio.sleep(0.02)
         (job,), (other,) = await at.jobs(at.ben), await at.jobs()
         assert (job.status, other.status) == (JobStatus.CANCELED, JobStatus.QUEUED)
         held.remove()
-        (other,) = await at.settled()
+        (other,) = await at.settled(timeout=20)
 
     assert other.status is JobStatus.SUCCEEDED
     assert await at.balance(at.ben) == 0
@@ -254,7 +256,7 @@ async def test_the_worker_goes_on_after_an_unexpected_error_in_its_turn(
         await until(lambda: caplog.text.count("the worker's turn failed, retrying") > 1)
         assert len(at.created()) == 1
         await write_reason(job, None)
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
 
     assert job.status is JobStatus.SUCCEEDED
     assert "'nonsense' is not a valid Reason" in caplog.text
@@ -279,7 +281,7 @@ async def test_a_queued_job_waits_for_its_key_and_others_go_on(
         assert job.status is JobStatus.QUEUED
         assert "turn failed" not in caplog.text
     async with at.easel():
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=20)
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.created()) == 2

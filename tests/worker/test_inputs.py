@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Upload
@@ -13,6 +15,7 @@ from tests.support.files import picture
 CDN = r"/ephemeral-attachments/.*"
 
 
+@pytest.mark.long
 async def test_a_failed_download_waits_and_is_the_reason_if_the_job_expires(at: Stage) -> None:
     at.discord.faults.add("GET", CDN, Answer(503, "busy"), times=None)
     async with at.easel():
