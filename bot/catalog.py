@@ -193,8 +193,8 @@ INPUTS_REFUSED = {
 class ModelUnusable(UserError):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(
-            "{service} makes no pictures at the moment. Choose another model, or ask the bot's "
-            "operator to.",
+            "{service} makes no pictures at the moment. Choose another model, or tell the bot's "
+            "operator.",
             service=spec.service,
         )
 

@@ -144,7 +144,8 @@ def pictures(body: JsonObject) -> tuple[str, ...]:
     for each in filter(is_object, found_in):
         fields += [each.get(name) for name in ("images", "image", *names)]
     # An object with an address only: as text, `image` may repeat a picture of the request.
-    fields += [each for each in [body.get("image")] if is_object(each)]
+    if is_object(image := body.get("image")):
+        fields.append(image)
     for field in fields:
         items = field if isinstance(field, list) else [field]
         found = dict.fromkeys(url for item in items if (url := _picture(item)) is not None)

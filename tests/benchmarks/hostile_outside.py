@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from bot.sandbox.http.faults import Answer
+from bot.sandbox.http.faults import Answer, Rule
 from tests.benchmarks.hostile_ground import Ground, at_once
 from tests.benchmarks.hostile_meters import Outcome
 
@@ -46,11 +46,7 @@ async def answers(at: Ground, *, small: bool) -> list[Outcome]:
     for name, (status, body) in ANSWERS.items():
         at.meter.reset()
         rule = at.skills.faults.add("GET", "/api/.*", Answer(status, body, JSON), None)
-        await rule.reached(REACHED_SECONDS, hits=HITS)
-        attacked = max([await at.draw("oxen") for _ in range(1 if small else ROUNDS)])
-        rule.remove()
-        note = f"{len(body) / MIB:.1f} MiB in {rule.hits} answers"
-        outcomes.append(at.outcome(f"answers, {name}", quiet, attacked, note=note))
+        outcomes.append(await _outcome(at, f"answers, {name}", quiet, rule, "oxen", small=small))
     return outcomes
 
 
@@ -63,11 +59,8 @@ async def events(at: Ground, *, small: bool) -> list[Outcome]:
         at.meter.reset()
         rule = at.oxen.faults.add("GET", "/api/events", Answer(200, body, EVENTS), None)
         at.oxen.drop_streams()
-        await rule.reached(REACHED_SECONDS, hits=HITS)
-        attacked = max([await at.draw("skills") for _ in range(1 if small else ROUNDS)])
-        rule.remove()
-        note = f"{len(body) / MIB:.1f} MiB in {rule.hits} streams"
-        outcomes.append(at.outcome(f"event stream, {name}", quiet, attacked, note=note))
+        row = f"event stream, {name}"
+        outcomes.append(await _outcome(at, row, quiet, rule, "skills", small=small))
     return outcomes
 
 
@@ -100,6 +93,16 @@ async def connections(at: Ground, *, small: bool) -> list[Outcome]:
         attacked = await at.draw("oxen")
         still = sum(not reader.at_eof() and reader.exception() is None for reader in readers)
     return [at.outcome("idle connections", quiet, attacked, note=f"{still} of {len(readers)} open")]
+
+
+async def _outcome(
+    at: Ground, name: str, quiet: float, rule: Rule, model: str, *, small: bool
+) -> Outcome:
+    """Draw with the other service while the rule spoils answers, and remove the rule."""
+    await rule.reached(REACHED_SECONDS, hits=HITS)
+    attacked = max([await at.draw(model) for _ in range(1 if small else ROUNDS)])
+    rule.remove()
+    return at.outcome(name, quiet, attacked, note=f"{rule.hits} spoilt answers")
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """Errors of Discord at rare moments of a delivery: each is retried, or surely final."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,7 +15,16 @@ from bot.sandbox.http.faults import Answer, Hold, HoldLost, ResetAfter
 from bot.store import tables
 from bot.worker import housekeeping
 from cogs.delivery import fallback
-from tests.support.delivery import REPLIES, add, direct, drawing, one_each, posts_to, results_in
+from tests.support.delivery import (
+    REPLIES,
+    add,
+    direct,
+    drawing,
+    one_each,
+    posts_to,
+    results_in,
+    until,
+)
 from tests.support.easel import Stage
 from tests.support.rows import one
 
@@ -35,16 +43,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "INTERVAL", timedelta(seconds=0.3))
 
 
-async def until(at: Stage, ready: Callable[[Job], object]) -> Job:
-    """Wait until Ada's only job is as it is to be."""
-    async with asyncio.timeout(20):
-        while True:
-            found = await at.jobs()
-            if found and ready(found[0]):
-                return found[0]
-            await asyncio.sleep(0.02)
-
-
 def postponed(job: Job) -> bool:
     return job.delivery_attempts > 0 and job.deliver_after is not None
 
@@ -58,7 +56,7 @@ def searches(at: Stage) -> int:
 async def test_a_post_that_the_end_of_the_connection_cut_off_says_nothing_about_the_channel(
     at: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One failure while Discord works would abandon the delivery here."""
+    """The limit is one failure here: while Discord works, it abandons the delivery."""
     monkeypatch.setattr(fallback, "FAILURES_IN_A_ROW", 1)
     monkeypatch.setattr(fallback, "SHORTEST_ROW", timedelta(0))
     monkeypatch.setattr(fallback, "ABANDON_AFTER", timedelta(0))

@@ -2,17 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from bot.jobs import Job, JobStatus
+from bot.jobs import JobStatus
 from bot.sandbox.discord import Message, Upload
 from bot.sandbox.http.faults import Answer
 from bot.worker import housekeeping
 from cogs.delivery import uploads
-from tests.support.delivery import drawing, one_each, results_in
+from tests.support.delivery import drawing, one_each, results_in, until
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
 
@@ -23,16 +22,6 @@ CREATE = r".*/generation/.*"
 CDN = r"/ephemeral-attachments/.*"
 FOREIGN = "https://example.com/a.png"
 CAT = Upload("cat.png", picture())
-
-
-async def until(at: Stage, ready: Callable[[Job], object]) -> Job:
-    """Wait until Ada's only job is as it is to be."""
-    async with asyncio.timeout(20):
-        while True:
-            found = await at.jobs()
-            if found and ready(found[0]):
-                return found[0]
-            await asyncio.sleep(0.02)
 
 
 async def logged(caplog: pytest.LogCaptureFixture, text: str) -> None:

@@ -17,8 +17,8 @@ async def bounded(
     """Fail if the block works longer, stops the event loop for longer, or allocates more.
 
     Times are those of the processor, so that a busy machine changes nothing; waits have an end of
-    their own. What other tests have left is kept from the garbage collector, whose run over a
-    large heap would count as a pause. To measure the memory takes several times longer.
+    their own. The garbage collector ignores the objects of other tests, because a run over a large
+    heap would count as a pause. To measure the memory takes several times longer.
     """
     longest = 0.0
 

@@ -1,7 +1,7 @@
 """Helpers for tests of deliveries: jobs that run until they are ended, and results by channel."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bot.jobs import Job, JobStatus
@@ -36,6 +36,16 @@ async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN40
         while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)  # the status messages are edited
+
+
+async def until(at: Stage, ready: Callable[[Job], object]) -> Job:
+    """Wait until Ada's newest job fulfils a condition, and return the job."""
+    async with asyncio.timeout(20):
+        while True:
+            found = await at.jobs()
+            if found and ready(found[0]):
+                return found[0]
+            await asyncio.sleep(0.02)
 
 
 def one_each(messages: list[Message], jobs: list[Job]) -> None:

@@ -136,7 +136,7 @@ async def test_a_refusal_is_stored_although_the_inputs_cannot_be_read(at: Stage)
 async def test_a_job_that_is_settled_while_it_waits_for_a_download_is_delivered(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With one place for all members, so that one of them waits for another."""
+    """All members share one place here, so that one waits for another."""
     monkeypatch.setattr("bot.pictures.inputs.PLACES", 1)
     monkeypatch.setattr("bot.pictures.inputs.CHECK_TIMEOUT", 0.1)
     held = at.discord.faults.add("GET", CDN, Hold(), times=None)

@@ -41,8 +41,8 @@ def table_options() -> dict[str, OptionSpec]:
 def oxen_spec(*, price: int, model: str = DOCUMENTED) -> ModelSpec:
     """Return the model by the table, with a price in thousandths of a credit.
 
-    Of another `model` than the documented one, only what belongs to the queue is known, until its
-    schema has been read: whatever the schema lacks could be dropped silently, and charged.
+    A `model` other than the documented one has the options of the queue alone until its schema has
+    been read: a service may drop an unknown parameter silently, and charge for the result.
     """
     options = table_options()
     is_documented = model == DOCUMENTED

@@ -17,6 +17,7 @@ from tests.support.books import (
     REFUSED,
     REPORTED,
     SKILLS,
+    STOPPED,
     change,
     entry,
     findings,
@@ -212,6 +213,17 @@ CHANGES = [
         "a kind that is none",
         f"UPDATE ledger SET kind = 'gift' WHERE {of(CORRECTED, 'adjustment')}",
         f"job {CORRECTED}: has a gift of -0.25, and is succeeded",
+    ),
+    (
+        "a generation of an unknown outcome that no loss reports",
+        f"UPDATE generations SET job_id = '{DOUBTFUL}' WHERE job_id = '{STOPPED}'",
+        f"job {DOUBTFUL}: has generations of an unknown outcome, and its losses contradict them",
+    ),
+    (
+        "a loss for generations that were found, and there is none",
+        f"UPDATE ledger SET reason = 'unknown outcome, found', amount = 7500 "
+        f"WHERE {of(DOUBTFUL, 'loss')}",
+        f"job {DOUBTFUL}: has generations of an unknown outcome, and its losses contradict them",
     ),
 ]
 

@@ -141,6 +141,21 @@ CHANGES = [
         f"UPDATE generations SET job_id = '{STOPPED}' WHERE job_id = '{SKILLS}'",
         f"job {STOPPED}: runs at oxen, and has generation 12 at skills",
     ),
+    (
+        "an end that is none",
+        f"UPDATE generations SET state = 'lost' WHERE job_id = '{REPORTED}'",
+        f"job {REPORTED}: has generation 1 with the end “lost”, which is none",
+    ),
+    (
+        "a settlement at no time",
+        f"UPDATE jobs SET settled_at = NULL WHERE id = '{REFUSED}'",
+        f"job {REFUSED}: is failed without a time of settlement",
+    ),
+    (
+        "a failure for no reason",
+        f"UPDATE jobs SET reason = NULL WHERE id = '{REFUSED}'",
+        f"job {REFUSED}: has failed without a reason",
+    ),
 ]
 
 
