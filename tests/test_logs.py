@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import aiohttp
 import pytest
@@ -204,7 +205,7 @@ async def test_the_console_shows_the_job_and_no_colours_where_it_is_no_terminal(
         ("no: {prompt}!", "no: [prompt]!"),
         ("no: {prompt} and {prompt}", "no: [prompt] and [prompt]"),
         ("cut: a fox in the snow, by night a…", "cut: [prompt]…"),
-        ("other: a fox in the barn", "other: a fox in the barn"),
+        ("other: a fox in a barn", "other: a fox in a barn"),
         ("GET https://x/api/v10/webhooks/12/abcdefgh/messages/@original",
          "GET https://x/api/v10/webhooks/12/[token]/messages/@original"),
         ("a key-of-mine", "a [secret]"),
@@ -217,7 +218,7 @@ def test_what_is_taken_out_of_a_line(text: str, left: str) -> None:
     assert redact(text.format(prompt=prompt), ["key-of-mine"]) == left
 
 
-PROMPT = "a red fox that sleeps in the deep snow of a northern forest"
+PROMPT = "a red fox that sleeps in the deep snow of a northern forest, in the café à la Ségur"
 
 
 @pytest.mark.parametrize(
@@ -226,16 +227,19 @@ PROMPT = "a red fox that sleeps in the deep snow of a northern forest"
         ("refused: “that sleeps in the deep”", "refused: “[prompt]”"),
         ("[a red fox th] and [ of a northern fo]", "[[prompt]] and [[prompt]]"),
         ("a red fox", "a red fox"),
+        ("in the café à la Ségur", "[prompt]"),
+        (normalize("NFD", "in the café à la Ségur"), "[prompt]"),
+        (json.dumps(normalize("NFD", "the café à la Ségur")), '"[prompt]"'),
         ("deep snow of", "[prompt]"),
         ("deep snow o", "deep snow o"),
         ("nothing of the prompt", "nothing of the prompt"),
         ("", ""),
     ],
 )
-async def test_any_part_of_a_prompt_is_taken_out_of_a_severe_line(text: str, left: str) -> None:
+async def test_any_part_of_a_prompt_is_taken_out_of_a_line(text: str, left: str) -> None:
     async def line() -> str:  # a task of its own, whose hidden prompts end with it
         hide(PROMPT)
-        return redact(text, (), pieces=True)
+        return redact(text, ())
 
     assert await asyncio.create_task(line()) == left
 
@@ -243,7 +247,7 @@ async def test_any_part_of_a_prompt_is_taken_out_of_a_severe_line(text: str, lef
 async def test_a_long_traceback_with_a_long_prompt_takes_no_time() -> None:
     async def line() -> str:
         hide("".join(chr(0x4E00 + number) for number in range(2000)))
-        return redact("x" * 200_000, (), pieces=True)
+        return redact("x" * 200_000, ())
 
     async with asyncio.timeout(5):
         assert len(await asyncio.create_task(line())) == 200_000

@@ -8,10 +8,12 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Set
 from contextvars import ContextVar
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
+from unicodedata import normalize
 
 import stamina
 import structlog
@@ -86,9 +88,8 @@ class _Redaction:
         __: str,
         line: MutableMapping[str, Any],
     ) -> EventDict:
-        pieces = line.get("level") in SEVERE
         return {
-            name: redact(value, self._secrets, pieces=pieces) if isinstance(value, str) else value
+            name: redact(value, self._secrets) if isinstance(value, str) else value
             for name, value in line.items()
         }
 
@@ -113,8 +114,7 @@ TOKENS = (
 # A shorter prompt is a common word, and its removal would garble unrelated lines.
 SHORTEST = 8  # characters
 HEAD = 24  # characters that identify a prompt; the rest may be cut off
-PIECE = 12  # characters of any part of a prompt, in lines that may quote a service or a library
-SEVERE = {"warning", "error", "critical"}
+PIECE = 12  # characters of any part of a prompt: a line may quote a service or a library
 
 _hidden: ContextVar[tuple[str, ...]] = ContextVar("hidden", default=())
 
@@ -125,10 +125,10 @@ def hide(*texts: str) -> None:
     _hidden.set((*_hidden.get(), *dict.fromkeys(forms)))
 
 
-def redact(text: str, secrets: Iterable[str], *, pieces: bool = False) -> str:
+def redact(text: str, secrets: Iterable[str]) -> str:
     """Return the text with markers in place of secrets, tokens and hidden prompts.
 
-    With `pieces`, any PIECE characters of a prompt are replaced too.
+    Any PIECE characters of a prompt are replaced too.
     """
     for secret in secrets:
         text = text.replace(secret, "[secret]")
@@ -136,12 +136,18 @@ def redact(text: str, secrets: Iterable[str], *, pieces: bool = False) -> str:
         text = pattern.sub(r"\g<before>[token]", text)
     for prompt in _hidden.get():
         text = _without(text, prompt)
-    return _without_pieces(text, _hidden.get()) if pieces else text
+    return _without_pieces(text, _pieces(_hidden.get()))
 
 
-def _without_pieces(text: str, prompts: Iterable[str]) -> str:
-    """Remove all parts of prompts of at least PIECE characters."""
-    known = {prompt[at : at + PIECE] for prompt in prompts for at in range(len(prompt) - PIECE + 1)}
+@lru_cache(maxsize=64)
+def _pieces(prompts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(
+        prompt[at : at + PIECE] for prompt in prompts for at in range(len(prompt) - PIECE + 1)
+    )
+
+
+def _without_pieces(text: str, known: Set[str]) -> str:
+    """Remove all parts of prompts that are in `known`, of PIECE characters each, or longer."""
     if not known:
         return text
     shown: list[str] = []
@@ -158,13 +164,20 @@ def _without_pieces(text: str, prompts: Iterable[str]) -> str:
 
 
 def _forms(prompt: str) -> set[str]:
-    """Return the forms of a prompt in a log: as typed, on one line, in JSON and in a `repr`."""
-    return {
-        prompt,
-        " ".join(prompt.split()),
-        json.dumps(prompt)[1:-1],
-        json.dumps(prompt, ensure_ascii=False)[1:-1],
-        repr(prompt)[1:-1],
+    """Return the forms of a prompt in a log: as typed, on one line, in JSON and in a `repr`.
+
+    Services write a letter with an accent as one character, or as two.
+    """
+    typed = {prompt, normalize("NFC", prompt), normalize("NFD", prompt)}
+    return typed | {
+        form
+        for text in typed
+        for form in (
+            " ".join(text.split()),
+            json.dumps(text)[1:-1],
+            json.dumps(text, ensure_ascii=False)[1:-1],
+            repr(text)[1:-1],
+        )
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 import stamina
+from pydantic_core import from_json
 from yarl import URL
 
 from bot.errors import ProviderError, Reason, Taken
@@ -175,7 +176,7 @@ class Api:
             if len(body) > LIMIT and _count_values(body) > MOST_VALUES:
                 raise ValueError("too many values")
             if len(body) > 256 * 1024:  # long enough to delay other tasks
-                return await asyncio.to_thread(_loads, body)
+                return await asyncio.to_thread(_loads_long, body)
             return _loads(body)
         except (ValueError, RecursionError):
             start = body[:ERROR_LIMIT].decode("utf-8", "replace")
@@ -236,6 +237,14 @@ def _origin(url: str) -> tuple[str, str, int] | None:
 
 def _loads(body: bytearray | str) -> object:
     decoded: object = jsonlib.loads(body)
+    return decoded
+
+
+def _loads_long(body: bytearray) -> object:
+    """Decode a long answer, string by string: one emoji makes Python's text four times as long."""
+    if body.isascii():  # may have half a surrogate pair, escaped, which from_json refuses
+        return _loads(body)
+    decoded: object = from_json(body)
     return decoded
 
 

@@ -59,9 +59,10 @@ class Deliverer:
             log.exception("unexpected error in a delivery, retrying")
             await self._postpone(job, NotDelivered(type(error).__name__))
             return
-        message_id, reason = (
-            (None, shown.reason) if isinstance(shown, Undeliverable) else (shown, None)
-        )
+        if isinstance(shown, Undeliverable):
+            message_id, reason = None, _storable(shown.reason, job)
+        else:
+            message_id, reason = shown, None
         async with self._database.transaction() as tx:
             await jobs.mark_delivered(tx, job.id, self._now(), message_id=message_id, error=reason)
         if message_id is not None:
@@ -96,7 +97,10 @@ class Deliverer:
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
         async with self._database.transaction() as tx:
-            token = job.route.interaction_token
-            text = str(error).replace(token, "…") if token else str(error)
-            text = text[:500]  # a proxy before Discord may answer with a whole page
-            await jobs.postpone_delivery(tx, job.id, now + wait, text)
+            await jobs.postpone_delivery(tx, job.id, now + wait, _storable(str(error), job))
+
+
+def _storable(text: str, job: Job) -> str:
+    """Return the start of an error's text, which may be a proxy's page, without the token."""
+    token = job.route.interaction_token
+    return (text.replace(token, "…") if token else text)[:500]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from bot.errors import ProviderError, Reason
+from bot.errors import NotNow, ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
 from bot.ledger import Cost, credits_text
 from bot.providers.base import Canceled, Failed, Finished, Provider, Update
@@ -128,6 +128,12 @@ class Settler:
                     log.warning("not an image: %s", result)
                 case ProviderError():
                     errors.setdefault(generation_id, result)
+                case OSError() | NotNow():  # of this machine, such as a full disk
+                    raise result
+                case Exception():  # does not keep the job's other pictures back for ever
+                    log.error("unexpected error in a download", exc_info=result)
+                    unknown = ProviderError(Reason.UNKNOWN, type(result).__name__)
+                    errors.setdefault(generation_id, unknown)
                 case BaseException():
                     raise result
         return [Made(each, end, stored[each.id], errors.get(each.id)) for each, end in finished]

@@ -104,6 +104,19 @@ async def test_an_answer_with_a_picture_of_many_bytes_is_read() -> None:
     assert update.pictures == (url,)
 
 
+async def test_an_emoji_beside_a_long_picture_does_not_multiply_its_memory() -> None:
+    url = "data:image/png;base64," + "A" * 20_000_000
+    body = {"id": "g1", "status": "COMPLETED", "prompt": "🦊 é", "data": {"images": [url]}}
+    async with service() as api, open_session() as session:
+        api.says(Reply(200, json.dumps(body, ensure_ascii=False).encode()))
+        # The server has a copy too; decoded at once, the text takes four bytes for each of these.
+        async with bounded(seconds=3, megabytes=100):
+            update = await skills_at(session, api.url).fetch("g1")
+
+    assert isinstance(update, Finished)
+    assert update.pictures == (url,)
+
+
 def test_long_words_of_an_answer_are_not_stored(caplog: pytest.LogCaptureFixture) -> None:
     words = Vocabulary("oxen")
     tracemalloc.start()

@@ -155,6 +155,29 @@ async def test_a_picture_that_can_never_be_had_loses_no_other(at: Stage) -> None
 
 
 @pytest.mark.long
+async def test_an_unexpected_error_of_one_picture_loses_no_other(
+    at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defective(base: str, url: str) -> str:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("bot.pictures.download.urljoin", defective)
+    moved = Answer(302, headers={"Location": "/elsewhere.png"})
+    fault = at.skills.faults.add("GET", "/output/.*-2.png", moved, times=None)
+    async with at.easel():
+        await at.imagine("a fox", model="skills", count=2)
+        await fault.reached()
+        await out_of_time(at)
+        result = await at.result("a fox")
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(result.pictures()) == 1
+    assert "unexpected error in a download" in caplog.text
+    assert await at.balance() == -40_000
+
+
+@pytest.mark.long
 async def test_a_picture_of_its_own_generation_is_charged_when_it_can_be_had(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():
