@@ -101,6 +101,7 @@ async def test_a_jpeg_of_18000_scans_is_refused_undecoded(at: Stage) -> None:
     assert "Save the picture as PNG" in said.text()
 
 
+@pytest.mark.long
 async def test_a_webp_of_40_megapixels_delays_nobody(at: Stage) -> None:
     data = large_webp()
     assert len(data) < 2048
@@ -265,6 +266,7 @@ async def test_an_idle_decoder_ends_and_is_replaced(
         assert old not in decoders()
 
 
+@pytest.mark.long
 async def test_stopping_ends_a_decode_at_once_and_the_next_start_repeats_it(
     at: Stage, slow_start: None
 ) -> None:

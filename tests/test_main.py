@@ -32,6 +32,7 @@ async def end_of(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
     return process.returncode, errors.decode()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -59,6 +60,7 @@ async def test_what_cannot_start_says_so_in_one_line(
     assert errors.count("\n") == 1
 
 
+@pytest.mark.long
 async def test_a_token_that_discord_refuses_is_told_in_one_line(tmp_path: Path) -> None:
     async with FakeDiscord(token=TOKEN) as discord:
         process = await start(
@@ -76,6 +78,7 @@ async def test_a_token_that_discord_refuses_is_told_in_one_line(tmp_path: Path) 
     assert errors.count("\n") == 1
 
 
+@pytest.mark.long
 async def test_names_of_other_programs_in_the_environment_stop_no_start(tmp_path: Path) -> None:
     foreign = {"HTTPS_PORT": "443", "SERVER": "x", "LOGLEVEL": "2", "DATABASE_URI": "mysql://x"}
     async with FakeDiscord(token=TOKEN) as discord:
@@ -97,6 +100,7 @@ async def test_names_of_other_programs_in_the_environment_stop_no_start(tmp_path
         assert f"Did you mean {meant}?" in errors
 
 
+@pytest.mark.long
 async def test_a_misspelt_name_in_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DATABASE_URI=mysql://x\n")
 
@@ -108,6 +112,7 @@ async def test_a_misspelt_name_in_the_file_is_refused(tmp_path: Path) -> None:
     assert "easel: DATABASE_URI in .env is not a setting. Did you mean DATABASE_URL?" in errors
 
 
+@pytest.mark.long
 async def test_a_second_bot_on_the_same_file_names_the_first(tmp_path: Path) -> None:
     async with FakeDiscord(token=TOKEN) as discord:
         settings = {

@@ -13,6 +13,7 @@ from tests.support.easel import Stage
 ORIGINAL = r"/api/v10/webhooks/\d+/[^/]+/messages/@original"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "forged",
     [

@@ -19,6 +19,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Reason, str]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("contract", ["old", "new"])
 @pytest.mark.parametrize(("settings", "state", "prompt", "reason", "says"), ROWS)
 async def test_a_refusal_of_skills_video_is_one_sentence_and_costs_nothing(

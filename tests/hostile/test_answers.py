@@ -168,6 +168,7 @@ FLOODS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 async def test_an_event_stream_at_full_speed_stops_nobody(flood: Callable[[], bytes]) -> None:
     stream = STREAM + flood()

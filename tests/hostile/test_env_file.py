@@ -65,6 +65,7 @@ FILES = [
 KINDS = ["UTF-16", "Latin-1", "folder", "UTF-16 without a mark", "FIFO"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("spoil", "says"), FILES, ids=KINDS)
 @pytest.mark.parametrize("program", PROGRAMS, ids=" ".join)
 def test_an_unreadable_file_is_one_line_with_the_remedy(

@@ -54,6 +54,7 @@ async def test_files_and_folders_are_the_users_alone(at: Stage) -> None:
     assert {mode for name, mode in found.items() if (at.folder / "new" / name).is_dir()} == {0o700}
 
 
+@pytest.mark.long
 async def test_the_check_names_files_that_others_may_read(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")

@@ -78,6 +78,7 @@ async def edit(at: Stage, body: Mapping[str, object], prompt: str) -> str:
     return reply.text() if reply else ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", BODIES)
 async def test_a_foreign_picture_is_discords_copy(at: Stage, kind: str, path: str) -> None:

@@ -174,6 +174,7 @@ def _multiply(path: Path, job_id: str, times: int) -> None:
         connection.commit()
 
 
+@pytest.mark.long
 async def test_the_command_verifies_beside_a_running_bot(at: Stage) -> None:
     async with at.easel():
         await at.imagine()
@@ -185,6 +186,7 @@ async def test_the_command_verifies_beside_a_running_bot(at: Stage) -> None:
     assert ended.out == "3 entries, 1 jobs, 1 accounts: it adds up\n"
 
 
+@pytest.mark.long
 async def test_the_command_ends_with_1_where_it_does_not_add_up(books: Path) -> None:
     change(books, f"UPDATE jobs SET cost = 9000 WHERE id = '{REPORTED}'")
 
