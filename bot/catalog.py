@@ -69,12 +69,14 @@ class ModelSpec:
     cancels: bool = True  # a running job can be stopped
     input_options: frozenset[str] = frozenset()  # refused without an input picture
     needs_input: bool = False  # makes nothing of a prompt alone
+    longest_prompt: int = MAX_PROMPT  # characters
     problem: str = ""  # for the operator: why the model takes no request at all
 
     def takes(self, request: GenerationRequest) -> bool:
         """Return whether the model has every option and takes every picture, of any value."""
         return (
             not self.problem
+            and len(request.prompt) <= self.longest_prompt
             and set(request.options) <= set(self.options)
             and len(request.inputs) <= self.max_inputs
             and (bool(request.inputs) or not self.needs_input)
@@ -107,12 +109,12 @@ class EmptyPrompt(PromptRefused):
 
 
 class LongPrompt(PromptRefused):
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, spec: ModelSpec) -> None:
         super().__init__(
             "The prompt has {length} characters. Describe the picture in 1 to {longest} "
             "characters.",
             length=length,
-            longest=MAX_PROMPT,
+            longest=spec.longest_prompt,
         )
 
 
@@ -288,8 +290,8 @@ def check_request(request: GenerationRequest, spec: ModelSpec) -> None:
     """Raise a UserError for the first thing that the model cannot do, with the possible values."""
     if not any(_is_visible(character) for character in request.prompt):
         raise EmptyPrompt
-    if len(request.prompt) > MAX_PROMPT:
-        raise LongPrompt(len(request.prompt))
+    if len(request.prompt) > spec.longest_prompt:
+        raise LongPrompt(len(request.prompt), spec)
     if spec.problem:
         raise ModelUnusable(spec)
     if len(request.inputs) > spec.max_inputs:

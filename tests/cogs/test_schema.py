@@ -56,6 +56,19 @@ async def test_only_what_the_schema_has_is_offered_and_sent(at: Stage) -> None:
     assert "from 2 pictures" in result.text()
 
 
+async def test_a_prompt_that_is_too_long_for_the_schema_is_not_sent(at: Stage) -> None:
+    offer(at)
+    at.oxen.parameters = {"prompt": Text(17)}
+    async with described(at):
+        refused = text_of(await at.imagine("a fox in the snow…"))
+        await at.imagine("a fox in the snow")
+        await at.result("a fox in the snow")
+
+    assert "The prompt has 18 characters. Describe the picture in 1 to 17" in refused
+    (body,) = at.created()
+    assert body["prompt"] == "a fox in the snow"
+
+
 async def test_a_model_without_inputs_edits_nothing(at: Stage) -> None:
     offer(at)
     async with described(at):

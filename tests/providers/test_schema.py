@@ -217,6 +217,18 @@ async def test_an_unusable_schema_is_one_clear_line(
     )
 
 
+@pytest.mark.parametrize(
+    ("stated", "longest"),
+    [(17, 17), (5000, 2000), (None, 2000), (0, 2000), (-1, 2000), ("17", 2000), (True, 2000)],
+)
+def test_the_longest_prompt_is_the_schemas(stated: object, longest: int) -> None:
+    model = {"request_schema": {"properties": {"prompt": {**TEXT, "maxLength": stated}}}}
+    schema = schema_of(model, table_options())
+
+    assert schema is not None
+    assert schema.longest_prompt == longest
+
+
 async def test_a_model_for_edits_alone_takes_no_prompt_without_a_picture(oxen: Oxen) -> None:
     model = {
         "request_schema": {

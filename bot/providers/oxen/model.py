@@ -83,6 +83,7 @@ def _with_schema(spec: ModelSpec, schema: Schema) -> ModelSpec:
         options={name: each for name, each in schema.options.items() if name not in hidden},
         max_inputs=schema.input.most if schema.input else 0,
         needs_input=schema.needs_input,
+        longest_prompt=schema.longest_prompt,
         problem=schema.problem,
     )
 

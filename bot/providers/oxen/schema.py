@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from bot.catalog import MAX_INPUTS, Choice, Flag, OptionSpec, Text, Whole
+from bot.catalog import MAX_INPUTS, MAX_PROMPT, Choice, Flag, OptionSpec, Text, Whole
 from bot.providers.error_mapping import one_line
 from bot.providers.oxen.rows import NAMES, InputField
 from bot.providers.parsing import JsonObject, is_object
@@ -44,6 +44,7 @@ class Schema:
     options: Mapping[str, OptionSpec]
     input: InputField | None = None
     needs_input: bool = False
+    longest_prompt: int = MAX_PROMPT
     problem: str = ""
 
 
@@ -85,6 +86,7 @@ class _Reader:
             self._options(stated),
             field,
             needs_input=field is not None and field.name in needed,
+            longest_prompt=self._longest_prompt(stated),
             problem=self._problem(stated, needed - {field.name if field else ""}),
         )
 
@@ -97,6 +99,11 @@ class _Reader:
             if stated.get("default") is None:
                 return f"it requires the parameter {one_line(name)[:40]}, which has no default"
         return ""
+
+    def _longest_prompt(self, properties: JsonObject) -> int:
+        prompt = self._resolved(properties.get("prompt")) or {}
+        longest = prompt.get("maxLength")
+        return min(longest, MAX_PROMPT) if _is_whole(longest) and longest > 0 else MAX_PROMPT
 
     def _input_field(self, properties: JsonObject) -> InputField | None:
         for name in INPUT_NAMES:

@@ -146,9 +146,11 @@ def _schema(parameters: Mapping[str, Kind], required: Sequence[str]) -> dict[str
 
 def _property(kind: Kind) -> dict[str, object]:
     match kind:
-        case Text(default=default):
-            text: dict[str, object] = {"type": "string"}
-            return text if default is None else text | {"default": default}
+        case Text(longest, default):
+            stated = {"maxLength": longest, "default": default}
+            return {"type": "string"} | {
+                name: each for name, each in stated.items() if each is not None
+            }
         case Integer(minimum, maximum):
             return {"type": "integer", "minimum": minimum, "maximum": maximum}
         case Boolean(default):
