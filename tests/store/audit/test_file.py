@@ -108,6 +108,11 @@ CHANGES = [
         f"row {REPORTED}, output, x of job_pictures: position is no integer",
     ),
     (
+        "a long id of a service",
+        f"UPDATE generations SET remote_id = printf('%.*c', 201, 'x') WHERE job_id = '{EMPTY}'",
+        "generation 8: remote_id is no text of the right length",
+    ),
+    (
         "options that are a list",
         f"UPDATE jobs SET options = '[1]' WHERE id = '{QUEUED}'",
         f"job {QUEUED}: cannot be read",
