@@ -221,7 +221,10 @@ def nobody(_: str) -> dict[str, str]:
     return {}
 
 
-async def test_a_key_never_crosses_to_another_origin(downloader: Downloader) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_followed_and_a_key_never_crosses_to_another_origin(
+    downloader: Downloader, status: int
+) -> None:
     data = picture()
 
     async def serve(_: web.Request) -> web.Response:
@@ -230,7 +233,7 @@ async def test_a_key_never_crosses_to_another_origin(downloader: Downloader) -> 
     async with Origin(serve) as cdn:
 
         async def redirect(_: web.Request) -> web.Response:
-            raise web.HTTPFound(cdn.url())
+            return web.Response(status=status, headers={"Location": cdn.url()})
 
         async with Origin(redirect) as api:
             fetched = await downloader.fetch(

@@ -32,7 +32,7 @@ async def described(at: Stage) -> AsyncIterator[None]:
 
 
 async def test_only_what_the_schema_has_is_offered_and_sent(at: Stage) -> None:
-    offer(at, input_images=Addresses(3), negative_prompt=Text())
+    offer(at, input_images=Addresses(3), negative_prompt=Text(500))
     async with described(at):
         listed = text_of(await at.command("models"))
         ratios = await at.discord.complete(
@@ -45,6 +45,7 @@ async def test_only_what_the_schema_has_is_offered_and_sent(at: Stage) -> None:
         await at.settled()
 
     assert "`negative_prompt`" in listed
+    assert "text, up to 500 characters" in listed
     assert "edits up to 3 pictures" in listed
     assert "`seed`" not in listed
     assert ratios == []

@@ -18,7 +18,7 @@ from bot.jobs import SETTLED, JobStatus
 from bot.ledger import Account, EntryKind
 from bot.quotas import Quotas
 from bot.store import jobs, ledger, settlement
-from bot.store.audit import Audit, Finding, verify
+from bot.store.audit import Audit, Finding, Verification, verify
 from bot.store.audit.lines import ESTIMATED, EntryLine, GenerationLine, JobLine, Record
 from bot.store.database import REVISION, Database
 from bot.store.settlement import OVERDUE
@@ -33,6 +33,13 @@ async def test_books_that_add_up_have_no_findings(books: Path) -> None:
 
     assert [str(each) for each in found.findings] == []
     assert found.summary == "39 entries, 16 jobs, 3 accounts: it adds up"
+
+
+@pytest.mark.parametrize(("found", "says"), [(1, "1 finding"), (2, "2 findings")])
+def test_the_summary_counts_the_findings(found: int, says: str) -> None:
+    findings = (Finding("entry 1", "is wrong"),) * found
+
+    assert Verification(3, 2, 1, findings).summary == f"3 entries, 2 jobs, 1 accounts: {says}"
 
 
 async def test_a_former_rate_is_accepted_if_named(books: Path) -> None:
