@@ -185,13 +185,14 @@ async def lost(database: Database, number: int) -> list[Job]:
     return found
 
 
-async def test_losses_that_were_reversed_stop_nobody(database: Database) -> None:
+@pytest.mark.parametrize("reversed_", [1, MAX_LOSSES])
+async def test_losses_that_were_reversed_stop_nobody(database: Database, reversed_: int) -> None:
     failed = await lost(database, MAX_LOSSES)
     async with database.transaction() as tx:
         with pytest.raises(TooManyLosses):
             await ledger.hold(tx, await jobs.add(tx, new_job()), Quotas())
     async with database.transaction() as tx:
-        for number, job in enumerate(failed):
+        for number, job in enumerate(failed[:reversed_]):
             await settlement.find_unknown(tx, job, [f"remote {number}"], NOW)
         await ledger.hold(tx, await jobs.add(tx, new_job()), Quotas())
 
