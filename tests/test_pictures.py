@@ -1,5 +1,6 @@
 import base64
 import io
+import os
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -111,6 +112,19 @@ async def test_bytes_are_kept_once_under_their_hash(tmp_path: Path) -> None:
     assert (kept.kind, kept.size, kept.width, kept.height) == ("png", len(data), 48, 32)
     assert await store.read(kept) == data
     assert [path.name for path in tmp_path.rglob("*.*")] == [f"{kept.sha256}.png"]
+
+
+async def test_a_stored_picture_survives_a_power_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both the bytes and the name of the file are on the disk before the store returns."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    store = PictureStore(tmp_path)
+
+    stored = store.path(await store.store(picture()))
+
+    assert synced == [stored.stat().st_ino, stored.parent.stat().st_ino]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.quotas import (
-    INPUT_BYTES,
     LOSS_WINDOW,
     MAX_LOSSES,
     Quotas,
@@ -40,8 +39,8 @@ def test_four_losses_or_old_ones_are_allowed() -> None:
 
 
 def test_the_bytes_of_a_day_are_used_to_the_last() -> None:
-    check_input_bytes(INPUT_BYTES - 5, 5, frees_at=NOW)
+    check_input_bytes(399_999_995, 5, frees_at=NOW)
     with pytest.raises(TooManyInputBytes) as refused:
-        check_input_bytes(INPUT_BYTES - 5, 6, frees_at=NOW)
+        check_input_bytes(399_999_995, 6, frees_at=NOW)
 
     assert f"<t:{int(NOW.timestamp()) + 1}:R>" in str(refused.value)

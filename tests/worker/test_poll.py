@@ -38,7 +38,9 @@ async def test_without_a_stream_polling_finds_the_end(at: Stage) -> None:
     assert job.status is JobStatus.SUCCEEDED
 
 
-async def test_what_is_finished_after_its_time_out_is_charged_and_shown(at: Stage) -> None:
+async def test_what_is_finished_after_its_time_out_is_charged_and_shown(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     """A service that cannot stop what it has begun, and takes its money for it."""
     at.skills.hold_generations()
     async with at.easel(job_timeout=30):
@@ -64,6 +66,7 @@ async def test_what_is_finished_after_its_time_out_is_charged_and_shown(at: Stag
     assert (after.status, after.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
     assert after.cost == 20_000
     assert await at.balance() == -20_000
+    assert "overdue picture not downloaded" not in caplog.text
     assert shown.user is at.ada
     async with at.database() as database, database.reading() as view:
         assert (await verify(view)).findings == ()

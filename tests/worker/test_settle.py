@@ -16,7 +16,9 @@ async def entries(at: Stage) -> list[tuple[EntryKind, int]]:
         return [(entry.kind, entry.amount) for entry in await ledger.entries_of(view, job.id)]
 
 
-async def test_hold_release_and_capture_are_on_the_ledger(at: Stage) -> None:
+async def test_hold_release_and_capture_are_on_the_ledger(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     async with at.easel():
         await at.imagine("a fox", count=2)
         await at.settled()
@@ -26,6 +28,7 @@ async def test_hold_release_and_capture_are_on_the_ledger(at: Stage) -> None:
         (EntryKind.RELEASE, 15_000),
         (EntryKind.CAPTURE, -15_000),
     ]
+    assert "reported no cost" not in caplog.text
 
 
 async def test_what_was_not_made_is_named_and_not_charged(at: Stage) -> None:
