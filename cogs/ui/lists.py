@@ -137,7 +137,7 @@ def _link(job: Job) -> str | None:
 
 
 def _listed(title: str, lines: Sequence[str]) -> ui.LayoutView:
-    """Return as many lines as fit into a message, and the number of the others."""
+    """Return as many lines as fit into a message, and their number if others do not fit."""
     shown: list[str] = []
     left = 3500  # characters; all texts of a message have 4000
     for line in lines:
@@ -145,6 +145,5 @@ def _listed(title: str, lines: Sequence[str]) -> ui.LayoutView:
         if left < 0:
             break
         shown.append(line)
-    not_listed = len(lines) - len(shown)
-    more = [plural(Lists.NOT_LISTED, not_listed)] if not_listed else []
+    more = [Lists.NOT_LISTED.format(count=len(shown))] if len(shown) < len(lines) else []
     return panel(title, "\n".join(shown), *more)

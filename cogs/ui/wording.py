@@ -193,7 +193,7 @@ class Lists:
     JOB = "- **{state}** {time} · {prompt} · {service}"
     LINKED_JOB = "- **{state}** {time} · {prompt} · {service} · [show]({link})"
     JOB_CHOICE = "{state}: {prompt}"
-    NOT_LISTED = Plural("-# 1 more job is not listed", "-# {count} more jobs are not listed")
+    NOT_LISTED = "-# Only {count} of your jobs are listed"
     HISTORY_SELECT = "Show the pictures of a job"
 
 

@@ -314,13 +314,14 @@ async def test_the_menu_edits_a_result_of_the_bots_own(at: Stage, menu: Open) ->
 
 
 async def test_of_several_pictures_the_modal_asks_which(at: Stage, menu: Open) -> None:
-    files = [Upload(f"{name}.png", picture()) for name in "abcde"]
+    files = [Upload(f"{name}.png", picture()) for name in ("x" * 150, *"bcde")]
     async with at.easel():
         opened = await menu(await at.discord.say(at.ada, at.channel, "five", files))
         prompt, which = fields(opened)
         assert opened.modal is not None
         select = opened.modal["components"][1]["component"]
         assert len(select["options"]) == 5
+        assert select["options"][0]["label"] == f"1: {'x' * 96}…"
         assert select["max_values"] == 4
         values = {prompt: "join them", which: ["1", "3"]}
         sent = await at.discord.submit_modal(at.ben, opened, values)

@@ -201,6 +201,22 @@ async def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
     assert len(at.created()) == 1
 
 
+@pytest.mark.parametrize(("status", "code"), [(404, 10062), (400, 40060)])
+async def test_an_interaction_that_discord_does_not_know_any_more_is_one_line(
+    at: Stage, caplog: pytest.LogCaptureFixture, status: int, code: int
+) -> None:
+    refusal = Answer(status, {"code": code, "message": "Unknown interaction"})
+    callback = at.discord.faults.add("POST", CALLBACK, refusal, times=None)
+    async with at.easel():
+        await at.discord.command(at.ada, at.channel, "usage", {})
+        async with asyncio.timeout(10):
+            while "expired before the reply" not in caplog.text:
+                await asyncio.sleep(0.01)
+
+    assert callback.hits == 1
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize("late", [False, True])
 async def test_who_cancels_before_the_answer_is_confirmed_sees_it_canceled(
     at: Stage, late: bool

@@ -7,6 +7,8 @@ from email.utils import format_datetime
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from bot.errors import ProviderError, Reason, Taken
 from bot.http_headers import parse_retry_after
@@ -49,6 +51,23 @@ async def test_an_answer_is_decoded_and_the_key_goes_with_the_request(
 
 OWN = {"error": {"message": "No"}}
 HTML = "<html><title>Bad Gateway</title></html>"
+
+
+async def test_the_text_of_an_error_is_read_beyond_the_first_packet(
+    session: aiohttp.ClientSession,
+) -> None:
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(status=400)
+        await response.prepare(request)
+        await response.write(b'{"error": {"message": "in two')
+        await asyncio.sleep(0.05)  # sent at once, the parts would be one packet
+        await response.write(b' packets"}}')
+        return response
+
+    async with RawTestServer(serve) as server:
+        error = await refused(api_at(session, str(server.make_url("")).rstrip("/")))
+
+    assert error.detail == "HTTP 400 in two packets"
 
 
 @pytest.mark.parametrize(
