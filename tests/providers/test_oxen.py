@@ -407,6 +407,16 @@ async def test_a_long_history_is_read_to_the_time_in_question(
     assert [each.query["page"] for each in pages] == ["1", "2"]
 
 
+async def test_an_error_in_place_of_a_list_keeps_its_reason(oxen: Oxen, service: FakeOxen) -> None:
+    error = {"error": {"message": "Invalid API key"}}
+    service.faults.add("GET", "/api/ai/queue", Answer(200, error))
+
+    with pytest.raises(ProviderError) as caught:
+        await oxen.list()
+
+    assert caught.value.reason is Reason.AUTH
+
+
 async def test_a_search_that_cannot_be_made_is_an_error(oxen: Oxen, service: FakeOxen) -> None:
     service.faults.add("GET", "/api/ai/generations", Answer(200, {"oops": 1}))
 
