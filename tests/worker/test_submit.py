@@ -342,3 +342,18 @@ async def test_where_there_is_no_list_a_lost_answer_is_told_to_member_and_operat
     assert len(at.skills.generations) == 1
     assert "outcome of a submit unknown" in caplog.text
     assert await at.balance() == 0
+
+
+async def test_a_submit_that_a_stop_interrupted_is_adopted_at_once(at: Stage) -> None:
+    """The next start does not wait for the end of a lease whose holder is gone."""
+    held = at.oxen.faults.add("POST", QUEUE, Hold())
+    async with at.easel():
+        await at.imagine("a fox", model="oxen")
+        await held.reached()
+    held.release()
+    async with at.easel():
+        await at.result("a fox", timeout=20)
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(at.created()) == 1
