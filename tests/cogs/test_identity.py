@@ -1,6 +1,8 @@
 """Identity: nothing that a member can write or send twice is taken for the bot's own."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -33,6 +35,26 @@ async def test_a_prompt_with_the_id_of_a_job_is_not_taken_for_the_jobs_result(
         (job,) = await at.jobs()
         asked = await at.imagine(forged.format(job=job.id), by=at.ben, model="skills")
         assert asked.message is not None
+        await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10)
+        at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}))
+        await at.finish()
+        (job,) = await at.settled(timeout=20)
+        (other,) = await at.jobs(at.ben)
+
+    one_each(results_in(at, at.channel), [job, other])
+
+
+@pytest.mark.long
+async def test_a_result_of_another_is_not_taken_for_that_of_a_job_without_a_secret(
+    at: Stage,
+) -> None:
+    """Versions before the secrets recognised their results by the names of the files."""
+    async with at.easel():
+        await drawing(at, 1)
+        (job,) = await at.jobs()
+        with closing(sqlite3.connect(at.path)) as file, file:
+            file.execute("UPDATE jobs SET secret = NULL WHERE id = ?", [job.id])
+        await at.imagine("a hare", by=at.ben, model="skills")
         await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10)
         at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}))
         await at.finish()

@@ -1,8 +1,9 @@
 """The whole bot in this process, between the sandbox's Discord and image APIs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,6 +65,7 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
     entries: Sequence[AnyEntry] = PROVIDERS  # a test may register more
     audited: bool = True  # at the end; false for a test that edits the database by hand
+    fails: bool = False  # true for a test of errors that Easel logs with a traceback
 
     def __post_init__(self) -> None:
         self.server: Guild = self.discord.add_guild("Easel Test")
@@ -241,12 +243,32 @@ async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
         FakeSkills(key=SKILLS_KEY, generation_seconds=0.1) as skills,
     ):
         made = Stage(discord, oxen, skills, folder, clock, settings)
-        yield made
+        with unforeseen_errors() as unforeseen:
+            yield made
+        assert made.fails or unforeseen == []
         assert discord.violations == []
         assert oxen.violations == []
         assert skills.violations == []
     if made.audited:
         await check_ledger(made.path)
+
+
+@contextmanager
+def unforeseen_errors() -> Iterator[list[str]]:
+    """Yield the errors of jobs and interactions that nothing foresaw: a retry may hide them."""
+    found: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.name.startswith(("bot.worker", "bot.client", "cogs")):
+                found.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
+
+    collector = Collector(logging.ERROR)
+    logging.getLogger().addHandler(collector)
+    try:
+        yield found
+    finally:
+        logging.getLogger().removeHandler(collector)
 
 
 async def check_ledger(path: Path) -> None:
