@@ -138,3 +138,19 @@ async def test_any_name_of_a_file_is_one_plain_word_of_the_sentence(
     assert len(says.splitlines()) == 1
     assert len(says) < 150
     assert says.count("`") == 2
+
+
+# Of 0xC0 to 0xCF, all but DHT, JPG and DAC begin a frame (ITU-T T.81, table B.1).
+FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+
+
+@pytest.mark.parametrize("marker", range(0xC0, 0xD0))
+def test_the_size_of_a_jpeg_is_in_its_frame_header_alone(marker: int) -> None:
+    segment = b"\xff" + bytes([marker]) + b"\0\x0b\x08" + b"\x01\x02\x03\x04" + bytes(4)
+    data = b"\xff\xd8" + segment + b"\xff\xd9"
+
+    if marker in FRAMES:
+        assert measure(data) == (0x0304, 0x0102)
+    else:
+        with pytest.raises(NotAPicture):
+            measure(data)

@@ -90,6 +90,26 @@ async def test_the_status_says_that_it_is_being_canceled(at: Stage) -> None:
     assert "Canceled" in status.text()
 
 
+async def test_a_cancel_after_the_last_edit_of_the_status_is_shown_by_the_press(at: Stage) -> None:
+    """The token of the command is of no use any more; that of the press is."""
+    at.oxen.manual = True
+    held = at.oxen.faults.add("DELETE", ".*", Hold())
+    async with at.easel(job_timeout=3600):
+        asked = await at.imagine("a fox", private=True)
+        status = asked.message
+        assert status is not None
+        await at.oxen.created()
+        at.clock.move(minutes=14, seconds=5)
+        await at.said("longer than this message can be edited")
+        at.clock.move(minutes=2)
+        await at.discord.click(at.ada, status, await cancel_button(at))
+        await held.reached()
+        async with asyncio.timeout(5):
+            while "Canceling" not in status.text():
+                await asyncio.sleep(0.02)
+        held.release()
+
+
 async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():

@@ -3,14 +3,18 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from bot.jobs import JobStatus
 from bot.sandbox.http.faults import Answer, ResetAfter
+from bot.store.database import Database
 from cogs.ui.panel import cancel_id
+from cogs.ui.result import mark
 from tests.support.delivery import drawing, one_each, posts_to, results_in
 from tests.support.easel import Stage
+from tests.support.rows import one
 
 ORIGINAL = r"/api/v10/webhooks/\d+/[^/]+/messages/@original"
 
@@ -62,6 +66,13 @@ async def test_a_result_of_another_is_not_taken_for_that_of_a_job_without_a_secr
         (other,) = await at.jobs(at.ben)
 
     one_each(results_in(at, at.channel), [job, other])
+
+
+async def test_results_of_older_versions_are_recognised_by_their_words(database: Database) -> None:
+    job = await one(database)
+
+    assert mark(job) == f"job {job.id}"
+    assert mark(replace(job, overdue_at=job.created_at)) == f"late, job {job.id}"
 
 
 async def test_a_post_that_arrived_is_found_by_the_secret_of_the_job(at: Stage) -> None:
