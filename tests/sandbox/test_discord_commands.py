@@ -135,6 +135,45 @@ async def test_commands_can_be_managed_one_by_one(api: Api) -> None:
     assert (await api.call("GET", one))[1]["code"] == 10063
 
 
+async def test_an_entry_point_survives_a_bulk_update(api: Api) -> None:
+    """As for an application with an Activity: only a request for the one command removes it."""
+    base = f"/applications/{api.discord.application_id}/commands"
+    entry_point = command(name="launch", type=4, handler=2, description=None)
+    _, made = await api.call("POST", base, entry_point)
+
+    refused = await api.register(command())
+    assert (refused[0], refused[1]["code"]) == (400, 50240)
+    assert (await api.register(command(), entry_point))[0] == 200
+    assert (await api.register(command(), entry_point, entry_point | {"name": "b"}))[0] == 400
+    assert (await api.register(command(handler=2), entry_point))[0] == 400
+    assert (await api.register(command(), command(name="b", type=4, description=None)))[0] == 400
+    assert (await api.call("DELETE", f"{base}/{made['id']}"))[0] == 204
+    assert (await api.register(command()))[0] == 200
+
+
+async def test_a_day_has_200_creates_and_an_update_is_none(api: Api) -> None:
+    for batch in range(2):
+        made = [command(name=f"c{batch}-{number}") for number in range(100)]
+        assert (await api.register(*made))[0] == 200
+    status, answer = await api.register(command(name="another"))
+
+    assert (status, answer["code"]) == (400, 30034)
+    assert (await api.register(*made))[0] == 200
+
+
+async def test_a_list_has_localizations_only_on_request(api: Api) -> None:
+    base = f"/applications/{api.discord.application_id}/commands"
+    texts: dict[str, Any] = {"name_localizations": {"de": "malen"}}
+    await api.register(command(**texts, options=[option(**texts)]))
+
+    (short,) = (await api.call("GET", base))[1]
+    (full,) = (await api.call("GET", f"{base}?with_localizations=true"))[1]
+
+    assert "name_localizations" not in short | short["options"][0]
+    assert full["name_localizations"] == {"de": "malen"}
+    assert full["options"][0]["name_localizations"] == {"de": "malen"}
+
+
 async def test_a_servers_commands_are_only_there(api: Api) -> None:
     other = api.discord.add_channel(api.discord.add_guild("Other"), "general")
     base = f"/applications/{api.discord.application_id}"

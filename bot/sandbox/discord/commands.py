@@ -6,8 +6,11 @@ from typing import Any, Final
 from bot.sandbox.discord.command_options import read_locales, read_name, read_options
 from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, invalid
 
-CHAT_INPUT, USER_MENU, MESSAGE_MENU = 1, 2, 3
-MOST: Final = {CHAT_INPUT: 100, USER_MENU: 15, MESSAGE_MENU: 15}  # per scope
+CHAT_INPUT, USER_MENU, MESSAGE_MENU, ENTRY_POINT = 1, 2, 3, 4
+MOST: Final = {CHAT_INPUT: 100, USER_MENU: 15, MESSAGE_MENU: 15, ENTRY_POINT: 1}  # per scope
+CREATES_A_DAY: Final = 200  # per scope; a command of a known name and kind is no create
+DAY: Final = 86400.0
+LOCALIZED: Final = frozenset({"name_localizations", "description_localizations"})
 CHARACTERS: Final = 8000  # of a whole command in the longest locale
 COMMAND_KEYS: Final = frozenset(
     {"id", "type", "name", "name_localizations", "description", "description_localizations"}
@@ -63,6 +66,39 @@ def _registered(command: Json, known: list[Json], make: Callable[[], int]) -> Js
     return {"id": next(same, None) or str(make()), **command, "version": str(make())}
 
 
+def check_entry_point(body: list[Json], known: list[Json]) -> None:
+    """Refuse a bulk update that would remove the Entry Point command of an Activity."""
+    if any(item["type"] == ENTRY_POINT for item in known) and not any(
+        item["type"] == ENTRY_POINT for item in body
+    ):
+        raise Refusal(
+            400,
+            50240,
+            "You cannot remove this app's Entry Point command in a bulk update operation. "
+            "Include the Entry Point command in your update request or delete it separately.",
+        )
+
+
+def count_creates(fresh: list[Json], known: list[Json], created: list[float], now: float) -> None:
+    """Note the creates of one scope in `created`. Raise `Refusal` beyond the daily limit."""
+    ids = {item["id"] for item in known}
+    number = sum(item["id"] not in ids for item in fresh)
+    created[:] = [at for at in created if at > now - DAY]
+    if number and len(created) + number > CREATES_A_DAY:
+        text = f"Max number of daily application command creates has been reached ({CREATES_A_DAY})"
+        raise Refusal(400, 30034, text)
+    created += [now] * number
+
+
+def without_localizations(part: Json) -> Json:
+    """Return a command, an option or a choice as a list shows it without `with_localizations`."""
+    shown = {name: value for name, value in part.items() if name not in LOCALIZED}
+    for name in ("options", "choices"):
+        if name in shown:
+            shown[name] = [without_localizations(item) for item in shown[name]]
+    return shown
+
+
 def _command(form: Form) -> Json:
     form.only(COMMAND_KEYS)
     kind = form.choice("type", tuple(MOST)) or CHAT_INPUT
@@ -78,6 +114,10 @@ def _command(form: Form) -> Json:
         "contexts": _set(form, "contexts", (0, 1, 2)),
         "integration_types": _set(form, "integration_types", (0, 1)) or [0],
     }
+    if kind == ENTRY_POINT:
+        command["handler"] = form.choice("handler", (1, 2), required=True)
+    elif form.has("handler"):
+        form.wrong("handler", "APPLICATION_COMMAND_INVALID_HANDLER", "Only for Entry Points.")
     if kind != CHAT_INPUT:
         if form.data.get("description") or form.data.get("options"):
             form.wrong(

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-from bot.sandbox.discord.commands import read_commands
+from bot.sandbox.discord.commands import (
+    check_entry_point,
+    count_creates,
+    read_commands,
+    without_localizations,
+)
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, Unsupported, invalid
@@ -195,17 +200,23 @@ class AppRoutes:
         if scope is not None:
             extra["guild_id"] = scope
         fresh = [{**command, **extra} for command in read_commands(body, known, world.ids.next)]
+        count_creates(fresh, known, world.command_creates.setdefault(scope, []), world.clock())
         world.commands[:] = [item for item in world.commands if item not in known] + fresh
         world.commands_arrived = True
         world.changes.notify()
         return fresh
 
     async def get_commands(self, call: Call) -> Reply:
-        return Reply(200, self._in(self._scope(call)))
+        found = self._in(self._scope(call))
+        if call.query.get("with_localizations", "false").lower() in ("true", "1"):
+            return Reply(200, found)
+        return Reply(200, [without_localizations(item) for item in found])
 
     async def put_commands(self, call: Call) -> Reply:
         scope = self._scope(call)
-        return Reply(200, self._register(scope, call.body, self._in(scope)))
+        known = self._in(scope)
+        check_entry_point(read_commands(call.body, known, self.world.ids.next), known)
+        return Reply(200, self._register(scope, call.body, known))
 
     async def post_command(self, call: Call) -> Reply:
         """Add a command, or replace the command of the same name and kind."""

@@ -61,6 +61,7 @@ class World:
         self.interactions: dict[int, Interaction] = {}
         self.commands: list[Json] = []
         self.commands_arrived = False
+        self.command_creates: dict[str | None, list[float]] = {}  # times by scope
         self.typing: list[tuple[int, float]] = []
         self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
         self.dispatch: Dispatch = _nowhere
