@@ -58,6 +58,9 @@ def check(
         bool, typer.Option("--try", help="Make one real picture at each service.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --try.")] = False,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register commands that differ at Discord.")
+    ] = False,
 ) -> None:
     """Check everything that a start needs, and print what is wrong with the remedy."""
     # `easel run` does not load the libraries that draw on a screen.
@@ -67,7 +70,7 @@ def check(
     start_logging("ERROR", "console", ())
     if trial and not yes:
         typer.confirm(trial_question(Config.load()), abort=True, err=True)
-    raise SystemExit(asyncio.run(run_check(json=json, trial=trial)))
+    raise SystemExit(asyncio.run(run_check(json=json, trial=trial, register=register)))
 
 
 @cli.command()

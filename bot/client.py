@@ -1,8 +1,6 @@
-"""The Discord client: loads the cogs, registers changed commands, shows errors to members."""
+"""The Discord client: loads the cogs, owns the registration, shows errors to members."""
 
 import asyncio
-import hashlib
-import json
 import logging
 from typing import Any
 
@@ -14,22 +12,17 @@ from bot.discord_origin_workaround import use_api, use_gateway
 from bot.invite import invite_link
 from bot.observability.logs import bind, hide
 from bot.observability.metrics import trace_discord
+from bot.registration.commands import add_cogs, contexts, installs
+from bot.registration.task import CommandRegistration
 from bot.services import Services
 from bot.settings import DISCORD_API, Settings
-from bot.store.database import read_note, write_note
 from bot.studio import Studio
 from cogs import handle_interaction, is_served, reply_error
 from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT
-from cogs.edit import Edit
-from cogs.imagine import Imagine
-from cogs.jobs import Jobs
-from cogs.usage import Usage
 
 log = logging.getLogger(__name__)
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # no voice channels are used
-
-REGISTERED = "registered commands"  # the note that holds their hash
 
 
 class EaselTree(app_commands.CommandTree["EaselClient"]):
@@ -77,21 +70,27 @@ class EaselClient(commands.AutoShardedBot):
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
             http_trace=trace_discord(services.metrics),
-            allowed_installs=app_commands.AppInstallationType(guild=True, user=user_install),
-            allowed_contexts=app_commands.AppCommandContext(
-                guild=True, dm_channel=True, private_channel=user_install
-            ),
+            allowed_installs=installs(user_install),
+            allowed_contexts=contexts(user_install),
         )
         self.studio = studio
         self.forms: dict[int, discord.ui.Modal] = {}
         self._starting: asyncio.Task[None] | None = None
-        self._database = services.database
+        self._registration = CommandRegistration(
+            self, self.tree, services.database, services.now, self._api_url
+        )
+        self._registering: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
         """True while every shard is connected to the gateway."""
         shards = self.shards.values()
         return self.is_ready() and bool(shards) and not any(each.is_closed() for each in shards)
+
+    @property
+    def commands_registered(self) -> bool:
+        """True once Discord has the commands of this version."""
+        return self._registration.registered
 
     async def serve(self, token: str) -> None:
         """Run `start` until it ends or this is cancelled.
@@ -109,6 +108,9 @@ class EaselClient(commands.AutoShardedBot):
 
     async def close(self) -> None:
         """Close the client, and end a task that `serve` left behind while a shard reconnected."""
+        if self._registering is not None:
+            self._registering.cancel()
+            await asyncio.wait({self._registering}, timeout=2)
         await super().close()
         starting = self._starting
         # If Discord ends the connection, discord.py calls `close` from within this task.
@@ -120,13 +122,11 @@ class EaselClient(commands.AutoShardedBot):
     async def setup_hook(self) -> None:
         await self._find_gateway()
         await self.load_cogs()
-        await self._register_commands()
+        # Beside the gateway: a refusal must not keep members from the commands that exist.
+        self._registering = asyncio.create_task(self._registration.run(), name="registration")
 
     async def load_cogs(self) -> None:
-        await self.add_cog(Imagine(self.studio))
-        await self.add_cog(Edit(self.studio, self.tree))
-        await self.add_cog(Jobs(self.studio, self.tree))
-        await self.add_cog(Usage(self.studio))
+        await add_cogs(self, self.studio)
 
     async def on_ready(self) -> None:
         log.info("ready as %s in %s servers", self.user, len(self.guilds))
@@ -145,16 +145,3 @@ class EaselClient(commands.AutoShardedBot):
         if self._api_url != DISCORD_API:
             _, address, _ = await self.http.get_bot_gateway()
             use_gateway(address)
-
-    async def _register_commands(self) -> None:
-        """Send the commands if they have changed: Discord limits how often that is possible."""
-        payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
-        content = json.dumps([self._api_url, self.application_id, payload], sort_keys=True)
-        digest = hashlib.sha256(content.encode()).hexdigest()
-        async with self._database.reading() as view:
-            if await read_note(view, REGISTERED) == digest:
-                return
-        await self.tree.sync()
-        async with self._database.transaction() as tx:
-            await write_note(tx, REGISTERED, digest)
-        log.info("registered %s commands", len(payload))

@@ -17,7 +17,7 @@ LAYERS = (
     {
         *("bot.app", "bot.check", "bot.client", "bot.discord_origin_workaround"),
         "bot.opening",
-        "bot.discord_session",
+        *("bot.discord_session", "bot.registration"),
     },
     {"bot.observability.endpoint", "cogs"},
     {"bot.config", "bot.services", "bot.studio", "bot.worker"},
@@ -33,6 +33,7 @@ LIBRARIES = {
         "bot/client.py",
         "bot/discord_origin_workaround.py",
         "bot/discord_session.py",
+        "bot/registration/",
         "cogs/",
     ),
     "sqlalchemy": ("bot/store/",),

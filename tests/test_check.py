@@ -23,7 +23,7 @@ from bot.sandbox.discord import permissions
 from bot.sandbox.http.faults import Answer
 from bot.settings import Settings
 from tests.support.command_line import Ended, easel
-from tests.support.easel import KEY, SKILLS_KEY, TOKEN, Stage
+from tests.support.easel import KEY, SKILLS_KEY, TOKEN, Stage, registered
 
 pytestmark = pytest.mark.long
 
@@ -94,6 +94,28 @@ async def test_beside_a_running_bot_its_database_and_ledger_are_told(at: Stage) 
     assert code == 0
     assert f"{at.path}, revision" in lines["database"][0]["finding"]
     assert lines["ledger"][0]["finding"] == "3 entries, 1 jobs, 1 accounts: it adds up"
+
+
+async def test_commands_that_vanished_are_shown_and_mended(at: Stage) -> None:
+    async with at.easel() as app:
+        await registered(app)
+    _, whole = await lines_of(at)
+    at.discord.commands[:] = [each for each in at.discord.commands if each["name"] != "imagine"]
+    _, different = await lines_of(at)
+    at.discord.faults.add(
+        "PUT", "/api/v10/applications/.*", Answer(400, {"code": 30034, "message": "Max number"})
+    )
+    refused, not_mended = await lines_of(at, "--register")
+    mended, after = await lines_of(at, "--register")
+
+    assert whole["commands"][0]["finding"].startswith("Discord has all ")
+    assert different["commands"][0]["state"] == "warning"
+    assert "missing: /imagine" in different["commands"][0]["finding"]
+    assert "--register" in different["commands"][0]["remedy"]
+    assert (refused, mended) == (1, 0)
+    assert "30034: Max number" in not_mended["commands"][0]["finding"]
+    assert after["commands"][0]["finding"] == "registered (missing: /imagine)"
+    assert "imagine" in {each["name"] for each in at.discord.commands}
 
 
 async def test_a_ledger_that_does_not_add_up_is_wrong(at: Stage) -> None:

@@ -116,7 +116,8 @@ async def test_a_lost_gateway_is_dead_until_it_is_back(at: Stage) -> None:
         refused.remove()
         await alive(app)
 
-    assert report["gateway"] == {"alive": False, "latency_seconds": None}
+    assert report["gateway"]["alive"] is False
+    assert report["gateway"]["latency_seconds"] is None
     assert report["database"]["alive"]
 
 

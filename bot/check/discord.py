@@ -3,45 +3,22 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from datetime import timedelta
 
 import aiohttp
-from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
-from bot import package_version
+from bot.check.commands import check_commands
+from bot.check.discord_rest import Application, RequestFailed, Rest
 from bot.check.report import Line, ok, warning, wrong
-from bot.errors import EaselError, StartupError
+from bot.errors import StartupError
 from bot.invite import invite_link, missing
 from bot.settings import Settings
-
-TIMEOUT = aiohttp.ClientTimeout(total=10.0, sock_connect=5.0)
-LONGEST_WAIT = 5.0  # seconds that a rate limit may delay a request
-USER_AGENT = f"DiscordBot (Easel, {package_version('easel')})"  # the form that Discord requires
-T = TypeVar("T")
-
-
-class RequestFailed(EaselError):
-    """A request without a usable answer; `status` is None if there was no answer at all."""
-
-    def __init__(self, text: str, status: int | None = None) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class User(BaseModel):
     id: int
     username: str
-
-
-class Application(BaseModel):
-    id: int
-    name: str
-    flags: int = 0
-    bot_public: bool = True
-    bot_require_code_grant: bool = False
-    interactions_endpoint_url: str | None = None
 
 
 class Server(BaseModel):
@@ -56,74 +33,15 @@ class ServerDetails(BaseModel):
     premium_tier: int = 0
 
 
-class _RateLimit(BaseModel):
-    retry_after: float = LONGEST_WAIT
-
-
-class Rest:
-    """`clock_ahead` is the time by which this machine's clock is ahead of Discord's."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretStr) -> None:
-        self._session = session
-        self._url = url
-        self._token = token
-        self.clock_ahead: timedelta | None = None
-
-    async def get(self, path: str, kind: type[T], **params: str) -> T:
-        """Return the parsed answer. RequestFailed otherwise, whose text never has the token."""
-        status, body = await self._request(path, params)
-        if status == 429 and (wait := _wait_of(body)) <= LONGEST_WAIT:
-            await asyncio.sleep(wait)
-            status, body = await self._request(path, params)
-        if status != 200:
-            raise RequestFailed(f"GET {path} answers {status}", status)
-        try:
-            return TypeAdapter(kind).validate_json(body)
-        except ValidationError:
-            raise RequestFailed(f"GET {path} sent an answer that cannot be read", status) from None
-
-    async def _request(self, path: str, params: dict[str, str]) -> tuple[int, bytes]:
-        headers = {
-            "Authorization": f"Bot {self._token.get_secret_value()}",
-            "User-Agent": USER_AGENT,
-        }
-        sent = datetime.now(UTC)
-        try:
-            async with self._session.get(
-                self._url + path,
-                headers=headers,
-                params=params,
-                timeout=TIMEOUT,
-                allow_redirects=False,
-            ) as response:
-                self._compare(sent, response.headers.get("Date", ""))
-                return response.status, await response.read()
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Not chained: aiohttp's errors carry the request's headers, and so the token.
-            raise RequestFailed(f"GET {path}: {type(error).__name__}") from None
-
-    def _compare(self, sent: datetime, date: str) -> None:
-        """Set `clock_ahead` by the Date header, which is on average half a second old."""
-        try:
-            theirs = parsedate_to_datetime(date).replace(tzinfo=UTC) + timedelta(seconds=0.5)
-        except (ValueError, TypeError):
-            return
-        self.clock_ahead = sent + (datetime.now(UTC) - sent) / 2 - theirs
-
-
-def _wait_of(body: bytes) -> float:
-    try:
-        return _RateLimit.model_validate_json(body).retry_after
-    except ValidationError:
-        return LONGEST_WAIT
-
-
 TOKEN, APPLICATION, SERVER, UPLOADS = "DISCORD_TOKEN", "application", "server", "uploads"
 PORTAL = "https://discord.com/developers/applications"
 PAGE = 200  # servers in one answer
 
 
-async def check_discord(settings: Settings, session: aiohttp.ClientSession) -> list[Line]:
+async def check_discord(
+    settings: Settings, session: aiohttp.ClientSession, *, register: bool = False
+) -> list[Line]:
+    """Check all that Discord knows of the bot; with `register`, also mend the commands."""
     try:
         rest = Rest(session, settings.discord_api_url, settings.token)
     except StartupError:  # reported among the settings
@@ -133,7 +51,11 @@ async def check_discord(settings: Settings, session: aiohttp.ClientSession) -> l
         lines.append(_clock(rest.clock_ahead))
     if any(line.about == TOKEN and line.remedy for line in lines):
         return lines
-    for part in (_check_application(rest), _check_servers(rest, settings)):
+    for part in (
+        _check_application(rest),
+        check_commands(rest, settings, register=register),
+        _check_servers(rest, settings),
+    ):
         try:
             lines += await part
         except RequestFailed as error:

@@ -21,10 +21,12 @@ from bot.providers.base import AnyEntry, Http
 log = logging.getLogger(__name__)
 
 
-async def run_check(*, json: bool, trial: bool, entries: Sequence[AnyEntry] = PROVIDERS) -> int:
+async def run_check(
+    *, json: bool, trial: bool, register: bool = False, entries: Sequence[AnyEntry] = PROVIDERS
+) -> int:
     """Check everything, print the findings, and return the exit code."""
     checked = await asyncio.to_thread(check_settings, entries)
-    lines = [*checked.lines, *await check_all(checked.config, trial=trial)]
+    lines = [*checked.lines, *await check_all(checked.config, trial=trial, register=register)]
     console = Console(highlight=False)
     if json:
         console.out(as_json(lines), highlight=False)
@@ -33,14 +35,14 @@ async def run_check(*, json: bool, trial: bool, entries: Sequence[AnyEntry] = PR
     return exit_code(lines)
 
 
-async def check_all(config: Config, *, trial: bool) -> list[Line]:
+async def check_all(config: Config, *, trial: bool, register: bool) -> list[Line]:
     """Check everything outside the settings. A check that crashes does not stop the others."""
     async with open_session() as session:
         http = Http(session, _Unobserved())
         parts: list[tuple[str, Awaitable[Sequence[Line]]]] = [
             ("database", check_database(config.core)),
             ("disk", check_disk(config.core)),
-            ("Discord", check_discord(config.core, session)),
+            ("Discord", check_discord(config.core, session, register=register)),
             *((each.key, check_provider(each, http)) for each in config.configured),
         ]
         found = [line for part in await _together(parts) for line in part]

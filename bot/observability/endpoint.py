@@ -41,6 +41,9 @@ class Gateway(Protocol):
     @property
     def latency(self) -> float: ...
 
+    @property
+    def commands_registered(self) -> bool: ...
+
 
 class HealthReport:
     """Examines every part on request; the report contains nothing secret."""
@@ -87,7 +90,11 @@ class HealthReport:
         gateway = self._gateway()
         alive = gateway is not None and gateway.connected
         latency = gateway.latency if gateway and alive else math.nan  # nan before the first beat
-        return {"alive": alive, "latency_seconds": latency if math.isfinite(latency) else None}
+        return {
+            "alive": alive,
+            "latency_seconds": latency if math.isfinite(latency) else None,
+            "commands_registered": gateway is not None and gateway.commands_registered,
+        }
 
     def _worker_part(self) -> Part:
         idle = self._now() - (self._metrics.last_turn or self._since)

@@ -220,6 +220,13 @@ class Stage:
                 await asyncio.sleep(0.02)
 
 
+async def registered(app: App) -> None:
+    """Wait until the bot knows, and has noted, that Discord has the commands."""
+    async with asyncio.timeout(10):
+        while app.discord.client is None or not app.discord.client.commands_registered:
+            await asyncio.sleep(0.02)
+
+
 def text_of(interaction: Interaction) -> str:
     """Return the text of a private reply."""
     assert interaction.message is not None
