@@ -344,3 +344,19 @@ async def test_an_interaction_carries_all_that_clients_read(api: Api) -> None:
     assert shown["attachment_size_limit"] == 10 * 1024 * 1024
     assert shown["app_permissions"] == str(may.EVERYONE)
     assert shown["channel"]["id"] == shown["channel_id"] == str(api.channel.id)
+
+
+async def test_a_day_has_1000_sessions_and_the_next_resets_the_token(api: Api) -> None:
+    async with line(api) as bot:
+        await bot.ready()
+        _, shown = await api.call("GET", "/gateway/bot")
+        api.discord.gateway.limit.use_up(seconds=60)
+        _, used_up = await api.call("GET", "/gateway/bot")
+        async with line(api) as other:
+            await other.identify()
+            assert await other.close_code() == 4004
+        assert await bot.close_code() == 4004
+
+    assert shown["session_start_limit"]["remaining"] == 999
+    assert used_up["session_start_limit"]["remaining"] == 0
+    assert 59_000 < used_up["session_start_limit"]["reset_after"] <= 60_000

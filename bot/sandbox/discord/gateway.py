@@ -5,6 +5,7 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ from aiohttp import web
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.request_body import Json
+from bot.sandbox.discord.session_limit import SessionLimit
 from bot.sandbox.discord.sessions import (
     AGAIN,
     BAD_INTENTS,
@@ -59,6 +61,9 @@ class Gateway:
         self.violations: list[str] = []
         self.sessions: dict[str, Session] = {}
         self.connections: set[Connection] = set()
+        self.limit = SessionLimit(world.clock)
+        self.refusal: int | None = None  # the close code for every IDENTIFY, if any
+        self.reset_token: Callable[[], None] = lambda: None
 
     @property
     def live(self) -> list[Session]:
@@ -190,6 +195,11 @@ class Gateway:
     def _identify(self, connection: Connection, body: Json) -> int | None:
         if body.get("token") not in (self.token, f"Bot {self.token}"):
             return BAD_TOKEN
+        if not self.limit.take():
+            self.reset_token()
+            return BAD_TOKEN
+        if self.refusal is not None:
+            return self.refusal
         intents = body.get("intents")
         if not isinstance(intents, int) or intents & ~INTENTS or intents < 0:
             return BAD_INTENTS

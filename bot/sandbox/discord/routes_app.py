@@ -56,7 +56,7 @@ class AppRoutes:
         return Reply(200, {"url": self.gateway.url})
 
     async def get_gateway_bot(self, _: Call) -> Reply:
-        limit = {"total": 1000, "remaining": 1000, "reset_after": 0, "max_concurrency": 1}
+        limit = self.gateway.limit.to_json()
         return Reply(200, {"url": self.gateway.url, "shards": 1, "session_start_limit": limit})
 
     async def get_me(self, _: Call) -> Reply:

@@ -21,7 +21,7 @@ from bot.sandbox.discord.rest import PREFIX, OnRequest, Request, Rest
 from bot.sandbox.discord.routes_app import AppRoutes
 from bot.sandbox.discord.routes_channels import ChannelRoutes
 from bot.sandbox.discord.routes_interactions import InteractionRoutes
-from bot.sandbox.discord.sessions import INVALID_SESSION, RECONNECT
+from bot.sandbox.discord.sessions import BAD_TOKEN, INVALID_SESSION, RECONNECT
 from bot.sandbox.discord.world import World
 from bot.sandbox.http.faults import Faults
 from bot.sandbox.http.outage import unreachable
@@ -62,6 +62,7 @@ class FakeDiscord(Channels, Actions):
         self.response_seconds = response_seconds
         self.world = World(clock, token=token, bot_name=bot_name, privileged=privileged_intents)
         self.gateway = Gateway(self.world, token, heartbeat_seconds)
+        self.gateway.reset_token = self.reset_token
         self.world.dispatch = self.gateway.dispatch
         self.faults = Faults()
         routes = [
@@ -210,8 +211,16 @@ class FakeDiscord(Channels, Actions):
 
     async def revoke_token(self) -> None:
         """Reset the token, as the operator would; the old token is refused from now on."""
+        self.reset_token()
+        await self.disconnected()
+
+    def reset_token(self) -> None:
+        """Reset the token and end every session, as Discord does after 1,000 IDENTIFYs in a day."""
         self.gateway.token = self.rest.token = secrets.token_urlsafe(40)
-        await self.drop_gateway(code=4004, resumable=False)
+        for session in self.gateway.live:
+            self.gateway.sessions.pop(session.id)
+            if session.connection is not None:
+                session.connection.close(BAD_TOKEN)
 
     async def request_reconnect(self) -> None:
         """Request a reconnect and resume from every client."""
