@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import sys
 from typing import Any
 
 import discord
 from discord import app_commands
 from discord.ext import commands
+from yarl import URL
 
 from bot.discord_origin_workaround import use_api, use_gateway
 from bot.invite import invite_link
@@ -15,10 +17,11 @@ from bot.observability.metrics import trace_discord
 from bot.registration.commands import add_cogs, contexts, installs
 from bot.registration.task import CommandRegistration
 from bot.services import Services
+from bot.session_starts import SessionPostponed, SessionStarts
 from bot.settings import DISCORD_API, Settings
 from bot.studio import Studio
 from cogs import handle_interaction, is_served, reply_error
-from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT
+from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT, QUERY_TIMEOUT, within
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +59,9 @@ class EaselTree(app_commands.CommandTree["EaselClient"]):
 class EaselClient(commands.AutoShardedBot):
     """The client, with the intent for servers alone: no members, messages or presences."""
 
-    def __init__(self, settings: Settings, services: Services, studio: Studio) -> None:
+    def __init__(
+        self, settings: Settings, services: Services, studio: Studio, starts: SessionStarts
+    ) -> None:
         self._api_url = settings.discord_api_url
         use_api(self._api_url)
         user_install = settings.user_install
@@ -74,6 +79,7 @@ class EaselClient(commands.AutoShardedBot):
             allowed_contexts=contexts(user_install),
         )
         self.studio = studio
+        self._starts = starts
         self.forms: dict[int, discord.ui.Modal] = {}
         self._starting: asyncio.Task[None] | None = None
         self._registration = CommandRegistration(
@@ -124,6 +130,52 @@ class EaselClient(commands.AutoShardedBot):
         await self.load_cogs()
         # Beside the gateway: a refusal must not keep members from the commands that exist.
         self._registering = asyncio.create_task(self._registration.run(), name="registration")
+
+    async def launch_shard(self, gateway: URL, shard_id: int, *, initial: bool = False) -> None:
+        """Start the first session of a shard, as soon as Discord and the waits allow one.
+
+        The client is logged in meanwhile: results are posted. discord.py calls this again, every
+        5 s and from its own error handler, after any error.
+        """
+        error = sys.exception()
+        if isinstance(error, discord.ConnectionClosed):
+            raise error
+        while True:
+            wait = await self._session_wait(shard_id)
+            if wait <= 0:
+                break
+            await asyncio.sleep(wait)
+        await super().launch_shard(gateway, shard_id, initial=initial)
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Postpone a further session of a shard. SessionPostponed ends this client.
+
+        The next client waits in `launch_shard`: a wait of minutes here would exceed discord.py's
+        timeout, and stop the heartbeats.
+        """
+        await super().before_identify_hook(shard_id, initial=initial)
+        number = shard_id or 0
+        if number in self.shards and await self._session_wait(number) > 0:
+            raise SessionPostponed
+        self._starts.start(number)
+
+    async def _session_wait(self, shard_id: int) -> float:
+        """Return the seconds before an IDENTIFY, and log a long wait."""
+        wait, reason = self._starts.wait(shard_id), "sessions were lost again and again"
+        try:
+            async with within(self, QUERY_TIMEOUT):
+                limits = await self.fetch_session_start_limits()
+        except Exception as error:  # also an answer that cannot be read
+            log.info("limit of sessions unknown: %r", error)
+        else:
+            if limits.remaining < 1:
+                wait = max(limits.reset_after / 1000, 1.0)
+                reason = f"Discord's limit of {limits.total} sessions a day is used up"
+                log.error("no session at Discord for %s s, commands fail: %s", round(wait), reason)
+                return wait
+        if wait > 10:
+            log.error("no session at Discord for %s s, commands fail: %s", round(wait), reason)
+        return wait
 
     async def load_cogs(self) -> None:
         await add_cogs(self, self.studio)

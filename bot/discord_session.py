@@ -10,6 +10,7 @@ from bot.backoff import Backoff
 from bot.client import EaselClient
 from bot.errors import StartupError
 from bot.services import Services
+from bot.session_starts import SessionPostponed, SessionStarts
 from bot.settings import Settings
 from bot.studio import Studio
 from cogs.delivery.discord_delivery import DiscordDelivery
@@ -17,6 +18,20 @@ from cogs.delivery.discord_delivery import DiscordDelivery
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
+REFUSED = (
+    "DISCORD_TOKEN: Discord refuses it. Reset it at "
+    "https://discord.com/developers/applications and put the new one in .env."
+)
+CLOSED = "Discord closed the connection for good ({code}: {reason}). {remedy}"
+UPGRADE = "Install the newest version of Easel."
+# Close codes after which the same session would be refused again, for ever.
+FINAL = {
+    4010: ("invalid shard", "Start Easel again; if that does not help, report this."),
+    4011: ("more shards are needed", "Start Easel again: it asks for their number at the start."),
+    4012: ("invalid API version", UPGRADE),
+    4013: ("invalid intents", UPGRADE),
+    4014: ("disallowed intents", UPGRADE),
+}
 RECONNECTS = Backoff(first=timedelta(seconds=1), longest=timedelta(minutes=1))
 
 
@@ -29,9 +44,10 @@ class DiscordSession:
         self._services = services
         self._studio = studio
         self._delivery = delivery
+        self.starts = SessionStarts()
 
     async def run(self) -> None:
-        """Stay logged in until cancelled. StartupError if Discord refuses the token.
+        """Stay logged in until cancelled. StartupError after a refusal that no repeat can mend.
 
         discord.py ends `start` at the first gateway event that it cannot parse, and when the
         gateway's address cannot be read at the start (discord.md, Traps of discord.py).
@@ -39,16 +55,23 @@ class DiscordSession:
         failures = 0
         while True:
             since = self._services.now()
-            self.client = client = EaselClient(self._settings, self._services, self._studio)
+            self.client = client = EaselClient(
+                self._settings, self._services, self._studio, self.starts
+            )
             self._delivery.attach(client)
             try:
                 await client.serve(self._settings.token.get_secret_value())
             except discord.LoginFailure:
-                raise StartupError(
-                    "DISCORD_TOKEN: Discord refuses it. Reset it at "
-                    "https://discord.com/developers/applications and put the new one in .env."
-                ) from None
+                raise StartupError(REFUSED) from None
+            except discord.PrivilegedIntentsRequired:
+                raise _final(4014) from None
+            except SessionPostponed:  # the client has logged the reason; the next one waits
+                log.info("session postponed")
             except discord.ConnectionClosed as error:
+                if error.code == 4004:
+                    raise StartupError(REFUSED) from None
+                if error.code in FINAL:
+                    raise _final(error.code) from None
                 log.error("Discord closed the connection: %s; reconnecting", error)
             except Exception:
                 log.exception("connection to Discord failed, reconnecting")
@@ -65,3 +88,8 @@ class DiscordSession:
                 await client.close()
         except Exception:
             log.exception("connection to Discord not closed cleanly")
+
+
+def _final(code: int) -> StartupError:
+    reason, remedy = FINAL[code]
+    return StartupError(CLOSED.format(code=code, reason=reason, remedy=remedy))

@@ -13,6 +13,7 @@ from discord import app_commands
 from bot.backoff import utc_now
 from bot.client import EaselClient
 from bot.providers import PROVIDERS
+from bot.session_starts import SessionStarts
 from bot.settings import Settings, SettingsGroup
 from bot.store.database import Database
 from bot.studio import Studio
@@ -65,7 +66,8 @@ async def test_every_command_and_option_is_in_the_readme(
 ) -> None:
     services = services_on(database, tmp_path, utc_now)
     settings = Settings.load(None)
-    client = EaselClient(settings, services, Studio(services, wake=lambda: None))
+    studio = Studio(services, wake=lambda: None)
+    client = EaselClient(settings, services, studio, SessionStarts())
     await client.load_cogs()
     tree = client.tree
     commands = [each for each in tree.walk_commands() if isinstance(each, app_commands.Command)]
