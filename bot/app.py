@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.backoff import utc_now
+from bot.clock import SteadyClock
 from bot.config import Config
 from bot.discord_session import DiscordSession
 from bot.errors import ProviderError
@@ -89,8 +89,11 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(config: Config, *, now: Callable[[], datetime] = utc_now) -> AsyncIterator[App]:
+async def open_app(
+    config: Config, *, now: Callable[[], datetime] | None = None
+) -> AsyncIterator[App]:
     """Open everything that the settings ask for. StartupError if anything cannot be opened."""
+    now = now or SteadyClock()
     config.check()
     settings = config.core
     async with AsyncExitStack() as stack:

@@ -1,14 +1,19 @@
 """Opens the services of one Easel, in order; the caller's stack closes them in reverse."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import aiohttp
+
+from bot.clock import ClockWatch, SteadyClock, parse_date
 from bot.config import Config
 from bot.health import ServiceHealth
 from bot.http_client import open_session
+from bot.http_headers import USER_AGENT
 from bot.ledger import thousandths
 from bot.observability.metrics import Metrics
 from bot.pictures import (
@@ -30,6 +35,10 @@ from bot.store.database_file import InstanceLock
 from cogs.delivery.discord_delivery import DiscordDelivery
 from cogs.delivery.messages import Messages
 
+log = logging.getLogger(__name__)
+
+CLOCK_SECONDS = 3.0
+
 
 async def open_services(
     stack: AsyncExitStack, config: Config, now: Callable[[], datetime]
@@ -42,6 +51,8 @@ async def open_services(
     stack.enter_context(InstanceLock(path))
     database = await stack.enter_async_context(Database(path))
     session = await stack.enter_async_context(open_session())
+    if isinstance(now, SteadyClock):
+        await _follow_discord(now, session, config.core.discord_api_url)
     downloader = Downloader(
         private_hosts=config.private_hosts, media=DiscordMedia(config.own_media)
     )
@@ -70,9 +81,26 @@ async def open_services(
         health=health,
         metrics=metrics,
         now=now,
+        clock=ClockWatch(now),
         job_timeout=config.core.timeout,
     )
     return services, delivery
+
+
+async def _follow_discord(clock: SteadyClock, session: aiohttp.ClientSession, api_url: str) -> None:
+    """Set the clock of this run by Discord's, if Discord answers soon."""
+    sent = clock()
+    try:
+        async with (
+            asyncio.timeout(CLOCK_SECONDS),
+            session.get(f"{api_url}/gateway", headers={"User-Agent": USER_AGENT}) as answer,
+        ):
+            theirs = parse_date(answer.headers.get("Date"))
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        log.info("clock not compared with Discord's: %s", type(error).__name__)
+        return
+    if theirs is not None:
+        clock.follow(sent + (clock() - sent) / 2 - theirs)
 
 
 def _retention_policy(settings: Settings) -> RetentionPolicy:

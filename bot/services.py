@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.catalog import Catalog
+from bot.clock import ClockWatch
 from bot.delivery import Delivery
 from bot.health import ServiceHealth
 from bot.observability.metrics import Metrics
@@ -42,4 +43,5 @@ class Services:
     health: ServiceHealth
     metrics: Metrics
     now: Callable[[], datetime]
+    clock: ClockWatch
     job_timeout: timedelta

@@ -41,7 +41,7 @@ async def request_job(
     try:
         job = await studio.requests.create(
             member_of(interaction),
-            route_of(interaction, lacking=lacking, private=private),
+            route_of(interaction, studio.now(), lacking=lacking, private=private),
             PictureRequest(interaction.id, prompt, options, inputs, model),
         )
     except AlreadyRequested:

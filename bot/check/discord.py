@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from bot.check.commands import check_commands
 from bot.check.discord_rest import Application, RequestFailed, Rest
 from bot.check.report import Line, ok, warning, wrong
+from bot.clock import in_words
 from bot.errors import StartupError
 from bot.invite import invite_link, missing
 from bot.settings import Settings
@@ -76,10 +77,9 @@ async def _check_token(rest: Rest) -> list[Line]:
 
 
 def _clock(ahead: timedelta) -> Line:
-    seconds = ahead.total_seconds()
     if abs(ahead) > timedelta(seconds=5):
-        finding = f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} Discord's"
-        remedy = "Set this machine's clock by NTP: commands count as expired otherwise."
+        finding = f"{in_words(ahead)} Discord's"
+        remedy = "Set this machine's clock by NTP, then restart Easel."
         return warning("clock", finding, remedy)
     return ok("clock", "agrees with Discord's")
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import aiohttp
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from bot import package_version
+from bot.clock import parse_date
 from bot.errors import EaselError
 
 TIMEOUT = aiohttp.ClientTimeout(total=10.0, sock_connect=5.0)
@@ -96,12 +96,10 @@ class Rest:
             raise RequestFailed(f"{method} {path}: {type(error).__name__}") from None
 
     def _compare(self, sent: datetime, date: str) -> None:
-        """Set `clock_ahead` by the Date header, which is on average half a second old."""
-        try:
-            theirs = parsedate_to_datetime(date).replace(tzinfo=UTC) + timedelta(seconds=0.5)
-        except (ValueError, TypeError):
-            return
-        self.clock_ahead = sent + (datetime.now(UTC) - sent) / 2 - theirs
+        """Set `clock_ahead` by the Date header."""
+        theirs = parse_date(date)
+        if theirs is not None:
+            self.clock_ahead = sent + (datetime.now(UTC) - sent) / 2 - theirs
 
 
 class _Refusal(BaseModel):

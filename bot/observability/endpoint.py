@@ -55,6 +55,7 @@ class HealthReport:
         self._providers = tuple(services.providers)
         self._gateway = gateway
         self._now = services.now
+        self._clock = services.clock
         self._since = services.now()
         self._write = SharedQuery(self._begin_write)
         self._read = SharedQuery(self._figures)
@@ -65,6 +66,7 @@ class HealthReport:
             "gateway": self._gateway_part(),
             "database": {"alive": await self._write.result(READ_SECONDS) is not None},
             "worker": self._worker_part(),
+            "clock": self._clock_part(),
         }
         providers = {name: self._provider_part(name) for name in self._providers}
         alive = all(part["alive"] for part in (*parts.values(), *providers.values()))
@@ -100,6 +102,15 @@ class HealthReport:
         idle = self._now() - (self._metrics.last_turn or self._since)
         # A turn is due every two seconds, with work or without.
         return {"alive": idle < timedelta(seconds=60), "seconds_since_turn": idle.total_seconds()}
+
+    def _clock_part(self) -> Part:
+        """A wrong clock is no reason for a restart, so this part is alive."""
+        machine, own = self._clock.machine_ahead, self._clock.own_ahead
+        return {
+            "alive": True,
+            "machine_seconds_ahead": None if machine is None else round(machine.total_seconds()),
+            "run_seconds_ahead": None if own is None else round(own.total_seconds()),
+        }
 
     def _provider_part(self, name: str) -> Part:
         service = self._health.of(name)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bot import package_version
+from bot.clock import ClockWatch
 from bot.errors import ProviderError, Reason
 from bot.health import ServiceHealth
 from bot.ledger import CREDIT
@@ -156,13 +157,14 @@ class Metrics:
         return max(self.now() - moment, timedelta(0)).total_seconds() if moment else 0.0
 
 
-def trace_discord(metrics: Metrics) -> aiohttp.TraceConfig:
-    """Return a trace that counts every answer, or the error in place of one."""
+def trace_discord(metrics: Metrics, clock: ClockWatch) -> aiohttp.TraceConfig:
+    """Return a trace that counts every answer, or the error in place of one, and notes the time."""
 
     async def answered(
         _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestEndParams
     ) -> None:
         metrics.discord_answered(end.method, str(end.response.status))
+        clock.note(end.response.headers.get("Date"))
 
     async def broke(
         _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestExceptionParams

@@ -29,6 +29,7 @@ class Studio:
         self.catalog = services.catalog
         self.check_member = services.quotas.check_member
         self.health = services.health
+        self.now = services.now
         self.requests = Requests(services, wake)
         self.reduced = services.reduced
         self.jobs = MemberJobs(services, wake)

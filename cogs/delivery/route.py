@@ -1,6 +1,7 @@
 """The origin of a request: who acts, and the route by which the result comes back."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import discord
@@ -26,9 +27,13 @@ def member_of(interaction: discord.Interaction[Any]) -> Member:
 
 
 def route_of(
-    interaction: discord.Interaction[Any], *, lacking: Sequence[str], private: bool
+    interaction: discord.Interaction[Any], now: datetime, *, lacking: Sequence[str], private: bool
 ) -> Route:
-    """Return the route of a request; `lacking` are the permissions that a post would need."""
+    """Return the route of a request; `lacking` are the permissions that a post would need.
+
+    The token's life counts from the receipt, `now`: the interaction's own time is Discord's, and
+    this machine's clock may differ.
+    """
     present, channel = is_present(interaction), interaction.channel
     thread = channel if isinstance(channel, discord.Thread) else None
     return Route(
@@ -36,7 +41,7 @@ def route_of(
         account_server_id=account_server_of(interaction),
         application_id=interaction.application_id,
         interaction_token=interaction.token,
-        token_expires_at=interaction.created_at + TOKEN_LIFE,
+        token_expires_at=now + TOKEN_LIFE,
         postable=present and not lacking,
         private=private,
         guild_id=interaction.guild_id,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -64,6 +64,7 @@ class Stage:
     clock: Clock
     settings: Mapping[str, Any] = field(default_factory=dict)
     entries: Sequence[AnyEntry] = PROVIDERS  # a test may register more
+    now: Callable[[], datetime] | None = None  # Easel's clock, if another than the sandbox's
     audited: bool = True  # at the end; false for a test that edits the database by hand
     fails: bool = False  # true for a test of errors that Easel logs with a traceback
 
@@ -88,7 +89,7 @@ class Stage:
             **self.settings,
             **changes,
         }
-        return open_app(Config.load(None, values, self.entries), now=self.clock)
+        return open_app(Config.load(None, values, self.entries), now=self.now or self.clock)
 
     @asynccontextmanager
     async def easel(self, **changes: object) -> AsyncIterator[App]:

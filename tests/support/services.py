@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.catalog import Catalog
+from bot.clock import ClockWatch
 from bot.health import ServiceHealth
 from bot.observability.metrics import Metrics
 from bot.pictures import (
@@ -62,5 +63,6 @@ def services_on(
         health=health,
         metrics=metrics,
         now=now,
+        clock=ClockWatch(now),
         job_timeout=timedelta(minutes=10),
     )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
@@ -126,6 +127,8 @@ class Rest:
         try:
             response = await handler(request)
             note.status = response.status
+            if not response.prepared:  # the stand-in's own time, unless a fault sends another
+                response.headers.setdefault("Date", formatdate(self.clock(), usegmt=True))
             return response
         finally:
             note.seconds = time.perf_counter() - began
