@@ -28,6 +28,7 @@ from bot.pictures import (
 )
 from bot.providers.base import Http
 from bot.quotas import Quotas
+from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.settings import Settings
 from bot.store.database import Database, database_path, pictures_folder
@@ -59,6 +60,7 @@ async def open_services(
     await stack.enter_async_context(downloader)
     health = ServiceHealth(now, config.key_names)
     metrics = Metrics(now, health)
+    clock = ClockWatch(now)
     catalog = config.make_catalog()
     pictures = PictureStore(pictures_folder(path))
     await asyncio.to_thread(pictures.remove_unfinished)
@@ -81,7 +83,8 @@ async def open_services(
         health=health,
         metrics=metrics,
         now=now,
-        clock=ClockWatch(now),
+        clock=clock,
+        copies=CopyWatch(now, clock),
         job_timeout=config.core.timeout,
     )
     return services, delivery

@@ -22,6 +22,7 @@ from bot.pictures import (
 )
 from bot.providers.base import Provider
 from bot.quotas import Quotas
+from bot.second_copy import CopyWatch
 from bot.store.database import Database
 
 
@@ -44,4 +45,5 @@ class Services:
     metrics: Metrics
     now: Callable[[], datetime]
     clock: ClockWatch
+    copies: CopyWatch
     job_timeout: timedelta

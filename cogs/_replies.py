@@ -110,6 +110,8 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
     cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
     # 10062: Discord does not know the interaction any more.
     if isinstance(cause, discord.HTTPException) and cause.code in {10062, ALREADY_REPLIED}:
+        if cause.code == ALREADY_REPLIED:
+            studio_of(interaction).copies.replied_elsewhere(interaction.id)
         log.warning("interaction %s expired before the reply", interaction.id)
         return
     if interaction.client.is_closed():  # no connection is left for a reply

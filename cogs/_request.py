@@ -77,7 +77,10 @@ async def _reply(
         return
     except discord.HTTPException as error:
         # discord.py repeats the request after a 5xx; this refusal may concern the repeated one.
-        if error.code == ALREADY_REPLIED or is_transient(error):
+        elsewhere = error.code == ALREADY_REPLIED and studio.copies.replied_elsewhere(
+            interaction.id
+        )
+        if not elsewhere and (error.code == ALREADY_REPLIED or is_transient(error)):
             log.warning("outcome of a reply unknown, will look it up: %r", error)
             return
         try:

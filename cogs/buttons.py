@@ -13,6 +13,7 @@ import discord
 
 from bot.errors import UserError
 from bot.observability.logs import bind
+from bot.studio import NoSuchJob
 from cogs._access import check_access
 from cogs._replies import REPLY_TIMEOUT, FormLost, is_lost_form, reply_error, studio_of
 from cogs.jobs import show_job
@@ -63,7 +64,13 @@ async def cancel(interaction: Press, match: re.Match[str], _: Sequence[str]) -> 
     """Cancel the job of a status message, if the member is the requester."""
     bind(job=match["job"])
     studio = studio_of(interaction)
-    job = await studio.jobs.cancel(interaction.user.id, match["job"])
+    try:
+        job = await studio.jobs.cancel(interaction.user.id, match["job"])
+    except NoSuchJob:
+        message = interaction.message
+        if message is not None and not await studio.jobs.is_known(match["job"]):
+            studio.copies.met_unknown_job(message.created_at)
+        raise
     async with asyncio.timeout(REPLY_TIMEOUT):
         if not job.final_status_sent:
             # The worker edits the message: an edit from here could arrive after its last one.

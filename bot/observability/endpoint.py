@@ -56,6 +56,7 @@ class HealthReport:
         self._gateway = gateway
         self._now = services.now
         self._clock = services.clock
+        self._copies = services.copies
         self._since = services.now()
         self._write = SharedQuery(self._begin_write)
         self._read = SharedQuery(self._figures)
@@ -67,6 +68,7 @@ class HealthReport:
             "database": {"alive": await self._write.result(READ_SECONDS) is not None},
             "worker": self._worker_part(),
             "clock": self._clock_part(),
+            "second_copy": self._copy_part(),
         }
         providers = {name: self._provider_part(name) for name in self._providers}
         alive = all(part["alive"] for part in (*parts.values(), *providers.values()))
@@ -111,6 +113,11 @@ class HealthReport:
             "machine_seconds_ahead": None if machine is None else round(machine.total_seconds()),
             "run_seconds_ahead": None if own is None else round(own.total_seconds()),
         }
+
+    def _copy_part(self) -> Part:
+        """A restart would not end the other program, so this part is alive too."""
+        seen = self._copies.last_seen
+        return {"alive": True, "last_seen": seen.isoformat() if seen else None}
 
     def _provider_part(self, name: str) -> Part:
         service = self._health.of(name)

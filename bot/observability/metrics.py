@@ -16,6 +16,7 @@ from bot.clock import ClockWatch
 from bot.errors import ProviderError, Reason
 from bot.health import ServiceHealth
 from bot.ledger import CREDIT
+from bot.second_copy import CopyWatch
 from bot.store.stats import Figures
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -157,8 +158,16 @@ class Metrics:
         return max(self.now() - moment, timedelta(0)).total_seconds() if moment else 0.0
 
 
-def trace_discord(metrics: Metrics, clock: ClockWatch) -> aiohttp.TraceConfig:
-    """Return a trace that counts every answer, or the error in place of one, and notes the time."""
+def trace_discord(metrics: Metrics, clock: ClockWatch, copies: CopyWatch) -> aiohttp.TraceConfig:
+    """Return a trace that counts every answer, or the error in place of one.
+
+    Each answer's time, and each attempt at a reply, is noted.
+    """
+
+    async def began(
+        _: aiohttp.ClientSession, __: SimpleNamespace, start: aiohttp.TraceRequestStartParams
+    ) -> None:
+        copies.count_attempt(start.url.path)
 
     async def answered(
         _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestEndParams
@@ -172,6 +181,7 @@ def trace_discord(metrics: Metrics, clock: ClockWatch) -> aiohttp.TraceConfig:
         metrics.discord_answered(end.method, type(end.exception).__name__)
 
     trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(began)
     trace.on_request_end.append(answered)
     trace.on_request_exception.append(broke)
     return trace

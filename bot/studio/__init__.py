@@ -30,6 +30,7 @@ class Studio:
         self.check_member = services.quotas.check_member
         self.health = services.health
         self.now = services.now
+        self.copies = services.copies
         self.requests = Requests(services, wake)
         self.reduced = services.reduced
         self.jobs = MemberJobs(services, wake)

@@ -74,6 +74,11 @@ class MemberJobs:
         self._wake()
         return job
 
+    async def is_known(self, job_id: str) -> bool:
+        """Return whether there is such a job, of any member."""
+        async with self._database.reading() as view:
+            return await jobs.get(view, job_id) is not None
+
     async def recent(self, user_id: int) -> list[Job]:
         """Return a member's active jobs, oldest first, then the newest settled ones."""
         async with self._database.reading() as view:

@@ -20,6 +20,7 @@ from bot.pictures import (
 from bot.providers.base import Provider
 from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Quotas
+from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.store.database import Database
 from cogs.delivery.discord_delivery import DiscordDelivery
@@ -43,7 +44,7 @@ def services_on(
     catalog = Catalog([oxen_spec(price=1)])
     health, pictures = ServiceHealth(now), PictureStore(folder)
     downloader = downloader or Downloader()
-    metrics = Metrics(now, health)
+    metrics, clock = Metrics(now, health), ClockWatch(now)
     decoder = Decoder(pictures.attempts)
     policy = RetentionPolicy(keep=timedelta(days=365), keep_bytes=keep_bytes)
     retention = Retention(database, pictures, policy, now)
@@ -63,6 +64,7 @@ def services_on(
         health=health,
         metrics=metrics,
         now=now,
-        clock=ClockWatch(now),
+        clock=clock,
+        copies=CopyWatch(now, clock),
         job_timeout=timedelta(minutes=10),
     )
