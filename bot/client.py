@@ -74,6 +74,7 @@ class EaselClient(commands.AutoShardedBot):
             max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT,
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
+            proxy=None if (proxy := settings.proxies.of(self._api_url)) is None else str(proxy),
             http_trace=trace_discord(services.metrics, services.clock, services.copies),
             allowed_installs=installs(user_install),
             allowed_contexts=contexts(user_install),

@@ -44,3 +44,24 @@ def open_session(
         response_class=BoundedResponse,
         cookie_jar=aiohttp.DummyCookieJar(),  # no request needs what another answer has set
     )
+
+
+UNTRUSTED = "certificate not trusted"
+TRUST = (
+    "If a proxy of yours replaces certificates, name the file with its certificate authority in "
+    "SSL_CERT_FILE."
+)
+
+
+def cause_of(error: Exception) -> str:
+    """Return the reason why a request failed, in words where a proxy or a certificate is one."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            problem = getattr(error.certificate_error, "verify_message", "")
+            return f"{UNTRUSTED} for {error.host}: {problem or error.certificate_error}"
+        case aiohttp.ClientProxyConnectionError():
+            return f"the proxy {error.host}:{error.port} cannot be reached"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy refuses the connection with status {error.status}"
+        case _:
+            return f"{type(error).__name__}: {error}"

@@ -52,10 +52,11 @@ async def open_services(
     stack.enter_context(InstanceLock(path))
     database = await stack.enter_async_context(Database(path))
     session = await stack.enter_async_context(open_session())
+    proxies = config.core.proxies
     if isinstance(now, SteadyClock):
-        await _follow_discord(now, session, config.core.discord_api_url)
+        await _follow_discord(now, session, config.core)
     downloader = Downloader(
-        private_hosts=config.private_hosts, media=DiscordMedia(config.own_media)
+        proxies=proxies, private_hosts=config.private_hosts, media=DiscordMedia(config.own_media)
     )
     await stack.enter_async_context(downloader)
     health = ServiceHealth(now, config.key_names)
@@ -72,7 +73,7 @@ async def open_services(
         database=database,
         catalog=catalog,
         quotas=_quotas(config.core),
-        providers=config.make_providers(Http(session, metrics)),
+        providers=config.make_providers(Http(session, metrics, proxies)),
         downloader=downloader,
         pictures=pictures,
         inputs=InputPictures(downloader, pictures, decoder, retention),
@@ -90,13 +91,18 @@ async def open_services(
     return services, delivery
 
 
-async def _follow_discord(clock: SteadyClock, session: aiohttp.ClientSession, api_url: str) -> None:
+async def _follow_discord(
+    clock: SteadyClock, session: aiohttp.ClientSession, settings: Settings
+) -> None:
     """Set the clock of this run by Discord's, if Discord answers soon."""
+    url = f"{settings.discord_api_url}/gateway"
     sent = clock()
     try:
         async with (
             asyncio.timeout(CLOCK_SECONDS),
-            session.get(f"{api_url}/gateway", headers={"User-Agent": USER_AGENT}) as answer,
+            session.get(
+                url, headers={"User-Agent": USER_AGENT}, proxy=settings.proxies.of(url)
+            ) as answer,
         ):
             theirs = parse_date(answer.headers.get("Date"))
     except (aiohttp.ClientError, OSError, ValueError) as error:

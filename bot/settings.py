@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import StartupError
+from bot.proxies import Proxies, proxy_url
 
 ENV_FILE = Path(".env")
 DISCORD_API = "https://discord.com/api/v10"
@@ -92,9 +93,15 @@ def _places(value: object) -> object:
     return [(each.hostname, each.port) for each in found]
 
 
+def _proxy(value: SecretStr) -> SecretStr:
+    proxy_url(value.get_secret_value())
+    return value
+
+
 Ids = Annotated[frozenset[int], NoDecode, BeforeValidator(_ids)]
 Places = Annotated[frozenset[tuple[str, int]], NoDecode, BeforeValidator(_places)]
 Address = Annotated[str, AfterValidator(_address)]
+Proxy = Annotated[SecretStr, AfterValidator(_proxy)]  # the address may hold a password
 MaxJobs = Annotated[int, Field(ge=1, le=10_000)] | Literal["unlimited"]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 
@@ -230,6 +237,17 @@ class Settings(SettingsGroup):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     log_format: Literal["console", "json"] = "console"
+    http_proxy: Proxy | None = None
+    https_proxy: Proxy | None = None
+    no_proxy: str = ""
+
+    @property
+    def proxies(self) -> Proxies:
+        plain, secure = (
+            None if each is None else proxy_url(each.get_secret_value())
+            for each in (self.http_proxy, self.https_proxy)
+        )
+        return Proxies(plain, secure, self.no_proxy)
 
     @property
     def token(self) -> SecretStr:

@@ -13,6 +13,7 @@ from bot.check.discord_rest import Application, RequestFailed, Rest
 from bot.check.report import Line, ok, warning, wrong
 from bot.clock import in_words
 from bot.errors import StartupError
+from bot.http_client import TRUST
 from bot.invite import invite_link, missing
 from bot.settings import Settings
 
@@ -44,7 +45,7 @@ async def check_discord(
 ) -> list[Line]:
     """Check all that Discord knows of the bot; with `register`, also mend the commands."""
     try:
-        rest = Rest(session, settings.discord_api_url, settings.token)
+        rest = Rest(session, settings.discord_api_url, settings.token, settings.proxies)
     except StartupError:  # reported among the settings
         return []
     lines = await _check_token(rest)
@@ -72,6 +73,8 @@ async def _check_token(rest: Rest) -> list[Line]:
             remedy = f"Reset it at {PORTAL} and put the new one in .env."
             return [wrong(TOKEN, "Discord refuses it", remedy)]
         remedy = "Check the network and DISCORD_API_URL; see https://discordstatus.com."
+        if error.untrusted:
+            remedy = TRUST
         return [wrong(TOKEN, f"no answer from Discord: {error}", remedy)]
     return [ok(TOKEN, f"{user.username}, id {user.id}")]
 

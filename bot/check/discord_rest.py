@@ -10,6 +10,8 @@ from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from bot import package_version
 from bot.clock import parse_date
 from bot.errors import EaselError
+from bot.http_client import cause_of
+from bot.proxies import DIRECT, Proxies
 
 TIMEOUT = aiohttp.ClientTimeout(total=10.0, sock_connect=5.0)
 LONGEST_WAIT = 5.0  # seconds that a rate limit may delay a request
@@ -18,11 +20,15 @@ T = TypeVar("T")
 
 
 class RequestFailed(EaselError):
-    """A request without a usable answer; `status` is None if there was no answer at all."""
+    """A request without a usable answer; `status` is None if there was no answer at all.
 
-    def __init__(self, text: str, status: int | None = None) -> None:
+    `untrusted` is true if the certificate was the reason.
+    """
+
+    def __init__(self, text: str, status: int | None = None, *, untrusted: bool = False) -> None:
         super().__init__(text)
         self.status = status
+        self.untrusted = untrusted
 
 
 class Application(BaseModel):
@@ -41,8 +47,15 @@ class _RateLimit(BaseModel):
 class Rest:
     """`clock_ahead` is the time by which this machine's clock is ahead of Discord's."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretStr) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        token: SecretStr,
+        proxies: Proxies = DIRECT,
+    ) -> None:
         self._session = session
+        self._proxy = proxies.of(url)
         self._url = url
         self._token = token
         self.clock_ahead: timedelta | None = None
@@ -88,12 +101,20 @@ class Rest:
                 json=body,
                 timeout=TIMEOUT,
                 allow_redirects=False,
+                proxy=self._proxy,
             ) as response:
                 self._compare(sent, response.headers.get("Date", ""))
                 return response.status, await response.read()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Not chained: aiohttp's errors carry the request's headers, and so the token.
-            raise RequestFailed(f"{method} {path}: {type(error).__name__}") from None
+            known = (
+                aiohttp.ClientConnectorCertificateError,
+                aiohttp.ClientProxyConnectionError,
+                aiohttp.ClientHttpProxyError,
+            )
+            cause = cause_of(error) if isinstance(error, known) else type(error).__name__
+            untrusted = isinstance(error, aiohttp.ClientConnectorCertificateError)
+            raise RequestFailed(f"{method} {path}: {cause}", untrusted=untrusted) from None
 
     def _compare(self, sent: datetime, date: str) -> None:
         """Set `clock_ahead` by the Date header."""

@@ -10,6 +10,7 @@ from bot.catalog import ModelSpec
 from bot.check.report import Line, ok, warning, wrong
 from bot.config import Config, ProviderConfig
 from bot.errors import ProviderError, Reason, StartupError
+from bot.http_client import TRUST, UNTRUSTED
 from bot.jobs import GenerationRequest
 from bot.ledger import credits_text
 from bot.pictures import Downloader, sniff
@@ -55,6 +56,8 @@ def _refused(configured: ProviderConfig, error: ProviderError) -> Line:
             named = model in configured.settings.names()
             remedy = f"Check {model if named else 'the model'} and {api_url}."
             return wrong(key, f"does not know the model ({error})", remedy)
+        case _ if UNTRUSTED in error.detail:
+            return wrong(key, f"no answer ({error})", TRUST)
         case _:
             return wrong(
                 key, f"no answer ({error})", f"Try again; check the network and {api_url}."
@@ -81,7 +84,9 @@ async def try_provider(
     try:
         provider = configured.make(http)
         made = await _make(provider, configured.specs[0], config.core.timeout)
-        async with Downloader(private_hosts=config.private_hosts) as downloader:
+        async with Downloader(
+            private_hosts=config.private_hosts, proxies=config.core.proxies
+        ) as downloader:
             data = await downloader.fetch(made.pictures[0], provider.headers_for)
         path = await _save(data, folder / f"easel-check-{configured.key}")
     except StartupError as error:  # a malformed key

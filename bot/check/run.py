@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bot.check.discord import check_discord
 from bot.check.machine import check_database, check_disk
+from bot.check.network import check_network
 from bot.check.providers import check_provider, try_provider
 from bot.check.report import Line, as_json, exit_code, show, wrong
 from bot.check.settings import check_settings
@@ -38,8 +39,9 @@ async def run_check(
 async def check_all(config: Config, *, trial: bool, register: bool) -> list[Line]:
     """Check everything outside the settings. A check that crashes does not stop the others."""
     async with open_session() as session:
-        http = Http(session, _Unobserved())
+        http = Http(session, _Unobserved(), config.core.proxies)
         parts: list[tuple[str, Awaitable[Sequence[Line]]]] = [
+            ("network", check_network(config)),
             ("database", check_database(config.core)),
             ("disk", check_disk(config.core)),
             ("Discord", check_discord(config.core, session, register=register)),

@@ -108,17 +108,24 @@ def exact_url(url: str) -> URL | None:
 
 
 class PublicResolver(AbstractResolver):
-    """A resolver that refuses names with none but private addresses."""
+    """A resolver that refuses names with none but private addresses.
 
-    def __init__(self, private_hosts: Container[HostPort]) -> None:
+    For a request through a proxy, only the proxy's own name comes here: the proxy resolves the
+    other one.
+    """
+
+    def __init__(
+        self, private_hosts: Container[HostPort], proxies: Container[HostPort] = ()
+    ) -> None:
         self._inner = aiohttp.ThreadedResolver()
         self._private_hosts = private_hosts
+        self._proxies = proxies
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
-        if (host, port) in self._private_hosts:
+        if (host, port) in self._private_hosts or (host, port) in self._proxies:
             return found
         allowed = [each for each in found if is_public(ip_address(each["host"].partition("%")[0]))]
         if not allowed:

@@ -14,11 +14,13 @@ from urllib.parse import unquote_to_bytes, urljoin
 
 import aiohttp
 import stamina
+from yarl import URL
 
 from bot.errors import ProviderError, Reason
 from bot.http_client import open_session
 from bot.pictures.addresses import DISCORD_MEDIA, HostPort, PublicResolver, checked
 from bot.pictures.turns import FairLimit, Share
+from bot.proxies import DIRECT, Proxies
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +44,19 @@ class Downloader:
         *,
         private_hosts: Container[HostPort] = (),
         media: Container[str] = DISCORD_MEDIA,
+        proxies: Proxies = DIRECT,
     ) -> None:
         self._private_hosts = private_hosts
         self.media = media
+        self._proxies = proxies
         self._session: aiohttp.ClientSession | None = None
         # A member leaves room for the largest picture of another.
         self.in_flight = FairLimit(BYTES_IN_FLIGHT, each=BYTES_IN_FLIGHT - PICTURE_BYTES)
 
     async def __aenter__(self) -> "Downloader":
-        connector = aiohttp.TCPConnector(resolver=PublicResolver(self._private_hosts))
+        connector = aiohttp.TCPConnector(
+            resolver=PublicResolver(self._private_hosts, self._proxies.places)
+        )
         self._session = open_session(connector=connector, timeout=REQUEST_TIMEOUT)
         return self
 
@@ -109,9 +115,13 @@ class Downloader:
         if self._session is None:
             raise RuntimeError("the downloader is not open")
         headers = {"Range": f"bytes=0-{length - 1}"}
+        address = self._checked(url)
         try:
             async with self._session.get(
-                checked(url, self._private_hosts), headers=headers, allow_redirects=False
+                address,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxies.of(address),
             ) as response:
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     _check_status(response.status)
@@ -134,16 +144,26 @@ class Downloader:
             url = answer
         raise ProviderError(Reason.MALFORMED, f"more than {MAX_REDIRECTS} redirects")
 
+    def _checked(self, url: str) -> URL:
+        """Return an address that may be reached. A proxy's own is none, whoever resolves it."""
+        address = checked(url, self._private_hosts)
+        if (address.host, address.port) in self._proxies.places:
+            raise ProviderError(Reason.MALFORMED, f"a picture at a proxy: {address.host}")
+        return address
+
     async def _request(
         self, url: str, headers: Mapping[str, str], limit: int, share: Share
     ) -> bytes | str:
         """Return the bytes, or the address of a redirect."""
-        address = checked(url, self._private_hosts)
+        address = self._checked(url)
         if self._session is None:
             raise RuntimeError("the downloader is not open")
         try:
             async with self._session.get(
-                address, headers=headers, allow_redirects=False
+                address,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxies.of(address),
             ) as response:
                 if response.status in {301, 302, 303, 307, 308}:
                     return urljoin(url, response.headers.get("Location", ""))

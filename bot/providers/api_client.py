@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from yarl import URL
 
 from bot.errors import ProviderError, Reason, Taken
+from bot.http_client import cause_of
 from bot.http_headers import USER_AGENT, parse_retry_after
 from bot.providers.base import Http
 from bot.providers.error_mapping import classify, detail_of, has_own_error, one_line
@@ -57,6 +58,7 @@ class Api:
         self._http = http
         self._base = settings.api_url
         self._origin = _origin(self._base)
+        self._proxy = http.proxies.of(self._base)
         self._key = settings.key
         # Answers of over LIMIT bytes, one at a time: decoded, each takes several times its bytes.
         self._large = asyncio.Semaphore(1)
@@ -106,7 +108,11 @@ class Api:
         headers = self._headers() | {"Accept": "text/event-stream"}
         try:
             async with self._http.session.get(
-                self._base + path, headers=headers, timeout=timeout, allow_redirects=False
+                self._base + path,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=self._proxy,
             ) as response:
                 if response.status != 200:
                     raise await self._refusal(response)
@@ -153,6 +159,7 @@ class Api:
                 headers=self._headers(),
                 timeout=aiohttp.ClientTimeout(total=call.timeout, sock_connect=CONNECT_TIMEOUT),
                 allow_redirects=False,
+                proxy=self._proxy,
             ) as response:
                 if not 200 <= response.status < 300:
                     raise await self._refusal(response)
@@ -206,14 +213,15 @@ class Api:
         """Return the error of a connection that failed."""
         timed_out = isinstance(error, TimeoutError)
         reason = Reason.TIMEOUT if timed_out else Reason.UNAVAILABLE
-        # All three mean that there was no connection yet, so that nothing can have been sent.
+        # All of these mean that there was no connection yet, so that nothing can have been sent.
         unsent = (
             aiohttp.ClientConnectorError,
             aiohttp.ConnectionTimeoutError,
             aiohttp.InvalidURL,
+            aiohttp.ClientHttpProxyError,  # the proxy has made no connection
         )
         taken = Taken.NO if isinstance(error, unsent) else Taken.DOUBTFUL
-        return ProviderError(reason, self.safe(f"{type(error).__name__}: {error}"), taken)
+        return ProviderError(reason, self.safe(cause_of(error)), taken)
 
 
 def _retried(error: Exception) -> bool | float:

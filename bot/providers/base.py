@@ -13,6 +13,7 @@ from bot.catalog import ModelSpec
 from bot.errors import Reason
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost
+from bot.proxies import DIRECT, Proxies
 from bot.settings import ProviderSettings
 
 
@@ -138,6 +139,7 @@ class Http:
 
     session: aiohttp.ClientSession
     observer: RequestObserver
+    proxies: Proxies = DIRECT
 
 
 S = TypeVar("S", bound=ProviderSettings)
