@@ -68,6 +68,7 @@ def test_a_wrong_clock_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("known", [True, False], ids=["compared", "unknown at the start"])
 @pytest.mark.parametrize("ahead", [AHEAD, -AHEAD], ids=["ahead", "behind"])
 async def test_a_wrong_clock_changes_nothing_for_members(

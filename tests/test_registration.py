@@ -123,6 +123,7 @@ async def test_vanished_commands_come_back_at_most_once_a_day(
     assert puts(at) == 2
 
 
+@pytest.mark.long
 async def test_an_unknown_outcome_is_settled_by_the_list(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,14 +15,15 @@ def member_of(interaction: discord.Interaction[Any]) -> Member:
     """Return who acts, with the roles and permissions that Discord sent."""
     user, channel = interaction.user, interaction.channel
     roles = user.roles if isinstance(user, discord.Member) else []
-    has_age_limit = isinstance(channel, discord.TextChannel | discord.Thread) and channel.is_nsfw()
+    # Text, announcement, voice, stage and forum channels, and threads; not direct messages.
+    is_nsfw = getattr(channel, "is_nsfw", None)
     return Member(
         user_id=user.id,
         server_id=account_server_of(interaction),
         role_ids=frozenset(role.id for role in roles),
         may_manage=interaction.permissions.manage_guild,
         may_moderate=interaction.permissions.manage_messages,
-        age_restricted=has_age_limit,
+        age_restricted=is_nsfw is not None and is_nsfw(),
     )
 
 

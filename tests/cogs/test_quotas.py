@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bot.sandbox.discord import ChannelKind
 from bot.sandbox.discord.permissions import ATTACH_FILES, SEND_MESSAGES, VIEW_CHANNEL
 from tests.support.easel import Stage, text_of
 
@@ -73,6 +74,24 @@ async def test_the_safety_checker_stays_on_unless_the_operator_allows(at: Stage)
         assert "cannot be switched off here" in text_of(refused)
         await at.imagine("a fox", model="skills", safety_checker=True)
         await at.result("a fox")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [ChannelKind.VOICE, ChannelKind.STAGE, ChannelKind.ANNOUNCEMENT])
+async def test_channels_of_every_kind_are_known_as_age_restricted(
+    at: Stage, kind: ChannelKind
+) -> None:
+    options = {"prompt": "a fox", "model": "skills", "safety_checker": False}
+    adult = at.discord.add_channel(at.server, "adults", nsfw=True, kind=kind)
+    usual = at.discord.add_channel(at.server, "usual", kind=kind)
+    at.discord.set_permissions(at.server, at.ben, 1 << 5)  # Manage Server
+    async with at.easel(allow_unsafe=True):
+        refused = await at.discord.command(at.ben, usual, "imagine", options)
+        assert "age-restricted" in text_of(await refused.answered())
+        await at.discord.command(at.ben, adult, "imagine", options)
+        result = await at.result("a fox")
+
+    assert result.channel is adult
 
 
 async def test_unsafe_is_for_those_who_manage_the_server_in_age_restricted_channels(

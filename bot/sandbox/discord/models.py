@@ -40,11 +40,15 @@ class ChannelKind(IntEnum):
 
     TEXT = 0
     DM = 1
+    VOICE = 2
     GROUP_DM = 3
+    ANNOUNCEMENT = 5
     PUBLIC_THREAD = 11
     PRIVATE_THREAD = 12
+    STAGE = 13
 
 
+VOCAL: Final = frozenset({ChannelKind.VOICE, ChannelKind.STAGE})
 THREADS: Final = frozenset({ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD})
 
 
@@ -155,13 +159,14 @@ class Channel:
         return shown | (self._thread_json() if self.is_thread else self._text_json(self.guild))
 
     def _text_json(self, guild: "Guild") -> Json:
-        return {
+        shown: Json = {
             "position": list(guild.channels).index(self.id) if self.id in guild.channels else 0,
             "nsfw": self.nsfw,
-            "topic": None,
             "permission_overwrites": self._overwrites(guild),
-            "default_auto_archive_duration": 1440,
         }
+        if self.kind in VOCAL:
+            return shown | {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
+        return shown | {"topic": None, "default_auto_archive_duration": 1440}
 
     def _overwrites(self, guild: "Guild") -> list[Json]:
         if self.overwrite is None or self.bot_id not in guild.members:
