@@ -45,6 +45,7 @@ from bot.sandbox.discord.sessions import (
     Connection,
     Session,
 )
+from bot.sandbox.discord.streams import open_stream
 from bot.sandbox.discord.world import World
 
 log = logging.getLogger(__name__)
@@ -92,13 +93,16 @@ class Gateway:
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=0, autoping=True)
         await socket.prepare(request)
-        compression = request.query.get("compress")
-        connection = Connection(socket, compress=compression == "zlib-stream")
+        try:
+            stream, supported = open_stream(request.query.get("compress")), True
+        except LookupError:
+            stream, supported = None, False
+        connection = Connection(socket, stream)
         self.connections.add(connection)
         writing = asyncio.create_task(connection.write())
         watching = asyncio.create_task(self._watch(connection))
         try:
-            self._greet(connection, request, compression)
+            self._greet(connection, request, supported=supported)
             await self._listen(connection)
         finally:
             self._hang_up(connection)
@@ -108,8 +112,8 @@ class Gateway:
             await asyncio.gather(writing, watching, return_exceptions=True)
         return socket
 
-    def _greet(self, connection: Connection, request: web.Request, compression: str | None) -> None:
-        if compression not in (None, "zlib-stream") or request.query.get("encoding") == "etf":
+    def _greet(self, connection: Connection, request: web.Request, *, supported: bool) -> None:
+        if not supported or request.query.get("encoding") == "etf":
             complaint = f"gateway: {request.query_string} is not supported by the stand-in"
             log.error(complaint)
             self.violations.append(complaint)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from bot.sandbox.discord.guilds import Guild
 from bot.sandbox.discord.request_body import Json
+from bot.sandbox.discord.streams import Stream
 
 DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME = 0, 1, 2, 3, 4, 6
 RECONNECT, MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10, 11
@@ -60,14 +60,14 @@ class Connection:
     """A WebSocket with a queue and a single writer: events stay in order, and senders never
     wait."""
 
-    def __init__(self, socket: web.WebSocketResponse, *, compress: bool) -> None:
+    def __init__(self, socket: web.WebSocketResponse, stream: Stream | None) -> None:
         self.socket = socket
         self.session: Session | None = None
         self.closing = False
         self.heard = time.monotonic()
         self._commands: deque[float] = deque()
         self._queue: asyncio.Queue[Json | int | bytes] = asyncio.Queue()
-        self._deflate = zlib.compressobj() if compress else None
+        self._stream = stream
 
     def send(self, payload: Json) -> None:
         self._queue.put_nowait(payload)
@@ -93,11 +93,10 @@ class Connection:
                 await self.socket.send_bytes(item)
                 continue
             text = json.dumps(item)
-            if self._deflate is None:
+            if self._stream is None:
                 await self.socket.send_str(text)
-                continue
-            data = self._deflate.compress(text.encode())
-            await self.socket.send_bytes(data + self._deflate.flush(zlib.Z_SYNC_FLUSH))
+            else:
+                await self.socket.send_bytes(self._stream.compress(text.encode()))
 
     def too_fast(self) -> bool:
         now = time.monotonic()
