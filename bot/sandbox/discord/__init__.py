@@ -6,7 +6,7 @@ import the names below; `page` also imports the models of messages and channels.
 """
 
 from bot.sandbox.discord.command_input import MemberError
-from bot.sandbox.discord.guilds import Guild
+from bot.sandbox.discord.guilds import Emoji, Guild, Role
 from bot.sandbox.discord.interactions import Interaction
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel, ChannelKind, User
@@ -17,12 +17,14 @@ from bot.sandbox.discord.uploads import Upload
 __all__ = [
     "Channel",
     "ChannelKind",
+    "Emoji",
     "FakeDiscord",
     "Guild",
     "Interaction",
     "MemberError",
     "Message",
     "Request",
+    "Role",
     "Upload",
     "User",
 ]

@@ -46,7 +46,12 @@ class Actions:
         if channel.guild:
             self.world.join(channel.guild, user)
         prepared = await self.world.prepare(channel, dict(enumerate(uploads)))
-        draft = read_draft(dict(body or {"content": content}), prepared, self.world.ids.next)
+        draft = read_draft(
+            dict(body or {"content": content}),
+            prepared,
+            self.world.ids.next,
+            emoji=self.world.emoji,
+        )
         return self.world.create(self.world.new_message(channel, user), draft)
 
     async def command(
@@ -128,7 +133,7 @@ class Actions:
     async def select(
         self, user: User, message: Message, custom_id: str, values: Iterable[object]
     ) -> Interaction:
-        """Choose in a select: values of a string select, `User`s of a user select."""
+        """Choose in a select: values of a string select, else `User`s, `Role`s or `Channel`s."""
         found = self._usable(user, message, custom_id)
         if found["type"] not in tree.SELECTS:
             raise MemberError(f"{custom_id!r} is no select")
@@ -249,7 +254,7 @@ class Actions:
     ) -> Interaction:
         """Create the interaction and dispatch INTERACTION_CREATE."""
         world = self.world
-        found = resolved.to_json(channel.guild, world.cdn.to_json)
+        found = resolved.to_json(channel.guild, user, world.cdn.to_json)
         interaction = Interaction(
             id=world.ids.next(),
             type=kind,

@@ -1,6 +1,6 @@
 """Create and change users, servers and channels."""
 
-from bot.sandbox.discord.guilds import Guild
+from bot.sandbox.discord.guilds import Emoji, Guild
 from bot.sandbox.discord.models import Channel, ChannelKind, User
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.world import World
@@ -50,6 +50,13 @@ class Channels:
         channel.overwrite = bot_permissions
         channel.bot_in_thread = bot_in_thread
         return world.add_channel(channel)
+
+    def add_emoji(self, guild: Guild, name: str, *, animated: bool = False) -> Emoji:
+        emoji = Emoji(self.world.ids.next(), name, animated)
+        guild.emoji[emoji.id] = emoji
+        shown = [each.to_json() for each in guild.emoji.values()]
+        self._dispatch("GUILD_EMOJIS_UPDATE", {"guild_id": str(guild.id), "emojis": shown}, guild)
+        return emoji
 
     def dm_channel(self, user: User) -> Channel:
         """Return the direct messages between a user and the bot."""

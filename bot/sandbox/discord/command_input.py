@@ -8,7 +8,7 @@ from bot.sandbox.discord import command_options as kinds
 from bot.sandbox.discord.guilds import Guild, Role
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel, User
-from bot.sandbox.discord.permissions import ADMINISTRATOR, USE_APPLICATION_COMMANDS
+from bot.sandbox.discord.permissions import ADMINISTRATOR, EVERY, USE_APPLICATION_COMMANDS
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.uploads import Attachment, Upload
 
@@ -29,10 +29,11 @@ class Resolved:
     messages: dict[int, Message] = field(default_factory=dict)
     attachments: dict[int, Attachment] = field(default_factory=dict)
 
-    def to_json(self, guild: Guild | None, show: Callable[[Attachment], Json]) -> Json:
+    def to_json(self, guild: Guild | None, user: User, show: Callable[[Attachment], Json]) -> Json:
+        """Return the API's form; channels carry the permissions of `user`, who acts."""
         found: Json = {
-            "users": {str(key): user.to_json() for key, user in self.users.items()},
-            "channels": {str(key): item.to_json() for key, item in self.channels.items()},
+            "users": {str(key): each.to_json() for key, each in self.users.items()},
+            "channels": {str(key): _shown(item, user) for key, item in self.channels.items()},
             "roles": {str(key): role.to_json() for key, role in self.roles.items()},
             "messages": {str(key): item.to_json() for key, item in self.messages.items()},
             "attachments": {str(key): show(item) for key, item in self.attachments.items()},
@@ -41,12 +42,17 @@ class Resolved:
             found["members"] = {
                 str(key): {
                     **guild.members[key].to_json(with_user=False),
-                    "permissions": str(guild.permissions_of(user)),
+                    "permissions": str(guild.permissions_of(each)),
                 }
-                for key, user in self.users.items()
+                for key, each in self.users.items()
                 if key in guild.members
             }
         return {name: items for name, items in found.items() if items}
+
+
+def _shown(channel: Channel, user: User) -> Json:
+    granted = channel.guild.permissions_of(user) if channel.guild else EVERY
+    return {**channel.to_json(), "permissions": str(granted)}
 
 
 def find_command(

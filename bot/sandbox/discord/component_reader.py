@@ -1,6 +1,6 @@
 """Read the component tree of a message: check every rule, and fill in defaults as Discord does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from bot.sandbox.discord.components import (
@@ -24,19 +24,21 @@ from bot.sandbox.discord.components import (
     THUMBNAIL,
     Media,
 )
+from bot.sandbox.discord.emoji import read_emoji
 from bot.sandbox.discord.request_body import Form, Json, Problems
-from bot.sandbox.discord.selects import read_emoji, read_select
+from bot.sandbox.discord.selects import read_select
 from bot.sandbox.discord.uploads import Attachment
 
 
 @dataclass
 class Reader:
     """Read the components of one message or modal; `files` are uploads that may be referred to by
-    name."""
+    name, `emoji` the ids of custom emoji."""
 
     problems: Problems
     files: Mapping[str, Attachment]
     next_id: Callable[[], int]
+    emoji: Collection[int] = ()
     count: int = 0
     characters: int = 0
     custom_ids: set[str] = field(default_factory=set)
@@ -138,7 +140,7 @@ class Reader:
         if form.has("label") and (label := form.text("label", 80)):
             button["label"] = label
         if (emoji := form.form("emoji")) is not None:
-            button["emoji"] = read_emoji(emoji)
+            button["emoji"] = read_emoji(emoji, self.emoji)
         if style == PREMIUM:
             form.wrong("sku_id", "BASE_TYPE_CHOICES", "There is nothing for sale here")
         elif style == LINK:
@@ -156,7 +158,7 @@ class Reader:
         return button
 
     def _select(self, form: Form, kind: int) -> Json:
-        return read_select(form, kind, self.custom_id(form))
+        return read_select(form, kind, self.custom_id(form), self.emoji)
 
     def _section(self, form: Form, _: int) -> Json:
         form.only({"type", "id", "components", "accessory"})

@@ -37,6 +37,30 @@ class Role:
 
 
 @dataclass(eq=False)
+class Emoji:
+    """A custom emoji of a server."""
+
+    id: int
+    name: str
+    animated: bool = False
+
+    @property
+    def mention(self) -> str:
+        return f"<{'a' if self.animated else ''}:{self.name}:{self.id}>"
+
+    def to_json(self) -> Json:
+        return {
+            "id": str(self.id),
+            "name": self.name,
+            "roles": [],
+            "require_colons": True,
+            "managed": False,
+            "animated": self.animated,
+            "available": True,
+        }
+
+
+@dataclass(eq=False)
 class Member:
     user: User
     joined_at: str
@@ -75,6 +99,7 @@ class Guild:
     roles: list[Role] = field(default_factory=list)
     members: dict[int, Member] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
+    emoji: dict[int, Emoji] = field(default_factory=dict)
 
     @property
     def premium_tier(self) -> int:
@@ -103,17 +128,22 @@ class Guild:
             "premium_subscription_count": 0,
             "roles": [role.to_json() for role in self.roles],
             **GUILD_DEFAULTS,
+            "emojis": [emoji.to_json() for emoji in self.emoji.values()],
         }
 
-    def to_gateway(self, bot: User) -> Json:
-        """Return the data of GUILD_CREATE: channels, threads, and the members always sent."""
+    def to_gateway(self, bot: User, *, joined: bool = False) -> Json:
+        """Return the data of GUILD_CREATE: channels, threads, and the members always sent.
+
+        `unavailable` is false in the servers that READY named, and absent from a server that the
+        bot has just `joined`; by this, clients tell the two events apart.
+        """
         shown = [self.members[user.id] for user in (bot, self.owner) if user.id in self.members]
         open_ones = [channel for channel in self.channels.values() if not channel.archived]
         return {
             **self.to_json(),
             "joined_at": self.joined_at,
             "large": False,
-            "unavailable": False,
+            **({} if joined else {"unavailable": False}),
             "member_count": len(self.members),
             "members": [member.to_json() for member in shown],
             "channels": [one.to_json() for one in open_ones if not one.is_thread],
@@ -159,7 +189,6 @@ GUILD_DEFAULTS: Final[Json] = {
     "premium_progress_bar_enabled": False,
     "nsfw": False,
     "nsfw_level": 0,
-    "emojis": [],
     "stickers": [],
     "incidents_data": None,
 }

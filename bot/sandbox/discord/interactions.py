@@ -97,12 +97,15 @@ class Interaction:
             return {"1": str(self.user.id)}
         return {"0": str(self.channel.guild.id) if self.channel.guild else "0"}
 
-    def origin(self) -> Json:
+    def origin(self, message: Message) -> Json:
         """Return the reference that a message carries to the interaction it answers."""
+        metadata = self.metadata()
+        if self.message is not None and self.message is not message:
+            metadata["original_response_message_id"] = str(self.message.id)  # of follow-ups alone
         shown: Json = {
             "webhook_id": str(self.application_id),
             "application_id": str(self.application_id),
-            "interaction_metadata": self.metadata(),
+            "interaction_metadata": metadata,
         }
         if self.type == COMMAND:
             shown["interaction"] = {
@@ -122,7 +125,9 @@ class Interaction:
         }
         if self.type == COMMAND:
             shown |= {"name": self.name, "command_type": self.data["type"]}
-            if self.data["type"] == 3:
+            if self.data["type"] == 2:
+                shown["target_user"] = self.data["resolved"]["users"][self.data["target_id"]]
+            elif self.data["type"] == 3:
                 shown["target_message_id"] = self.data["target_id"]
         elif self.type == COMPONENT and self.source is not None:
             shown["interacted_message_id"] = str(self.source.id)

@@ -1,6 +1,6 @@
 """Read and check a message body, and apply the body to a message."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -84,11 +84,13 @@ def read_draft(
     keys: frozenset[str] = KEYS,
     flags: int = SUPPRESS_EMBEDS | SILENT | V2,
     path: Path = (),
+    emoji: Collection[int] = (),
 ) -> Draft:
     """Check a message body. Raise `Refusal`.
 
     `base` is the message to edit, `uploads` the files by the n of their `files[n]`, `flags` the
-    bits that may be set, `path` the position of the body in the request.
+    bits that may be set, `path` the position of the body in the request, `emoji` the ids of custom
+    emoji.
     """
     problems = Problems()
     form = _form(body, keys, problems, path)
@@ -114,7 +116,7 @@ def read_draft(
     if base is None or "embeds" in body:
         read.embeds = Embeds(named).read(form)
     if base is None or "components" in body:
-        read.tree = Reader(problems, named, next_id).message(form, v2=bool(bits & V2))
+        read.tree = Reader(problems, named, next_id, emoji).message(form, v2=bool(bits & V2))
     if base is not None:
         _take_over(read, base, body)
         _check_files_shown(form, read)

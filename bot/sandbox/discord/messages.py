@@ -124,7 +124,7 @@ class Message:
             "tts": False,
         }
         if self.interaction is not None:
-            shown |= self.interaction.origin()
+            shown |= self.interaction.origin(self)
         if self.reference is not None:
             shown["message_reference"] = self._reference(self.reference)
             if nested and not self.reference.deleted:

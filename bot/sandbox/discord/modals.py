@@ -1,6 +1,6 @@
 """Modals: read the form that an application sends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from bot.sandbox.discord import components as tree
@@ -14,12 +14,12 @@ AT_TOP: Final = frozenset({tree.ROW, tree.TEXT, LABEL})
 TOP_LEVEL: Final = 5
 
 
-def read_modal(data: Json, next_id: Callable[[], int]) -> Json:
+def read_modal(data: Json, next_id: Callable[[], int], emoji: Collection[int]) -> Json:
     """Check the data of a callback of type 9. Raise `Refusal`."""
     problems = Problems()
     form = Form(data, problems, ("data",))
     form.only({"custom_id", "title", "components"})
-    reader = ModalReader(problems, {}, next_id)
+    reader = ModalReader(problems, {}, next_id, emoji)
     modal = {
         "custom_id": form.text("custom_id", 100, low=1, required=True),
         "title": form.text("title", 45, low=1, required=True),
@@ -91,7 +91,7 @@ class ModalReader(Reader):
         }
 
     def _modal_select(self, form: Form, kind: int) -> Json:
-        select = read_select(form, kind, self.custom_id(form))
+        select = read_select(form, kind, self.custom_id(form), self.emoji)
         if select["disabled"]:
             form.wrong("disabled", "COMPONENT_DISABLED", "Disabled selects cannot be in modals.")
         return {**select, "required": select.get("required") is not False}

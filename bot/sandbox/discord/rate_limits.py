@@ -1,5 +1,6 @@
-"""The limit of new messages in a channel, with the headers by which clients avoid a refusal."""
+"""Rate limits of the routes, with the headers by which clients avoid a refusal."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,17 +9,23 @@ from typing import Final
 MESSAGES: Final = 5  # in a window, by every application in each channel
 WINDOW_SECONDS: Final = 5.0
 LIMITED: Final = ("POST", "/channels/{channel_id}/messages")
-BUCKET: Final = "80c17d2f203122d936070c88c8d10f33"  # opaque to clients, one for each limit
+# Discord does not publish the limits of the other routes: that of all requests of a bot serves
+OTHERS: Final = 50
+OTHER_SECONDS: Final = 1.0
+# a route's parameters that have a limit of their own each, by Discord's documentation
+MAJOR: Final = ("channel_id", "guild_id", "webhook_id", "webhook_token")
+UNLIMITED: Final = "/interactions/"  # answers to interactions, without headers
 VIA: Final = "1.1 google"  # absent only in answers of a proxy that bans the client
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The state of a channel's window after one request. `remaining` is -1 for a refused one."""
+    """The state of a bucket's window after one request. `remaining` is -1 for a refused one."""
 
     remaining: int
     reset_after: float  # seconds until the end of the window
-    limit: int = MESSAGES
+    limit: int
+    bucket: str
 
     @property
     def exceeded(self) -> bool:
@@ -36,12 +43,11 @@ class Allowance:
     @property
     def headers(self) -> Mapping[str, str]:
         shown = {
-            "Via": VIA,
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(max(self.remaining, 0)),
             "X-RateLimit-Reset": f"{time.time() + self.reset_after:.3f}",
             "X-RateLimit-Reset-After": f"{self.reset_after:.3f}",
-            "X-RateLimit-Bucket": BUCKET,
+            "X-RateLimit-Bucket": self.bucket,
         }
         if self.exceeded:
             shown |= {"Retry-After": f"{self.reset_after:.3f}", "X-RateLimit-Scope": "user"}
@@ -49,26 +55,37 @@ class Allowance:
 
 
 class RateLimits:
-    """The windows of all channels: each begins with the first request after the previous one.
+    """The windows of all buckets: each begins with the first request after the previous one.
 
-    Real time, because clients sleep in real time. `messages` and `seconds` may be changed while
-    the server runs.
+    Real time, because clients sleep in real time. `messages` and `seconds`, the limit of new
+    messages in each channel, may be changed while the server runs. Without `enabled`, every
+    request begins a window: clients read the headers and never have to wait.
     """
 
     def __init__(self, *, enabled: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.enabled = enabled
         self.messages, self.seconds = MESSAGES, WINDOW_SECONDS
         self._clock = clock
-        self._windows: dict[str, tuple[float, int]] = {}  # begin and requests, by channel
+        self._windows: dict[tuple[str, ...], tuple[float, int]] = {}  # begin and requests
 
     def take(self, method: str, path: str, parameters: Mapping[str, str]) -> Allowance | None:
         """Count a request; return None if no limit concerns requests of this kind."""
-        if not self.enabled or (method, path) != LIMITED:
+        if path.startswith(UNLIMITED):
             return None
-        channel, now = parameters["channel_id"], self._clock()
-        began, used = self._windows.get(channel, (now, 0))
-        if now - began >= self.seconds:
+        limited = (method, path) == LIMITED and self.enabled
+        most, seconds = (self.messages, self.seconds) if limited else (OTHERS, OTHER_SECONDS)
+        bucket = _bucket(method, path)
+        key = (bucket, *(parameters[name] for name in MAJOR if name in parameters))
+        now = self._clock()
+        began, used = self._windows.get(key, (now, 0))
+        if now - began >= seconds or not self.enabled:
             began, used = now, 0
-        used = min(used + 1, self.messages + 1)
-        self._windows[channel] = began, used
-        return Allowance(self.messages - used, began + self.seconds - now, self.messages)
+        used = min(used + 1, most + 1)
+        if self.enabled:
+            self._windows[key] = began, used
+        return Allowance(most - used, began + seconds - now, most, bucket)
+
+
+def _bucket(method: str, path: str) -> str:
+    """Return the opaque name of a limit, the same for all channels."""
+    return hashlib.sha256(f"{method} {path}".encode()).hexdigest()[:32]

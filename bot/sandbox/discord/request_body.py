@@ -72,9 +72,12 @@ class Form:
         self.problems.add(self.path if name is None else (*self.path, name), code, message)
 
     def only(self, names: Collection[str]) -> None:
-        """Refuse keys that the API does not know, although Discord ignores them."""
-        for key in self.data:
-            if key not in names:
+        """Refuse keys that the API does not know, although Discord ignores them.
+
+        Some libraries send every key that they know, null where a caller gave none.
+        """
+        for key, value in self.data.items():
+            if key not in names and value is not None:
                 self.wrong(key, "UNKNOWN_KEY", "This key is not known here.")
 
     def has(self, name: str) -> bool:

@@ -9,11 +9,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, web
 
 from bot.sandbox.discord.models import MIB
-from bot.sandbox.discord.rate_limits import RateLimits
+from bot.sandbox.discord.rate_limits import VIA, RateLimits
 from bot.sandbox.discord.request_body import Json, Problems, Refusal, Unsupported, invalid
 from bot.sandbox.discord.uploads import Upload
 
@@ -192,10 +193,11 @@ class Rest:
 
 
 def to_response(reply: Reply) -> web.Response:
+    headers = {"Via": VIA, **reply.headers}
     if reply.body is None:
-        return web.Response(status=reply.status, headers=reply.headers)
+        return web.Response(status=reply.status, headers=headers)
     # without a charset: with one, some clients treat the response as text
-    headers = {"Content-Type": "application/json", **reply.headers}
+    headers["Content-Type"] = "application/json"
     return web.Response(status=reply.status, body=json.dumps(reply.body).encode(), headers=headers)
 
 
@@ -208,10 +210,18 @@ async def read_body(request: web.Request) -> tuple[Any, dict[int, Upload]]:
         raise Refusal(413, 40005, "Request entity too large")
     if not data:
         return None, {}
+    if request.content_type == "application/x-www-form-urlencoded":
+        return _urlencoded(data), {}
     if request.content_type != "application/json":
         message = 'Expected "Content-Type" header to be one of {"application/json"}.'
         raise Refusal(400, 50035, message)
     return _parse(data), {}
+
+
+def _urlencoded(data: bytes) -> Any:  # noqa: ANN401 - JSON as it came
+    """Return the body of a form without files: `payload_json` as in multipart, or plain fields."""
+    fields = dict(parse_qsl(data.decode(errors="replace"), keep_blank_values=True))
+    return _parse(fields["payload_json"].encode()) if "payload_json" in fields else fields
 
 
 def _parse(data: bytes) -> Any:  # noqa: ANN401 - JSON as it came

@@ -66,8 +66,9 @@ class ChannelRoutes:
         found = self.world.in_channel(channel)
         if given:
             found = _part(found, given[0], _number(call, given[0], 0), limit)
-        newest_first = found[-limit:][::-1]
-        return Reply(200, [self._shown(message) for message in newest_first])
+        else:
+            found = found[-limit:]
+        return Reply(200, [self._shown(message) for message in reversed(found)])
 
     def _shown(self, message: Message) -> object:
         return message.to_json(blank=self.world.blank_for_bot(message))
@@ -80,7 +81,13 @@ class ChannelRoutes:
         more = permissions.ATTACH_FILES if call.uploads else 0
         channel = self._writable(call, more)
         uploads = await self.world.prepare(channel, call.uploads)
-        draft = read_draft(call.object(), uploads, self.world.ids.next, keys=CREATE_KEYS)
+        draft = read_draft(
+            call.object(),
+            uploads,
+            self.world.ids.next,
+            keys=CREATE_KEYS,
+            emoji=self.world.emoji,
+        )
         if draft.enforce_nonce and draft.nonce is not None:
             earlier = self.world.sent_with_nonce(channel, draft.nonce)
             if earlier is not None:
@@ -89,7 +96,6 @@ class ChannelRoutes:
         message.nonce = draft.nonce
         message.reference = self._replied(channel, draft)
         message.type = REPLY_TYPE if message.reference else 0
-        channel.archived = False  # a new message reopens an archived thread
         self.world.create(message, draft)
         self.world.remember_nonce(message)
         shown = message.to_json()
@@ -117,7 +123,9 @@ class ChannelRoutes:
         if channel.archived:
             raise Refusal(400, 50083, "Thread is archived")
         uploads = await self.world.prepare(channel, call.uploads)
-        draft = read_draft(call.object(), uploads, self.world.ids.next, base=message)
+        draft = read_draft(
+            call.object(), uploads, self.world.ids.next, base=message, emoji=self.world.emoji
+        )
         return Reply(200, self.world.edit(message, draft).to_json())
 
     async def delete_message(self, call: Call) -> Reply:
@@ -142,11 +150,14 @@ def _number(call: Call, name: str, default: int) -> int:
 
 
 def _part(messages: list[Message], side: str, pivot: int, limit: int) -> list[Message]:
-    """Return the messages on one side of an id, or around an id; oldest first."""
+    """Return the messages on one side of an id, or around an id; oldest first.
+
+    Around an id, an even limit allows one message more, so that both sides have the same number.
+    """
     older = [message for message in messages if message.id < pivot]
     newer = [message for message in messages if message.id > pivot]
     if side == "before":
-        return older
+        return older[-limit:]
     if side == "after":
         return newer[:limit]
     half = limit // 2

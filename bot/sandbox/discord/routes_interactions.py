@@ -130,7 +130,7 @@ class InteractionRoutes:
         interaction.choices = choices
 
     async def _show_modal(self, interaction: Interaction, data: Json, _: Call) -> None:
-        modal = read_modal(data, self.world.ids.next)
+        modal = read_modal(data, self.world.ids.next, self.world.emoji)
         interaction.acknowledge({"type": SHOW_MODAL, "data": data})
         interaction.modal = modal
 
@@ -146,7 +146,15 @@ class InteractionRoutes:
         uploads = await self.world.prepare(interaction.channel, call.uploads)
         # only a callback carries the message inside "data"
         path = ("data",) if interaction.state is State.PENDING else ()
-        return read_draft(data, uploads, self.world.ids.next, flags=bits, base=base, path=path)
+        return read_draft(
+            data,
+            uploads,
+            self.world.ids.next,
+            flags=bits,
+            base=base,
+            path=path,
+            emoji=self.world.emoji,
+        )
 
     def _answer(self, interaction: Interaction, draft: Draft, reply_to: Message | None) -> Message:
         """Create a message in response to the interaction."""

@@ -2,6 +2,7 @@
 
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.command_input import MemberError, Resolved
+from bot.sandbox.discord.guilds import Role
 from bot.sandbox.discord.models import Channel, User
 from bot.sandbox.discord.request_body import Json
 
@@ -16,14 +17,21 @@ def choose(select: Json, values: list[object], resolved: Resolved) -> list[str]:
         if unknown := [value for value in values if value not in offered]:
             raise MemberError(f"{select['custom_id']!r} does not offer {unknown}")
         return [str(value) for value in values]
-    if select["type"] in (tree.USER_SELECT, tree.MENTIONABLE_SELECT):
-        users = [value for value in values if isinstance(value, User)]
-        resolved.users |= {user.id: user for user in users}
-        if len(users) == len(values):
-            return [str(user.id) for user in users]
-    if select["type"] == tree.CHANNEL_SELECT:
-        channels = [value for value in values if isinstance(value, Channel)]
-        resolved.channels |= {channel.id: channel for channel in channels}
-        if len(channels) == len(values):
-            return [str(channel.id) for channel in channels]
-    raise MemberError(f"{select['custom_id']!r} does not take {values}")
+    return [str(_chosen(select, value, resolved)) for value in values]
+
+
+def _chosen(select: Json, value: object, resolved: Resolved) -> int:
+    """Return the id of an object that this kind of select offers."""
+    kind = select["type"]
+    if isinstance(value, User) and kind in (tree.USER_SELECT, tree.MENTIONABLE_SELECT):
+        resolved.users[value.id] = value
+        return value.id
+    if isinstance(value, Role) and kind in (tree.ROLE_SELECT, tree.MENTIONABLE_SELECT):
+        resolved.roles[value.id] = value
+        return value.id
+    if isinstance(value, Channel) and kind == tree.CHANNEL_SELECT and not value.deleted:
+        types = select.get("channel_types")
+        if not types or value.kind in types:
+            resolved.channels[value.id] = value
+            return value.id
+    raise MemberError(f"{select['custom_id']!r} does not take {value}")

@@ -1,21 +1,32 @@
 """Selects and other lists of options, in messages and in modals."""
 
-from bot.sandbox.discord.components import CHANNEL_SELECT, STRING_SELECT
+from collections.abc import Collection
+from typing import Final
+
+from bot.sandbox.discord.components import (
+    CHANNEL_SELECT,
+    MENTIONABLE_SELECT,
+    ROLE_SELECT,
+    STRING_SELECT,
+    USER_SELECT,
+)
+from bot.sandbox.discord.emoji import read_emoji
 from bot.sandbox.discord.request_body import Form, Json
 
-
-def read_emoji(form: Form) -> Json:
-    """Read a Unicode emoji; the stand-in has no custom emoji."""
-    form.only({"id", "name", "animated"})
-    name = form.text("name", 32, low=1, required=True) or ""
-    if form.has("id") or (name and (name.isascii() or name[0].isalpha())):
-        form.wrong("name", "BUTTON_COMPONENT_INVALID_EMOJI", "Invalid emoji")
-    return {"name": name}
+DEFAULTS: Final = {
+    USER_SELECT: ("user",),
+    ROLE_SELECT: ("role",),
+    MENTIONABLE_SELECT: ("user", "role"),
+    CHANNEL_SELECT: ("channel",),
+}
 
 
-def read_options(form: Form, high: int, *, low: int = 1, emoji: bool = False) -> list[Json]:
-    """Read the options of a select, a radio group or a checkbox group."""
-    keys = {"label", "value", "description", "default"} | ({"emoji"} if emoji else set())
+def read_options(
+    form: Form, high: int, *, low: int = 1, emoji: Collection[int] | None = None
+) -> list[Json]:
+    """Read the options of a select, or of a radio or checkbox group, which show no emoji."""
+    keys = {"label", "value", "description", "default"}
+    keys |= set() if emoji is None else {"emoji"}
     found: list[Json] = []
     seen: set[str] = set()
     for option in form.forms("options", high, low=low, required=True):
@@ -30,13 +41,14 @@ def read_options(form: Form, high: int, *, low: int = 1, emoji: bool = False) ->
             "description": option.text("description", 100),
             "default": option.flag("default"),
         }
-        if (given := option.form("emoji")) is not None:
-            read["emoji"] = read_emoji(given)
+        given = option.form("emoji")
+        if given is not None and emoji is not None:
+            read["emoji"] = read_emoji(given, emoji)
         found.append({name: item for name, item in read.items() if item is not None})
     return found
 
 
-def read_select(form: Form, kind: int, custom_id: str) -> Json:
+def read_select(form: Form, kind: int, custom_id: str, emoji: Collection[int]) -> Json:
     """Read a select of any kind, in a message or in a modal."""
     keys = {"type", "id", "custom_id", "placeholder", "min_values", "max_values", "disabled"}
     special = "options" if kind == STRING_SELECT else "default_values"
@@ -54,14 +66,32 @@ def read_select(form: Form, kind: int, custom_id: str) -> Json:
     if form.has("required"):
         select["required"] = form.flag("required")
     if kind == STRING_SELECT:
-        select["options"] = read_options(form, 25, emoji=True)
+        select["options"] = read_options(form, 25, emoji=emoji)
         if high > len(select["options"]):
             form.wrong("max_values", "NUMBER_TYPE_MAX", "There are fewer options than that.")
         if sum(bool(option.get("default")) for option in select["options"]) > high:
             form.wrong("options", "SELECT_COMPONENT_TOO_MANY_DEFAULT_VALUES", "Too many defaults")
     elif form.has("default_values"):
-        select["default_values"] = form.items("default_values", 25)
+        select["default_values"] = _default_values(form, kind, high)
+    if kind == CHANNEL_SELECT and form.has("channel_types"):
+        select["channel_types"] = form.items("channel_types", 20)
     return select
+
+
+def _default_values(form: Form, kind: int, high: int) -> list[Json]:
+    """Read the preselected users, roles and channels of a select."""
+    found: list[Json] = []
+    for item in form.forms("default_values", 25):
+        item.only({"id", "type"})
+        number = item.snowflake("id", required=True)
+        if item.data.get("type") not in DEFAULTS[kind]:
+            item.wrong("type", "BASE_TYPE_CHOICES", f"Value must be one of {DEFAULTS[kind]}.")
+        found.append({"id": str(number), "type": item.data.get("type")})
+    if len(found) > high:
+        form.wrong(
+            "default_values", "SELECT_COMPONENT_TOO_MANY_DEFAULT_VALUES", "Too many defaults"
+        )
+    return found
 
 
 def read_range(form: Form, limit: int) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from bot.sandbox.discord.rest import PREFIX, OnRequest, Request, Rest
 from bot.sandbox.discord.routes_app import AppRoutes
 from bot.sandbox.discord.routes_channels import ChannelRoutes
 from bot.sandbox.discord.routes_interactions import InteractionRoutes
+from bot.sandbox.discord.routes_sounds import sound_routes
 from bot.sandbox.discord.sessions import BAD_TOKEN, INVALID_SESSION, RECONNECT
 from bot.sandbox.discord.world import World
 from bot.sandbox.http.faults import Faults
@@ -68,6 +69,7 @@ class FakeDiscord(Channels, Actions):
         routes = [
             *AppRoutes(self.world, self.gateway).routes(),
             *ChannelRoutes(self.world).routes(),
+            *sound_routes(),
             *InteractionRoutes(self.world, token_seconds).routes(),
         ]
         self.rest = Rest(routes, token, clock, on_request, RateLimits(enabled=limit_messages))

@@ -20,6 +20,7 @@ BAD_TOKEN, AGAIN, BAD_SEQUENCE, TOO_FAST, TIMED_OUT = 4004, 4005, 4007, 4008, 40
 BAD_SHARD, BAD_VERSION, BAD_INTENTS, NO_INTENTS = 4010, 4012, 4013, 4014
 
 GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 0, 1 << 9, 1 << 12, 1 << 15
+GUILD_EXPRESSIONS, GUILD_REACTIONS, DIRECT_REACTIONS = 1 << 3, 1 << 10, 1 << 13
 PRIVILEGED: Final = 1 << 1 | 1 << 8 | MESSAGE_CONTENT
 INTENTS: Final = (1 << 26) - 1
 COMMANDS_A_MINUTE: Final = 120
@@ -49,8 +50,12 @@ class Session:
         number, count = self.shard
         if ((guild.id >> 22) % count if guild else 0) != number:
             return False
-        if event.startswith("MESSAGE_"):
+        if event.startswith("MESSAGE_REACTION_"):
+            return bool(self.intents & (GUILD_REACTIONS if guild else DIRECT_REACTIONS))
+        if event.startswith("MESSAGE_") or (event == "CHANNEL_PINS_UPDATE" and guild is None):
             return bool(self.intents & (GUILD_MESSAGES if guild else DIRECT_MESSAGES))
+        if event == "GUILD_EMOJIS_UPDATE":
+            return bool(self.intents & GUILD_EXPRESSIONS)
         if event.startswith(("GUILD_", "CHANNEL_", "THREAD_")):
             return bool(self.intents & GUILDS)
         return True

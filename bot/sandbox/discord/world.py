@@ -71,6 +71,11 @@ class World:
         self.users[user.id] = user
         return user
 
+    @property
+    def emoji(self) -> set[int]:
+        """Return the ids of custom emoji that the bot may show: those of its own servers."""
+        return {key for guild in self.guilds.values() if guild.bot_present for key in guild.emoji}
+
     def now(self) -> str:
         return iso(self.clock())
 
@@ -84,7 +89,7 @@ class World:
             role = Role(self.ids.next(), self.bot.name, permissions.EVERYONE, 1, bot_id=self.bot.id)
             guild.roles.append(role)
             guild.members[self.bot.id] = Member(self.bot, self.now(), [role])
-            self.dispatch("GUILD_CREATE", guild.to_gateway(self.bot), guild=guild)
+            self.dispatch("GUILD_CREATE", guild.to_gateway(self.bot, joined=True), guild=guild)
         return guild
 
     def join(self, guild: Guild, user: User) -> Member:
@@ -184,11 +189,19 @@ class World:
         draft.put_into(message)
         self.store(message, draft)
         self.messages[message.id] = message
+        if message.channel.archived and not message.ephemeral_to:
+            self.reopen(message.channel)
         if message.ephemeral_to is None:
             message.channel.last_message_id = message.id
             self.dispatch_message("MESSAGE_CREATE", message)
         self.changes.notify()
         return message
+
+    def reopen(self, thread: Channel) -> None:
+        """Take a thread out of the archive, as each new message does."""
+        thread.archived = False
+        if self._bot_listens(thread):
+            self.dispatch("THREAD_UPDATE", thread.to_json(), guild=thread.guild)
 
     def edit(self, message: Message, draft: Draft) -> Message:
         first = message.loading
