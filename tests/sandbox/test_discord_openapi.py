@@ -17,6 +17,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from bot.sandbox.discord import ChannelKind, Upload
+from bot.sandbox.discord import permissions as may
 from tests.sandbox.test_discord_messages import PNG, V2, button, gallery, row, text
 from tests.sandbox.test_discord_raw import ECHO, Api, api
 
@@ -119,3 +120,33 @@ async def test_commands_fit_the_description(api: Api) -> None:
     assert status == 200
     for command in body:
         check("ApplicationCommandResponse", command)
+
+
+async def test_threads_pins_and_reactions_fit_the_description(api: Api) -> None:
+    api.discord.set_bot_permissions(api.channel, may.EVERYONE | may.PIN_MESSAGES)
+    forum = api.discord.add_channel(api.guild, "f", kind=ChannelKind.FORUM, tags=["art"])
+    _, sent = await api.send({"content": "x"})
+    path = f"/channels/{api.channel.id}/messages"
+    await api.call("PUT", f"{path}/pins/{sent['id']}")
+    await api.call("PUT", f"{path}/{sent['id']}/reactions/%F0%9F%A6%8A/@me")
+    _, thread = await api.call("POST", f"{path}/{sent['id']}/threads", {"name": "t"})
+    body = {"name": "p", "message": {"content": "x"}, "applied_tags": [str(forum.tags[0].id)]}
+    _, post = await api.call("POST", f"/channels/{forum.id}/threads", body)
+
+    check("CreatedThreadResponse", thread)
+    check("CreatedThreadResponse", post)
+    check("MessageResponse", post["message"])
+    check("GuildChannelResponse", (await api.call("GET", f"/channels/{forum.id}"))[1])
+    check("PinnedMessagesResponse", (await api.call("GET", f"{path}/pins"))[1])
+    check("MessageResponse", (await api.call("GET", f"{path}/{sent['id']}"))[1])
+    for sound in (await api.call("GET", "/soundboard-default-sounds"))[1]:
+        check("SoundboardSoundResponse", sound)
+
+
+async def test_command_permissions_fit_the_description(api: Api) -> None:
+    await api.register(ECHO)
+    api.discord.set_command_permissions(api.guild, "echo", {api.ann: True, api.channel: False})
+    base = f"/applications/{api.discord.application_id}/guilds/{api.guild.id}/commands"
+
+    for found in (await api.call("GET", f"{base}/permissions"))[1]:
+        check("CommandPermissionsResponse", found)

@@ -110,9 +110,7 @@ class Actions:
         """Use a message menu, or a user menu if `target` is a user."""
         kind = MESSAGE_MENU if isinstance(target, Message) else USER_MENU
         self._enter(user, channel)
-        command = find_command(
-            self.world.commands, name, kind, user, channel, guest=user_install_only
-        )
+        command = self._find(user, channel, name, kind, user_install_only)
         resolved = Resolved()
         if isinstance(target, Message):
             self._check_sees(user, target)
@@ -183,8 +181,12 @@ class Actions:
     ) -> tuple[Json, Entry, list[str]]:
         self._enter(user, channel)
         first, *path = name.split(" ")
-        command = find_command(self.world.commands, first, CHAT_INPUT, user, channel, guest=guest)
+        command = self._find(user, channel, first, CHAT_INPUT, guest)
         return command, await self._entry(user, channel, _uploads(given.values())), path
+
+    def _find(self, user: User, channel: Channel, name: str, kind: int, guest: bool) -> Json:
+        settings = self.world.command_permissions
+        return find_command(self.world.commands, name, kind, user, channel, settings, guest=guest)
 
     def _enter(self, user: User, channel: Channel) -> None:
         if channel.deleted:

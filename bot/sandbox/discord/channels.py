@@ -1,7 +1,9 @@
 """Create and change users, servers and channels."""
 
+from collections.abc import Sequence
+
 from bot.sandbox.discord.guilds import Emoji, Guild
-from bot.sandbox.discord.models import Channel, ChannelKind, User
+from bot.sandbox.discord.models import REQUIRE_TAG, Channel, ChannelKind, Tag, User
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.world import World
 
@@ -32,12 +34,14 @@ class Channels:
         parent: Channel | None = None,
         bot_permissions: int | None = None,
         bot_in_thread: bool = True,
+        tags: Sequence[str] = (),
+        requires_tag: bool = False,
     ) -> Channel:
         """Create a channel or a thread.
 
         `bot_permissions` are exactly the permissions of the bot there (default: those of everyone).
         Threads need `parent` and have the same permissions as `parent`; `bot_in_thread=False`
-        leaves the bot out of a private thread.
+        leaves the bot out of a private thread. `tags` are those of a forum.
         """
         world = self.world
         channel = Channel(world.ids.next(), name, kind, world.now(), guild, bot_id=world.bot.id)
@@ -49,6 +53,8 @@ class Channels:
         channel.nsfw = parent.nsfw if parent else nsfw
         channel.overwrite = bot_permissions
         channel.bot_in_thread = bot_in_thread
+        channel.tags = [Tag(world.ids.next(), tag) for tag in tags]
+        channel.flags = REQUIRE_TAG if requires_tag else 0
         return world.add_channel(channel)
 
     def add_emoji(self, guild: Guild, name: str, *, animated: bool = False) -> Emoji:

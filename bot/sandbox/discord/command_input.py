@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bot.sandbox.discord import command_options as kinds
+from bot.sandbox.discord.command_permissions import CommandPermissions
 from bot.sandbox.discord.guilds import Guild, Role
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel, User
@@ -56,7 +57,14 @@ def _shown(channel: Channel, user: User) -> Json:
 
 
 def find_command(
-    commands: list[Json], name: str, kind: int, user: User, channel: Channel, *, guest: bool
+    commands: list[Json],
+    name: str,
+    kind: int,
+    user: User,
+    channel: Channel,
+    settings: CommandPermissions,
+    *,
+    guest: bool,
 ) -> Json:
     """Return the command that this member sees in this channel."""
     guild = channel.guild
@@ -65,12 +73,14 @@ def find_command(
             continue
         if "guild_id" in command and (guild is None or command["guild_id"] != str(guild.id)):
             continue
-        _check_context(command, user, channel, guest=guest)
+        _check_context(command, user, channel, settings, guest=guest)
         return command
     raise MemberError(f"There is no command {name!r} here")
 
 
-def _check_context(command: Json, user: User, channel: Channel, *, guest: bool) -> None:
+def _check_context(
+    command: Json, user: User, channel: Channel, settings: CommandPermissions, *, guest: bool
+) -> None:
     name = command["name"]
     if int(guest) not in command["integration_types"]:
         raise MemberError(f"{name!r} is not for this kind of install")
@@ -91,7 +101,12 @@ def _check_context(command: Json, user: User, channel: Channel, *, guest: bool) 
     needed = command["default_member_permissions"]
     if not granted & USE_APPLICATION_COMMANDS:
         raise MemberError("this member may not use commands")
-    if needed is None or granted & ADMINISTRATOR:
+    if granted & ADMINISTRATOR:
+        return
+    decided = settings.decide(int(command["id"]), user, channel)
+    if decided is False:
+        raise MemberError(f"the server's settings forbid {name!r} to this member here")
+    if needed is None or decided:
         return
     if int(needed) & ~granted or int(needed) == 0:  # 0: for administrators only
         raise MemberError(f"this member may not use {name!r}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.mentions import Pings
 from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.discord.reactions import Reactions
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.uploads import Attachment, Cdn
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from bot.sandbox.discord.interactions import Interaction
 
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SILENT, V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 12, 1 << 15
+HAS_THREAD = 1 << 5
+PIN_NOTICE, THREAD_NOTICE, THREAD_STARTER = 6, 18, 21  # types of Discord's own messages
+SYSTEM = frozenset({PIN_NOTICE, THREAD_NOTICE, THREAD_STARTER})
 
 PICTURES = ("image", "thumbnail")
 
@@ -40,6 +44,9 @@ class Message:
     interaction: "Interaction | None" = None
     reference: "Message | None" = None
     deleted: bool = False
+    reactions: Reactions = field(default_factory=Reactions)
+    pinned_at: str | None = None
+    thread: Channel | None = None  # started from this message, or announced by it
 
     @property
     def is_v2(self) -> bool:
@@ -120,11 +127,15 @@ class Message:
             "mentions": [user.to_json() for user in self.mentions],
             "mention_roles": [str(role) for role in self.pinged.roles],
             "mention_everyone": self.pinged.everyone,
-            "pinned": False,
+            "pinned": self.pinned_at is not None,
             "tts": False,
         }
         if self.interaction is not None:
             shown |= self.interaction.origin(self)
+        if reactions := self.reactions.to_json():
+            shown["reactions"] = reactions
+        if self.thread is not None:
+            shown |= self._thread_json(self.thread)
         if self.reference is not None:
             shown["message_reference"] = self._reference(self.reference)
             if nested and not self.reference.deleted:
@@ -132,6 +143,13 @@ class Message:
             elif nested:
                 shown["referenced_message"] = None
         return shown
+
+    def _thread_json(self, thread: Channel) -> Json:
+        if self.type == THREAD_NOTICE:
+            where: Json = {"type": 0, "channel_id": str(thread.id)}
+            guild = {"guild_id": str(thread.guild.id)} if thread.guild else {}
+            return {"message_reference": where | guild}
+        return {} if thread.deleted else {"thread": thread.to_json()}
 
     def _reference(self, other: "Message") -> Json:
         where: Json = {

@@ -43,13 +43,20 @@ class ChannelKind(IntEnum):
     VOICE = 2
     GROUP_DM = 3
     ANNOUNCEMENT = 5
+    ANNOUNCEMENT_THREAD = 10
     PUBLIC_THREAD = 11
     PRIVATE_THREAD = 12
     STAGE = 13
+    FORUM = 15
+    MEDIA = 16
 
 
-VOCAL: Final = frozenset({ChannelKind.VOICE, ChannelKind.STAGE})
-THREADS: Final = frozenset({ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD})
+THREADS: Final = frozenset(
+    {ChannelKind.ANNOUNCEMENT_THREAD, ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD}
+)
+FORUMS: Final = frozenset({ChannelKind.FORUM, ChannelKind.MEDIA})
+VOICES: Final = frozenset({ChannelKind.VOICE, ChannelKind.STAGE})
+REQUIRE_TAG: Final = 1 << 4  # a flag of forums
 
 
 @dataclass(eq=False)
@@ -86,8 +93,25 @@ class User:
 
 
 @dataclass(eq=False)
+class Tag:
+    """A tag of a forum. Only moderators set a `moderated` one."""
+
+    id: int
+    name: str
+    moderated: bool = False
+
+    def to_json(self) -> Json:
+        shown: Json = {"id": str(self.id), "name": self.name, "moderated": self.moderated}
+        return shown | {"emoji_id": None, "emoji_name": None}
+
+
+@dataclass(eq=False)
 class Channel:
-    """A channel or thread. `overwrite` replaces the usual permissions of the bot."""
+    """A channel or thread. `overwrite` replaces the usual permissions of the bot.
+
+    `messages` and `total_messages` count those of a thread but the first; `tags` are offered by a
+    forum, or chosen for a post.
+    """
 
     id: int
     name: str
@@ -104,10 +128,30 @@ class Channel:
     locked: bool = False
     deleted: bool = False
     last_message_id: int | None = None
+    last_pin: str | None = None
+    flags: int = 0
+    tags: list[Tag] = field(default_factory=list)
+    starter: User | None = None
+    archive_minutes: int = 1440
+    slowmode: int = 0
+    invitable: bool = True
+    messages: int = 0
+    total_messages: int = 0
 
     @property
     def is_thread(self) -> bool:
         return self.kind in THREADS
+
+    def count(self, message_id: int) -> None:
+        """Count a new message; the first one of a post has the id of its thread."""
+        self.last_message_id = message_id
+        if message_id != self.id:
+            self.messages += 1
+            self.total_messages += 1
+
+    @property
+    def in_forum(self) -> bool:
+        return self.parent is not None and self.parent.kind in FORUMS
 
     @property
     def bot_can_see_thread(self) -> bool:
@@ -143,7 +187,7 @@ class Channel:
         shown: Json = {
             "id": str(self.id),
             "type": int(self.kind),
-            "flags": 0,
+            "flags": self.flags,
             "last_message_id": str(self.last_message_id) if self.last_message_id else None,
         }
         if self.guild is None:
@@ -152,21 +196,23 @@ class Channel:
         shown |= {
             "guild_id": str(self.guild.id),
             "name": self.name,
-            "rate_limit_per_user": 0,
-            "last_pin_timestamp": None,
+            "rate_limit_per_user": self.slowmode,
+            "last_pin_timestamp": self.last_pin,
             "parent_id": str(self.parent.id) if self.parent else None,
         }
         return shown | (self._thread_json() if self.is_thread else self._text_json(self.guild))
 
     def _text_json(self, guild: "Guild") -> Json:
-        shown: Json = {
+        more = VOICE_DEFAULTS if self.kind in VOICES else TEXT_DEFAULTS
+        if self.kind in FORUMS:
+            tags = [tag.to_json() for tag in self.tags]
+            more = TEXT_DEFAULTS | FORUM_DEFAULTS | {"available_tags": tags}
+        return {
+            **more,
             "position": list(guild.channels).index(self.id) if self.id in guild.channels else 0,
             "nsfw": self.nsfw,
             "permission_overwrites": self._overwrites(guild),
         }
-        if self.kind in VOCAL:
-            return shown | {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
-        return shown | {"topic": None, "default_auto_archive_duration": 1440}
 
     def _overwrites(self, guild: "Guild") -> list[Json]:
         if self.overwrite is None or self.bot_id not in guild.members:
@@ -183,16 +229,17 @@ class Channel:
 
     def _thread_json(self) -> Json:
         return {
-            "owner_id": str(self.guild.owner.id) if self.guild else None,
-            "message_count": 0,
+            "owner_id": str((self.starter or self.guild.owner).id) if self.guild else None,
+            "message_count": self.messages,
             "member_count": 2,
-            "total_message_sent": 0,
+            "total_message_sent": self.total_messages,
+            **({"applied_tags": [str(tag.id) for tag in self.tags]} if self.in_forum else {}),
             "thread_metadata": {
                 "archived": self.archived,
                 "archive_timestamp": self.created_at,
-                "auto_archive_duration": 1440,
+                "auto_archive_duration": self.archive_minutes,
                 "locked": self.locked,
-                "invitable": True,
+                "invitable": self.invitable,
                 "create_timestamp": self.created_at,
             },
             **({"member": self._thread_member()} if self.bot_in_thread else {}),
@@ -205,3 +252,18 @@ class Channel:
             "join_timestamp": self.created_at,
             "flags": 0,
         }
+
+
+TEXT_DEFAULTS: Final[Json] = {"topic": None, "default_auto_archive_duration": 1440}
+FORUM_DEFAULTS: Final[Json] = {
+    "default_reaction_emoji": None,
+    "default_sort_order": None,
+    "default_forum_layout": 0,
+    "default_thread_rate_limit_per_user": 0,
+}
+VOICE_DEFAULTS: Final[Json] = {
+    "bitrate": 64_000,
+    "user_limit": 0,
+    "rtc_region": None,
+    "video_quality_mode": 1,
+}

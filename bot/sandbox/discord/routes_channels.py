@@ -5,8 +5,8 @@ from typing import Final
 
 from bot.sandbox.discord import permissions
 from bot.sandbox.discord.message_body import CREATE_KEYS, Draft, read_draft
-from bot.sandbox.discord.messages import Message
-from bot.sandbox.discord.models import Channel
+from bot.sandbox.discord.messages import SYSTEM, Message
+from bot.sandbox.discord.models import FORUMS, Channel
 from bot.sandbox.discord.request_body import Refusal, invalid
 from bot.sandbox.discord.rest import Call, Reply, Route
 from bot.sandbox.discord.world import World
@@ -47,6 +47,8 @@ class ChannelRoutes:
         threaded = channel is not None and channel.is_thread
         needed = permissions.SEND_MESSAGES_IN_THREADS if threaded else permissions.SEND_MESSAGES
         found = self.world.channel_for_bot(call.id("channel_id"), needed | more)
+        if found.kind in FORUMS:
+            raise Refusal(400, 50008, "Cannot send messages in a non-text channel")
         if found.guild is None and not all(user.accepts_dms for user in found.recipients):
             raise Refusal(403, 50007, "Cannot send messages to this user")
         if found.locked and not found.bot_permissions() & permissions.MANAGE_THREADS:
@@ -118,6 +120,8 @@ class ChannelRoutes:
         more = permissions.ATTACH_FILES if call.uploads else 0
         channel = self.world.channel_for_bot(call.id("channel_id"), permissions.VIEW_CHANNEL | more)
         message = self.world.message_for_bot(channel, call.id("message_id"))
+        if message.type in SYSTEM:
+            raise Refusal(403, 50021, "Cannot execute action on a system message")
         if message.author is not self.world.bot:
             raise Refusal(403, 50005, "Cannot edit a message authored by another user")
         if channel.archived:

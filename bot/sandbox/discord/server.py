@@ -13,6 +13,7 @@ from aiohttp import web
 from bot.sandbox.discord.actions import Actions
 from bot.sandbox.discord.channels import Channels
 from bot.sandbox.discord.gateway import Gateway
+from bot.sandbox.discord.marking import Marking
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import MIB, Channel, User
 from bot.sandbox.discord.rate_limits import RateLimits
@@ -21,7 +22,11 @@ from bot.sandbox.discord.rest import PREFIX, OnRequest, Request, Rest
 from bot.sandbox.discord.routes_app import AppRoutes
 from bot.sandbox.discord.routes_channels import ChannelRoutes
 from bot.sandbox.discord.routes_interactions import InteractionRoutes
+from bot.sandbox.discord.routes_permissions import PermissionRoutes
+from bot.sandbox.discord.routes_pins import PinRoutes
+from bot.sandbox.discord.routes_reactions import ReactionRoutes
 from bot.sandbox.discord.routes_sounds import sound_routes
+from bot.sandbox.discord.routes_threads import ThreadRoutes
 from bot.sandbox.discord.sessions import BAD_TOKEN, INVALID_SESSION, RECONNECT
 from bot.sandbox.discord.world import World
 from bot.sandbox.http.faults import Faults
@@ -32,7 +37,7 @@ LARGEST_READ = 64 * MIB  # above Discord's limit, so that Discord's refusal come
 STOP_SECONDS = 2.0  # for open requests
 
 
-class FakeDiscord(Channels, Actions):
+class FakeDiscord(Channels, Actions, Marking):
     """A Discord for `async with FakeDiscord() as discord`; a client logs in with `token` at `url`.
 
     `on_request(method, path, body)` is called with the body of every known route, and with the path
@@ -67,8 +72,12 @@ class FakeDiscord(Channels, Actions):
         self.world.dispatch = self.gateway.dispatch
         self.faults = Faults()
         routes = [
+            *PermissionRoutes(self.world).routes(),
             *AppRoutes(self.world, self.gateway).routes(),
+            *PinRoutes(self.world).routes(),
             *ChannelRoutes(self.world).routes(),
+            *ThreadRoutes(self.world).routes(),
+            *ReactionRoutes(self.world).routes(),
             *sound_routes(),
             *InteractionRoutes(self.world, token_seconds).routes(),
         ]

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from bot.sandbox.discord import permissions
 from bot.sandbox.discord.changes import Changes
+from bot.sandbox.discord.command_permissions import CommandPermissions
 from bot.sandbox.discord.guilds import Guild, Member, Role
 from bot.sandbox.discord.interactions import Interaction
 from bot.sandbox.discord.message_body import Draft
@@ -62,6 +63,7 @@ class World:
         self.commands: list[Json] = []
         self.commands_arrived = False
         self.command_creates: dict[str | None, list[float]] = {}  # times by scope
+        self.command_permissions = CommandPermissions(self.application_id)
         self.typing: list[tuple[int, float]] = []
         self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
         self.dispatch: Dispatch = _nowhere
@@ -110,9 +112,21 @@ class World:
         self.channels[channel.id] = channel
         if channel.guild is not None:
             channel.guild.channels[channel.id] = channel
-            event = "THREAD_CREATE" if channel.is_thread else "CHANNEL_CREATE"
-            self.dispatch(event, channel.to_json(), guild=channel.guild)
+            if not channel.is_thread:
+                self.dispatch("CHANNEL_CREATE", channel.to_json(), guild=channel.guild)
+            elif self.bot_listens(channel):
+                data = channel.to_json() | {"newly_created": True}
+                self.dispatch("THREAD_CREATE", data, guild=channel.guild)
         return channel
+
+    def guild_for_bot(self, guild_id: int) -> Guild:
+        """Return a server that the bot is in, or raise Discord's refusal."""
+        guild = self.guilds.get(guild_id)
+        if guild is None:
+            raise Refusal(404, 10004, "Unknown Guild")
+        if not guild.bot_present:
+            raise Refusal(403, 50001, "Missing Access")
+        return guild
 
     def direct_channel(self, *people: User) -> Channel:
         """Return the direct messages between these people, who may include the bot."""
@@ -192,15 +206,22 @@ class World:
         if message.channel.archived and not message.ephemeral_to:
             self.reopen(message.channel)
         if message.ephemeral_to is None:
-            message.channel.last_message_id = message.id
+            message.channel.count(message.id)
             self.dispatch_message("MESSAGE_CREATE", message)
         self.changes.notify()
         return message
 
+    def publish(self, message: Message) -> None:
+        """Show a message of Discord's own, which no body describes."""
+        self.messages[message.id] = message
+        message.channel.count(message.id)
+        self.dispatch_message("MESSAGE_CREATE", message)
+        self.changes.notify()
+
     def reopen(self, thread: Channel) -> None:
         """Take a thread out of the archive, as each new message does."""
         thread.archived = False
-        if self._bot_listens(thread):
+        if self.bot_listens(thread):
             self.dispatch("THREAD_UPDATE", thread.to_json(), guild=thread.guild)
 
     def edit(self, message: Message, draft: Draft) -> Message:
@@ -228,18 +249,24 @@ class World:
         for file in message.files:
             file.gone = True
         if message.ephemeral_to is None:
-            channel = message.channel
-            data = {"id": str(message.id), "channel_id": str(channel.id)}
-            if channel.guild:
-                data["guild_id"] = str(channel.guild.id)
-            if self._bot_listens(channel):
-                self.dispatch("MESSAGE_DELETE", data, guild=channel.guild)
+            if message.id != message.channel.id:
+                message.channel.messages = max(message.channel.messages - 1, 0)
+            self.dispatch_about(message, "MESSAGE_DELETE", {"id": str(message.id)})
         self.changes.notify()
+
+    def dispatch_about(self, message: Message, event: str, data: Json) -> None:
+        """Dispatch an event that names a message by its ids, if the bot can see the channel."""
+        channel = message.channel
+        data = {**data, "channel_id": str(channel.id)}
+        if channel.guild:
+            data["guild_id"] = str(channel.guild.id)
+        if self.bot_listens(channel):
+            self.dispatch(event, data, guild=channel.guild)
 
     def dispatch_message(self, event: str, message: Message) -> None:
         """Dispatch an event about a message that is not ephemeral and that the bot can see."""
         channel = message.channel
-        if message.ephemeral_to is not None or not self._bot_listens(channel):
+        if message.ephemeral_to is not None or not self.bot_listens(channel):
             return
         data = message.to_json()
         if event == "MESSAGE_CREATE" and message.nonce is not None:
@@ -251,7 +278,7 @@ class World:
                 data["member"] = member.to_json(with_user=False)
         self.dispatch(event, data, guild=channel.guild, message=message)
 
-    def _bot_listens(self, channel: Channel) -> bool:
+    def bot_listens(self, channel: Channel) -> bool:
         if channel.guild is None:
             return self.bot in channel.recipients
         return bool(channel.bot_permissions() & permissions.VIEW_CHANNEL)
