@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from bot.sandbox.discord import ChannelKind, FakeDiscord, MemberError
+from bot.sandbox.discord import ChannelKind, FakeDiscord, MemberError, Upload
 from bot.sandbox.discord import permissions as may
 from tests.sandbox.test_discord_gateway import line
 from tests.sandbox.test_discord_messages import button, row
@@ -62,6 +62,14 @@ async def test_unknown_keys_may_be_null(api: Api) -> None:
     bad, body = await api.send({"content": "x", "surprise": 1})
 
     assert (good, bad, codes(body)) == (200, 400, {"UNKNOWN_KEY"})
+
+
+async def test_the_key_files_is_ignored_beside_files(api: Api) -> None:
+    body = {"content": "x", "files": [{"name": "a.txt"}]}
+    good, sent = await api.send(body, Upload("a.txt", b"a"))
+    bad, _ = await api.send(body)
+
+    assert (good, bad, len(sent["attachments"])) == (200, 400, 1)
 
 
 async def test_the_default_sounds_are_listed(api: Api) -> None:

@@ -93,7 +93,9 @@ def read_draft(
     emoji.
     """
     problems = Problems()
-    form = _form(body, keys, problems, path)
+    # discordeno repeats the names of its files, and Discord ignores the key
+    ignored = frozenset({"files"}) if uploads else frozenset()
+    form = _form(body, keys, ignored, problems, path)
     form.flag("tts")
     wanted = form.whole("flags", 0, (1 << 31) - 1)
     bits = _flags(form, wanted, flags, base)
@@ -128,13 +130,15 @@ def read_draft(
     return read
 
 
-def _form(body: Json, keys: frozenset[str], problems: Problems, path: Path) -> Form:
+def _form(
+    body: Json, keys: frozenset[str], ignored: frozenset[str], problems: Problems, path: Path
+) -> Form:
     for name in UNSUPPORTED & body.keys():
         if body[name]:
             raise Unsupported(f"{name} in a message")
     # some libraries send unsupported keys with empty values
     empty = {name for name in CREATE_KEYS - keys if not body.get(name)}
-    known = {name: body[name] for name in body if name not in UNSUPPORTED | empty}
+    known = {name: body[name] for name in body if name not in UNSUPPORTED | empty | ignored}
     form = Form(known, problems, path)
     form.only(keys)
     return form
