@@ -2,6 +2,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -318,3 +319,25 @@ async def test_an_embed_is_shown(app: App) -> None:
 
     for shown in ("Title", "<strong>Words</strong>", "Field", "Value", "Foot", "#ff0000"):
         assert shown in page
+
+
+async def test_all_dates_have_one_format_and_components_one_box(app: App) -> None:
+    sent = await app.post(text("<t:1790000000:D>"), text("two"), gallery("a.png"), files=("a.png",))
+    day = datetime.fromisoformat(sent.created_at)
+
+    page = app.page()
+
+    assert "21 September 2026" in page
+    assert f'<div class="day"><span>{day.day} {day:%B %Y}</span></div>' in page
+    assert f'title="{day:%A}, {day.day} {day:%B %Y %H:%M}"' in page
+    assert page.count('<div class="components">') == 1
+    assert ".of3, .of4 { aspect-ratio: 550 / 350;" in page
+
+
+async def test_custom_emoji_are_shown_by_name(app: App) -> None:
+    guild = next(iter(app.discord.world.guilds.values()))
+    fox = app.discord.add_emoji(guild, "fox")
+    button = {"type": 2, "style": 1, "custom_id": "c", "emoji": {"id": str(fox.id), "name": "fox"}}
+    await app.post({"type": 1, "components": [button]})
+
+    assert ":fox:" in app.page()

@@ -86,7 +86,7 @@ class Components:
     def _button(self, component: Json) -> str:
         label = escape(component.get("label") or "")
         if "emoji" in component:
-            label = f"{escape(component['emoji']['name'])} {label}"
+            label = f"{escape(_emoji(component['emoji']))} {label}"
         kind = STYLES[component["style"]]
         off = " disabled" if component["disabled"] else ""
         if "url" in component and not off:
@@ -103,6 +103,11 @@ class Components:
 
 def _spoiler(component: Json) -> str:
     return ' class="hidden-until-hover"' if component.get("spoiler") else ""
+
+
+def _emoji(emoji: Json) -> str:
+    """Return an emoji; a custom one by name, since the page has no picture of it."""
+    return f":{emoji['name']}:" if "id" in emoji else str(emoji["name"])
 
 
 def _size(size: int) -> str:

@@ -10,7 +10,7 @@ from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import User
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.page.components import Components
-from bot.sandbox.page.markdown import Names, render
+from bot.sandbox.page.markdown import STYLES, Names, render
 
 TOGETHER: Final = timedelta(minutes=7)  # messages of one author within this time share one header
 COLOURS: Final = ("#5865f2", "#757e8a", "#3ba55c", "#faa61a", "#ed4245", "#eb459f")
@@ -35,7 +35,7 @@ class Messages:
             day = self._moment(message).date()
             if before is None or self._moment(before).date() != day:
                 before = None
-                yield f'<div class="day"><span>{day:%B} {day.day}, {day.year}</span></div>\n'
+                yield f'<div class="day"><span>{STYLES["D"].format(day)}</span></div>\n'
             yield self._message(message, first=not self._goes_on(before, message))
             before = message
 
@@ -67,7 +67,7 @@ class Messages:
         return (
             f"{self._used(message)}{avatar(author)}"
             f'<div class="by"><b>{escape(author.name)}</b>{badge}'
-            f'<time title="{moment:%A, %d %B %Y %H:%M:%S}">{moment:%H:%M}</time></div>'
+            f'<time title="{STYLES["F"].format(moment)}">{moment:%H:%M}</time></div>'
         )
 
     def _used(self, message: Message) -> str:
@@ -87,7 +87,9 @@ class Messages:
         parts = [f'<div class="text">{render(message.content, self._names)}</div>']
         parts += [self._embed(embed) for embed in message.embeds]
         parts.append(self._attached(message))
-        parts.append(self._components.render(message.components))
+        if message.components:
+            shown = self._components.render(message.components)
+            parts.append(f'<div class="components">{shown}</div>')
         edited = '<span class="edited">(edited)</span>' if message.edited_at else ""
         return "".join(parts) + edited
 
