@@ -176,3 +176,41 @@ async def test_private_threads_of_others_stay_unseen(api: Api) -> None:
     assert codes((await api.call("POST", f"/channels/{seen.id}/messages", {"a": 1}))[1]) == {
         "UNKNOWN_KEY"
     }
+
+
+@pytest.mark.parametrize(
+    ("body", "own", "extra", "archived", "locked", "code"),
+    [
+        ({"name": "New"}, True, 0, False, False, None),
+        ({"archived": True}, True, 0, False, False, None),
+        ({"archived": True}, False, 0, False, False, 50013),
+        ({"archived": True, "locked": True}, True, 0, False, False, 50013),
+        ({"archived": True, "locked": True}, False, may.MANAGE_THREADS, False, False, None),
+        ({"name": "New"}, True, 0, True, False, 50083),
+        ({"archived": False}, False, 0, True, False, None),
+        ({"archived": False}, False, 0, True, True, 160005),
+        ({"archived": False}, False, may.MANAGE_THREADS, True, True, None),
+        ({"name": ""}, True, 0, False, False, 50035),
+    ],
+)
+async def test_threads_are_edited_by_starters_and_moderators(
+    api: Api,
+    body: dict[str, object],
+    own: bool,
+    extra: int,
+    archived: bool,
+    locked: bool,
+    code: int | None,
+) -> None:
+    thread = api.discord.add_channel(
+        api.guild, "thread", kind=ChannelKind.PUBLIC_THREAD, parent=api.channel
+    )
+    thread.starter = api.discord.bot_user if own else api.ann
+    thread.archived, thread.locked = archived, locked
+    api.discord.set_bot_permissions(api.channel, may.EVERYONE | extra)
+
+    _, found = await api.call("PATCH", f"/channels/{thread.id}", body)
+    deleted, _ = await api.call("DELETE", f"/channels/{thread.id}")
+
+    assert found.get("code") == code
+    assert (deleted, thread.deleted) == ((200, True) if extra else (403, False))

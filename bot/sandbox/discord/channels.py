@@ -94,19 +94,7 @@ class Channels:
 
     def delete_channel(self, channel: Channel) -> None:
         """Delete a channel with all messages and threads."""
-        channel.deleted = True
-        for message in self.world.messages.values():
-            if message.channel is channel:
-                message.deleted = True
-                for file in message.files:
-                    file.gone = True
-        if channel.guild is None:
-            return
-        for thread in [one for one in channel.guild.channels.values() if one.parent is channel]:
-            self.delete_channel(thread)
-        channel.guild.channels.pop(channel.id, None)
-        event = "THREAD_DELETE" if channel.is_thread else "CHANNEL_DELETE"
-        self._dispatch(event, channel.to_json(), channel.guild)
+        self.world.remove_channel(channel)
 
     def archive_thread(self, channel: Channel, *, locked: bool = False) -> None:
         channel.archived, channel.locked = True, locked

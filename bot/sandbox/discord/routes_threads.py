@@ -101,12 +101,13 @@ class ThreadRoutes:
         self.world.channel_for_bot(forum.id, needed)
         problems = Problems()
         form = Form(call.object(), problems)
-        form.only(KEYS | {"applied_tags", "message"})
+        form.only(KEYS | {"applied_tags", "message", "type"})
+        form.choice("type", (ChannelKind.PUBLIC_THREAD,))  # discord.py sends the only kind
         thread = self._read(form, forum, ChannelKind.PUBLIC_THREAD)
         given = form.items("applied_tags", 5)
         body = form.form("message", required=True)
         problems.settle()
-        thread.tags = self._tags(given, forum)
+        thread.tags = tags_of(given, forum)
         uploads = await self.world.prepare(forum, call.uploads)
         draft = read_draft(
             body.data if body else {},
@@ -123,19 +124,6 @@ class ThreadRoutes:
         first.id = thread.id
         self.world.create(first, draft)
         return Reply(201, {**thread.to_json(), "message": first.to_json()})
-
-    def _tags(self, given: list[object], forum: Channel) -> list[Tag]:
-        offered = {tag.id: tag for tag in forum.tags}
-        chosen: list[Tag] = []
-        for item in given:
-            tag = offered.get(as_snowflake(item) or 0)
-            if tag is None:
-                raise Refusal(404, 10087, "Unknown tag")
-            chosen.append(tag)
-        moderator = forum.bot_permissions() & permissions.MANAGE_THREADS
-        if any(tag.moderated for tag in chosen) and not moderator:
-            raise Refusal(403, 50013, "Missing Permissions")
-        return chosen
 
     def _parent(self, call: Call, needed: int) -> Channel:
         channel = self.world.channel_for_bot(
@@ -197,3 +185,18 @@ class ThreadRoutes:
         shown: list[Json] = [thread.to_json() for thread in threads]
         members = [each["member"] for each in shown if "member" in each]
         return Reply(200, {"threads": shown, "members": members})
+
+
+def tags_of(given: list[object], forum: Channel) -> list[Tag]:
+    """Return the chosen tags of a forum's post; moderated ones are for moderators alone."""
+    offered = {tag.id: tag for tag in forum.tags}
+    chosen: list[Tag] = []
+    for item in given:
+        tag = offered.get(as_snowflake(item) or 0)
+        if tag is None:
+            raise Refusal(404, 10087, "Unknown tag")
+        chosen.append(tag)
+    moderator = forum.bot_permissions() & permissions.MANAGE_THREADS
+    if any(tag.moderated for tag in chosen) and not moderator:
+        raise Refusal(403, 50013, "Missing Permissions")
+    return chosen

@@ -26,6 +26,7 @@ from bot.sandbox.discord.routes_permissions import PermissionRoutes
 from bot.sandbox.discord.routes_pins import PinRoutes
 from bot.sandbox.discord.routes_reactions import ReactionRoutes
 from bot.sandbox.discord.routes_sounds import sound_routes
+from bot.sandbox.discord.routes_thread_edits import ThreadEditRoutes
 from bot.sandbox.discord.routes_threads import ThreadRoutes
 from bot.sandbox.discord.sessions import BAD_TOKEN, INVALID_SESSION, RECONNECT
 from bot.sandbox.discord.world import World
@@ -77,6 +78,7 @@ class FakeDiscord(Channels, Actions, Marking):
             *PinRoutes(self.world).routes(),
             *ChannelRoutes(self.world).routes(),
             *ThreadRoutes(self.world).routes(),
+            *ThreadEditRoutes(self.world).routes(),
             *ReactionRoutes(self.world).routes(),
             *sound_routes(),
             *InteractionRoutes(self.world, token_seconds).routes(),

@@ -119,6 +119,23 @@ class World:
                 self.dispatch("THREAD_CREATE", data, guild=channel.guild)
         return channel
 
+    def remove_channel(self, channel: Channel) -> None:
+        """Delete a channel with all messages and threads."""
+        channel.deleted = True
+        for message in self.messages.values():
+            if message.channel is channel:
+                message.deleted = True
+                for file in message.files:
+                    file.gone = True
+        if channel.guild is None:
+            return
+        for thread in [one for one in channel.guild.channels.values() if one.parent is channel]:
+            self.remove_channel(thread)
+        channel.guild.channels.pop(channel.id, None)
+        event = "THREAD_DELETE" if channel.is_thread else "CHANNEL_DELETE"
+        self.dispatch(event, channel.to_json(), guild=channel.guild)
+        self.changes.notify()
+
     def guild_for_bot(self, guild_id: int) -> Guild:
         """Return a server that the bot is in, or raise Discord's refusal."""
         guild = self.guilds.get(guild_id)
