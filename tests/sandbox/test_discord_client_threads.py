@@ -11,8 +11,6 @@ from tests.sandbox.test_discord_client import Scene, png, scene
 
 __all__ = ["scene"]  # the fixture
 
-pytestmark = pytest.mark.long
-
 
 async def test_threads_start_from_messages_and_are_archived(scene: Scene) -> None:
     sent = await scene.library_channel.send("look")
