@@ -8,6 +8,7 @@ import pytest
 
 from bot.backoff import utc_now
 from bot.clock import ClockWatch, SteadyClock
+from bot.http_headers import parse_retry_after
 from bot.sandbox.http.faults import Reset
 from tests.support.easel import Stage
 
@@ -36,6 +37,15 @@ def test_a_clock_that_is_set_moves_no_time_of_a_run() -> None:
     assert clock() == NOON + timedelta(minutes=1)
     clock.follow(timedelta(minutes=20))
     assert clock() == NOON - timedelta(minutes=19)
+
+
+def test_a_wait_until_a_date_counts_from_the_date_of_the_answer() -> None:
+    """The year is long past for this machine."""
+    until = format_datetime(NOON - timedelta(days=900), usegmt=True)
+    answered = format_datetime(NOON - timedelta(days=900, seconds=90), usegmt=True)
+
+    assert parse_retry_after(until, date=answered) == 90
+    assert parse_retry_after(until, date="unreadable") == 0
 
 
 def test_a_wrong_clock_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

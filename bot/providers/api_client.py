@@ -206,7 +206,9 @@ class Api:
             classify(body, response.status),
             self.safe(f"HTTP {response.status} {detail_of(body)}"),
             taken,
-            parse_retry_after(response.headers.get("Retry-After")),
+            parse_retry_after(
+                response.headers.get("Retry-After"), date=response.headers.get("Date")
+            ),
         )
 
     def _broken(self, error: Exception) -> ProviderError:

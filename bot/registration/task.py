@@ -155,7 +155,8 @@ def _retry_after(error: Exception) -> float | None:
         return None
     if error.code == DAILY_LIMIT:
         return DAILY_LIMIT_SECONDS
-    return parse_retry_after(error.response.headers.get("Retry-After"), longest=86400.0)
+    headers = error.response.headers
+    return parse_retry_after(headers.get("Retry-After"), longest=86400.0, date=headers.get("Date"))
 
 
 def _reason(error: Exception) -> str:
