@@ -84,7 +84,7 @@ class ClockWatch:
             log.warning("clock of this run is %s Discord's", in_words(self._said["run"]))
 
     def _is_news(self, which: str, ahead: timedelta | None) -> bool:
-        """Return whether a clock is wrong, in a way that has not been logged."""
+        """Return whether a clock has an error that has not been logged."""
         if ahead is None:
             return False
         if abs(ahead) <= TOLERANCE:
@@ -98,7 +98,7 @@ class ClockWatch:
         return True
 
     def _least(self, samples: deque[timedelta]) -> timedelta | None:
-        """Return the smallest error: an answer that was long on its way adds to the others."""
+        """Return the smallest error: a slow answer adds its delay to the others."""
         return min(samples, key=abs) if len(samples) >= self.FEWEST else None
 
 

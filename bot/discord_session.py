@@ -27,7 +27,7 @@ UPGRADE = "Install the newest version of Easel."
 # Close codes after which the same session would be refused again, for ever.
 FINAL = {
     4010: ("invalid shard", "Start Easel again; if that does not help, report this."),
-    4011: ("more shards are needed", "Start Easel again: it asks for their number at the start."),
+    4011: ("more shards are needed", "Start Easel again, which asks Discord for their number."),
     4012: ("invalid API version", UPGRADE),
     4013: ("invalid intents", UPGRADE),
     4014: ("disallowed intents", UPGRADE),

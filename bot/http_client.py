@@ -54,7 +54,7 @@ TRUST = (
 
 
 def cause_of(error: Exception) -> str:
-    """Return the reason why a request failed, in words where a proxy or a certificate is one."""
+    """Return the reason why a request failed, in words if that is a proxy or a certificate."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             problem = getattr(error.certificate_error, "verify_message", "")

@@ -1,4 +1,4 @@
-"""HTTP_PROXY, HTTPS_PROXY and NO_PROXY: the way of each request to the outside."""
+"""HTTP_PROXY, HTTPS_PROXY and NO_PROXY: which requests go through a proxy."""
 
 import re
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ def proxy_url(value: str) -> URL:
 class Proxies:
     """The proxies by the scheme of a request's address; `exempt` is the text of NO_PROXY.
 
-    Loopback addresses are never sent through a proxy, for which they would be its own.
+    Loopback addresses are never sent through a proxy, which would connect to its own machine.
     """
 
     plain: URL | None = None
@@ -51,7 +51,7 @@ class Proxies:
         return frozenset((each.host or "", each.port or 0) for each in given if each is not None)
 
     def describe(self, url: str) -> str:
-        """Return the way of a request in words, without a password."""
+        """Return the route of a request in words, without a password."""
         proxy = self.of(url)
         return "directly" if proxy is None else f"through the proxy {shown(proxy)}"
 

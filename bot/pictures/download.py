@@ -145,7 +145,7 @@ class Downloader:
         raise ProviderError(Reason.MALFORMED, f"more than {MAX_REDIRECTS} redirects")
 
     def _checked(self, url: str) -> URL:
-        """Return an address that may be reached. A proxy's own is none, whoever resolves it."""
+        """Return an address that may be reached. A proxy's own address is refused."""
         address = checked(url, self._private_hosts)
         if (address.host, address.port) in self._proxies.places:
             raise ProviderError(Reason.MALFORMED, f"a picture at a proxy: {address.host}")

@@ -82,7 +82,7 @@ def normalised(command: Mapping[str, Any]) -> Json:
         "type": _kind(command),
         "default_member_permissions": None if permissions is None else str(permissions),
         "nsfw": bool(command.get("nsfw")),
-        # `dm_permission` is what Discord derives from `contexts`, or the older form of it
+        # Discord derives `dm_permission` from `contexts`; old commands have only the former
         "contexts": sorted(command.get("contexts") or ((0, 1, 2) if private else (0,))),
         "integration_types": sorted(command.get("integration_types") or (GUILD_INSTALL,)),
         "options": [_option(each) for each in command.get("options") or ()],

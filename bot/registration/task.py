@@ -1,7 +1,7 @@
 """Register the commands beside the gateway: the bot works with those that Discord has meanwhile.
 
-Each attempt compares first (`GET`, which no daily limit counts) and sends only a difference. What
-was sent is noted in the database, so that the same commands are sent at most once a day, also when
+Each attempt compares first (`GET`, which no daily limit counts) and sends only a difference. A
+note in the database holds the digest of the last payload, so that the same commands are sent at most once a day, also when
 Discord forgets them or stores them in a form that Easel does not expect.
 """
 
@@ -26,7 +26,7 @@ from cogs.delivery.timeouts import within
 
 log = logging.getLogger(__name__)
 
-NOTE = "registered commands"  # the digest of what was sent, and when
+NOTE = "registered commands"  # the digest of the last payload, and the time
 RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(hours=1))
 SAME_AGAIN = timedelta(days=1)
 DAILY_LIMIT = 30034  # Discord's code: 200 new commands a day
