@@ -1,8 +1,8 @@
 """Register the commands beside the gateway: the bot works with those that Discord has meanwhile.
 
-Each attempt compares first (`GET`, which no daily limit counts) and sends only a difference. A
-note in the database holds the digest of the last payload, so that the same commands are sent at most once a day, also when
-Discord forgets them or stores them in a form that Easel does not expect.
+Each attempt compares first (`GET`, which no daily limit counts) and sends only a difference. A note
+in the database holds the digest of the last payload, so that the same commands are sent at most
+once a day, also when Discord forgets them or stores them in a form that Easel does not expect.
 """
 
 import asyncio
