@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from bot.sandbox.discord import auto_mod
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.command_input import (
     Entry,
@@ -52,6 +53,7 @@ class Actions:
             self.world.ids.next,
             emoji=self.world.emoji,
         )
+        auto_mod.check(channel, user, draft, ephemeral=False)
         return self.world.create(self.world.new_message(channel, user), draft)
 
     async def command(

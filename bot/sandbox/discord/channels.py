@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bot.sandbox.discord.auto_mod import KeywordRule
 from bot.sandbox.discord.guilds import Emoji, Guild
 from bot.sandbox.discord.models import REQUIRE_TAG, Channel, ChannelKind, Tag, User
 from bot.sandbox.discord.request_body import Json
@@ -75,6 +76,10 @@ class Channels:
     def set_permissions(self, guild: Guild, user: User, permissions: int) -> None:
         """Grant a member these permissions, in addition to those of everyone."""
         self.world.grant(guild, user, permissions)
+
+    def add_keyword_rule(self, guild: Guild, *keywords: str, bots: bool = True) -> None:
+        """Add a rule of AutoMod that blocks messages with a keyword; with `bots`, the bot's too."""
+        guild.auto_mod.append(KeywordRule(keywords, bots=bots))
 
     def set_upload_limit(self, guild: Guild, size: int) -> None:
         """Set the largest file of a server in bytes; 50 and 100 MiB are boost tiers 2 and 3."""

@@ -1,11 +1,14 @@
 """Servers with roles and members, and their form in the API."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.discord import permissions
 from bot.sandbox.discord.models import MIB, Channel, User
 from bot.sandbox.discord.request_body import Json
+
+if TYPE_CHECKING:
+    from bot.sandbox.discord.auto_mod import KeywordRule
 
 
 @dataclass(eq=False)
@@ -100,6 +103,7 @@ class Guild:
     members: dict[int, Member] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     emoji: dict[int, Emoji] = field(default_factory=dict)
+    auto_mod: list["KeywordRule"] = field(default_factory=list)
 
     @property
     def premium_tier(self) -> int:

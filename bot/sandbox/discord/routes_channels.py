@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from bot.sandbox.discord import permissions
+from bot.sandbox.discord import auto_mod, permissions
 from bot.sandbox.discord.message_body import CREATE_KEYS, Draft, read_draft
 from bot.sandbox.discord.messages import SYSTEM, Message
 from bot.sandbox.discord.models import FORUMS, Channel
@@ -94,6 +94,7 @@ class ChannelRoutes:
             earlier = self.world.sent_with_nonce(channel, draft.nonce)
             if earlier is not None:
                 return Reply(200, earlier.to_json() | {"nonce": draft.nonce})
+        auto_mod.check(channel, self.world.bot, draft, ephemeral=False)
         message = self.world.new_message(channel, self.world.bot)
         message.nonce = draft.nonce
         message.reference = self._replied(channel, draft)
@@ -130,6 +131,7 @@ class ChannelRoutes:
         draft = read_draft(
             call.object(), uploads, self.world.ids.next, base=message, emoji=self.world.emoji
         )
+        auto_mod.check(channel, self.world.bot, draft, ephemeral=False)
         return Reply(200, self.world.edit(message, draft).to_json())
 
     async def delete_message(self, call: Call) -> Reply:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bot.sandbox.discord import messages
+from bot.sandbox.discord import auto_mod, messages
 from bot.sandbox.discord.command_options import STRING, read_choices
 from bot.sandbox.discord.interactions import (
     COMMAND,
@@ -146,7 +146,7 @@ class InteractionRoutes:
         uploads = await self.world.prepare(interaction.channel, call.uploads)
         # only a callback carries the message inside "data"
         path = ("data",) if interaction.state is State.PENDING else ()
-        return read_draft(
+        draft = read_draft(
             data,
             uploads,
             self.world.ids.next,
@@ -155,6 +155,9 @@ class InteractionRoutes:
             path=path,
             emoji=self.world.emoji,
         )
+        ephemeral = bool(draft.flags & EPHEMERAL) or (base is not None and bool(base.ephemeral_to))
+        auto_mod.check(interaction.channel, self.world.bot, draft, ephemeral=ephemeral)
+        return draft
 
     def _answer(self, interaction: Interaction, draft: Draft, reply_to: Message | None) -> Message:
         """Create a message in response to the interaction."""
