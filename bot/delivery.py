@@ -9,11 +9,17 @@ from bot.jobs import Job, Picture
 
 
 class NotDelivered(EaselError):
-    """A transient failure: retry, `retry_after` seconds from now at the earliest."""
+    """A transient failure: retry, `retry_after` seconds from now at the earliest.
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    `shown` is the message that has the result already, if only the status message is left.
+    """
+
+    def __init__(
+        self, reason: str, retry_after: float | None = None, *, shown: int | None = None
+    ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.shown = shown
 
 
 class ReplyUnknown(EaselError):
@@ -64,7 +70,8 @@ class Delivery(Protocol):
     ) -> int | Undeliverable:
         """Show a settled job by its route; return the message's id, or Undeliverable.
 
-        With `again`, an earlier attempt may have succeeded: the message is searched for first.
+        With `again`, an earlier attempt may have succeeded: the message is searched for first. If
+        the job has a `result_message_id`, only the status message is left to be ended.
         `missing` pictures were requested and not made. `waits` is called when a rate limit of the
         channel begins to hold the delivery back. Raises NotDelivered.
         """

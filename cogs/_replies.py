@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import aiohttp
@@ -11,6 +12,7 @@ from discord import app_commands, ui
 
 from bot.errors import UserError
 from bot.studio import Studio
+from cogs.delivery.error_codes import UNKNOWN_WEBHOOK, Meaning, meaning_of_code
 from cogs.ui import wording
 from cogs.ui.panel import PREFIX, notice
 from cogs.ui.text import sentence
@@ -23,6 +25,8 @@ REPLY_TIMEOUT = 10.0  # seconds
 FORM_SECONDS = 3600.0
 # Discord was not reached, or did not answer readably: the request may have been executed.
 UNKNOWN_OUTCOME = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot read
+NEVER_SENT = (discord.RateLimited, aiohttp.ClientConnectorError)
 REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not executed, except for a 5xx
 # Discord's code for a second reply to an interaction; discord.py repeats a reply after a 5xx.
 ALREADY_REPLIED = 40060
@@ -34,6 +38,10 @@ class HasStudio(Protocol):
 
     studio: Studio
     forms: dict[int, ui.Modal]  # that are open, by the member's id
+
+
+class ReplyUnread(Exception):
+    """Discord's answer to a first reply cannot be read: the reply may have arrived."""
 
 
 class FormLost(UserError):
@@ -61,7 +69,7 @@ class Form(ui.Modal):
         self._member = interaction.user.id
 
     async def open(self, interaction: discord.Interaction[Any]) -> None:
-        async with asyncio.timeout(REPLY_TIMEOUT):
+        async with first_reply():
             await interaction.response.send_modal(self)
         if (earlier := self._forms.get(self._member)) is not None:
             earlier.stop()
@@ -96,13 +104,22 @@ def is_lost_form(interaction: discord.Interaction[Any]) -> bool:
 async def reply_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:
     """Send a message that only the member sees: the first reply, or a follow-up after one."""
     nobody = discord.AllowedMentions.none()
-    async with asyncio.timeout(REPLY_TIMEOUT):
-        if interaction.response.is_done():
+    if interaction.response.is_done():
+        async with asyncio.timeout(REPLY_TIMEOUT):
             await interaction.followup.send(view=view, ephemeral=True, allowed_mentions=nobody)
-        else:
-            await interaction.response.send_message(
-                view=view, ephemeral=True, allowed_mentions=nobody
-            )
+        return
+    async with first_reply():
+        await interaction.response.send_message(view=view, ephemeral=True, allowed_mentions=nobody)
+
+
+@asynccontextmanager
+async def first_reply() -> AsyncIterator[None]:
+    """Limit the time of a first reply; raise ReplyUnread if its outcome is unknown."""
+    try:
+        async with asyncio.timeout(REPLY_TIMEOUT):
+            yield
+    except (*UNKNOWN_OUTCOME, *UNREADABLE) as error:
+        raise ReplyUnread(repr(error)) from error
 
 
 async def reply_error(interaction: discord.Interaction[Any], error: Exception) -> None:
@@ -113,6 +130,9 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
         if cause.code == ALREADY_REPLIED:
             studio_of(interaction).copies.replied_elsewhere(interaction.id)
         log.warning("interaction %s expired before the reply", interaction.id)
+        return
+    if isinstance(cause, ReplyUnread) and await _may_have_replied(interaction):
+        log.warning("outcome of the reply to interaction %s unknown: %s", interaction.id, cause)
         return
     if interaction.client.is_closed():  # no connection is left for a reply
         log.info("interaction %s ended with the shutdown", interaction.id)
@@ -126,8 +146,21 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
         log.error("interaction %s failed", interaction.id, exc_info=cause)
     try:
         await reply_privately(interaction, notice(text))
-    except (*REFUSED, *UNKNOWN_OUTCOME) as failure:
+    except (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE, ReplyUnread) as failure:
         log.warning("reply to interaction %s failed: %s", interaction.id, failure)
+
+
+async def _may_have_replied(interaction: discord.Interaction[Any]) -> bool:
+    """Return whether the member may see a reply: nothing is said before Discord was asked."""
+    try:
+        async with asyncio.timeout(REPLY_TIMEOUT):
+            await interaction.original_response()
+    except discord.NotFound as error:
+        # A proxy's page; or the interaction's webhook, which appears some seconds after the reply.
+        return error.code in {0, UNKNOWN_WEBHOOK}
+    except (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE, discord.ClientException):
+        pass
+    return True
 
 
 def _client(interaction: discord.Interaction[Any]) -> HasStudio:
@@ -139,8 +172,11 @@ def _client(interaction: discord.Interaction[Any]) -> HasStudio:
 
 def _is_caused_by_discord(cause: BaseException) -> bool:
     """Return true if Discord or the network failed. A refused request is a bug of Easel."""
+    if isinstance(cause, ReplyUnread):
+        return True
     if isinstance(cause, discord.HTTPException):
-        return cause.status == 429 or cause.status >= 500
+        passes = meaning_of_code(cause.code) is Meaning.RETRY
+        return cause.status == 429 or cause.status >= 500 or passes
     return isinstance(
         cause, (discord.RateLimited, aiohttp.ClientError, ConnectionError, TimeoutError)
     )

@@ -241,8 +241,14 @@ async def begin_delivery(tx: AsyncConnection, job_id: str, now: datetime) -> Job
     return await _one(tx, BEGIN_DELIVERY, job_id, now=now)
 
 
-async def postpone_delivery(tx: AsyncConnection, job_id: str, until: datetime, error: str) -> None:
-    await change(tx, job_id, deliver_after=until, delivery_error=error)
+async def postpone_delivery(
+    tx: AsyncConnection, job_id: str, until: datetime, error: str, *, shown: int | None = None
+) -> None:
+    """Store when the next attempt is due; `shown` is the message that has the result already."""
+    if shown is None:
+        await change(tx, job_id, deliver_after=until, delivery_error=error)
+    else:
+        await change(tx, job_id, deliver_after=until, delivery_error=error, result_message_id=shown)
 
 
 async def mark_delivered(

@@ -175,6 +175,7 @@ async def charge_overdue(
         cost=(stored.cost or 0) + charged.amount,
         overdue_at=now,
         delivered_at=None,
+        result_message_id=None,  # of the message about the failure
         deliver_after=None,
         delivery_attempts=0,
         delivery_started_at=None,

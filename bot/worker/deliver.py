@@ -97,7 +97,9 @@ class Deliverer:
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
         async with self._database.transaction() as tx:
-            await jobs.postpone_delivery(tx, job.id, now + wait, _storable(str(error), job))
+            await jobs.postpone_delivery(
+                tx, job.id, now + wait, _storable(str(error), job), shown=error.shown
+            )
 
 
 def _storable(text: str, job: Job) -> str:

@@ -81,7 +81,11 @@ class Recovery:
         try:
             message_id = await self._services.delivery.find_reply(job)
         except NotDelivered as error:
-            log.warning("reply not reconciled, retrying: %s", error)
+            if self._now() - max(job.created_at, self._started_at) < QUEUE_TIMEOUT:
+                log.warning("reply not reconciled, retrying: %s", error)
+                return
+            log.warning("reply not reconciled for half an hour; job failed: %s", error)
+            await self.fail(job, Reason.AWAY)
             return
         except ReplyUnknown:
             # The member may see a waiting job: a message too many is better than none.

@@ -7,45 +7,34 @@ destinations. `fallback` decides when a destination is searched or left.
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
 import discord
-from discord import ui
 
 from bot.delivery import Undeliverable
 from bot.jobs import Job, Route
-from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 from cogs.delivery import timeouts
-from cogs.delivery.errors import DELIVERY_ERRORS, is_too_large, is_transient, message_of
+from cogs.delivery.error_codes import Meaning
+from cogs.delivery.errors import (
+    DELIVERY_ERRORS,
+    is_transient,
+    may_be_executed,
+    meaning_of,
+)
 from cogs.delivery.fallback import Attempts, DestinationName
-from cogs.delivery.lookup import carries, find_result
+from cogs.delivery.follow_up import follow_up
+from cogs.delivery.lookup import find_result
 from cogs.delivery.messages import Message
 from cogs.delivery.rate_limits import Posting
+from cogs.delivery.refusals import Refused, permanent
+from cogs.delivery.reply import Replies
 from cogs.delivery.timeouts import within
-from cogs.delivery.uploads import Uploads
 from cogs.ui.wording import Refusal
 
 log = logging.getLogger(__name__)
 
 PostChannel = discord.PartialMessageable | discord.DMChannel
-
-# As members read them, if no destination takes the result.
-REFUSALS = {
-    DestinationName.CHANNEL: Refusal.CHANNEL,
-    DestinationName.REPLY: Refusal.REPLY,
-    DestinationName.PARENT_CHANNEL: Refusal.PARENT_CHANNEL,
-    DestinationName.DIRECT_MESSAGE: Refusal.DIRECT_MESSAGE,
-}
-
-
-class TooLarge(Exception):
-    """Discord accepts less than its documented limit, as after earlier changes of the limits."""
-
-
-class Refused(Exception):
-    """Discord refuses this destination permanently; the text is for the member."""
 
 
 class FallBack(Exception):
@@ -87,6 +76,7 @@ class Destinations:
         self._now = now
         self._delivered = delivered
         self._posting = posting
+        self.replies = Replies(client, now)
 
     async def attempt(
         self, job: Job, attempts: Attempts, shown: Awaitable[int | Undeliverable]
@@ -119,12 +109,13 @@ class Destinations:
     async def post(self, job: Job, message: Message, attempts: Attempts) -> int | Undeliverable:
         """Search for the message of an earlier attempt, then try the destinations in order.
 
-        Raises TooLarge, or one of DELIVERY_ERRORS: retry later.
+        Raises TooLarge, Filtered, NotDelivered, or one of DELIVERY_ERRORS: retry later.
         """
-        destinations, now = self._of(job.route), self._now()
+        destinations, now = self._of(job.route, attempts), self._now()
+        doubts: dict[DestinationName, Exception] = {}  # destinations whose search has failed
         searched = [each for each in destinations if attempts.searches_first(each.name, job, now)]
         for each in searched:
-            if message_id := await self._find(each, job):
+            if message_id := await self._search(each, job, doubts):
                 return await self._posted(each, job, message_id)
         refusals: list[str] = []
         fallen_back: FallBack | None = None
@@ -132,11 +123,13 @@ class Destinations:
             try:
                 message_id = None
                 if each not in searched and attempts.searches(each.name):
-                    message_id = await self._find(each, job)
+                    message_id = await self._search(each, job, doubts)
                 if message_id is None:
+                    self._check_doubts(each, job, attempts, doubts)
                     message_id = await self._try(each, job, message, attempts)
             except Refused as refused:
                 refusals.append(str(refused))
+                attempts.reply_left |= each.name == DestinationName.REPLY
             except FallBack as error:
                 fallen_back = fallen_back or error
             else:
@@ -145,26 +138,53 @@ class Destinations:
         if fallen_back is not None:
             raise fallen_back.error
         log.warning("undeliverable: every destination refused the result")
-        return Undeliverable(". ".join(refusals))
+        return Undeliverable(". ".join(dict.fromkeys(refusals)))
+
+    def _check_doubts(
+        self,
+        destination: Destination,
+        job: Job,
+        attempts: Attempts,
+        doubts: dict[DestinationName, Exception],
+    ) -> None:
+        """Post nothing that may double a result in a destination that cannot be searched.
+
+        While the search may still succeed, its error is raised: retry later. When it is given up,
+        a destination that others see is skipped: a result that only the requester sees twice is
+        the smaller error. Raises Refused for a destination that is skipped.
+        """
+        for name, error in doubts.items():
+            if name == destination.name and attempts.repeats_safely(name, job, self._now()):
+                continue
+            if not attempts.gives_up_search(job, self._now()):
+                raise error
+            if _others_see(name, job.route) and _others_see(destination.name, job.route):
+                log.warning("destination %s cannot be searched: %r", name, error)
+                raise Refused(Refusal.DOUBTFUL)
 
     async def _try(
         self, destination: Destination, job: Job, message: Message, attempts: Attempts
     ) -> int | None:
         """Post the message; FallBack only if the destination surely does not have the result."""
-        name, began = destination.name, time.monotonic()
+        name, began, sent_at = destination.name, time.monotonic(), self._now()
         try:
             async with within(self._client, timeouts.send_timeout(message.uploads.total)):
                 return await destination.send(job, message)
         except DELIVERY_ERRORS as error:
-            if not is_transient(error):
-                # discord.py repeats a post a second after a 5xx: a refusal after that time may be
-                # the repeat's, while the first post succeeded.
-                repeated = time.monotonic() - began >= 1.0
+            meaning = meaning_of(error, name)
+            if meaning is Meaning.RETRY_BRIEFLY:
+                briefly = attempts.webhook_may_appear(self._now())
+                meaning = Meaning.RETRY if briefly else Meaning.NEXT
+            # discord.py repeats a post a second after a 5xx: a refusal after that time may be
+            # the repeat's, while the first post succeeded.
+            repeated = time.monotonic() - began >= 1.0
+            if repeated or may_be_executed(error):
+                attempts.may_have(name, sent_at)
+            if meaning is not Meaning.RETRY:
                 found = await self._find_repeated(destination, job, attempts) if repeated else None
                 if found:
                     return found
-                raise _permanent(name, message, error) from error
-            attempts.unknown.add(name)
+                raise permanent(name, message, error, meaning, attempts) from error
             if isinstance(error, TimeoutError):
                 attempts.upload_less(message.uploads.largest)
             if not attempts.may_fall_back(name, job, self._now()):
@@ -178,11 +198,20 @@ class Destinations:
         self, destination: Destination, job: Job, attempts: Attempts
     ) -> int | None:
         """Search for the first post: discord.py has sent the message twice."""
-        attempts.unknown.add(destination.name)  # also if the search fails
         found = await self._find(destination, job)
         if not found:
-            attempts.unknown.discard(destination.name)
+            attempts.unknown.pop(destination.name, None)
         return found
+
+    async def _search(
+        self, destination: Destination, job: Job, doubts: dict[DestinationName, Exception]
+    ) -> int | None:
+        """Search the destination; if the search fails transiently, note the error in `doubts`."""
+        try:
+            return await self._find(destination, job)
+        except DELIVERY_ERRORS as error:
+            doubts[destination.name] = error
+            return None
 
     async def _find(self, destination: Destination, job: Job) -> int | None:
         """Search the destination; raises if the search itself fails transiently."""
@@ -197,19 +226,19 @@ class Destinations:
 
     async def _posted(self, destination: Destination, job: Job, message_id: int) -> int:
         self._delivered(destination.name)
-        if destination.name == DestinationName.CHANNEL:
-            await self._delete_status(job)
+        await self.replies.end(job, message_id, destination.name)
         return message_id
 
-    def _of(self, route: Route) -> list[Destination]:
+    def _of(self, route: Route, attempts: Attempts) -> list[Destination]:
         """Return the destinations of a route, in their order."""
-        reply = Destination(DestinationName.REPLY, self._edit_reply, self._find_in_reply)
+        reply = Destination(DestinationName.REPLY, self._edit_reply, self.replies.find)
         member = Destination(
             DestinationName.DIRECT_MESSAGE, self._send_to_member, self._find_in_direct_messages
         )
+        alone = self._follow_up(attempts)
         if route.private:
-            return [reply, member]
-        destinations = [reply]
+            return [reply, alone, member]
+        destinations = [reply, alone]
         if route.postable:
             destinations.insert(0, self._channel(DestinationName.CHANNEL, route.channel_id))
         if route.parent_id is not None:  # of a public thread, which may be locked by now
@@ -227,48 +256,31 @@ class Destinations:
 
         return Destination(name, send, find)
 
-    async def edit_reply(
-        self, job: Job, view: ui.LayoutView, uploads: Uploads | None = None
-    ) -> discord.Message | None:
-        """Edit the reply: by the interaction's token while valid, else as the bot's own message.
+    def _follow_up(self, attempts: Attempts) -> Destination:
+        """Return the private message after a reply that cannot be edited.
 
-        None if the reply cannot be edited any more.
+        A follow-up is sent once: it has no nonce, and nothing finds it again.
         """
-        message_id = job.route.status_message_id
-        if message_id is None:
+
+        async def send(job: Job, message: Message) -> int | None:
+            token = job.route.token_at(self._now())
+            if token is None or not attempts.reply_left or attempts.followed_up:
+                return None
+            try:
+                sent = await follow_up(self._client, job, token, message, once=True)
+            except DELIVERY_ERRORS as error:
+                attempts.followed_up = may_be_executed(error)
+                raise
+            return int(sent["id"])
+
+        async def find(_: Job) -> None:
             return None
-        nobody = discord.AllowedMentions.none()
-        webhook = self._webhook(job)
-        if webhook is None and not job.route.outlives_token:
-            return None
-        none: AbstractContextManager[list[discord.File]] = nullcontext([])
-        with uploads.opened() if uploads else none as files:
-            if webhook is not None:
-                return await webhook.edit_message(
-                    message_id, view=view, attachments=files, allowed_mentions=nobody
-                )
-            channel = self._client.get_partial_messageable(job.route.channel_id)
-            return await channel.get_partial_message(message_id).edit(
-                view=view, attachments=files, allowed_mentions=nobody
-            )
+
+        return Destination(DestinationName.FOLLOW_UP, send, find)
 
     async def _edit_reply(self, job: Job, message: Message) -> int | None:
-        edited = await self.edit_reply(job, message.view, message.uploads)
+        edited = await self.replies.edit(job, message.view, message.uploads)
         return edited.id if edited else None
-
-    async def _find_in_reply(self, job: Job) -> int | None:
-        message_id = job.route.status_message_id
-        if message_id is None:
-            return None
-        message: discord.Message
-        if webhook := self._webhook(job):
-            message = await webhook.fetch_message(message_id)
-        elif job.route.outlives_token:
-            channel = self._client.get_partial_messageable(job.route.channel_id)
-            message = await channel.fetch_message(message_id)
-        else:
-            return None
-        return message_id if carries(message, job) else None
 
     async def _send_to_member(self, job: Job, message: Message) -> int | None:
         return await self._send(await self._direct_messages(job), job, message)
@@ -298,32 +310,9 @@ class Destinations:
             )
         return sent.id
 
-    async def _delete_status(self, job: Job) -> None:
-        """Delete the status message: the channel has the result. One that stays is only untidy."""
-        message_id = job.route.status_message_id
-        if message_id is None:
-            return
-        try:
-            async with within(self._client, timeouts.SHOW_TIMEOUT):
-                if webhook := self._webhook(job):
-                    await webhook.delete_message(message_id)
-                else:
-                    channel = self._client.get_partial_messageable(job.route.channel_id)
-                    await channel.get_partial_message(message_id).delete()
-        except (*REFUSED, *UNKNOWN_OUTCOME) as error:
-            log.info("status message not deleted: %s", error)
 
-    def _webhook(self, job: Job) -> discord.Webhook | None:
-        token = job.route.token_at(self._now())
-        if token is None:
-            return None
-        return discord.Webhook.partial(job.route.application_id, token, client=self._client)
-
-
-def _permanent(name: DestinationName, message: Message, error: Exception) -> TooLarge | Refused:
-    """Return the exception for a permanent failure of a destination."""
-    # A smaller upload is not refused for its size.
-    if is_too_large(error) and message.uploads.largest > 16 * 1024:
-        return TooLarge()
-    log.info("destination %s refused: %s", name, error)
-    return Refused(REFUSALS[name].format(answer=message_of(error)))
+def _others_see(name: DestinationName, route: Route) -> bool:
+    """Return whether other members see a destination."""
+    if name == DestinationName.REPLY:
+        return not route.private
+    return name in {DestinationName.CHANNEL, DestinationName.PARENT_CHANNEL}

@@ -13,13 +13,16 @@ from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 from cogs.delivery import timeouts
-from cogs.delivery.destinations import Destinations, TooLarge
-from cogs.delivery.errors import is_transient, raising_not_delivered
+from cogs.delivery.destinations import Destinations
+from cogs.delivery.errors import raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.follow_up import follow_up
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
 from cogs.delivery.messages import Messages
-from cogs.delivery.rate_limits import Posting, RateLimits, unlimited
+from cogs.delivery.notices import Notices
+from cogs.delivery.rate_limits import RateLimits
+from cogs.delivery.refusals import Filtered, TooLarge
+from cogs.delivery.reply import Replies
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +49,9 @@ class DiscordDelivery:
     async def show(self, job: Job) -> None:
         if job.route.status_message_id is None:
             return
-        view = self._messages.status(job)
         try:
             async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
-                await self._destinations().edit_reply(job, view)
+                await self._replies().edit_text(job, self._messages.status)
         except UNKNOWN_OUTCOME as error:
             self._stray_edits.add(job.id)
             log.info("edit of a status message unconfirmed: %r", error)
@@ -80,7 +82,7 @@ class DiscordDelivery:
             async with timeouts.within(client, timeouts.QUERY_TIMEOUT):
                 if token is None:
                     return await search_reply(client, job)
-                return await find_reply(client, job, token)
+                return await find_reply(client, job, token, self._now())
 
     def limited_channels(self) -> Mapping[int, float]:
         return self._limits.channels()
@@ -97,13 +99,18 @@ class DiscordDelivery:
         if not again:
             self._attempts.pop(job.id, None)
         attempts = self._attempts.setdefault(job.id, Attempts(earlier_run=again))
-        destinations = self._destinations(partial(self._limits.posting, waits=waits))
+        posting = partial(self._limits.posting, waits=waits)
+        destinations = Destinations(self._connected(), self._now, self._metrics.delivered, posting)
+        if job.result_message_id is not None:
+            return await self._end_status(job, job.result_message_id)
         with raising_not_delivered():
             shown = await destinations.attempt(
                 job,
                 attempts,
                 self._show_settled(destinations, job, pictures, missing=missing, attempts=attempts),
             )
+            if isinstance(shown, Undeliverable) and job.status is not JobStatus.CANCELED:
+                await Notices(self._connected(), self._now, self._messages).send(job, attempts)
         if isinstance(shown, Undeliverable):
             self._metrics.delivered("undeliverable")
         self._attempts.pop(job.id, None)
@@ -112,6 +119,14 @@ class DiscordDelivery:
             if shown == job.route.status_message_id:
                 # After 20 s, a cancelled edit has arrived or never will.
                 raise NotDelivered("an earlier edit of the same message may still arrive", 20.0)
+            if isinstance(shown, int) and job.posts_to is None:  # the status message is a text
+                raise NotDelivered("an earlier edit may still arrive", 20.0, shown=shown)
+        return shown
+
+    async def _end_status(self, job: Job, shown: int) -> int:
+        """End the status message of a job that an earlier attempt has shown."""
+        self._attempts.pop(job.id, None)
+        await self._replies().end(job, shown, None)
         return shown
 
     async def _show_settled(
@@ -127,33 +142,31 @@ class DiscordDelivery:
             return await self._show_canceled(job)
         limit = min(self._upload_limit(job), attempts.limit or sys.maxsize)
         while True:
-            message = await self._messages.settled(job, pictures, missing=missing, limit=limit)
+            message = await self._messages.settled(
+                job, pictures, missing=missing, limit=limit, instead=attempts.instead
+            )
             try:
                 return await destinations.post(job, message, attempts)
             except TooLarge:
                 limit = message.uploads.largest // 2
                 log.info("upload too large, shrinking to %s bytes", limit)
+            except Filtered:
+                log.info("Discord refuses the words of the prompt, hiding them")
 
     async def _show_canceled(self, job: Job) -> int | Undeliverable:
         """Let the status message show the cancel; nothing pings: the member requested it."""
-        try:
-            async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
-                message = await self._destinations().edit_reply(job, self._messages.canceled(job))
-        except discord.HTTPException as error:
-            if is_transient(error):
-                raise
-            return Undeliverable()
-        if message is None:
+        message_id = job.route.status_message_id
+        if message_id is None or not await self._replies().finish(job, self._messages.canceled):
             return Undeliverable()
         self._metrics.delivered(DestinationName.REPLY)
-        return message.id
+        return message_id
 
     def _upload_limit(self, job: Job) -> int:
         guild = self._connected().get_guild(job.route.account_server_id)
         return guild.filesize_limit if guild else 10 * 1024 * 1024  # if the server is unknown
 
-    def _destinations(self, posting: Posting = unlimited) -> Destinations:
-        return Destinations(self._connected(), self._now, self._metrics.delivered, posting)
+    def _replies(self) -> Replies:
+        return Replies(self._connected(), self._now)
 
     def _connected(self) -> discord.Client:
         if self._client is None or self._client.is_closed():

@@ -7,33 +7,64 @@ import discord
 
 from bot.delivery import NotDelivered
 from bot.http_headers import parse_retry_after
-from cogs._replies import REFUSED, UNKNOWN_OUTCOME
-from cogs.ui.wording import Refusal
+from cogs._replies import NEVER_SENT, REFUSED, UNKNOWN_OUTCOME, UNREADABLE
+from cogs.delivery.error_codes import (
+    BLOCKED_BY_AUTOMOD,
+    HARMFUL_LINK,
+    OPENING_TOO_FAST,
+    TOKEN_EXPIRED,
+    Meaning,
+    meaning_of_code,
+)
+from cogs.delivery.fallback import DestinationName
+from cogs.ui.wording import HiddenPrompt, Refusal
 
-UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot read
 DELIVERY_ERRORS = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE)
 TOO_LARGE = 413
 TRANSIENT_STATUSES = {401, 429}  # a token that was revoked, a rate limit
-TOKEN_EXPIRED = 50027  # Discord's code, with status 401: the interaction's token, not the bot's
+# Discord does not say how long the bot must wait before more direct messages are opened.
+OPENING_WAIT = 60.0  # seconds
+HIDDEN = {BLOCKED_BY_AUTOMOD: HiddenPrompt.AUTOMOD, HARMFUL_LINK: HiddenPrompt.LINKS}
 
 
-def is_too_large(error: Exception) -> bool:
-    return isinstance(error, discord.HTTPException) and error.status == TOO_LARGE
-
-
-def is_transient(error: Exception) -> bool:
-    """Return whether the same request may succeed later: not after a refusal by Discord itself.
+def meaning_of(error: Exception, name: DestinationName | None = None) -> Meaning:
+    """Return the meaning of an error for a destination, or for a query of Discord.
 
     A proxy or a firewall before Discord refuses every request to every destination. Of such a one,
     only "too large" is taken as permanent.
     """
     if not isinstance(error, discord.HTTPException):
-        return True
-    if error.code == TOKEN_EXPIRED or error.status == TOO_LARGE:
+        return Meaning.RETRY
+    if error.status == TOO_LARGE:
+        return Meaning.SMALLER
+    if error.status >= 500 or not is_from_discord(error):
+        return Meaning.RETRY
+    if meaning := meaning_of_code(error.code, name):
+        return meaning
+    if error.status in TRANSIENT_STATUSES and error.code != TOKEN_EXPIRED:
+        return Meaning.RETRY
+    return Meaning.NEXT
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether the same request may succeed later: not after a refusal by Discord itself."""
+    return meaning_of(error) is Meaning.RETRY
+
+
+def may_be_executed(error: Exception) -> bool:
+    """Return whether Discord may have executed the request all the same."""
+    if isinstance(error, NEVER_SENT):
         return False
-    if error.status in TRANSIENT_STATUSES or error.status >= 500:
+    if not isinstance(error, discord.HTTPException) or error.status >= 500:
         return True
-    return not is_from_discord(error)
+    return error.status != 429 and not is_from_discord(error)
+
+
+def hidden_by(error: Exception) -> str:
+    """Return the text that replaces a prompt which this error refuses; else an empty text."""
+    if not isinstance(error, discord.HTTPException) or not is_from_discord(error):
+        return ""
+    return HIDDEN.get(error.code, "")
 
 
 def message_of(error: Exception) -> str:
@@ -45,7 +76,8 @@ def message_of(error: Exception) -> str:
 
 def is_from_discord(error: discord.HTTPException) -> bool:
     """Return whether Discord itself has answered, and no proxy before Discord."""
-    return error.response.headers.get("Content-Type", "").startswith("application/json")
+    kind = error.response.headers.get("Content-Type", "")
+    return kind.startswith("application/json") and bool(error.code or error.text)
 
 
 @contextmanager
@@ -59,4 +91,6 @@ def raising_not_delivered() -> Iterator[None]:
         raise NotDelivered("rate limited", error.retry_after) from error
     except discord.HTTPException as error:
         wait = parse_retry_after(error.response.headers.get("Retry-After"))
+        if wait is None and error.code == OPENING_TOO_FAST:
+            wait = OPENING_WAIT
         raise NotDelivered(f"{error.status} {error.code}: {error.text}", wait) from error

@@ -1,5 +1,6 @@
 """Follow-ups to an interaction by its stored token, which outlives a restart."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +12,31 @@ from bot.jobs import Job
 from cogs.delivery.messages import Message
 
 
+class NotRepeated(OSError):
+    """A follow-up has failed in such a manner that discord.py would send it again."""
+
+
+class _Once(discord.File):
+    """An empty file that is never uploaded, and ends a request before discord.py repeats it.
+
+    discord.py rewinds the files of a request before each try.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), "once")
+
+    def reset(self, *, seek: int | bool = True) -> None:
+        if seek:
+            raise NotRepeated("a follow-up is not sent twice")
+
+
 async def follow_up(
-    client: discord.Client, job: Job, token: str, message: Message
+    client: discord.Client, job: Job, token: str, message: Message, *, once: bool = False
 ) -> Mapping[str, Any]:
     """Send a message that only the requester sees; return the message as Discord shows it.
 
     A follow-up has no nonce: an attempt that is repeated after an unknown outcome may double it.
+    With `once`, discord.py does not repeat it.
     """
     route = HttpRoute(
         "POST",
@@ -33,7 +53,11 @@ async def follow_up(
             allowed_mentions=discord.AllowedMentions.none(),
         ) as parameters,
     ):
+        rewound = [*(parameters.files or ()), *([_Once()] if once else ())]
+        body = (
+            {"form": parameters.multipart} if parameters.multipart else {"json": parameters.payload}
+        )
         shown: Mapping[str, Any] = await client.http.request(
-            route, files=parameters.files, form=parameters.multipart, params={"wait": "true"}
+            route, files=rewound, params={"wait": "true"}, **body
         )
     return shown

@@ -10,7 +10,9 @@ from discord.http import Route as HttpRoute
 
 from bot.delivery import ReplyUnknown
 from bot.jobs import Job
-from cogs.delivery.errors import TOKEN_EXPIRED, is_from_discord, is_transient
+from cogs.delivery.error_codes import TOKEN_EXPIRED, UNKNOWN_WEBHOOK
+from cogs.delivery.errors import is_from_discord, is_transient
+from cogs.delivery.fallback import WEBHOOK_APPEARS
 from cogs.ui.panel import cancel_id, small
 from cogs.ui.result import mark
 
@@ -27,8 +29,11 @@ async def find_result(
     return None
 
 
-async def find_reply(client: discord.Client, job: Job, token: str) -> int | None:
-    """Return the message that replied to the request; None if Discord knows of none."""
+async def find_reply(client: discord.Client, job: Job, token: str, now: datetime) -> int | None:
+    """Return the message that replied to the request; None if Discord knows of none.
+
+    The webhook of the interaction may be unknown for some seconds although the reply arrived.
+    """
     route = HttpRoute(
         "GET",
         "/webhooks/{application_id}/{interaction_token}/messages/@original",
@@ -40,7 +45,8 @@ async def find_reply(client: discord.Client, job: Job, token: str) -> int | None
     except discord.HTTPException as error:
         if error.code == TOKEN_EXPIRED:  # by Discord's clock
             return await search_reply(client, job)
-        if error.status == 404 and is_from_discord(error):
+        appears = error.code == UNKNOWN_WEBHOOK and now - job.created_at < WEBHOOK_APPEARS
+        if error.status == 404 and is_from_discord(error) and not appears:
             return None
         raise
     if cancel_id(job.id) not in strings_of(message["components"]):

@@ -12,8 +12,9 @@ from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.pictures import NotDecoded, ReducedCopies
 from cogs.delivery.uploads import Uploads, prepare, share_of
+from cogs.ui.panel import hide_prompt
 from cogs.ui.result import failed_view, result_view
-from cogs.ui.status import canceled_view, copies_view, status_view
+from cogs.ui.status import canceled_view, copies_view, status_view, undelivered_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Message:
 
     view: ui.LayoutView
     uploads: Uploads = field(default_factory=Uploads)
+    hidden: bool = False  # without the prompt
 
 
 class Messages:
@@ -36,18 +38,31 @@ class Messages:
     def canceled(self, job: Job) -> ui.LayoutView:
         return canceled_view(job)
 
+    def undelivered(self, job: Job) -> ui.LayoutView:
+        return undelivered_view(job)
+
     async def settled(
-        self, job: Job, pictures: Sequence[Picture], *, missing: int, limit: int = sys.maxsize
+        self,
+        job: Job,
+        pictures: Sequence[Picture],
+        *,
+        missing: int,
+        limit: int = sys.maxsize,
+        instead: str = "",
     ) -> Message:
         """Return the result, with pictures of at most `limit` bytes each, or the failure.
 
-        Raises NotDelivered if pictures cannot be shrunk now.
+        `instead` replaces the prompt, if Discord refuses the prompt. Raises NotDelivered if
+        pictures cannot be shrunk now.
         """
+        if instead:
+            job = hide_prompt(job, instead)
         spec = self._spec(job)
         if job.status is JobStatus.FAILED and not job.overdue_at:
-            return Message(failed_view(job, spec))
+            return Message(failed_view(job, spec), hidden=bool(instead))
         uploads = await self._prepare(job, pictures, limit)
-        return Message(result_view(job, spec, uploads, missing=missing), uploads)
+        view = result_view(job, spec, uploads, missing=missing)
+        return Message(view, uploads, hidden=bool(instead))
 
     async def input_copies(self, job: Job, pictures: Sequence[Picture], limit: int) -> Message:
         """Return the private message with unchanged copies of the inputs. Raises NotDelivered."""

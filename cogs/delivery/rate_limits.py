@@ -9,7 +9,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
 
 import aiohttp
@@ -22,11 +22,6 @@ LIMITED = 429
 
 Waits = Callable[[], None]
 Posting = Callable[[int], AbstractContextManager[None]]  # to this channel, during the block
-
-
-def unlimited(_channel_id: int) -> AbstractContextManager[None]:
-    """Enclose a request that no rate limit of messages concerns."""
-    return nullcontext()
 
 
 class RateLimits:

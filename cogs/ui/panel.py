@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -43,6 +44,11 @@ def gallery(job: Job, file_names: Sequence[str]) -> list[ui.MediaGallery[Any]]:
 def quoted(job: Job) -> str:
     """Return the prompt as a quotation that its own characters cannot end."""
     return f"> {plain(job.request.prompt, 1200)}"  # all texts of a message have 4000 characters
+
+
+def hide_prompt(job: Job, instead: str) -> Job:
+    """Return the job with another text in place of the prompt, for its messages."""
+    return replace(job, request=replace(job.request, prompt=instead))
 
 
 def small(*facts: str) -> str:

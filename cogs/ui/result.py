@@ -85,11 +85,11 @@ def mark(job: Job) -> str:
 
 def _delivery_remarks(job: Job) -> Iterator[str]:
     """Yield why the requester has not seen the result; nothing for a cancel, their own wish."""
-    if not job.delivery_error or job.status is JobStatus.CANCELED:
+    if not job.delivery_error or job.status is JobStatus.CANCELED or job.result_message_id:
         return
     if job.delivered_at is None:
         yield Result.NOT_YET_POSTED
-    elif job.result_message_id is None:
+    else:
         yield Result.UNDELIVERABLE.format(reason=plain(job.delivery_error, 500))
 
 

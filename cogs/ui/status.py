@@ -11,7 +11,7 @@ from bot.jobs import Job, JobStatus
 from bot.ledger import credits_text
 from cogs.delivery.uploads import Uploads
 from cogs.ui.panel import PersistentItem, ago, cancel_id, gallery, panel, quoted, small
-from cogs.ui.wording import STATES, Fact, Status, plural
+from cogs.ui.wording import STATES, Ended, Fact, Status, plural
 
 
 def status_view(
@@ -49,11 +49,26 @@ def canceled_view(job: Job) -> ui.LayoutView:
     return panel(Status.CANCELED.format(prompt=quoted(job)), small(f"job {job.id}"))
 
 
+def elsewhere_view(job: Job, text: str) -> ui.LayoutView:
+    """Return the last status message of a job whose result is in another message."""
+    return panel(text.format(member=f"<@{job.user_id}>", job=job.id), small(f"job {job.id}"))
+
+
+def undelivered_view(job: Job) -> ui.LayoutView:
+    """Return the last status message of a job whose result no destination accepts.
+
+    Without the prompt, which may be the reason of the refusals.
+    """
+    failed = job.status is JobStatus.FAILED and not job.overdue_at
+    return elsewhere_view(job, Ended.FAILED if failed else Ended.UNDELIVERABLE)
+
+
 def _texts(
     job: Job, spec: ModelSpec, *, lacking: Sequence[str] = (), down: bool = False
 ) -> Iterator[str]:
+    state = Status.FINAL_STATE if job.final_status_sent else STATES[job.status]
     yield Status.HEADING.format(
-        state=Status.CANCELING_STATE if job.cancel_requested_at else STATES[job.status],
+        state=Status.CANCELING_STATE if job.cancel_requested_at else state,
         time=ago(job.running_at or job.created_at),
         prompt=quoted(job),
     )

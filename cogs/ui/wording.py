@@ -102,6 +102,7 @@ class Status:
         "{service} does not work at the moment. The job starts as soon as {service} works again; "
         "after half an hour of waiting, the job fails and costs nothing."
     )
+    FINAL_STATE = "Taking longer"
     FINAL = (
         "The job takes longer than this message can be edited. The result will be sent to you by "
         "direct message; if it does not arrive, see /history."
@@ -143,6 +144,29 @@ class Result:
     UNDELIVERABLE = "The result could not be posted, and is stored here. {reason}."
 
 
+class HiddenPrompt:
+    """Texts that replace a prompt which Discord refuses to show."""
+
+    AUTOMOD = "prompt hidden by this server's AutoMod"
+    LINKS = "prompt hidden because of a link that Discord blocks"
+
+
+class Ended:
+    """The last text of a status message whose job is shown elsewhere, or nowhere."""
+
+    FOLLOW_UP = "{member} The result is in a message that only you see."
+    PARENT_CHANNEL = "{member} The result is in the channel of this thread."
+    DIRECT_MESSAGE = "{member} The result was sent to you by direct message."
+    ELSEWHERE = "{member} The result is in another message. See `/show` with the job `{job}`."
+    UNDELIVERABLE = (
+        "{member} The result could not be posted, and is stored. See `/show` with the job `{job}`."
+    )
+    FAILED = (
+        "{member} The job failed, and the reason could not be posted. You were not charged. "
+        "See `/show` with the job `{job}`."
+    )
+
+
 class Refusal:
     """Reasons for which a result was not posted; stored without the full stop.
 
@@ -151,9 +175,11 @@ class Refusal:
 
     CHANNEL = "Discord refused the message in the channel with “{answer}”"
     REPLY = "Discord refused the edit of the reply with “{answer}”"
+    FOLLOW_UP = "Discord refused the private message with “{answer}”"
     PARENT_CHANNEL = "Discord refused the message in the thread's channel with “{answer}”"
     DIRECT_MESSAGE = "Discord refused the direct message with “{answer}”"
     ABANDONED = "Discord has not accepted the result for 24 hours"
+    DOUBTFUL = "Discord does not say whether the result was posted in the channel"
     NO_REASON = "no reason"
     NO_CLEAR_ANSWER = "no clear answer"
 

@@ -14,6 +14,7 @@ from cogs.buttons import HANDLERS
 from cogs.delivery.uploads import Upload, Uploads
 from cogs.ui import lists, panel, result, status
 from cogs.ui.panel import PersistentItem
+from cogs.ui.wording import Ended
 from tests.support.easel import Stage, text_of
 from tests.support.rows import one
 
@@ -164,6 +165,8 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
         yield status.copies_view(each, spec, uploads)
         yield status.cancel_view(each)
         yield status.canceled_view(each)
+        yield status.undelivered_view(each)
+        yield status.elsewhere_view(each, Ended.ELSEWHERE)
         yield result.result_view(each, spec, uploads, missing=1)
         yield result.failed_view(each, spec)
         yield result.job_view(each, spec, uploads)

@@ -17,6 +17,7 @@ from bot.sandbox.http.faults import (
 )
 from cogs.delivery import timeouts
 from tests.support.delivery import (
+    FOLLOW_UPS,
     OPEN_DM,
     REPLIES,
     SEND,
@@ -25,6 +26,7 @@ from tests.support.delivery import (
     drawing,
     one_each,
     results_in,
+    unfinished,
 )
 from tests.support.easel import Stage
 
@@ -38,6 +40,10 @@ REFUSALS = [
     Answer(413, "<html>Too large</html>"),
 ]
 TRANSIENT: list[Fault] = [
+    Answer(403, {"code": 40333, "message": "internal network error"}),
+    Answer(403, {"code": 40004, "message": "Send messages has been temporarily disabled"}),
+    Answer(400, {"code": 130000, "message": "API resource is currently overloaded"}),
+    Answer(403, {"error": "blocked"}),  # JSON of a firewall
     Answer(400, "<html>Bad request</html>"),  # no answer of Discord itself
     Answer(403, "<html>Forbidden</html>"),
     Answer(404, "<html>Not found</html>"),
@@ -119,6 +125,7 @@ async def test_a_permanent_refusal_leads_to_the_next_destination(
             while not any(job.delivered_at for job in await at.jobs()):
                 await asyncio.sleep(0.05)
         reply = at.discord.faults.add("PATCH", REPLIES, fault, times=None)
+        at.discord.faults.add("POST", FOLLOW_UPS, fault, times=None)
         at.oxen.finish(others[0])
         found = await at.settled(2, timeout=20)
         at.oxen.manual = False
@@ -149,7 +156,8 @@ async def test_a_result_that_every_destination_refuses_is_undeliverable(
 ) -> None:
     async with at.easel():
         await drawing(at, 1, private=private)
-        for method, path in (("POST", SEND), ("PATCH", REPLIES), ("POST", OPEN_DM)):
+        refusing = ("POST", SEND), ("PATCH", REPLIES), ("POST", FOLLOW_UPS), ("POST", OPEN_DM)
+        for method, path in refusing:
             at.discord.faults.add(method, path, REFUSALS[0], times=None)
         await at.finish()
         (job,) = await at.settled()
@@ -160,6 +168,7 @@ async def test_a_result_that_every_destination_refuses_is_undeliverable(
     assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, None)
     assert len(at.discord.requests) == requests
     assert "undeliverable: every destination refused" in caplog.text
+    assert unfinished(at) == []
     assert await at.balance() == -7500
 
 

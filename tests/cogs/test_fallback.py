@@ -145,7 +145,7 @@ def test_a_destination_with_an_unknown_outcome_is_searched_first(job: Job) -> No
     assert not attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, NOW)
     assert not attempts.searches(DestinationName.DIRECT_MESSAGE)
 
-    attempts.unknown.add(DestinationName.DIRECT_MESSAGE)
+    attempts.may_have(DestinationName.DIRECT_MESSAGE, NOW)
     assert attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, NOW)
 
 

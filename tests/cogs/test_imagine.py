@@ -257,7 +257,7 @@ async def test_an_answer_that_never_arrived_cancels_the_job(at: Stage) -> None:
     async with at.easel():
         await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
         await lost.reached()
-        at.clock.move(seconds=20)
+        at.clock.move(seconds=40)
         (job,) = await at.settled()
 
     assert job.status is JobStatus.CANCELED

@@ -8,6 +8,7 @@ from bot.jobs import JobStatus
 from bot.sandbox.discord import Interaction, Message
 from bot.sandbox.http.faults import Answer, HoldBefore, Reset
 from cogs.delivery import timeouts
+from tests.support.delivery import FOLLOW_UPS
 from tests.support.easel import Stage, text_of
 
 NO_POSTING = 1024  # View Channel alone
@@ -150,7 +151,8 @@ async def test_an_undeliverable_result_is_shown_by_show(at: Stage) -> None:
 async def test_a_result_whose_reply_is_gone_goes_to_direct_messages(
     at: Stage, fault: Answer
 ) -> None:
-    at.discord.faults.add("PATCH", REPLIES, fault, times=None)
+    for method, path in (("PATCH", REPLIES), ("POST", FOLLOW_UPS)):
+        at.discord.faults.add(method, path, fault, times=None)
     async with at.easel():
         await private(at)
         await at.settled()

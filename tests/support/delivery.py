@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bot.jobs import Job, JobStatus
-from bot.sandbox.discord import Channel, Message
+from bot.sandbox.discord import Channel, Message, User
 from bot.sandbox.http.faults import Fault, Rule
 from tests.support.easel import Stage
 
 SEND = r"/api/v10/channels/\d+/messages"
 REPLIES = r"/api/v10/webhooks/.*"
+FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
 OPEN_DM = r"/api/v10/users/@me/channels"
 
 
@@ -20,6 +21,26 @@ def results_in(at: Stage, channel: Channel) -> list[Message]:
 
 def direct(at: Stage) -> list[Message]:
     return results_in(at, at.discord.dm_channel(at.ada))
+
+
+def unfinished(at: Stage) -> list[str]:
+    """Return the texts of the bot's messages that still show a waiting job."""
+    return [
+        message.text()
+        for message in at.discord.world.messages.values()
+        if message.author is at.discord.bot_user
+        and not message.deleted
+        and any(":cancel:" in button["custom_id"] for button in message.buttons())
+    ]
+
+
+def private_to(at: Stage, member: User) -> list[Message]:
+    """Return the messages that only a member sees in a channel, oldest first."""
+    return [
+        message
+        for message in at.discord.world.messages.values()
+        if message.ephemeral_to is member and not message.deleted
+    ]
 
 
 def add(at: Stage, method: str, path: str, faults: Sequence[Fault]) -> list[Rule]:
