@@ -2,23 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import discord
 from discord import ui
 
-from bot.errors import NotNow
-from bot.jobs import Attachment, Option
+from bot.errors import NotNow, UserError
+from bot.jobs import Attachment, Job, Option
 from bot.observability.logs import bind, hide
 from bot.studio import AlreadyRequested, Studio
 from bot.studio.requests import PictureRequest
-from cogs._replies import ALREADY_REPLIED, REPLY_TIMEOUT, UNKNOWN_OUTCOME
-from cogs.delivery.errors import is_transient
+from cogs._replies import ALREADY_REPLIED, REPLY_TIMEOUT, UNKNOWN_OUTCOME, UNREADABLE
+from cogs.delivery.errors import hidden_by, is_transient
 from cogs.delivery.route import member_of, missing_permissions, route_of
+from cogs.ui.panel import hide_prompt
 from cogs.ui.status import status_view
 
 log = logging.getLogger(__name__)
+
+
+class RefusedByAutoMod(UserError):
+    def __init__(self) -> None:
+        super().__init__(
+            "This server's AutoMod does not let the bot reply here. Choose other words, or ask a "
+            "moderator to exempt the bot from AutoMod."
+        )
 
 
 async def request_job(
@@ -49,17 +58,19 @@ async def request_job(
         return
     bind(job=job.id)
     spec = studio.catalog.about(job.request.model)
-    view = status_view(job, spec, lacking=lacking, down=studio.health.has_outage(job.provider))
-    await _reply(interaction, studio, job.id, view, private=private)
+    down = studio.health.has_outage(job.provider)
+
+    def shown(as_job: Job) -> ui.LayoutView:
+        return status_view(as_job, spec, lacking=lacking, down=down)
+
+    await _reply(interaction, studio, job, shown)
 
 
 async def _reply(
     interaction: discord.Interaction[Any],
     studio: Studio,
-    job_id: str,
-    view: ui.LayoutView,
-    *,
-    private: bool,
+    job: Job,
+    view: Callable[[Job], ui.LayoutView],
 ) -> None:
     """Show the stored job, then confirm or withdraw it by the outcome of the reply.
 
@@ -68,11 +79,15 @@ async def _reply(
     message about an error would be taken for the job's reply.
     """
     try:
-        async with asyncio.timeout(REPLY_TIMEOUT):
-            reply = await interaction.response.send_message(
-                view=view, allowed_mentions=discord.AllowedMentions.none(), ephemeral=private
-            )
-    except UNKNOWN_OUTCOME as error:
+        try:
+            reply = await _send(interaction, job, view(job))
+        except discord.HTTPException as error:
+            instead = hidden_by(error)
+            if not instead:
+                raise
+            log.info("Discord refuses the words of the prompt, hiding them")
+            reply = await _send(interaction, job, view(hide_prompt(job, instead)))
+    except (*UNKNOWN_OUTCOME, *UNREADABLE) as error:
         log.warning("outcome of a reply unknown, will look it up: %r", error)
         return
     except discord.HTTPException as error:
@@ -84,13 +99,26 @@ async def _reply(
             log.warning("outcome of a reply unknown, will look it up: %r", error)
             return
         try:
-            await studio.requests.withdraw(job_id)
+            await studio.requests.withdraw(job.id)
         except NotNow:
             log.warning("could not store the outcome of a reply, will look it up")
             return
+        if hidden_by(error):
+            raise RefusedByAutoMod from error
         raise
     if reply.message_id is not None:
         try:
-            await studio.requests.confirm(job_id, reply.message_id)
+            await studio.requests.confirm(job.id, reply.message_id)
         except NotNow:
             log.warning("could not store the outcome of a reply, will look it up")
+
+
+async def _send(
+    interaction: discord.Interaction[Any], job: Job, view: ui.LayoutView
+) -> discord.InteractionCallbackResponse[Any]:
+    async with asyncio.timeout(REPLY_TIMEOUT):
+        return await interaction.response.send_message(
+            view=view,
+            allowed_mentions=discord.AllowedMentions.none(),
+            ephemeral=job.route.private,
+        )

@@ -4,7 +4,6 @@ A press is handled by its custom_id and values alone, in the same manner before 
 discord.py would need the view, or find the item in the message.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from bot.errors import UserError
 from bot.observability.logs import bind
 from bot.studio import NoSuchJob
 from cogs._access import check_access
-from cogs._replies import REPLY_TIMEOUT, FormLost, is_lost_form, reply_error, studio_of
+from cogs._replies import FormLost, first_reply, is_lost_form, reply_error, studio_of
 from cogs.jobs import show_job
 from cogs.ui.panel import CANCEL, HISTORY, PREFIX
 from cogs.ui.status import canceled_view, status_view
@@ -71,7 +70,7 @@ async def cancel(interaction: Press, match: re.Match[str], _: Sequence[str]) -> 
         if message is not None and not await studio.jobs.is_known(match["job"]):
             studio.copies.met_unknown_job(message.created_at)
         raise
-    async with asyncio.timeout(REPLY_TIMEOUT):
+    async with first_reply():
         if not job.final_status_sent:
             # The worker edits the message: an edit from here could arrive after its last one.
             await interaction.response.defer()

@@ -12,7 +12,7 @@ from bot.observability.logs import bind
 from bot.pictures import NotDecoded
 from bot.studio import Studio
 from cogs._options import choices
-from cogs._replies import REPLY_TIMEOUT, reply_privately
+from cogs._replies import first_reply, reply_privately
 from cogs.delivery.uploads import prepare
 from cogs.ui.lists import help_view, history_view, job_choice, jobs_view, models_view
 from cogs.ui.result import job_view
@@ -80,7 +80,7 @@ async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id
     """Show everything about a member's own job, privately. Refuses before deferring."""
     async with studio.jobs.shown(interaction.user.id, job_id.strip().lower()) as (job, pictures):
         bind(job=job.id)
-        async with asyncio.timeout(REPLY_TIMEOUT):
+        async with first_reply():
             await interaction.response.defer(ephemeral=True, thinking=True)
         try:
             uploads = await prepare(job, pictures, interaction.filesize_limit, studio.reduced)

@@ -54,7 +54,7 @@ async def test_a_job_whose_answer_was_refused_is_canceled_when_that_can_be_store
             await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
             await asyncio.sleep(3)  # it has been tried to store it
             other.execute("ROLLBACK")
-        at.clock.move(seconds=20)
+        at.clock.move(seconds=40)
         (job,) = await at.settled()
 
     assert job.status is JobStatus.CANCELED
@@ -236,3 +236,55 @@ async def test_who_cancels_before_the_answer_is_confirmed_sees_it_canceled(
     assert "Canceled" in asked.message.text()
     assert asked.message.buttons() == []
     assert at.created() == []
+
+
+UNREADABLE = [
+    AnswerAfter(204),
+    AnswerAfter(200, "<html>accepted</html>", {"Content-Type": "text/html"}),
+    AnswerAfter(200, {}),
+]
+
+
+@pytest.mark.parametrize("fault", UNREADABLE, ids=str)
+async def test_a_confirmation_that_cannot_be_read_is_looked_up(at: Stage, fault: Fault) -> None:
+    """“Please try again” would make the member pay twice: the job goes on."""
+    met = at.discord.faults.add("POST", CALLBACK, fault)
+    async with at.easel():
+        asked = await at.imagine("a fox")
+        await met.reached()
+        await asyncio.sleep(0.3)
+        at.clock.move(seconds=20)
+        await at.result("a fox")
+        (job,) = await at.settled()
+        met = at.discord.faults.add("POST", CALLBACK, fault)
+        used = await at.command("usage")
+        await met.reached()
+        await asyncio.sleep(0.3)
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert asked.followups == used.followups == []
+    assert "Your month" in text_of(used)
+    assert len(at.created()) == 1
+
+
+async def test_a_reply_that_never_arrived_is_withdrawn_without_a_word(at: Stage) -> None:
+    """Discord's webhook of the interaction is unknown at first, which says nothing."""
+    lost = at.discord.faults.add("POST", CALLBACK, Answer(204))
+    unknown = at.discord.faults.add(
+        "GET", ".*/@original", Answer(404, {"code": 10015, "message": "Unknown Webhook"}), None
+    )
+    async with at.easel():
+        asked = await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
+        await lost.reached()
+        at.clock.move(seconds=20)
+        await unknown.reached()
+        (job,) = await at.jobs()
+        assert job.status is JobStatus.QUEUED
+        at.clock.move(minutes=1)
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.CANCELED
+    assert asked.message is None
+    assert asked.followups == []
+    assert at.created() == []
+    assert await at.balance() == 0
