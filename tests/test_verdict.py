@@ -185,6 +185,24 @@ async def test_a_doubled_message(scene: Scene) -> None:
     assert ["2 results" in each for each in verdict.doubled] == [True]
 
 
+async def test_a_result_that_its_requester_alone_sees_twice(scene: Scene) -> None:
+    scene.show_again(scene.result(scene.private))
+    verdict = await scene.verdict()
+
+    assert verdict.good
+    assert ["2 results" in each for each in verdict.doubled_alone] == [True]
+
+
+async def test_a_status_message_that_outlives_its_job(scene: Scene) -> None:
+    status = scene.first.interaction.message
+    assert status is not None
+    status.deleted = False
+    verdict = await scene.verdict()
+
+    assert set(verdict.wrong) == {"unfinished"}
+    assert len(verdict.unfinished) == 1
+
+
 async def test_a_result_of_no_job(scene: Scene) -> None:
     result = scene.result(scene.first)
     named = [replace(file, filename="easel-aaaaaaaaaaaaaaaa-1.png") for file in result.files]
@@ -224,7 +242,7 @@ async def test_a_private_result_in_a_channel(scene: Scene) -> None:
     scene.show_again(private, ephemeral_to=None, interaction=None)
     verdict = await scene.verdict()
 
-    assert set(verdict.wrong) == {"doubled", "leaked", "lost"}
+    assert set(verdict.wrong) == {"leaked", "lost"}
 
 
 async def test_the_words_of_a_private_request_in_a_channel(scene: Scene) -> None:

@@ -83,6 +83,8 @@ def print_verdict(verdict: Verdict) -> None:
     for name, lines in (
         ("lost", verdict.lost),
         ("doubled", verdict.doubled),
+        ("possibly doubled, seen by the requester alone", verdict.doubled_alone),
+        ("left with an unfinished status message", verdict.unfinished),
         ("shown to the wrong request", verdict.foreign),
         ("private, but seen by others", verdict.leaked),
         ("never confirmed as delivered", verdict.undelivered),

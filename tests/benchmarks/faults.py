@@ -2,8 +2,9 @@
 
 A fifth of all answers of Discord and of both image APIs is faulty: an error with or without an
 effect, truncated, delayed, or missing. From time to time, a destination at Discord refuses messages
-for a while, or an API refuses connections. Many members send requests at the same time, and some
-cancel; in the end every request is checked by tests/harness/verdict.py.
+for a while, Discord's lists of messages fail, or an API refuses connections. Many members send
+requests at the same time, and some cancel; in the end every request is checked by
+tests/harness/verdict.py.
 """
 
 import argparse
@@ -55,15 +56,33 @@ REFUSED_SHARE = 0.03  # share of the requests that show a message, part of SHARE
 REFUSED_SECONDS = 10.0
 CHANNEL = r"/api/v10/channels/\d+/messages"
 CALLBACK = r"/api/v10/interactions/\d+/[^/]+/callback"
+FOLLOW_UP = r"/api/v10/webhooks/\d+/[^/]+"
+ORIGINAL = rf"{FOLLOW_UP}/messages/@original"
+OPEN_DM = r"/api/v10/users/@me/channels"
 ANSWER = r"/api/v10/webhooks/\d+/[^/]+/messages/\d+"
-SHOWING = {"POST": f"{CHANNEL}|{CALLBACK}", "PATCH": ANSWER}
+SHOWING = {"POST": f"{CHANNEL}|{CALLBACK}|{FOLLOW_UP}", "PATCH": ANSWER}
 FORBIDDEN = Answer(403, {"code": 50013, "message": "Missing Permissions"})
 TOO_LARGE = Answer(413, {"code": 40005, "message": "Request entity too large"})
 UNKNOWN = {
     CHANNEL: Answer(404, {"code": 10003, "message": "Unknown Channel"}),
     CALLBACK: Answer(404, {"code": 10062, "message": "Unknown interaction"}),
     ANSWER: Answer(404, {"code": 10008, "message": "Unknown Message"}),
+    FOLLOW_UP: Answer(400, {"code": 40094, "message": "Too many follow up messages"}),
 }
+EXPLICIT = Answer(400, {"code": 20009, "message": "Explicit content cannot be sent"})
+AUTOMOD = Answer(400, {"code": 200000, "message": "Message was blocked by automatic moderation"})
+BAD_FORM = Answer(400, {"code": 50035, "message": "Invalid Form Body"})
+# Discord's lists of messages fail for a while, although posts work.
+LIST_SHARE = 0.15
+LIST_FAILS = Answer(500, {"code": 0, "message": "500: Internal Server Error"})
+# Refusals that pass, in Discord's own JSON.
+PASSING = [
+    Answer(403, {"code": 40333, "message": "internal network error"}),
+    Answer(403, {"code": 40004, "message": "Send messages has been temporarily disabled"}),
+    Answer(400, {"code": 130000, "message": "API resource is currently overloaded"}),
+]
+UNKNOWN_WEBHOOK = Answer(404, {"code": 10015, "message": "Unknown Webhook"})
+TOO_FAST = Answer(403, {"code": 40003, "message": "You are opening direct messages too fast"})
 
 OUTAGE_EVERY = (6.0, 12.0)  # seconds from one outage to the next
 OUTAGE_SECONDS = (0.2, 1.5)
@@ -78,6 +97,10 @@ class Refusals:
         self._refused = refused
 
     def of(self, method: str, path: str) -> Answer | None:
+        if method == "GET" and re.fullmatch(CHANNEL, path):
+            period = int(time.monotonic() / REFUSED_SECONDS)
+            rng = random.Random(f"{self._seed} list {path} {period}")
+            return LIST_FAILS if rng.random() < LIST_SHARE else None
         if not re.fullmatch(SHOWING.get(method, ""), path):
             return None
         kind = next(kind for kind in UNKNOWN if re.fullmatch(kind, path))
@@ -86,9 +109,9 @@ class Refusals:
         if rng.random() >= REFUSED_SHARE:
             return None
         self._refused.add(path)
-        return (
-            UNKNOWN[kind] if kind == CALLBACK else rng.choice((FORBIDDEN, TOO_LARGE, UNKNOWN[kind]))
-        )
+        if kind == CALLBACK:
+            return UNKNOWN[kind]
+        return rng.choice((FORBIDDEN, TOO_LARGE, UNKNOWN[kind], EXPLICIT, AUTOMOD, BAD_FORM))
 
 
 def chooser(rng: random.Random, refusals: Refusals | None = None) -> Chooser:
@@ -98,9 +121,9 @@ def chooser(rng: random.Random, refusals: Refusals | None = None) -> Chooser:
         if re.fullmatch(NOT_JSON, path):
             return None
         share = SHARE
+        if refusals is not None and (refusal := refusals.of(method, path)):
+            return refusal
         if refusals is not None and re.fullmatch(SHOWING.get(method, ""), path):
-            if refusal := refusals.of(method, path):
-                return refusal
             share = (SHARE - REFUSED_SHARE) / (1 - REFUSED_SHARE)
         if rng.random() >= share:
             return None
@@ -130,6 +153,18 @@ def kinds(rng: random.Random, method: str, path: str, *, discord: bool) -> list[
         found.append(Truncate(rng.randrange(40)))
     if method == "GET" and re.fullmatch(POLLS, path):
         found.append(Answer(404, API_ERROR))
+    return found + (codes(path) if discord else [])
+
+
+def codes(path: str) -> list[Fault]:
+    """Return Discord's own refusals that pass, and unreadable confirmations of a reply."""
+    found: list[Fault] = [*PASSING]
+    if re.fullmatch(CALLBACK, path):
+        found += [AnswerAfter(204), AnswerAfter(200, HTML, HTML_TYPE), Answer(200, HTML, HTML_TYPE)]
+    if re.fullmatch(f"{ANSWER}|{FOLLOW_UP}|{ORIGINAL}", path):
+        found.append(UNKNOWN_WEBHOOK)
+    if re.fullmatch(OPEN_DM, path):
+        found.append(TOO_FAST)
     return found
 
 

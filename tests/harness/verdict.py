@@ -35,6 +35,7 @@ from tests.harness.evidence import (
 )
 
 UNKNOWN_REPORTED: Final = "the outcome is unknown"  # in the member's message
+FOLLOW_UP: Final = "follow-up"  # a destination
 UNKNOWN_LOGGED: Final = "outcome of a submit unknown"  # in the operator's log
 # Errors in the log that the stand-ins' faults cause and that are logged as designed. The last are
 # caused by Discord, or by the connection to Discord.
@@ -43,6 +44,8 @@ EXPECTED: Final = re.compile(
     r"|(interaction \d+ failed|connection to Discord failed, reconnecting): "
     r"(discord\.errors\.|aiohttp\.|TimeoutError|ConnectionResetError)"
 )
+# Texts of replies that accept a request, although Discord refuses to show the prompt.
+WITHOUT_PROMPT: Final = ("prompt hidden", "The result ", "the reason could not be posted")
 # A generation that existed for this many seconds before the search ended was visible to a query.
 FINDABLE: Final = 3.0
 
@@ -57,6 +60,8 @@ class Verdict:
     reasons: Counter[str] = field(default_factory=Counter)  # reasons of failed jobs
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    doubled_alone: list[str] = field(default_factory=list)  # others see one result at most
+    unfinished: list[str] = field(default_factory=list)  # status messages that outlive their jobs
     foreign: list[str] = field(default_factory=list)  # shown, but made for another request
     leaked: list[str] = field(default_factory=list)  # private, but seen by others
     undelivered: list[str] = field(default_factory=list)  # settled, but not confirmed as delivered
@@ -78,6 +83,7 @@ class Verdict:
         each: Mapping[str, object] = {
             "lost": self.lost,
             "doubled": self.doubled,
+            "unfinished": self.unfinished,
             "foreign": self.foreign,
             "leaked": self.leaked,
             "undelivered": self.undelivered,
@@ -119,7 +125,8 @@ class Case:
     def answered(self) -> bool:
         """Return whether the member saw a reply that accepts the request."""
         message = self.requested.interaction.message
-        return message is not None and self.requested.prompt in message.text()
+        texts = (self.requested.prompt, *WITHOUT_PROMPT)
+        return message is not None and any(text in message.text() for text in texts)
 
     @property
     def doubtful(self) -> bool:
@@ -225,8 +232,13 @@ def _likely(job: Job, left: Iterable[Requested]) -> Requested | None:
 
 
 def _check_case(case: Case, verdict: Verdict, arena: Arena, gallery: Gallery) -> None:
-    if len(case.rows) > 1 or len(case.results) > 1:
+    user = case.requested.interaction.user
+    public = [each for each in case.results if others_see(each, user)]
+    if len(case.rows) > 1 or len(public) > 1:
         verdict.doubled.append(f"{case}: {len(case.rows)} jobs, {len(case.results)} results")
+    elif len(case.results) > 1:
+        verdict.doubled_alone.append(f"{case}: {len(case.results)} results")
+    verdict.unfinished += [f"{case}: {text!r}" for text in _unfinished(case)]
     fate, wrong = _fate(case, arena)
     verdict.fates[fate] += 1
     verdict.lost += [f"{case}: {fate}: {each}" for each in wrong]
@@ -248,6 +260,15 @@ def _check_case(case: Case, verdict: Verdict, arena: Arena, gallery: Gallery) ->
             )
             continue
         verdict.difference += abs(charged - row.booked)
+
+
+def _unfinished(case: Case) -> Iterator[str]:
+    """Yield the status message that still shows a settled job as a waiting one."""
+    message, job = case.requested.interaction.message, case.job
+    if message is None or message.deleted or job is None or not job.status.settled:
+        return
+    if any(":cancel:" in str(button["custom_id"]) for button in message.buttons()):
+        yield message.text()
 
 
 def _fate(case: Case, arena: Arena) -> tuple[str, list[str]]:
@@ -286,7 +307,8 @@ def _result_wrong(case: Case, job: Job, arena: Arena) -> list[str]:
         if arena.refused.intersection(paths)
     ]
     if not case.results:
-        return [] if len(refused) == len(destinations) else ["no result"]
+        # The follow-up is sent once only: the next destination is tried after any failure.
+        return [] if {*destinations} - {FOLLOW_UP} <= {*refused} else ["no result"]
     result = case.results[0]
     text = result.text()
     if bool(files(result)) is not (job.status is JobStatus.SUCCEEDED):
@@ -295,9 +317,12 @@ def _result_wrong(case: Case, job: Job, arena: Arena) -> list[str]:
     destination = _destination_of(result, requested)
     names = list(destinations)
     before = names[: names.index(destination)] if destination in names else names
-    if destination not in names or not set(before) <= set(refused):
+    if destination not in names or not set(before) - {FOLLOW_UP} <= set(refused):
         wrong.append(f"delivered to the {destination}, but only these refused: {refused}")
-    if destination != "reply" and requested.interaction.user.id not in result.pings:
+    if (
+        destination not in {"reply", FOLLOW_UP}
+        and requested.interaction.user.id not in result.pings
+    ):
         wrong.append("the result does not ping the member")
     if case.doubtful and UNKNOWN_REPORTED not in text:
         wrong.append("the unknown outcome was not reported")
@@ -311,11 +336,12 @@ def _destinations(requested: Requested, arena: Arena) -> dict[str, set[str]]:
     hook = f"/api/v10/webhooks/{interaction.application_id}/{interaction.token}"
     reply = {"reply": {f"{hook}/messages/{message}"}}
     direct = {"direct message": {_posting(arena.discord.dm_channel(interaction.user))}}
+    alone = {FOLLOW_UP: {hook}}
     if requested.private:
-        return reply | direct
+        return reply | alone | direct
     parent = interaction.channel.parent
     above = {"parent channel": {_posting(parent)}} if parent else {}
-    return {"channel": {_posting(interaction.channel)}} | reply | above | direct
+    return {"channel": {_posting(interaction.channel)}} | reply | alone | above | direct
 
 
 def _posting(channel: Channel) -> str:
@@ -326,6 +352,8 @@ def _destination_of(result: Message, requested: Requested) -> str:
     channel = requested.interaction.channel
     if result is requested.interaction.message:
         return "reply"
+    if result in requested.interaction.followups:
+        return FOLLOW_UP
     if result.interaction is not None:
         return "reply to another interaction"
     if result.channel is channel and not requested.private:
