@@ -90,6 +90,7 @@ async def test_a_rule_against_every_message_ends_at_the_requester(at: Stage) -> 
     assert unfinished(at) == []
 
 
+@pytest.mark.long
 async def test_people_are_concerned_by_every_rule_and_the_bot_by_some(at: Stage) -> None:
     at.discord.add_keyword_rule(at.server, "fox", bots=False)
     async with at.easel():

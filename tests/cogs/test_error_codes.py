@@ -90,6 +90,7 @@ async def test_a_reply_that_cannot_be_edited_is_followed_by_a_private_message(
     assert fault is None or "in a message that only you see" in status.text()
 
 
+@pytest.mark.long
 async def test_an_unknown_webhook_is_retried_for_half_a_minute(at: Stage) -> None:
     async with at.easel():
         await drawing(at, 1, private=True)

@@ -77,6 +77,7 @@ async def test_at_14_minutes_the_status_announces_a_direct_message(at: Stage) ->
         assert NOTICE not in reply.text()
         at.clock.move(minutes=14, seconds=5)
         await at.said(NOTICE)
+        assert "Drawing" not in reply.text()  # which would stay for ever
         at.clock.move(minutes=2)
         await at.finish()
         await at.settled()
