@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from bot.sandbox.discord import permissions
+from bot.sandbox.discord import auto_mod, permissions
 from bot.sandbox.discord.message_body import read_draft
 from bot.sandbox.discord.messages import (
     HAS_THREAD,
@@ -116,6 +116,7 @@ class ThreadRoutes:
             path=("message",),
             emoji=self.world.emoji,
         )
+        auto_mod.check(forum, self.world.bot, draft, ephemeral=False)
         if forum.flags & REQUIRE_TAG and not thread.tags:
             message = "A tag is required to create a forum post in this channel"
             raise Refusal(400, 40067, message)
