@@ -150,11 +150,11 @@ async def test_a_link_leads_to_the_server_of_the_request(at: Stage) -> None:
     assert f"/channels/{channel.guild.id}/{channel.id}/" in text_of(listed)
 
 
-async def test_an_expired_token_rules_out_only_the_reply(at: Stage) -> None:
+async def test_an_expired_token_rules_out_only_the_reply_and_follow_ups(at: Stage) -> None:
     """Discord's clock may be ahead of the bot's."""
-    at.discord.faults.add(
-        "PATCH", r"/api/v10/webhooks/.*", Answer(401, {"code": 50027, "message": "Invalid"}), None
-    )
+    expired = Answer(401, {"code": 50027, "message": "Invalid"})
+    for method in ("PATCH", "POST"):
+        at.discord.faults.add(method, r"/api/v10/webhooks/.*", expired, times=None)
     async with at.easel():
         await at.imagine("a fox", private=True)
         await at.settled()

@@ -20,7 +20,7 @@ from bot.sandbox.discord.messages import EPHEMERAL, LOADING, Message
 from bot.sandbox.discord.modals import read_modal
 from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, Unsupported
 from bot.sandbox.discord.rest import Call, Reply, Route
-from bot.sandbox.discord.world import UNKNOWN_MESSAGE, World
+from bot.sandbox.discord.world import UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, World
 
 WEBHOOK: Final = "/webhooks/{webhook_id}/{webhook_token}"
 ORIGINAL: Final = WEBHOOK + "/messages/@original"
@@ -160,7 +160,9 @@ class InteractionRoutes:
         return draft
 
     def _answer(self, interaction: Interaction, draft: Draft, reply_to: Message | None) -> Message:
-        """Create a message in response to the interaction."""
+        """Create a message in response to the interaction; its channel may be gone by now."""
+        if interaction.channel.deleted:
+            raise Refusal(*UNKNOWN_CHANNEL)
         message = self.world.new_message(interaction.channel, self.world.bot)
         message.interaction = interaction
         message.reference = reply_to
