@@ -69,6 +69,7 @@ TRANSIENT: list[Fault] = [
 
 @pytest.mark.long
 async def test_transient_failures_of_the_channel_end_in_one_post(at: Stage) -> None:
+    at.fails = True  # discord.py cannot read some of the answers
     async with at.easel():
         await drawing(at, len(TRANSIENT))
         rules = add(at, "POST", SEND, TRANSIENT)
@@ -82,6 +83,7 @@ async def test_transient_failures_of_the_channel_end_in_one_post(at: Stage) -> N
 
 @pytest.mark.long
 async def test_transient_failures_of_a_private_reply_end_in_the_reply(at: Stage) -> None:
+    at.fails = True  # discord.py cannot read some of the answers
     async with at.easel():
         await drawing(at, len(TRANSIENT), private=True)
         rules = add(at, "PATCH", REPLIES, TRANSIENT)
@@ -95,6 +97,7 @@ async def test_transient_failures_of_a_private_reply_end_in_the_reply(at: Stage)
 
 @pytest.mark.long
 async def test_transient_failures_of_direct_messages_end_in_one_message(at: Stage) -> None:
+    at.fails = True  # discord.py cannot read some of the answers
     async with at.easel(job_timeout=3600):
         await drawing(at, len(TRANSIENT), private=True)
         at.clock.move(minutes=16)
@@ -184,6 +187,7 @@ async def test_a_result_that_every_destination_refuses_is_undeliverable(
     ids=str,
 )
 async def test_retries_back_off(at: Stage, fault: Answer, private: bool) -> None:
+    at.fails = True  # discord.py cannot read one of the answers
     async with at.easel():
         await drawing(at, 1, private=private)
         request = ("PATCH", REPLIES) if private else ("POST", SEND)

@@ -177,6 +177,7 @@ async def test_a_picture_that_cannot_be_written_harms_no_other_job(
     at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file is where the folder of the pictures should be."""
+    at.fails = True
     monkeypatch.setattr("bot.worker.tasks.COOL_DOWN", 0.1)
     at.skills.faults.add("POST", SKILLS_CREATE, REFUSED)
     obstacle = at.folder / "pictures"

@@ -241,6 +241,7 @@ async def test_the_worker_goes_on_after_an_unexpected_error_in_its_turn(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A row that was changed by hand cannot be read, until it is repaired."""
+    at.fails = True
 
     async def write_reason(job: Job, reason: str | None) -> None:
         row = update(tables.jobs).where(tables.jobs.c.id == job.id)

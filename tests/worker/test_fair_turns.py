@@ -88,6 +88,7 @@ async def test_results_that_fall_back_to_a_channel_with_a_rate_limit_leave_their
     elsewhere = at.discord.add_channel(guild, "sketches")
     refused = Answer(403, {"code": 50001, "message": "Missing Access"})
     at.discord.faults.add("PATCH", REPLIES, refused, times=None)
+    at.discord.faults.add("POST", r"/api/v10/webhooks/\d+/[^/]+", refused, times=None)
     rules = [at.discord.faults.add("POST", posts_to(each), refused, times=None) for each in threads]
     async with at.easel():
         for where in [*threads, *threads]:

@@ -161,6 +161,8 @@ async def test_a_picture_that_can_never_be_had_loses_no_other(at: Stage) -> None
 async def test_an_unexpected_error_of_one_picture_loses_no_other(
     at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    at.fails = True
+
     def defective(base: str, url: str) -> str:
         raise IndexError("list index out of range")
 
