@@ -111,6 +111,12 @@ async def test_a_check_reads_the_first_bytes(pictures: InputPictures, serve: Ser
         await pictures.check([good, bad])
 
 
+def test_a_refusal_names_60_characters_of_a_file_at_most() -> None:
+    long = Attachment("x" * 70 + ".png", "https://example.com/a.png")
+
+    assert str(module.InputEmpty(long)).startswith(f"`{'x' * 60}` is empty.")
+
+
 async def test_a_check_does_not_wait_for_a_slow_server(
     pictures: InputPictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ async def test_jobs_lists_what_is_under_way_and_what_has_ended(at: Stage) -> Non
         link = f"https://discord.com/channels/{at.server.id}/{at.channel.id}/{message.id}"
         assert link in listed
     assert "of Ben" not in listed
+    assert "are listed" not in listed
 
 
 async def test_fifty_jobs_fit_into_one_answer(at: Stage) -> None:

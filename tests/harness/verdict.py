@@ -40,7 +40,7 @@ UNKNOWN_LOGGED: Final = "outcome of a submit unknown"  # in the operator's log
 # Errors in the log that the stand-ins' faults cause and that are logged as designed. The last are
 # caused by Discord, or by the connection to Discord.
 EXPECTED: Final = re.compile(
-    rf"{UNKNOWN_LOGGED}|(oxen|skills) is down"
+    rf"{UNKNOWN_LOGGED}|(oxen|skills) is down|commands not registered, retrying"
     r"|(interaction \d+ failed|connection to Discord failed, reconnecting): "
     r"(discord\.errors\.|aiohttp\.|TimeoutError|ConnectionResetError)"
 )

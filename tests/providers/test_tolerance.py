@@ -450,6 +450,8 @@ async def test_e6_ids_are_kept_from_any_answer_that_has_them(
         ("a\nb", None),
         ("\ud800", None),
         ("x" * 201, None),
+        pytest.param(10**200 - 1, "9" * 200, id="200 digits"),
+        pytest.param(10**200, None, id="201 digits"),
         pytest.param(10**5000, None, id="huge"),
         (True, None),
         (None, None),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.worker.poll import SCHEDULE
-from bot.worker.poll_queue import GAP, OF_MEMBER, OnTheWay, Poll, PollQueue
+from bot.worker.poll_queue import GAP, OF_MEMBER, POLLS_AT_ONCE, OnTheWay, Poll, PollQueue
 from tests.support.rows import NOW
 
 SECOND = timedelta(seconds=1)
@@ -160,6 +160,18 @@ def test_a_member_takes_half_of_the_slots_of_a_provider(queue: PollQueue, urgent
     assert taken(queue, 30, on_the_way) == ["b", "c"]
     on_the_way.end("oxen", 1)
     assert queue.take_due(later + SECOND, on_the_way) == [f"a{OF_MEMBER}"]
+
+
+def test_an_ended_poll_frees_one_place_of_its_provider() -> None:
+    on_the_way = OnTheWay()
+    for member in range(POLLS_AT_ONCE):
+        on_the_way.begin("oxen", member)
+    assert not on_the_way.leave_room(("oxen", -1))
+
+    on_the_way.end("oxen", 0)
+    assert on_the_way.leave_room(("oxen", -1))
+    on_the_way.begin("oxen", 0)
+    assert not on_the_way.leave_room(("oxen", -1))
 
 
 def test_a_busy_provider_holds_back_no_poll_of_another(queue: PollQueue) -> None:
