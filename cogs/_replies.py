@@ -44,6 +44,10 @@ class ReplyUnread(Exception):
     """Discord's answer to a first reply cannot be read: the reply may have arrived."""
 
 
+class FormUnread(ReplyUnread):
+    """The same for a form: no message shows whether the form is open."""
+
+
 class FormLost(UserError):
     def __init__(self) -> None:
         super().__init__(
@@ -69,8 +73,12 @@ class Form(ui.Modal):
         self._member = interaction.user.id
 
     async def open(self, interaction: discord.Interaction[Any]) -> None:
-        async with first_reply():
-            await interaction.response.send_modal(self)
+        try:
+            async with first_reply():
+                await interaction.response.send_modal(self)
+        except ReplyUnread as error:
+            self.stop()  # discord.py may have stored the form: a submit opens no second way
+            raise FormUnread(str(error)) from error
         if (earlier := self._forms.get(self._member)) is not None:
             earlier.stop()
         self._forms[self._member] = self
@@ -131,7 +139,9 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
             studio_of(interaction).copies.replied_elsewhere(interaction.id)
         log.warning("interaction %s expired before the reply", interaction.id)
         return
-    if isinstance(cause, ReplyUnread) and await _may_have_replied(interaction):
+    if isinstance(cause, ReplyUnread) and (
+        isinstance(cause, FormUnread) or await _may_have_replied(interaction)
+    ):
         log.warning("outcome of the reply to interaction %s unknown: %s", interaction.id, cause)
         return
     if interaction.client.is_closed():  # no connection is left for a reply

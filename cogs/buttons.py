@@ -11,12 +11,14 @@ from typing import Any
 import discord
 
 from bot.errors import UserError
+from bot.jobs import Job
 from bot.observability.logs import bind
-from bot.studio import NoSuchJob
+from bot.studio import NoSuchJob, Studio
 from cogs._access import check_access
 from cogs._replies import FormLost, first_reply, is_lost_form, reply_error, studio_of
+from cogs.delivery.errors import hidden_by
 from cogs.jobs import show_job
-from cogs.ui.panel import CANCEL, HISTORY, PREFIX
+from cogs.ui.panel import CANCEL, HISTORY, PREFIX, hide_prompt
 from cogs.ui.status import canceled_view, status_view
 
 Press = discord.Interaction[Any]
@@ -70,13 +72,24 @@ async def cancel(interaction: Press, match: re.Match[str], _: Sequence[str]) -> 
         if message is not None and not await studio.jobs.is_known(match["job"]):
             studio.copies.met_unknown_job(message.created_at)
         raise
-    async with first_reply():
-        if not job.final_status_sent:
-            # The worker edits the message: an edit from here could arrive after its last one.
+    if not job.final_status_sent:
+        # The worker edits the message: an edit from here could arrive after its last one.
+        async with first_reply():
             await interaction.response.defer()
-            return
-        spec = studio.catalog.about(job.request.model)
-        view = canceled_view(job) if job.status.settled else status_view(job, spec)
+        return
+    try:
+        await _show(interaction, job, studio)
+    except discord.HTTPException as error:
+        instead = hidden_by(error)
+        if not instead:
+            raise
+        await _show(interaction, hide_prompt(job, instead), studio)
+
+
+async def _show(interaction: Press, job: Job, studio: Studio) -> None:
+    spec = studio.catalog.about(job.request.model)
+    view = canceled_view(job) if job.status.settled else status_view(job, spec)
+    async with first_reply():
         await interaction.response.edit_message(view=view)
 
 

@@ -62,7 +62,8 @@ WITHOUT_INPUTS = by_last_turns(
     turns(QUEUED, CONFIRMED, SUBMIT_DUE, ~jobs.c.inputs_stored), *LAST_SUBMIT
 )
 EXPIRING_STATUSES = by_turns(
-    jobs.c.status.in_(ACTIVE),
+    # A cancel has no result that could come by another way.
+    or_(jobs.c.status.in_(ACTIVE), and_(UNDELIVERED, jobs.c.status != JobStatus.CANCELED)),
     CONFIRMED,
     or_(jobs.c.private, ~jobs.c.postable),
     ~jobs.c.final_status_sent,
@@ -181,7 +182,7 @@ async def without_inputs(
 async def expiring_statuses(
     connection: AsyncConnection, now: datetime, *, expires_before: datetime
 ) -> list[Job]:
-    """Return active jobs whose status message can be edited only until the token expires."""
+    """Return undelivered jobs whose status message can be edited only until the token expires."""
     return await list_jobs(
         connection, EXPIRING_STATUSES, now=now, expires_before=expires_before, limit=BATCH
     )

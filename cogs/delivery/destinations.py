@@ -189,7 +189,8 @@ class Destinations:
                 attempts.upload_less(message.uploads.largest)
             if not attempts.may_fall_back(name, job, self._now()):
                 raise
-            if found := await self._find(destination, job):
+            # Surely not executed otherwise, and searched before the post if that was necessary.
+            if name in attempts.unknown and (found := await self._find(destination, job)):
                 return found
             log.warning("destination %s keeps failing, falling back: %r", name, error)
             raise FallBack(error) from error
@@ -268,10 +269,10 @@ class Destinations:
                 return None
             try:
                 sent = await follow_up(self._client, job, token, message, once=True)
+                return int(sent["id"])
             except DELIVERY_ERRORS as error:
                 attempts.followed_up = may_be_executed(error)
                 raise
-            return int(sent["id"])
 
         async def find(_: Job) -> None:
             return None

@@ -11,7 +11,7 @@ import discord
 from bot.delivery import NotDelivered, Undeliverable
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
-from cogs._replies import REFUSED, UNKNOWN_OUTCOME
+from cogs._replies import REFUSED, UNKNOWN_OUTCOME, UNREADABLE
 from cogs.delivery import timeouts
 from cogs.delivery.destinations import Destinations
 from cogs.delivery.errors import raising_not_delivered
@@ -52,7 +52,7 @@ class DiscordDelivery:
         try:
             async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
                 await self._replies().edit_text(job, self._messages.status)
-        except UNKNOWN_OUTCOME as error:
+        except (*UNKNOWN_OUTCOME, *UNREADABLE) as error:
             self._stray_edits.add(job.id)
             log.info("edit of a status message unconfirmed: %r", error)
         except (*REFUSED, NotDelivered) as error:
@@ -63,14 +63,14 @@ class DiscordDelivery:
         token, client = job.route.token_at(self._now()), self._connected()
         if token is None:
             raise NotDelivered("no private message is possible any more")
-        with raising_not_delivered():
+        with raising_not_delivered(unreadable=True):
             async with timeouts.within(client, timeouts.send_timeout(copies.uploads.total)):
                 message = await follow_up(client, job, token, copies)
-        found = [
-            text
-            for text in strings_of(message["components"])
-            if text.startswith(("https://", "http://")) and f"/easel-{job.id}-input-" in text
-        ]
+            found = [
+                text
+                for text in strings_of(message["components"])
+                if text.startswith(("https://", "http://")) and f"/easel-{job.id}-input-" in text
+            ]
         if len(found) != len(pictures):
             raise NotDelivered("the copies of the inputs have no addresses")
         return found
@@ -78,7 +78,7 @@ class DiscordDelivery:
     async def find_reply(self, job: Job) -> int | None:
         token = job.route.token_at(self._now())
         client = self._connected()
-        with raising_not_delivered():
+        with raising_not_delivered(unreadable=True):
             async with timeouts.within(client, timeouts.QUERY_TIMEOUT):
                 if token is None:
                     return await search_reply(client, job)

@@ -1,5 +1,6 @@
 """Classify Discord errors: transient or permanent, from Discord or from a proxy."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ from cogs.delivery.error_codes import (
 )
 from cogs.delivery.fallback import DestinationName
 from cogs.ui.wording import HiddenPrompt, Refusal
+
+log = logging.getLogger(__name__)
 
 DELIVERY_ERRORS = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE)
 TOO_LARGE = 413
@@ -81,10 +84,18 @@ def is_from_discord(error: discord.HTTPException) -> bool:
 
 
 @contextmanager
-def raising_not_delivered() -> Iterator[None]:
-    """Raise NotDelivered in place of discord.py's errors."""
+def raising_not_delivered(*, unreadable: bool = False) -> Iterator[None]:
+    """Raise NotDelivered in place of discord.py's errors.
+
+    With `unreadable`, also in place of those that an answer causes which discord.py cannot read.
+    """
     try:
         yield
+    except UNREADABLE as error:
+        if not unreadable:
+            raise
+        log.warning("answer of Discord cannot be read", exc_info=True)
+        raise NotDelivered(f"{type(error).__name__}") from error
     except UNKNOWN_OUTCOME as error:
         raise NotDelivered(f"{type(error).__name__}: {error}") from error
     except discord.RateLimited as error:

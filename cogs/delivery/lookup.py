@@ -80,7 +80,7 @@ async def own_messages(
     after: discord.Object | datetime = job.created_at
     if job.overdue_at:  # an earlier message may show pictures that came in time
         after = job.overdue_at - timedelta(minutes=1)  # the clocks may differ
-    elif job.route.status_message_id and not job.route.private:
+    elif job.route.status_message_id:  # has Discord's time, also for other channels
         after = discord.Object(job.route.status_message_id)
     async for message in channel.history(limit=200, after=after):
         if client.user is not None and message.author.id == client.user.id:

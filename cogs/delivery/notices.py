@@ -7,7 +7,6 @@ from datetime import datetime
 import discord
 
 from bot.jobs import Job
-from cogs._replies import REFUSED, UNKNOWN_OUTCOME
 from cogs.delivery import timeouts
 from cogs.delivery.errors import DELIVERY_ERRORS
 from cogs.delivery.fallback import Attempts, DestinationName
@@ -67,5 +66,5 @@ class Notices:
                     nonce=f"{job.id}-stored",
                     allowed_mentions=discord.AllowedMentions.none(),
                 )
-        except (*REFUSED, *UNKNOWN_OUTCOME) as error:
+        except DELIVERY_ERRORS as error:
             log.info("notice of an undeliverable result not sent: %s", error)

@@ -21,14 +21,14 @@ def status_view(
     lacking: Sequence[str] = (),
     down: bool = False,
 ) -> ui.LayoutView:
-    """Return the status message of a job that is not settled.
+    """Return the status message of a job that is not delivered.
 
     `lacking` are the permissions without which the bot cannot post the result as a message;
     `down` is true while the service does not work. The button is left out once a cancel was
-    requested.
+    requested, or the job is settled.
     """
     view = panel(*_texts(job, spec, lacking=lacking, down=down))
-    if not job.cancel_requested_at:
+    if not job.cancel_requested_at and not job.status.settled:
         view.add_item(_cancel_row(job))
     return view
 
