@@ -135,11 +135,12 @@ class EaselClient(commands.AutoShardedBot):
     async def launch_shard(self, gateway: URL, shard_id: int, *, initial: bool = False) -> None:
         """Start the first session of a shard, as soon as Discord and the waits allow one.
 
-        The client is logged in meanwhile: results are posted. discord.py calls this again, every
-        5 s and from its own error handler, after any error.
+        The client is logged in meanwhile: results are posted. discord.py calls this again after
+        any error, from its own error handler: each traceback would contain all earlier ones. The
+        error is raised instead, so that DiscordSession replaces this client.
         """
         error = sys.exception()
-        if isinstance(error, discord.ConnectionClosed):
+        if error is not None:
             raise error
         while True:
             wait = await self._session_wait(shard_id)

@@ -1,12 +1,15 @@
 """New sessions at the gateway: Discord's daily limit, growing waits, and refusals for good."""
 
 import asyncio
+import logging
 from datetime import timedelta
 
+import discord.shard
 import pytest
 
 from bot.backoff import Backoff
 from bot.errors import StartupError
+from bot.sandbox.http.faults import Answer
 from bot.session_starts import SessionStarts
 from tests.support.easel import Stage
 
@@ -83,6 +86,35 @@ async def test_a_session_that_is_refused_from_the_start_ends_the_program(
     (error,) = raised.value.exceptions
 
     assert f"({code}: " in str(error)
+
+
+class _Hurried:
+    """asyncio for discord.py, whose waits of 5 s are skipped."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(asyncio, name)
+
+    async def sleep(self, _: float) -> None:
+        await asyncio.sleep(0)
+
+
+async def test_a_gateway_that_stays_unreachable_is_logged_briefly(
+    at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord.shard, "asyncio", _Hurried())
+    none = Backoff(timedelta(0), timedelta(0))
+    monkeypatch.setattr("bot.discord_session.RECONNECTS", none)
+    closed = at.discord.faults.add("GET", "/gateway/?", Answer(503, "<html>"), times=4)
+    async with at.app() as app:
+        running = asyncio.create_task(app.run())
+        await at.discord.connected(15)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    written = [logging.Formatter().format(each) for each in caplog.records if each.exc_info]
+    assert closed.hits == 4
+    assert len(written) == 8  # by discord.py and by Easel
+    assert max(text.count("Traceback") for text in written) == 1
 
 
 @pytest.mark.long
