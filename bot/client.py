@@ -25,6 +25,8 @@ from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT, QUERY_TIMEOUT, within
 
 log = logging.getLogger(__name__)
 
+LEAST_LIMIT_WAIT = 60.0  # seconds; an answer may say that none is left, and name no later time
+
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # no voice channels are used
 
 
@@ -171,7 +173,7 @@ class EaselClient(commands.AutoShardedBot):
             log.info("limit of sessions unknown: %r", error)
         else:
             if limits.remaining < 1:
-                wait = max(limits.reset_after / 1000, 1.0)
+                wait = max(limits.reset_after / 1000, LEAST_LIMIT_WAIT)
                 reason = f"Discord's limit of {limits.total} sessions a day is used up"
                 log.error("no session at Discord for %s s, commands fail: %s", round(wait), reason)
                 return wait

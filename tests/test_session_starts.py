@@ -119,8 +119,9 @@ async def test_a_gateway_that_stays_unreachable_is_logged_briefly(
 
 @pytest.mark.long
 async def test_no_session_is_started_beyond_the_daily_limit(
-    at: Stage, caplog: pytest.LogCaptureFixture
+    at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bot.client.LEAST_LIMIT_WAIT", 1.0)
     token = at.discord.gateway.token
     at.discord.gateway.limit.use_up(seconds=4)
     async with at.app() as app:
@@ -134,6 +135,24 @@ async def test_no_session_is_started_beyond_the_daily_limit(
 
     assert "no session at Discord for 4 s, commands fail: Discord's limit of 1000" in caplog.text
     assert at.discord.gateway.token == token
+
+
+async def test_a_limit_that_has_no_end_is_asked_for_once_a_minute(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit = {"total": 1000, "remaining": 0, "reset_after": 0, "max_concurrency": 1}
+    url = at.discord.gateway.url
+    answer = Answer(200, {"url": url, "shards": 1, "session_start_limit": limit})
+    at.discord.faults.add("GET", "/api/v10/gateway/bot", answer, times=None)
+    async with at.app() as app:
+        running = asyncio.create_task(app.run())
+        async with asyncio.timeout(10):
+            while "no session at Discord" not in caplog.text:
+                await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert "no session at Discord for 60 s, commands fail" in caplog.text
 
 
 @pytest.mark.long
