@@ -6,10 +6,12 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from decimal import Decimal
+from http import HTTPStatus
 
 import aiohttp
+from pydantic import BaseModel
 
-from bot.clock import ClockWatch, SteadyClock, parse_date
+from bot.clock import ClockWatch, SteadyClock, in_words, parse_date
 from bot.config import Config
 from bot.health import ServiceHealth
 from bot.http_client import open_session
@@ -39,6 +41,8 @@ from cogs.delivery.messages import Messages
 log = logging.getLogger(__name__)
 
 CLOCK_SECONDS = 3.0
+CLOCK_BYTES = 4096  # of an answer, which has one address
+LARGEST_CORRECTION = timedelta(days=1)
 
 
 async def open_services(
@@ -91,25 +95,55 @@ async def open_services(
     return services, delivery
 
 
+class _Gateway(BaseModel):
+    """The part of Discord's answer by which a proxy's page is told apart."""
+
+    url: str
+
+
 async def _follow_discord(
     clock: SteadyClock, session: aiohttp.ClientSession, settings: Settings
 ) -> None:
-    """Set the clock of this run by Discord's, if Discord answers soon."""
-    url = f"{settings.discord_api_url}/gateway"
+    """Set the clock of this run by Discord's, if Discord answers soon.
+
+    A larger error than LARGEST_CORRECTION is logged alone: stored times would be years off if this
+    one answer were wrong.
+    """
     sent = clock()
     try:
-        async with (
-            asyncio.timeout(CLOCK_SECONDS),
-            session.get(
-                url, headers={"User-Agent": USER_AGENT}, proxy=settings.proxies.of(url)
-            ) as answer,
-        ):
-            theirs = parse_date(answer.headers.get("Date"))
+        theirs = parse_date(await _date_of_discord(session, settings))
     except (aiohttp.ClientError, OSError, ValueError) as error:
         log.info("clock not compared with Discord's: %s", type(error).__name__)
         return
-    if theirs is not None:
-        clock.follow(sent + (clock() - sent) / 2 - theirs)
+    if theirs is None:
+        return
+    ahead = sent + (clock() - sent) / 2 - theirs
+    if abs(ahead) <= LARGEST_CORRECTION:
+        clock.follow(ahead)
+    else:
+        log.warning("clock not corrected by more than a day: %s Discord's", in_words(ahead))
+
+
+async def _date_of_discord(session: aiohttp.ClientSession, settings: Settings) -> str | None:
+    """Return the Date header of an answer by Discord itself. ValueError for a proxy's page."""
+    url = f"{settings.discord_api_url}/gateway"
+    async with (
+        asyncio.timeout(CLOCK_SECONDS),
+        session.get(
+            url,
+            headers={"User-Agent": USER_AGENT},
+            allow_redirects=False,
+            proxy=settings.proxies.of(url),
+        ) as answer,
+    ):
+        if answer.status != HTTPStatus.OK or "Age" in answer.headers:  # Age: from a cache
+            raise ValueError("no answer by Discord itself")
+        try:
+            body = await answer.content.readexactly(CLOCK_BYTES)
+        except asyncio.IncompleteReadError as whole:
+            body = whole.partial
+        _Gateway.model_validate_json(body)
+        return answer.headers.get("Date")
 
 
 def _retention_policy(settings: Settings) -> RetentionPolicy:

@@ -9,7 +9,7 @@ import pytest
 from bot.backoff import utc_now
 from bot.clock import ClockWatch, SteadyClock
 from bot.http_headers import parse_retry_after
-from bot.sandbox.http.faults import Reset
+from bot.sandbox.http.faults import Answer, Reset
 from tests.support.easel import Stage
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -104,6 +104,43 @@ async def test_a_wrong_clock_changes_nothing_for_members(
     assert abs(clock["run_seconds_ahead"] - (0 if known else expected)) <= 2
     side = "ahead of" if expected > 0 else "behind"
     assert f"s {side} Discord's" in caplog.text
+
+
+PAGE = {"url": "wss://gateway.discord.test"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "error", "followed"),
+    [
+        (200, PAGE, {}, timedelta(hours=5), True),
+        (200, PAGE, {}, timedelta(days=1200), False),
+        (200, PAGE, {}, -timedelta(days=1200), False),
+        (200, PAGE, {"Age": "18000"}, timedelta(hours=5), False),
+        (200, "<html>Sign in</html>", {}, timedelta(hours=5), False),
+        (200, {"message": "Sign in"}, {}, timedelta(hours=5), False),
+        (200, "[" * 5000, {}, timedelta(hours=5), False),
+        (302, PAGE, {"Location": "/api/v10/gateway"}, timedelta(hours=5), False),
+        (502, PAGE, {}, timedelta(hours=5), False),
+    ],
+    ids=str,
+)
+async def test_a_clock_follows_discord_alone_and_for_a_day_at_most(
+    at: Stage,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    body: str | dict[str, object],
+    headers: dict[str, str],
+    error: timedelta,
+    followed: bool,
+) -> None:
+    at.now = clock = SteadyClock()
+    date = format_datetime(utc_now() + error, usegmt=True)
+    at.discord.faults.add("GET", "/api/v10/gateway", Answer(status, body, headers | {"Date": date}))
+    async with at.app():
+        corrected = clock() - utc_now()
+
+    assert abs(corrected - (error if followed else timedelta(0))) < timedelta(seconds=5)
+    assert ("clock not corrected by more than a day" in caplog.text) is (abs(error).days > 1000)
 
 
 @pytest.mark.parametrize("ahead", [AHEAD, -AHEAD], ids=["forwards", "backwards"])
