@@ -67,6 +67,7 @@ class EaselClient(commands.AutoShardedBot):
         self._api_url = settings.discord_api_url
         use_api(self._api_url)
         user_install = settings.user_install
+        way = settings.proxies.options(self._api_url)
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -76,7 +77,8 @@ class EaselClient(commands.AutoShardedBot):
             max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT,
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
-            proxy=None if (proxy := settings.proxies.of(self._api_url)) is None else str(proxy),
+            proxy=None if way["proxy"] is None else str(way["proxy"]),
+            proxy_auth=way["proxy_auth"],
             http_trace=trace_discord(services.metrics, services.clock, services.copies),
             allowed_installs=installs(user_install),
             allowed_contexts=contexts(user_install),

@@ -133,7 +133,7 @@ async def _date_of_discord(session: aiohttp.ClientSession, settings: Settings) -
             url,
             headers={"User-Agent": USER_AGENT},
             allow_redirects=False,
-            proxy=settings.proxies.of(url),
+            **settings.proxies.options(url),
         ) as answer,
     ):
         if answer.status != HTTPStatus.OK or "Age" in answer.headers:  # Age: from a cache

@@ -3,11 +3,14 @@
 import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from typing import TypedDict
 
+from aiohttp import BasicAuth
 from yarl import URL
 
 HostPort = tuple[str, int]
 SECURE = frozenset({"https", "wss"})
+SHORTEST_PASSWORD = 4  # characters; the log without every "x" could not be read
 
 
 def proxy_url(value: str) -> URL:
@@ -17,11 +20,40 @@ def proxy_url(value: str) -> URL:
     try:
         url = URL(text)
         usable = url.scheme in ("http", "https") and bool(url.host) and bool(url.port)
+        if auth := BasicAuth.from_url(url):
+            auth.encode()  # not every character is possible
     except ValueError:
         usable = False
     if not usable or any(character.isspace() for character in text):
         raise ValueError("not the address of an HTTP proxy, such as http://10.0.0.1:3128")
     return url
+
+
+def secrets_of(value: str) -> list[str]:
+    """Return the texts by which the log would show a proxy's password: longer ones first.
+
+    Libraries write the address otherwise than it was given, and some errors hold the header.
+    """
+    url = proxy_url(value)
+    auth = BasicAuth.from_url(url)
+    if auth is None:
+        return [value]
+    # A user without a password may be a token.
+    passwords = (url.raw_password, url.password) if url.password else (url.raw_user, url.user)
+    return [
+        value,
+        str(url),
+        f"{url.raw_user or ''}:{url.raw_password or ''}@",
+        auth.encode().removeprefix("Basic "),
+        *(each for each in passwords if each and len(each) >= SHORTEST_PASSWORD),
+    ]
+
+
+class ProxyOptions(TypedDict):
+    """The arguments of a request. The address has no password: aiohttp's errors show it."""
+
+    proxy: URL | None
+    proxy_auth: BasicAuth | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +67,14 @@ class Proxies:
     secure: URL | None = None
     exempt: str = field(default="")
 
-    def of(self, url: str | URL) -> URL | None:
-        """Return the proxy for a request; None for a direct connection."""
+    def options(self, url: str | URL) -> ProxyOptions:
+        """Return the proxy for a request, with None for a direct connection."""
+        proxy = self._of(url)
+        if proxy is None:
+            return {"proxy": None, "proxy_auth": None}
+        return {"proxy": proxy.with_user(None), "proxy_auth": BasicAuth.from_url(proxy)}
+
+    def _of(self, url: str | URL) -> URL | None:
         address = URL(url) if isinstance(url, str) else url
         proxy = self.secure if address.scheme in SECURE else self.plain
         host = address.host or ""
@@ -52,7 +90,7 @@ class Proxies:
 
     def describe(self, url: str) -> str:
         """Return the route of a request in words, without a password."""
-        proxy = self.of(url)
+        proxy = self._of(url)
         return "directly" if proxy is None else f"through the proxy {shown(proxy)}"
 
     def _is_exempt(self, host: str, port: int | None) -> bool:

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import StartupError
-from bot.proxies import Proxies, proxy_url
+from bot.proxies import Proxies, proxy_url, secrets_of
 
 ENV_FILE = Path(".env")
 DISCORD_API = "https://discord.com/api/v10"
@@ -248,6 +248,13 @@ class Settings(SettingsGroup):
             for each in (self.http_proxy, self.https_proxy)
         )
         return Proxies(plain, secure, self.no_proxy)
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret, and a proxy's password in each form that an error may have."""
+        given = (each for each in (self.http_proxy, self.https_proxy) if each is not None)
+        forms = (form for each in given for form in secrets_of(each.get_secret_value()))
+        return [*super().secrets, *forms]
 
     @property
     def token(self) -> SecretStr:

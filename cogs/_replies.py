@@ -26,7 +26,8 @@ FORM_SECONDS = 3600.0
 # Discord was not reached, or did not answer readably: the request may have been executed.
 UNKNOWN_OUTCOME = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot read
-NEVER_SENT = (discord.RateLimited, aiohttp.ClientConnectorError)
+# A proxy that refuses CONNECT has made no connection.
+NEVER_SENT = (discord.RateLimited, aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
 REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not executed, except for a 5xx
 # Discord's code for a second reply to an interaction; discord.py repeats a reply after a 5xx.
 ALREADY_REPLIED = 40060

@@ -47,6 +47,7 @@ LIBRARIES = {
         "bot/sandbox/",
         "bot/check/",
         "bot/opening.py",
+        "bot/proxies.py",  # the header of a proxy's password
         "bot/observability/endpoint.py",
         "bot/observability/metrics.py",
         "cogs/delivery/rate_limits.py",  # the trace of the responses

@@ -1,15 +1,22 @@
 """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, and a certificate that nobody trusts."""
 
 import asyncio
+import base64
+import re
 import ssl
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from bot.delivery import NotDelivered
 from bot.errors import ProviderError, StartupError
+from bot.http_client import open_session
+from bot.observability.logs import redact
 from bot.pictures import Downloader
 from bot.proxies import Proxies, proxy_url
 from bot.settings import Settings
+from cogs.delivery.errors import may_be_executed, raising_not_delivered
 from tests.support.easel import Stage
 from tests.support.proxy import proxy
 from tests.test_check import check, lines_of
@@ -49,12 +56,15 @@ def test_the_way_of_an_address(url: str, direct: bool) -> None:
 
 
 def test_no_proxy_may_exempt_everything() -> None:
-    assert Proxies(None, proxy_url("proxy:1"), "*").of("https://discord.com") is None
-    assert Proxies(proxy_url("proxy:1"), None).of("https://discord.com") is None
+    everything = Proxies(None, proxy_url("proxy:1"), "*")
+    assert everything.options("https://discord.com")["proxy"] is None
+    other_scheme = Proxies(proxy_url("proxy:1"), None)
+    assert other_scheme.options("https://discord.com")["proxy"] is None
 
 
 @pytest.mark.parametrize(
-    "value", ["socks5://proxy:1080", "http:///x", "http://a b:1", "http://x:y"]
+    "value",
+    ["socks5://proxy:1080", "http:///x", "http://a b:1", "http://x:y", "http://a%3Ab:c@x:1"],
 )
 def test_an_unusable_proxy_is_named_without_its_value(value: str) -> None:
     with pytest.raises(StartupError) as raised:
@@ -62,6 +72,57 @@ def test_an_unusable_proxy_is_named_without_its_value(value: str) -> None:
 
     assert str(raised.value).startswith("HTTPS_PROXY: ")
     assert value not in str(raised.value)
+
+
+async def test_a_refusal_by_the_proxy_shows_no_password() -> None:
+    """The address is given otherwise than yarl writes it."""
+    password = "wr/ng~p@ss"
+    header = base64.b64encode(f"easel:{password}".encode()).decode()
+    async with proxy("s3cret") as way:
+        given = way.url.replace("s3cret", "wr%2fng%7Ep%40ss")
+        settings = Settings.load(None, {"https_proxy": given})
+        url = "https://discord.test/"
+        async with open_session() as session:
+            with pytest.raises(NotDelivered) as raised, raising_not_delivered():
+                await session.get(url, **settings.proxies.options(url))
+    error = raised.value.__cause__
+
+    assert way.refused == 1
+    assert isinstance(error, aiohttp.ClientHttpProxyError)
+    assert str(raised.value) == "ClientHttpProxyError"
+    assert not may_be_executed(error)
+    assert header in repr(error)
+    shown = redact(f"{error!r} {error} {given} {proxy_url(given)} {password}", settings.secrets)
+    assert not re.search(f"wr.{{1,3}}ng|{header}", shown)
+
+
+def test_a_token_in_place_of_the_user_is_redacted_and_no_single_letter() -> None:
+    token = Settings.load(None, {"https_proxy": "http://t0ken-of-mine@proxy:1"})
+    short = Settings.load(None, {"https_proxy": "http://u:x@proxy:1"})
+
+    assert redact("a t0ken-of-mine", token.secrets) == "a [secret]"
+    assert redact("x of http://u:x@proxy:1/", short.secrets) == "x of [secret]/"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ConnectionResetError(104, "of http://u:p@proxy"), "ConnectionResetError: Connection rese"),
+        (aiohttp.ClientOSError(111, "of http://u:p@proxy"), "ClientOSError: Connection refused"),
+        (aiohttp.ServerDisconnectedError("of http://u:p@proxy"), "ServerDisconnectedError"),
+        (TimeoutError(), "TimeoutError"),
+        (OSError("of http://u:p@proxy"), "OSError"),
+    ],
+    ids=str,
+)
+def test_a_stored_failure_of_the_network_has_no_text_of_a_library(
+    error: Exception, text: str
+) -> None:
+    with pytest.raises(NotDelivered) as raised, raising_not_delivered():
+        raise error
+
+    assert str(raised.value).startswith(text)
+    assert "proxy" not in str(raised.value)
 
 
 @pytest.mark.long

@@ -55,7 +55,7 @@ class Rest:
         proxies: Proxies = DIRECT,
     ) -> None:
         self._session = session
-        self._proxy = proxies.of(url)
+        self._proxy = proxies.options(url)
         self._url = url
         self._token = token
         self.clock_ahead: timedelta | None = None
@@ -101,7 +101,7 @@ class Rest:
                 json=body,
                 timeout=TIMEOUT,
                 allow_redirects=False,
-                proxy=self._proxy,
+                **self._proxy,
             ) as response:
                 self._compare(sent, response.headers.get("Date", ""))
                 return response.status, await response.read()

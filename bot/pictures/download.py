@@ -121,7 +121,7 @@ class Downloader:
                 address,
                 headers=headers,
                 allow_redirects=False,
-                proxy=self._proxies.of(address),
+                **self._proxies.options(address),
             ) as response:
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     _check_status(response.status)
@@ -163,7 +163,7 @@ class Downloader:
                 address,
                 headers=headers,
                 allow_redirects=False,
-                proxy=self._proxies.of(address),
+                **self._proxies.options(address),
             ) as response:
                 if response.status in {301, 302, 303, 307, 308}:
                     return urljoin(url, response.headers.get("Location", ""))

@@ -58,7 +58,7 @@ class Api:
         self._http = http
         self._base = settings.api_url
         self._origin = _origin(self._base)
-        self._proxy = http.proxies.of(self._base)
+        self._proxy = http.proxies.options(self._base)
         self._key = settings.key
         # Answers of over LIMIT bytes, one at a time: decoded, each takes several times its bytes.
         self._large = asyncio.Semaphore(1)
@@ -112,7 +112,7 @@ class Api:
                 headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
-                proxy=self._proxy,
+                **self._proxy,
             ) as response:
                 if response.status != 200:
                     raise await self._refusal(response)
@@ -159,7 +159,7 @@ class Api:
                 headers=self._headers(),
                 timeout=aiohttp.ClientTimeout(total=call.timeout, sock_connect=CONNECT_TIMEOUT),
                 allow_redirects=False,
-                proxy=self._proxy,
+                **self._proxy,
             ) as response:
                 if not 200 <= response.status < 300:
                     raise await self._refusal(response)

@@ -1,8 +1,10 @@
 """Classify Discord errors: transient or permanent, from Discord or from a proxy."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import errorcode
 
 import discord
 
@@ -96,8 +98,10 @@ def raising_not_delivered(*, unreadable: bool = False) -> Iterator[None]:
             raise
         log.warning("answer of Discord cannot be read", exc_info=True)
         raise NotDelivered(f"{type(error).__name__}") from error
-    except UNKNOWN_OUTCOME as error:
+    except discord.DiscordServerError as error:
         raise NotDelivered(f"{type(error).__name__}: {error}") from error
+    except UNKNOWN_OUTCOME as error:
+        raise NotDelivered(_failure(error)) from error
     except discord.RateLimited as error:
         raise NotDelivered("rate limited", error.retry_after) from error
     except discord.HTTPException as error:
@@ -105,3 +109,12 @@ def raising_not_delivered(*, unreadable: bool = False) -> Iterator[None]:
         if wait is None and error.code == OPENING_TOO_FAST:
             wait = OPENING_WAIT
         raise NotDelivered(f"{error.status} {error.code}: {error.text}", wait) from error
+
+
+def _failure(error: Exception) -> str:
+    """Return the kind of a network's failure. aiohttp's own texts hold addresses and headers."""
+    name = type(error).__name__
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None or number not in errorcode:  # a resolver has numbers of its own
+        return name
+    return f"{name}: {os.strerror(number)}"

@@ -160,7 +160,11 @@ class Replies:
         token = job.route.token_at(self._now())
         if token is None:
             return None
-        return discord.Webhook.partial(job.route.application_id, token, client=self._client)
+        webhook = discord.Webhook.partial(job.route.application_id, token, client=self._client)
+        # discord.py hands its proxy to the webhooks of interactions alone.
+        http = self._client.http
+        webhook.proxy, webhook.proxy_auth = http.proxy, http.proxy_auth
+        return webhook
 
     def _passes(self, job: Job, error: Exception) -> bool:
         """Return whether the end of the status message is tried again after an error."""
