@@ -1,5 +1,6 @@
 """Another program with the same token and another database."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,9 @@ async def test_a_second_copy_is_noticed_and_one_of_both_draws(
     async with at.easel() as one, second(at, migrated) as two:
         await at.imagine("a fox")
         await at.result("a fox")
+        async with asyncio.timeout(10):
+            while LINE not in caplog.text:  # the slower copy may reply after the result
+                await asyncio.sleep(0.02)
         seen = [await last_seen(one), await last_seen(two)]
 
     assert len(at.created()) == 1
