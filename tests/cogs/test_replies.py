@@ -39,6 +39,7 @@ async def test_a_job_whose_answer_was_refused_is_canceled_when_that_can_be_store
     at: Stage,
 ) -> None:
     """An apology would be taken for the answer of the job, which would then be drawn."""
+    at.fails = True  # a refused reply is a bug of Easel
     other = sqlite3.connect(at.path, isolation_level=None)
     refusals = [Answer(400, {"code": 50035, "message": "Invalid Form Body"})]
 
