@@ -9,7 +9,7 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, HoldBefore, Reset
-from tests.support.easel import Stage, text_of
+from tests.support.easel import Stage, registered, text_of
 from tests.test_trouble import locked
 
 pytestmark = pytest.mark.long
@@ -49,7 +49,8 @@ async def test_a_job_whose_answer_was_refused_is_canceled_when_that_can_be_store
         other.execute("BEGIN IMMEDIATE")
         return refusals.pop()
 
-    async with at.easel():
+    async with at.easel() as app:
+        await registered(app)  # which is written too, and would meet the lock
         at.discord.faults.chooser = refuse_and_lock
         with closing(other):
             await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
