@@ -11,6 +11,7 @@ def test_waits_double_up_to_the_longest() -> None:
 
     assert waits == [SECOND, 2 * SECOND, 4 * SECOND, 8 * SECOND, 10 * SECOND, 10 * SECOND]
     assert BACKOFF.wait(10**6) == 10 * SECOND
+    assert Backoff(first=SECOND / 10, longest=SECOND).wait(1) == SECOND / 10
 
 
 def test_a_wait_is_no_shorter_than_the_pause_that_is_requested() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from bot.catalog import Catalog, ModelSpec, Text, check_request
+from bot.catalog import Catalog, Flag, ModelSpec, Text, check_request
 from bot.errors import UserError
 from bot.jobs import GenerationRequest, Option
 from bot.providers.oxen.model import oxen_spec
@@ -51,6 +51,10 @@ def test_what_it_cannot_is_refused_with_what_is_possible(
 ) -> None:
     with pytest.raises(UserError, match=says):
         check_request(request_, OXEN)
+
+
+def test_skills_checks_safety_unless_a_member_forbids_it() -> None:
+    assert skills_spec(price=20_000).options["safety_checker"] == Flag(default=True)
 
 
 def test_too_many_pictures_are_refused_with_the_models_own_limit() -> None:
