@@ -169,6 +169,8 @@ async def test_a_result_that_every_destination_refuses_is_undeliverable(
         await asyncio.sleep(2.5)  # longer than the housekeeping waits
 
     assert (job.status, job.result_message_id) == (JobStatus.SUCCEEDED, None)
+    assert isinstance(REFUSALS[0].body, dict)
+    assert REFUSALS[0].body["message"] in str(job.delivery_error)
     assert len(at.discord.requests) == requests
     assert "undeliverable: every destination refused" in caplog.text
     assert unfinished(at) == []
