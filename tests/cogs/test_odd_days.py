@@ -30,7 +30,8 @@ pytestmark = pytest.mark.long
 GONE = Answer(404, {"code": 10008, "message": "Unknown Message"})
 BLOCK = Answer(403, {"code": 40333, "message": "internal network error"})
 EXPLICIT = Answer(400, {"code": 20009, "message": "Explicit content"})
-TOO_FAST = Answer(403, {"code": 40003, "message": "You are opening direct messages too fast"})
+# The pause outlasts the last edit: an attempt at that time could show the result in its place.
+TOO_FAST = Answer(403, {"code": 40003, "message": "too fast"}, {"Retry-After": "900"})
 PAGE = ("<html>hello", {"Content-Type": "text/html"})
 UNREADABLE = {"204": AnswerAfter(204), "page": AnswerAfter(200, *PAGE)}
 
