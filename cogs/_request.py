@@ -14,9 +14,8 @@ from bot.observability.logs import bind, hide
 from bot.studio import AlreadyRequested, Studio
 from bot.studio.requests import PictureRequest
 from cogs._replies import ALREADY_REPLIED, REPLY_TIMEOUT, UNKNOWN_OUTCOME, UNREADABLE
-from cogs.delivery.errors import hidden_by, is_transient
+from cogs.delivery.errors import hidden_by, hiding_prompt, is_transient
 from cogs.delivery.route import member_of, missing_permissions, route_of
-from cogs.ui.panel import hide_prompt
 from cogs.ui.status import status_view
 
 log = logging.getLogger(__name__)
@@ -79,14 +78,7 @@ async def _reply(
     message about an error would be taken for the job's reply.
     """
     try:
-        try:
-            reply = await _send(interaction, job, view(job))
-        except discord.HTTPException as error:
-            instead = hidden_by(error)
-            if not instead:
-                raise
-            log.info("Discord refuses the words of the prompt, hiding them")
-            reply = await _send(interaction, job, view(hide_prompt(job, instead)))
+        reply = await hiding_prompt(job, lambda shown: _send(interaction, shown, view(shown)))
     except (*UNKNOWN_OUTCOME, *UNREADABLE) as error:
         log.warning("outcome of a reply unknown, will look it up: %r", error)
         return

@@ -13,12 +13,12 @@ import discord
 from bot.errors import UserError
 from bot.jobs import Job
 from bot.observability.logs import bind
-from bot.studio import NoSuchJob, Studio
+from bot.studio import NoSuchJob
 from cogs._access import check_access
 from cogs._replies import FormLost, first_reply, is_lost_form, reply_error, studio_of
-from cogs.delivery.errors import hidden_by
+from cogs.delivery.errors import hiding_prompt
 from cogs.jobs import show_job
-from cogs.ui.panel import CANCEL, HISTORY, PREFIX, hide_prompt
+from cogs.ui.panel import CANCEL, HISTORY, PREFIX
 from cogs.ui.status import canceled_view, status_view
 
 Press = discord.Interaction[Any]
@@ -77,20 +77,14 @@ async def cancel(interaction: Press, match: re.Match[str], _: Sequence[str]) -> 
         async with first_reply():
             await interaction.response.defer()
         return
-    try:
-        await _show(interaction, job, studio)
-    except discord.HTTPException as error:
-        instead = hidden_by(error)
-        if not instead:
-            raise
-        await _show(interaction, hide_prompt(job, instead), studio)
 
+    async def show(shown: Job) -> None:
+        spec = studio.catalog.about(shown.request.model)
+        view = canceled_view(shown) if shown.status.settled else status_view(shown, spec)
+        async with first_reply():
+            await interaction.response.edit_message(view=view)
 
-async def _show(interaction: Press, job: Job, studio: Studio) -> None:
-    spec = studio.catalog.about(job.request.model)
-    view = canceled_view(job) if job.status.settled else status_view(job, spec)
-    async with first_reply():
-        await interaction.response.edit_message(view=view)
+    await hiding_prompt(job, show)
 
 
 async def show_chosen(interaction: Press, _: re.Match[str], values: Sequence[str]) -> None:

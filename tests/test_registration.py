@@ -148,7 +148,7 @@ async def test_a_registration_on_the_way_ends_with_the_client(at: Stage) -> None
 
 
 async def test_what_discord_adds_is_no_difference() -> None:
-    """By the answer in Discord's documentation, and by the stand-in's."""
+    """Both the documented form and that of the stand-in equal the commands that were sent."""
     wanted = await payload_without_login(user_install=True)
     ids = iter(range(100, 1000))
     stored = read_commands(wanted, [], lambda: next(ids))

@@ -2,14 +2,16 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from errno import errorcode
+from typing import TypeVar
 
 import discord
 
 from bot.delivery import NotDelivered
 from bot.http_headers import parse_retry_after
+from bot.jobs import Job
 from cogs._replies import NEVER_SENT, REFUSED, UNKNOWN_OUTCOME, UNREADABLE
 from cogs.delivery.error_codes import (
     BLOCKED_BY_AUTOMOD,
@@ -20,9 +22,12 @@ from cogs.delivery.error_codes import (
     meaning_of_code,
 )
 from cogs.delivery.fallback import DestinationName
+from cogs.ui.panel import hide_prompt
 from cogs.ui.wording import HiddenPrompt, Refusal
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 DELIVERY_ERRORS = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE)
 TOO_LARGE = 413
@@ -72,6 +77,18 @@ def hidden_by(error: Exception) -> str:
     return HIDDEN.get(error.code, "")
 
 
+async def hiding_prompt(job: Job, send: Callable[[Job], Awaitable[T]]) -> T:
+    """Await `send(job)`; once more without the prompt if Discord refuses the prompt's words."""
+    try:
+        return await send(job)
+    except discord.HTTPException as error:
+        instead = hidden_by(error)
+        if not instead:
+            raise
+    log.info("Discord refuses the words of the prompt, hiding them")
+    return await send(hide_prompt(job, instead))
+
+
 def message_of(error: Exception) -> str:
     """Return Discord's own message without the codes, at most 200 characters."""
     if not isinstance(error, discord.HTTPException) or not is_from_discord(error):
@@ -101,7 +118,7 @@ def raising_not_delivered(*, unreadable: bool = False) -> Iterator[None]:
     except discord.DiscordServerError as error:
         raise NotDelivered(f"{type(error).__name__}: {error}") from error
     except UNKNOWN_OUTCOME as error:
-        raise NotDelivered(_failure(error)) from error
+        raise NotDelivered(failure_of(error)) from error
     except discord.RateLimited as error:
         raise NotDelivered("rate limited", error.retry_after) from error
     except discord.HTTPException as error:
@@ -111,8 +128,13 @@ def raising_not_delivered(*, unreadable: bool = False) -> Iterator[None]:
         raise NotDelivered(f"{error.status} {error.code}: {error.text}", wait) from error
 
 
-def _failure(error: Exception) -> str:
-    """Return the kind of a network's failure. aiohttp's own texts hold addresses and headers."""
+def failure_of(error: Exception) -> str:
+    """Return the failure of a request, for the log and the database.
+
+    Of aiohttp's errors the kind alone: their own texts hold addresses and headers.
+    """
+    if isinstance(error, discord.DiscordException):
+        return str(error)
     name = type(error).__name__
     number = error.errno if isinstance(error, OSError) else None
     if number is None or number not in errorcode:  # a resolver has numbers of its own

@@ -33,10 +33,10 @@ class _Once(discord.File):
 async def follow_up(
     client: discord.Client, job: Job, token: str, message: Message, *, once: bool = False
 ) -> Mapping[str, Any]:
-    """Send a message that only the requester sees; return the message as Discord shows it.
+    """Send a message that only the requester sees; return Discord's description of the message.
 
-    A follow-up has no nonce: an attempt that is repeated after an unknown outcome may double it.
-    With `once`, discord.py does not repeat it.
+    A follow-up has no nonce, so that a repeat after an unknown outcome may double the message. With
+    `once`, discord.py makes a single attempt.
     """
     route = HttpRoute(
         "POST",

@@ -12,12 +12,17 @@ from bot.delivery import NotDelivered
 from bot.jobs import Job
 from cogs.delivery import timeouts
 from cogs.delivery.error_codes import TOKEN_EXPIRED, UNKNOWN_WEBHOOK, Meaning
-from cogs.delivery.errors import DELIVERY_ERRORS, hidden_by, is_transient, meaning_of
+from cogs.delivery.errors import (
+    DELIVERY_ERRORS,
+    failure_of,
+    hiding_prompt,
+    is_transient,
+    meaning_of,
+)
 from cogs.delivery.fallback import REPLY_AFTER, DestinationName, age_of, waits_for_status
 from cogs.delivery.lookup import carries
 from cogs.delivery.timeouts import within
 from cogs.delivery.uploads import Uploads
-from cogs.ui.panel import hide_prompt
 from cogs.ui.status import elsewhere_view
 from cogs.ui.wording import Ended
 
@@ -70,13 +75,7 @@ class Replies:
         self, job: Job, view: Callable[[Job], ui.LayoutView]
     ) -> discord.Message | None:
         """Edit the reply; without the prompt if Discord refuses the prompt's words."""
-        try:
-            return await self.edit(job, view(job))
-        except discord.HTTPException as error:
-            instead = hidden_by(error)
-            if not instead:
-                raise
-            return await self.edit(job, view(hide_prompt(job, instead)))
+        return await hiding_prompt(job, lambda shown: self.edit(shown, view(shown)))
 
     async def find(self, job: Job) -> int | None:
         """Return the id of the reply if the reply shows the result."""
@@ -116,7 +115,8 @@ class Replies:
                 await self.finish(job, lambda each: elsewhere_view(each, text))
         except DELIVERY_ERRORS as error:
             if self._passes(job, error):
-                raise NotDelivered(f"status message not ended: {error}", shown=shown) from error
+                failure = f"status message not ended: {failure_of(error)}"
+                raise NotDelivered(failure, shown=shown) from error
             log.info("status message not ended: %s", error)
 
     async def finish(self, job: Job, view: Callable[[Job], ui.LayoutView]) -> bool:

@@ -136,7 +136,7 @@ async def test_commands_can_be_managed_one_by_one(api: Api) -> None:
 
 
 async def test_an_entry_point_survives_a_bulk_update(api: Api) -> None:
-    """As for an application with an Activity: only a request for the one command removes it."""
+    """Only a request for this one command removes the Entry Point of an Activity."""
     base = f"/applications/{api.discord.application_id}/commands"
     entry_point = command(name="launch", type=4, handler=2, description=None)
     _, made = await api.call("POST", base, entry_point)
