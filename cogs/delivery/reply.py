@@ -115,8 +115,9 @@ class Replies:
                 await self.finish(job, lambda each: elsewhere_view(each, text))
         except DELIVERY_ERRORS as error:
             if self._passes(job, error):
-                failure = f"status message not ended: {failure_of(error)}"
-                raise NotDelivered(failure, shown=shown) from error
+                raise NotDelivered(
+                    f"status message not ended: {failure_of(error)}", shown=shown
+                ) from error
             log.info("status message not ended: %s", error)
 
     async def finish(self, job: Job, view: Callable[[Job], ui.LayoutView]) -> bool:
