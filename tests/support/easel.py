@@ -253,7 +253,7 @@ async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
         made = Stage(discord, oxen, skills, folder, clock, settings)
         with unforeseen_errors() as unforeseen:
             yield made
-        assert made.fails or unforeseen == []
+        assert made.fails or not unforeseen, unforeseen
         assert discord.violations == []
         assert oxen.violations == []
         assert skills.violations == []
