@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 Transaction = AsyncConnection  # yielded by `Database.transaction`
 Connection = AsyncConnection  # yielded by `Database.reading`
 
-REVISION = "0008"  # the newest migration; a test compares it with the folder
+REVISION = "0009"  # the newest migration; a test compares it with the folder
 BUSY_SECONDS = 1.5  # to wait for another program that writes to the file
 WRITE_LOCK_TIMEOUT = 60.0  # seconds to wait for a turn to write; a member's command has less
 READERS = 3

@@ -106,6 +106,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "private": new.route.private,
         "guild_id": new.route.guild_id,
         "parent_id": new.route.parent_id,
+        "upload_limit": new.route.upload_limit,
         "inputs": rows_of(new.inputs),
         "input_bytes": sum(each.size or 0 for each in new.inputs),
         "inputs_stored": not new.inputs,
@@ -293,6 +294,7 @@ def job_of(row: Row[Any]) -> Job:
             private=row.private,
             guild_id=row.guild_id,
             parent_id=row.parent_id,
+            upload_limit=row.upload_limit,
         ),
         request=GenerationRequest(
             model=row.model,

@@ -91,7 +91,7 @@ jobs = Table(
     Column("created_at", Utc, nullable=False),
     Column("submit_after", Utc),
     Column("submitted_at", Utc),
-    Column("lease_until", Utc),  # of a claim; afterwards no task works on the job
+    Column("lease_until", Utc),  # afterwards no task works on the job
     Column("running_at", Utc),
     Column("cancel_requested_at", Utc),
     Column("settled_at", Utc),
@@ -116,6 +116,9 @@ jobs = Table(
     Column("overdue_at", Utc),  # when pictures arrived after JOB_TIMEOUT
     Column("origin_id", BigInteger),  # the interaction; null for jobs before revision 0006
     Column("secret", Integer),  # the id of a component of the result; null as above
+    Column("owner", String(32)),  # the process that works on the job until `lease_until`
+    Column("epoch", Integer, nullable=False, server_default="0"),  # leases of the job so far
+    Column("upload_limit", BigInteger),  # bytes of a file in the channel's server
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),
@@ -189,4 +192,24 @@ notes = Table(  # small facts that survive a restart, such as the registered com
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+processes = Table(  # that share this database
+    "processes",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),  # renewed while the process lives
+)
+
+circuits = Table(  # the last change of each provider's circuit, for the other processes
+    "circuits",
+    metadata,
+    Column("provider", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("outage_since", Utc),
+    Column("probe_at", Utc),
+    Column("openings", Integer, nullable=False),
+    Column("changed_by", String(32), nullable=False),
 )

@@ -41,7 +41,9 @@ async def test_what_the_insert_returns_is_what_the_row_holds(database: Database)
     attachment = Attachment("1.png", "https://cdn.discordapp.com/1.png", 5, 6, 7)
     unusual = replace(
         usual,
-        route=replace(usual.route, postable=False, private=True, guild_id=5, parent_id=6),
+        route=replace(
+            usual.route, postable=False, private=True, guild_id=5, parent_id=6, upload_limit=8
+        ),
         request=replace(usual.request, inputs=(attachment.url,)),
         inputs=(attachment,),
         model_auto=True,
