@@ -179,6 +179,7 @@ class Job:
     overdue_at: datetime | None = None  # when pictures arrived after JOB_TIMEOUT
     final_status_sent: bool = False  # the status message will not be edited any more
     secret: int | None = field(default=None, repr=False)  # None for a job of an older version
+    epoch: int = 0  # the number of the lease under which a process works on the job
 
     @property
     def result_mark(self) -> int | None:

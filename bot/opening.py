@@ -33,6 +33,7 @@ from bot.quotas import Quotas
 from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.settings import Settings
+from bot.store.coordination import Alone
 from bot.store.database import Database, database_path, pictures_folder
 from bot.store.database_file import InstanceLock
 from cogs.delivery.discord_delivery import DiscordDelivery
@@ -75,6 +76,7 @@ async def open_services(
     delivery = DiscordDelivery(Messages(catalog, reduced, health), metrics, now)
     services = Services(
         database=database,
+        coordination=Alone(),
         catalog=catalog,
         quotas=_quotas(config.core),
         providers=config.make_providers(Http(session, metrics, proxies)),

@@ -23,6 +23,7 @@ from bot.pictures import (
 from bot.providers.base import Provider
 from bot.quotas import Quotas
 from bot.second_copy import CopyWatch
+from bot.store.coordination import Coordination
 from bot.store.database import Database
 
 
@@ -31,6 +32,7 @@ class Services:
     """`providers` are those with a key; `now` is the clock, which tests replace."""
 
     database: Database
+    coordination: Coordination
     catalog: Catalog
     quotas: Quotas
     providers: Mapping[str, Provider]

@@ -1,16 +1,17 @@
-"""The query by which a queued job is taken for its submit; members take turns."""
+"""The statements that take a job and begin the work: a submit, in turns, or a delivery."""
 
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.jobs import Job, JobStatus
 from bot.store.jobs import job_of
-from bot.store.queue import AT_PROVIDER, CONFIRMED, QUEUED, SUBMIT_DUE
+from bot.store.leases import FREE, NEW_LEASE, Terms
+from bot.store.queue import AT_PROVIDER, CONFIRMED, QUEUED, SUBMIT_DUE, UNDELIVERED
 from bot.store.tables import Utc, jobs
 from bot.store.turns import LAST_SUBMIT, listed, none_of
 
@@ -20,6 +21,7 @@ CLAIMABLE = and_(
     jobs.c.cancel_requested_at.is_(None),
     SUBMIT_DUE,
     jobs.c.inputs_stored,
+    FREE,
     jobs.c.created_at > bindparam("created_after", type_=Utc),
 )
 
@@ -30,23 +32,44 @@ def _claim(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
         .where(AT_PROVIDER, CLAIMABLE, none_of(jobs.c.user_id, "without"), *conditions)
         .order_by(*LAST_SUBMIT, jobs.c.created_at)
         .limit(1)
+        .with_for_update(skip_locked=True, of=jobs)
         .scalar_subquery()
     )
-    return update(jobs).where(jobs.c.id == candidate).returning(*jobs.c)
+    return (
+        update(jobs).where(jobs.c.id == candidate, CLAIMABLE).values(NEW_LEASE).returning(*jobs.c)
+    )
 
 
 CLAIM = _claim()
 CLAIM_NAMED = _claim(~jobs.c.model_auto, jobs.c.created_at >= bindparam("named_since", type_=Utc))
 PROVIDERS_WITH_WORK = select(jobs.c.provider).distinct().where(CLAIMABLE)
+BEGIN_DELIVERY = (
+    update(jobs)
+    .where(
+        jobs.c.id == bindparam("job_id"),
+        UNDELIVERED,
+        FREE,
+        jobs.c.epoch == bindparam("listed_epoch", type_=Integer),
+    )
+    .values(
+        {
+            **NEW_LEASE,
+            jobs.c.delivery_attempts: jobs.c.delivery_attempts + 1,
+            jobs.c.delivery_started_at: func.coalesce(
+                jobs.c.delivery_started_at, bindparam("now", type_=Utc)
+            ),
+        }
+    )
+    .returning(*jobs.c)
+)
 
 
 async def claim(
     tx: AsyncConnection,
     provider: str,
+    terms: Terms,
     *,
-    now: datetime,
     created_after: datetime,
-    lease_until: datetime,
     without: Collection[int] = (),
     named_since: datetime | None = None,
 ) -> Job | None:
@@ -60,10 +83,9 @@ async def claim(
     """
     values = {
         "status": JobStatus.SUBMITTING,
-        "submitted_at": now,
-        "lease_until": lease_until,
+        "submitted_at": terms.now,
         "at_provider": provider,
-        "now": now,
+        **terms._asdict(),
         "created_after": created_after,
         "without": listed(without),
     }
@@ -81,3 +103,13 @@ async def providers_with_work(
     """Return the providers for which a job can be claimed: cheaper than a transaction."""
     values = {"now": now, "created_after": created_after}
     return list((await connection.execute(PROVIDERS_WITH_WORK, values)).scalars())
+
+
+async def begin_delivery(tx: AsyncConnection, job: Job, terms: Terms) -> Job | None:
+    """Take a settled job, and count an attempt: the next one, after a crash, searches first.
+
+    None if there is nothing (left) to deliver, or if another process has taken the job.
+    """
+    values = {**terms._asdict(), "job_id": job.id, "listed_epoch": job.epoch}
+    row = (await tx.execute(BEGIN_DELIVERY, values)).one_or_none()
+    return job_of(row) if row else None

@@ -48,6 +48,8 @@ NEWER = (
 class Database:
     """The open database: `transaction()` writes, `reading()` reads. Use with `async with`."""
 
+    shared = False  # by several processes
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)

@@ -10,14 +10,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.errors import Reason
 from bot.jobs import (
-    SETTLED,
     Attachment,
     GenerationRequest,
     Job,
@@ -26,7 +25,7 @@ from bot.jobs import (
     Route,
     sources,
 )
-from bot.store.tables import Utc, jobs
+from bot.store.tables import jobs
 
 
 class Columns(TypedDict, total=False):
@@ -64,7 +63,7 @@ GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
 UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
 RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored, jobs.c.status == JobStatus.QUEUED).values(
-    {jobs.c.inputs_stored: True, jobs.c.submit_after: None}
+    {jobs.c.inputs_stored: True, jobs.c.submit_after: None, jobs.c.lease_until: None}
 )
 HAND_OVER = UPDATE.where(
     jobs.c.status == JobStatus.QUEUED,
@@ -72,14 +71,6 @@ HAND_OVER = UPDATE.where(
     jobs.c.model_auto,
     jobs.c.model == bindparam("from_model"),
 ).values({jobs.c.submit_after: None, jobs.c.reason: None})
-BEGIN_DELIVERY = UPDATE.where(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None)).values(
-    {
-        jobs.c.delivery_attempts: jobs.c.delivery_attempts + 1,
-        jobs.c.delivery_started_at: func.coalesce(
-            jobs.c.delivery_started_at, bindparam("now", type_=Utc)
-        ),
-    }
-)
 MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 
 
@@ -181,8 +172,11 @@ async def requeue(
 
 
 async def start_running(tx: AsyncConnection, job_id: str, now: datetime) -> Job:
-    """Record that the provider has taken the job; its remote ids belong into the transaction."""
-    return await move(tx, job_id, JobStatus.RUNNING, running_at=now, lease_until=None)
+    """Record that the provider has taken the job; its remote ids belong into the transaction.
+
+    The lease goes on: the process that has submitted the job polls too.
+    """
+    return await move(tx, job_id, JobStatus.RUNNING, running_at=now)
 
 
 async def request_cancel(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
@@ -214,7 +208,7 @@ async def postpone_submit(
     tx: AsyncConnection, job_id: str, until: datetime, reason: Reason
 ) -> None:
     """Let nobody claim a queued job before `until`; `reason` is reported if it expires."""
-    await change(tx, job_id, submit_after=until, reason=reason)
+    await change(tx, job_id, submit_after=until, reason=reason, lease_until=None)
 
 
 async def extend_lease(tx: AsyncConnection, job_id: str, until: datetime) -> Job | None:
@@ -234,29 +228,28 @@ async def mark_final_status(tx: AsyncConnection, job_id: str) -> Job | None:
     return await change(tx, job_id, final_status_sent=True)
 
 
-async def begin_delivery(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
-    """Count an attempt before it is made, so that the next one, after a crash, searches first.
-
-    None if there is nothing (left) to deliver.
-    """
-    return await _one(tx, BEGIN_DELIVERY, job_id, now=now)
-
-
 async def postpone_delivery(
     tx: AsyncConnection, job_id: str, until: datetime, error: str, *, shown: int | None = None
 ) -> None:
     """Store when the next attempt is due; `shown` is the message that has the result already."""
-    if shown is None:
-        await change(tx, job_id, deliver_after=until, delivery_error=error)
-    else:
-        await change(tx, job_id, deliver_after=until, delivery_error=error, result_message_id=shown)
+    values: Columns = {"deliver_after": until, "delivery_error": error, "lease_until": None}
+    if shown is not None:
+        values["result_message_id"] = shown
+    await change(tx, job_id, **values)
 
 
 async def mark_delivered(
     tx: AsyncConnection, job_id: str, now: datetime, *, message_id: int | None, error: str | None
 ) -> None:
     """Record the end of a delivery: the message that shows the result, or why there is none."""
-    await change(tx, job_id, delivered_at=now, result_message_id=message_id, delivery_error=error)
+    await change(
+        tx,
+        job_id,
+        delivered_at=now,
+        result_message_id=message_id,
+        delivery_error=error,
+        lease_until=None,
+    )
 
 
 def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:
@@ -325,4 +318,5 @@ def job_of(row: Row[Any]) -> Job:
         overdue_at=row.overdue_at,
         final_status_sent=row.final_status_sent,
         secret=row.secret,
+        epoch=row.epoch,
     )

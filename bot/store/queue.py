@@ -8,6 +8,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
+    String,
     and_,
     bindparam,
     case,
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import Reason
 from bot.jobs import ACTIVE, SETTLED, Job, JobStatus
+from bot.store.leases import FREE
 from bot.store.tables import Utc, generations, jobs
 from bot.store.turns import (
     LAST_SUBMIT,
@@ -59,7 +61,7 @@ BATCH = 25  # jobs of a list that the worker reads every two seconds
 
 AT_PROVIDER = jobs.c.provider == bindparam("at_provider")
 WITHOUT_INPUTS = by_last_turns(
-    turns(QUEUED, CONFIRMED, SUBMIT_DUE, ~jobs.c.inputs_stored), *LAST_SUBMIT
+    turns(QUEUED, CONFIRMED, SUBMIT_DUE, FREE, ~jobs.c.inputs_stored), *LAST_SUBMIT
 )
 EXPIRING_STATUSES = by_turns(
     # A cancel has no result that could come by another way.
@@ -71,17 +73,22 @@ EXPIRING_STATUSES = by_turns(
     jobs.c.token_expires_at > NOW,
 )
 CANCEL_REQUESTS = by_turns(
-    RUNNING, jobs.c.cancel_requested_at.is_not(None), none_of(jobs.c.id, "known")
+    RUNNING,
+    jobs.c.cancel_requested_at.is_not(None),
+    or_(FREE, jobs.c.owner == bindparam("process", type_=String)),
+    none_of(jobs.c.id, "known"),
 )
 _deliverable = (
     select(
         jobs.c.id,
         jobs.c.user_id,
         jobs.c.created_at,
+        FREE.label("free"),
         func.row_number()
         .over(
             partition_by=(jobs.c.user_id, case((POSTED, jobs.c.channel_id), else_=0)),
-            order_by=jobs.c.created_at,
+            # Those that other processes deliver count first.
+            order_by=(case((FREE, 1), else_=0), jobs.c.created_at),
         )
         .label("in_channel"),
     )
@@ -97,7 +104,7 @@ _turn_of_member = func.row_number().over(
 )
 DELIVERABLE = by_last_turns(
     select(_deliverable.c.id, _turn_of_member.label("turn"))
-    .where(_deliverable.c.in_channel <= IN_CHANNEL)
+    .where(_deliverable.c.in_channel <= IN_CHANNEL, _deliverable.c.free)
     .subquery()
 )
 WAITING = by_turns(QUEUED, CONFIRMED, AT_PROVIDER, none_of(jobs.c.id, "known"))
@@ -129,7 +136,7 @@ UNKNOWN_OUTCOMES = by_random_turns(
     jobs.c.reason == Reason.DOUBTFUL,
     ~exists().where(generations.c.job_id == jobs.c.id),
 )
-UNWATCHED = by_turns(RUNNING, none_of(jobs.c.id, "known"))
+UNWATCHED = by_turns(RUNNING, FREE, none_of(jobs.c.id, "known"))
 RIVALS = select(jobs).where(
     jobs.c.id != bindparam("job_id"),
     jobs.c.model == bindparam("of_model"),
@@ -152,7 +159,7 @@ UNCONFIRMED = by_random_turns(QUEUED, ~CONFIRMED, CREATED_BEFORE)
 EXPIRED = by_turns(QUEUED, CONFIRMED, CREATED_BEFORE)
 UNLEASED = by_turns(
     SUBMITTING,
-    or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW),
+    FREE,
     jobs.c.provider.in_(bindparam("providers", expanding=True)),
 )
 ORPHANED = by_turns(
@@ -228,14 +235,15 @@ async def unknown_outcomes(connection: AsyncConnection, settled_after: datetime)
     return await list_jobs(connection, UNKNOWN_OUTCOMES, settled_after=settled_after, limit=BATCH)
 
 
-async def clear_leases(tx: AsyncConnection) -> None:
-    """End every lease: after a start, no task that held one is left."""
-    await tx.execute(update(jobs).where(SUBMITTING).values(lease_until=None))
+async def cancel_requests(
+    connection: AsyncConnection, process: str, now: datetime, *, known: Collection[str]
+) -> list[Job]:
+    """Return running jobs that their members want stopped, but those of `known`.
 
-
-async def cancel_requests(connection: AsyncConnection, *, known: Collection[str]) -> list[Job]:
-    """Return running jobs that their members want stopped, but those of `known`."""
-    return await list_jobs(connection, CANCEL_REQUESTS, known=listed(known), limit=BATCH)
+    Not those that another process polls.
+    """
+    values = {"process": process, "now": now, "known": listed(known)}
+    return await list_jobs(connection, CANCEL_REQUESTS, **values, limit=BATCH)
 
 
 async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> list[Job]:
@@ -299,10 +307,12 @@ async def estimated(
     )
 
 
-async def unwatched(connection: AsyncConnection, *, known: Collection[str]) -> list[Job]:
-    """Return running jobs, but those of `known`: all after a start, later hardly any."""
+async def unwatched(
+    connection: AsyncConnection, now: datetime, *, known: Collection[str]
+) -> list[Job]:
+    """Return running jobs without a lease, but those of `known`: all after a start, else few."""
     # In two seconds, 40 of them can be polled.
-    return await list_jobs(connection, UNWATCHED, known=listed(known), limit=4 * BATCH)
+    return await list_jobs(connection, UNWATCHED, now=now, known=listed(known), limit=4 * BATCH)
 
 
 async def deliverable(

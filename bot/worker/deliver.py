@@ -8,8 +8,9 @@ from bot.backoff import Backoff
 from bot.delivery import NotDelivered, ReplyUnknown, Undeliverable
 from bot.jobs import TOKEN_MARGIN, Job, JobStatus
 from bot.services import Services
-from bot.store import jobs, pictures
+from bot.store import claims, jobs, pictures
 from bot.store.pictures import Role
+from bot.worker.leases import LeaseLost, Leases
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +19,9 @@ RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=10))
 
 
 class Deliverer:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, leases: Leases) -> None:
         self._database = services.database
+        self._leases = leases
         self._delivery = services.delivery
         self._now = services.now
         self._metrics = services.metrics
@@ -40,21 +42,24 @@ class Deliverer:
         `waits` is called when a rate limit begins to hold the attempt back.
         """
         async with self._database.transaction() as tx:
-            begun = await jobs.begin_delivery(tx, job.id, self._now())
+            begun = await claims.begin_delivery(tx, job, self._leases.terms())
             stored = await pictures.of_job(tx, job.id, Role.OUTPUT)
         if begun is None:
             return
-        job = begun
+        job = self._leases.hold(begun)
         missing = max(job.request.count - len(stored), 0) if stored else 0
         try:
             job = await self._with_reply(job)
             again = job.delivery_attempts > 1
+            self._leases.check(job)
             shown = await self._delivery.deliver(
                 job, stored, missing=missing, again=again, waits=waits
             )
         except NotDelivered as error:
             await self._postpone(job, error)
             return
+        except LeaseLost:
+            raise
         except Exception as error:  # such as an answer of Discord that discord.py cannot read
             log.exception("unexpected error in a delivery, retrying")
             await self._postpone(job, NotDelivered(type(error).__name__))
@@ -63,7 +68,7 @@ class Deliverer:
             message_id, reason = None, _storable(shown.reason, job)
         else:
             message_id, reason = shown, None
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             await jobs.mark_delivered(tx, job.id, self._now(), message_id=message_id, error=reason)
         if message_id is not None:
             log.info("delivered as message %s", message_id)
@@ -83,7 +88,7 @@ class Deliverer:
             if self._now() - job.created_at < REPLY_GRACE:
                 raise NotDelivered("the reply may still be on the way")
             return job
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             await jobs.confirm_reply(tx, job.id, message_id)
             return await jobs.get(tx, job.id) or job
 
@@ -96,7 +101,7 @@ class Deliverer:
             wait = last_chance
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             await jobs.postpone_delivery(
                 tx, job.id, now + wait, _storable(str(error), job), shown=error.shown
             )

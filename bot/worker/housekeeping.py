@@ -4,9 +4,12 @@ from datetime import datetime, timedelta
 
 from bot.services import Services
 from bot.store import queue
+from bot.store.coordination import Duty
+from bot.store.database import Connection
 from bot.worker.deliver import Deliverer
 from bot.worker.failover import Failover
 from bot.worker.late_losses import LateLosses
+from bot.worker.leases import Leases
 from bot.worker.overdue import OverduePoller
 from bot.worker.recovery import Recovery
 from bot.worker.settle import Settler
@@ -17,16 +20,22 @@ INTERVAL = timedelta(seconds=2)
 
 class Housekeeping:
     def __init__(
-        self, services: Services, settler: Settler, deliverer: Deliverer, recovery: Recovery
+        self,
+        services: Services,
+        leases: Leases,
+        settler: Settler,
+        deliverer: Deliverer,
+        recovery: Recovery,
     ) -> None:
         self._database = services.database
+        self._coordination = services.coordination
         self._providers = services.providers
         self._settler = settler
         self._deliverer = deliverer
         self._recovery = recovery
-        self._overdue = OverduePoller(services, settler, recovery)
+        self._overdue = OverduePoller(services, leases, settler, recovery)
         self._failover = Failover(services, deliverer)
-        self._late_losses = LateLosses(services)
+        self._late_losses = LateLosses(services, leases)
         self._now = services.now
         self.next_turn = self._next_erase = self._next_prices = services.now()
 
@@ -40,19 +49,26 @@ class Housekeeping:
             # A minute before the token expires that can edit the message.
             soon = now + timedelta(minutes=1)
             expiring = await queue.expiring_statuses(view, now, expires_before=soon)
-            # A minute after the settlement, the estimate stands.
-            estimated = await queue.estimated(
-                view, now - timedelta(minutes=1), providers=self._providers
-            )
             due: list[Due] = [
                 *await self._recovery.due(view, now),
                 *((self._deliverer.show_final_status, job) for job in expiring),
-                *await self._failover.due(view, now),
-                *await self._overdue.due(view, now),
-                *await self._late_losses.due(view, now),
-                *((self._settler.correct_cost, job) for job in estimated),
             ]
-        tasks.start_all(due)
+            if self._coordination.has(Duty.AFTERCARE):
+                due += await self._aftercare(view, now)
+        await tasks.start_all(due)
+
+    async def _aftercare(self, view: Connection, now: datetime) -> list[Due]:
+        """Return the work in rounds, which the memory of one process decides."""
+        # A minute after the settlement, the estimate stands.
+        estimated = await queue.estimated(
+            view, now - timedelta(minutes=1), providers=self._providers
+        )
+        return [
+            *await self._failover.due(view, now),
+            *await self._overdue.due(view, now),
+            *await self._late_losses.due(view, now),
+            *((self._settler.correct_cost, job) for job in estimated),
+        ]
 
     async def _refresh_prices(self, now: datetime) -> None:
         """Let old costs leave the prices; new ones enter when a job is settled."""

@@ -17,6 +17,7 @@ from bot.services import Services
 from bot.store import jobs, settlement
 from bot.store import pictures as picture_rows
 from bot.store.pictures import Role
+from bot.worker.leases import Leases
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,10 @@ BACKOFF = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
 
 
 class Inputs:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, leases: Leases) -> None:
         self._services = services
         self._database = services.database
+        self._leases = leases
         self._now = services.now
         self._retries = Retries(BACKOFF)
         self._waiting: dict[str, asyncio.Task[object]] = {}  # for their turn, by the job's id
@@ -75,7 +77,7 @@ class Inputs:
     async def _attach(self, job: Job, stored: Sequence[Picture]) -> None:
         self._retries.end(job.id)
         size = sum(picture.size for picture in stored)
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             if await jobs.mark_inputs_stored(tx, job.id, size=size):
                 await picture_rows.attach(tx, job.id, Role.INPUT, stored, self._now())
 
@@ -113,7 +115,7 @@ class Inputs:
             replace(each, url=url, copied=True) for each, url in zip(job.inputs, urls, strict=True)
         )
         # Stored before the submit: after a crash, generations are searched by their inputs too.
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             return await jobs.store_inputs(tx, job.id, inputs) or job
 
     async def _reserve(self, job: Job, stored: Sequence[Picture], room: AsyncExitStack) -> None:
@@ -132,11 +134,11 @@ class Inputs:
 
     async def _refuse(self, job: Job, remark: str) -> None:
         self._retries.end(job.id)
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             await settlement.fail(tx, job.id, self._now(), reason=Reason.INPUT, remark=remark)
 
     async def _postpone(self, job: Job, error: EaselError) -> None:
         wait = self._retries.wait(job.id)
         log.info("inputs not downloaded, retrying in %s: %s", wait, error)
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             await jobs.postpone_submit(tx, job.id, self._now() + wait, Reason.INPUT)

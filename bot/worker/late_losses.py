@@ -9,6 +9,7 @@ from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import losses, settlement
 from bot.store.database import Connection
+from bot.worker.leases import Leases
 from bot.worker.settle import report_loss
 from bot.worker.tasks import Due
 
@@ -20,8 +21,9 @@ RETRY = timedelta(minutes=5)  # after a request that failed
 
 
 class LateLosses:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, leases: Leases) -> None:
         self._database = services.database
+        self._leases = leases
         self._providers = services.providers
         self._now = services.now
         self._asked: dict[str, datetime] = {}  # by job: until when the service is not asked again
@@ -51,7 +53,7 @@ class LateLosses:
         charged = {remote_id: cost for remote_id, cost in costs.items() if cost and cost.amount}
         if not charged:
             return
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             await settlement.lose(tx, job, charged, self._now())
         for remote_id, cost in charged.items():
             report_loss(job, remote_id, cost)

@@ -15,6 +15,7 @@ from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import queue, settlement
 from bot.store.database import Connection
+from bot.worker.leases import Leases
 from bot.worker.recovery import Recovery
 from bot.worker.settle import Ends, Made, Settler
 from bot.worker.tasks import Due
@@ -25,8 +26,11 @@ INTERVAL = timedelta(minutes=5)
 
 
 class OverduePoller:
-    def __init__(self, services: Services, settler: Settler, recovery: Recovery) -> None:
+    def __init__(
+        self, services: Services, leases: Leases, settler: Settler, recovery: Recovery
+    ) -> None:
         self._database = services.database
+        self._leases = leases
         self._providers = services.providers
         self._settler = settler
         self._recovery = recovery
@@ -91,7 +95,7 @@ class OverduePoller:
 
     async def _charge(self, job: Job, made: Sequence[Made]) -> None:
         cost = await self._settler.cost(job, made)
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             await settlement.charge_overdue(
                 tx,
                 job,
@@ -104,7 +108,7 @@ class OverduePoller:
 
     async def _end(self, job: Job, ends: Ends) -> None:
         losses = await self._settler.losses(job, ends)
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             await settlement.end_overdue(
                 tx, job, [each for each, _ in ends], self._now(), losses=losses
             )

@@ -168,6 +168,15 @@ class Poller:
         """The ids of the running jobs that are polled, or wait for the key of their provider."""
         return self._watches.keys() | self._without_key
 
+    def is_watching(self, job_id: str) -> bool:
+        """Return whether a running job is polled here."""
+        return job_id in self._watches
+
+    def forget(self, job_id: str) -> None:
+        """Poll a job no more: another process may do so."""
+        if watch := self._watches.get(job_id):
+            self._forget(watch)
+
     @property
     def canceling(self) -> Collection[str]:
         """The ids of the watched jobs whose members want them stopped."""

@@ -22,9 +22,10 @@ from bot.errors import ProviderError, Reason
 from bot.jobs import Job, JobStatus
 from bot.providers.base import Submitted
 from bot.services import Services
-from bot.store import generations, jobs, queue, settlement
+from bot.store import generations, jobs, leases, queue, settlement
 from bot.store.database import Connection, Transaction
 from bot.worker.deliver import REPLY_GRACE, Deliverer
+from bot.worker.leases import Leases
 from bot.worker.poll import Poller
 from bot.worker.tasks import Due
 
@@ -36,9 +37,12 @@ CREATED_WITHIN = timedelta(minutes=3)  # of the request: later generations are n
 
 
 class Recovery:
-    def __init__(self, services: Services, poller: Poller, deliverer: Deliverer) -> None:
+    def __init__(
+        self, services: Services, leases: Leases, poller: Poller, deliverer: Deliverer
+    ) -> None:
         self._services = services
         self._database = services.database
+        self._leases = leases
         self._providers = services.providers
         self._poller = poller
         self._deliverer = deliverer
@@ -46,13 +50,14 @@ class Recovery:
         self._started_at = services.now()
 
     async def start(self) -> None:
-        """End the leases that the last run left behind."""
-        async with self._database.transaction() as tx:
-            await queue.clear_leases(tx)
+        """End the leases that the last run on a SQLite file left behind."""
+        if not self._database.shared:
+            async with self._database.transaction() as tx:
+                await leases.clear(tx)
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
         """Return the jobs that need recovery, each with the method to call for it."""
-        running = await queue.unwatched(view, known=self._poller.watched)
+        running = await queue.unwatched(view, now, known=self._poller.watched)
         unconfirmed = await queue.unconfirmed(view, now - REPLY_GRACE)
         expired = await queue.expired(view, now - QUEUE_TIMEOUT)
         # Without its key, a job waits until the key is set again.
@@ -92,7 +97,7 @@ class Recovery:
             log.warning("reply cannot be reconciled any more; job failed, member informed")
             await self.fail(job, Reason.AWAY)
             return
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             if message_id is not None:
                 await jobs.confirm_reply(tx, job.id, message_id)
                 return
@@ -108,7 +113,7 @@ class Recovery:
         """Fail a job whose provider has no key any more: its price may have been charged."""
         log.error("%s has no key: job failed, hold released, possibly charged", job.provider)
         now = self._now()
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             known = await generations.of_job(tx, job.id)
             if not known:
                 await settlement.fail_unknown(tx, job, now)
@@ -144,7 +149,7 @@ class Recovery:
         except ProviderError as error:
             log.warning("outcome of a submit unknown, provider cannot be searched: %s", error)
             if self._now() - _sent(job) < timedelta(minutes=10):
-                async with self._database.transaction() as tx:
+                async with self._leases.writing(job, last=True) as tx:
                     await jobs.extend_lease(tx, job.id, self._now() + timedelta(seconds=30))
                 return None
             adopted = None
@@ -152,7 +157,7 @@ class Recovery:
             return adopted
         self._services.metrics.doubt_ended(job.provider, "failed")
         log.error("outcome of a submit unknown; job failed, hold released, possibly charged")
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             await settlement.fail_unknown(tx, job, self._now())
         return None
 
@@ -166,14 +171,14 @@ class Recovery:
         except ProviderError as error:
             log.info("generations of an unknown outcome not searched: %s", error)
             return
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             if free := await self._own(tx, job, found):
                 await settlement.find_unknown(tx, job, free, self._now())
         if free:
             log.warning("found %s of a failed job with an unknown outcome", ", ".join(free))
 
     async def fail(self, job: Job, reason: Reason) -> None:
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             await settlement.fail(tx, job.id, self._now(), reason=reason)
 
     async def _search(self, job: Job) -> tuple[Job, Sequence[Submitted]] | None:
@@ -189,7 +194,7 @@ class Recovery:
         return None
 
     async def _adopt(self, job: Job, found: Sequence[Submitted]) -> Job | None:
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             free = await self._own(tx, job, found)
             if not free:
                 return None

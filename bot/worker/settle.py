@@ -15,6 +15,7 @@ from bot.providers.base import Canceled, Failed, Finished, Provider, Update
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import settlement
+from bot.worker.leases import Leases
 from bot.worker.prices import Prices
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,9 @@ Ends = Sequence[tuple[Generation, End]]
 
 
 class Settler:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, leases: Leases) -> None:
         self._services = services
+        self._leases = leases
         self.prices = Prices(services)
         self._database = services.database
         self._providers = services.providers
@@ -104,7 +106,7 @@ class Settler:
         cost = await _reported(self._providers[job.provider], unknown, waits=COST_WAITS[:1])
         if cost is None:
             return
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             await settlement.correct_cost(tx, job.id, cost, self._now())
         await self.prices.follow(job.request.model)
 
@@ -164,7 +166,7 @@ class Settler:
         if failures:
             return await self._fail(job, ends, failures[0].reason)
         losses = await self.losses(job, ends)
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             canceled = await settlement.cancel(
                 tx, job.id, self._now(), ends=_states(ends), losses=losses
             )
@@ -179,7 +181,7 @@ class Settler:
         losses = await self.losses(
             job, [each for each in ends if not isinstance(each[1], Finished)]
         )
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             settled = await settlement.succeed(
                 tx,
                 job,
@@ -196,7 +198,7 @@ class Settler:
 
     async def _fail(self, job: Job, ends: Ends, reason: Reason) -> Job:
         losses = await self.losses(job, ends)
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             failed = await settlement.fail(
                 tx,
                 job.id,

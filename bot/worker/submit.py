@@ -16,11 +16,11 @@ from bot.services import Services
 from bot.store import claims, generations, jobs, pictures, settlement
 from bot.store.database import Connection
 from bot.worker.inputs import Inputs
+from bot.worker.leases import Leases
 from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=3)  # longer than a submit with all its timeouts
 BACKOFF = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=2))
 
 MEMBER_SUBMITS = SLOTS[Circuit.CLOSED] - 1  # of one member at once, to each provider
@@ -29,10 +29,13 @@ T = TypeVar("T")
 
 
 class Submitter:
-    def __init__(self, services: Services, inputs: Inputs, recovery: Recovery) -> None:
+    def __init__(
+        self, services: Services, leases: Leases, inputs: Inputs, recovery: Recovery
+    ) -> None:
         self._services = services
         self._database = services.database
         self._health = services.health
+        self._leases = leases
         self._inputs = inputs
         self._recovery = recovery
         self._now = services.now
@@ -53,17 +56,17 @@ class Submitter:
 
         With `named_since`, only a job requested since then, whose member named the model.
         """
-        now = self._now()
+        terms = self._leases.claim_terms()
         async with self._database.transaction() as tx:
-            return await claims.claim(
+            job = await claims.claim(
                 tx,
                 provider,
-                now=now,
-                created_after=now - QUEUE_TIMEOUT,
-                lease_until=now + LEASE,
+                terms,
+                created_after=terms.now - QUEUE_TIMEOUT,
                 without=without,
                 named_since=named_since,
             )
+        return self._leases.hold(job) if job else None
 
     async def put_back(self, job: Job, wait: timedelta, reason: Reason | None = None) -> None:
         """Return a claimed job to the queue, or cancel the job if the member has requested that.
@@ -71,7 +74,7 @@ class Submitter:
         The provider has surely not taken the job. `reason` is reported if the job expires.
         """
         now = self._now()
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job, last=True) as tx:
             queued = await jobs.requeue(
                 tx, job.id, submit_after=now + wait, reason=reason or job.reason
             )
@@ -97,6 +100,7 @@ class Submitter:
         except ProviderError as error:  # nothing was sent
             return await self._not_running(job, error)
         provider = self._services.providers[job.provider]
+        self._leases.check(job)
         try:
             submitted = await provider.submit(job.request)
         except ProviderError as error:
@@ -120,7 +124,7 @@ class Submitter:
 
     async def _start(self, job: Job, submitted: Sequence[Submitted]) -> Job:
         remote_ids = [each.remote_id for each in submitted]
-        async with self._database.transaction() as tx:
+        async with self._leases.writing(job) as tx:
             started = await jobs.start_running(tx, job.id, self._now())
             await generations.add(tx, job.id, job.provider, remote_ids)
         log.info("running at %s as %s", job.provider, ", ".join(remote_ids))

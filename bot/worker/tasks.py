@@ -9,6 +9,7 @@ from bot.errors import NotNow
 from bot.jobs import Job
 from bot.observability.logs import bind, hide
 from bot.store.jobs import MoveRefused
+from bot.worker.leases import Leases
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +20,23 @@ Due = tuple[Callable[[Job], Work], Job]  # a method to call for a job
 
 
 class Tasks:
-    def __init__(self, *, wake: Callable[[], None], ended: Callable[[], None]) -> None:
-        """`wake` is called when rows have changed, `ended` when a job's task is over."""
+    def __init__(
+        self,
+        leases: Leases,
+        *,
+        wake: Callable[[], None],
+        ended: Callable[[], None],
+        goes_on: Callable[[str], bool],
+    ) -> None:
+        """`wake` is called when rows have changed, `ended` when a job's task is over.
+
+        `goes_on` returns whether the lease of a job goes on after the task.
+        """
+        self._leases = leases
         self._wake = wake
         self._ended = ended
-        self._busy: set[str] = set()  # jobs with a task
+        self._goes_on = goes_on
+        self._busy: dict[str, asyncio.Task[None] | None] = {}  # jobs with a task
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> "Tasks":
@@ -50,15 +63,21 @@ class Tasks:
         if job.id in self._busy:
             work.close()
             return False
-        self._busy.add(job.id)
-        self.spawn(self._guarded(job, work), name=f"job {job.id}")
+        self._busy[job.id] = None
+        self._busy[job.id] = self.spawn(self._guarded(job, work), name=f"job {job.id}")
         return True
 
-    def start_all(self, due: list[Due]) -> None:
-        """Start work that changes rows, for each job that has no task."""
-        for method, job in due:
-            if not self.is_busy(job):
-                self.start(job, self.then_wake(method(job)))
+    async def start_all(self, due: list[Due]) -> None:
+        """Start work that changes rows, for each job that no task and no other process has."""
+        methods = {job.id: method for method, job in reversed(due) if not self.is_busy(job)}
+        idle = {job.id: job for _, job in due if job.id in methods}
+        for job in await self._leases.take([*idle.values()]):
+            self.start(job, self.then_wake(methods[job.id](job)))
+
+    def cancel(self, job_id: str) -> None:
+        """End the work of a job whose lease is lost."""
+        if task := self._busy.get(job_id):
+            task.cancel()
 
     async def then_wake(self, work: Work) -> None:
         await work
@@ -79,8 +98,10 @@ class Tasks:
             log.exception("unexpected error in a job, retrying")
             await self._cool_down()
         finally:
-            self._busy.discard(job.id)
+            del self._busy[job.id]
             self._ended()
+        if not self._goes_on(job.id):  # after a cancel, the outcome is unknown: the lease ends then
+            await self._leases.end(job.id)
 
     async def _cool_down(self) -> None:
         await asyncio.sleep(COOL_DOWN)

@@ -18,6 +18,7 @@ from bot.store.database import Connection
 from bot.worker.deliver import Deliverer
 from bot.worker.housekeeping import Housekeeping
 from bot.worker.inputs import Inputs
+from bot.worker.leases import Leases
 from bot.worker.poll import Poller
 from bot.worker.recovery import Recovery
 from bot.worker.settle import Settler
@@ -40,15 +41,18 @@ class Worker:
         self._providers = services.providers
         self._health = services.health
         self._now = services.now
-        settler = Settler(services)
+        self._leases = leases = Leases(services)
+        settler = Settler(services, leases)
         self._prices = settler.prices
-        self._deliverer = Deliverer(services)
-        self._inputs = Inputs(services)
+        self._deliverer = Deliverer(services, leases)
+        self._inputs = Inputs(services, leases)
         self._wake = asyncio.Event()
         self._poller = Poller(services, settler, freed=self._wake.set)
-        self._recovery = Recovery(services, self._poller, self._deliverer)
-        self._submitter = Submitter(services, self._inputs, self._recovery)
-        self._housekeeping = Housekeeping(services, settler, self._deliverer, self._recovery)
+        self._recovery = Recovery(services, leases, self._poller, self._deliverer)
+        self._submitter = Submitter(services, leases, self._inputs, self._recovery)
+        self._housekeeping = Housekeeping(
+            services, leases, settler, self._deliverer, self._recovery
+        )
         self._submits = {key: Counter[int]() for key in self._providers}  # by member
         self._deliveries = Slots(
             CONCURRENT_DELIVERIES,
@@ -60,7 +64,9 @@ class Worker:
         self._rows_changed = True
         self._started = self._stopping = False
         self._next_row: datetime | None = None
-        self._tasks = Tasks(wake=self.wake, ended=self._wake.set)
+        self._tasks = Tasks(
+            leases, wake=self.wake, ended=self._wake.set, goes_on=self._poller.is_watching
+        )
 
     async def prepare(self) -> None:
         """Let the prices follow the stored costs before the first request arrives."""
@@ -82,19 +88,25 @@ class Worker:
         A cancel ends the tasks too; the next start finds their jobs.
         """
         async with self._tasks:
-            streams = [
+            beside = [
                 self._tasks.spawn(self._listen(key), name=f"events {key}")
                 for key in self._providers
             ]
+            beside.append(self._tasks.spawn(self._leases.run(self._lost), name="leases"))
             try:
                 while not self._stopping:
                     self._wake.clear()
                     await _whole(self._turn())
                     await self._pause()
             finally:
-                for stream in streams:
-                    stream.cancel()
+                for task in beside:
+                    task.cancel()
                 await self._database.quiet()
+
+    def _lost(self, job_id: str) -> None:
+        """End all work on a job that other processes may take, or have taken."""
+        self._poller.forget(job_id)
+        self._tasks.cancel(job_id)
 
     async def _turn(self) -> None:
         """Start everything that is due. An error is the database's, and transient or logged."""
@@ -130,10 +142,17 @@ class Worker:
                 view, now, limit=2 * CONCURRENT_DOWNLOADS, served=self._downloads.served
             )
             deliverable = await self._deliverable(view, now)
-            cancel_requests = await queue.cancel_requests(view, known=self._poller.canceling)
+            cancel_requests = await queue.cancel_requests(
+                view, self._services.coordination.process, now, known=self._poller.canceling
+            )
             self._next_row = await self._next_row_at(view, now)
-        for job in self._downloads.choose(self._idle(without_inputs)):
-            self._tasks.start(job, self._store_inputs(job))
+        chosen = self._downloads.choose(self._idle(without_inputs))
+        taken = {job.id: job for job in await self._leases.take(chosen)}
+        for job in chosen:
+            if job.id in taken:
+                self._tasks.start(taken[job.id], self._store_inputs(taken[job.id]))
+            else:  # another process has the job
+                self._downloads.end(job)
         for provider in providers:
             await self._claim(provider)
         if deliverable:

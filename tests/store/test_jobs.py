@@ -6,9 +6,10 @@ import pytest
 
 from bot.errors import Reason
 from bot.jobs import NEXT, Attachment, Job, JobStatus, NewJob, Route
-from bot.store import claims, generations, jobs, queue
+from bot.store import claims, generations, jobs, leases, queue
 from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
+from bot.store.leases import Terms
 from bot.store.tables import jobs as table
 from tests.support.rows import NOW, add, new_job, one
 
@@ -17,7 +18,11 @@ LONG_AGO = NOW - timedelta(days=1)
 
 
 async def claim(tx: Transaction, now: datetime) -> Job | None:
-    return await claims.claim(tx, "oxen", now=now, created_after=LONG_AGO, lease_until=LEASE)
+    return await claims.claim(tx, "oxen", terms(now), created_after=LONG_AGO)
+
+
+def terms(now: datetime) -> Terms:
+    return Terms("this process", now, LEASE)
 
 
 async def test_a_job_comes_back_as_it_was_stored(database: Database) -> None:
@@ -120,7 +125,7 @@ async def test_a_job_sent_back_waits_for_its_time(database: Database) -> None:
     later = NOW + timedelta(seconds=30)
     async with database.transaction() as tx:
         await claim(tx, NOW)
-        await jobs.move(tx, job.id, JobStatus.QUEUED, submit_after=later)
+        await jobs.requeue(tx, job.id, submit_after=later, reason=None)
 
     async with database.transaction() as tx:
         assert await queue.next_wake(tx, NOW) == later
@@ -165,7 +170,7 @@ async def test_after_a_start_every_lease_is_over(database: Database) -> None:
     await one(database)
     async with database.transaction() as tx:
         claimed = await claim(tx, NOW)
-        await queue.clear_leases(tx)
+        await leases.clear(tx)
 
         assert await queue.unleased(tx, NOW, providers=["oxen"]) == [claimed]
 
@@ -245,7 +250,7 @@ async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database
     await one(database)
     async with database.transaction() as tx:
         assert await claims.providers_with_work(tx, NOW, NOW) == []
-        assert await claims.claim(tx, "oxen", now=NOW, created_after=NOW, lease_until=LEASE) is None
+        assert await claims.claim(tx, "oxen", terms(NOW), created_after=NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,10 @@ LISTS: dict[str, tuple[List, dict[str, Any]]] = {
     "waiting": (lambda view: queue.waiting(view, "oxen", known=[]), {}),
     "transferable": (lambda view: queue.transferable(view, "oxen", known=[]), {"model_auto": True}),
     "cancel_requests": (
-        lambda view: queue.cancel_requests(view, known=[]),
+        lambda view: queue.cancel_requests(view, "me", NOW, known=[]),
         {"status": JobStatus.RUNNING, "cancel_requested_at": NOW},
     ),
-    "unwatched": (lambda view: queue.unwatched(view, known=[]), {"status": JobStatus.RUNNING}),
+    "unwatched": (lambda view: queue.unwatched(view, NOW, known=[]), {"status": JobStatus.RUNNING}),
     "unconfirmed": (lambda view: queue.unconfirmed(view, LATER), {"status_message_id": None}),
     "expired": (lambda view: queue.expired(view, LATER), {}),
     "unleased": (
@@ -85,8 +85,8 @@ async def test_jobs_that_the_worker_knows_make_room_for_others(
     lists: dict[str, Callable[..., Awaitable[list[Job]]]] = {
         "waiting": lambda view, known: queue.waiting(view, "oxen", known=known),
         "transferable": lambda view, known: queue.transferable(view, "oxen", known=known),
-        "cancel_requests": lambda view, known: queue.cancel_requests(view, known=known),
-        "unwatched": lambda view, known: queue.unwatched(view, known=known),
+        "cancel_requests": lambda view, known: queue.cancel_requests(view, "me", NOW, known=known),
+        "unwatched": lambda view, known: queue.unwatched(view, NOW, known=known),
     }
     known: set[str] = set()
     async with database.transaction() as tx:

@@ -22,6 +22,7 @@ from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Quotas
 from bot.second_copy import CopyWatch
 from bot.services import Services
+from bot.store.coordination import Alone
 from bot.store.database import Database
 from cogs.delivery.discord_delivery import DiscordDelivery
 from cogs.delivery.messages import Messages
@@ -51,6 +52,7 @@ def services_on(
     reduced = ReducedCopies(pictures, decoder, retention)
     return Services(
         database=database,
+        coordination=Alone(),
         catalog=catalog,
         quotas=Quotas(),
         providers=providers or {},

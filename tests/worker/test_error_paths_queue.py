@@ -5,6 +5,7 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -18,11 +19,14 @@ from bot.sandbox.discord import Upload
 from bot.sandbox.http.faults import Answer, Hold
 from bot.store import claims, generations, jobs, ledger, tables
 from bot.store.database import READERS, Database
+from bot.store.leases import Terms
 from bot.worker.failover import Failover
+from bot.worker.leases import Leases
 from bot.worker.tasks import Tasks
 from tests.support.easel import Stage
 from tests.support.files import picture
 from tests.support.rows import NOW, new_job, one
+from tests.support.services import services_on
 from tests.test_trouble import locked
 from tests.worker.test_error_paths import pass_time, until
 
@@ -69,9 +73,8 @@ async def claimed(database: Database) -> Job:
         job = await claims.claim(
             tx,
             "oxen",
-            now=NOW,
+            Terms("this process", NOW, NOW + timedelta(minutes=3)),
             created_after=NOW - timedelta(minutes=1),
-            lease_until=NOW + timedelta(minutes=3),
         )
     assert job is not None
     return job
@@ -177,7 +180,7 @@ async def test_a_request_whose_outcome_another_task_has_found_is_left_alone(at: 
 
 
 async def test_a_refused_move_is_no_error_and_no_reason_to_wait(
-    database: Database, caplog: pytest.LogCaptureFixture
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     job, other = await one(database), await one(database, new_job(2))
     calls: list[str] = []
@@ -191,12 +194,15 @@ async def test_a_refused_move_is_no_error_and_no_reason_to_wait(
             await jobs.request_cancel(tx, job.id, NOW)
 
     async with Tasks(
-        wake=lambda: calls.append("wake"), ended=lambda: calls.append("ended")
+        Leases(services_on(database, tmp_path, lambda: NOW)),
+        wake=lambda: calls.append("wake"),
+        ended=lambda: calls.append("ended"),
+        goes_on=lambda _: False,
     ) as tasks:
         assert tasks.start(job, start_running(job))
         await until(lambda: not tasks.is_busy(job))
         assert calls == ["ended"]  # without the wake that follows a wait
-        tasks.start_all([(cancel_request, other)])
+        await tasks.start_all([(cancel_request, other)])
         await until(lambda: not tasks.is_busy(other))
 
     (line,) = (each for each in caplog.records if each.name == "bot.worker.tasks")
@@ -208,7 +214,7 @@ async def test_a_refused_move_is_no_error_and_no_reason_to_wait(
 
 
 async def test_an_unexpected_error_ends_the_task_of_one_job_only(
-    database: Database, caplog: pytest.LogCaptureFixture
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     job, other = await one(database), await one(database, new_job(2))
     woken: list[bool] = []
@@ -220,8 +226,13 @@ async def test_an_unexpected_error_ends_the_task_of_one_job_only(
         async with database.transaction() as tx:
             await jobs.request_cancel(tx, job.id, NOW)
 
-    async with Tasks(wake=lambda: woken.append(True), ended=lambda: None) as tasks:
-        tasks.start_all([(fail, job), (cancel_request, other)])
+    async with Tasks(
+        Leases(services_on(database, tmp_path, lambda: NOW)),
+        wake=lambda: woken.append(True),
+        ended=lambda: None,
+        goes_on=lambda _: False,
+    ) as tasks:
+        await tasks.start_all([(fail, job), (cancel_request, other)])
         assert not tasks.start(job, cancel_request(job))  # it has a task
         await until(lambda: not tasks.is_busy(job) and not tasks.is_busy(other))
         assert tasks.start(job, cancel_request(job))  # the retry

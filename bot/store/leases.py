@@ -1,0 +1,150 @@
+"""Leases of jobs: which process works on a job, until when, and for the how-manieth time.
+
+Several processes share one PostgreSQL database. A process takes a job before it works on it, and
+renews the lease while it works. Each lease has an epoch, one more than that of the lease before, so
+that a process that was stopped beyond the end of its lease cannot write any more (fencing).
+
+The clock of PostgreSQL decides when a lease ends. A SQLite file belongs to one process, whose own
+clock is used; only the lease of a claim ends there.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    String,
+    and_,
+    bindparam,
+    case,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from bot.jobs import Job
+from bot.store.jobs import job_of
+from bot.store.tables import Utc, jobs
+
+LEASE = timedelta(seconds=30)  # of a process that shares the database
+
+
+class LeaseClock(FunctionElement[datetime]):
+    """The time that decides about leases: PostgreSQL's own, else that of the parameter."""
+
+    inherit_cache = True
+    type = Utc()
+
+
+class LeaseEnd(FunctionElement[datetime]):
+    """The end of a lease that begins now: by PostgreSQL's clock, else that of the parameter."""
+
+    inherit_cache = True
+    type = Utc()
+
+
+@compiles(LeaseClock)
+@compiles(LeaseEnd)
+def _by_parameter(element: FunctionElement[datetime], compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # SQLAlchemy's own
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(LeaseClock, "postgresql")
+def _clock(_: LeaseClock, __: SQLCompiler, **___: object) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(LeaseEnd, "postgresql")
+def _end(_: LeaseEnd, __: SQLCompiler, **___: object) -> str:
+    return f"clock_timestamp() + interval '{LEASE.total_seconds()} seconds'"
+
+
+_NOW = LeaseClock(bindparam("now", type_=Utc))
+_OWNED = and_(jobs.c.owner == bindparam("process", type_=String), jobs.c.lease_until > _NOW)
+FREE = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= _NOW)
+# The values of a lease that begins with a statement, whose parameters are those of `terms`.
+NEW_LEASE: dict[Column[Any], ColumnElement[Any]] = {
+    jobs.c.owner: bindparam("process", type_=String),
+    jobs.c.lease_until: LeaseEnd(bindparam("until", type_=Utc)),
+    jobs.c.epoch: jobs.c.epoch + 1,
+}
+_HELD = and_(
+    jobs.c.id == bindparam("job_id"),
+    jobs.c.owner == bindparam("process", type_=String),
+    jobs.c.epoch == bindparam("held_epoch", type_=Integer),
+)
+# What was read before the statement: nobody has taken or moved the job since.
+_UNCHANGED = tuple_(jobs.c.id, jobs.c.epoch, jobs.c.status).in_(bindparam("listed", expanding=True))
+TAKE = (
+    update(jobs)
+    .where(
+        jobs.c.id.in_(
+            select(jobs.c.id).where(_UNCHANGED, or_(FREE, _OWNED)).with_for_update(skip_locked=True)
+        ),
+        _UNCHANGED,
+    )
+    .values({**NEW_LEASE, jobs.c.epoch: case((_OWNED, jobs.c.epoch), else_=jobs.c.epoch + 1)})
+    .returning(*jobs.c)
+)
+RENEW = (
+    update(jobs)
+    .where(
+        tuple_(jobs.c.id, jobs.c.epoch).in_(bindparam("held", expanding=True)),
+        jobs.c.owner == bindparam("process", type_=String),
+        jobs.c.lease_until.is_not(None),
+    )
+    .values({jobs.c.lease_until: LeaseEnd(bindparam("until", type_=Utc))})
+    .returning(jobs.c.id)
+)
+RELEASE = update(jobs).where(_HELD).values({jobs.c.lease_until: None})
+LOCK = select(jobs.c.id).where(_HELD).with_for_update()
+
+
+class Terms(NamedTuple):
+    """Who takes a job, and when. `until` is the end of the lease, if PostgreSQL sets none."""
+
+    process: str
+    now: datetime
+    until: datetime | None
+
+
+async def take(tx: AsyncConnection, listed: Sequence[Job], terms: Terms) -> list[Job]:
+    """Take jobs that were read before; those are left out that anybody has taken or moved since.
+
+    A job that the process has already keeps its epoch.
+    """
+    if not listed:
+        return []
+    unchanged = [(job.id, job.epoch, job.status) for job in listed]
+    rows = await tx.execute(TAKE, {**terms._asdict(), "listed": unchanged})
+    return [job_of(row) for row in rows]
+
+
+async def renew(tx: AsyncConnection, held: Mapping[str, int], terms: Terms) -> set[str]:
+    """Renew leases, given as epochs by job, and return the jobs that the process still has."""
+    rows = await tx.execute(RENEW, {**terms._asdict(), "held": [*held.items()]})
+    return set(rows.scalars())
+
+
+async def release(tx: AsyncConnection, process: str, job_id: str, epoch: int) -> None:
+    """End a lease, so that any process may take the job."""
+    await tx.execute(RELEASE, {"process": process, "job_id": job_id, "held_epoch": epoch})
+
+
+async def lock(tx: AsyncConnection, process: str, job_id: str, epoch: int) -> bool:
+    """Lock the row until the end of the transaction; return False if the lease was lost."""
+    values = {"process": process, "job_id": job_id, "held_epoch": epoch}
+    return (await tx.execute(LOCK, values)).one_or_none() is not None
+
+
+async def clear(tx: AsyncConnection) -> None:
+    """End every lease: after a start on a SQLite file, no task that held one is left."""
+    await tx.execute(update(jobs).where(jobs.c.lease_until.is_not(None)).values(lease_until=None))

@@ -1,0 +1,119 @@
+"""Leases of this process: taken before work, renewed while it lasts, checked at each write.
+
+On a SQLite file no other process works on the jobs, so that nothing is taken or renewed, and a job
+that a claim has marked is released only if its task ends without an outcome.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from bot.errors import NotNow
+from bot.jobs import Job
+from bot.services import Services
+from bot.store import leases
+from bot.store.database import Transaction
+from bot.store.jobs import MoveRefused
+from bot.store.leases import Terms
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 5.0  # seconds between renewals
+# Without a renewal for so long, no request leaves any more: ten seconds later others take the jobs.
+SILENCE = timedelta(seconds=20)
+CLAIM = timedelta(minutes=3)  # of a claim on a SQLite file: longer than a submit with its timeouts
+
+
+class LeaseLost(MoveRefused):
+    """Another process has taken the job, or will soon."""
+
+
+class Leases:
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+        self._shared = services.database.shared
+        self._process = services.coordination.process
+        self._now = services.now
+        self._held: dict[str, int] = {}  # epochs by job
+        self._renewed_at = services.now()
+
+    def terms(self) -> Terms:
+        """Return the terms of leases that begin now."""
+        now = self._now()
+        return Terms(self._process, now, None)
+
+    def claim_terms(self) -> Terms:
+        """Return the terms of a claim, which also a SQLite file limits."""
+        return self.terms()._replace(until=self._now() + CLAIM)
+
+    def hold(self, job: Job) -> Job:
+        """Note a lease that a statement has just begun, and return the job."""
+        self._held[job.id] = job.epoch
+        return job
+
+    async def take(self, listed: Sequence[Job]) -> list[Job]:
+        """Take the jobs of a list that no other process has."""
+        if not self._shared or not listed:
+            return [*listed]
+        async with self._database.transaction() as tx:
+            taken = await leases.take(tx, listed, self.terms())
+        return [self.hold(job) for job in taken]
+
+    async def end(self, job_id: str) -> None:
+        """Release a job whose work has ended, unless the outcome has ended the lease already."""
+        epoch = self._held.pop(job_id, None)
+        if epoch is None:
+            return
+        try:
+            async with self._database.transaction() as tx:
+                await leases.release(tx, self._process, job_id, epoch)
+        except NotNow:
+            log.warning("lease not released, others wait for its end")
+
+    @asynccontextmanager
+    async def writing(self, job: Job, *, last: bool = False) -> AsyncIterator[Transaction]:
+        """Run a transaction that writes an outcome of work on a job. LeaseLost.
+
+        The `last` write of the work ends the lease: the row's, in the block, and this note of it.
+        """
+        async with self._database.transaction() as tx:
+            if self._shared and not await leases.lock(tx, self._process, job.id, job.epoch):
+                raise LeaseLost(f"job {job.id} was taken by another process")
+            yield tx
+        if last:
+            self._held.pop(job.id, None)
+
+    def check(self, job: Job) -> None:
+        """Raise LeaseLost unless a request for the job may leave now."""
+        if self._shared and (job.id not in self._held or self._is_silent(self._now())):
+            raise LeaseLost(f"the lease of job {job.id} may have ended")
+
+    async def run(self, lost: Callable[[str], None]) -> None:
+        """Renew all leases until cancelled; `lost` ends the work on a job."""
+        while self._shared:
+            await asyncio.sleep(HEARTBEAT)
+            if self._is_silent(self._now()):
+                self._lose(set(self._held), lost)
+            try:
+                await self._renew(lost)
+            except (NotNow, TimeoutError):  # the database has logged the cause
+                log.warning("leases not renewed, retrying")
+
+    async def _renew(self, lost: Callable[[str], None]) -> None:
+        held, begun = dict(self._held), self._now()
+        async with asyncio.timeout(HEARTBEAT), self._database.transaction() as tx:
+            renewed = await leases.renew(tx, held, self.terms()) if held else set[str]()
+        self._renewed_at = begun
+        # Without those that ended meanwhile.
+        self._lose({each for each in held if self._held.get(each) == held[each]} - renewed, lost)
+
+    def _lose(self, jobs: set[str], lost: Callable[[str], None]) -> None:
+        for job_id in list(jobs):
+            log.warning("lease of job %s lost, work on it ends", job_id)
+            self._held.pop(job_id, None)
+            lost(job_id)
+
+    def _is_silent(self, now: datetime) -> bool:
+        return now - self._renewed_at > SILENCE
