@@ -3,7 +3,8 @@
 Creating requests decide, by one circuit breaker for each provider: after failures in a row nothing
 more is submitted, so that jobs wait in the queue and are not lost one by one. A request may fail by
 its own fault: the failures of one member, and those of one input picture, count once. The answers
-to all requests are noted beside it for `/healthz`. In memory only: a restart finds an outage again.
+to all requests are noted beside it for `/healthz`. A restart finds an outage again. Processes that
+share a database share the states of the circuits (bot.worker.circuits).
 """
 
 import logging
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from bot.backoff import Backoff
 from bot.errors import ProviderError, Reason, Taken
@@ -37,6 +39,15 @@ class Circuit(StrEnum):
 
 
 SLOTS = {Circuit.CLOSED: 4, Circuit.HALF_OPEN: 1, Circuit.OPEN: 0}
+
+
+class CircuitState(NamedTuple):
+    """The part of a provider's health that all processes share."""
+
+    circuit: Circuit = Circuit.CLOSED
+    outage_since: datetime | None = None
+    probe_at: datetime | None = None  # while closed: the provider is suspected
+    openings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,24 @@ class ServiceHealth:
         service = self.of(provider)
         suspected = service.circuit is Circuit.CLOSED and service.probe_at is not None
         return 0 if suspected else SLOTS[service.circuit]
+
+    def state_of(self, provider: str) -> CircuitState:
+        service = self.of(provider)
+        return CircuitState(
+            service.circuit, service.outage_since, service.probe_at, service.openings
+        )
+
+    def adopt(self, provider: str, state: CircuitState) -> None:
+        """Take over the state that another process has found."""
+        service = self._noted(provider)
+        if service.outage_since is None and state.outage_since is not None:
+            log.warning("%s is down, as another process has found", provider)
+        elif service.outage_since is not None and state.outage_since is None:
+            log.warning("%s is up again, as another process has found", provider)
+        service.circuit, service.outage_since, service.probe_at, service.openings = state
+        service.failures = 0
+        service.probing = False
+        service.causes.clear()
 
     def answered(self, provider: str, error: Reason | None) -> None:
         """Note the outcome of any request; None is a success."""

@@ -6,12 +6,31 @@ from enum import StrEnum
 from typing import Protocol
 
 
+class Role(StrEnum):
+    """What a process does."""
+
+    ALL = "run"
+    GATEWAY = "gateway"  # interactions and their replies
+    WORKER = "worker"  # submits, polls, settles and delivers
+
+
+ADVANCING = frozenset({Role.ALL, Role.WORKER})  # the roles that advance jobs
+
+
 class Duty(StrEnum):
-    """Work of which all processes together need just one at a time."""
+    """Work that just one of all processes does at a time, one of those that advance jobs."""
 
     RETENTION = "retention"
-    AFTERCARE = "aftercare"  # of settled jobs: overdue results, late costs; and failover
+    AFTERCARE = "aftercare"  # of settled jobs, as overdue results and late costs; failover
     PROBES = "probes"  # of providers that are down
+    EVENTS = "events"  # the streams of the providers
+
+
+class News(StrEnum):
+    """Hints between processes. Each may be lost: the rows are read every two seconds."""
+
+    ROWS = "rows"  # rows have changed that concern a worker
+    ENDED = "ended"  # a provider's stream reported the end of the generation in the text
 
 
 class Coordination(Protocol):
@@ -27,14 +46,17 @@ class Coordination(Protocol):
     def processes(self) -> int:
         """All live processes, which share Discord's limit of requests; at least 1."""
 
-    def has(self, duty: str) -> bool:
-        """Return whether this process has a duty now; exactly one process may have it."""
+    def has(self, duty: Duty) -> bool:
+        """Return whether this process has a duty now; at most one process has it."""
 
-    async def announce(self, news: str, text: str = "") -> None:
-        """Inform all processes, this one included. A hint: it may be lost."""
+    def announce(self, news: News, text: str = "") -> None:
+        """Inform all processes soon, this one included."""
 
-    def listen(self, news: str, heard: Callable[[str], None]) -> None:
+    def listen(self, news: News, heard: Callable[[str], None]) -> None:
         """Call `heard` with the text of each announcement of these news."""
+
+    async def run(self) -> None:
+        """Take part until cancelled."""
 
 
 class Alone:
@@ -44,17 +66,20 @@ class Alone:
 
     def __init__(self) -> None:
         self.process = new_process_id()
-        self._listeners: dict[str, list[Callable[[str], None]]] = {}
+        self._listeners: dict[News, list[Callable[[str], None]]] = {}
 
-    def has(self, duty: str) -> bool:
+    def has(self, duty: Duty) -> bool:
         return True
 
-    async def announce(self, news: str, text: str = "") -> None:
+    def announce(self, news: News, text: str = "") -> None:
         for heard in self._listeners.get(news, ()):
             heard(text)
 
-    def listen(self, news: str, heard: Callable[[str], None]) -> None:
+    def listen(self, news: News, heard: Callable[[str], None]) -> None:
         self._listeners.setdefault(news, []).append(heard)
+
+    async def run(self) -> None:
+        """Return at once: there is nobody to take part with."""
 
 
 def new_process_id() -> str:

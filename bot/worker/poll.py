@@ -137,7 +137,7 @@ class Poller:
         self._by_remote_id: dict[str, str] = {}
         self._without_key: set[str] = set()
         self._cancels: dict[str, Job] = {}  # watched jobs that their members want stopped
-        self._queue = PollQueue()
+        self._queue = PollQueue(lambda: services.coordination.workers)
 
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
         """Watch a running job; `submitted` holds the updates of the creating request's answer."""

@@ -2,11 +2,12 @@
 
 import heapq
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-# At most 20 polls a second, however many jobs run: commands are answered between them, and the
-# APIs are not flooded. Jobs of which a stream reported an end need not keep this distance.
+# At most 20 polls a second, of all processes together, however many jobs run: commands are answered
+# between them, and the APIs are not flooded. Jobs of which a stream reported an end need not keep this distance.
 GAP = timedelta(milliseconds=50)
 POLLS_AT_ONCE = 8  # at each provider; a poll of a job with four generations is four requests
 OF_MEMBER = POLLS_AT_ONCE // 2  # so that polls that stall delay nobody else's
@@ -126,7 +127,9 @@ class PollQueue:
     after a stream has reported an end. Urgent polls keep no distance, but wait for a slot too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sharers: Callable[[], int] = lambda: 1) -> None:
+        """`sharers` returns the number of processes that poll."""
+        self._sharers = sharers
         self._later: dict[str, tuple[datetime, Poll]] = {}
         self._times: list[tuple[datetime, str]] = []  # a heap; entries unlike `_later` are void
         self._due = Rotation()
@@ -169,7 +172,7 @@ class PollQueue:
         if self._not_before is not None and now < self._not_before:
             return taken
         if poll := self._due.pop(with_taken):
-            self._not_before = now + GAP
+            self._not_before = now + GAP * self._sharers()
             taken.append(poll.job_id)
         return taken
 

@@ -14,7 +14,9 @@ from bot.errors import NotNow, ProviderError
 from bot.jobs import Job
 from bot.services import Services
 from bot.store import queue
+from bot.store.coordination import Duty, News
 from bot.store.database import Connection
+from bot.worker.circuits import SharedCircuits
 from bot.worker.deliver import Deliverer
 from bot.worker.housekeeping import Housekeeping
 from bot.worker.inputs import Inputs
@@ -40,6 +42,8 @@ class Worker:
         self._database = services.database
         self._providers = services.providers
         self._health = services.health
+        self._coordination = services.coordination
+        self._circuits = SharedCircuits(services)
         self._now = services.now
         self._leases = leases = Leases(services)
         settler = Settler(services, leases)
@@ -67,12 +71,14 @@ class Worker:
         self._tasks = Tasks(
             leases, wake=self.wake, ended=self._wake.set, goes_on=self._poller.is_watching
         )
+        self._coordination.listen(News.ROWS, self.wake)
+        self._coordination.listen(News.ENDED, self._heard_end)
 
     async def prepare(self) -> None:
         """Let the prices follow the stored costs before the first request arrives."""
         await self._prices.refresh()
 
-    def wake(self) -> None:
+    def wake(self, _: str = "") -> None:
         """Query the rows now: they have changed."""
         self._rows_changed = True
         self._wake.set()
@@ -122,8 +128,10 @@ class Worker:
                 self._rows_changed = False
                 await self._read_rows()
             if housekeeping:
+                await self._circuits.exchange()
                 await self._housekeeping.turn(self._tasks)
-            await self._probe()
+            if self._coordination.has(Duty.PROBES):
+                await self._probe()
             self._services.metrics.worker_turned()
         except NotNow:  # the database has logged the cause
             await asyncio.sleep(COOL_DOWN)
@@ -143,7 +151,7 @@ class Worker:
             )
             deliverable = await self._deliverable(view, now)
             cancel_requests = await queue.cancel_requests(
-                view, self._services.coordination.process, now, known=self._poller.canceling
+                view, self._coordination.process, now, known=self._poller.canceling
             )
             self._next_row = await self._next_row_at(view, now)
         chosen = self._downloads.choose(self._idle(without_inputs))
@@ -184,13 +192,20 @@ class Worker:
         if provider not in self._submits:
             return
         on_the_way = self._submits[provider]
-        while on_the_way.total() < self._health.submit_slots(provider):
+        while on_the_way.total() < self._submit_slots(provider):
             # The last slot is for another member: a submit may take a minute.
             served = [user_id for user_id, number in on_the_way.items() if number >= MEMBER_SUBMITS]
             job = await self._submitter.claim(provider, without=served)
             if job is None:
                 return
             await self._start_submit(job)
+
+    def _submit_slots(self, provider: str) -> int:
+        """Return this process's part of the provider's slots."""
+        slots = self._health.submit_slots(provider)
+        if slots == 1:  # the one submit that decides whether an outage is over
+            return int(self._coordination.has(Duty.PROBES))
+        return slots and max(slots // self._coordination.workers, 1)
 
     async def _start_submit(self, job: Job) -> None:
         if self._tasks.start(job, self._submit(job)):
@@ -268,15 +283,22 @@ class Worker:
             self.wake()
 
     async def _listen(self, key: str) -> None:
-        """Follow a provider's stream; without one, polls find every end, only later."""
+        """Follow a provider's stream; without one, polls find every end, only later.
+
+        One process follows the stream, and announces the ends to the others.
+        """
         while True:
             try:
-                async for remote_id in self._providers[key].events():
-                    self._poller.ended(remote_id)
-                    self._wake.set()
+                if self._coordination.has(Duty.EVENTS):
+                    async for remote_id in self._providers[key].events():
+                        self._coordination.announce(News.ENDED, remote_id)
             except ProviderError as error:
                 log.info("event stream of %s ended, opening another: %s", key, error)
             await asyncio.sleep(STREAM_RETRY)
+
+    def _heard_end(self, remote_id: str) -> None:
+        self._poller.ended(remote_id)
+        self._wake.set()
 
 
 async def _whole(work: Coroutine[object, object, None]) -> None:

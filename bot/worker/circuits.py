@@ -1,0 +1,42 @@
+"""The providers' circuits, shared between processes: an outage is found once, and known to all."""
+
+from bot.health import CircuitState
+from bot.services import Services
+from bot.store import circuits
+
+
+class SharedCircuits:
+    """Publishes the changes of this process, and takes over those of others.
+
+    If two processes change one circuit within two seconds, the later one to publish is right: each
+    further request or probe corrects a wrong state.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+        self._coordination = services.coordination
+        self._health = services.health
+        self._known: dict[str, CircuitState] = {}  # the last states that were published or read
+
+    async def exchange(self) -> None:
+        """Publish what has changed here since the last exchange; then adopt what others have."""
+        if not self._database.shared:
+            return
+        changed = {
+            provider: state
+            for provider in self._health.known
+            if (state := self._health.state_of(provider)) != self._known.get(provider, CLOSED)
+        }
+        if changed:
+            async with self._database.transaction() as tx:
+                await circuits.publish(tx, self._coordination.process, changed)
+            self._known |= changed
+        async with self._database.reading() as view:
+            published = await circuits.read(view)
+        for provider, state in published.items():
+            if state != self._known.get(provider, CLOSED):
+                self._health.adopt(provider, state)
+                self._known[provider] = state
+
+
+CLOSED = CircuitState()
