@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,10 @@ from bot.observability.logs import start_logging
 from bot.settings import Settings
 from bot.store.audit import Verification
 from bot.store.audit import verify as verify_ledger
-from bot.store.database import database_path, inspected
+from bot.store.backends import inspected, open_database
+from bot.store.database import REVISION
+from bot.store.database_file import InstanceLock
+from bot.store.sqlite import SQLiteDatabase
 
 cli = typer.Typer(
     help="Easel: a Discord bot that makes pictures.",
@@ -92,19 +95,29 @@ def backup(
         Path | None, typer.Option(help="A folder to copy the stored pictures to.")
     ] = None,
 ) -> None:
-    """Copy the database, also while the bot runs, and the pictures that are not copied yet."""
+    """Copy the database, also while the bot runs, and the pictures that are not copied yet.
+
+    Of a database of PostgreSQL, only the pictures: pg_dump copies the rows.
+    """
     from bot.pictures import PictureStore
-    from bot.store.database import database_path, pictures_folder
+    from bot.store.backends import pictures_folder
     from bot.store.database_file import back_up
+    from bot.store.postgres import is_postgres
+    from bot.store.sqlite import database_path
 
     if file is None and pictures is None:
         raise StartupError("Say what to copy: easel backup FILE, --pictures FOLDER, or both.")
-    path = database_path(Settings.load().database_url)
+    url = Settings.load().database_url
+    if file is not None and is_postgres(url):
+        raise StartupError(
+            "DATABASE_URL: `easel backup FILE` copies SQLite files alone. Copy a database of "
+            "PostgreSQL with pg_dump."
+        )
     if file is not None:
-        typer.echo(f"{file}: {back_up(path, file) / 1_000_000:.1f} MB")
+        typer.echo(f"{file}: {back_up(database_path(url), file) / 1_000_000:.1f} MB")
     if pictures is not None:
         try:
-            copied = PictureStore(pictures_folder(path)).copy_to(pictures)
+            copied = PictureStore(pictures_folder(url)).copy_to(pictures)
         except OSError as error:
             raise StartupError(f"The backup to {pictures} failed: {error}.") from error
         typer.echo(f"{pictures}: {copied} new pictures")
@@ -123,16 +136,40 @@ def verify(
         rates = [Decimal(each) for each in former_rate or ()]
     except InvalidOperation:
         raise StartupError("--former-rate takes a number, e.g. --former-rate 100.") from None
-    path = database_path(config.core.database_url)
-    found = asyncio.run(_verify(path, config.charges(rates)))
+    found = asyncio.run(_verify(config.core.database_url, config.charges(rates)))
     for finding in found.findings:
         typer.echo(str(finding))
     typer.echo(found.summary)
     raise SystemExit(bool(found.findings))
 
 
-async def _verify(path: Path, charges: Charges) -> Verification:
-    async with inspected(path) as database, database.reading() as view:
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's tables. Stop every process that uses it before."""
+    url = Settings.load().database_url
+    found = asyncio.run(_migrate(url))
+    typer.echo(
+        f"revision {found} is this version's: nothing to do"
+        if found == REVISION
+        else f"migrated from revision {found} to {REVISION}"
+        if found
+        else f"created with revision {REVISION}"
+    )
+
+
+async def _migrate(url: str) -> str | None:
+    database = open_database(url)
+    with ExitStack() as stack:
+        if isinstance(database, SQLiteDatabase):
+            stack.enter_context(InstanceLock(database.path))
+        try:
+            return await database.migrate()
+        finally:
+            await database.close()
+
+
+async def _verify(url: str, charges: Charges) -> Verification:
+    async with inspected(url) as database, database.reading() as view:
         return await verify_ledger(view, charges)
 
 

@@ -42,10 +42,25 @@ class NotNow(UserError):
     Nothing of the transaction is stored. The operator's log has the cause.
     """
 
+    text_for_members = (
+        "That is not possible right now, and nothing was charged. Try again in a few minutes."
+    )
+
     def __init__(self) -> None:
-        super().__init__(
-            "That is not possible right now, and nothing was charged. Try again in a few minutes."
-        )
+        super().__init__(self.text_for_members)
+
+
+class Conflict(NotNow):
+    """Another transaction was in the way: the same block may succeed at once."""
+
+
+class OutcomeUnknown(NotNow):
+    """The connection was lost during the commit: the transaction is stored, or nothing of it."""
+
+    text_for_members = (
+        "The database has not confirmed your request, and may have stored it. See /jobs in a few "
+        "minutes, before you try again."
+    )
 
 
 class Reason(StrEnum):

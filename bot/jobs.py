@@ -29,6 +29,11 @@ def new_secret() -> int:
     return secrets.choice(SECRETS)
 
 
+def plain(text: str) -> str:
+    """Return a text without NUL, which PostgreSQL refuses and no message shows."""
+    return text.replace("\0", "")
+
+
 class JobStatus(StrEnum):
     QUEUED = "queued"  # waits for a slot at the provider
     SUBMITTING = "submitting"  # the creating request is, or was, on the way

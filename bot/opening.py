@@ -33,9 +33,10 @@ from bot.quotas import Quotas
 from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.settings import Settings
+from bot.store.backends import open_database, pictures_folder
 from bot.store.coordination import Alone
-from bot.store.database import Database, database_path, pictures_folder
 from bot.store.database_file import InstanceLock
+from bot.store.sqlite import SQLiteDatabase
 from cogs.delivery.discord_delivery import DiscordDelivery
 from cogs.delivery.messages import Messages
 
@@ -53,9 +54,10 @@ async def open_services(
 
     StartupError if something cannot be opened.
     """
-    path = database_path(config.core.database_url)
-    stack.enter_context(InstanceLock(path))
-    database = await stack.enter_async_context(Database(path))
+    database = open_database(config.core.database_url)
+    if isinstance(database, SQLiteDatabase):
+        stack.enter_context(InstanceLock(database.path))
+    await stack.enter_async_context(database)
     session = await stack.enter_async_context(open_session())
     proxies = config.core.proxies
     if isinstance(now, SteadyClock):
@@ -68,7 +70,7 @@ async def open_services(
     metrics = Metrics(now, health)
     clock = ClockWatch(now)
     catalog = config.make_catalog()
-    pictures = PictureStore(pictures_folder(path))
+    pictures = PictureStore(pictures_folder(config.core.database_url))
     await asyncio.to_thread(pictures.remove_unfinished)
     decoder = await stack.enter_async_context(Decoder(pictures.attempts))
     retention = Retention(database, pictures, _retention_policy(config.core), now)

@@ -1,12 +1,15 @@
 import asyncio
+import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from bot.store.database import Database
+from bot.store.sqlite import SQLiteDatabase
+from tests.support import cluster
 from tests.support.easel import Stage, stage
 
 # No test depends on how fast the machine is.
@@ -16,12 +19,24 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("easel")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if cluster.FOLDER not in os.environ:  # in the first process of this run
+        os.environ[cluster.FOLDER] = str(cluster.make_folder())
+        config.add_cleanup(lambda: cluster.remove(Path(os.environ.pop(cluster.FOLDER))))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if count := sum(cluster.ABSENT in str(each.longrepr) for each in skipped):
+        terminalreporter.write_line(f"{count} tests on PostgreSQL were skipped: {cluster.ABSENT}")
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database without rows. A copy of it costs a tenth of the migrations."""
 
     async def write(path: Path) -> None:
-        async with Database(path):
+        async with SQLiteDatabase(path):
             pass
 
     path = tmp_path_factory.mktemp("migrated") / "easel.db"
@@ -36,8 +51,44 @@ def empty_file(migrated: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def database(empty_file: Path) -> AsyncIterator[Database]:
-    async with Database(empty_file) as opened:
+    async with SQLiteDatabase(empty_file) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def postgres() -> cluster.Cluster:
+    """The PostgreSQL server of this run; the test is skipped if there is none."""
+    return cluster.running()
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres: cluster.Cluster) -> Iterator[str]:
+    url = asyncio.run(postgres.copy())
+    yield url
+    asyncio.run(postgres.drop(url))
+
+
+@pytest.fixture
+def postgres_url(postgres: cluster.Cluster, postgres_database: str) -> str:
+    """The address of a database that has the tables and no rows."""
+    asyncio.run(postgres.clear(postgres_database))
+    return postgres_database
+
+
+@pytest.fixture
+def own_postgres_url(postgres: cluster.Cluster) -> Iterator[str]:
+    """The same, of a database that no other test uses: for one that changes the tables."""
+    url = asyncio.run(postgres.copy())
+    yield url
+    asyncio.run(postgres.drop(url))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of a database without rows, of each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{request.getfixturevalue('empty_file')}"
 
 
 @pytest.fixture

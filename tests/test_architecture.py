@@ -40,6 +40,7 @@ LIBRARIES = {
     "sqlalchemy": ("bot/store/",),
     "alembic": ("bot/store/migrations/",),
     "aiosqlite": ("bot/store/",),
+    "asyncpg": ("bot/store/postgres.py",),
     "aiohttp": (
         "bot/http_client.py",
         "bot/providers/",

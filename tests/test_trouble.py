@@ -15,7 +15,7 @@ from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.demo.process import BotProcess, run_bot
 from bot.sandbox.http.faults import Answer, Hold
-from bot.store.database import READERS
+from bot.store.sqlite import READERS, SQLiteDatabase
 from tests.support.easel import KEY, TOKEN, Stage, text_of
 
 pytestmark = pytest.mark.long
@@ -170,7 +170,9 @@ async def test_a_database_that_cannot_be_written_to_is_told_and_recovered_from(a
     """SQLite refuses to write, as where its disk has become read-only."""
 
     async def read_only(app: App, value: str) -> None:
-        async with app.services.database._writer.connect() as connection:
+        database = app.services.database
+        assert isinstance(database, SQLiteDatabase)
+        async with database._writer.connect() as connection:
             raw = (await connection.get_raw_connection()).driver_connection
             assert raw is not None
             await raw.execute(f"PRAGMA query_only={value}")

@@ -12,7 +12,8 @@ from bot.errors import StartupError
 from bot.jobs import Job, JobStatus
 from bot.sandbox.discord import Message
 from bot.store.audit import verify
-from bot.store.database import REVISION, Database
+from bot.store.database import REVISION
+from bot.store.sqlite import SQLiteDatabase
 from tests.support.command_line import Ended, easel
 from tests.support.easel import KEY, SKILLS_KEY, TOKEN, Stage
 from tests.support.old_database import FOLDER, REVISIONS, OldJob, load, restore
@@ -199,7 +200,7 @@ async def test_the_migration_keeps_every_value(revision: str, tmp_path: Path) ->
     path = tmp_path / "easel.db"
     load(path, revision)
     before, objects = contents(path), schema(path)
-    async with Database(path):
+    async with SQLiteDatabase(path):
         pass
     after = contents(path)
 
@@ -230,7 +231,7 @@ async def test_deliveries_under_way_have_a_first_attempt(revision: str, tmp_path
     """The old version stored no time of the first attempt; the event before it is close."""
     path = tmp_path / "easel.db"
     load(path, revision)
-    async with Database(path):
+    async with SQLiteDatabase(path):
         pass
 
     jobs = {str(row["prompt"]): row for row in contents(path)["jobs"]}
@@ -252,7 +253,7 @@ async def test_deliveries_under_way_have_a_first_attempt(revision: str, tmp_path
 async def test_the_ledger_stays_append_only(revision: str, tmp_path: Path) -> None:
     path = tmp_path / "easel.db"
     load(path, revision)
-    async with Database(path):
+    async with SQLiteDatabase(path):
         pass
 
     with closing(sqlite3.connect(path)) as database:
@@ -273,12 +274,12 @@ async def test_a_migration_that_fails_midway_changes_nothing(
     before = dump(path)
 
     with pytest.raises(StartupError, match=f"duplicate column name: {column}"):
-        async with Database(path):
+        async with SQLiteDatabase(path):
             pass
 
     assert dump(path) == before
     alter(path, f"ALTER TABLE jobs DROP COLUMN {column}")
-    async with Database(path):
+    async with SQLiteDatabase(path):
         pass
     assert contents(path)["alembic_version"] == [{"version_num": REVISION}]
 
@@ -299,7 +300,7 @@ async def test_commands_refuse_an_old_file_until_the_first_start(at: Stage, revi
     assert (checked.code, checked.errors) == (0, "")  # a warning: `easel run` migrates the file
     assert sentence in checked.out
     assert "Copy it first with `easel backup`." in checked.out
-    async with Database(at.path):
+    async with SQLiteDatabase(at.path):
         pass
     verified = await command(at, "ledger", "verify")
     assert (verified.code, "it adds up" in verified.out) == (0, True)

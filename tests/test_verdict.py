@@ -21,7 +21,7 @@ from bot.jobs import Job, JobStatus
 from bot.sandbox.demo.run import settings
 from bot.sandbox.discord import Message
 from bot.sandbox.generations import FakeGeneration
-from bot.store.database import Database
+from bot.store.sqlite import SQLiteDatabase
 from bot.store.tables import generations, jobs
 from tests.harness.crash import Arena, Requested, arena
 from tests.harness.evidence import SHRUNK, jobs_named
@@ -73,7 +73,7 @@ class Scene:
 
     async def change(self, requested: Requested, **values: object) -> None:
         """Falsify columns of its job."""
-        async with Database(self.arena.database) as database, database.transaction() as tx:
+        async with SQLiteDatabase(self.arena.database) as database, database.transaction() as tx:
             await tx.execute(CHANGE, {"job_id": self.job(requested).id, **values})
 
     async def forget_outcome(
@@ -88,7 +88,7 @@ class Scene:
         result.files = []
         if logged:
             self.arena.log.append({"level": "error", "event": UNKNOWN_LOGGED, "job": job.id})
-        async with Database(self.arena.database) as database, database.transaction() as tx:
+        async with SQLiteDatabase(self.arena.database) as database, database.transaction() as tx:
             await tx.execute(FORGET, {"job": job.id})
         await self.change(
             requested,
@@ -113,7 +113,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         async with easel(made):
             await send_requests(made)
             await made.settled(20)
-        async with Database(made.database) as database, database.reading() as view:
+        async with SQLiteDatabase(made.database) as database, database.reading() as view:
             yield Scene(made, await made.jobs(view))
 
 
@@ -294,7 +294,7 @@ async def test_a_picture_that_was_shrunk_is_known_by_its_looks(scene: Scene) -> 
 async def test_the_generation_of_another_request(scene: Scene) -> None:
     """Adopted wrongly, and then shown and charged as if it were right."""
     public, private = (scene.generation(each).id for each in (scene.first, scene.private))
-    async with Database(scene.arena.database) as database, database.transaction() as tx:
+    async with SQLiteDatabase(scene.arena.database) as database, database.transaction() as tx:
         for old, new in ((public, "-"), (private, public), ("-", private)):
             await tx.execute(EXCHANGE, {"old": old, "new": new})
     first, second = (scene.result(each).files[0] for each in (scene.first, scene.private))
@@ -306,7 +306,7 @@ async def test_the_generation_of_another_request(scene: Scene) -> None:
 
 async def test_a_generation_that_no_service_has(scene: Scene) -> None:
     own = scene.generation(scene.first).id
-    async with Database(scene.arena.database) as database, database.transaction() as tx:
+    async with SQLiteDatabase(scene.arena.database) as database, database.transaction() as tx:
         await tx.execute(EXCHANGE, {"old": own, "new": "another"})
     verdict = await scene.verdict()
 

@@ -7,7 +7,8 @@ from bot.registration.commands import payload_without_login
 from bot.registration.compare import Difference, Json, bulk_update, difference
 from bot.registration.task import NOTE
 from bot.settings import Settings
-from bot.store.database import database_path, inspected, read_note
+from bot.store.backends import inspected
+from bot.store.database import read_note
 
 ABOUT = "commands"
 
@@ -40,8 +41,7 @@ async def _reported(different: Difference, settings: Settings) -> Line:
 
 async def _registered_before(settings: Settings) -> bool:
     try:
-        path = database_path(settings.database_url)
-        async with inspected(path) as database, database.reading() as view:
+        async with inspected(settings.database_url) as database, database.reading() as view:
             return await read_note(view, NOTE) is not None
     except EaselError:  # reported with the database
         return False

@@ -1,97 +1,109 @@
-"""One SQLite file through two engines: a writer of one connection, and readers beside it.
+"""The open database, whichever backend it has: transactions, views of the rows, failures.
 
-Every write is a transaction that begins with BEGIN IMMEDIATE, so that no row changes between the
-transaction's reads and its writes.
+`bot.store.sqlite` and `bot.store.postgres` are the backends; `bot.store.backends` chooses.
 """
 
 import asyncio
-import logging
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
-from pathlib import Path
-from typing import Any, cast
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from typing import ClassVar, Self, TypeVar
 
-import aiosqlite
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import delete, event, insert, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.errors import NotNow, StartupError
-from bot.store.aiosqlite_driver import Connection as Driver
+from bot.errors import Conflict, StartupError
+from bot.store.dialects import insert, replace_row
 from bot.store.tables import notes
-
-log = logging.getLogger(__name__)
 
 Transaction = AsyncConnection  # yielded by `Database.transaction`
 Connection = AsyncConnection  # yielded by `Database.reading`
+T = TypeVar("T")
 
 REVISION = "0009"  # the newest migration; a test compares it with the folder
-BUSY_SECONDS = 1.5  # to wait for another program that writes to the file
 WRITE_LOCK_TIMEOUT = 60.0  # seconds to wait for a turn to write; a member's command has less
-READERS = 3
-CHECKPOINT_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
 
-REMEDY = (
-    "DATABASE_URL: {problem}. Set it to a file that Easel may write, e.g. sqlite:///data/easel.db"
-)
-
 NEWER = (
-    "DATABASE_URL: {path} was written by a newer Easel (revision {found}; this one knows "
+    "DATABASE_URL: {label} was written by a newer Easel (revision {found}; this one knows "
     f"{REVISION}). Install that version again, or restore a backup made before the upgrade."
 )
 
 
-class Database:
-    """The open database: `transaction()` writes, `reading()` reads. Use with `async with`."""
+class Database(ABC):
+    """The open database: `transaction()` writes, `reading()` reads. Use with `async with`.
 
-    shared = False  # by several processes
+    `shared` says whether several processes may work on the rows at once.
+    """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)
-        self._reader = _engine(path, begin="BEGIN", pragmas=("PRAGMA query_only=ON",), size=READERS)
-        self._checkpoints: asyncio.Task[None] | None = None
-        self._file: tuple[int, int] | None = None  # device and inode
-        self._is_replaced = False
-        self._write_lock = asyncio.Lock()  # first come, first served
+    shared: ClassVar[bool]
+
+    def __init__(self, label: str) -> None:
+        """`label` names the database in messages and logs, without a password."""
+        self.label = label
         self._blocks = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def __aenter__(self) -> "Database":
+    async def __aenter__(self) -> Self:
         try:
-            await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
-            await self._migrate()
-            await self._open_readers()
-            self._file = await asyncio.to_thread(_identity, self.path)
-            self._checkpoints = asyncio.create_task(self._keep_checkpointing(), name="checkpoints")
-        except StartupError:
+            await self._open()
+        except BaseException:
             await self.close()
             raise
-        except (OSError, DatabaseError) as error:
-            await self.close()
-            cause = error.orig if isinstance(error, DatabaseError) else error
-            raise StartupError(REMEDY.format(problem=f"{self.path}: {cause}")) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def close(self) -> None:
-        """Close every connection, after the open blocks, such as a command's, have ended.
+    @abstractmethod
+    async def _open(self) -> None:
+        """Check the database, and set an empty one up. StartupError if that is impossible."""
 
-        A connection left open would keep its thread, and the process with it, from ending.
+    @abstractmethod
+    async def check(self) -> None:
+        """Check that the database can be read and has this version's revision. StartupError."""
+
+    @abstractmethod
+    async def migrate(self) -> str | None:
+        """Bring the database to this version's revision, and return the revision found."""
+
+    @abstractmethod
+    def transaction(
+        self, *, timeout: float = WRITE_LOCK_TIMEOUT
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Run the block in a transaction: commit at its end, roll back on any exception.
+
+        NotNow if no turn is free within `timeout` seconds, or if the database fails; as Conflict
+        if a repeated block may succeed, as OutcomeUnknown if the commit was not confirmed.
         """
-        if self._checkpoints is not None:
-            self._checkpoints.cancel()
-            await asyncio.wait({self._checkpoints})
+
+    @abstractmethod
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Yield a consistent, read-only view of the committed rows. NotNow on a failure."""
+
+    @abstractmethod
+    async def _dispose(self) -> None:
+        """Close every connection."""
+
+    async def run(
+        self,
+        block: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        timeout: float = WRITE_LOCK_TIMEOUT,
+    ) -> T:
+        """Run `block` in a transaction, once more if another transaction was in conflict."""
+        with suppress(Conflict):
+            async with self.transaction(timeout=timeout) as tx:
+                return await block(tx)
+        async with self.transaction(timeout=timeout) as tx:
+            return await block(tx)
+
+    async def close(self) -> None:
+        """Close every connection, after the open blocks, such as a command's, have ended."""
         await self.quiet()
-        await self._writer.dispose()
-        await self._reader.dispose()
+        await self._dispose()
 
     async def quiet(self) -> None:
         """Wait, for CLOSE_SECONDS at most, until no block is open.
@@ -104,41 +116,6 @@ class Database:
                 while self._blocks:
                     await self._idle.wait()
 
-    @asynccontextmanager
-    async def transaction(
-        self, *, timeout: float = WRITE_LOCK_TIMEOUT
-    ) -> AsyncIterator[AsyncConnection]:
-        """Run the block as the only writer: commit at its end, roll back on any exception.
-
-        NotNow if the write lock is not free within `timeout` seconds, or if SQLite fails.
-        """
-        with self._in_use(), self._failures_as_not_now():
-            async with asyncio.timeout(timeout):
-                await self._write_lock.acquire()
-            try:
-                async with self._writer.begin() as connection:
-                    yield connection
-            finally:
-                self._write_lock.release()
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a consistent, read-only view of the committed rows. NotNow if SQLite fails."""
-        with self._in_use(), self._failures_as_not_now():
-            async with self._reader.begin() as connection:
-                yield connection
-
-    @contextmanager
-    def _failures_as_not_now(self) -> Iterator[None]:
-        if self._is_replaced:  # what is written now would be lost at the end of the program
-            raise NotNow
-        try:
-            yield
-        except (OperationalError, PoolTimeoutError, TimeoutError) as error:
-            cause = error.orig if isinstance(error, OperationalError) else "too busy"
-            log.error("the database cannot be used: %s: %s", self.path, cause)
-            raise NotNow from error
-
     @contextmanager
     def _in_use(self) -> Iterator[None]:
         self._blocks += 1
@@ -150,175 +127,39 @@ class Database:
             if not self._blocks:
                 self._idle.set()
 
-    async def _keep_checkpointing(self) -> None:
-        """Write committed pages from the log back into the file, without blocking a writer."""
-        while True:
-            await asyncio.sleep(CHECKPOINT_SECONDS)
-            if await asyncio.to_thread(_identity, self.path) != self._file:
-                if not self._is_replaced:
-                    log.critical(
-                        "database file removed or replaced, nothing is stored: %s", self.path
-                    )
-                self._is_replaced = True
-                continue
-            self._is_replaced = False
-            try:
-                await asyncio.to_thread(_checkpoint, self.path)
-            except sqlite3.Error as error:
-                log.warning("checkpoint of the database failed, retrying: %s", error)
 
-    async def _open_readers(self) -> None:
-        """Open all readers at once and now.
-
-        A connection whose opening is cancelled is lost, and its thread keeps the process from
-        ending.
-        """
-        async with AsyncExitStack() as stack:
-            for _ in range(READERS):
-                await stack.enter_async_context(self._reader.connect())
-
-    async def _migrate(self) -> None:
-        async with self._writer.connect() as connection:
-            found = await connection.run_sync(revision_of)
-        if found == REVISION:
-            return
-        if found is not None and found > REVISION:
-            raise StartupError(NEWER.format(path=self.path, found=found))
-        # Alembic costs a fifth of a second and 10 MB: import it only for a migration.
-        from bot.store.migrations import upgrade
-
-        async with self._writer.begin() as connection:
-            await connection.run_sync(upgrade)
+class OlderDatabase(StartupError):
+    """The database has to be migrated before this version can use it."""
 
 
-def database_path(url: str) -> Path:
-    """Return the file that DATABASE_URL names; StartupError if SQLite cannot open the address."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # the value may hold a password
-        raise StartupError(REMEDY.format(problem="the value is not an address")) from error
-    path = parsed.database or ""
-    if parsed.get_backend_name() != "sqlite" or not path or path == ":memory:":
-        raise StartupError(REMEDY.format(problem="only SQLite files are possible"))
-    if parsed.host:
-        problem = f"“{parsed.host}” would be a host, and is no part of the file's path"
-        raise StartupError(REMEDY.format(problem=problem))
-    if parsed.query or parsed.username or path.startswith(("file:", "~")):
-        raise StartupError(REMEDY.format(problem="only the path of a file is possible"))
-    return Path(path)
-
-
-def pictures_folder(database: Path) -> Path:
-    """Return the folder of a database's pictures."""
-    return database.parent / "pictures"
-
-
-WRITER_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    # A checkpoint takes 10 to 20 ms, and SQLite would run it inside the commit that a member waits
-    # for. `_keep_checkpointing` runs it instead, SQLite only when the log has grown very long.
-    "PRAGMA wal_autocheckpoint=20000",
-    "PRAGMA synchronous=FULL",  # a confirmed request survives a power failure
-    "PRAGMA foreign_keys=ON",
-)
-
-
-def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> AsyncEngine:
-    async def connect(*_: object, **__: object) -> aiosqlite.Connection:
-        return await Driver(path, timeout=BUSY_SECONDS)
-
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
-        async_creator=connect,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        pool_reset_on_return=None,
-        hide_parameters=True,  # errors would show prompts and interaction tokens
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # the driver's own
-        connection.isolation_level = None  # `start` begins transactions, not the driver
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(pragma)
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def start(connection: SyncConnection) -> None:
-        cast(Driver, connection.connection.driver_connection).begin(begin)
-
-    return engine
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:  # also if a folder of the path was replaced by a file
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _checkpoint(path: Path) -> None:
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+class EmptyDatabase(StartupError):
+    """The database has no tables of Easel; the first start creates them."""
 
 
 def revision_of(connection: SyncConnection) -> str | None:
-    """Return the file's revision; None if Easel has made no tables in the file yet."""
+    """Return the database's revision; None if Easel has made no tables there yet."""
     if not connection.dialect.has_table(connection, "alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return str(found) if found else None
 
 
-class OlderDatabase(StartupError):
-    """The database has to be migrated, by the next start, before this version can read it."""
-
-
-@asynccontextmanager
-async def inspected(path: Path) -> AsyncIterator[Database]:
-    """Yield a database for `reading()` only; StartupError unless it has this version's revision."""
-    if not await asyncio.to_thread(path.is_file):
-        raise StartupError(
-            f"DATABASE_URL: there is no file {path} yet. The first `easel run` creates it."
-        )
-    database = Database(path)
-    try:
-        await _check_revision(database)
-        yield database
-    finally:
-        await database.close()
-
-
-async def _check_revision(database: Database) -> None:
-    try:
-        async with database.reading() as view:
-            found = await view.run_sync(revision_of)
-    except DatabaseError as error:
-        problem = f"{database.path}: {error.orig}"
-        raise StartupError(REMEDY.format(problem=problem)) from error
-    if found == REVISION:
-        return
-    if found is None:
-        problem = f"{database.path} is not a database of Easel"
-        raise StartupError(REMEDY.format(problem=problem))
+def refuse_newer(label: str, found: str) -> None:
+    """Raise StartupError for a revision that only a newer version knows."""
     if found > REVISION:
-        raise StartupError(NEWER.format(path=database.path, found=found))
-    raise OlderDatabase(
-        f"DATABASE_URL: {database.path} was written by an older Easel (revision {found}; this "
-        f"version needs {REVISION}). Start this version once with `easel run` to migrate the file."
-    )
+        raise StartupError(NEWER.format(label=label, found=found))
+
+
+READ_NOTE = select(notes.c.value)
+WRITE_NOTE = replace_row(insert(notes), notes)
 
 
 async def read_note(connection: AsyncConnection, name: str) -> str | None:
     """Return a small fact that survives a restart; None if there is none of this name."""
-    statement = select(notes.c.value).where(notes.c.name == name)
+    statement = READ_NOTE.where(notes.c.name == name)
     return (await connection.execute(statement)).scalar_one_or_none()
 
 
 async def write_note(tx: AsyncConnection, name: str, value: str) -> None:
     """Store a small fact that survives a restart."""
-    await tx.execute(delete(notes).where(notes.c.name == name))
-    await tx.execute(insert(notes).values(name=name, value=value))
+    await tx.execute(WRITE_NOTE, {"name": name, "value": value})

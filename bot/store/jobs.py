@@ -25,6 +25,7 @@ from bot.jobs import (
     Route,
     sources,
 )
+from bot.store.dialects import violates
 from bot.store.tables import jobs
 
 
@@ -60,6 +61,8 @@ class Columns(TypedDict, total=False):
 # Built once: to build a statement takes longer than to execute it, and members wait meanwhile.
 INSERT = insert(jobs)
 GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
+LOCK = GET.with_for_update()  # without effect in SQLite, where a transaction is alone
+ORIGIN = next(each for each in jobs.indexes if each.name == "ix_jobs_origin_id")
 UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
 RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored, jobs.c.status == JobStatus.QUEUED).values(
@@ -114,7 +117,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
     try:
         await tx.execute(INSERT, values)
     except IntegrityError as error:
-        if jobs.c.origin_id.name in str(error.orig):
+        if violates(error, ORIGIN):
             raise OriginTaken from None
         raise
     # Not read back: 46 columns take longer than the insert, and the member waits.
@@ -135,6 +138,12 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
 
 async def get(connection: AsyncConnection, job_id: str) -> Job | None:
     row = (await connection.execute(GET, {"job_id": job_id})).one_or_none()
+    return job_of(row) if row else None
+
+
+async def lock(tx: AsyncConnection, job_id: str) -> Job | None:
+    """Return a job that no other transaction changes before this one ends."""
+    row = (await tx.execute(LOCK, {"job_id": job_id})).one_or_none()
     return job_of(row) if row else None
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.jobs import ACTIVE, SETTLED, Job
 from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Period, Usage, month_of
 from bot.quotas import LOSS_WINDOW, MAX_LOSSES, Quotas
+from bot.store.dialects import lock_quotas
 from bot.store.pictures import Role
 from bot.store.tables import LOSS, Utc, generations, job_pictures, jobs, ledger
 
@@ -102,6 +103,7 @@ async def hold(tx: AsyncConnection, job: Job, quotas: Quotas) -> None:
     caller's transaction must end with the error, and takes the hold back. In one transaction, so
     that two requests cannot both take the last credit.
     """
+    await lock_quotas(tx)
     window = {"user": job.user_id, "since": job.created_at - LOSS_WINDOW}
     entry = entry_of(job, EntryKind.HOLD, -job.price, job.created_at)
     counts = (await tx.execute(HOLD, {**_values_of(entry), **window})).one()
@@ -121,6 +123,7 @@ async def hold_difference(
 
     A higher price is checked as in `hold`.
     """
+    await lock_quotas(tx)
     if job.price != before:
         reason = moved_reason(job.request.model, now)
         await append(tx, entry_of(job, EntryKind.HOLD, before - job.price, now, reason=reason))

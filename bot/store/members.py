@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Text, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job
@@ -20,7 +20,7 @@ INPUTS_SINCE = select(
 ).where(
     jobs.c.user_id == bindparam("user"),
     jobs.c.created_at > bindparam("since", type_=Utc),
-    jobs.c.inputs != [],
+    cast(jobs.c.inputs, Text) != "[]",  # PostgreSQL compares no JSON
 )
 RECENT_OF = OF_MEMBER.order_by(jobs.c.created_at.desc()).limit(bindparam("limit"))
 ENDED_OF = RECENT_OF.where(jobs.c.status.in_(SETTLED))

@@ -13,6 +13,8 @@ from sqlalchemy import Row, and_, bindparam, case, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, JobStatus, Picture, PictureKind
+from bot.store import dialects
+from bot.store.dialects import keep_row
 from bot.store.tables import Utc, job_pictures, jobs, pictures
 
 
@@ -49,6 +51,8 @@ INPUTS_OF_UNCHARGED = _inputs_of_uncharged.where(jobs.c.delivered_at.is_(None)).
     _inputs_of_uncharged.where(jobs.c.delivered_at > bindparam("since", type_=Utc))
 )
 
+KNOW = keep_row(dialects.insert(pictures))
+
 
 async def attach(
     tx: AsyncConnection,
@@ -63,30 +67,23 @@ async def attach(
 
     The same bytes may belong to many jobs.
     """
-    hashes = [picture.sha256 for picture in stored]
-    known = select(pictures.c.sha256).where(pictures.c.sha256.in_(hashes))
-    seen = set((await tx.execute(known)).scalars())
-    new = {picture.sha256: picture for picture in stored if picture.sha256 not in seen}
-    if new:
-        await tx.execute(
-            insert(pictures),
-            [
-                {
-                    "sha256": picture.sha256,
-                    "kind": picture.kind,
-                    "size": picture.size,
-                    "width": picture.width,
-                    "height": picture.height,
-                    "created_at": now,
-                }
-                for picture in new.values()
-            ],
-        )
+    # In the order of their keys, so that transactions with the same pictures never wait for each
+    # other in a circle.
+    for picture in sorted(stored, key=lambda each: each.sha256):
+        values = {
+            "sha256": picture.sha256,
+            "kind": picture.kind,
+            "size": picture.size,
+            "width": picture.width,
+            "height": picture.height,
+            "created_at": now,
+        }
+        await tx.execute(KNOW, values)
     await tx.execute(
         insert(job_pictures),
         [
-            {"job_id": job_id, "role": role, "position": position, "sha256": sha256}
-            for position, sha256 in enumerate(hashes, start=after)
+            {"job_id": job_id, "role": role, "position": position, "sha256": picture.sha256}
+            for position, picture in enumerate(stored, start=after)
         ],
     )
 

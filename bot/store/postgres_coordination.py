@@ -8,9 +8,10 @@ every two seconds.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from zlib import crc32
 
 import asyncpg
@@ -40,7 +41,22 @@ TAKE_DUTY = "SELECT pg_try_advisory_lock($1, $2)"
 NOTIFY = "SELECT pg_notify($1, $2)"
 
 
-Session = asyncpg.Connection
+class Session(Protocol):
+    """The part of an asyncpg connection that the coordination uses."""
+
+    async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
+
+    async def execute(self, query: str, *args: object) -> str: ...
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, object]]: ...
+
+    async def fetchval(self, query: str, *args: object) -> object: ...
+
+    def get_server_pid(self) -> int: ...
+
+    def terminate(self) -> None: ...
+
+
 Connect = Callable[[], Awaitable[Session]]
 
 
@@ -77,6 +93,7 @@ class PostgresCoordination:
         return duty in self._duties and self._now() - self._beaten_at < SILENCE / 2
 
     def announce(self, news: News, text: str = "") -> None:
+        self._call_listeners(news, text)  # without the round trip
         self._pending[f"{news}:{text}"] = None
         self._news.set()
 
@@ -124,7 +141,7 @@ class PostgresCoordination:
         begun = self._now()
         await session.execute(SEEN, self.process, self._role)
         rows = await session.fetch(LIVE, SILENCE)
-        self._live = Counter(row["role"] for row in rows)
+        self._live = Counter(str(row["role"]) for row in rows)
         for duty in Duty if self._role in ADVANCING else ():
             if duty not in self._duties and await session.fetchval(TAKE_DUTY, LOCKS, number(duty)):
                 log.info("this process has the duty %s", duty)
@@ -141,9 +158,13 @@ class PostgresCoordination:
                 await session.execute(NOTIFY, CHANNEL, payload)
             self._pending.pop(payload, None)
 
-    def _heard(self, _: object, __: int, ___: str, payload: object) -> None:
-        news, _, text = str(payload).partition(":")
-        for heard in self._listeners.get(News(news), ()):
+    def _heard(self, session: Session, sender: int, _: str, payload: object) -> None:
+        if sender != session.get_server_pid():
+            news, _, text = str(payload).partition(":")
+            self._call_listeners(News(news), text)
+
+    def _call_listeners(self, news: News, text: str) -> None:
+        for heard in self._listeners.get(news, ()):
             heard(text)
 
 

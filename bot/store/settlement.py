@@ -122,6 +122,7 @@ async def find_unknown(
 
     Their price is reserved from now on, like that of any other job that was given up.
     """
+    await jobs.lock(tx, job.id)
     await generation_rows.add(tx, job.id, job.provider, remote_ids)
     entries = await ledger.entries_of(tx, job.id)
     lost = sum(
@@ -143,7 +144,7 @@ async def withdraw(tx: AsyncConnection, job_id: str, now: datetime) -> Job:
 
 async def correct_cost(tx: AsyncConnection, job_id: str, cost: Cost, now: datetime) -> None:
     """Replace an estimated cost by the reported one, once."""
-    stored = await jobs.get(tx, job_id)
+    stored = await jobs.lock(tx, job_id)
     if stored is None or stored.cost is None or not stored.estimated:
         return  # corrected already
     await jobs.change(tx, job_id, cost=cost.amount, estimated=False)
@@ -162,7 +163,7 @@ async def charge_overdue(
     """Charge pictures that were finished after `JOB_TIMEOUT`, and let them be delivered."""
     charged = cost or estimate(job, len(pictures))
     finished = list(generations)
-    stored = await jobs.get(tx, job.id) or job  # an earlier overdue picture may have been charged
+    stored = await jobs.lock(tx, job.id) or job  # an earlier overdue picture may have been charged
     already = await picture_rows.of_job(tx, job.id, Role.OUTPUT)
     await picture_rows.attach(tx, job.id, Role.OUTPUT, pictures, now, after=len(already))
     await _end_generations(tx, {each.id: JobStatus.SUCCEEDED for each in finished})

@@ -30,7 +30,7 @@ from sqlalchemy import (
     true,
 )
 
-from bot.jobs import JobStatus
+from bot.jobs import JobStatus, plain
 from bot.ledger import EntryKind
 
 metadata = MetaData(
@@ -60,6 +60,23 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+class Plain(TypeDecorator[str]):
+    """Text without NUL, which PostgreSQL refuses and no message shows."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else plain(value)
+
+
+class PlainText(Plain):
+    """The same without a limit."""
+
+    impl = Text
+    cache_ok = True
+
+
 # SQLite numbers rows only if the key has the type INTEGER.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -68,6 +85,11 @@ def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     """Return a check that allows just the members of an enum."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def partial_index(name: str, column: str, *, where: str) -> Index:
+    """Return an index of the rows that `where` is true for."""
+    return Index(name, column, sqlite_where=text(where), postgresql_where=text(where))
 
 
 jobs = Table(
@@ -85,7 +107,7 @@ jobs = Table(
     Column("model", String(32), nullable=False),
     Column("provider", String(32), nullable=False, server_default=""),
     Column("model_auto", Boolean, nullable=False, server_default=false()),  # by Easel
-    Column("prompt", Text, nullable=False),
+    Column("prompt", PlainText, nullable=False),
     Column("options", JSON, nullable=False),
     Column("price", BigInteger, nullable=False),
     Column("created_at", Utc, nullable=False),
@@ -101,7 +123,7 @@ jobs = Table(
     Column("delivery_attempts", Integer, nullable=False, default=0),
     Column("delivery_started_at", Utc),
     Column("deliver_after", Utc),
-    Column("delivery_error", Text),  # of the last attempt
+    Column("delivery_error", PlainText),  # of the last attempt
     Column("delivered_at", Utc),
     Column("result_message_id", BigInteger),
     Column("postable", Boolean, nullable=False, server_default=true()),
@@ -111,7 +133,7 @@ jobs = Table(
     Column("inputs", JSON, nullable=False, server_default="[]"),  # attachments, in their order
     Column("input_bytes", BigInteger, nullable=False, server_default="0"),  # reported, then stored
     Column("inputs_stored", Boolean, nullable=False, server_default=true()),
-    Column("remark", Text),
+    Column("remark", PlainText),
     Column("final_status_sent", Boolean, nullable=False, server_default=false()),
     Column("overdue_at", Utc),  # when pictures arrived after JOB_TIMEOUT
     Column("origin_id", BigInteger),  # the interaction; null for jobs before revision 0006
@@ -126,7 +148,7 @@ jobs = Table(
     Index("ix_jobs_user_id_status", "user_id", "status"),
     Index("ix_jobs_model_settled_at", "model", "settled_at"),
     Index("ix_jobs_origin_id", "origin_id", unique=True),
-    Index("ix_jobs_tokens", "token_expires_at", sqlite_where=text("interaction_token IS NOT NULL")),
+    partial_index("ix_jobs_tokens", "token_expires_at", where="interaction_token IS NOT NULL"),
 )
 
 generations = Table(
@@ -135,10 +157,10 @@ generations = Table(
     Column("id", RowId, primary_key=True),
     Column("job_id", ForeignKey("jobs.id"), nullable=False, index=True),
     Column("provider", String(32), nullable=False),
-    Column("remote_id", String(200), nullable=False),
+    Column("remote_id", Plain(200), nullable=False),
     Column("state", String(16)),  # the end: succeeded, failed, canceled; null while open
     UniqueConstraint("provider", "remote_id"),
-    Index("ix_generations_open", "job_id", sqlite_where=text("state IS NULL")),
+    partial_index("ix_generations_open", "job_id", where="state IS NULL"),
 )
 
 pictures = Table(
@@ -171,7 +193,13 @@ ledger = Table(
     Column("kind", String(16), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("counted_at", Utc, nullable=False),  # the time of the job's hold
-    Column("reason", String(200), nullable=False, default=""),
+    # SQLite stores a longer one, too: a remote id (200) and the words before.
+    Column(
+        "reason",
+        Plain(200).with_variant(Plain(300), "postgresql"),
+        nullable=False,
+        default="",
+    ),
     Column("details", JSON, nullable=False),
     Column("created_at", Utc, nullable=False),
     one_of("kind", EntryKind),
@@ -179,7 +207,7 @@ ledger = Table(
     UniqueConstraint("job_id", "kind", "reason"),
     Index("ix_ledger_user_id_counted_at", "user_id", "counted_at"),
     Index("ix_ledger_counted_at", "counted_at"),
-    Index("ix_ledger_losses", "created_at", sqlite_where=text("kind = 'loss'")),
+    partial_index("ix_ledger_losses", "created_at", where="kind = 'loss'"),
     sqlite_autoincrement=True,  # an id is never used again, so that a deleted entry leaves a gap
 )
 
@@ -191,7 +219,7 @@ notes = Table(  # small facts that survive a restart, such as the registered com
     "notes",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("value", PlainText, nullable=False),
 )
 
 processes = Table(  # that share this database

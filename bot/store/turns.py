@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import Job
+from bot.store.dialects import elements
 from bot.store.jobs import job_of
 from bot.store.tables import jobs
 
@@ -40,7 +41,7 @@ LAST_SUBMIT = (_last_submit.is_not(None), _last_submit)
 def none_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """Exclude the values that the parameter `name` lists, in the form of `listed`."""
     value = String if column is jobs.c.id else BigInteger
-    each = func.json_each(bindparam(name)).table_valued("value")
+    each = elements(name).table_valued("value")
     return column.not_in(select(each.c.value.cast(value)))
 
 
@@ -81,7 +82,7 @@ def by_last_turns(found: Subquery, *order: ColumnElement[Any]) -> Select[Any]:
 
     `order` is that of members who are not in the list.
     """
-    each = func.json_each(bindparam("served")).table_valued("key", "value")
+    each = elements("served").table_valued("key", "value")
     served = select(each.c.key.cast(Integer), each.c.value.cast(BigInteger)).cte("served")
     # Materialized, because SQLite indexes a table for a join, but parses JSON again for each row.
     served = served.prefix_with("MATERIALIZED")

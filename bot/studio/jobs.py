@@ -8,7 +8,7 @@ from bot.jobs import Job, JobStatus, Picture
 from bot.ledger import Usage
 from bot.services import Services
 from bot.store import jobs, ledger, members, pictures, settlement
-from bot.store.database import Connection
+from bot.store.database import Transaction
 from bot.store.pictures import Role
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
 
@@ -59,19 +59,24 @@ class MemberJobs:
 
     async def cancel(self, user_id: int, job_id: str) -> Job:
         """Cancel an own job: at once while queued, else as soon as the provider can."""
-        now = self._services.now()
-        async with self._database.transaction(timeout=WRITE_LOCK_TIMEOUT) as tx:
-            job = await self._own(tx, user_id, job_id)
-            if job.status.settled:
-                raise JobSettled(job.status)
-            spec = self._services.catalog.about(job.request.model)
-            if job.status is not JobStatus.QUEUED and not spec.cancels:
-                raise CannotCancel(spec.service)
-            if job.cancel_requested_at is None:
-                job = await jobs.request_cancel(tx, job_id, now) or job
-            if job.status is JobStatus.QUEUED:
-                job = await settlement.cancel(tx, job_id, now)
+        job = await self._database.run(
+            lambda tx: self._cancel(tx, user_id, job_id), timeout=WRITE_LOCK_TIMEOUT
+        )
         self._wake()
+        return job
+
+    async def _cancel(self, tx: Transaction, user_id: int, job_id: str) -> Job:
+        now = self._services.now()
+        job = _own(await jobs.lock(tx, job_id), user_id)
+        if job.status.settled:
+            raise JobSettled(job.status)
+        spec = self._services.catalog.about(job.request.model)
+        if job.status is not JobStatus.QUEUED and not spec.cancels:
+            raise CannotCancel(spec.service)
+        if job.cancel_requested_at is None:
+            job = await jobs.request_cancel(tx, job_id, now) or job
+        if job.status is JobStatus.QUEUED:
+            job = await settlement.cancel(tx, job_id, now)
         return job
 
     async def is_known(self, job_id: str) -> bool:
@@ -109,17 +114,17 @@ class MemberJobs:
         self._showing.add(user_id)
         try:
             async with self._database.reading() as view:
-                job = await self._own(view, user_id, job_id)
+                job = _own(await jobs.get(view, job_id), user_id)
                 stored = await pictures.of_job(view, job_id, Role.OUTPUT)
             yield job, stored
         finally:
             self._showing.discard(user_id)
 
-    async def _own(self, connection: Connection, user_id: int, job_id: str) -> Job:
-        job = await jobs.get(connection, job_id)
-        if job is None or job.user_id != user_id:
-            raise NoSuchJob
-        return job
+
+def _own(job: Job | None, user_id: int) -> Job:
+    if job is None or job.user_id != user_id:
+        raise NoSuchJob
+    return job
 
 
 class UsageReports:

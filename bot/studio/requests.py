@@ -1,17 +1,21 @@
 """Requests for pictures: checked, held and stored; then their replies confirmed or withdrawn."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bot.catalog import check_request
-from bot.errors import EaselError, UserError
-from bot.jobs import Attachment, GenerationRequest, Job, NewJob, Option, Route
+from bot.errors import EaselError, NotNow, OutcomeUnknown, UserError
+from bot.jobs import Attachment, GenerationRequest, Job, NewJob, Option, Route, plain
 from bot.quotas import INPUT_PERIOD, Member, check_input_bytes
 from bot.services import Services
 from bot.store import jobs, ledger, members, settlement
 from bot.store.database import Transaction
+from bot.store.dialects import lock_quotas
 
 WRITE_LOCK_TIMEOUT = 1.0  # seconds: Discord waits 3 s for a reply, and SQLite needs some of them
+READ_AGAIN = (0.0, 0.5)  # seconds before each attempt to read a job whose commit was not confirmed
 
 
 class AlreadyRequested(EaselError):
@@ -58,8 +62,11 @@ class Requests:
         services.quotas.check_member(member)
         wanted = GenerationRequest(
             model=request.model or "",
-            prompt=request.prompt.strip(),
-            options=request.options,
+            prompt=plain(request.prompt).strip(),
+            options={
+                name: plain(value) if isinstance(value, str) else value
+                for name, value in request.options.items()
+            },
             inputs=tuple(each.url for each in request.inputs),
         )
         if request.model:
@@ -80,14 +87,37 @@ class Requests:
             model_auto=request.model is None,
             origin_id=request.origin_id,
         )
-        async with self._database.transaction(timeout=WRITE_LOCK_TIMEOUT) as tx:
-            await self._check_input_bytes(tx, new)
-            try:
-                job = await jobs.add(tx, new)
-            except jobs.OriginTaken:
-                raise AlreadyRequested from None
-            await ledger.hold(tx, job, services.quotas)
+        try:
+            return await self._database.run(
+                lambda tx: self._store(tx, new), timeout=WRITE_LOCK_TIMEOUT
+            )
+        except OutcomeUnknown:
+            return await self._stored(new.id)
+
+    async def _store(self, tx: Transaction, new: NewJob) -> Job:
+        await lock_quotas(tx)
+        await self._check_input_bytes(tx, new)
+        try:
+            job = await jobs.add(tx, new)
+        except jobs.OriginTaken:
+            raise AlreadyRequested from None
+        await ledger.hold(tx, job, self._services.quotas)
         return job
+
+    async def _stored(self, job_id: str) -> Job:
+        """Return the job if the commit has stored it; NotNow if not, OutcomeUnknown in doubt."""
+        for wait in READ_AGAIN:
+            await asyncio.sleep(wait)
+            with suppress(NotNow):
+                async with self._database.transaction(timeout=WRITE_LOCK_TIMEOUT) as tx:
+                    await lock_quotas(tx)  # the transaction without an outcome has this lock
+                    stored = await jobs.get(tx, job_id)
+                if stored is None:
+                    break
+                return stored
+        else:
+            raise OutcomeUnknown
+        raise NotNow
 
     async def _check_input_bytes(self, tx: Transaction, new: NewJob) -> None:
         if not new.inputs:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 # At most 20 polls a second, of all processes together, however many jobs run: commands are answered
-# between them, and the APIs are not flooded. Jobs of which a stream reported an end need not keep this distance.
+# between them, and the APIs are not flooded. Jobs of which a stream reported an end need not keep
+# this distance.
 GAP = timedelta(milliseconds=50)
 POLLS_AT_ONCE = 8  # at each provider; a poll of a job with four generations is four requests
 OF_MEMBER = POLLS_AT_ONCE // 2  # so that polls that stall delay nobody else's

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.errors import Reason
 from bot.store import jobs
-from bot.store.database import Database
+from bot.store.sqlite import SQLiteDatabase
 from tests.benchmarks.hostile_ground import QUIET_ROUNDS, Ground, ground
 from tests.benchmarks.hostile_meters import Outcome
 from tests.support import rows
@@ -42,7 +42,7 @@ async def lists(at: Ground, *, small: bool) -> list[Outcome]:
 async def _add_waiting(at: Ground, *, members: int, own: int) -> None:
     """Add jobs that wait for half an hour: `own` of Ada, and five of each other member."""
     now = datetime.now(UTC)
-    async with Database(at.database) as database, database.transaction() as tx:
+    async with SQLiteDatabase(at.database) as database, database.transaction() as tx:
         added = [
             await rows.add(tx, rows.new_job(10**6 + member, prompt=f"a wolf {number}", at=now))
             for member in range(members)

@@ -10,7 +10,7 @@ from bot.sandbox.discord import Interaction, Upload
 from bot.sandbox.discord.interactions import State
 from bot.sandbox.http.faults import Answer
 from bot.store import members
-from bot.store.database import Database
+from bot.store.sqlite import SQLiteDatabase
 from tests.benchmarks import hostile_files as files
 from tests.benchmarks.hostile_ground import Ground, accepted, at_once, job_of
 from tests.benchmarks.hostile_meters import Outcome
@@ -158,7 +158,7 @@ async def show(at: Ground, *, small: bool) -> list[Outcome]:
         large = await asyncio.to_thread(files.large_png, 2048, 2048)
         at.oxen.faults.add("GET", RESULT, Answer(200, large, PNG))
     await at.draw("oxen", by=at.ada, count=4)
-    async with Database(at.database) as database, database.reading() as view:
+    async with SQLiteDatabase(at.database) as database, database.reading() as view:
         [job] = await members.recent_of(view, at.ada.id, 1)
     at.meter.reset()
     shown = [

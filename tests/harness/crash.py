@@ -33,7 +33,8 @@ from bot.sandbox.http.faults import Faults
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
 from bot.store import members
-from bot.store.database import Database, Transaction
+from bot.store.database import Transaction
+from bot.store.sqlite import SQLiteDatabase
 from tests.support.files import picture
 
 MODELS = ("oxen", "skills")
@@ -277,7 +278,7 @@ class Arena:
         left: Sequence[Job] = ()
         self.oxen.cost_delay = 0.0
         try:
-            async with Database(self.database) as database, asyncio.timeout(timeout):
+            async with SQLiteDatabase(self.database) as database, asyncio.timeout(timeout):
                 while True:
                     async with database.reading() as view:
                         left = [job for job in await self.jobs(view) if not _ended(job)]

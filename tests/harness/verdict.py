@@ -17,7 +17,8 @@ from bot.ledger import EntryKind, balance
 from bot.sandbox.discord import Channel, Message
 from bot.store import generations, ledger
 from bot.store.audit import Finding, verify
-from bot.store.database import Database, Transaction
+from bot.store.database import Transaction
+from bot.store.sqlite import SQLiteDatabase
 from bot.worker.recovery import CREATED_WITHIN
 from tests.harness.crash import Arena, Requested
 from tests.harness.evidence import (
@@ -144,7 +145,7 @@ async def judge(arena: Arena, *, unreached: Sequence[str] = ()) -> Verdict:
     verdict = Verdict(len(arena.requested), unreached=list(unreached))
     verdict.violations = _violations(arena)
     verdict.errors = _errors(arena)
-    async with Database(arena.database) as database, database.reading() as view:
+    async with SQLiteDatabase(arena.database) as database, database.reading() as view:
         verdict.findings = (await verify(view)).findings
         rows = await _rows(arena, view, verdict)
     cases = _cases(arena, rows, verdict)

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from bot.errors import NotNow
-from bot.store import database
+from bot.store import sqlite
 from tests.support.easel import Stage, text_of
 
 
@@ -16,7 +16,7 @@ from tests.support.easel import Stage, text_of
 async def test_a_file_that_is_gone_is_noticed_and_a_file_that_is_back_is_used(
     at: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, by: str
 ) -> None:
-    monkeypatch.setattr(database, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "CHECKPOINT_SECONDS", 0.05)
     aside = at.folder / "aside.db"
     async with at.easel(http_port=0) as app:
         await at.imagine("a fox")
@@ -46,9 +46,9 @@ async def test_a_file_that_is_gone_is_noticed_and_a_file_that_is_back_is_used(
 async def test_a_folder_that_became_a_file_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "CHECKPOINT_SECONDS", 0.05)
     folder, aside = tmp_path / "data", tmp_path / "aside"
-    async with database.Database(folder / "easel.db") as opened:
+    async with sqlite.SQLiteDatabase(folder / "easel.db") as opened:
         folder.rename(aside)
         folder.touch()
         async with asyncio.timeout(5):

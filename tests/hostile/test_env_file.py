@@ -11,7 +11,7 @@ import pytest
 from bot.check.settings import _shown
 from bot.errors import StartupError
 from bot.settings import Settings
-from bot.store.database import database_path
+from bot.store.sqlite import database_path
 from tests.test_main import ROOT
 
 LONG = pytest.mark.long

@@ -2,7 +2,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus, NewJob, Picture, PictureKind
@@ -134,7 +134,7 @@ async def test_overdue_ends_are_charged_once_each(database: Database) -> None:
 async def test_the_ledger_is_append_only(database: Database, statement: str) -> None:
     job = await one(database)
 
-    with pytest.raises(DatabaseError, match="append-only"):
+    with pytest.raises(IntegrityError, match="append-only"):
         async with database.transaction() as tx:
             await tx.exec_driver_sql(statement)
 

@@ -15,7 +15,9 @@ from bot.ledger import Charges, Cost
 from bot.quotas import Quotas
 from bot.store import generations, jobs, ledger, settlement
 from bot.store.audit import Verification, verify
-from bot.store.database import Database, Transaction, inspected
+from bot.store.backends import inspected
+from bot.store.database import Transaction
+from bot.store.sqlite import SQLiteDatabase
 from tests.support.rows import NOW, add, new_job
 
 LATER = NOW + timedelta(minutes=1)
@@ -34,7 +36,7 @@ def picture(number: int) -> Picture:
 
 
 async def write_books(path: Path) -> None:
-    async with Database(path) as database, database.transaction() as tx:
+    async with SQLiteDatabase(path) as database, database.transaction() as tx:
         await _succeeded(tx)
         await _failed(tx)
         await _canceled(tx)
@@ -158,7 +160,7 @@ def charges(*rates: int) -> Charges:
 
 
 async def verified(path: Path, *rates: int) -> Verification:
-    async with inspected(path) as database, database.reading() as view:
+    async with inspected(f"sqlite:///{path}") as database, database.reading() as view:
         return await verify(view, charges(*rates))
 
 

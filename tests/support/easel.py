@@ -29,7 +29,8 @@ from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
 from bot.store import ledger, members
 from bot.store.audit import verify
-from bot.store.database import Database, inspected
+from bot.store.backends import inspected, open_database
+from bot.store.database import Database
 from tests.support.openapi import description
 
 TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
@@ -66,6 +67,7 @@ class Stage:
     entries: Sequence[AnyEntry] = PROVIDERS  # a test may register more
     now: Callable[[], datetime] | None = None  # Easel's clock, if another than the sandbox's
     audited: bool = True  # at the end; false for a test that edits the database by hand
+    postgres_url: str = ""  # of the database, if PostgreSQL's
     fails: bool = False  # true for a test of errors that Easel logs with a traceback
 
     def __post_init__(self) -> None:
@@ -84,7 +86,7 @@ class Stage:
             "skills_api_key": SKILLS_KEY,
             "skills_api_url": self.skills.url,
             "private_hosts": self.private_hosts,
-            "database_url": f"sqlite:///{self.path}",
+            "database_url": self.database_url,
             "max_jobs": "unlimited",  # most tests need two members at most
             **self.settings,
             **changes,
@@ -118,12 +120,17 @@ class Stage:
 
     @property
     def path(self) -> Path:
+        """The database file; a test that uses it is SQLite's."""
         return self.folder / "easel.db"
+
+    @property
+    def database_url(self) -> str:
+        return self.postgres_url or f"sqlite:///{self.path}"
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:
-        """Open the bot's database file beside the bot."""
-        async with Database(self.path) as database:
+        """Open the bot's database beside the bot."""
+        async with open_database(self.database_url) as database:
             yield database
 
     async def imagine(
@@ -236,7 +243,9 @@ def text_of(interaction: Interaction) -> str:
 
 
 @asynccontextmanager
-async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
+async def stage(
+    folder: Path, *, postgres_url: str = "", **settings: object
+) -> AsyncIterator[Stage]:
     clock = Clock()
     oracle = description()
     discord = FakeDiscord(
@@ -250,7 +259,7 @@ async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
         FakeOxen(key=KEY, generation_seconds=0.1) as oxen,
         FakeSkills(key=SKILLS_KEY, generation_seconds=0.1) as skills,
     ):
-        made = Stage(discord, oxen, skills, folder, clock, settings)
+        made = Stage(discord, oxen, skills, folder, clock, settings, postgres_url=postgres_url)
         with unforeseen_errors() as unforeseen:
             yield made
         assert made.fails or not unforeseen, unforeseen
@@ -258,7 +267,7 @@ async def stage(folder: Path, **settings: object) -> AsyncIterator[Stage]:
         assert oxen.violations == []
         assert skills.violations == []
     if made.audited:
-        await check_ledger(made.path)
+        await check_ledger(made.database_url)
 
 
 @contextmanager
@@ -279,10 +288,10 @@ def unforeseen_errors() -> Iterator[list[str]]:
         logging.getLogger().removeHandler(collector)
 
 
-async def check_ledger(path: Path) -> None:
+async def check_ledger(url: str) -> None:
     """Audit what a test has left in the database."""
     try:
-        async with inspected(path) as database, database.reading() as view:
+        async with inspected(url) as database, database.reading() as view:
             found = await verify(view, Config.load(None, {}).charges())
     except StartupError:
         return  # a test about a file that is missing, or not Easel's

@@ -14,7 +14,7 @@ from bot.errors import Reason
 from bot.jobs import TOKEN_MARGIN, JobStatus
 from bot.sandbox.http.faults import Answer, Hold, ResetAfter
 from bot.store import jobs
-from bot.store.database import READERS
+from bot.store.sqlite import READERS
 from tests.support.easel import Stage
 
 pytestmark = pytest.mark.long
@@ -211,7 +211,7 @@ async def test_a_picture_waits_for_a_database_that_cannot_be_read(
     at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The space for the picture is not known then."""
-    monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.3)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.3)
     monkeypatch.setattr("bot.worker.tasks.COOL_DOWN", 0.1)
     monkeypatch.setattr("bot.worker.worker.COOL_DOWN", 0.1)
     held = at.oxen.faults.add("GET", PICTURE, Hold())

@@ -18,8 +18,9 @@ from bot.ledger import EntryKind
 from bot.sandbox.discord import Upload
 from bot.sandbox.http.faults import Answer, Hold
 from bot.store import claims, generations, jobs, ledger, tables
-from bot.store.database import READERS, Database
+from bot.store.database import Database
 from bot.store.leases import Terms
+from bot.store.sqlite import READERS
 from bot.worker.failover import Failover
 from bot.worker.leases import Leases
 from bot.worker.tasks import Tasks
@@ -47,7 +48,7 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.store.database.BUSY_SECONDS", 0.3)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.3)
     monkeypatch.setattr("bot.worker.tasks.COOL_DOWN", 0.1)
     monkeypatch.setattr("bot.worker.worker.COOL_DOWN", 0.1)
 

@@ -31,7 +31,16 @@ from bot.errors import Reason
 from bot.jobs import PictureKind
 from bot.store.audit.lines import Finding, raw
 from bot.store.pictures import Role
-from bot.store.tables import Utc, generations, job_pictures, jobs, ledger, metadata, pictures
+from bot.store.tables import (
+    Plain,
+    Utc,
+    generations,
+    job_pictures,
+    jobs,
+    ledger,
+    metadata,
+    pictures,
+)
 
 LIMIT = 100  # findings of one check: a broken file has thousands
 ABOUT = {ledger.name: "entry", jobs.name: "job", generations.name: "generation"}
@@ -154,7 +163,7 @@ def _right(column: Column[Any]) -> ColumnElement[bool]:
     value = raw(column).element
     kind = func.typeof(value)
     rules: list[ColumnElement[bool]] = []
-    if isinstance(column.type, String | JSON | Utc):
+    if isinstance(column.type, String | Plain | JSON | Utc):
         rules.append(kind == "text")
         if isinstance(column.type, Utc):
             day, seconds = func.substr(value, 1, 10), func.substr(value, 1, 19)
@@ -183,7 +192,9 @@ def _rule(column: Column[Any]) -> str:
         return "no JSON"
     if isinstance(column.type, Boolean):
         return "neither 0 nor 1"
-    return "no text of the right length" if isinstance(column.type, String) else "no integer"
+    if isinstance(column.type, String | Plain):
+        return "no text of the right length"
+    return "no integer"
 
 
 def _about(table: Table, keys: Iterable[object]) -> str:

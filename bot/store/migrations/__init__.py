@@ -18,3 +18,10 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     made = config()
     made.attributes["connection"] = connection
     command.upgrade(made, revision)
+
+
+def stamp(connection: Connection, revision: str) -> None:
+    """Record that the tables are those of `revision`, inside the transaction of `connection`."""
+    made = config()
+    made.attributes["connection"] = connection
+    command.stamp(made, revision)

@@ -20,8 +20,9 @@ from bot.quotas import Quotas
 from bot.store import jobs, ledger, settlement
 from bot.store.audit import Audit, Finding, Verification, verify
 from bot.store.audit.lines import ESTIMATED, EntryLine, GenerationLine, JobLine, Record
-from bot.store.database import REVISION, Database
+from bot.store.database import REVISION
 from bot.store.settlement import OVERDUE
+from bot.store.sqlite import SQLiteDatabase
 from tests.support.books import REPORTED, change, findings, verified
 from tests.support.command_line import easel
 from tests.support.easel import Stage
@@ -236,13 +237,13 @@ async def test_a_start_refuses_a_file_of_a_newer_version(books: Path) -> None:
     change(books, "UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(StartupError, match=rf"newer Easel \(revision 9999.*{REVISION}"):
-        async with Database(books):
+        async with SQLiteDatabase(books):
             pass
 
 
 async def test_a_job_that_goes_to_another_model_and_back_adds_up(tmp_path: Path) -> None:
     path = tmp_path / "easel.db"
-    async with Database(path) as database:
+    async with SQLiteDatabase(path) as database:
         job = await one(database, replace(new_job(), model_auto=True))
         for minute, (model, price) in enumerate(
             (("skills", 20_000), ("oxen", 7500), ("skills", 20_000))

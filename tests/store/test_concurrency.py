@@ -1,0 +1,181 @@
+"""Transactions at the same time: of one process in SQLite, of several in PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+
+import pytest
+
+from bot.errors import UserError
+from bot.jobs import JobStatus, Picture, PictureKind
+from bot.ledger import Cost, EntryKind, month_of
+from bot.quotas import NotEnoughCredits, Quotas
+from bot.store import generations, jobs, ledger, pictures, settlement
+from bot.store.backends import open_database
+from bot.store.database import Database, Transaction, write_note
+from bot.store.pictures import Role
+from tests.support.rows import NOW, new_job, one
+
+PRICE = 7500
+AT_ONCE = 8
+
+
+@pytest.fixture
+async def databases(database: Database, database_url: str) -> AsyncIterator[list[Database]]:
+    """Connections as those of two processes, where two may share the rows."""
+    async with AsyncExitStack() as stack:
+        another = database
+        if database.shared:
+            another = await stack.enter_async_context(open_database(database_url))
+        yield [database, another]
+
+
+async def test_one_of_eight_requests_gets_the_last_credit(databases: list[Database]) -> None:
+    quotas = Quotas(allowance=PRICE)
+
+    async def request(database: Database) -> bool:
+        try:
+            async with database.transaction() as tx:
+                job = await jobs.add(tx, new_job(price=PRICE))
+                await ledger.hold(tx, job, quotas)
+        except NotEnoughCredits:
+            return False
+        return True
+
+    accepted = await asyncio.gather(*(request(databases[n % 2]) for n in range(AT_ONCE)))
+
+    async with databases[0].reading() as view:
+        assert await ledger.sum_of(view, month_of(NOW), user_id=1) == -PRICE
+    assert sum(accepted) == 1
+
+
+async def test_one_of_eight_jobs_moves_to_a_dearer_model_for_the_last_credits(
+    databases: list[Database],
+) -> None:
+    moving = [await one(databases[0], replace(new_job(), model_auto=True)) for _ in range(AT_ONCE)]
+    quotas = Quotas(allowance=AT_ONCE * PRICE + 5000)
+
+    async def move(database: Database, job_id: str) -> bool:
+        try:
+            async with database.transaction() as tx:
+                job = await jobs.get(tx, job_id)
+                assert job is not None
+                moved = await jobs.hand_over(
+                    tx, job, model="skills", provider="skills", price=PRICE + 5000
+                )
+                assert moved is not None
+                await ledger.hold_difference(tx, moved, PRICE, NOW, quotas)
+        except UserError:
+            return False
+        return True
+
+    accepted = await asyncio.gather(
+        *(move(databases[n % 2], job.id) for n, job in enumerate(moving))
+    )
+
+    assert sum(accepted) == 1
+
+
+async def test_a_cost_is_corrected_once_by_two_processes(databases: list[Database]) -> None:
+    job = await one(databases[0])
+    async with databases[0].transaction() as tx:
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        running = await jobs.start_running(tx, job.id, NOW)
+        await settlement.succeed(tx, running, NOW, cost=None, pictures=[picture(1)], ends={})
+
+    async def correct(database: Database) -> None:
+        async with database.transaction() as tx:
+            await settlement.correct_cost(tx, job.id, Cost(9000, {"usd": "0.09"}), NOW)
+
+    await asyncio.gather(*(correct(database) for database in databases * 4))
+
+    async with databases[0].reading() as view:
+        entries = await ledger.entries_of(view, job.id)
+    assert [each.amount for each in entries if each.kind is EntryKind.ADJUSTMENT] == [-1500]
+
+
+async def test_overdue_pictures_of_two_processes_are_all_charged(
+    databases: list[Database],
+) -> None:
+    job = await one(databases[0], new_job(price=4 * PRICE, count=4))
+    async with databases[0].transaction() as tx:
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        await jobs.start_running(tx, job.id, NOW)
+        made = await generations.add(tx, job.id, "oxen", ["a", "b", "c", "d"])
+        failed = await jobs.move(tx, job.id, JobStatus.FAILED, settled_at=NOW)
+
+    async def charge(tx: Transaction, number: int) -> None:
+        await settlement.charge_overdue(
+            tx,
+            failed,
+            NOW,
+            cost=Cost(8000, {}),
+            pictures=[picture(number)],
+            generations=[made[number]],
+        )
+
+    async def charged(number: int) -> None:
+        async with databases[number % 2].transaction() as tx:
+            await charge(tx, number)
+
+    await asyncio.gather(*(charged(number) for number in range(4)))
+
+    async with databases[0].reading() as view:
+        stored = await jobs.get(view, job.id)
+        assert stored is not None
+        assert stored.cost == 4 * 8000
+        assert len(await pictures.of_job(view, job.id, Role.OUTPUT)) == 4
+
+
+async def test_the_same_pictures_are_stored_at_once_in_any_order(
+    databases: list[Database],
+) -> None:
+    made = [picture(number) for number in range(20)]
+    stored = [await one(databases[0]) for _ in range(AT_ONCE)]
+
+    async def attach(database: Database, job_id: str, reverse: bool) -> None:
+        async with database.transaction() as tx:
+            order = made[::-1] if reverse else made
+            await pictures.attach(tx, job_id, Role.OUTPUT, order, NOW)
+
+    await asyncio.gather(
+        *(attach(databases[n % 2], job.id, bool(n % 2)) for n, job in enumerate(stored))
+    )
+
+    async with databases[0].reading() as view:
+        assert await pictures.of_job(view, stored[1].id, Role.OUTPUT) == made[::-1]
+
+
+async def test_notes_are_written_at_once(databases: list[Database]) -> None:
+    async def write(database: Database, value: str) -> None:
+        async with database.transaction() as tx:
+            await write_note(tx, "name", value)
+
+    await asyncio.gather(*(write(databases[n % 2], str(n)) for n in range(AT_ONCE)))
+
+
+async def test_a_block_is_repeated_once_after_a_conflict(database: Database) -> None:
+    """Two transactions lock two rows in opposite orders, and PostgreSQL ends one of them."""
+    first, second = await one(database), await one(database)
+    attempts: list[str] = []
+
+    async def lock_both(tx: Transaction, *ids: str) -> None:
+        await jobs.lock(tx, ids[0])
+        attempts.append(ids[0])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                while len(attempts) < 2:
+                    await asyncio.sleep(0.01)
+        await jobs.lock(tx, ids[1])
+
+    await asyncio.gather(
+        database.run(lambda tx: lock_both(tx, first.id, second.id)),
+        database.run(lambda tx: lock_both(tx, second.id, first.id)),
+    )
+
+    assert len(attempts) == (3 if database.shared else 2)
+
+
+def picture(number: int) -> Picture:
+    return Picture(f"{number:064x}", PictureKind.PNG, 9, 1, 1)
