@@ -22,10 +22,9 @@ SERVER = text(
     "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates"
 )
 APPEND_ONLY = "the ledger is append-only"
+TRIGGERED = f"BEGIN RAISE integrity_constraint_violation USING MESSAGE = '{APPEND_ONLY}'; END"
 TRIGGERS = (
-    "CREATE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN RAISE integrity_constraint_violation "
-    f"USING MESSAGE = '{APPEND_ONLY}'; END $$",
+    f"CREATE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS $${TRIGGERED}$$",
     *(
         f"CREATE TRIGGER ledger_refuses_{action.lower()} BEFORE {action} ON ledger "
         "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()"

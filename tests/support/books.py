@@ -16,8 +16,7 @@ from bot.quotas import Quotas
 from bot.store import generations, jobs, ledger, settlement
 from bot.store.audit import Verification, verify
 from bot.store.backends import inspected
-from bot.store.database import Transaction
-from bot.store.sqlite import SQLiteDatabase
+from bot.store.database import Database, Transaction
 from tests.support.rows import NOW, add, new_job
 
 LATER = NOW + timedelta(minutes=1)
@@ -35,8 +34,8 @@ def picture(number: int) -> Picture:
     return Picture(f"{number:064x}", PictureKind.PNG, 9, 1, 1)
 
 
-async def write_books(path: Path) -> None:
-    async with SQLiteDatabase(path) as database, database.transaction() as tx:
+async def write_books(database: Database) -> None:
+    async with database, database.transaction() as tx:
         await _succeeded(tx)
         await _failed(tx)
         await _canceled(tx)

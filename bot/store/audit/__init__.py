@@ -1,6 +1,7 @@
 """The audit of the ledger and of what the ledger is about: `easel ledger verify`.
 
-- `file`: the file, the schema with the triggers, the types of all values, gaps in the ids;
+- `file`: a SQLite file, the schema with the triggers, the types of all values, gaps in the ids;
+- `catalog`: the schema of a PostgreSQL database, references, words, sequences;
 - `outcome`: each job's columns against the status, the pictures and the generations;
 - `money`: each job's entries against the job, and their amounts against the providers' figures;
 - `verify`: reads page by page, applies these rules, and adds up the accounts.

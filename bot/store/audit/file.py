@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
-from enum import StrEnum
+from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
 
@@ -27,28 +26,17 @@ from sqlalchemy import (
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.errors import Reason
-from bot.jobs import PictureKind
+from bot.store.audit.columns import LIMIT, WORDS, about, rule_of
 from bot.store.audit.lines import Finding, raw
-from bot.store.pictures import Role
 from bot.store.tables import (
     Plain,
     Utc,
     generations,
-    job_pictures,
     jobs,
     ledger,
     metadata,
-    pictures,
 )
 
-LIMIT = 100  # findings of one check: a broken file has thousands
-ABOUT = {ledger.name: "entry", jobs.name: "job", generations.name: "generation"}
-WORDS: Mapping[Column[Any], type[StrEnum]] = {  # statuses and kinds: see `outcome` and `money`
-    jobs.c.reason: Reason,
-    pictures.c.kind: PictureKind,
-    job_pictures.c.role: Role,
-}
 # A machine's clock may be set back a little; an entry is stored up to a minute after its time.
 CLOCK_ERROR = 1 / 24  # days
 
@@ -151,7 +139,7 @@ async def _types_of(view: AsyncConnection, table: Table) -> list[Finding]:
     )
     rows = (await view.execute(statement.limit(LIMIT))).all()
     return [
-        Finding(_about(table, row[: len(keys)]), f"{column.name} is {_rule(column)}")
+        Finding(about(table, row[: len(keys)]), f"{column.name} is {rule_of(column)}")
         for row in rows
         for column, found in zip(table.c, row[len(keys) :], strict=True)
         if found
@@ -181,25 +169,6 @@ def _right(column: Column[Any]) -> ColumnElement[bool]:
         rules.append(value.in_([str(word) for word in WORDS[column]]))
     right = and_(*rules)
     return or_(kind == "null", right) if column.nullable else right
-
-
-def _rule(column: Column[Any]) -> str:
-    if column in WORDS:
-        return f"none of the words that Easel stores in {column.table.name}"
-    if isinstance(column.type, Utc):
-        return "no time"
-    if isinstance(column.type, JSON):
-        return "no JSON"
-    if isinstance(column.type, Boolean):
-        return "neither 0 nor 1"
-    if isinstance(column.type, String | Plain):
-        return "no text of the right length"
-    return "no integer"
-
-
-def _about(table: Table, keys: Iterable[object]) -> str:
-    key = ", ".join(str(key) for key in keys)
-    return f"{ABOUT[table.name]} {key}" if table.name in ABOUT else f"row {key} of {table.name}"
 
 
 # Deleted rows: Easel deletes none of these, and SQLite numbers a new row by the greatest id + 1.
@@ -232,7 +201,7 @@ async def _gaps(view: AsyncConnection) -> list[Finding]:
 def _gap(table: Table, name: object, number: int, before: int) -> Finding:
     missing = number - before - 1
     rows = "row that was stored before is" if missing == 1 else "rows that were stored before are"
-    return Finding(_about(table, [name]), f"{missing} {rows} missing")
+    return Finding(about(table, [name]), f"{missing} {rows} missing")
 
 
 async def _disorder(view: AsyncConnection) -> list[Finding]:

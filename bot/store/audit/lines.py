@@ -148,7 +148,7 @@ def job_line(row: Row[Any]) -> JobLine | None:
             status=_text(row.status),
             account=Account(_whole(row.user_id), _whole(row.account_server_id)),
             provider=_text(row.provider),
-            count=_whole(json.loads(row.options).get("count", 1)),
+            count=_whole(_json(row.options).get("count", 1)),
             price=_whole(row.price),
             cost=row.cost if row.cost is None else _whole(row.cost),
             estimated=bool(_whole(row.estimated)),
@@ -199,6 +199,8 @@ def _text(value: object) -> str:
 
 
 def _time(value: object) -> datetime:
+    if isinstance(value, datetime):  # PostgreSQL's
+        return value.astimezone(UTC)
     return datetime.fromisoformat(_text(value)).replace(tzinfo=UTC)
 
 
@@ -206,9 +208,13 @@ def _maybe_time(value: object) -> datetime | None:
     return None if value is None else _time(value)
 
 
+def _json(value: object) -> Any:  # noqa: ANN401  # may be anything
+    return value if isinstance(value, dict) else json.loads(_text(value))
+
+
 def _details(value: object) -> Mapping[str, str] | None:
     try:
-        found = json.loads(_text(value))
+        found = _json(value)
     except ValueError:
         return None
     if isinstance(found, dict) and all(isinstance(each, str) for each in found.values()):

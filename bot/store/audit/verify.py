@@ -10,6 +10,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.ledger import Account, Charges, EntryKind, credits_text
+from bot.store.audit.catalog import check_catalog
 from bot.store.audit.file import check_file
 from bot.store.audit.lines import (
     ENTRY_COLUMNS,
@@ -25,6 +26,7 @@ from bot.store.audit.lines import (
 )
 from bot.store.audit.money import account_name, check_money, check_stray
 from bot.store.audit.outcome import check_outcome
+from bot.store.dialects import is_postgresql
 from bot.store.pictures import Role
 from bot.store.tables import generations, job_pictures, jobs, ledger
 
@@ -131,7 +133,8 @@ async def verify(view: AsyncConnection, charges: Charges | None = None) -> Verif
     audit = Audit(charges)
     counts = [0, 0]
     try:
-        async for finding in check_file(view):
+        check = check_catalog if is_postgresql(view) else check_file
+        async for finding in check(view):
             audit.findings.append(finding)
         counts = [await _count(view, ledger), await _count(view, jobs)]
         async for job in _jobs(view):
