@@ -21,9 +21,19 @@ class Channels:
     def add_user(self, name: str) -> User:
         return self.world.add_user(name)
 
-    def add_guild(self, name: str, *, owner: User | None = None, bot: bool = True) -> Guild:
-        """Create a server. Without `bot`, only users' own installs bring the app there."""
-        return self.world.add_guild(name, owner, bot=bot)
+    def add_guild(
+        self,
+        name: str,
+        *,
+        owner: User | None = None,
+        bot: bool = True,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Guild:
+        """Create a server. Without `bot`, only users' own installs bring the app there.
+
+        With `shard`, the server's id belongs to that shard of so many.
+        """
+        return self.world.add_guild(name, owner, bot=bot, shard=shard)
 
     def add_channel(
         self,

@@ -23,6 +23,7 @@ from bot.sandbox.discord.sessions import (
     BAD_TOKEN,
     BAD_VERSION,
     DECODE_ERROR,
+    GUILDS_A_SHARD,
     HEARTBEAT,
     HEARTBEAT_ACK,
     HELLO,
@@ -39,6 +40,7 @@ from bot.sandbox.discord.sessions import (
     RESUME,
     TIMED_OUT,
     TOO_FAST,
+    TOO_MANY_GUILDS,
     UNKNOWN_ERROR,
     UNKNOWN_OPCODE,
     VOICE,
@@ -52,9 +54,15 @@ log = logging.getLogger(__name__)
 
 
 class Gateway:
-    """All sessions of the bot."""
+    """All sessions of the bot, which any number of processes may hold.
 
-    def __init__(self, world: World, token: str, heartbeat_seconds: float) -> None:
+    `shards` is the recommended number of shards; a client may choose another, as at Discord, where
+    the number serves for routing alone. `guilds_a_shard` is the largest number of servers.
+    """
+
+    def __init__(
+        self, world: World, token: str, heartbeat_seconds: float, limit: SessionLimit
+    ) -> None:
         self.world = world
         self.token = token
         self.heartbeat_seconds = heartbeat_seconds
@@ -62,7 +70,9 @@ class Gateway:
         self.violations: list[str] = []
         self.sessions: dict[str, Session] = {}
         self.connections: set[Connection] = set()
-        self.limit = SessionLimit(world.clock)
+        self.limit = limit
+        self.shards = 1
+        self.guilds_a_shard = GUILDS_A_SHARD
         self.refusal: int | None = None  # the close code for every IDENTIFY, if any
         self.reset_token: Callable[[], None] = lambda: None
 
@@ -215,18 +225,26 @@ class Gateway:
         if not _valid_shard(shard):
             return BAD_SHARD
         session = Session(secrets.token_hex(16), intents, (shard[0], shard[1]))
+        if len(self._guilds_of(session)) > self.guilds_a_shard:
+            return TOO_MANY_GUILDS
+        if not self.limit.take_turn(shard[0]):
+            connection.send({"op": INVALID_SESSION, "s": None, "t": None, "d": False})
+            return None
         self.sessions[session.id] = session
         self._join(connection, session)
         self._ready(session)
         self.world.changes.notify()
         return None
 
-    def _ready(self, session: Session) -> None:
-        guilds = [
+    def _guilds_of(self, session: Session) -> list[Guild]:
+        return [
             guild
             for guild in self.world.guilds.values()
-            if guild.bot_present and session.wants("READY", guild)
+            if guild.bot_present and session.serves(guild)
         ]
+
+    def _ready(self, session: Session) -> None:
+        guilds = self._guilds_of(session)
         world = self.world
         ready: Json = {
             "v": 10,
@@ -292,4 +310,5 @@ def _valid_shard(shard: Any) -> bool:  # noqa: ANN401 - JSON as it came
     if not isinstance(shard, list) or len(shard) != 2:
         return False
     number, count = shard
-    return isinstance(number, int) and isinstance(count, int) and 0 <= number < count
+    # `type`, because true is no number in JSON
+    return type(number) is int and type(count) is int and 0 <= number < count

@@ -97,6 +97,11 @@ class Interaction:
             return {"1": str(self.user.id)}
         return {"0": str(self.channel.guild.id) if self.channel.guild else "0"}
 
+    @property
+    def upload_limit(self) -> int:
+        """Return the largest file of a response: by the member's client, or by the server."""
+        return max(self.user.upload_limit, 10 * MIB if self.guest else self.channel.upload_limit)
+
     def origin(self, message: Message) -> Json:
         """Return the reference that a message carries to the interaction it answers."""
         metadata = self.metadata()
@@ -153,7 +158,7 @@ class Interaction:
             "entitlement_sku_ids": [],
             "authorizing_integration_owners": self.owners,
             "context": self.channel.context,
-            "attachment_size_limit": self.channel.upload_limit if not self.guest else 10 * MIB,
+            "attachment_size_limit": self.upload_limit,
         }
         if guild is None:
             shown["user"] = self.user.to_json()

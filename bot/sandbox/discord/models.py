@@ -34,6 +34,12 @@ class Snowflakes:
         self._last = max(now, self._last + 1)
         return self._last
 
+    def next_on(self, shard: int, count: int) -> int:
+        """Return an id that belongs to a shard: its time is some milliseconds ahead."""
+        found = self.next()
+        self._last = found + ((shard - (found >> 22)) % count << 22)
+        return self._last
+
 
 class ChannelKind(IntEnum):
     """Channel types with Discord's numbers."""

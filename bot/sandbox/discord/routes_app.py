@@ -56,8 +56,8 @@ class AppRoutes:
         return Reply(200, {"url": self.gateway.url})
 
     async def get_gateway_bot(self, _: Call) -> Reply:
-        limit = self.gateway.limit.to_json()
-        return Reply(200, {"url": self.gateway.url, "shards": 1, "session_start_limit": limit})
+        limit, shards = self.gateway.limit.to_json(), self.gateway.shards
+        return Reply(200, {"url": self.gateway.url, "shards": shards, "session_start_limit": limit})
 
     async def get_me(self, _: Call) -> Reply:
         more = {"verified": True, "mfa_enabled": True, "locale": "en-US", "email": None}

@@ -143,7 +143,9 @@ class InteractionRoutes:
         *,
         base: Message | None = None,
     ) -> Draft:
-        uploads = await self.world.prepare(interaction.channel, call.uploads)
+        uploads = await self.world.prepare(
+            interaction.channel, call.uploads, interaction.upload_limit
+        )
         # only a callback carries the message inside "data"
         path = ("data",) if interaction.state is State.PENDING else ()
         draft = read_draft(

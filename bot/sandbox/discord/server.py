@@ -28,6 +28,7 @@ from bot.sandbox.discord.routes_reactions import ReactionRoutes
 from bot.sandbox.discord.routes_sounds import sound_routes
 from bot.sandbox.discord.routes_thread_edits import ThreadEditRoutes
 from bot.sandbox.discord.routes_threads import ThreadRoutes
+from bot.sandbox.discord.session_limit import SessionLimit
 from bot.sandbox.discord.sessions import BAD_TOKEN, INVALID_SESSION, RECONNECT
 from bot.sandbox.discord.world import World
 from bot.sandbox.http.faults import Faults
@@ -49,7 +50,10 @@ class FakeDiscord(Channels, Actions, Marking):
     The bot's id is read from the token if possible, so that a client may know the id before login.
     `clock` is used for long lifetimes (tokens, CDN addresses); the 3 seconds for a first response
     are real time. `privileged_intents` are those that the application may request. With
-    `limit_messages`, a channel accepts 5 new messages of the bot in 5 seconds.
+    `limit_messages`, a channel accepts 5 new messages of the bot in 5 seconds. `shards` is the
+    number that `GET /gateway/bot` recommends. With `identify_seconds`, each of `max_concurrency`
+    groups of shards starts one session in that time: 5 seconds at Discord, so that a test which
+    restarts its client would wait.
     """
 
     def __init__(
@@ -64,11 +68,16 @@ class FakeDiscord(Channels, Actions, Marking):
         heartbeat_seconds: float = 41.25,
         privileged_intents: int = 0,
         limit_messages: bool = True,
+        shards: int = 1,
+        max_concurrency: int = 1,
+        identify_seconds: float = 0.0,
     ) -> None:
         self.token = token
         self.response_seconds = response_seconds
         self.world = World(clock, token=token, bot_name=bot_name, privileged=privileged_intents)
-        self.gateway = Gateway(self.world, token, heartbeat_seconds)
+        limit = SessionLimit(clock, max_concurrency, identify_seconds)
+        self.gateway = Gateway(self.world, token, heartbeat_seconds, limit)
+        self.gateway.shards = shards
         self.gateway.reset_token = self.reset_token
         self.world.dispatch = self.gateway.dispatch
         self.faults = Faults()
@@ -149,10 +158,12 @@ class FakeDiscord(Channels, Actions, Marking):
             async with asyncio.timeout(STOP_SECONDS * 3):
                 await self._runner.cleanup()
 
-    async def connected(self, timeout: float = 10) -> None:
-        """Wait until a gateway session is identified and connected."""
+    async def connected(self, timeout: float = 10, *, sessions: int = 1) -> None:
+        """Wait until so many gateway sessions are identified and connected."""
         await self.world.changes.until(
-            lambda: self.gateway.live or None, timeout, "no client identified itself"
+            lambda: True if len(self.gateway.live) >= sessions else None,
+            timeout,
+            f"no {sessions} sessions were identified",
         )
 
     async def disconnected(self, timeout: float = 10) -> None:

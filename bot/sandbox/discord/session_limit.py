@@ -1,5 +1,6 @@
-"""The number of sessions that a bot may start in a day."""
+"""The number of sessions that a bot may start: in a day, and at once."""
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -10,10 +11,19 @@ DAY: Final = 86400.0
 
 
 class SessionLimit:
-    """Discord's count of IDENTIFYs: a day begins with the first of them."""
+    """Discord's counts of IDENTIFYs: a day begins with the first of them.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    Shards with the same `shard_id % max_concurrency` may start one session in `identify_seconds`
+    (5 at Discord; 0 accepts any number).
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], max_concurrency: int = 1, identify_seconds: float = 0.0
+    ) -> None:
+        self.max_concurrency = max_concurrency
+        self.identify_seconds = identify_seconds
         self._clock = clock
+        self._last: dict[int, float] = {}  # the last start, by the shards' key; monotonic
         self._used = 0
         self._ends = 0.0
 
@@ -23,7 +33,7 @@ class SessionLimit:
             "total": TOTAL,
             "remaining": max(TOTAL - self._used, 0),
             "reset_after": int(left * 1000),  # milliseconds
-            "max_concurrency": 1,
+            "max_concurrency": self.max_concurrency,
         }
 
     def take(self) -> bool:
@@ -32,6 +42,15 @@ class SessionLimit:
             self._ends = self._clock() + DAY
         self._used += 1
         return self._used <= TOTAL
+
+    def take_turn(self, shard_id: int) -> bool:
+        """Count the start of a shard's session; false if another one is too recent."""
+        key, now = shard_id % self.max_concurrency, time.monotonic()
+        last = self._last.get(key)
+        if last is not None and now - last < self.identify_seconds:
+            return False
+        self._last[key] = now
+        return True
 
     def use_up(self, seconds: float) -> None:
         """Leave no session for so many seconds."""

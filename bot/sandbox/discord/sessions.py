@@ -17,7 +17,7 @@ DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME = 0, 1, 2, 3, 4, 6
 RECONNECT, MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10, 11
 UNKNOWN_ERROR, UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED = 4000, 4001, 4002, 4003
 BAD_TOKEN, AGAIN, BAD_SEQUENCE, TOO_FAST, TIMED_OUT = 4004, 4005, 4007, 4008, 4009
-BAD_SHARD, BAD_VERSION, BAD_INTENTS, NO_INTENTS = 4010, 4012, 4013, 4014
+BAD_SHARD, TOO_MANY_GUILDS, BAD_VERSION, BAD_INTENTS, NO_INTENTS = 4010, 4011, 4012, 4013, 4014
 
 GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 0, 1 << 9, 1 << 12, 1 << 15
 GUILD_EXPRESSIONS, GUILD_REACTIONS, DIRECT_REACTIONS = 1 << 3, 1 << 10, 1 << 13
@@ -25,6 +25,7 @@ PRIVILEGED: Final = 1 << 1 | 1 << 8 | MESSAGE_CONTENT
 INTENTS: Final = (1 << 26) - 1
 COMMANDS_A_MINUTE: Final = 120
 LARGEST_COMMAND: Final = 4096  # bytes of one command
+GUILDS_A_SHARD: Final = 2500
 
 
 @dataclass(eq=False)
@@ -45,10 +46,14 @@ class Session:
         if self.connection is not None:
             self.connection.send(payload)
 
+    def serves(self, guild: Guild | None) -> bool:
+        """Return whether events of a server belong to this shard; all others belong to shard 0."""
+        number, count = self.shard
+        return ((guild.id >> 22) % count if guild else 0) == number
+
     def wants(self, event: str, guild: Guild | None) -> bool:
         """Return whether this shard and these intents receive an event."""
-        number, count = self.shard
-        if ((guild.id >> 22) % count if guild else 0) != number:
+        if not self.serves(guild):
             return False
         if event.startswith("MESSAGE_REACTION_"):
             return bool(self.intents & (GUILD_REACTIONS if guild else DIRECT_REACTIONS))

@@ -81,8 +81,10 @@ class World:
     def now(self) -> str:
         return iso(self.clock())
 
-    def add_guild(self, name: str, owner: User | None, *, bot: bool) -> Guild:
-        guild_id = self.ids.next()
+    def add_guild(
+        self, name: str, owner: User | None, *, bot: bool, shard: tuple[int, int]
+    ) -> Guild:
+        guild_id = self.ids.next_on(*shard)
         guild = Guild(guild_id, name, owner or self.operator, self.now(), bot_present=bot)
         guild.roles = [Role(guild_id, "@everyone", permissions.EVERYONE)]
         self.guilds[guild.id] = guild
@@ -203,12 +205,13 @@ class World:
         return own or message.channel.guild is None
 
     async def prepare(
-        self, channel: Channel, uploads: Mapping[int, Upload]
+        self, channel: Channel, uploads: Mapping[int, Upload], limit: int | None = None
     ) -> dict[int, Attachment]:
-        """Return attachments for uploads, not yet stored. Refuse a file over the channel's limit
-        (413)."""
+        """Return attachments for uploads, not yet stored. Refuse a file over the limit (413), by
+        default the channel's."""
+        limit = channel.upload_limit if limit is None else limit
         for upload in uploads.values():
-            if len(upload.data) > channel.upload_limit:
+            if len(upload.data) > limit:
                 raise Refusal(413, 40005, "Request entity too large")
         return {
             number: await self.cdn.prepare(self.ids.next(), channel.id, upload)
