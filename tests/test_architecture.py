@@ -25,7 +25,7 @@ LAYERS = (
     {
         *("bot.backoff", "bot.catalog", "bot.errors", "bot.health", "bot.invite", "bot.jobs"),
         *("bot.http_client", "bot.http_headers", "bot.ledger", "bot.quotas", "bot.settings"),
-        *("bot.clock", "bot.proxies", "bot.second_copy", "bot.session_starts"),
+        *("bot.clock", "bot.proxies", "bot.second_copy", "bot.session_starts", "bot.shards"),
     },
 )
 
