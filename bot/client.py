@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import discord
@@ -10,24 +11,27 @@ from discord import app_commands
 from discord.ext import commands
 from yarl import URL
 
-from bot.discord_origin_workaround import use_api, use_gateway
+from bot.client_options import client_options
+from bot.discord_origin_workaround import use_gateway
+from bot.identify_permits import IdentifyTurns
 from bot.invite import invite_link
 from bot.observability.logs import bind, hide
-from bot.observability.metrics import trace_discord
 from bot.registration.commands import add_cogs, contexts, installs
 from bot.registration.task import CommandRegistration
 from bot.services import Services
 from bot.session_starts import SessionPostponed, SessionStarts
 from bot.settings import DISCORD_API, Settings
+from bot.shards import Shards
 from bot.studio import Studio
 from cogs import handle_interaction, is_served, reply_error
-from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT, QUERY_TIMEOUT, within
+from cogs.delivery.timeouts import QUERY_TIMEOUT, within
 
 log = logging.getLogger(__name__)
 
 LEAST_LIMIT_WAIT = 60.0  # seconds; an answer may say that none is left, and name no later time
-
-discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # no voice channels are used
+# Seconds for a permit: before the connection, then the limit of sessions is read again; and within
+# one that discord.py gives 60 s in all, then discord.py connects again.
+PERMIT_WAIT, RECONNECT_PERMIT_WAIT = 60.0, 30.0
 
 
 class EaselTree(app_commands.CommandTree["EaselClient"]):
@@ -59,32 +63,42 @@ class EaselTree(app_commands.CommandTree["EaselClient"]):
 
 
 class EaselClient(commands.AutoShardedBot):
-    """The client, with the intent for servers alone: no members, messages or presences."""
+    """The client of all shards of the bot, or of some.
+
+    With `shards`, Discord is not asked for their number; with `turns`, each IDENTIFY waits for its
+    permit. The commands are registered by the client that `registers`: by default one that has
+    shard 0.
+    """
 
     def __init__(
-        self, settings: Settings, services: Services, studio: Studio, starts: SessionStarts
+        self,
+        settings: Settings,
+        services: Services,
+        studio: Studio,
+        starts: SessionStarts,
+        *,
+        shards: Shards | None = None,
+        turns: IdentifyTurns | None = None,
+        registers: bool | None = None,
     ) -> None:
         self._api_url = settings.discord_api_url
-        use_api(self._api_url)
         user_install = settings.user_install
-        way = settings.proxies.options(self._api_url)
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
-            intents=discord.Intents(guilds=True),
-            member_cache_flags=discord.MemberCacheFlags.none(),
-            max_messages=None,
-            max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT,
-            allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=EaselTree,
-            proxy=None if way["proxy"] is None else str(way["proxy"]),
-            proxy_auth=way["proxy_auth"],
-            http_trace=trace_discord(services.metrics, services.clock, services.copies),
             allowed_installs=installs(user_install),
             allowed_contexts=contexts(user_install),
+            shard_count=None if shards is None else shards.count,
+            **client_options(settings, services),
         )
+        if shards is not None:
+            self.shard_ids = list(shards.ids)
         self.studio = studio
         self._starts = starts
+        self._turns = turns
+        self._max_concurrency = 1  # as Discord says before each session
+        self._registers = shards is None or shards.has_first if registers is None else registers
         self.forms: dict[int, discord.ui.Modal] = {}
         self._starting: asyncio.Task[None] | None = None
         self._registration = CommandRegistration(
@@ -94,14 +108,21 @@ class EaselClient(commands.AutoShardedBot):
 
     @property
     def connected(self) -> bool:
-        """True while every shard is connected to the gateway."""
-        shards = self.shards.values()
-        return self.is_ready() and bool(shards) and not any(each.is_closed() for each in shards)
+        """True while every shard of this process is connected to the gateway."""
+        shards = self.shard_states
+        return self.is_ready() and bool(shards) and all(shards.values())
 
     @property
-    def commands_registered(self) -> bool:
-        """True once Discord has the commands of this version."""
-        return self._registration.registered
+    def shard_states(self) -> Mapping[int, bool]:
+        """Whether each shard of this process is connected; empty before their number is known."""
+        numbers = self.shard_ids or range(self.shard_count or 0)
+        known = self.shards
+        return {each: each in known and not known[each].is_closed() for each in numbers}
+
+    @property
+    def commands_registered(self) -> bool | None:
+        """True once Discord has the commands of this version; None if another process does that."""
+        return self._registration.registered if self._registers else None
 
     async def serve(self, token: str) -> None:
         """Run `start` until it ends or this is cancelled.
@@ -122,6 +143,8 @@ class EaselClient(commands.AutoShardedBot):
         if self._registering is not None:
             self._registering.cancel()
             await asyncio.wait({self._registering}, timeout=2)
+        if self._turns is not None:
+            self._turns.withdraw()
         await super().close()
         starting = self._starting
         # If Discord ends the connection, discord.py calls `close` from within this task.
@@ -134,7 +157,8 @@ class EaselClient(commands.AutoShardedBot):
         await self._find_gateway()
         await self.load_cogs()
         # Beside the gateway: a refusal must not keep members from the commands that exist.
-        self._registering = asyncio.create_task(self._registration.run(), name="registration")
+        if self._registers:
+            self._registering = asyncio.create_task(self._registration.run(), name="registration")
 
     async def launch_shard(self, gateway: URL, shard_id: int, *, initial: bool = False) -> None:
         """Start the first session of a shard, as soon as Discord and the waits allow one.
@@ -148,22 +172,41 @@ class EaselClient(commands.AutoShardedBot):
             raise error
         while True:
             wait = await self._session_wait(shard_id)
-            if wait <= 0:
+            if wait > 0:
+                await asyncio.sleep(wait)
+            elif await self._take_turn(shard_id, PERMIT_WAIT):
                 break
-            await asyncio.sleep(wait)
         await super().launch_shard(gateway, shard_id, initial=initial)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Postpone a further session of a shard. SessionPostponed ends this client.
 
         The next client waits in `launch_shard`: a wait of minutes here would exceed discord.py's
-        timeout, and stop the heartbeats.
+        timeout, and stop the heartbeats. Without permits, discord.py waits 5 s before each session
+        but a client's first, whatever `max_concurrency` is.
         """
-        await super().before_identify_hook(shard_id, initial=initial)
         number = shard_id or 0
-        if number in self.shards and await self._session_wait(number) > 0:
+        again = number in self.shards
+        if again or self._turns is None:
+            await super().before_identify_hook(shard_id, initial=initial)
+        if again and await self._session_wait(number) > 0:
             raise SessionPostponed
+        if not await self._take_turn(number, RECONNECT_PERMIT_WAIT):
+            raise TimeoutError("other processes start sessions")  # discord.py connects again
         self._starts.start(number)
+        if self._turns is not None:
+            self._turns.identified(number)
+
+    async def _take_turn(self, shard_id: int, seconds: float) -> bool:
+        """Wait for the permit for an IDENTIFY of a shard; false if others still have theirs."""
+        if self._turns is None:
+            return True
+        try:
+            await self._turns.take(shard_id, shard_id % self._max_concurrency, seconds)
+        except TimeoutError:
+            log.info("shard %s waits for sessions that other processes start", shard_id)
+            return False
+        return True
 
     async def _session_wait(self, shard_id: int) -> float:
         """Return the seconds before an IDENTIFY, and log a long wait."""
@@ -174,6 +217,7 @@ class EaselClient(commands.AutoShardedBot):
         except Exception as error:  # also an answer that cannot be read
             log.info("limit of sessions unknown: %r", error)
         else:
+            self._max_concurrency = max(limits.max_concurrency, 1)
             if limits.remaining < 1:
                 wait = max(limits.reset_after / 1000, LEAST_LIMIT_WAIT)
                 reason = f"Discord's limit of {limits.total} sessions a day is used up"

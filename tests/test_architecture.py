@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"bot.__main__"},
     {
-        *("bot.app", "bot.check", "bot.client", "bot.discord_origin_workaround"),
+        *("bot.app", "bot.check", "bot.client", "bot.client_options"),
+        "bot.discord_origin_workaround",
         "bot.opening",
         *("bot.discord_session", "bot.registration"),
     },
@@ -25,6 +26,7 @@ LAYERS = (
     {
         *("bot.backoff", "bot.catalog", "bot.errors", "bot.health", "bot.invite", "bot.jobs"),
         *("bot.http_client", "bot.http_headers", "bot.ledger", "bot.quotas", "bot.settings"),
+        "bot.identify_permits",
         *("bot.clock", "bot.proxies", "bot.second_copy", "bot.session_starts", "bot.shards"),
     },
 )
@@ -32,6 +34,7 @@ LAYERS = (
 LIBRARIES = {
     "discord": (
         "bot/client.py",
+        "bot/client_options.py",
         "bot/discord_origin_workaround.py",
         "bot/discord_session.py",
         "bot/registration/",
@@ -48,6 +51,7 @@ LIBRARIES = {
         "bot/sandbox/",
         "bot/check/",
         "bot/opening.py",
+        "bot/client_options.py",  # the types of two arguments
         "bot/proxies.py",  # the header of a proxy's password
         "bot/observability/endpoint.py",
         "bot/observability/metrics.py",

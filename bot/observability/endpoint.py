@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Generic, Protocol, TypeVar
@@ -33,16 +33,23 @@ T = TypeVar("T")
 
 
 class Gateway(Protocol):
-    """The connection of the Discord client."""
+    """The connection of the Discord client.
+
+    `shard_states` is empty for a client without a gateway; `commands_registered` is None in a
+    process that leaves the registration to another one.
+    """
 
     @property
     def connected(self) -> bool: ...
 
     @property
+    def shard_states(self) -> Mapping[int, bool]: ...
+
+    @property
     def latency(self) -> float: ...
 
     @property
-    def commands_registered(self) -> bool: ...
+    def commands_registered(self) -> bool | None: ...
 
 
 class HealthReport:
@@ -97,7 +104,8 @@ class HealthReport:
         return {
             "alive": alive,
             "latency_seconds": latency if math.isfinite(latency) else None,
-            "commands_registered": gateway is not None and gateway.commands_registered,
+            "shards": {} if gateway is None else dict(gateway.shard_states),
+            "commands_registered": False if gateway is None else gateway.commands_registered,
         }
 
     def _worker_part(self) -> Part:

@@ -29,7 +29,7 @@ from bot.sandbox.discord.routes_sounds import sound_routes
 from bot.sandbox.discord.routes_thread_edits import ThreadEditRoutes
 from bot.sandbox.discord.routes_threads import ThreadRoutes
 from bot.sandbox.discord.session_limit import SessionLimit
-from bot.sandbox.discord.sessions import BAD_TOKEN, INVALID_SESSION, RECONNECT
+from bot.sandbox.discord.sessions import BAD_TOKEN, INVALID_SESSION, RECONNECT, Session
 from bot.sandbox.discord.world import World
 from bot.sandbox.http.faults import Faults
 from bot.sandbox.http.outage import unreachable
@@ -255,8 +255,12 @@ class FakeDiscord(Channels, Actions, Marking):
     async def invalidate_session(self) -> None:
         """Invalidate every session, without a chance to resume."""
         for session in self.gateway.live:
-            connection = session.connection
-            del self.gateway.sessions[session.id]
-            if connection is not None:
-                connection.session = None
-                connection.send({"op": INVALID_SESSION, "s": None, "t": None, "d": False})
+            self.invalidate(session)
+
+    def invalidate(self, session: Session) -> None:
+        """Invalidate one session, without a chance to resume."""
+        connection = session.connection
+        del self.gateway.sessions[session.id]
+        if connection is not None:
+            connection.session = None
+            connection.send({"op": INVALID_SESSION, "s": None, "t": None, "d": False})

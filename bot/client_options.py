@@ -1,0 +1,47 @@
+"""The arguments that every Discord client of Easel has: with a gateway or without."""
+
+from typing import TypedDict
+
+import aiohttp
+import discord
+
+from bot.discord_origin_workaround import use_api
+from bot.observability.metrics import trace_discord
+from bot.services import Services
+from bot.settings import Settings
+from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT
+
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # no voice channels are used
+
+
+class ClientOptions(TypedDict):
+    """Arguments of `discord.Client` and its subclasses."""
+
+    intents: discord.Intents
+    member_cache_flags: discord.MemberCacheFlags
+    max_messages: int | None
+    max_ratelimit_timeout: float
+    allowed_mentions: discord.AllowedMentions
+    proxy: str | None
+    proxy_auth: aiohttp.BasicAuth | None
+    http_trace: aiohttp.TraceConfig
+
+
+def client_options(settings: Settings, services: Services) -> ClientOptions:
+    """Return the arguments of a client, and send this process's requests to the configured API.
+
+    The intent for servers alone: no members, messages or presences. Nobody is pinged unless a
+    message names them. Each client needs a trace of its own, so each calls this.
+    """
+    use_api(settings.discord_api_url)
+    route = settings.proxies.options(settings.discord_api_url)
+    return {
+        "intents": discord.Intents(guilds=True),
+        "member_cache_flags": discord.MemberCacheFlags.none(),
+        "max_messages": None,
+        "max_ratelimit_timeout": MAX_RATE_LIMIT_WAIT,
+        "allowed_mentions": discord.AllowedMentions.none(),
+        "proxy": None if route["proxy"] is None else str(route["proxy"]),
+        "proxy_auth": route["proxy_auth"],
+        "http_trace": trace_discord(services.metrics, services.clock, services.copies),
+    }
