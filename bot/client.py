@@ -11,7 +11,7 @@ from discord import app_commands
 from discord.ext import commands
 from yarl import URL
 
-from bot.client_options import client_options
+from bot.discord_clients import client_options
 from bot.discord_origin_workaround import use_gateway
 from bot.identify_permits import IdentifyTurns
 from bot.invite import invite_link

@@ -8,6 +8,7 @@ import discord
 
 from bot.backoff import Backoff
 from bot.client import EaselClient
+from bot.discord_clients import REFUSED, close_client
 from bot.errors import StartupError
 from bot.identify_permits import IdentifyPermits, IdentifyTurns
 from bot.services import Services
@@ -19,11 +20,6 @@ from cogs.delivery.discord_delivery import DiscordDelivery
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 5.0
-REFUSED = (
-    "DISCORD_TOKEN: Discord refuses it. Reset it at "
-    "https://discord.com/developers/applications and put the new one in .env."
-)
 CLOSED = "Discord closed the connection for good ({code}: {reason}). {remedy}"
 UPGRADE = "Install the newest version of Easel."
 MORE_SHARDS = "Raise the number of all shards after the slash of --shards, for every gateway."
@@ -108,18 +104,11 @@ class DiscordSession:
             except Exception:
                 log.exception("connection to Discord failed, reconnecting")
             finally:
-                await self._close(client)
+                await close_client(client)
             # After a connection of five minutes, failures count from one again.
             stable = self._services.now() - since > timedelta(minutes=5)
             failures = 1 if stable else failures + 1
             await asyncio.sleep(RECONNECTS.wait(failures).total_seconds())
-
-    async def _close(self, client: discord.Client) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await client.close()
-        except Exception:
-            log.exception("connection to Discord not closed cleanly")
 
 
 def _final(code: int, shards: Shards | None) -> StartupError:

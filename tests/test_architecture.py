@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"bot.__main__"},
     {
-        *("bot.app", "bot.check", "bot.client", "bot.client_options"),
-        "bot.discord_origin_workaround",
+        *("bot.app", "bot.check", "bot.client", "bot.discord_clients"),
+        *("bot.discord_origin_workaround", "bot.rest_session"),
         "bot.opening",
         *("bot.discord_session", "bot.registration"),
     },
@@ -34,9 +34,10 @@ LAYERS = (
 LIBRARIES = {
     "discord": (
         "bot/client.py",
-        "bot/client_options.py",
+        "bot/discord_clients.py",
         "bot/discord_origin_workaround.py",
         "bot/discord_session.py",
+        "bot/rest_session.py",
         "bot/registration/",
         "cogs/",
     ),
@@ -51,7 +52,7 @@ LIBRARIES = {
         "bot/sandbox/",
         "bot/check/",
         "bot/opening.py",
-        "bot/client_options.py",  # the types of two arguments
+        "bot/discord_clients.py",  # the types of two arguments
         "bot/proxies.py",  # the header of a proxy's password
         "bot/observability/endpoint.py",
         "bot/observability/metrics.py",

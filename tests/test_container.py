@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import DRAIN_SECONDS
-from bot.discord_session import CLOSE_SECONDS
+from bot.discord_clients import CLOSE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = (ROOT / "compose.yaml").read_text()

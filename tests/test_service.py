@@ -4,7 +4,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 from bot.app import DRAIN_SECONDS
-from bot.discord_session import CLOSE_SECONDS
+from bot.discord_clients import CLOSE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 

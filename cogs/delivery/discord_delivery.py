@@ -26,6 +26,8 @@ from cogs.delivery.reply import Replies
 
 log = logging.getLogger(__name__)
 
+UNKNOWN_SERVER_LIMIT = 10 * 1024 * 1024  # bytes; that of a server without boosts
+
 
 class DiscordDelivery:
     """bot.delivery.Delivery on the client that is logged in at the moment."""
@@ -162,13 +164,20 @@ class DiscordDelivery:
         return message_id
 
     def _upload_limit(self, job: Job) -> int:
+        """Return the limit of the request, which a client without a gateway cannot know.
+
+        Jobs of older versions have none stored.
+        """
+        if job.route.upload_limit is not None:
+            return job.route.upload_limit
         guild = self._connected().get_guild(job.route.account_server_id)
-        return guild.filesize_limit if guild else 10 * 1024 * 1024  # if the server is unknown
+        return guild.filesize_limit if guild else UNKNOWN_SERVER_LIMIT
 
     def _replies(self) -> Replies:
         return Replies(self._connected(), self._now)
 
     def _connected(self) -> discord.Client:
-        if self._client is None or self._client.is_closed():
+        """Return the client, which is logged in: with a gateway or without."""
+        if self._client is None or self._client.user is None or self._client.is_closed():
             raise NotDelivered("not logged in to Discord")
         return self._client

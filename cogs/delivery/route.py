@@ -37,17 +37,31 @@ def route_of(
     """
     present, channel = is_present(interaction), interaction.channel
     thread = channel if isinstance(channel, discord.Thread) else None
+    postable = present and not lacking
     return Route(
         channel_id=interaction.channel_id or 0,
         account_server_id=account_server_of(interaction),
         application_id=interaction.application_id,
         interaction_token=interaction.token,
         token_expires_at=now + TOKEN_LIFE,
-        postable=present and not lacking,
+        postable=postable,
         private=private,
         guild_id=interaction.guild_id,
         parent_id=thread.parent_id if present and thread and not thread.is_private() else None,
+        upload_limit=_upload_limit(interaction, posts=postable and not private),
     )
+
+
+def _upload_limit(interaction: discord.Interaction[Any], *, posts: bool) -> int | None:
+    """Return the largest file that the route takes, in bytes; None if that is unknown.
+
+    A post has the server's limit. A response has that of the interaction, which may be higher: the
+    greater of the server's and the member's own.
+    """
+    if not posts:
+        return interaction.filesize_limit
+    guild = interaction.client.get_guild(interaction.guild_id) if interaction.guild_id else None
+    return guild.filesize_limit if guild else None
 
 
 def missing_permissions(interaction: discord.Interaction[Any]) -> list[str]:

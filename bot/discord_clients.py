@@ -1,5 +1,7 @@
-"""The arguments that every Discord client of Easel has: with a gateway or without."""
+"""What every Discord client of Easel has in common, with a gateway or without."""
 
+import asyncio
+import logging
 from typing import TypedDict
 
 import aiohttp
@@ -10,6 +12,14 @@ from bot.observability.metrics import trace_discord
 from bot.services import Services
 from bot.settings import Settings
 from cogs.delivery.timeouts import MAX_RATE_LIMIT_WAIT
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0
+REFUSED = (
+    "DISCORD_TOKEN: Discord refuses it. Reset it at "
+    "https://discord.com/developers/applications and put the new one in .env."
+)
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # no voice channels are used
 
@@ -45,3 +55,12 @@ def client_options(settings: Settings, services: Services) -> ClientOptions:
         "proxy_auth": route["proxy_auth"],
         "http_trace": trace_discord(services.metrics, services.clock, services.copies),
     }
+
+
+async def close_client(client: discord.Client) -> None:
+    """Close a client; an error is logged, since another client follows or the program ends."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.close()
+    except Exception:
+        log.exception("connection to Discord not closed cleanly")
