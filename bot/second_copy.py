@@ -19,12 +19,17 @@ CLOCKS = timedelta(minutes=1)  # by which clocks may differ, and a stopping prog
 
 
 class CopyWatch:
-    """Evidence of a second copy, since the start of this run."""
+    """Evidence of a second copy, since the start of this run.
 
-    def __init__(self, now: Now, clock: ClockWatch) -> None:
+    With `shared`, other programs of this installation work on the same database, and one may hold
+    the same shard during a restart: a reply that another program sent is no evidence then.
+    """
+
+    def __init__(self, now: Now, clock: ClockWatch, *, shared: bool = False) -> None:
         self.last_seen: datetime | None = None
         self._now = now
         self._clock = clock
+        self._shared = shared
         self._started = now()
         self._logged: datetime | None = None
         self._attempts: OrderedDict[int, int] = OrderedDict()
@@ -47,7 +52,8 @@ class CopyWatch:
         """
         if self._attempts.get(interaction_id) != 1:
             return False
-        self._see("a reply to a command that this program has not sent")
+        if not self._shared:
+            self._see("a reply to a command that this program has not sent")
         return True
 
     def met_unknown_job(self, posted: datetime) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from bot.app import App
+from bot.backoff import utc_now
+from bot.clock import ClockWatch
 from bot.jobs import JobStatus
 from bot.sandbox.discord.components import walk
 from bot.sandbox.http.faults import AnswerAfter
+from bot.second_copy import CopyWatch
 from tests.support.easel import Stage, registered, text_of
 
 LINE = "another program uses this bot's token"
@@ -95,3 +98,15 @@ async def test_a_reply_that_discord_py_repeats_is_no_second_copy(
 
     assert job.status is JobStatus.SUCCEEDED
     assert LINE not in caplog.text
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_reply_of_another_program_on_the_same_database_is_no_evidence(
+    shared: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = CopyWatch(utc_now, ClockWatch(utc_now), shared=shared)
+    watch.count_attempt("/api/v10/interactions/1/token/callback")
+
+    assert watch.replied_elsewhere(1)
+    assert (watch.last_seen is None) is shared
+    assert (LINE in caplog.text) is not shared
