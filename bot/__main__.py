@@ -21,9 +21,11 @@ from bot.errors import StartupError
 from bot.ledger import Charges
 from bot.observability.logs import start_logging
 from bot.settings import Settings
+from bot.shards import Shards
 from bot.store.audit import Verification
 from bot.store.audit import verify as verify_ledger
 from bot.store.backends import inspected, open_database
+from bot.store.coordination import Role
 from bot.store.database import REVISION
 from bot.store.database_file import InstanceLock
 from bot.store.sqlite import SQLiteDatabase
@@ -47,11 +49,29 @@ def easel() -> None:
 @cli.command()
 def run() -> None:
     """Run the bot with the settings of the environment and .env, until stopped by a signal."""
+    _serve(Role.ALL)
+
+
+@cli.command()
+def gateway(
+    shards: Annotated[str, typer.Option(help="The shards of this process, e.g. 0-3/8.")] = "0/1",
+) -> None:
+    """Serve the commands of some shards; workers on the same PostgreSQL database do the work."""
+    _serve(Role.GATEWAY, Shards.parse(shards))
+
+
+@cli.command()
+def worker() -> None:
+    """Advance jobs for the gateways on the same PostgreSQL database."""
+    _serve(Role.WORKER)
+
+
+def _serve(role: Role, shards: Shards | None = None) -> None:
     config = Config.load()
     start_logging(config.core.log_level, config.core.log_format, config.secrets)
     refuse_misspelt()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(config))
+        runner.run(_run(config, role, shards))
 
 
 @cli.command()
@@ -182,10 +202,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config, role: Role, shards: Shards | None) -> None:
     """Run until SIGINT or SIGTERM."""
     loop = asyncio.get_running_loop()
-    async with open_app(config) as app:
+    async with open_app(config, role=role, shards=shards) as app:
         # Objects that exist now stay: each full collection of them would delay replies by 30 to
         # 50 ms.
         gc.collect()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from bot.clock import SteadyClock
 from bot.config import Config
@@ -13,8 +14,14 @@ from bot.discord_session import DiscordSession
 from bot.errors import ProviderError
 from bot.observability.endpoint import HealthReport, HealthServer
 from bot.opening import open_services
+from bot.rest_session import RestSession
 from bot.services import Services
+from bot.shards import Shards
+from bot.store.backends import open_permits
+from bot.store.coordination import ADVANCING, News, Role
 from bot.studio import Studio
+from bot.worker.circuits import follow_workers
+from bot.worker.prices import Prices
 from bot.worker.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -28,8 +35,8 @@ class App:
 
     services: Services
     studio: Studio
-    worker: Worker
-    discord: DiscordSession
+    worker: Worker | None  # None in a gateway
+    discord: DiscordSession | RestSession
     report: HealthReport
     server: HealthServer | None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,14 +57,18 @@ class App:
     async def run(self) -> None:
         """Serve until stopped or cancelled. StartupError if Discord refuses the token."""
         async with asyncio.TaskGroup() as group:
-            working = group.create_task(self.worker.run(), name="worker")
             serving = [
+                group.create_task(self.services.coordination.run(), name="coordination"),
                 group.create_task(self._follow_catalog(), name="catalog"),
                 group.create_task(self.discord.run(), name="discord"),
-                group.create_task(self.services.retention.run(), name="retention"),
             ]
             if self.server is not None:
                 serving.append(group.create_task(self.report.watch_loop(), name="event loop"))
+            if self.worker is None:
+                working = group.create_task(follow_workers(self.services), name="other workers")
+            else:
+                working = group.create_task(self.worker.run(), name="worker")
+                serving.append(group.create_task(self.services.retention.run(), name="retention"))
             await self._stop.wait()
             await self._drain(working)
             for task in (working, *serving):
@@ -71,8 +82,9 @@ class App:
         log.info("stopping: running tasks have %s s to end", DRAIN_SECONDS)
         self.studio.close()
         self.services.decoder.stop()  # the next start decodes again
-        self.worker.stop()
-        await asyncio.wait({working}, timeout=DRAIN_SECONDS)
+        if self.worker is not None:
+            self.worker.stop()
+            await asyncio.wait({working}, timeout=DRAIN_SECONDS)
 
     async def _follow_catalog(self) -> None:
         """Take options and prices from the APIs that report them, again every hour."""
@@ -90,19 +102,35 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    config: Config, *, now: Callable[[], datetime] | None = None
+    config: Config,
+    *,
+    now: Callable[[], datetime] | None = None,
+    role: Role = Role.ALL,
+    shards: Shards | None = None,
 ) -> AsyncIterator[App]:
-    """Open everything that the settings ask for. StartupError if anything cannot be opened."""
+    """Open everything that the settings and the role of the process ask for.
+
+    `shards` are those of a gateway; without them, the process has all. StartupError if anything
+    cannot be opened.
+    """
     now = now or SteadyClock()
     config.check()
     settings = config.core
     async with AsyncExitStack() as stack:
-        services, delivery = await open_services(stack, config, now)
-        worker = Worker(services)
-        await worker.prepare()
-        studio = Studio(services, worker.wake)
-        discord = DiscordSession(settings, services, studio, delivery)
-        report = HealthReport(services, lambda: discord.client)
+        services, delivery = await open_services(stack, config, now, role)
+        await Prices(services).refresh()
+        worker = Worker(services) if role in ADVANCING else None
+        studio = Studio(services, partial(services.coordination.announce, News.ROWS))
+        discord: DiscordSession | RestSession
+        if role is Role.WORKER:
+            discord = rest = RestSession(settings, services, delivery)
+            report = HealthReport(services, lambda: rest, works=True)
+        else:
+            permits = open_permits(services.database)
+            discord = gateway = DiscordSession(
+                settings, services, studio, delivery, shards=shards, permits=permits
+            )
+            report = HealthReport(services, lambda: gateway.client, works=worker is not None)
         server: HealthServer | None = None
         if settings.http_port is not None:
             server = HealthServer(report, settings.http_host, settings.http_port)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from bot.clock import ClockWatch, SteadyClock, in_words, parse_date
 from bot.config import Config
+from bot.errors import StartupError
 from bot.health import ServiceHealth
 from bot.http_client import open_session
 from bot.http_headers import USER_AGENT
@@ -33,8 +34,8 @@ from bot.quotas import Quotas
 from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.settings import Settings
-from bot.store.backends import open_database, pictures_folder
-from bot.store.coordination import Alone
+from bot.store.backends import open_coordination, open_database, pictures_folder
+from bot.store.coordination import Role
 from bot.store.database_file import InstanceLock
 from bot.store.sqlite import SQLiteDatabase
 from cogs.delivery.discord_delivery import DiscordDelivery
@@ -44,11 +45,15 @@ log = logging.getLogger(__name__)
 
 CLOCK_SECONDS = 3.0
 CLOCK_BYTES = 4096  # of an answer, which has one address
+ALONE = (
+    "DATABASE_URL: `easel {role}` shares a database with other processes, and a SQLite file "
+    "belongs to one process. Set it to the address of a PostgreSQL database, or start `easel run`."
+)
 LARGEST_CORRECTION = timedelta(days=1)
 
 
 async def open_services(
-    stack: AsyncExitStack, config: Config, now: Callable[[], datetime]
+    stack: AsyncExitStack, config: Config, now: Callable[[], datetime], role: Role
 ) -> tuple[Services, DiscordDelivery]:
     """Lock and open the database, and everything that works on it or beside it.
 
@@ -56,6 +61,8 @@ async def open_services(
     """
     database = open_database(config.core.database_url)
     if isinstance(database, SQLiteDatabase):
+        if role is not Role.ALL:
+            raise StartupError(ALONE.format(role=role))
         stack.enter_context(InstanceLock(database.path))
     await stack.enter_async_context(database)
     session = await stack.enter_async_context(open_session())
@@ -78,7 +85,7 @@ async def open_services(
     delivery = DiscordDelivery(Messages(catalog, reduced, health), metrics, now)
     services = Services(
         database=database,
-        coordination=Alone(),
+        coordination=open_coordination(database, role, now),
         catalog=catalog,
         quotas=_quotas(config.core),
         providers=config.make_providers(Http(session, metrics, proxies)),
@@ -93,7 +100,7 @@ async def open_services(
         metrics=metrics,
         now=now,
         clock=clock,
-        copies=CopyWatch(now, clock),
+        copies=CopyWatch(now, clock, shared=database.shared),
         job_timeout=config.core.timeout,
     )
     return services, delivery

@@ -44,7 +44,7 @@ LIBRARIES = {
     "sqlalchemy": ("bot/store/",),
     "alembic": ("bot/store/migrations/",),
     "aiosqlite": ("bot/store/",),
-    "asyncpg": ("bot/store/postgres.py",),
+    "asyncpg": ("bot/store/postgres.py", "bot/store/postgres_coordination.py"),
     "aiohttp": (
         "bot/http_client.py",
         "bot/providers/",

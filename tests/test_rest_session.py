@@ -22,7 +22,7 @@ from cogs.delivery.messages import Messages
 from tests.cogs.test_delivery import ATTACH_BUT_NOT_SEND, SEND
 from tests.cogs.test_upload_limit import MIB, SHRUNK, draw_large
 from tests.support.delivery import REPLIES, direct, results_in, until
-from tests.support.easel import TOKEN, Stage
+from tests.support.easel import TOKEN, Stage, worker_of
 from tests.support.gateways import delivery_of, settings_of
 
 LOGIN = "/api/v10/users/@me"
@@ -51,7 +51,7 @@ async def divided(at: Stage) -> AsyncIterator[tuple[App, RestSession]]:
         gateway = DiscordSession(settings_of(at), services, app.studio, unused)
         rest = RestSession(settings_of(at), services, delivery_of(app))
         async with running(
-            *(asyncio.create_task(each.run()) for each in (gateway, rest, app.worker))
+            *(asyncio.create_task(each.run()) for each in (gateway, rest, worker_of(app)))
         ):
             await at.discord.connected()
             await at.discord.commands_registered()

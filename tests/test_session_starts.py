@@ -11,7 +11,7 @@ from bot.backoff import Backoff
 from bot.errors import StartupError
 from bot.sandbox.http.faults import Answer
 from bot.session_starts import SessionStarts
-from tests.support.easel import Stage
+from tests.support.easel import Stage, gateway_of
 
 
 @pytest.mark.parametrize("lived", [0.5, 30.0, 299.0, 301.0])
@@ -163,7 +163,7 @@ async def test_results_are_posted_while_a_session_waits(
     async with at.easel() as app:
         await at.imagine("a fox")
         await at.said("Drawing")
-        app.discord.starts.waits = Backoff(timedelta(seconds=60), timedelta(seconds=60))
+        gateway_of(app).starts.waits = Backoff(timedelta(seconds=60), timedelta(seconds=60))
         await at.discord.invalidate_session()
         await at.finish()
         await at.result("a fox", timeout=20)
@@ -172,4 +172,4 @@ async def test_results_are_posted_while_a_session_waits(
                 await asyncio.sleep(0.05)
         await asyncio.sleep(1)
         assert at.discord.gateway.live == []
-        app.discord.starts.waits = Backoff(timedelta(0), timedelta(0))
+        gateway_of(app).starts.waits = Backoff(timedelta(0), timedelta(0))

@@ -55,7 +55,11 @@ class Gateway(Protocol):
 class HealthReport:
     """Examines every part on request; the report contains nothing secret."""
 
-    def __init__(self, services: Services, gateway: Callable[[], Gateway | None]) -> None:
+    def __init__(
+        self, services: Services, gateway: Callable[[], Gateway | None], *, works: bool = True
+    ) -> None:
+        """`works` is false for a process that leaves the jobs to other ones."""
+        self._works = works
         self._database = services.database
         self._metrics = services.metrics
         self._health = services.health
@@ -73,7 +77,7 @@ class HealthReport:
         parts: dict[str, Part] = {
             "gateway": self._gateway_part(),
             "database": {"alive": await self._write.result(READ_SECONDS) is not None},
-            "worker": self._worker_part(),
+            **({"worker": self._worker_part()} if self._works else {}),
             "clock": self._clock_part(),
             "second_copy": self._copy_part(),
         }

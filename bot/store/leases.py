@@ -30,7 +30,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from bot.jobs import Job
+from bot.jobs import Job, JobStatus
 from bot.store.jobs import job_of
 from bot.store.tables import Utc, jobs
 
@@ -137,6 +137,14 @@ async def renew(tx: AsyncConnection, held: Mapping[str, int], terms: Terms) -> s
 async def release(tx: AsyncConnection, process: str, job_id: str, epoch: int) -> None:
     """End a lease, so that any process may take the job."""
     await tx.execute(RELEASE, {"process": process, "job_id": job_id, "held_epoch": epoch})
+
+
+async def release_running(tx: AsyncConnection, process: str) -> None:
+    """End the leases of a process whose jobs need only be polled."""
+    mine = and_(jobs.c.owner == process, jobs.c.status == JobStatus.RUNNING)
+    await tx.execute(
+        update(jobs).where(mine, jobs.c.lease_until.is_not(None)).values(lease_until=None)
+    )
 
 
 async def lock(tx: AsyncConnection, process: str, job_id: str, epoch: int) -> bool:

@@ -72,6 +72,7 @@ class PostgresDatabase(Database):
                 "DATABASE_URL: PostgreSQL needs the package asyncpg, which is not installed. "
                 "Install it with `pip install 'easel[cluster]'`."
             )
+        self._url = url
         self._writer = _engine(url, TIMEOUTS, size=WRITERS, isolation="READ COMMITTED")
         reading = {**TIMEOUTS, **READING}
         self._reader = _engine(url, reading, size=READERS, isolation="REPEATABLE READ")
@@ -96,6 +97,11 @@ class PostgresDatabase(Database):
                 found = await migrate(connection, self.label)
                 await connection.commit()
         return found
+
+    async def session(self, *, idle_seconds: float) -> Any:  # noqa: ANN401  # asyncpg has no types
+        """Open a connection of its own, which the server ends after so many idle seconds."""
+        idle = {"idle_session_timeout": str(int(idle_seconds * 1000))}
+        return await _connect(self._url, {**TIMEOUTS, **idle})
 
     @asynccontextmanager
     async def transaction(
@@ -194,16 +200,20 @@ def label_of(url: str) -> str:
     return f"{host}:{port}/{name}" if port else f"{host}/{name}"
 
 
+async def _connect(url: str, settings: dict[str, str]) -> Any:  # noqa: ANN401  # the driver's own
+    import asyncpg  # only where used: the package is in an extra
+
+    return await asyncpg.connect(
+        url.strip(),
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        server_settings={"application_name": "easel", "timezone": "UTC", **settings},
+    )
+
+
 def _engine(url: str, settings: dict[str, str], *, size: int, isolation: str) -> AsyncEngine:
     async def connect(*_: object, **__: object) -> Any:  # noqa: ANN401  # the driver's own
-        import asyncpg  # only where used: the package is in an extra
-
-        return await asyncpg.connect(
-            url.strip(),
-            timeout=CONNECT_SECONDS,
-            command_timeout=COMMAND_SECONDS,
-            server_settings={"application_name": "easel", "timezone": "UTC", **settings},
-        )
+        return await _connect(url, settings)
 
     engine = create_async_engine(
         "postgresql+asyncpg://",

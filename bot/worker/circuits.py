@@ -1,8 +1,19 @@
 """The providers' circuits, shared between processes: an outage is found once, and known to all."""
 
+import asyncio
+import logging
+from datetime import timedelta
+
+from bot.errors import NotNow
 from bot.health import CircuitState
 from bot.services import Services
 from bot.store import circuits
+from bot.worker.prices import Prices
+
+log = logging.getLogger(__name__)
+
+EXCHANGE = 2.0  # seconds between two looks of a gateway
+PRICES = timedelta(minutes=1)
 
 
 class SharedCircuits:
@@ -40,3 +51,18 @@ class SharedCircuits:
 
 
 CLOSED = CircuitState()
+
+
+async def follow_workers(services: Services) -> None:
+    """Keep what a gateway shows true until cancelled: which providers are down, and the prices."""
+    shared, prices = SharedCircuits(services), Prices(services)
+    next_prices = services.now() + PRICES
+    while True:
+        try:
+            await shared.exchange()
+            if services.now() >= next_prices:
+                await prices.refresh()
+                next_prices = services.now() + PRICES
+        except NotNow:  # the database has logged the cause
+            log.warning("circuits and prices of the workers not read, retrying")
+        await asyncio.sleep(EXCHANGE)

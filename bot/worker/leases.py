@@ -72,6 +72,16 @@ class Leases:
         except NotNow:
             log.warning("lease not released, others wait for its end")
 
+    async def leave(self) -> None:
+        """Let other processes poll the running jobs at once: this one ends."""
+        if not self._shared:
+            return
+        try:
+            async with self._database.transaction() as tx:
+                await leases.release_running(tx, self._process)
+        except NotNow:
+            log.warning("lease not released, others wait for its end")
+
     @asynccontextmanager
     async def writing(self, job: Job, *, last: bool = False) -> AsyncIterator[Transaction]:
         """Run a transaction that writes an outcome of work on a job. LeaseLost.

@@ -47,7 +47,6 @@ class Worker:
         self._now = services.now
         self._leases = leases = Leases(services)
         settler = Settler(services, leases)
-        self._prices = settler.prices
         self._deliverer = Deliverer(services, leases)
         self._inputs = Inputs(services, leases)
         self._wake = asyncio.Event()
@@ -73,10 +72,6 @@ class Worker:
         )
         self._coordination.listen(News.ROWS, self.wake)
         self._coordination.listen(News.ENDED, self._heard_end)
-
-    async def prepare(self) -> None:
-        """Let the prices follow the stored costs before the first request arrives."""
-        await self._prices.refresh()
 
     def wake(self, _: str = "") -> None:
         """Query the rows now: they have changed."""
@@ -108,6 +103,7 @@ class Worker:
                 for task in beside:
                     task.cancel()
                 await self._database.quiet()
+        await self._leases.leave()
 
     def _lost(self, job_id: str) -> None:
         """End all work on a job that other processes may take, or have taken."""

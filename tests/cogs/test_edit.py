@@ -14,7 +14,7 @@ from bot.sandbox.discord import Interaction, Message, Upload
 from bot.sandbox.http.faults import Answer, Fault, Reset
 from bot.worker import inputs as worker_inputs
 from cogs import _replies
-from tests.support.easel import Stage, text_of
+from tests.support.easel import Stage, gateway_of, text_of
 from tests.support.files import jpeg_with_metadata, picture, png_header
 
 CDN = r"/ephemeral-attachments/.*"
@@ -368,9 +368,9 @@ async def test_a_form_from_before_a_restart_is_answered(at: Stage, menu: Open) -
 
 async def forms_stored(app: App, number: int) -> None:
     """Wait until discord.py has this number of forms in memory."""
-    assert app.discord.client is not None
+    assert (client := gateway_of(app).client) is not None
     async with asyncio.timeout(5):
-        while len(app.discord.client._connection._view_store._modals) != number:
+        while len(client._connection._view_store._modals) != number:
             await asyncio.sleep(0.01)
 
 
@@ -384,8 +384,8 @@ async def test_a_form_is_closed_after_an_hour_and_leaves_memory(
         await forms_stored(app, 0)
         sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
         answer = await sent.answered()
-        assert app.discord.client is not None
-        assert app.discord.client.forms == {}
+        assert (client := gateway_of(app).client) is not None
+        assert client.forms == {}
 
     assert "an hour has passed" in text_of(answer)
     assert await at.jobs(at.ben) == []

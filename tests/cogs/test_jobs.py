@@ -4,7 +4,7 @@ import pytest
 
 from bot.jobs import JobStatus
 from bot.sandbox.http.faults import Answer
-from tests.support.easel import Stage, text_of
+from tests.support.easel import Stage, gateway_of, text_of
 
 
 async def test_jobs_lists_what_is_under_way_and_what_has_ended(at: Stage) -> None:
@@ -142,8 +142,8 @@ async def test_private_replies_leave_no_view_in_memory(at: Stage) -> None:
         await at.imagine("a fox", private=True)
         await at.settled()
         await at.command("history")
-        assert app.discord.client is not None
-        views = app.discord.client._connection._view_store
+        assert (client := gateway_of(app).client) is not None
+        views = client._connection._view_store
         timers = [task for task in asyncio.all_tasks() if "timeout_task" in repr(task.get_coro())]
 
     assert not views._views

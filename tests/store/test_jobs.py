@@ -163,6 +163,9 @@ async def test_a_submitting_job_is_found_when_its_lease_ends(database: Database)
         claimed = await claim(tx, NOW)
 
         assert await queue.unleased(tx, NOW, providers=["oxen"]) == []
+        if database.shared:  # the clock of PostgreSQL decides, whatever the process believes
+            assert await queue.unleased(tx, LEASE, providers=["oxen"]) == []
+            await tx.execute(table.update().values(lease_until=LONG_AGO))
         assert await queue.unleased(tx, LEASE, providers=["oxen"]) == [claimed]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.app import App, open_app
 from bot.config import Config
+from bot.discord_session import DiscordSession
 from bot.errors import StartupError
 from bot.jobs import Job
 from bot.ledger import EntryKind, LedgerEntry, balance
@@ -31,6 +32,7 @@ from bot.store import ledger, members
 from bot.store.audit import verify
 from bot.store.backends import inspected, open_database
 from bot.store.database import Database
+from bot.worker.worker import Worker
 from tests.support.openapi import description
 
 TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
@@ -228,10 +230,22 @@ class Stage:
                 await asyncio.sleep(0.02)
 
 
+def gateway_of(app: App) -> DiscordSession:
+    """Return the connection of a process with a gateway."""
+    assert isinstance(app.discord, DiscordSession)
+    return app.discord
+
+
+def worker_of(app: App) -> Worker:
+    """Return the worker of a process that has one."""
+    assert app.worker is not None
+    return app.worker
+
+
 async def registered(app: App) -> None:
     """Wait until the bot knows, and has noted, that Discord has the commands."""
     async with asyncio.timeout(10):
-        while app.discord.client is None or not app.discord.client.commands_registered:
+        while (client := gateway_of(app).client) is None or not client.commands_registered:
             await asyncio.sleep(0.02)
 
 

@@ -13,7 +13,7 @@ from bot.sandbox.discord import Channel
 from bot.settings import Settings
 from bot.shards import Shards
 from cogs.delivery.discord_delivery import DiscordDelivery
-from tests.support.easel import TOKEN, Stage
+from tests.support.easel import TOKEN, Stage, worker_of
 
 
 @dataclass(eq=False)
@@ -96,7 +96,7 @@ async def gateways(
     """Run one gateway for each text of shards, and a worker."""
     async with at.app() as app:
         started = [start(at, app, each, permits) for each in shards]
-        tasks = [asyncio.create_task(app.worker.run()), *(each.task for each in started)]
+        tasks = [asyncio.create_task(worker_of(app).run()), *(each.task for each in started)]
         try:
             yield app, started
         finally:

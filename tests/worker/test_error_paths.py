@@ -15,7 +15,7 @@ from bot.jobs import TOKEN_MARGIN, JobStatus
 from bot.sandbox.http.faults import Answer, Hold, ResetAfter
 from bot.store import jobs
 from bot.store.sqlite import READERS
-from tests.support.easel import Stage
+from tests.support.easel import Stage, worker_of
 
 pytestmark = pytest.mark.long
 
@@ -44,9 +44,9 @@ async def pass_time(at: Stage, app: App, **by: float) -> None:
 
     Tasks end first: a job that has one would be left out of this look.
     """
-    await until(lambda: not app.worker._tasks._busy)
+    await until(lambda: not worker_of(app)._tasks._busy)
     at.clock.move(**by)
-    app.worker.wake()
+    worker_of(app).wake()
 
 
 async def loss_amounts(at: Stage) -> list[int]:
@@ -237,7 +237,7 @@ async def test_a_job_that_is_polled_no_longer_is_not_fetched(at: Stage) -> None:
         (job,) = await at.settled(timeout=20)
         await at.oxen.settled(next(iter(at.oxen.generations)))
         before = list(at.oxen.requests)
-        assert await app.worker._poller.poll(job.id) is None
+        assert await worker_of(app)._poller.poll(job.id) is None
         assert [each for each in at.oxen.requests if each not in before] == []
 
 
@@ -250,11 +250,11 @@ async def test_a_cancel_is_sent_only_to_a_service_that_has_one(at: Stage, model:
         await at.imagine("a fox", model=model)
         await at.said("Drawing")
         (job,) = await at.jobs()
-        due = app.worker._poller.due_cancels([job])
+        due = worker_of(app)._poller.due_cancels([job])
         assert [each.id for each in due] == ([job.id] if model == "oxen" else [])
         async with at.database() as database, database.transaction() as tx:
             await jobs.request_cancel(tx, job.id, at.clock())
-        app.worker.wake()
+        worker_of(app).wake()
         if model == "skills":
             at.skills.release_generations()
             await at.skills.settled(next(iter(at.skills.generations)))

@@ -24,7 +24,7 @@ from bot.store.sqlite import READERS
 from bot.worker.failover import Failover
 from bot.worker.leases import Leases
 from bot.worker.tasks import Tasks
-from tests.support.easel import Stage
+from tests.support.easel import Stage, worker_of
 from tests.support.files import picture
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
@@ -149,7 +149,7 @@ async def test_a_job_that_is_settled_while_it_waits_for_a_download_is_delivered(
         await held.reached(hits=2)  # the check of its first bytes, and the download
         await at.edit(CAT, model="oxen", by=at.ben)
         (job,) = await at.jobs(at.ben)
-        await until(lambda: app.worker._tasks.is_busy(job))
+        await until(lambda: worker_of(app)._tasks.is_busy(job))
         await at.command("cancel", job=job.id, by=at.ben)
         async with asyncio.timeout(20):
             while not (await at.jobs(at.ben))[0].delivered_at:
@@ -173,7 +173,7 @@ async def test_a_request_whose_outcome_another_task_has_found_is_left_alone(at: 
             running = await jobs.start_running(tx, job.id, NOW)
             await generations.add(tx, job.id, "oxen", ["gen-1"])
 
-        assert await app.worker._recovery.reconcile(job) is None
+        assert await worker_of(app)._recovery.reconcile(job) is None
         assert await stored(database, job) == running
         assert await held_amounts(database, job) == [-7_500]
 
@@ -308,7 +308,7 @@ def take_down(app: App, *providers: str) -> Failover:
             error = ProviderError(Reason.UNAVAILABLE)
             app.services.health.submitted(provider, Cause(user_id), error)
         assert app.services.health.is_down(provider)
-    return app.worker._housekeeping._failover
+    return worker_of(app)._housekeeping._failover
 
 
 async def test_a_job_stays_if_the_other_provider_has_gone_down_meanwhile(at: Stage) -> None:
