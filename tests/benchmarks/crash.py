@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.jobs import JOB_ID_PATTERN
+from tests.harness.cluster import ClusterArena
 from tests.harness.crash import Arena, arena
 from tests.harness.instants import INSTANTS, kill_at
 from tests.harness.verdict import Verdict, judge
@@ -24,13 +25,13 @@ from tests.harness.verdict import Verdict, judge
 CHAIN = 10  # kills in a row before all jobs may settle
 
 
-async def main(kills: int, seed: int, instants: Sequence[str]) -> int:
+async def main(kills: int, seed: int, instants: Sequence[str], kind: type[Arena]) -> int:
     print(f"seed {seed}", flush=True)
     reached: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        async with arena(Path(folder), seed) as made:
+        async with arena(Path(folder), seed, kind=kind) as made:
             for number, name in enumerate(order(kills, seed, instants), start=1):
                 (reached if await kill_at(made, name) else missed)[name] += 1
                 if number % CHAIN == 0 or number == kills:
@@ -40,9 +41,11 @@ async def main(kills: int, seed: int, instants: Sequence[str]) -> int:
                         f"{time.monotonic() - began:.0f} s",
                         flush=True,
                     )
-            await made.kill()
+            await made.close()
             verdict = await judge(made, unreached=sorted(missed.elements()))
             report(reached, missed, verdict, instants)
+            if isinstance(made, ClusterArena):
+                print(f"killed: {counted(made.killed)}")
             print_log(made, verdict)
     return 0 if verdict.good else 1
 
@@ -76,10 +79,10 @@ def report(
 
 def print_verdict(verdict: Verdict) -> None:
     print(
-        f"requests: {verdict.requests} ({_counted(verdict.fates)}); "
+        f"requests: {verdict.requests} ({counted(verdict.fates)}); "
         f"{verdict.twins} with the prompt of another"
     )
-    print(f"failed by reason: {_counted(verdict.reasons) or 'none'}")
+    print(f"failed by reason: {counted(verdict.reasons) or 'none'}")
     for name, lines in (
         ("lost", verdict.lost),
         ("doubled", verdict.doubled),
@@ -115,7 +118,7 @@ def print_log(arena: Arena, verdict: Verdict) -> None:
                 print(f"  {line}")
 
 
-def _counted(counter: Counter[str]) -> str:
+def counted(counter: Counter[str]) -> str:
     return ", ".join(f"{times} {name}" for name, times in sorted(counter.items()))
 
 
@@ -124,6 +127,12 @@ if __name__ == "__main__":
     parser.add_argument("kills", nargs="?", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--at", action="append", choices=INSTANTS, help="only these instants")
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="two gateways, three workers and PostgreSQL, one of which each kill hits",
+    )
     arguments = parser.parse_args()
     instants = arguments.at or list(INSTANTS)
-    sys.exit(asyncio.run(main(arguments.kills, arguments.seed, instants)))
+    kind = ClusterArena if arguments.cluster else Arena
+    sys.exit(asyncio.run(main(arguments.kills, arguments.seed, instants, kind)))

@@ -368,7 +368,8 @@ async def test_a_form_from_before_a_restart_is_answered(at: Stage, menu: Open) -
 
 async def forms_stored(app: App, number: int) -> None:
     """Wait until discord.py has this number of forms in memory."""
-    assert (client := gateway_of(app).client) is not None
+    client = gateway_of(app).client
+    assert client is not None
     async with asyncio.timeout(5):
         while len(client._connection._view_store._modals) != number:
             await asyncio.sleep(0.01)
@@ -384,7 +385,8 @@ async def test_a_form_is_closed_after_an_hour_and_leaves_memory(
         await forms_stored(app, 0)
         sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
         answer = await sent.answered()
-        assert (client := gateway_of(app).client) is not None
+        client = gateway_of(app).client
+        assert client is not None
         assert client.forms == {}
 
     assert "an hour has passed" in text_of(answer)

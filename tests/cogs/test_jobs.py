@@ -142,7 +142,8 @@ async def test_private_replies_leave_no_view_in_memory(at: Stage) -> None:
         await at.imagine("a fox", private=True)
         await at.settled()
         await at.command("history")
-        assert (client := gateway_of(app).client) is not None
+        client = gateway_of(app).client
+        assert client is not None
         views = client._connection._view_store
         timers = [task for task in asyncio.all_tasks() if "timeout_task" in repr(task.get_coro())]
 

@@ -33,8 +33,8 @@ from bot.sandbox.http.faults import Faults
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
 from bot.store import members
+from bot.store.backends import open_database
 from bot.store.database import Transaction
-from bot.store.sqlite import SQLiteDatabase
 from tests.support.files import picture
 
 MODELS = ("oxen", "skills")
@@ -113,6 +113,10 @@ class Arena:
         return self.folder / "data" / "easel.db"
 
     @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.database}"
+
+    @property
     def faults(self) -> tuple[Faults, ...]:
         return (self.discord.faults, self.oxen.faults, self.skills.faults)
 
@@ -159,9 +163,17 @@ class Arena:
             return
         self._bot = None
         await self._running.aclose()
-        text = (self.folder / "easel.log").read_text(errors="replace")
-        self.log += [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        self.read_log("easel")
         await self.discord.disconnected()
+
+    async def close(self) -> None:
+        """Kill everything that runs."""
+        await self.kill()
+
+    def read_log(self, name: str) -> None:
+        """Read the log of a process that has ended."""
+        text = (self.folder / f"{name}.log").read_text(errors="replace")
+        self.log += [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def clear_faults(self) -> None:
         """Remove all faults, and release all held requests."""
@@ -278,7 +290,7 @@ class Arena:
         left: Sequence[Job] = ()
         self.oxen.cost_delay = 0.0
         try:
-            async with SQLiteDatabase(self.database) as database, asyncio.timeout(timeout):
+            async with open_database(self.database_url) as database, asyncio.timeout(timeout):
                 while True:
                     async with database.reading() as view:
                         left = [job for job in await self.jobs(view) if not _ended(job)]
@@ -298,7 +310,9 @@ def _ended(job: Job) -> bool:
 
 
 @asynccontextmanager
-async def arena(folder: Path, seed: int, *, long_side: int = 64) -> AsyncIterator[Arena]:
+async def arena(
+    folder: Path, seed: int, *, long_side: int = 64, kind: type[Arena] = Arena
+) -> AsyncIterator[Arena]:
     # Unlimited, so that the many results of few channels arrive in time.
     discord = FakeDiscord(token=TOKEN, limit_messages=False)
     async with (
@@ -319,9 +333,9 @@ async def arena(folder: Path, seed: int, *, long_side: int = 64) -> AsyncIterato
             rejects="later",
         ) as skills,
     ):
-        made = Arena(discord, oxen, skills, folder, random.Random(seed))
+        made = kind(discord, oxen, skills, folder, random.Random(seed))
         try:
             yield made
         finally:
             made.clear_faults()
-            await made.kill()
+            await made.close()

@@ -17,8 +17,8 @@ from bot.ledger import EntryKind, balance
 from bot.sandbox.discord import Channel, Message
 from bot.store import generations, ledger
 from bot.store.audit import Finding, verify
+from bot.store.backends import open_database
 from bot.store.database import Transaction
-from bot.store.sqlite import SQLiteDatabase
 from bot.worker.recovery import CREATED_WITHIN
 from tests.harness.crash import Arena, Requested
 from tests.harness.evidence import (
@@ -42,6 +42,7 @@ UNKNOWN_LOGGED: Final = "outcome of a submit unknown"  # in the operator's log
 # caused by Discord, or by the connection to Discord.
 EXPECTED: Final = re.compile(
     rf"{UNKNOWN_LOGGED}|(oxen|skills) is down|commands not registered, retrying"
+    r"|the database cannot be used: 127\.0\.0\.1|outcome of a commit unknown"  # the server's kills
     r"|(interaction \d+ failed|connection to Discord failed, reconnecting): "
     r"(discord\.errors\.|aiohttp\.|TimeoutError|ConnectionResetError)"
 )
@@ -145,7 +146,7 @@ async def judge(arena: Arena, *, unreached: Sequence[str] = ()) -> Verdict:
     verdict = Verdict(len(arena.requested), unreached=list(unreached))
     verdict.violations = _violations(arena)
     verdict.errors = _errors(arena)
-    async with SQLiteDatabase(arena.database) as database, database.reading() as view:
+    async with open_database(arena.database_url) as database, database.reading() as view:
         verdict.findings = (await verify(view)).findings
         rows = await _rows(arena, view, verdict)
     cases = _cases(arena, rows, verdict)

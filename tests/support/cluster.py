@@ -116,14 +116,22 @@ def running() -> Cluster:
         return Cluster(started.read_text())
 
 
-def start(folder: Path) -> str:
-    """Make a cluster in a folder of this run and start it; return its address."""
+def start(folder: Path, **settings: object) -> str:
+    """Make a cluster in a folder of this run and start it; return its address.
+
+    `settings` of the server replace those of SETTINGS.
+    """
     data, port = folder / "data", _free_port()
     _run("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--username=easel", data)
-    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+    options = " ".join(f"-c {name}={value}" for name, value in {**SETTINGS, **settings}.items())
     options += f" -c port={port} -c unix_socket_directories={folder}"
     _run("pg_ctl", "start", "-w", "-D", data, "-l", folder / "log", "-o", options)
     return f"postgresql://easel@127.0.0.1:{port}/postgres"
+
+
+def crash(folder: Path) -> None:
+    """Kill all processes of the server in a folder, and start the server again."""
+    _run("pg_ctl", "restart", "-w", "-m", "immediate", "-D", folder / "data")
 
 
 def make_folder() -> Path:

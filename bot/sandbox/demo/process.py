@@ -58,14 +58,18 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def run_bot(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[BotProcess]:
-    """Run `python -m bot run` in the folder with the log in `easel.log`, and kill the bot at the
-    end."""
-    log = folder / "easel.log"
+async def run_bot(
+    folder: Path, settings: Mapping[str, str], *command: str, name: str = "easel"
+) -> AsyncIterator[BotProcess]:
+    """Run `python -m bot` in the folder, and kill the bot at the end.
+
+    `command` is `run` unless given; the log has the `name` and the suffix `.log`.
+    """
+    log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "bot", "run"),
+            *("-m", "bot", *(command or ("run",))),
             cwd=folder,
             env=environment(settings),
             stdin=asyncio.subprocess.DEVNULL,
