@@ -179,17 +179,21 @@ class EaselClient(commands.AutoShardedBot):
         await super().launch_shard(gateway, shard_id, initial=initial)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        """Postpone a further session of a shard. SessionPostponed ends this client.
+        """Postpone a further session of a shard.
 
-        The next client waits in `launch_shard`: a wait of minutes here would exceed discord.py's
-        timeout, and stop the heartbeats. Without permits, discord.py waits 5 s before each session
-        but a client's first, whatever `max_concurrency` is.
+        SessionPostponed ends this client. The next one waits in `launch_shard`: a wait of minutes
+        here would exceed discord.py's timeout, and stop the heartbeats. If other shards are
+        connected, a TimeoutError leaves them alone, and discord.py tries again with growing waits.
+        Without permits, discord.py waits 5 s before each session but a client's first, whatever
+        `max_concurrency` is.
         """
         number = shard_id or 0
         again = number in self.shards
         if again or self._turns is None:
             await super().before_identify_hook(shard_id, initial=initial)
         if again and await self._session_wait(number) > 0:
+            if any(connected for each, connected in self.shard_states.items() if each != number):
+                raise TimeoutError("the session is postponed")
             raise SessionPostponed
         if not await self._take_turn(number, RECONNECT_PERMIT_WAIT):
             raise TimeoutError("other processes start sessions")  # discord.py connects again
@@ -211,6 +215,8 @@ class EaselClient(commands.AutoShardedBot):
     async def _session_wait(self, shard_id: int) -> float:
         """Return the seconds before an IDENTIFY, and log a long wait."""
         wait, reason = self._starts.wait(shard_id), "sessions were lost again and again"
+        if self.shard_count and self.shard_count > 1:
+            reason = f"sessions of shard {shard_id} were lost again and again"
         try:
             async with within(self, QUERY_TIMEOUT):
                 limits = await self.fetch_session_start_limits()

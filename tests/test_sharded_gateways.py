@@ -1,20 +1,26 @@
 """Gateways that share the shards of one bot."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bot import identify_permits
+from bot.backoff import Backoff
+from bot.client import EaselClient
 from bot.errors import StartupError
 from bot.identify_permits import MemoryPermits
 from bot.observability.endpoint import HealthReport
+from bot.session_starts import SessionStarts
+from bot.shards import Shards
 from tests.support.easel import Stage, text_of
 from tests.support.gateways import (
     WatchedPermits,
     channels_by_shard,
     ended,
     gateways,
+    settings_of,
     start,
 )
 
@@ -127,6 +133,55 @@ async def test_a_lost_session_waits_for_its_permit_without_ending_the_others(
 
         assert gateway.client is client  # the other shard's session goes on
         assert identified(at) == 3
+
+
+@pytest.mark.long
+async def test_a_shard_whose_sessions_are_lost_again_and_again_leaves_the_others_alone(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    at.fails = True  # discord.py logs each postponed session with a traceback
+    async with gateways(at, "0-1/2", permits=MemoryPermits()) as (_, (gateway,)):
+        client = await gateway.connected()
+        gateway.session.starts.waits = Backoff(timedelta(seconds=60), timedelta(seconds=60))
+        (lost,) = [each for each in at.discord.gateway.live if each.shard[0] == 1]
+        at.discord.invalidate(lost)
+        async with asyncio.timeout(20):
+            while "sessions of shard 1 were lost again and again" not in caplog.text:
+                await asyncio.sleep(0.05)
+        assert held(at) == [0]
+        gateway.session.starts.waits = Backoff(timedelta(0), timedelta(0))
+        await gateway.connected(40)
+
+        assert gateway.client is client
+        assert held(at) == [0, 1]
+        assert identified(at) == 3
+
+
+@pytest.mark.parametrize(
+    ("shards", "registers", "expected"),
+    [
+        (None, None, False),
+        ("0,3/4", None, False),
+        ("1-3/4", None, None),
+        ("0/1", False, None),
+        ("1/2", True, False),
+    ],
+)
+async def test_the_process_with_shard_0_registers_by_default(
+    at: Stage, shards: str | None, registers: bool | None, expected: bool | None
+) -> None:
+    some = None if shards is None else Shards.parse(shards)
+    async with at.app() as app:
+        client = EaselClient(
+            settings_of(at),
+            app.services,
+            app.studio,
+            SessionStarts(),
+            shards=some,
+            registers=registers,
+        )
+
+    assert client.commands_registered is expected  # None: never
 
 
 @pytest.mark.long
