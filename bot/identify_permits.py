@@ -25,9 +25,10 @@ class IdentifyPermits(Protocol):
     def hold(self, bucket: int) -> AbstractAsyncContextManager[None]:
         """Hold the permit of a bucket during the block; entering waits for other holders.
 
-        Two blocks of one process exclude each other, too. Entering is cancelled by a caller that
-        waits no longer, and raises an error if no permit can be had at all, such as that of an
-        unreachable database: the session then starts without. A permit ends with its process.
+        Two blocks of one process exclude each other, too. Other holders are no error, however long
+        they take: the caller limits the wait, and cancels. An error means that no permit can be
+        had, as from an unreachable database: the session then starts without. A permit ends with
+        its process.
         """
         ...
 
@@ -107,18 +108,22 @@ class IdentifyTurns:
             async with self._permits.hold(turn.bucket):
                 await self._use(turn)
         except Exception as error:
+            if turn.taken.is_set():
+                log.info("permit for shard %s ended early: %r", turn.shard_id, error)
+                return
             log.warning("sessions start without a permit for all processes: %r", error)
-            if not turn.taken.is_set():
-                await asyncio.sleep(IDENTIFY_SECONDS)  # the pace of a single process
-                await self._use(turn)
+            await asyncio.sleep(IDENTIFY_SECONDS)  # the pace of a single process
+            await self._use(turn)
+        finally:
+            if self._turns.get(turn.shard_id) is turn:  # no IDENTIFY has followed
+                del self._turns[turn.shard_id]
 
     async def _use(self, turn: _Turn) -> None:
+        """Let the shard go on, and return some seconds after its IDENTIFY, or if there is none."""
         turn.taken.set()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await turn.identified.wait()
         except TimeoutError:
-            if self._turns.get(turn.shard_id) is turn:
-                del self._turns[turn.shard_id]
-        else:
-            await asyncio.sleep(IDENTIFY_SECONDS + MARGIN)
+            return
+        await asyncio.sleep(IDENTIFY_SECONDS + MARGIN)

@@ -123,7 +123,7 @@ class Route:
     private: bool = False  # visible to the member alone
     guild_id: int | None = None  # of the channel, also if the bot is not in the server
     parent_id: int | None = None  # the channel of a public thread
-    upload_limit: int | None = None  # bytes of a file in the server; None if that is unknown
+    upload_limit: int | None = None  # bytes of a file there; None if that is unknown
 
     def token_at(self, now: datetime) -> str | None:
         """Return the interaction's token while Discord accepts it."""
