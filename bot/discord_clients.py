@@ -53,7 +53,9 @@ def client_options(settings: Settings, services: Services) -> ClientOptions:
         "allowed_mentions": discord.AllowedMentions.none(),
         "proxy": None if route["proxy"] is None else str(route["proxy"]),
         "proxy_auth": route["proxy_auth"],
-        "http_trace": trace_discord(services.metrics, services.clock, services.copies),
+        "http_trace": trace_discord(
+            services.metrics, services.clock, services.copies, services.pace
+        ),
     }
 
 

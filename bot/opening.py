@@ -31,6 +31,7 @@ from bot.pictures import (
 )
 from bot.providers.base import Http
 from bot.quotas import Quotas
+from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.settings import Settings
@@ -83,9 +84,10 @@ async def open_services(
     retention = Retention(database, pictures, _retention_policy(config.core), now)
     reduced = ReducedCopies(pictures, decoder, retention)
     delivery = DiscordDelivery(Messages(catalog, reduced, health), metrics, now)
+    coordination = open_coordination(database, role, now)
     services = Services(
         database=database,
-        coordination=open_coordination(database, role, now),
+        coordination=coordination,
         catalog=catalog,
         quotas=_quotas(config.core),
         providers=config.make_providers(Http(session, metrics, proxies)),
@@ -101,6 +103,7 @@ async def open_services(
         now=now,
         clock=clock,
         copies=CopyWatch(now, clock, shared=database.shared),
+        pace=RestPace(lambda: coordination.processes),
         job_timeout=config.core.timeout,
     )
     return services, delivery

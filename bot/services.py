@@ -22,6 +22,7 @@ from bot.pictures import (
 )
 from bot.providers.base import Provider
 from bot.quotas import Quotas
+from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
 from bot.store.coordination import Coordination
 from bot.store.database import Database
@@ -48,4 +49,5 @@ class Services:
     now: Callable[[], datetime]
     clock: ClockWatch
     copies: CopyWatch
+    pace: RestPace
     job_timeout: timedelta

@@ -27,7 +27,8 @@ LAYERS = (
         *("bot.backoff", "bot.catalog", "bot.errors", "bot.health", "bot.invite", "bot.jobs"),
         *("bot.http_client", "bot.http_headers", "bot.ledger", "bot.quotas", "bot.settings"),
         "bot.identify_permits",
-        *("bot.clock", "bot.proxies", "bot.second_copy", "bot.session_starts", "bot.shards"),
+        *("bot.clock", "bot.proxies", "bot.rest_pace", "bot.second_copy", "bot.session_starts"),
+        "bot.shards",
     },
 )
 

@@ -16,6 +16,7 @@ from bot.clock import ClockWatch
 from bot.errors import ProviderError, Reason
 from bot.health import ServiceHealth
 from bot.ledger import CREDIT
+from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
 from bot.store.stats import Figures
 
@@ -158,15 +159,18 @@ class Metrics:
         return max(self.now() - moment, timedelta(0)).total_seconds() if moment else 0.0
 
 
-def trace_discord(metrics: Metrics, clock: ClockWatch, copies: CopyWatch) -> aiohttp.TraceConfig:
+def trace_discord(
+    metrics: Metrics, clock: ClockWatch, copies: CopyWatch, pace: RestPace
+) -> aiohttp.TraceConfig:
     """Return a trace that counts every answer, or the error in place of one.
 
-    Each answer's time, and each attempt at a reply, is noted.
+    Each request waits for its turn; each answer's time, and each attempt at a reply, is noted.
     """
 
     async def began(
         _: aiohttp.ClientSession, __: SimpleNamespace, start: aiohttp.TraceRequestStartParams
     ) -> None:
+        await pace.wait(start.url.path)
         copies.count_attempt(start.url.path)
 
     async def answered(

@@ -20,6 +20,7 @@ from bot.pictures import (
 from bot.providers.base import Provider
 from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Quotas
+from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.store.coordination import Alone
@@ -68,5 +69,6 @@ def services_on(
         now=now,
         clock=clock,
         copies=CopyWatch(now, clock),
+        pace=RestPace(lambda: 1),
         job_timeout=timedelta(minutes=10),
     )
