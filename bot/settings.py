@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import StartupError
-from bot.proxies import Proxies, proxy_url, secrets_of
+from bot.proxies import SHORTEST_PASSWORD, Proxies, proxy_url, secrets_of
 
 ENV_FILE = Path(".env")
 DISCORD_API = "https://discord.com/api/v10"
@@ -91,6 +91,18 @@ def _places(value: object) -> object:
     if any(not each.hostname or not each.port or each.path for each in found):
         raise ValueError("not a list of hosts with their ports, such as 10.0.0.5:8000")
     return [(each.hostname, each.port) for each in found]
+
+
+def _passwords_of(database_url: str) -> list[str]:
+    """Return the texts by which the log would show the password of a database."""
+    try:
+        parts = urlsplit(database_url)
+        found = [parts.password or "", *parse_qs(parts.query).get("password", [])]
+    except ValueError:
+        return [database_url]
+    passwords = [each for each in found if each]
+    forms = [*passwords, *(unquote(each) for each in passwords)]
+    return [database_url, *(each for each in forms if len(each) >= SHORTEST_PASSWORD)] * bool(forms)
 
 
 def _proxy(value: SecretStr) -> SecretStr:
@@ -232,7 +244,9 @@ class Settings(SettingsGroup):
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     keep_gb: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(20)
     job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds
-    database_url: str = "sqlite:///data/easel.db"
+    database_url: Annotated[str, Field(repr=False)] = (
+        "sqlite:///data/easel.db"  # may hold a password
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
@@ -251,10 +265,10 @@ class Settings(SettingsGroup):
 
     @property
     def secrets(self) -> list[str]:
-        """Every secret, and a proxy's password in each form that an error may have."""
+        """Every secret, and the passwords in addresses in each form that an error may have."""
         given = (each for each in (self.http_proxy, self.https_proxy) if each is not None)
         forms = (form for each in given for form in secrets_of(each.get_secret_value()))
-        return [*super().secrets, *forms]
+        return [*super().secrets, *forms, *_passwords_of(self.database_url)]
 
     @property
     def token(self) -> SecretStr:

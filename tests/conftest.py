@@ -86,9 +86,7 @@ def own_postgres_url(postgres: cluster.Cluster) -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The address of a database without rows, of each kind."""
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{request.getfixturevalue('empty_file')}"
+    return cluster.url_of(request)
 
 
 @pytest.fixture

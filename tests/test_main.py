@@ -41,7 +41,11 @@ async def end_of(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
         ({"DISCORD_TOKEN": TOKEN}, "No API key is set"),
         (
             {"DISCORD_TOKEN": TOKEN, "OXEN_API_KEY": KEY, "DATABASE_URL": "postgresql://db/x"},
-            "DATABASE_URL: only SQLite files are possible",
+            "DATABASE_URL: db/x cannot be reached",
+        ),
+        (
+            {"DISCORD_TOKEN": TOKEN, "OXEN_API_KEY": KEY, "DATABASE_URL": "mysql://db/x"},
+            "DATABASE_URL: only SQLite files and PostgreSQL are possible",
         ),
         (
             {"DISCORD_TOKEN": TOKEN, "OXEN_API_KEY": KEY, "DATABASE_URL": "sqlite:////dev/null/x"},

@@ -111,8 +111,8 @@ def _shown(value: object) -> str:
             return f"{host}:{port}"
         case _:
             # Of an address, neither the name and the password nor the query.
-            shown = re.sub(r"^([a-z+]+:/{0,3})\S*@", r"\1…@", str(value), flags=re.IGNORECASE)
-            return re.sub(r"^([a-z+]+:/\S*)\?\S*", r"\1?…", shown, flags=re.IGNORECASE)
+            shown = re.sub(r"^([a-z+]+:/{0,3}).*@", r"\1…@", str(value), flags=re.I | re.S)
+            return re.sub(r"^([a-z+]+:/.*?)\?.*", r"\1?…", shown, flags=re.I | re.S)
 
 
 def _startup(config: Config) -> Iterator[Line]:

@@ -163,6 +163,9 @@ class PostgresDatabase(Database):
             yield
         except FAILURES as error:
             raise StartupError(explain(error, self.label)) from error
+        except ValueError as error:  # the driver reads the parameters when it connects
+            problem = f"the address of {self.label} has a parameter with a wrong value"
+            raise StartupError(REMEDY.format(problem=problem)) from error
 
 
 async def _commit(begun: AsyncTransaction) -> None:

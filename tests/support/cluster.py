@@ -116,6 +116,13 @@ def running() -> Cluster:
         return Cluster(started.read_text())
 
 
+def url_of(request: pytest.FixtureRequest) -> str:
+    """Return the address of a database of the kind that the parameter names."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{request.getfixturevalue('empty_file')}"
+
+
 def start(folder: Path, **settings: object) -> str:
     """Make a cluster in a folder of this run and start it; return its address.
 

@@ -15,6 +15,7 @@ from bot.jobs import TOKEN_MARGIN, JobStatus
 from bot.sandbox.http.faults import Answer, Hold, ResetAfter
 from bot.store import jobs
 from bot.store.sqlite import READERS
+from tests.support.cluster import sqlite_only
 from tests.support.easel import Stage, worker_of
 
 pytestmark = pytest.mark.long
@@ -173,6 +174,7 @@ async def test_a_finished_generation_without_picture_and_cost_is_a_loss_of_its_p
     assert await at.balance() == 0
 
 
+@sqlite_only
 async def test_a_picture_that_cannot_be_written_harms_no_other_job(
     at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +209,7 @@ async def test_a_picture_that_cannot_be_written_harms_no_other_job(
     assert len(at.created()) == 1
 
 
+@sqlite_only
 async def test_a_picture_waits_for_a_database_that_cannot_be_read(
     at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from bot.store.sqlite import READERS
 from bot.worker.failover import Failover
 from bot.worker.leases import Leases
 from bot.worker.tasks import Tasks
+from tests.support.cluster import sqlite_only
 from tests.support.easel import Stage, worker_of
 from tests.support.files import picture
 from tests.support.rows import NOW, new_job, one
@@ -88,6 +89,7 @@ async def held_amounts(database: Database, job: Job) -> list[int]:
     return [entry.amount for entry in entries]
 
 
+@sqlite_only
 async def test_new_addresses_that_cannot_be_stored_put_the_job_back(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

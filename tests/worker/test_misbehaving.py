@@ -3,7 +3,6 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from bot.sandbox.http.faults import Answer, Fault, Hold, Reset, Rule, Stall, Tru
 from bot.sandbox.http.service import compact
 from bot.sandbox.oxen.responses import completed
 from bot.store.audit import verify
-from tests.support.easel import Stage, stage
+from tests.support.easel import Stage
 from tests.support.files import picture, png_header
 
 pytestmark = pytest.mark.long
@@ -49,15 +48,14 @@ def data(content: bytes) -> str:
 
 
 @pytest.fixture
-async def at(empty_file: Path) -> AsyncIterator[Stage]:
+async def at(at: Stage) -> AsyncIterator[Stage]:
     """As everywhere; and afterwards, nothing may be held and no sum be wrong."""
-    async with stage(empty_file.parent) as made:
-        yield made
-        jobs = await made.jobs()
-        assert all(job.status.settled for job in jobs)
-        assert await made.balance() == -sum(job.cost or 0 for job in jobs)
-        async with made.database() as database, database.reading() as view:
-            assert (await verify(view)).findings == ()
+    yield at
+    jobs = await at.jobs()
+    assert all(job.status.settled for job in jobs)
+    assert await at.balance() == -sum(job.cost or 0 for job in jobs)
+    async with at.database() as database, database.reading() as view:
+        assert (await verify(view)).findings == ()
 
 
 def answers(at: Stage, model: str, *bodies: Fault, times: int | None = 1) -> list[Rule]:

@@ -1,0 +1,268 @@
+"""The whole bot, its commands and its studio on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from bot.errors import NotNow, OutcomeUnknown, UserError
+from bot.jobs import Attachment, Job, JobStatus, Route
+from bot.quotas import Member, Quotas
+from bot.settings import Settings
+from bot.store import jobs, members
+from bot.store.backends import open_database
+from bot.studio import AlreadyRequested
+from bot.studio.jobs import MemberJobs
+from bot.studio.requests import PictureRequest, Requests
+from tests.support.cluster import Cluster
+from tests.support.command_line import Ended, easel
+from tests.support.easel import KEY, TOKEN, Stage, stage, text_of
+from tests.support.relay import Loss, Relay, relayed
+from tests.support.rows import NOW, new_job
+from tests.support.services import services_on
+
+ROUTE: Route = replace(new_job().route)
+ADA = Member(1)
+
+
+@pytest.fixture
+async def relay(postgres_url: str) -> AsyncIterator[Relay]:
+    async with relayed(postgres_url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def requests_on(
+    url: str, folder: Path, quotas: Quotas | None = None
+) -> AsyncIterator[tuple[Requests, MemberJobs]]:
+    async with open_database(url) as database:
+        services = services_on(database, folder, lambda: NOW)
+        services = replace(services, quotas=quotas or Quotas())
+        yield Requests(services, lambda: None), MemberJobs(services, lambda: None)
+
+
+async def stored(url: str) -> list[Job]:
+    async with open_database(url) as database, database.reading() as view:
+        return await members.recent_of(view, ADA.user_id, 100)
+
+
+# One quota, several processes
+
+
+async def test_one_of_eight_requests_to_two_processes_gets_the_last_credit(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        processes = [
+            await stack.enter_async_context(
+                requests_on(database_url, tmp_path / str(n), Quotas(allowance=1))
+            )
+            for n in range(2 if "postgresql" in database_url else 1)
+        ] * 2
+        outcomes = await asyncio.gather(
+            *(
+                processes[n % 2][0].create(ADA, ROUTE, PictureRequest(n, "a fox", {}))
+                for n in range(8)
+            ),
+            return_exceptions=True,
+        )
+
+    assert sum(isinstance(each, Job) for each in outcomes) == 1
+    assert sum(isinstance(each, UserError) for each in outcomes) == 7
+    assert len(await stored(database_url)) == 1
+
+
+async def test_one_interaction_makes_one_job_in_two_processes(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with (
+        requests_on(postgres_url, tmp_path / "a") as (one, _),
+        requests_on(postgres_url, tmp_path / "b") as (another, _),
+    ):
+        outcomes = await asyncio.gather(
+            *(each.create(ADA, ROUTE, PictureRequest(7, "a fox", {})) for each in (one, another)),
+            return_exceptions=True,
+        )
+
+    assert [type(each) for each in outcomes if not isinstance(each, Job)] == [AlreadyRequested]
+
+
+async def test_input_bytes_are_counted_before_others_are_accepted(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    attached = (Attachment("1.png", "https://a.b/1.png", 250_000_000),)
+
+    async def request(requests: Requests, number: int) -> Job:
+        new = replace(new_job(), id=f"{number:016}", inputs=attached, origin_id=number)
+        return await requests._database.run(lambda tx: requests._store(tx, new))
+
+    async with (
+        requests_on(postgres_url, tmp_path / "a") as (one, _),
+        requests_on(postgres_url, tmp_path / "b") as (another, _),
+    ):
+        outcomes = await asyncio.gather(
+            *(request(each, n) for n, each in enumerate((one, another) * 2)),
+            return_exceptions=True,
+        )
+
+    assert sum(isinstance(each, Job) for each in outcomes) == 1
+
+
+async def test_a_cancel_and_a_claim_at_once_leave_one_outcome(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with requests_on(postgres_url, tmp_path) as (requests, member):
+        job = await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))
+        async with open_database(postgres_url) as another, another.transaction() as tx:
+            await jobs.lock(tx, job.id)
+            canceling = asyncio.create_task(member.cancel(ADA.user_id, job.id))
+            await asyncio.sleep(0.1)
+            await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        canceled = await canceling
+
+    assert canceled.status is JobStatus.SUBMITTING
+    assert canceled.cancel_requested_at == NOW
+
+
+# Commits without a confirmation
+
+
+async def test_a_request_whose_commit_was_not_confirmed_is_read_again(
+    relay: Relay, postgres_url: str, tmp_path: Path
+) -> None:
+    async with requests_on(relay.url, tmp_path) as (requests, _):
+        relay.loss = Loss.AFTER_COMMIT
+        job = await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))
+
+    assert await stored(postgres_url) == [job]
+
+
+async def test_a_request_whose_commit_was_lost_is_refused(
+    relay: Relay, postgres_url: str, tmp_path: Path
+) -> None:
+    async with requests_on(relay.url, tmp_path) as (requests, _):
+        relay.loss = Loss.BEFORE_COMMIT
+        with pytest.raises(NotNow) as caught:
+            await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))
+
+    assert not isinstance(caught.value, OutcomeUnknown)
+    assert await stored(postgres_url) == []
+
+
+async def test_a_request_that_cannot_be_read_again_may_be_stored(
+    relay: Relay, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.studio.requests.READ_AGAIN", (0.0,))
+    async with requests_on(relay.url, tmp_path) as (requests, _):
+        relay.loss = Loss.AFTER_COMMIT
+        relay.open = False  # for the connections after those that exist
+        with pytest.raises(OutcomeUnknown, match=r"may have stored it\. See /jobs"):
+            await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))
+
+    assert len(await stored(postgres_url)) == 1
+
+
+async def test_nul_is_no_part_of_a_request(postgres_url: str, tmp_path: Path) -> None:
+    options = {"negative_prompt": "rain\0"}
+    async with requests_on(postgres_url, tmp_path) as (requests, _):
+        job = await requests.create(ADA, ROUTE, PictureRequest(1, "a\0 fox", options))
+
+    assert job.request.prompt == "a fox"
+    assert job.request.options == {"negative_prompt": "rain"}
+    assert await stored(postgres_url) == [job]
+
+
+# The whole bot
+
+
+async def test_members_are_answered_while_postgresql_is_away_and_afterwards(
+    relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bot.worker.tasks.COOL_DOWN", 0.1)
+    monkeypatch.setattr("bot.worker.worker.COOL_DOWN", 0.1)
+    async with stage(tmp_path, postgres_url=relay.url) as at:
+        at.oxen.manual = True
+        async with at.easel():
+            await at.imagine("a fox")
+            await at.said("Drawing")
+            relay.cut()
+            refused = text_of(await at.imagine("a hare"))
+            await at.finish()
+            relay.open = True
+            await at.result("a fox")
+            at.oxen.manual = False
+            await at.imagine("a wolf")
+            await at.result("a wolf")
+            done = await at.settled(2)
+
+    assert "not possible right now" in refused
+    assert {job.request.prompt for job in done} == {"a fox", "a wolf"}
+
+
+# The command line
+
+
+async def command(folder: Path, *arguments: str, url: str) -> Ended:
+    return await easel(folder, *arguments, DATABASE_URL=url)
+
+
+@pytest.mark.long
+async def test_the_commands_work_on_postgresql(
+    own_postgres_url: str, postgres: Cluster, tmp_path: Path
+) -> None:
+    verified = await command(tmp_path, "ledger", "verify", url=own_postgres_url)
+    migrated = await command(tmp_path, "migrate", url=own_postgres_url)
+    copied = await command(tmp_path, "backup", "copy.db", url=own_postgres_url)
+
+    assert (verified.code, verified.out) == (0, "0 entries, 0 jobs, 0 accounts: it adds up\n")
+    assert (migrated.code, migrated.out) == (0, "revision 0009 is this version's: nothing to do\n")
+    assert (copied.code, copied.errors.count("\n")) == (2, 1)
+    assert "with pg_dump" in copied.errors
+
+
+@pytest.mark.long
+async def test_a_check_names_the_fault_and_no_password(
+    own_postgres_url: str, tmp_path: Path, at: Stage
+) -> None:
+    parts = urlsplit(own_postgres_url)
+    good = parts._replace(netloc=f"easel:S3CR+PW pw@{parts.netloc[6:]}").geturl()
+    settings = {
+        "DISCORD_TOKEN": TOKEN,
+        "DISCORD_API_URL": at.discord.url,
+        "OXEN_API_KEY": KEY,
+        "OXEN_API_URL": at.oxen.url,
+        "PRIVATE_HOSTS": at.private_hosts,
+        "SERVERS": str(at.server.id),
+    }
+    right = await easel(tmp_path, "check", **settings, DATABASE_URL=good)
+    wrong = await easel(tmp_path, "check", **settings, DATABASE_URL=f"{good}-missing")
+    run = await easel(tmp_path, "run", **settings, DATABASE_URL=f"{good}-missing")
+
+    assert "revision 0009" in right.out
+    assert "0 entries, 0 jobs, 0 accounts: it adds up" in right.out
+    assert (wrong.code, run.code) == (1, 2)
+    assert "-missing does not exist" in wrong.out
+    assert run.errors.count("\n") == 1
+    for ended in (right, wrong, run):
+        assert "S3CR" not in ended.out + ended.errors
+
+
+@pytest.mark.parametrize(
+    ("url", "hidden"),
+    [
+        ("sqlite:///data/easel.db", set()),
+        ("postgresql://u@h/easel", set()),
+        ("postgresql://u:a%20password@h/easel", {"a%20password", "a password"}),
+        ("postgresql://h/easel?user=u&password=a+password", {"a password"}),
+    ],
+)
+def test_the_log_hides_the_password_of_the_database(url: str, hidden: set[str]) -> None:
+    settings = Settings.read(None, {"DATABASE_URL": url})
+
+    assert {*settings.secrets} == (hidden and {url, *hidden})
+    assert url not in repr(settings)

@@ -1,0 +1,33 @@
+"""The tests of the worker run on both kinds of databases."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.store.backends import open_database
+from bot.store.database import Database
+from bot.store.postgres import is_postgres
+from tests.support import cluster
+from tests.support.easel import Stage, stage
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def at(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stage]:
+    monkeypatch.chdir(tmp_path)  # beside PostgreSQL, the pictures are in the present folder
+    postgres_url = database_url if is_postgres(database_url) else ""
+    async with stage(tmp_path, postgres_url=postgres_url) as made:
+        yield made
