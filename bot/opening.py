@@ -66,6 +66,7 @@ async def open_services(
             raise StartupError(ALONE.format(role=role))
         stack.enter_context(InstanceLock(database.path))
     await stack.enter_async_context(database)
+    await database.connect_all()
     session = await stack.enter_async_context(open_session())
     proxies = config.core.proxies
     if isinstance(now, SteadyClock):

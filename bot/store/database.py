@@ -62,6 +62,10 @@ class Database(ABC):
         """Check the database, and set an empty one up. StartupError if that is impossible."""
 
     @abstractmethod
+    async def connect_all(self) -> None:
+        """Open every connection now, so that no member waits for one. StartupError."""
+
+    @abstractmethod
     async def check(self) -> None:
         """Check that the database can be read and has this version's revision. StartupError."""
 

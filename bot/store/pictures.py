@@ -67,18 +67,22 @@ async def attach(
 
     The same bytes may belong to many jobs.
     """
-    # In the order of their keys, so that transactions with the same pictures never wait for each
-    # other in a circle.
-    for picture in sorted(stored, key=lambda each: each.sha256):
-        values = {
-            "sha256": picture.sha256,
-            "kind": picture.kind,
-            "size": picture.size,
-            "width": picture.width,
-            "height": picture.height,
-            "created_at": now,
-        }
-        await tx.execute(KNOW, values)
+    await tx.execute(
+        KNOW,
+        [
+            {
+                "sha256": picture.sha256,
+                "kind": picture.kind,
+                "size": picture.size,
+                "width": picture.width,
+                "height": picture.height,
+                "created_at": now,
+            }
+            # In the order of their keys, so that transactions with the same pictures never wait
+            # for each other in a circle.
+            for picture in sorted(stored, key=lambda each: each.sha256)
+        ],
+    )
     await tx.execute(
         insert(job_pictures),
         [

@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -83,6 +83,14 @@ class PostgresDatabase(Database):
                 await check_server(connection, self.label)
                 await set_up(connection, self.label)
                 await connection.commit()
+
+    async def connect_all(self) -> None:
+        with self._explained():
+            async with AsyncExitStack() as stack:
+                for engine, size in ((self._writer, WRITERS), (self._reader, READERS)):
+                    for _ in range(size):
+                        opened = self._connected(engine, CONNECT_SECONDS)
+                        await stack.enter_async_context(opened)
 
     async def check(self) -> None:
         with self._explained():

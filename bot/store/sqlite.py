@@ -67,6 +67,9 @@ class SQLiteDatabase(Database):
             cause = error.orig if isinstance(error, DatabaseError) else error
             raise StartupError(REMEDY.format(problem=f"{self.path}: {cause}")) from error
 
+    async def connect_all(self) -> None:
+        """Do nothing: the readers are open already, and the writer since the migration."""
+
     async def close(self) -> None:
         """Close every connection, after the open blocks, such as a command's, have ended.
 

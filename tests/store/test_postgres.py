@@ -124,6 +124,25 @@ async def test_a_transaction_waits_for_a_connection_only_so_long(database: Datab
         await read_note(tx, "name")
 
 
+async def test_no_transaction_opens_a_connection_after_the_start(
+    database: Database, relay: Relay
+) -> None:
+    await database.connect_all()
+    relay.open = False  # for new connections
+    done = asyncio.Event()
+
+    async def occupy() -> None:
+        async with database.transaction(timeout=1) as tx:
+            await read_note(tx, "name")
+            await done.wait()
+
+    holding = [asyncio.create_task(occupy()) for _ in range(WRITERS)]
+    async with database.reading() as view:
+        assert await read_note(view, "name") is None
+    done.set()
+    await asyncio.gather(*holding)
+
+
 async def test_a_lock_is_waited_for_only_so_long(database: Database, postgres_url: str) -> None:
     job = await one(database)
     async with open_database(postgres_url) as another, another.transaction() as tx:
