@@ -28,7 +28,8 @@ from bot.store.backends import inspected, open_database
 from bot.store.coordination import Role
 from bot.store.database import REVISION
 from bot.store.database_file import InstanceLock
-from bot.store.sqlite import SQLiteDatabase
+from bot.store.postgres import is_postgres
+from bot.store.sqlite import SQLiteDatabase, database_path
 
 cli = typer.Typer(
     help="Easel: a Discord bot that makes pictures.",
@@ -122,8 +123,6 @@ def backup(
     from bot.pictures import PictureStore
     from bot.store.backends import pictures_folder
     from bot.store.database_file import back_up
-    from bot.store.postgres import is_postgres
-    from bot.store.sqlite import database_path
 
     if file is None and pictures is None:
         raise StartupError("Say what to copy: easel backup FILE, --pictures FOLDER, or both.")
@@ -186,6 +185,35 @@ async def _migrate(url: str) -> str | None:
             return await database.migrate()
         finally:
             await database.close()
+
+
+@cli.command()
+def copy(
+    sqlite: Annotated[str, typer.Argument(help="The address of the SQLite file.")],
+    postgres: Annotated[str, typer.Argument(help="The address of an empty PostgreSQL database.")],
+) -> None:
+    """Copy all rows of a SQLite file to PostgreSQL, and compare them. No bot may run on either.
+
+    The password may be in PGPASSWORD or in a password file instead of the address, which other
+    users of this machine can see.
+    """
+    path = database_path(sqlite)
+    if not is_postgres(postgres):
+        raise StartupError("POSTGRES is not the address of a database. Begin with postgresql://.")
+    typer.echo(f"{asyncio.run(_copy(path, postgres))} rows copied and compared; they add up")
+
+
+async def _copy(path: Path, url: str) -> int:
+    from bot.store.copying import copy_rows
+
+    source = SQLiteDatabase(path)
+    with InstanceLock(path):
+        try:
+            await source.check()
+            async with open_database(url) as target:
+                return await copy_rows(source, target)
+        finally:
+            await source.close()
 
 
 async def _verify(url: str, charges: Charges) -> Verification:

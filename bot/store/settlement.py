@@ -123,6 +123,8 @@ async def find_unknown(
     Their price is reserved from now on, like that of any other job that was given up.
     """
     await jobs.lock(tx, job.id)
+    if await generation_rows.of_job(tx, job.id):
+        return  # another process has found them meanwhile
     await generation_rows.add(tx, job.id, job.provider, remote_ids)
     entries = await ledger.entries_of(tx, job.id)
     lost = sum(

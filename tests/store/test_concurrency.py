@@ -128,6 +128,26 @@ async def test_overdue_pictures_of_two_processes_are_all_charged(
         assert len(await pictures.of_job(view, job.id, Role.OUTPUT)) == 4
 
 
+async def test_generations_that_two_processes_find_are_stored_once(
+    databases: list[Database],
+) -> None:
+    job = await one(databases[0])
+    async with databases[0].transaction() as tx:
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        failed = await settlement.fail_unknown(tx, job, NOW)
+
+    async def find(database: Database) -> None:
+        async with database.transaction() as tx:
+            await settlement.find_unknown(tx, failed, ["a"], NOW)
+
+    await asyncio.gather(*(find(database) for database in databases))
+
+    async with databases[0].reading() as view:
+        entries = await ledger.entries_of(view, job.id)
+        assert len(await generations.of_job(view, job.id)) == 1
+    assert [each.amount for each in entries if each.kind is EntryKind.LOSS] == [-PRICE, PRICE]
+
+
 async def test_the_same_pictures_are_stored_at_once_in_any_order(
     databases: list[Database],
 ) -> None:

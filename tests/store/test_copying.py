@@ -1,0 +1,116 @@
+"""A SQLite file is copied to PostgreSQL: every row, the numbers, and nothing after a fault."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from bot.errors import StartupError
+from bot.store import generations, pictures
+from bot.store.audit import verify
+from bot.store.backends import open_database
+from bot.store.copying import TABLES, copy_rows
+from bot.store.database import write_note
+from bot.store.database_file import InstanceLock
+from bot.store.pictures import Role
+from bot.store.sqlite import SQLiteDatabase
+from tests.support.books import LATER, RUNNING, change, picture, write_books
+from tests.support.cluster import Cluster
+from tests.support.command_line import easel
+from tests.support.rows import one
+
+
+@pytest.fixture
+async def books(empty_file: Path) -> Path:
+    """A file with a job for every outcome, a NUL, and more rows than a page has."""
+    await write_books(SQLiteDatabase(empty_file))
+    async with SQLiteDatabase(empty_file) as database, database.transaction() as tx:
+        made = [picture(number) for number in range(100, 1300)]
+        await pictures.attach(tx, RUNNING, Role.INPUT, made, LATER)
+    change(empty_file, "UPDATE jobs SET prompt = 'a' || char(0) || 'fox' WHERE status = 'running'")
+    return empty_file
+
+
+async def copied(path: Path, url: str) -> int:
+    source = SQLiteDatabase(path)
+    try:
+        async with open_database(url) as target:
+            return await copy_rows(source, target)
+    finally:
+        await source.close()
+
+
+async def counts(url: str) -> int:
+    async with open_database(url) as database, database.reading() as view:
+        return sum([len((await view.execute(select(table))).all()) for table in TABLES])
+
+
+async def test_every_row_is_copied_and_the_numbers_go_on(books: Path, postgres_url: str) -> None:
+    rows = await copied(books, postgres_url)
+
+    assert rows == await counts(postgres_url) > 2400
+    async with open_database(postgres_url) as database:
+        async with database.reading() as view:
+            assert (await verify(view)).findings == ()
+        job = await one(database)
+        async with database.transaction() as tx:
+            (made,) = await generations.add(tx, job.id, "oxen", ["new"])
+            newest = (await tx.execute(text("SELECT max(id) FROM ledger"))).scalar_one()
+            prompts = (await tx.execute(text("SELECT prompt FROM jobs"))).scalars().all()
+    assert (made.id, newest) == (14, 40)
+    assert "afox" in prompts
+
+
+async def test_a_database_with_rows_is_refused(books: Path, postgres_url: str) -> None:
+    async with open_database(postgres_url) as database, database.transaction() as tx:
+        await write_note(tx, "name", "value")
+
+    with pytest.raises(StartupError, match=r"has rows already, in notes\. Name an empty"):
+        await copied(books, postgres_url)
+    assert await counts(postgres_url) == 1
+
+
+async def test_a_copy_that_differs_is_not_stored(
+    books: Path, own_postgres_url: str, postgres: Cluster
+) -> None:
+    await postgres.execute(
+        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN NEW.price = NEW.price + 1; RETURN NEW; END'",
+        "CREATE TRIGGER spoil BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION spoil()",
+        url=own_postgres_url,
+    )
+
+    with pytest.raises(StartupError, match="of jobs differs"):
+        await copied(books, own_postgres_url)
+    assert await counts(own_postgres_url) == 0
+
+
+async def test_a_copy_with_a_new_finding_is_not_stored(
+    books: Path, own_postgres_url: str, postgres: Cluster
+) -> None:
+    await postgres.execute("DROP TRIGGER ledger_refuses_update ON ledger", url=own_postgres_url)
+
+    with pytest.raises(StartupError, match="does not add up: schema: trigger"):
+        await copied(books, own_postgres_url)
+    assert await counts(own_postgres_url) == 0
+
+
+@pytest.mark.long
+async def test_the_command_copies_once_and_not_beside_a_bot(
+    books: Path, own_postgres_url: str, tmp_path: Path
+) -> None:
+    with InstanceLock(books):
+        beside = await easel(tmp_path, "copy", f"sqlite:///{books}", own_postgres_url)
+    first = await easel(tmp_path, "copy", f"sqlite:///{books}", own_postgres_url)
+    second = await easel(tmp_path, "copy", f"sqlite:///{books}", own_postgres_url)
+    shutil.rmtree(tmp_path / "none", ignore_errors=True)
+    missing = await easel(tmp_path, "copy", "sqlite:///none.db", own_postgres_url)
+    swapped = await easel(tmp_path, "copy", f"sqlite:///{books}", f"sqlite:///{books}")
+
+    assert "rows copied and compared" in first.out
+    assert "in use by another Easel" in beside.errors
+    assert "has rows already" in second.errors
+    assert "no file none.db" in missing.errors
+    assert "Begin with postgresql://" in swapped.errors
+    assert [each.code for each in (beside, first, second, missing, swapped)] == [2, 0, 2, 2, 2]
