@@ -120,7 +120,7 @@ def backup(
 
     Of a database of PostgreSQL, only the pictures: pg_dump copies the rows.
     """
-    from bot.pictures import PictureStore
+    from bot.pictures import FileStore
     from bot.store.backends import pictures_folder
     from bot.store.database_file import back_up
 
@@ -133,10 +133,11 @@ def backup(
             "PostgreSQL with pg_dump."
         )
     if file is not None:
-        typer.echo(f"{file}: {back_up(database_path(url), file) / 1_000_000:.1f} MB")
+        size = back_up(database_path(url), file)
+        typer.echo(f"{file}: {size / 1_000_000:.1f} MB")
     if pictures is not None:
         try:
-            copied = PictureStore(pictures_folder(url)).copy_to(pictures)
+            copied = asyncio.run(FileStore(pictures_folder(url)).copy_to(pictures))
         except OSError as error:
             raise StartupError(f"The backup to {pictures} failed: {error}.") from error
         typer.echo(f"{pictures}: {copied} new pictures")

@@ -23,8 +23,8 @@ from bot.pictures import (
     Decoder,
     DiscordMedia,
     Downloader,
+    FileStore,
     InputPictures,
-    PictureStore,
     ReducedCopies,
     Retention,
     RetentionPolicy,
@@ -79,8 +79,8 @@ async def open_services(
     metrics = Metrics(now, health)
     clock = ClockWatch(now)
     catalog = config.make_catalog()
-    pictures = PictureStore(pictures_folder(config.core.database_url))
-    await asyncio.to_thread(pictures.remove_unfinished)
+    pictures = FileStore(pictures_folder(config.core.database_url))
+    await pictures.prepare()
     decoder = await stack.enter_async_context(Decoder(pictures.attempts))
     retention = Retention(database, pictures, _retention_policy(config.core), now)
     reduced = ReducedCopies(pictures, decoder, retention)

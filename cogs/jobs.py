@@ -1,6 +1,7 @@
 """/jobs, /cancel, /history, /show, /models and /help."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import discord
@@ -78,12 +79,16 @@ class Jobs(commands.Cog):
 
 async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id: str) -> None:
     """Show everything about a member's own job, privately. Refuses before deferring."""
-    async with studio.jobs.shown(interaction.user.id, job_id.strip().lower()) as (job, pictures):
+    async with (
+        studio.jobs.shown(interaction.user.id, job_id.strip().lower()) as (job, pictures),
+        AsyncExitStack() as lent,
+    ):
         bind(job=job.id)
         async with first_reply():
             await interaction.response.defer(ephemeral=True, thinking=True)
         try:
-            uploads = await prepare(job, pictures, interaction.filesize_limit, studio.reduced)
+            limit = interaction.filesize_limit
+            uploads = await prepare(job, pictures, limit, studio.reduced, lent)
         except NotDecoded as error:
             raise NotNow from error
         view = job_view(job, studio.catalog.about(job.request.model), uploads)

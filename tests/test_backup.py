@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from bot.__main__ import cli
 from bot.errors import StartupError
 from bot.jobs import Picture
-from bot.pictures import PictureStore
+from bot.pictures import FileStore
 from bot.store.database_file import back_up
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
@@ -62,7 +62,7 @@ async def test_a_backup_of_a_running_bot_is_a_bot_again(at: Stage, tmp_path: Pat
 async def test_a_second_backup_copies_only_the_new_pictures(tmp_path: Path) -> None:
     """The command, twice into one folder: with pictures that share a folder of two digits."""
     source, target = tmp_path / "data", tmp_path / "backup"
-    store = PictureStore(source / "pictures")
+    store = FileStore(source / "pictures")
     first, second = await pictures_of_one_folder(store)
     alone, both = store.path(first).read_bytes(), store.path(second).read_bytes()
     store.path(second).unlink()
@@ -77,15 +77,17 @@ async def test_a_second_backup_copies_only_the_new_pictures(tmp_path: Path) -> N
         "1 new pictures",
         "0 new pictures",
     ]
-    copies = PictureStore(target)
+    copies = FileStore(target)
     assert [await copies.read(each) for each in (first, second)] == [alone, both]
     assert copies.path(first).stat().st_mtime_ns == changed  # not copied again
-    assert {file.path for file in copies.files()} == {copies.path(first), copies.path(second)}
+    assert {file.name for file in await copies.files()} == {
+        copies.path(each).name for each in (first, second)
+    }
 
 
 async def test_a_copy_that_was_cut_off_is_copied_again(tmp_path: Path) -> None:
     source, target = tmp_path / "data", tmp_path / "backup"
-    store, copies = PictureStore(source / "pictures"), PictureStore(target)
+    store, copies = FileStore(source / "pictures"), FileStore(target)
     made = await store.store(picture())
     await backed_up(source, target)
     copies.path(made).write_bytes(b"half")
@@ -94,7 +96,7 @@ async def test_a_copy_that_was_cut_off_is_copied_again(tmp_path: Path) -> None:
     assert await copies.read(made) == await store.read(made)
 
 
-async def pictures_of_one_folder(store: PictureStore) -> tuple[Picture, Picture]:
+async def pictures_of_one_folder(store: FileStore) -> tuple[Picture, Picture]:
     """Store pictures until two of them share a folder; return these two."""
     by_folder: dict[str, Picture] = {}
     for width in range(1, 1000):

@@ -18,7 +18,7 @@ from bot.services import Services
 from bot.store.database import Database
 from tests.support.files import jpeg_with_metadata, picture, png_header
 from tests.support.loopback import ADDRESSES, LOOPBACK
-from tests.support.services import services_on
+from tests.support.services import file_of, services_on
 
 Serve = Callable[[bytes], Awaitable[Attachment]]
 
@@ -73,11 +73,11 @@ async def test_a_picture_is_taken_as_it_is(
     await pictures.check([attachment])
     async with pictures.place(1) as download:
         kept = await download(attachment)
-        found = services.pictures.path(kept).read_bytes()
+        found = file_of(services, kept).read_bytes()
 
     assert kept.kind is PictureKind("jpg" if kind == "JPEG" else kind.lower())
     assert found == data
-    assert not services.pictures.path(kept).exists()  # no job has it
+    assert not file_of(services, kept).exists()  # no job has it
 
 
 @pytest.mark.parametrize(

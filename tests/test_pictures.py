@@ -4,6 +4,7 @@ import os
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from bot.backoff import utc_now
 from bot.delivery import NotDelivered
 from bot.errors import ProviderError, Reason
 from bot.jobs import PictureKind
-from bot.pictures import Downloader, NotAPicture, PictureStore, measure, sniff
+from bot.pictures import Downloader, FileStore, NotAPicture, measure, sniff
 from bot.services import Services
 from bot.store.database import Database
 from cogs.delivery.messages import Messages
@@ -26,7 +27,7 @@ from tests.support.decoders import decoders
 from tests.support.files import jpeg_with_metadata, jpeg_with_tables_first, picture, webp_extended
 from tests.support.loopback import ADDRESSES, LOOPBACK
 from tests.support.rows import one
-from tests.support.services import services_on, shrunk
+from tests.support.services import file_of, fitted, services_on, shrunk
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_any_bytes_are_measured_or_refused(head: bytes, tail: bytes) -> None:
 
 
 async def test_bytes_are_kept_once_under_their_hash(tmp_path: Path) -> None:
-    store = PictureStore(tmp_path)
+    store = FileStore(tmp_path)
     data = picture()
 
     kept, again = await store.store(data), await store.store(data)
@@ -120,7 +121,7 @@ async def test_a_stored_picture_survives_a_power_failure(
     """Both the bytes and the name of the file are on the disk before the store returns."""
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
-    store = PictureStore(tmp_path)
+    store = FileStore(tmp_path)
 
     stored = store.path(await store.store(picture()))
 
@@ -132,7 +133,7 @@ async def test_a_stored_picture_survives_a_power_failure(
 )
 async def test_what_is_no_picture_is_not_kept(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(ProviderError) as caught:
-        await PictureStore(tmp_path).store(data)
+        await FileStore(tmp_path).store(data)
 
     assert caught.value.reason is Reason.MALFORMED
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +143,7 @@ async def test_a_decompression_bomb_is_not_kept(tmp_path: Path) -> None:
     bomb = picture()[:16] + struct.pack(">II", 20_000, 20_000) + picture()[24:]
 
     with pytest.raises(ProviderError, match="20000x20000"):
-        await PictureStore(tmp_path).store(bomb)
+        await FileStore(tmp_path).store(bomb)
 
 
 @pytest.fixture
@@ -167,25 +168,25 @@ async def test_a_copy_is_shrunk_until_it_fits(services: Services, mode: str) -> 
 
 async def test_a_copy_is_made_once_and_goes_with_its_original(services: Services) -> None:
     made = await services.pictures.store(picture("PNG", (600, 400)))
-    copies = [await services.reduced.fit(made, 20_000, member=1) for _ in range(2)]
-    written = services.pictures.path(made).stat().st_ino
-    again = await services.pictures.store(services.pictures.path(made).read_bytes())
-    assert services.pictures.path(made).stat().st_ino == written  # it was not written again
+    copies = [await fitted(services, made, 20_000) for _ in range(2)]
+    written = file_of(services, made).stat().st_ino
+    again = await services.pictures.store(file_of(services, made).read_bytes())
+    assert file_of(services, made).stat().st_ino == written  # it was not written again
 
     assert copies[0] == copies[1]
     assert copies[0].stat().st_mtime_ns == copies[1].stat().st_mtime_ns
     assert again == made
-    assert len(services.pictures.files()) == 2
+    assert len(await services.pictures.files()) == 2
     await services.retention.remove_unused([made.sha256])
-    assert services.pictures.files() == []
+    assert await services.pictures.files() == []
     with pytest.raises(FileNotFoundError):
-        await services.reduced.fit(made, 20_000, member=1)
+        await fitted(services, made, 20_000)
 
 
 async def test_a_copy_is_no_part_of_a_backup(services: Services, tmp_path: Path) -> None:
     await shrunk(services, picture("PNG", (600, 400)), 20_000)
 
-    assert services.pictures.copy_to(tmp_path / "backup") == 1
+    assert await services.pictures.copy_to(tmp_path / "backup") == 1
 
 
 async def test_what_cannot_be_decoded_cannot_be_shrunk(services: Services) -> None:
@@ -193,7 +194,7 @@ async def test_what_cannot_be_decoded_cannot_be_shrunk(services: Services) -> No
         await shrunk(services, picture()[:60], 10)
 
     assert caught.value.reason is Reason.MALFORMED
-    assert len(services.pictures.files()) == 1
+    assert len(await services.pictures.files()) == 1
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -365,7 +366,7 @@ async def test_inputs_that_are_too_large_for_a_copy_are_not_shrunk_first(
     messages = Messages(services.catalog, services.reduced, services.health)
 
     with pytest.raises(NotDelivered, match="too large"):
-        await messages.input_copies(job, [large] * 4, 10 * 1024 * 1024)
+        await messages.input_copies(job, [large] * 4, 10 * 1024 * 1024, AsyncExitStack())
     assert decoders() == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.jobs import JobStatus, Picture
-from bot.pictures import PictureStore, Retention, RetentionPolicy
+from bot.pictures import FileStore, Retention, RetentionPolicy
 from bot.pictures import retention as module
 from bot.store import jobs, members, pictures, settlement
 from bot.store.database import Database
@@ -20,11 +20,11 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> PictureStore:
-    return PictureStore(tmp_path / "pictures")
+def store(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path / "pictures")
 
 
-def retention(database: Database, store: PictureStore, **limits: int) -> Retention:
+def retention(database: Database, store: FileStore, **limits: int) -> Retention:
     return Retention(
         database,
         store,
@@ -35,7 +35,7 @@ def retention(database: Database, store: PictureStore, **limits: int) -> Retenti
 
 async def kept(
     database: Database,
-    store: PictureStore,
+    store: FileStore,
     *,
     age: timedelta,
     delivered: bool = True,
@@ -63,9 +63,7 @@ def untouched(path: Path, age: timedelta) -> None:
     os.utime(path, (then, then))
 
 
-async def test_what_is_too_old_goes_and_its_row_stays(
-    database: Database, store: PictureStore
-) -> None:
+async def test_what_is_too_old_goes_and_its_row_stays(database: Database, store: FileStore) -> None:
     old = await kept(database, store, age=11 * DAY)
     young = await kept(database, store, age=9 * DAY)
 
@@ -77,7 +75,7 @@ async def test_what_is_too_old_goes_and_its_row_stays(
 
 
 async def test_what_is_over_the_size_goes_oldest_first(
-    database: Database, store: PictureStore
+    database: Database, store: FileStore
 ) -> None:
     made = [await kept(database, store, age=days * DAY) for days in (3, 1, 2)]
     two = made[1].size + made[2].size
@@ -86,7 +84,7 @@ async def test_what_is_over_the_size_goes_oldest_first(
     assert [store.path(each).exists() for each in made] == [False, True, True]
 
 
-async def test_what_a_member_still_waits_for_stays(database: Database, store: PictureStore) -> None:
+async def test_what_a_member_still_waits_for_stays(database: Database, store: FileStore) -> None:
     waiting = await kept(database, store, age=400 * DAY, delivered=False)
 
     assert await retention(database, store, size=0).sweep() == 0
@@ -94,7 +92,7 @@ async def test_what_a_member_still_waits_for_stays(database: Database, store: Pi
 
 
 async def test_what_a_newer_job_has_too_is_as_old_as_that(
-    database: Database, store: PictureStore
+    database: Database, store: FileStore
 ) -> None:
     made = await kept(database, store, age=400 * DAY)
     async with database.transaction() as tx:
@@ -105,9 +103,7 @@ async def test_what_a_newer_job_has_too_is_as_old_as_that(
     assert await retention(database, store).sweep() == 0
 
 
-async def test_what_was_kept_again_a_moment_ago_stays(
-    database: Database, store: PictureStore
-) -> None:
+async def test_what_was_kept_again_a_moment_ago_stays(database: Database, store: FileStore) -> None:
     """A job that is being settled has the same picture, and no row yet."""
     made = await kept(database, store, age=400 * DAY)
     await store.store(store.path(made).read_bytes())
@@ -115,7 +111,7 @@ async def test_what_was_kept_again_a_moment_ago_stays(
     assert await retention(database, store).sweep() == 0
 
 
-async def test_what_a_crash_left_goes_after_a_day(database: Database, store: PictureStore) -> None:
+async def test_what_a_crash_left_goes_after_a_day(database: Database, store: FileStore) -> None:
     lost = [await store.store(picture()) for _ in range(2)]
     untouched(store.path(lost[0]), 2 * DAY)
     untouched(store.path(lost[1]), DAY / 2)
@@ -138,7 +134,7 @@ async def test_show_says_that_pictures_are_no_longer_kept(at: Stage) -> None:
 
 async def ended(
     database: Database,
-    store: PictureStore,
+    store: FileStore,
     *made: Picture,
     role: Role = Role.INPUT,
     delivered: timedelta | None = timedelta(0),
@@ -156,7 +152,7 @@ async def ended(
 
 @pytest.mark.parametrize("delivered", [None, timedelta(0), timedelta(hours=23)])
 async def test_inputs_of_an_uncharged_job_go_at_once(
-    database: Database, store: PictureStore, delivered: timedelta | None
+    database: Database, store: FileStore, delivered: timedelta | None
 ) -> None:
     made = await store.store(picture())
     await ended(database, store, made, delivered=delivered)
@@ -165,9 +161,7 @@ async def test_inputs_of_an_uncharged_job_go_at_once(
     assert not store.path(made).exists()
 
 
-async def test_inputs_that_another_job_has_too_stay(
-    database: Database, store: PictureStore
-) -> None:
+async def test_inputs_that_another_job_has_too_stay(database: Database, store: FileStore) -> None:
     shared, charged = await store.store(picture()), await store.store(picture())
     await ended(database, store, shared, charged)
     async with database.transaction() as tx:
@@ -184,7 +178,7 @@ async def test_inputs_that_another_job_has_too_stay(
 
 
 async def test_inputs_that_were_stored_again_after_the_end_stay(
-    database: Database, store: PictureStore
+    database: Database, store: FileStore
 ) -> None:
     """A new job has the same picture, and no row yet."""
     made = await store.store(picture())
@@ -196,7 +190,7 @@ async def test_inputs_that_were_stored_again_after_the_end_stay(
     assert store.path(made).exists()
 
 
-async def test_results_of_an_uncharged_job_stay(database: Database, store: PictureStore) -> None:
+async def test_results_of_an_uncharged_job_stay(database: Database, store: FileStore) -> None:
     made = await store.store(picture())
     await ended(database, store, made, role=Role.OUTPUT)
 
@@ -204,19 +198,19 @@ async def test_results_of_an_uncharged_job_stay(database: Database, store: Pictu
     assert store.path(made).exists()
 
 
-async def test_a_file_that_is_stored_again_during_the_removal_stays(store: PictureStore) -> None:
+async def test_a_file_that_is_stored_again_during_the_removal_stays(store: FileStore) -> None:
     data = picture()
     made = await store.store(data)
     untouched(store.path(made), DAY)
-    listed = store.files()
+    listed = await store.files()
     await store.store(data)
 
-    store.remove(listed)
+    await store.remove(listed)
     assert store.path(made).exists()
 
 
 async def test_room_is_made_of_the_least_recently_used(
-    database: Database, store: PictureStore
+    database: Database, store: FileStore
 ) -> None:
     made = [await kept(database, store, age=days * DAY) for days in (3, 1, 2)]
     size = made[0].size
@@ -233,7 +227,7 @@ async def test_room_is_made_of_the_least_recently_used(
 
 
 async def test_room_is_made_of_the_inputs_of_uncharged_jobs_first(
-    database: Database, store: PictureStore
+    database: Database, store: FileStore
 ) -> None:
     old = await kept(database, store, age=5 * DAY, succeeded=True)
     garbage = await store.store(picture(size=(60, 40)))
@@ -245,7 +239,7 @@ async def test_room_is_made_of_the_inputs_of_uncharged_jobs_first(
 
 
 async def test_room_that_is_reserved_is_not_given_twice(
-    database: Database, store: PictureStore
+    database: Database, store: FileStore
 ) -> None:
     keeping = retention(database, store, size=100)
 
@@ -256,7 +250,7 @@ async def test_room_that_is_reserved_is_not_given_twice(
 
 
 async def test_a_picture_without_a_row_is_held_and_then_removed(
-    database: Database, store: PictureStore
+    database: Database, store: FileStore
 ) -> None:
     keeping = retention(database, store, size=0)
     made = await store.store(picture())
@@ -269,7 +263,7 @@ async def test_a_picture_without_a_row_is_held_and_then_removed(
 
 
 async def test_the_loop_removes_and_sweeps(
-    database: Database, store: PictureStore, monkeypatch: pytest.MonkeyPatch
+    database: Database, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "UNCHARGED_INTERVAL", 0.01)
     now = [NOW]
@@ -293,7 +287,7 @@ async def test_the_loop_removes_and_sweeps(
     task.cancel()
 
 
-async def gone(store: PictureStore, made: Picture) -> None:
+async def gone(store: FileStore, made: Picture) -> None:
     async with asyncio.timeout(5):
         while store.path(made).exists():
             await asyncio.sleep(0.01)
@@ -301,7 +295,7 @@ async def gone(store: PictureStore, made: Picture) -> None:
 
 async def test_the_loop_goes_on_after_an_error(
     database: Database,
-    store: PictureStore,
+    store: FileStore,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

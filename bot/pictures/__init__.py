@@ -1,30 +1,35 @@
 """Pictures: downloaded with limits, recognised by their bytes, stored once, shrunk for posts.
 
-Everybody imports from here. Only download.py makes requests, to hosts that addresses.py allows;
-only decoder_process.py decodes, and only retention.py knows the database.
+Everybody imports from here. Only download.py makes requests for pictures, to hosts that
+addresses.py allows; only decoder_process.py decodes, and
+only retention.py knows the rows.
 """
 
 from bot.pictures.addresses import DiscordMedia, HostPort
 from bot.pictures.attempts import Attempts
 from bot.pictures.decoder import Decoder, NotDecoded
 from bot.pictures.download import Downloader
-from bot.pictures.files import PictureStore
+from bot.pictures.files import FileStore
 from bot.pictures.header import NotAPicture, measure, sniff
 from bot.pictures.inputs import InputPictures, InputRefused
-from bot.pictures.reduced import ReducedCopies
+from bot.pictures.reduced import Fitted, ReducedCopies
 from bot.pictures.retention import Retention, RetentionPolicy
+from bot.pictures.store import PictureStore, PicturesUnavailable
 
 __all__ = [
     "Attempts",
     "Decoder",
     "DiscordMedia",
     "Downloader",
+    "FileStore",
+    "Fitted",
     "HostPort",
     "InputPictures",
     "InputRefused",
     "NotAPicture",
     "NotDecoded",
     "PictureStore",
+    "PicturesUnavailable",
     "ReducedCopies",
     "Retention",
     "RetentionPolicy",

@@ -10,7 +10,6 @@ from bot.errors import ProviderError, Reason, UserError
 from bot.jobs import Attachment, Picture, PictureKind
 from bot.pictures.decoder import Decoder, NotDecoded, Undecodable
 from bot.pictures.download import Downloader
-from bot.pictures.files import PictureStore, Staged
 from bot.pictures.header import (
     MAX_PASSES,
     MAX_PIXELS,
@@ -21,6 +20,7 @@ from bot.pictures.header import (
     sniff,
 )
 from bot.pictures.retention import Retention
+from bot.pictures.store import PictureStore, Staged
 from bot.pictures.turns import FairLimit
 
 log = logging.getLogger(__name__)

@@ -1,13 +1,25 @@
 """ReducedCopies: copies that fit an upload limit, stored beside the originals."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Picture, PictureKind
 from bot.pictures.decoder import Decoder, Undecodable
-from bot.pictures.files import PictureStore
 from bot.pictures.retention import Retention
+from bot.pictures.store import PictureStore, StoredFile, name_of
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A local file within an upload limit, for reading while it is lent."""
+
+    path: Path
+    kind: str
+    size: int
 
 
 class ReducedCopies:
@@ -16,35 +28,47 @@ class ReducedCopies:
         self._decoder = decoder
         self._retention = retention
 
-    async def fit(self, picture: Picture, limit: int, *, member: int) -> Path:
-        """Return a file of at most `limit` bytes: the original, or a copy, made once for a limit.
+    @asynccontextmanager
+    async def fit(self, picture: Picture, limit: int, *, member: int) -> AsyncIterator[Fitted]:
+        """Lend a file of at most `limit` bytes: the original, or a copy, made once for a limit.
 
         Raises FileNotFoundError if retention has removed the picture, ProviderError(MALFORMED) if
-        there can be no such copy, NotDecoded if there is none now.
+        there can be no such copy, NotDecoded or PicturesUnavailable if there is none now.
         """
-        if not await asyncio.to_thread(self._store.path(picture).exists):
-            raise FileNotFoundError(self._store.path(picture))
-        if picture.size <= limit:
-            return self._store.path(picture)
-        copies = [self._copy(picture, limit, kind) for kind in (PictureKind.JPEG, PictureKind.WEBP)]
-        for copy in copies:
-            if await asyncio.to_thread(copy.exists):
-                return copy
-        return await self._make(picture, limit, member)
+        original = await self._store.find(name_of(picture))
+        if original is None:
+            raise FileNotFoundError(name_of(picture))
+        fitting = original
+        if picture.size > limit:
+            fitting = await self._copy_of(picture, original, limit, member)
+        async with self._store.local(fitting) as path:
+            yield Fitted(path, fitting.name.rpartition(".")[2], fitting.size)
 
-    async def _make(self, picture: Picture, limit: int, member: int) -> Path:
-        original = self._store.path(picture)
+    async def _copy_of(
+        self, picture: Picture, original: StoredFile, limit: int, member: int
+    ) -> StoredFile:
+        for kind in (PictureKind.JPEG, PictureKind.WEBP):
+            if copy := await self._store.find(_name(picture, limit, kind)):
+                return copy
+        return await self._make(picture, original, limit, member)
+
+    async def _make(
+        self, picture: Picture, original: StoredFile, limit: int, member: int
+    ) -> StoredFile:
         unfinished = await asyncio.to_thread(self._store.temporary, picture)
         try:
-            kind = await self._decoder.shrink(original, unfinished, limit, picture, member=member)
+            async with self._store.local(original) as path:
+                kind = await self._decoder.shrink(path, unfinished, limit, picture, member=member)
             size = (await asyncio.to_thread(unfinished.stat)).st_size
+            name = _name(picture, limit, kind)
             async with self._retention.room(size):
-                copy = self._copy(picture, limit, kind)
-                return await asyncio.to_thread(unfinished.replace, copy)
+                await self._store.add(unfinished, name)
+            return StoredFile(name, size, original.touched)
         except Undecodable as error:
             raise ProviderError(Reason.MALFORMED, str(error)) from error
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def _copy(self, picture: Picture, limit: int, kind: PictureKind) -> Path:
-        return self._store.named(picture, f"-{limit}.{kind}")
+
+def _name(picture: Picture, limit: int, kind: PictureKind) -> str:
+    return f"{picture.sha256}-{limit}.{kind}"

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from itertools import groupby
 
 from bot.errors import NotNow
 from bot.jobs import Picture
-from bot.pictures.files import PictureStore, StoredFile
+from bot.pictures.store import PictureStore, PicturesUnavailable, StoredFile
 from bot.store import pictures
 from bot.store.database import Database
 from bot.store.pictures import Use
@@ -32,6 +32,8 @@ SPARE = 0.01
 UNUSED_KEEP = timedelta(days=1)  # of a file without a row, which a crash left behind
 # A file without a row may belong to a job that has not written its rows yet.
 GRACE = timedelta(hours=1)
+# Other processes add files to a shared store, of which an estimate knows nothing.
+ESTIMATE_AGE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Group:
 
     @property
     def touched(self) -> datetime:
-        return min(file.touched for file in self.files)
+        """The time of the original, if that is left: a copy stays when it is stored again."""
+        originals = [file.touched for file in self.files if file.is_original]
+        return min(originals or [file.touched for file in self.files])
 
 
 class Retention:
@@ -75,6 +79,8 @@ class Retention:
         self._claimed = 0  # bytes of the files that are being stored
         # Of all bytes, at least as many as there are; unknown before the first look.
         self._estimate: float = math.inf
+        self._looked_at = now()
+        self._too_new: dict[str, datetime] = {}  # unused pictures that stayed, until when
         self._uncharged_since = now() - SWEEP_INTERVAL
 
     async def run(self) -> None:
@@ -87,7 +93,7 @@ class Retention:
                     await self.sweep()
                     next_sweep = self._now() + SWEEP_INTERVAL
                 wait = UNCHARGED_INTERVAL
-            except NotNow:  # the database has logged the cause
+            except NotNow:  # the database, or the store, has logged the cause
                 wait = UNCHARGED_INTERVAL
             except Exception:
                 log.exception("old pictures not removed, retrying in an hour")
@@ -108,6 +114,7 @@ class Retention:
         now = self._now()
         async with self._database.reading() as view:
             found = await pictures.inputs_of_uncharged(view, self._uncharged_since)
+        found += [sha for sha, until in self._too_new.items() if until <= now]
         await self.remove_unused(found, stored_before=GRACE)
         self._uncharged_since = now - timedelta(minutes=1)  # a commit takes a moment
 
@@ -116,7 +123,8 @@ class Retention:
     ) -> None:
         """Remove those of the pictures that belong to no job, or only to uncharged ones.
 
-        A picture that was stored after the end of its jobs and within `stored_before` stays.
+        A picture that was stored after the end of its jobs and within `stored_before` stays, until
+        `remove_uncharged` finds that the time is over.
         """
         wanted = set(hashes)
         if not wanted:
@@ -125,13 +133,19 @@ class Retention:
             async with self._database.reading() as view:
                 uses = await pictures.uses(view, wanted)
             unused = {sha for sha in wanted if not (sha in uses and uses[sha].charged)}
-            groups = await asyncio.to_thread(self._groups, unused)
-            removed = [
-                group
-                for group in groups
-                if not self._is_protected(group, uses.get(group.sha256), stored_before)
-            ]
+            removed, too_new = list[Group](), dict[str, datetime]()
+            for group in await self._groups(unused):
+                use = uses.get(group.sha256)
+                if self._is_needed(group, use):
+                    continue
+                if _is_new(group, use, self._now(), stored_before):
+                    too_new[group.sha256] = group.touched + GRACE
+                else:
+                    removed.append(group)
             await self._unlink(removed)
+            for sha in wanted:
+                self._too_new.pop(sha, None)
+            self._too_new |= too_new
 
     @asynccontextmanager
     async def room(self, size: int) -> AsyncIterator[bool]:
@@ -140,6 +154,8 @@ class Retention:
         Other files are removed for that, least recently used first.
         """
         async with self._removing:
+            if self._store.shared and self._now() - self._looked_at > ESTIMATE_AGE:
+                self._estimate = math.inf
             if self._estimate + size > self._policy.keep_bytes:
                 wanted = self._policy.keep_bytes - self._claimed - size
                 await self._remove(wanted, spare=int(self._policy.keep_bytes * SPARE))
@@ -158,7 +174,8 @@ class Retention:
     async def holding(self) -> AsyncIterator[Callable[[Picture], None]]:
         """Yield a function that protects a picture during the block, until its row is written.
 
-        Pictures that no job has at the end are removed, unless the block is cancelled.
+        Pictures that no job has at the end are removed, unless the block is cancelled. Those of a
+        shared store follow an hour later: another process may hold the same picture.
         """
         held: list[str] = []
 
@@ -175,13 +192,20 @@ class Retention:
         finally:
             self._held -= Counter(held)
             if not cancelled:
-                await self.remove_unused(held)
+                await self._let_go(held)
+
+    async def _let_go(self, hashes: Sequence[str]) -> None:
+        grace = GRACE if self._store.shared else timedelta(0)
+        try:
+            await self.remove_unused(hashes, stored_before=grace)
+        except PicturesUnavailable:  # whatever the block raised matters more
+            self._too_new |= dict.fromkeys(hashes, self._now() + GRACE)
 
     async def _remove(self, limit: int, *, spare: int = 0) -> int:
         """Remove old files, then others until all have `limit` bytes; return their number."""
         async with self._database.reading() as view:
             uses = await pictures.uses(view)
-        groups = await asyncio.to_thread(self._groups)
+        groups = await self._groups()
         total = sum(group.size for group in groups)
         if total > limit:
             limit -= spare
@@ -190,33 +214,40 @@ class Retention:
             use = uses.get(group.sha256)
             keep = self._policy.keep if use else UNUSED_KEEP
             old = self._now() - _last(group, use) > keep
-            if (old or total > limit) and not self._is_protected(group, use, GRACE):
+            if not old and total <= limit:
+                continue
+            if not self._is_needed(group, use) and not _is_new(group, use, self._now(), GRACE):
                 removed.append(group)
                 total -= group.size
         await self._unlink(removed)
-        self._estimate = total + self._claimed
+        self._estimate, self._looked_at = total + self._claimed, self._now()
         if removed:
             log.info("%s old pictures removed, %s MB left", len(removed), total // 1_000_000)
         return len(removed)
 
-    def _is_protected(self, group: Group, use: Use | None, grace: timedelta) -> bool:
-        if group.sha256 in self._held or (use is not None and use.needed):
-            return True
-        # Stored after the end of every job that has it, the picture is about to get a new one.
-        ended = use.ended if use is not None else None
-        is_new = bool(grace) and self._now() - group.touched < grace
-        return is_new and (ended is None or group.touched > ended)
+    def _is_needed(self, group: Group, use: Use | None) -> bool:
+        return group.sha256 in self._held or (use is not None and use.needed)
 
-    def _groups(self, hashes: Iterable[str] | None = None) -> list[Group]:
+    async def _groups(self, hashes: Iterable[str] | None = None) -> list[Group]:
         if hashes is None:
-            files = sorted(self._store.files(), key=lambda each: each.sha256)
+            files = sorted(await self._store.files(), key=lambda each: each.sha256)
         else:
-            files = [file for sha in sorted(hashes) for file in self._store.files(sha)]
+            files = [file for sha in sorted(hashes) for file in await self._store.files(sha)]
         return [Group(sha, tuple(found)) for sha, found in groupby(files, lambda each: each.sha256)]
 
-    async def _unlink(self, groups: Iterable[Group]) -> None:
-        files = [file for group in groups for file in group.files]
-        await asyncio.to_thread(self._store.remove, files)
+    async def _unlink(self, groups: Sequence[Group]) -> None:
+        if groups:
+            await self._store.remove([file for group in groups for file in group.files])
+
+
+def _is_new(group: Group, use: Use | None, now: datetime, grace: timedelta) -> bool:
+    """Return whether the picture is about to get a new job, as its time says.
+
+    It was stored within `grace`, and after the end of every job that has it.
+    """
+    ended = use.ended if use is not None else None
+    is_new = bool(grace) and now - group.touched < grace
+    return is_new and (ended is None or group.touched > ended)
 
 
 def _worth(group: Group, use: Use | None) -> tuple[bool, datetime]:

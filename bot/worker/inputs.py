@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from bot.backoff import Backoff, Retries
 from bot.delivery import NotDelivered
-from bot.errors import EaselError, ProviderError, Reason, Taken
+from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import Job, JobStatus, Picture
-from bot.pictures import InputRefused, NotDecoded
+from bot.pictures import InputRefused, NotDecoded, PicturesUnavailable
 from bot.services import Services
 from bot.store import jobs, settlement
 from bot.store import pictures as picture_rows
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 COPIES_OF_DATA = 4  # the picture, its base64 text, and the request as text and as bytes
 ROOM_SECONDS = 20.0  # the lease of the claim goes on meanwhile
+READ_SECONDS = 30.0  # for all inputs of a job, likewise
 BACKOFF = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
 
 
@@ -48,10 +49,12 @@ class Inputs:
         except InputRefused as refused:
             await self._refuse(job, str(refused))
         except ProviderError as error:
-            await self._postpone(job, error)
+            await self._postpone(job, str(error))
+        except PicturesUnavailable as error:
+            await self._postpone(job, error.detail)
         except NotDecoded as error:
             if not self._services.decoder.stopped:  # else the next start continues
-                await self._postpone(job, error)
+                await self._postpone(job, str(error))
 
     def let_go(self, settled: Iterable[Job]) -> None:
         """End the wait of jobs that were settled meanwhile, so that they can be delivered."""
@@ -99,7 +102,7 @@ class Inputs:
             stored = await picture_rows.of_job(view, job.id, Role.INPUT)
         if self._services.providers[job.provider].takes_data:
             await self._reserve(job, stored, room)
-            data = tuple([await self._data_uri(picture) for picture in stored])
+            data = await self._data_uris(stored)
             return replace(job, request=replace(job.request, inputs=data))
         try:
             return await self._copy(job, stored)
@@ -127,6 +130,13 @@ class Inputs:
         except TimeoutError:
             raise ProviderError(Reason.INPUT, "too many bytes in flight", Taken.NO) from None
 
+    async def _data_uris(self, stored: Sequence[Picture]) -> tuple[str, ...]:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return tuple([await self._data_uri(picture) for picture in stored])
+        except TimeoutError:
+            raise ProviderError(Reason.INPUT, "inputs not read in time", Taken.NO) from None
+
     async def _data_uri(self, picture: Picture) -> str:
         data = await self._services.pictures.read(picture)
         text = await asyncio.to_thread(base64.b64encode, data)
@@ -137,8 +147,8 @@ class Inputs:
         async with self._leases.writing(job, last=True) as tx:
             await settlement.fail(tx, job.id, self._now(), reason=Reason.INPUT, remark=remark)
 
-    async def _postpone(self, job: Job, error: EaselError) -> None:
+    async def _postpone(self, job: Job, cause: str) -> None:
         wait = self._retries.wait(job.id)
-        log.info("inputs not downloaded, retrying in %s: %s", wait, error)
+        log.info("inputs not stored, retrying in %s: %s", wait, cause)
         async with self._leases.writing(job, last=True) as tx:
             await jobs.postpone_submit(tx, job.id, self._now() + wait, Reason.INPUT)

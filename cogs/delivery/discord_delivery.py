@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 
@@ -18,7 +19,7 @@ from cogs.delivery.errors import raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.follow_up import follow_up
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
-from cogs.delivery.messages import Messages
+from cogs.delivery.messages import Message, Messages
 from cogs.delivery.notices import Notices
 from cogs.delivery.rate_limits import RateLimits
 from cogs.delivery.refusals import Filtered, TooLarge
@@ -61,7 +62,14 @@ class DiscordDelivery:
             log.info("status message not edited: %s", error)
 
     async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
-        copies = await self._messages.input_copies(job, pictures, self._upload_limit(job))
+        async with AsyncExitStack() as lent:
+            limit = self._upload_limit(job)
+            copies = await self._messages.input_copies(job, pictures, limit, lent)
+            return await self._copy_inputs(job, pictures, copies)
+
+    async def _copy_inputs(
+        self, job: Job, pictures: Sequence[Picture], copies: Message
+    ) -> Sequence[str]:
         token, client = job.route.token_at(self._now()), self._connected()
         if token is None:
             raise NotDelivered("no private message is possible any more")
@@ -144,16 +152,18 @@ class DiscordDelivery:
             return await self._show_canceled(job)
         limit = min(self._upload_limit(job), attempts.limit or sys.maxsize)
         while True:
-            message = await self._messages.settled(
-                job, pictures, missing=missing, limit=limit, instead=attempts.instead
-            )
-            try:
-                return await destinations.post(job, message, attempts)
-            except TooLarge:
-                limit = message.uploads.largest // 2
-                log.info("upload too large, shrinking to %s bytes", limit)
-            except Filtered:
-                log.info("Discord refuses the words of the prompt, hiding them")
+            async with AsyncExitStack() as lent:
+                instead = attempts.instead
+                message = await self._messages.settled(
+                    job, pictures, lent, missing=missing, limit=limit, instead=instead
+                )
+                try:
+                    return await destinations.post(job, message, attempts)
+                except TooLarge:
+                    limit = message.uploads.largest // 2
+                    log.info("upload too large, shrinking to %s bytes", limit)
+                except Filtered:
+                    log.info("Discord refuses the words of the prompt, hiding them")
 
     async def _show_canceled(self, job: Job) -> int | Undeliverable:
         """Let the status message show the cancel; nothing pings: the member requested it."""

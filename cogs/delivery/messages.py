@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from discord import ui
@@ -10,7 +11,7 @@ from bot.catalog import Catalog, ModelSpec
 from bot.delivery import NotDelivered
 from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
-from bot.pictures import NotDecoded, ReducedCopies
+from bot.pictures import NotDecoded, PicturesUnavailable, ReducedCopies
 from cogs.delivery.uploads import Uploads, prepare, share_of
 from cogs.ui.panel import hide_prompt
 from cogs.ui.result import failed_view, result_view
@@ -45,6 +46,7 @@ class Messages:
         self,
         job: Job,
         pictures: Sequence[Picture],
+        lent: AsyncExitStack,
         *,
         missing: int,
         limit: int = sys.maxsize,
@@ -52,32 +54,45 @@ class Messages:
     ) -> Message:
         """Return the result, with pictures of at most `limit` bytes each, or the failure.
 
-        `instead` replaces the prompt, if Discord refuses the prompt. Raises NotDelivered if
-        pictures cannot be shrunk now.
+        The files are there until `lent` ends. `instead` replaces the prompt, if Discord refuses the
+        prompt. Raises NotDelivered if pictures cannot be read or shrunk now.
         """
         if instead:
             job = hide_prompt(job, instead)
         spec = self._spec(job)
         if job.status is JobStatus.FAILED and not job.overdue_at:
             return Message(failed_view(job, spec), hidden=bool(instead))
-        uploads = await self._prepare(job, pictures, limit)
+        uploads = await self._prepare(job, pictures, limit, lent)
         view = result_view(job, spec, uploads, missing=missing)
         return Message(view, uploads, hidden=bool(instead))
 
-    async def input_copies(self, job: Job, pictures: Sequence[Picture], limit: int) -> Message:
-        """Return the private message with unchanged copies of the inputs. Raises NotDelivered."""
+    async def input_copies(
+        self, job: Job, pictures: Sequence[Picture], limit: int, lent: AsyncExitStack
+    ) -> Message:
+        """Return the private message with unchanged copies of the inputs. Raises NotDelivered.
+
+        The files are there until `lent` ends.
+        """
         if any(each.size > share_of(limit, len(pictures)) for each in pictures):
             raise NotDelivered("the input pictures are too large for another upload")
-        uploads = await self._prepare(job, pictures, limit, name="input")
+        uploads = await self._prepare(job, pictures, limit, lent, name="input")
         if uploads.shrunk or uploads.left_out or uploads.gone:
             raise NotDelivered("an input picture is missing, or too large for another upload")
         return Message(copies_view(job, self._spec(job), uploads), uploads)
 
     async def _prepare(
-        self, job: Job, pictures: Sequence[Picture], limit: int, *, name: str = ""
+        self,
+        job: Job,
+        pictures: Sequence[Picture],
+        limit: int,
+        lent: AsyncExitStack,
+        *,
+        name: str = "",
     ) -> Uploads:
         try:
-            return await prepare(job, pictures, limit, self._reduced, name=name)
+            return await prepare(job, pictures, limit, self._reduced, lent, name=name)
+        except PicturesUnavailable as error:
+            raise NotDelivered(f"pictures not read: {error.detail}") from error
         except NotDecoded as error:
             raise NotDelivered(f"pictures not shrunk: {error}") from error
 

@@ -1,9 +1,8 @@
 """Stored pictures, shrunk for an upload within Discord's limits."""
 
-import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ UPLOAD_BYTES = 24 * 1024 * 1024  # Discord accepts 25 MiB in all (docs/internals
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to upload; its bytes are read only while they are sent."""
+    """A file that the store lends; its bytes are read only while they are sent."""
 
     name: str
     path: Path
@@ -68,11 +67,18 @@ def share_of(limit: int, pictures: int) -> int:
 
 
 async def prepare(
-    job: Job, pictures: Sequence[Picture], limit: int, reduced: ReducedCopies, *, name: str = ""
+    job: Job,
+    pictures: Sequence[Picture],
+    limit: int,
+    reduced: ReducedCopies,
+    lent: AsyncExitStack,
+    *,
+    name: str = "",
 ) -> Uploads:
     """Find the files of the pictures, and shrink those over `limit` bytes.
 
-    `name` is put into the file names. Raises NotDecoded if nothing can be shrunk now.
+    The files are there until `lent` ends. `name` is put into the file names. Raises NotDecoded if
+    nothing can be shrunk now, PicturesUnavailable if nothing can be read now.
     """
     limit = share_of(limit, len(pictures))
     ready: list[Upload] = []
@@ -80,8 +86,8 @@ async def prepare(
     for position, picture in enumerate(pictures, start=1):
         shrunk = shrunk or picture.size > limit
         try:
-            path = await reduced.fit(picture, limit, member=job.user_id)
-            size = (await asyncio.to_thread(path.stat)).st_size
+            fitting = reduced.fit(picture, limit, member=job.user_id)
+            file = await lent.enter_async_context(fitting)
         except FileNotFoundError as error:
             log.info("picture removed by retention: %s", error)
             gone += 1
@@ -90,7 +96,7 @@ async def prepare(
             log.error("picture too large to post: %s (%s)", picture.sha256, error)
             continue
         stem = file_name(job, position, picture, name=name).rpartition(".")[0]
-        ready.append(Upload(f"{stem}{path.suffix}", path, size))
+        ready.append(Upload(f"{stem}.{file.kind}", file.path, file.size))
     return Uploads(tuple(ready), shrunk, left_out=len(pictures) - len(ready) - gone, gone=gone)
 
 

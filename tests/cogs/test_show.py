@@ -84,20 +84,20 @@ async def test_a_picture_over_the_limit_is_shrunk_once(
 ) -> None:
     async with at.easel() as app:
         job = await drawn(at, at.ada)
-        (original,) = first = app.services.pictures.files()
+        (original,) = first = await app.services.pictures.files()
         monkeypatch.setattr(uploads, "UPLOAD_BYTES", original.size - 1)
         for number in (1, 2):
             await at.discord.command(at.ada, at.channel, "show", {"job": job})
             messages = await shown(at, at.ada, number)
-            copies = app.services.pictures.files()
+            copies = await app.services.pictures.files()
             assert len(copies) == 2
             first = copies if number == 1 else first
         assert first == copies  # neither written nor touched again
         await app.services.retention.sweep()
-        assert len(app.services.pictures.files()) == 2
+        assert len(await app.services.pictures.files()) == 2
         at.clock.move(days=400)
         await app.services.retention.sweep()
-        assert app.services.pictures.files() == []
+        assert await app.services.pictures.files() == []
 
     assert all("Shrunk to fit the upload limit here" in each.text() for each in messages)
     assert all(each.pictures()[0].partition("?")[0].endswith(".jpg") for each in messages)

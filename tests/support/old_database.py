@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bot.pictures import PictureStore
+from bot.pictures import FileStore
 from bot.sandbox.discord import Message, Upload
 from bot.sandbox.discord.components import Media
 from bot.sandbox.discord.interactions import Interaction, State
@@ -64,7 +64,7 @@ async def restore(at: Stage, revision: str) -> dict[str, OldJob]:
     changed |= _restore_skills(at, recorded["skills"])
     _restore_oxen(at, recorded["oxen"])
     _restore_discord(at, recorded)
-    store = PictureStore(pictures_folder(at.database_url))
+    store = FileStore(pictures_folder(at.database_url))
     for name, data in pictures.items():
         assert (await store.store(data)).sha256 == name
     return _write(at.path, _replaced(sql, changed))

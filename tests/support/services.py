@@ -7,10 +7,12 @@ from pathlib import Path
 from bot.catalog import Catalog
 from bot.clock import ClockWatch
 from bot.health import ServiceHealth
+from bot.jobs import Picture
 from bot.observability.metrics import Metrics
 from bot.pictures import (
     Decoder,
     Downloader,
+    FileStore,
     InputPictures,
     PictureStore,
     ReducedCopies,
@@ -31,7 +33,18 @@ from cogs.delivery.messages import Messages
 
 async def shrunk(services: Services, data: bytes, limit: int) -> Path:
     """Store a picture, and return its copy of at most `limit` bytes."""
-    return await services.reduced.fit(await services.pictures.store(data), limit, member=1)
+    return await fitted(services, await services.pictures.store(data), limit)
+
+
+async def fitted(services: Services, stored: Picture, limit: int) -> Path:
+    """Return the file of at most `limit` bytes, which stays only in a store of files."""
+    async with services.reduced.fit(stored, limit, member=1) as file:
+        return file.path
+
+
+def file_of(services: Services, stored: Picture) -> Path:
+    assert isinstance(services.pictures, FileStore)
+    return services.pictures.path(stored)
 
 
 def services_on(
@@ -42,9 +55,10 @@ def services_on(
     providers: Mapping[str, Provider] | None = None,
     downloader: Downloader | None = None,
     keep_bytes: int = 10**9,
+    store: PictureStore | None = None,
 ) -> Services:
     catalog = Catalog([oxen_spec(price=1)])
-    health, pictures = ServiceHealth(now), PictureStore(folder)
+    health, pictures = ServiceHealth(now), store or FileStore(folder)
     downloader = downloader or Downloader()
     metrics, clock = Metrics(now, health), ClockWatch(now)
     decoder = Decoder(pictures.attempts)
