@@ -120,24 +120,27 @@ def backup(
 
     Of a database of PostgreSQL, only the pictures: pg_dump copies the rows.
     """
-    from bot.pictures import FileStore
-    from bot.store.backends import pictures_folder
+    from bot.pictures import PicturesUnavailable, open_store
     from bot.store.database_file import back_up
 
     if file is None and pictures is None:
         raise StartupError("Say what to copy: easel backup FILE, --pictures FOLDER, or both.")
-    url = Settings.load().database_url
-    if file is not None and is_postgres(url):
+    settings = Settings.load()
+    if file is not None and is_postgres(settings.database_url):
         raise StartupError(
             "DATABASE_URL: `easel backup FILE` copies SQLite files alone. Copy a database of "
             "PostgreSQL with pg_dump."
         )
     if file is not None:
-        size = back_up(database_path(url), file)
+        size = back_up(database_path(settings.database_url), file)
         typer.echo(f"{file}: {size / 1_000_000:.1f} MB")
     if pictures is not None:
         try:
-            copied = asyncio.run(FileStore(pictures_folder(url)).copy_to(pictures))
+            copied = asyncio.run(open_store(settings).copy_to(pictures))
+        except PicturesUnavailable as error:
+            raise StartupError(
+                f"The backup to {pictures} failed: PICTURES_URL {error.detail}. Try again."
+            ) from error
         except OSError as error:
             raise StartupError(f"The backup to {pictures} failed: {error}.") from error
         typer.echo(f"{pictures}: {copied} new pictures")

@@ -37,9 +37,9 @@ class UserError(EaselError):
 
 
 class NotNow(UserError):
-    """The database cannot be read or written: locked by another program, its disk full, ...
+    """The database, or the store of pictures, cannot be used: locked, its disk full, not reached.
 
-    Nothing of the transaction is stored. The operator's log has the cause.
+    Nothing of a transaction is stored. The operator's log has the cause.
     """
 
     text_for_members = (

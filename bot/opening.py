@@ -23,11 +23,11 @@ from bot.pictures import (
     Decoder,
     DiscordMedia,
     Downloader,
-    FileStore,
     InputPictures,
     ReducedCopies,
     Retention,
     RetentionPolicy,
+    open_store,
 )
 from bot.providers.base import Http
 from bot.quotas import Quotas
@@ -35,7 +35,7 @@ from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.settings import Settings
-from bot.store.backends import open_coordination, open_database, pictures_folder
+from bot.store.backends import open_coordination, open_database
 from bot.store.coordination import Role
 from bot.store.database_file import InstanceLock
 from bot.store.sqlite import SQLiteDatabase
@@ -79,7 +79,9 @@ async def open_services(
     metrics = Metrics(now, health)
     clock = ClockWatch(now)
     catalog = config.make_catalog()
-    pictures = FileStore(pictures_folder(config.core.database_url))
+    pictures = open_store(config.core)
+    if config.core.pictures_url is not None:
+        await pictures.probe()
     await pictures.prepare()
     decoder = await stack.enter_async_context(Decoder(pictures.attempts))
     retention = Retention(database, pictures, _retention_policy(config.core), now)

@@ -28,6 +28,7 @@ from bot.proxies import SHORTEST_PASSWORD, Proxies, proxy_url, secrets_of
 
 ENV_FILE = Path(".env")
 DISCORD_API = "https://discord.com/api/v10"
+PICTURE_SCHEMES = {"file": "file:///", "s3": "s3://", "gs": "gs://", "az": "az://"}
 
 
 class UnreadableFile(StartupError):
@@ -78,6 +79,25 @@ def host_port(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
+def _pictures_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in PICTURE_SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(PICTURE_SCHEMES.values())}")
+    if parts.query or parts.fragment or "?" in value or "#" in value:
+        raise ValueError("must end with its path")
+    if "@" in parts.netloc or ":" in parts.netloc:
+        raise ValueError("must have no user name, no password and no port")
+    if parts.scheme == "file":
+        if parts.netloc or len(parts.path) < 2:
+            raise ValueError("must name a folder from the root, such as file:///srv/pictures")
+    elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", parts.netloc):
+        raise ValueError(f"must name a bucket, such as {parts.scheme}://bucket/prefix")
+    path = parts.path.removeprefix("/").removesuffix("/")
+    if path and any(part in {"", ".", ".."} for part in path.split("/")):
+        raise ValueError("must have no empty part, and no . or .. in its path")
+    return value.rstrip("/")
+
+
 def _ids(value: object) -> object:
     """Split "1, 2 3" into ids; pydantic validates them, and any other type of value."""
     return re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else value
@@ -113,6 +133,7 @@ def _proxy(value: SecretStr) -> SecretStr:
 Ids = Annotated[frozenset[int], NoDecode, BeforeValidator(_ids)]
 Places = Annotated[frozenset[tuple[str, int]], NoDecode, BeforeValidator(_places)]
 Address = Annotated[str, AfterValidator(_address)]
+PicturesUrl = Annotated[str, AfterValidator(_pictures_url)]
 Proxy = Annotated[SecretStr, AfterValidator(_proxy)]  # the address may hold a password
 MaxJobs = Annotated[int, Field(ge=1, le=10_000)] | Literal["unlimited"]
 Credits = Annotated[Decimal, Field(ge=0, le=1_000_000)]
@@ -247,6 +268,7 @@ class Settings(SettingsGroup):
     database_url: Annotated[str, Field(repr=False)] = (
         "sqlite:///data/easel.db"  # may hold a password
     )
+    pictures_url: PicturesUrl | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] | None = None

@@ -7,10 +7,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from bot.pictures import FileStore
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
 from tests.support import cluster
+from tests.support.bucket import Bucket, bucket
 from tests.support.easel import Stage, stage
+from tests.support.stores import Shelf
 
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile(
@@ -94,3 +97,18 @@ async def at(empty_file: Path) -> AsyncIterator[Stage]:
     """Discord and the image APIs, ready; a test starts Easel between them itself."""
     async with stage(empty_file.parent) as made:
         yield made
+
+
+@pytest.fixture(name="bucket")
+def _bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    with bucket(monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture(params=["files", "bucket"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    """Each of both stores of pictures."""
+    if request.param == "files":
+        return Shelf(FileStore(tmp_path / "pictures"), tmp_path)
+    made = request.getfixturevalue("bucket")
+    return Shelf(made.store(tmp_path), tmp_path, made)

@@ -11,6 +11,7 @@ from rich.console import Console
 from bot.check.discord import check_discord
 from bot.check.machine import check_database, check_disk
 from bot.check.network import check_network
+from bot.check.pictures import check_pictures
 from bot.check.providers import check_provider, try_provider
 from bot.check.report import Line, as_json, exit_code, show, wrong
 from bot.check.settings import check_settings
@@ -44,6 +45,7 @@ async def check_all(config: Config, *, trial: bool, register: bool) -> list[Line
             ("network", check_network(config)),
             ("database", check_database(config.core)),
             ("disk", check_disk(config.core)),
+            ("pictures", check_pictures(config.core)),
             ("Discord", check_discord(config.core, session, register=register)),
             *((each.key, check_provider(each, http)) for each in config.configured),
         ]

@@ -1,7 +1,7 @@
 """Pictures: downloaded with limits, recognised by their bytes, stored once, shrunk for posts.
 
 Everybody imports from here. Only download.py makes requests for pictures, to hosts that
-addresses.py allows; only decoder_process.py decodes, and
+addresses.py allows, and only objects.py those to a bucket; only decoder_process.py decodes, and
 only retention.py knows the rows.
 """
 
@@ -12,7 +12,8 @@ from bot.pictures.download import Downloader
 from bot.pictures.files import FileStore
 from bot.pictures.header import NotAPicture, measure, sniff
 from bot.pictures.inputs import InputPictures, InputRefused
-from bot.pictures.reduced import Fitted, ReducedCopies
+from bot.pictures.location import open_store
+from bot.pictures.reduced import ReducedCopies
 from bot.pictures.retention import Retention, RetentionPolicy
 from bot.pictures.store import PictureStore, PicturesUnavailable
 
@@ -22,7 +23,6 @@ __all__ = [
     "DiscordMedia",
     "Downloader",
     "FileStore",
-    "Fitted",
     "HostPort",
     "InputPictures",
     "InputRefused",
@@ -34,5 +34,6 @@ __all__ = [
     "Retention",
     "RetentionPolicy",
     "measure",
+    "open_store",
     "sniff",
 ]

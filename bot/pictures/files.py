@@ -12,6 +12,7 @@ from threading import Lock
 
 from filelock import FileLock
 
+from bot.errors import StartupError
 from bot.jobs import Picture
 from bot.pictures.store import (
     UNFINISHED,
@@ -73,6 +74,16 @@ class FileStore(PictureStore):
 
     async def prepare(self) -> None:
         await asyncio.to_thread(self._remove_unfinished)
+
+    async def probe(self) -> None:
+        try:
+            path = await asyncio.to_thread(temporary_in, self.disk, "probe-")
+            await asyncio.to_thread(path.unlink)
+        except OSError as error:
+            raise StartupError(
+                f"PICTURES_URL: {self.disk} cannot be written: {error.strerror}. "
+                "Name a folder that Easel may write."
+            ) from error
 
     def temporary(self, picture: Picture) -> Path:
         return temporary_in(self.path(picture).parent, f"{picture.sha256}-")

@@ -129,7 +129,11 @@ class PictureStore(ABC):
 
     @abstractmethod
     async def prepare(self) -> None:
-        """Remove temporary files of earlier runs, and try the store. Raises StartupError."""
+        """Remove temporary files of earlier runs."""
+
+    @abstractmethod
+    async def probe(self) -> None:
+        """Write and delete something small. StartupError names PICTURES_URL and the remedy."""
 
     @abstractmethod
     def temporary(self, picture: Picture) -> Path:

@@ -92,7 +92,7 @@ class Tasks:
         except MoveRefused as error:
             log.info("%s", error)
         except NotNow:
-            log.warning("job waits for the database, retrying")
+            log.warning("job waits for the database or the pictures, retrying")
             await self._cool_down()
         except Exception:
             log.exception("unexpected error in a job, retrying")

@@ -225,7 +225,9 @@ async def test_a_picture_waits_for_a_database_that_cannot_be_read(
             for _ in range(READERS):
                 await reading.enter_async_context(app.services.database.reading())
             held.release()
-            await until(lambda: "job waits for the database, retrying" in caplog.text)
+            await until(
+                lambda: "job waits for the database or the pictures, retrying" in caplog.text
+            )
         await at.result("a fox")
         (job,) = await at.settled(timeout=20)
 

@@ -1,0 +1,20 @@
+"""The store of pictures that PICTURES_URL names."""
+
+from bot.check.report import Line, ok, wrong
+from bot.errors import StartupError
+from bot.pictures import open_store
+from bot.settings import Settings
+
+PICTURES = "pictures"
+
+
+async def check_pictures(settings: Settings) -> list[Line]:
+    """Write, list, read and delete a small object."""
+    if settings.pictures_url is None:
+        return []
+    try:
+        await open_store(settings).probe()
+    except StartupError as error:
+        problem, _, remedy = str(error).partition(". ")
+        return [wrong(PICTURES, problem, remedy)]
+    return [ok(PICTURES, f"{settings.pictures_url} can be read and written")]
