@@ -72,8 +72,12 @@ async def test_a_removal_that_was_killed_delays_a_store_and_ends(
     began = time.monotonic()
     await store.store(data)
     assert 0.3 < time.monotonic() - began < 5
+    for key, held in bucket.keys.items():
+        if key.startswith("removing/"):
+            held.last_modified -= DAY
     await store.store(data)
     assert await store.read(made) == data
+    assert list(bucket.keys) == [key_of(made)]
 
 
 async def test_a_young_picture_is_not_removed(bucket: Bucket, store: BucketStore) -> None:
@@ -255,6 +259,24 @@ def test_half_of_the_credentials_and_a_wrong_address_are_named(
     monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.server.url)
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     assert "has unusable credentials. Correct AWS_ACCESS_KEY_ID" in opened(bucket, tmp_path)
+
+
+async def test_a_start_without_credentials_names_them(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library asks for those of the machine's role, of which nobody answers."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    assert "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in await refused(
+        bucket.store(tmp_path)
+    )
+    monkeypatch.setattr(module, "PROBE_SECONDS", 0.0)
+    assert await refused(bucket.store(tmp_path)) == (
+        f"PICTURES_URL: {bucket.url} does not answer, and no credentials are set. "
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or check the network, and "
+        "AWS_ENDPOINT_URL."
+    )
 
 
 @pytest.mark.parametrize(

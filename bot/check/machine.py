@@ -7,9 +7,10 @@ from pathlib import Path
 
 from bot.check.report import Line, ok, warning, wrong
 from bot.errors import StartupError
+from bot.pictures.location import local_folder
 from bot.settings import Settings
 from bot.store.audit import Verification, verify
-from bot.store.backends import inspected, pictures_folder
+from bot.store.backends import inspected
 from bot.store.database import REVISION, EmptyDatabase, OlderDatabase
 from bot.store.postgres import is_postgres, label_of
 from bot.store.sqlite import database_path
@@ -37,9 +38,7 @@ async def check_database(settings: Settings) -> list[Line]:
 async def check_disk(settings: Settings) -> list[Line]:
     """Check the disk of the pictures, which is also that of a database file."""
     try:
-        folder = await asyncio.to_thread(
-            _existing_folder, pictures_folder(settings.database_url).parent
-        )
+        folder = await asyncio.to_thread(_existing_folder, local_folder(settings).parent)
         free = (await asyncio.to_thread(shutil.disk_usage, folder)).free
     except StartupError:  # reported by the database's line
         return []
@@ -70,7 +69,7 @@ async def _file(path: Path, url: str) -> list[Line]:
     found = await _verified(url)
     size = (await asyncio.to_thread(path.stat)).st_size
     lines = [ok(DATABASE, f"{path}, revision {REVISION}, {size_text(size)}")]
-    folder = pictures_folder(url)
+    folder = path.parent / "pictures"
     if open_to_others := await asyncio.to_thread(_open_to_others, path, folder):
         remedy = "Prompts and pictures are private: `chmod -R go= FOLDER` closes them."
         named = ", ".join(str(each) for each in open_to_others)

@@ -34,6 +34,7 @@ REMOVING = "removing"  # the folder of the marks
 PROBE = "probe"  # the folder of the objects that a start writes and deletes
 REMOVAL_SECONDS = 20.0  # for a batch, after which nothing more is removed
 MARK_LIFE = timedelta(seconds=60)  # after which a mark is left over, and its requests have ended
+MARK_KEEP = timedelta(hours=1)  # of a mark that is left over
 MARK_WAIT = 0.25  # seconds between looks at the marks
 # S3 counts whole seconds, and the clock of a bucket is not Easel's.
 YOUNG = timedelta(seconds=30)
@@ -135,9 +136,14 @@ class BucketStore(PictureStore):
             async with asyncio.timeout(PROBE_SECONDS):
                 await request
         except BucketUnavailable as error:
-            raise not_usable(self._objects.url, error.failure, refusal) from None
+            failure = error.failure
         except (TimeoutError, FileNotFoundError):
-            raise not_usable(self._objects.url, Failure(Problem.AWAY), refusal) from None
+            failure = Failure(Problem.AWAY)
+        else:
+            return
+        raise not_usable(
+            self._objects.url, failure, refusal, has_credentials=self._objects.has_credentials
+        )
 
     async def _delete_probe(self, key: str) -> None:
         await self._objects.delete([key])
@@ -162,6 +168,8 @@ class BucketStore(PictureStore):
             if found is None:
                 return False
             now = found.written + timedelta(seconds=time.monotonic() - began)
+            if left := [mark.key for mark in marks if now - mark.written > MARK_KEEP]:
+                await self._objects.delete(left)
             if all(now - mark.written > MARK_LIFE for mark in marks):
                 return True
             await asyncio.sleep(MARK_WAIT)

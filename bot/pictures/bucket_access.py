@@ -84,10 +84,12 @@ def open_objects(url: str) -> Objects:
         raise StartupError(
             f"PICTURES_URL: {url} has unusable credentials. Correct {CREDENTIALS[parts.scheme]}."
         ) from None
-    return Objects(store, url)
+    return Objects(store, url, has_credentials=_has_credentials(options))
 
 
-def not_usable(url: str, failure: Failure, refusal: str = "") -> StartupError:
+def not_usable(
+    url: str, failure: Failure, refusal: str = "", *, has_credentials: bool = True
+) -> StartupError:
     """Return the error of a start: the event, then the remedy. `refusal` is the event of a 403."""
     scheme = urlsplit(url).scheme
     event = str(failure)
@@ -103,6 +105,9 @@ def not_usable(url: str, failure: Failure, refusal: str = "") -> StartupError:
         case Problem.REFUSED:
             event = f"{refusal} ({failure.code})" if failure.code else refusal
             remedy = "Allow the credentials to list the bucket, and to read, write and delete"
+        case Problem.AWAY if not has_credentials:  # possibly the service for a machine's role
+            event = "does not answer, and no credentials are set"
+            remedy = f"Set {CREDENTIALS[scheme]}, or check the network{endpoint}"
         case Problem.AWAY:
             remedy = f"Check the network{endpoint}"
         case Problem.ODD:
@@ -115,6 +120,10 @@ def _store(scheme: str) -> "type[Any]":
 
     stores: Mapping[str, type[ObjectStore]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
     return stores[scheme]
+
+
+def _has_credentials(options: Mapping[str, str]) -> bool:
+    return any(re.search("KEY|TOKEN|GOOGLE", name) for name in options)
 
 
 def options_of(scheme: str, file: Path = ENV_FILE) -> dict[str, str]:

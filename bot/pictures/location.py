@@ -20,23 +20,24 @@ def open_store(settings: Settings) -> PictureStore:
 
     Nothing is requested or written yet.
     """
-    is_alone = not is_postgres(settings.database_url)  # one process, by the database's lock
-    url = settings.pictures_url
+    url, shared = settings.pictures_url, is_postgres(settings.database_url)
     if url is None:
-        if not is_alone:
+        if shared:
             raise StartupError(
                 "PICTURES_URL is not set. Set it to a bucket, or to a folder that all processes "
                 "have."
             )
-        return FileStore(database_path(settings.database_url).parent / "pictures")
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return FileStore(Path(unquote(parts.path)), shared=not is_alone)
-    return BucketStore(open_objects(url), staging_folder(settings))
+        return FileStore(local_folder(settings))
+    if url.startswith("file:"):
+        return FileStore(local_folder(settings), shared=shared)
+    return BucketStore(open_objects(url), local_folder(settings))
 
 
-def staging_folder(settings: Settings) -> Path:
-    """Return the folder of this machine for temporary files, if the pictures are in a bucket."""
-    if is_postgres(settings.database_url):
-        return DATA / "staging"
-    return database_path(settings.database_url).parent / "staging"
+def local_folder(settings: Settings) -> Path:
+    """Return the folder of this machine for pictures, or for those on their way to a bucket."""
+    url = settings.pictures_url
+    if url is not None and url.startswith("file:"):
+        return Path(unquote(urlsplit(url).path))
+    shared = is_postgres(settings.database_url)
+    beside = DATA if shared else database_path(settings.database_url).parent
+    return beside / ("pictures" if url is None else "staging")

@@ -27,7 +27,7 @@ REQUEST_SECONDS = 20.0  # for a request without a picture, with its repeats
 TRANSFER_SECONDS = 60.0  # for a picture
 PART = 1024 * 1024  # bytes of a download that are in memory at once
 # Without credentials, the library requests those of the machine's role.
-ROLES = re.compile(r"169\.254\.169\.254|metadata\.google|performing token request")
+ROLES = re.compile(r"169\.254\.169\.254|latest/api/token|metadata\.google|performing token request")
 
 
 class Problem(StrEnum):
@@ -67,10 +67,11 @@ class Entry:
 
 
 class Objects:
-    def __init__(self, store: "ObjectStore", url: str) -> None:
-        """`url` names the bucket in the log."""
+    def __init__(self, store: "ObjectStore", url: str, *, has_credentials: bool) -> None:
+        """`url` names the bucket in the log. Without credentials, those of a role are requested."""
         self._store = store
         self.url = url
+        self.has_credentials = has_credentials
         self.quiet = False  # true while somebody else reports the failures
         self._failing = False
 

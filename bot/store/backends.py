@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 from bot.identify_permits import IdentifyPermits
 from bot.store.coordination import Alone, Coordination, Role
@@ -13,7 +12,6 @@ from bot.store.postgres import PostgresDatabase, is_postgres
 from bot.store.sqlite import SQLiteDatabase, database_path
 
 PERMIT_SECONDS = 300.0  # longer than any session of a shard takes to begin
-WITHOUT_FILE = Path("data/pictures")  # beside the default of DATABASE_URL
 
 
 def open_database(url: str) -> Database:
@@ -49,8 +47,3 @@ async def inspected(url: str) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
-
-
-def pictures_folder(url: str) -> Path:
-    """Return the folder of the pictures: beside a database file, else in the folder `data`."""
-    return WITHOUT_FILE if is_postgres(url) else database_path(url).parent / "pictures"

@@ -143,6 +143,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     if not _servers:
         _servers.append(FakeS3())
     made = Bucket(_servers[0], f"easel-{token_hex(4)}")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)  # loopback is reached directly
     for name, value in environment(made).items():
         monkeypatch.setenv(name, value)
     with urlopen(Request(f"{made.server.url}/{made.name}", method="PUT")):  # noqa: S310  # loopback

@@ -20,7 +20,6 @@ from bot.sandbox.discord.interactions import Interaction, State
 from bot.sandbox.discord.models import Channel, ChannelKind, iso
 from bot.sandbox.discord.uploads import Attachment
 from bot.sandbox.generations import FakeGeneration
-from bot.store.backends import pictures_folder
 from tests.support.easel import Stage
 
 FOLDER = Path(__file__).with_name("databases")
@@ -64,7 +63,7 @@ async def restore(at: Stage, revision: str) -> dict[str, OldJob]:
     changed |= _restore_skills(at, recorded["skills"])
     _restore_oxen(at, recorded["oxen"])
     _restore_discord(at, recorded)
-    store = FileStore(pictures_folder(at.database_url))
+    store = FileStore(at.path.parent / "pictures")
     for name, data in pictures.items():
         assert (await store.store(data)).sha256 == name
     return _write(at.path, _replaced(sql, changed))
