@@ -18,7 +18,7 @@ from bot.rest_session import RestSession
 from bot.services import Services
 from bot.shards import Shards
 from bot.store.backends import open_permits
-from bot.store.coordination import ADVANCING, News, Role
+from bot.store.coordination import ADVANCING, Duty, News, Role
 from bot.studio import Studio
 from bot.worker.circuits import follow_workers
 from bot.worker.prices import Prices
@@ -68,7 +68,7 @@ class App:
                 working = group.create_task(follow_workers(self.services), name="other workers")
             else:
                 working = group.create_task(self.worker.run(), name="worker")
-                serving.append(group.create_task(self.services.retention.run(), name="retention"))
+                serving.append(group.create_task(self._remove_pictures(), name="retention"))
             await self._stop.wait()
             await self._drain(working)
             for task in (working, *serving):
@@ -85,6 +85,10 @@ class App:
         if self.worker is not None:
             self.worker.stop()
             await asyncio.wait({working}, timeout=DRAIN_SECONDS)
+
+    async def _remove_pictures(self) -> None:
+        coordination = self.services.coordination
+        await self.services.retention.run(lambda: coordination.has(Duty.RETENTION))
 
     async def _follow_catalog(self) -> None:
         """Take options and prices from the APIs that report them, again every hour."""

@@ -83,10 +83,16 @@ class Retention:
         self._too_new: dict[str, datetime] = {}  # unused pictures that stayed, until when
         self._uncharged_since = now() - SWEEP_INTERVAL
 
-    async def run(self) -> None:
-        """Remove until cancelled; sweep first after five minutes, when the start is over."""
+    async def run(self, is_due: Callable[[], bool] = lambda: True) -> None:
+        """Remove until cancelled; sweep first after five minutes, when the start is over.
+
+        Nothing is removed while `is_due` says that another process has this duty.
+        """
         next_sweep = self._now() + timedelta(minutes=5)
         while True:
+            if not is_due():
+                await asyncio.sleep(UNCHARGED_INTERVAL)
+                continue
             try:
                 await self.remove_uncharged()
                 if self._now() >= next_sweep:

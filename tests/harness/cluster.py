@@ -43,6 +43,7 @@ class ClusterArena(Arena):
         values = settings(self.discord, self.oxen, self.skills) | {
             "LOG_FORMAT": "json",
             "DATABASE_URL": self.database_url,
+            "PICTURES_URL": f"file://{self.folder}/pictures",
         }
         for name, command in COMMANDS.items():
             if name not in self._processes:

@@ -89,6 +89,8 @@ class Stage:
             "skills_api_url": self.skills.url,
             "private_hosts": self.private_hosts,
             "database_url": self.database_url,
+            # Processes that share a database share the pictures by an address.
+            "pictures_url": f"file://{self.folder}/pictures" if self.postgres_url else None,
             "max_jobs": "unlimited",  # most tests need two members at most
             **self.settings,
             **changes,
