@@ -38,17 +38,22 @@ class ClusterArena(Arena):
             self._server = folder, cluster.start(folder, synchronous_commit="on")
         return self._server[1]
 
-    async def launch(self) -> BotProcess:
-        """Start the processes that do not run, and return any one."""
+    @property
+    def server_folder(self) -> Path:
+        assert self._server is not None
+        return self._server[0]
+
+    async def launch(self, *names: str) -> BotProcess:
+        """Start those of the named processes, or of all, that do not run, and return any one."""
         values = settings(self.discord, self.oxen, self.skills) | {
             "LOG_FORMAT": "json",
             "DATABASE_URL": self.database_url,
             "PICTURES_URL": f"file://{self.folder}/pictures",
         }
-        for name, command in COMMANDS.items():
+        for name in names or COMMANDS:
             if name not in self._processes:
                 stack = AsyncExitStack()
-                running = run_bot(self.folder, values, *command, name=name)
+                running = run_bot(self.folder, values, *COMMANDS[name], name=name)
                 self._processes[name] = await stack.enter_async_context(running), stack
         return self.process(self.rng.choice([*self._processes]))
 
@@ -68,13 +73,18 @@ class ClusterArena(Arena):
             victim = SERVER
         self.killed[victim] += 1
         if victim == SERVER and self._server is not None:
-            await asyncio.to_thread(cluster.crash, self._server[0])
+            await asyncio.to_thread(cluster.crash, self.server_folder)
         else:
             await self._end(victim)
 
     async def close(self) -> None:
         for name in [*self._processes]:
             await self._end(name)
+
+    async def remove_server(self) -> None:
+        """Stop the server, and remove its files."""
+        if self._server is not None:
+            await asyncio.to_thread(cluster.remove, self.server_folder)
 
     async def _end(self, name: str) -> None:
         _, stack = self._processes.pop(name)

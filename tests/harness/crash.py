@@ -170,6 +170,9 @@ class Arena:
         """Kill everything that runs."""
         await self.kill()
 
+    async def remove_server(self) -> None:
+        """Remove a database server, if the bot has one of its own."""
+
     def read_log(self, name: str) -> None:
         """Read the log of a process that has ended."""
         text = (self.folder / f"{name}.log").read_text(errors="replace")
@@ -339,3 +342,4 @@ async def arena(
         finally:
             made.clear_faults()
             await made.close()
+            await made.remove_server()
