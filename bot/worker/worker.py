@@ -7,7 +7,7 @@ in a status from which the job goes on.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bot.errors import NotNow, ProviderError
@@ -150,13 +150,7 @@ class Worker:
                 view, self._coordination.process, now, known=self._poller.canceling
             )
             self._next_row = await self._next_row_at(view, now)
-        chosen = self._downloads.choose(self._idle(without_inputs))
-        taken = {job.id: job for job in await self._leases.take(chosen)}
-        for job in chosen:
-            if job.id in taken:
-                self._tasks.start(taken[job.id], self._store_inputs(taken[job.id]))
-            else:  # another process has the job
-                self._downloads.end(job)
+        await self._start_downloads(self._downloads.choose(self._idle(without_inputs)))
         for provider in providers:
             await self._claim(provider)
         if deliverable:
@@ -165,6 +159,18 @@ class Worker:
             self._tasks.start(job, self._deliver(job))
         for job in self._idle(self._poller.due_cancels(cancel_requests)):
             self._tasks.start(job, self._cancel(job))
+
+    async def _start_downloads(self, chosen: Sequence[Job]) -> None:
+        """Download the inputs of jobs that have a slot, but of those that other processes have."""
+        taken: dict[str, Job] = {}
+        try:
+            taken = {job.id: job for job in await self._leases.take(chosen)}
+        finally:
+            for job in chosen:
+                if job.id not in taken:
+                    self._downloads.end(job)
+        for job in taken.values():
+            self._tasks.start(job, self._store_inputs(job))
 
     async def _deliverable(self, view: Connection, now: datetime) -> list[Job]:
         closed = self._deliveries.full_channels | self._services.delivery.limited_channels().keys()

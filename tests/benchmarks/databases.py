@@ -1,0 +1,148 @@
+"""Compare the databases, and numbers of workers: `python -m tests.benchmarks.databases`.
+
+Acknowledgement: two Easels, one on a SQLite file and one on PostgreSQL, reply in turns. Throughput:
+jobs a second from the first command to the last result, with SQLite in one process, and with a
+gateway and 1, 2 and 4 workers on PostgreSQL. The stand-ins have no artificial limits, and run in
+this process; the processor time of each process shows where the time goes.
+"""
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.sandbox.oxen.server import FakeOxen
+from tests.benchmarks.ack import PAUSE, Discord, process, quantile
+from tests.support import cluster
+from tests.support.easel import KEY, TOKEN
+
+WORKERS = (1, 2, 4)
+TOGETHER = 40  # commands that wait for their reply at once
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}  # as SQLite's file
+SETTLE_SECONDS = 300.0
+LOOK = 0.05  # seconds
+
+
+@dataclass(frozen=True)
+class Easel:
+    """An Easel of one or more processes, with stand-ins of its own."""
+
+    discord: Discord
+    oxen: FakeOxen
+    pids: dict[str, int]
+
+    def seconds(self) -> dict[str, float]:
+        """Return the processor time of each process so far."""
+        return {name: _seconds(pid) for name, pid in self.pids.items()}
+
+
+@asynccontextmanager
+async def easel(database_url: str | None, *commands: Sequence[str]) -> AsyncIterator[Easel]:
+    """Run a process for each command, by default `easel run`; without a URL, on a SQLite file."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        discord = await stack.enter_async_context(Discord(TOKEN))
+        oxen = await stack.enter_async_context(FakeOxen(key=KEY, generation_seconds=0.0))
+        shared = {"DATABASE_URL": database_url, "PICTURES_URL": f"file://{folder}/pictures"}
+        environment = {
+            "DISCORD_TOKEN": TOKEN,
+            "DISCORD_API_URL": discord.api.url,
+            "OXEN_API_KEY": KEY,
+            "OXEN_API_URL": oxen.url,
+            "PRIVATE_HOSTS": oxen.cdn_host,
+            "LOG_LEVEL": "ERROR",
+            "MAX_JOBS": "unlimited",
+            **({name: str(value) for name, value in shared.items()} if database_url else {}),
+        }
+        pids: dict[str, int] = {}
+        for number, command in enumerate(commands or [("run",)]):
+            running = await stack.enter_async_context(
+                process("-m", "bot", *command, folder=folder, **environment)
+            )
+            pids[f"{command[0]} {number}"] = running.pid
+        await discord.api.commands_registered(30)
+        await discord.api.connected(30)
+        yield Easel(discord, oxen, pids)
+
+
+async def acknowledgements(rounds: int, url: str) -> None:
+    async with easel(None) as lite, easel(url) as postgres:
+        times: dict[str, list[float]] = {"SQLite": [], "PostgreSQL": []}
+        for number in range(rounds + 20):
+            for name, each in (("SQLite", lite), ("PostgreSQL", postgres)):
+                prompt = f"a fox, number {number},"
+                took = await each.discord.ask("imagine", prompt=prompt)
+                await each.discord.result_of(prompt)
+                if number >= 20:  # after the warm-up
+                    times[name].append(took)
+                await asyncio.sleep(PAUSE)
+    for name, measured in times.items():
+        print(
+            f"acknowledged, {name:<11} p50 {quantile(measured, 50):6.1f} ms  "
+            f"p99 {quantile(measured, 99):6.1f} ms"
+        )
+    ratio = quantile(times["PostgreSQL"], 99) / quantile(times["SQLite"], 99)
+    print(f"p99 of PostgreSQL / SQLite: {ratio:.2f}")
+
+
+async def throughput(name: str, jobs: int, url: str | None, *commands: Sequence[str]) -> None:
+    async with easel(url, *commands) as made:
+        await _jobs(made, 20, "an owl")  # warm up
+        before, own, began = made.seconds(), time.process_time(), time.monotonic()
+        await _jobs(made, jobs, "a fox")
+        took = time.monotonic() - began
+        used = {each: total - before[each] for each, total in made.seconds().items()}
+        print(f"{name:<28} {jobs / took:6.1f} jobs/s  {took:5.1f} s")
+        shown = ", ".join(f"{each} {1000 * seconds / jobs:.0f}" for each, seconds in used.items())
+        stand_ins = 1000 * (time.process_time() - own) / jobs
+        print(f"{'':<28} ms of processor time a job: {shown}, stand-ins {stand_ins:.0f}")
+
+
+async def _jobs(made: Easel, number: int, subject: str) -> None:
+    """Send commands, and wait for the results of all."""
+    limit, world = asyncio.Semaphore(TOGETHER), made.discord.api.world
+    before = len(world.messages)
+
+    async def ask(index: int) -> None:
+        async with limit:
+            await made.discord.ask("imagine", prompt=f"{subject}, number {index},")
+
+    async with asyncio.timeout(SETTLE_SECONDS):
+        await asyncio.gather(*(ask(index) for index in range(number)))
+        # A look now and then: one at each message would cost more than the messages.
+        while sum(bool(each.pictures()) for each in [*world.messages.values()][before:]) < number:
+            await asyncio.sleep(LOOK)
+
+
+def _seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def main(rounds: int, jobs: int) -> None:
+    folder = cluster.make_folder()
+    server = cluster.Cluster(cluster.start(folder, **DURABLE))
+    try:
+        for name in ("ack", *(f"workers_{number}" for number in WORKERS)):
+            await server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        await acknowledgements(rounds, server.named("ack"))
+        await throughput("SQLite, one process", jobs, None)
+        for number in WORKERS:
+            commands = [("gateway",), *([("worker",)] * number)]
+            name = f"PostgreSQL, {number} workers"
+            await throughput(name, jobs, server.named(f"workers_{number}"), *commands)
+    finally:
+        cluster.remove(folder)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--jobs", type=int, default=300)
+    arguments = parser.parse_args()
+    asyncio.run(main(arguments.rounds, arguments.jobs))
