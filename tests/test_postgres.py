@@ -15,6 +15,9 @@ from bot.quotas import Member, Quotas
 from bot.settings import Settings
 from bot.store import jobs, members
 from bot.store.backends import open_database
+from bot.store.database_file import InstanceLock
+from bot.store.migrations import upgrade
+from bot.store.sqlite import SQLiteDatabase
 from bot.studio import AlreadyRequested
 from bot.studio.jobs import MemberJobs
 from bot.studio.requests import PictureRequest, Requests
@@ -223,6 +226,26 @@ async def test_the_commands_work_on_postgresql(
     assert (migrated.code, migrated.out) == (0, "revision 0009 is this version's: nothing to do\n")
     assert (copied.code, copied.errors.count("\n")) == (2, 1)
     assert "with pg_dump" in copied.errors
+
+
+@pytest.mark.long
+async def test_a_file_is_migrated_by_the_command_and_not_beside_a_bot(tmp_path: Path) -> None:
+    path = tmp_path / "easel.db"
+    url = f"sqlite:///{path}"
+    old = SQLiteDatabase(path)
+    async with old._writer.begin() as connection:
+        await connection.run_sync(upgrade, "0008")
+    await old.close()
+    with InstanceLock(path):
+        beside = await command(tmp_path, "migrate", url=url)
+    first = await command(tmp_path, "migrate", url=url)
+    second = await command(tmp_path, "migrate", url=url)
+    new = await command(tmp_path, "migrate", url=f"sqlite:///{tmp_path}/new.db")
+
+    assert "in use by another Easel" in beside.errors
+    assert first.out == "migrated from revision 0008 to 0009\n"
+    assert second.out == "revision 0009 is this version's: nothing to do\n"
+    assert new.out == "created with revision 0009\n"
 
 
 @pytest.mark.long

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.errors import NotNow, OutcomeUnknown, StartupError
 from bot.store import jobs, ledger
+from bot.store.audit import verify
 from bot.store.backends import inspected, open_database
 from bot.store.database import (
     REVISION,
@@ -278,6 +279,25 @@ async def test_another_revision_is_refused_with_the_remedy(
     with pytest.raises(error, match=says):
         async with inspected(own_postgres_url):
             pass
+
+
+async def test_an_older_database_is_migrated_by_alembic(
+    own_postgres_url: str, postgres: Cluster
+) -> None:
+    await postgres.execute(
+        "ALTER TABLE jobs DROP owner, DROP epoch, DROP upload_limit",
+        "DROP TABLE processes, circuits",
+        "UPDATE alembic_version SET version_num = '0008'",
+        url=own_postgres_url,
+    )
+    database = open_database(own_postgres_url)
+    try:
+        assert await database.migrate() == "0008"
+    finally:
+        await database.close()
+
+    async with open_database(own_postgres_url) as opened, opened.reading() as view:
+        assert (await verify(view)).findings == ()
 
 
 async def test_a_table_of_another_program_is_not_overwritten(
