@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bot.catalog import Catalog
 from bot.errors import NotNow, OutcomeUnknown, UserError
 from bot.jobs import Attachment, Job, JobStatus, Route
+from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Member, Quotas
 from bot.settings import Settings
 from bot.store import jobs, members
@@ -19,7 +21,7 @@ from bot.store.database_file import InstanceLock
 from bot.store.migrations import upgrade
 from bot.store.sqlite import SQLiteDatabase
 from bot.studio import AlreadyRequested
-from bot.studio.jobs import MemberJobs
+from bot.studio.jobs import CannotCancel, MemberJobs
 from bot.studio.requests import PictureRequest, Requests
 from tests.support.cluster import Cluster
 from tests.support.command_line import Ended, easel
@@ -129,6 +131,26 @@ async def test_a_cancel_and_a_claim_at_once_leave_one_outcome(
 
     assert canceled.status is JobStatus.SUBMITTING
     assert canceled.cancel_requested_at == NOW
+
+
+async def test_a_job_that_begins_during_a_cancel_cannot_be_canceled_at_every_service(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with open_database(postgres_url) as database:
+        catalog = Catalog([replace(oxen_spec(price=1), cancels=False)])
+        services = replace(services_on(database, tmp_path, lambda: NOW), catalog=catalog)
+        job = await Requests(services, lambda: None).create(
+            ADA, ROUTE, PictureRequest(1, "a fox", {})
+        )
+        async with database.transaction() as tx:
+            await jobs.lock(tx, job.id)
+            canceling = asyncio.create_task(
+                MemberJobs(services, lambda: None).cancel(ADA.user_id, job.id)
+            )
+            await asyncio.sleep(0.1)
+            await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        with pytest.raises(CannotCancel):
+            await canceling
 
 
 # Commits without a confirmation

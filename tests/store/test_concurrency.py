@@ -15,6 +15,7 @@ from bot.store import generations, jobs, ledger, pictures, settlement
 from bot.store.backends import open_database
 from bot.store.database import Database, Transaction, write_note
 from bot.store.pictures import Role
+from tests.support.cluster import Cluster
 from tests.support.rows import NOW, new_job, one
 
 PRICE = 7500
@@ -165,6 +166,27 @@ async def test_the_same_pictures_are_stored_at_once_in_any_order(
 
     async with databases[0].reading() as view:
         assert await pictures.of_job(view, stored[1].id, Role.OUTPUT) == made[::-1]
+
+
+async def test_pictures_in_opposite_orders_are_no_deadlock(
+    own_postgres_url: str, postgres: Cluster
+) -> None:
+    """Each row takes a while, so that both transactions hold some of them."""
+    await postgres.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END'",
+        "CREATE TRIGGER wait BEFORE INSERT ON pictures FOR EACH ROW EXECUTE FUNCTION wait()",
+        url=own_postgres_url,
+    )
+    made = [picture(number) for number in range(4)]
+    async with open_database(own_postgres_url) as database:
+        first, second = await one(database), await one(database)
+
+        async def attach(job_id: str, order: list[Picture]) -> None:
+            async with database.transaction() as tx:
+                await pictures.attach(tx, job_id, Role.OUTPUT, order, NOW)
+
+        await asyncio.gather(attach(first.id, made), attach(second.id, made[::-1]))
 
 
 async def test_notes_are_written_at_once(databases: list[Database]) -> None:

@@ -77,6 +77,33 @@ async def test_a_lost_connection_is_not_now_and_the_next_one_works(
     assert "the database cannot be used: 127.0.0.1:" in caplog.text
 
 
+async def test_a_connection_that_was_lost_before_is_replaced_unnoticed(
+    database: Database, relay: Relay
+) -> None:
+    async with database.transaction() as tx:
+        await write_note(tx, "name", "before")
+    relay.cut()
+    relay.open = True
+    await asyncio.sleep(0.05)  # the loop sees the end of the connection
+
+    async with database.transaction() as tx:
+        assert await read_note(tx, "name") == "before"
+
+
+async def test_a_connection_that_was_unused_for_long_is_tried_first(
+    database: Database, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No end of the connection has arrived, as after a change of the network."""
+    monkeypatch.setattr("bot.store.postgres.IDLE_SECONDS", 0.0)
+    async with database.transaction() as tx:
+        await write_note(tx, "name", "before")
+    relay.cut()
+    relay.open = True
+
+    async with database.transaction() as tx:
+        assert await read_note(tx, "name") == "before"
+
+
 async def test_a_connection_that_is_lost_in_a_block_is_not_now(
     database: Database, relay: Relay
 ) -> None:
