@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -109,7 +109,7 @@ class PostgresDatabase(Database):
     async def session(self, *, idle_seconds: float) -> Any:  # noqa: ANN401  # asyncpg has no types
         """Open a connection of its own, which the server ends after so many idle seconds."""
         idle = {"idle_session_timeout": str(int(idle_seconds * 1000))}
-        return await _connect(self._url, {**TIMEOUTS, **idle})
+        return await connect(self._url, {**TIMEOUTS, **idle})
 
     @asynccontextmanager
     async def transaction(
@@ -140,17 +140,11 @@ class PostgresDatabase(Database):
     async def _connected(
         self, engine: AsyncEngine, timeout: float
     ) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection, and roll back whatever was not committed at the end.
-
-        A connection that does not answer is not rolled back, because that would wait again.
-        """
+        """Yield a connection, and roll back whatever was not committed at the end."""
         async with asyncio.timeout(timeout):
             connection = await engine.connect()
         try:
             yield connection
-        except TimeoutError:
-            await connection.invalidate()
-            raise
         finally:
             await connection.close()
 
@@ -211,7 +205,8 @@ def label_of(url: str) -> str:
     return f"{host}:{port}/{name}" if port else f"{host}/{name}"
 
 
-async def _connect(url: str, settings: dict[str, str]) -> Any:  # noqa: ANN401  # the driver's own
+async def connect(url: str, settings: Mapping[str, str]) -> Any:  # noqa: ANN401  # the driver's own
+    """Open a connection of asyncpg, with these settings of the server."""
     import asyncpg  # only where used: the package is in an extra
 
     return await asyncpg.connect(
@@ -222,13 +217,10 @@ async def _connect(url: str, settings: dict[str, str]) -> Any:  # noqa: ANN401  
     )
 
 
-def _engine(url: str, settings: dict[str, str], *, size: int, isolation: str) -> AsyncEngine:
-    async def connect(*_: object, **__: object) -> Any:  # noqa: ANN401  # the driver's own
-        return await _connect(url, settings)
-
+def _engine(url: str, settings: Mapping[str, str], *, size: int, isolation: str) -> AsyncEngine:
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        async_creator=lambda *_, **__: connect(url, settings),
         isolation_level=isolation,
         pool_size=size,
         max_overflow=0,

@@ -49,8 +49,9 @@ def is_outage(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):  # no answer, or no connection
         return True
     state = state_of(error)
-    if state is None:  # the driver's own, such as a connection that is closed
-        return error.connection_invalidated or "InterfaceError" in type(error).__name__
+    if state is None:  # the driver's own: the connection is closed, or a value has a wrong type
+        cause = error.orig.__cause__ if error.orig else None
+        return error.connection_invalidated or not isinstance(cause, ValueError)
     return state in CONFLICTS or state.startswith(OUTAGES)
 
 

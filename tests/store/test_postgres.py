@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import BigInteger, Connection, Executable, literal, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.errors import NotNow, OutcomeUnknown, StartupError
@@ -454,10 +454,17 @@ def test_a_missing_driver_is_named_and_sqlite_needs_none(tmp_path: Path) -> None
     assert "pip install 'easel[cluster]'" in done.stdout
 
 
-async def test_a_wrong_statement_is_an_error_of_the_program(database: Database) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [text("SELECT nothing"), select(literal(2**70, BigInteger)), select(literal("a", BigInteger))],
+    ids=str,
+)
+async def test_a_wrong_statement_is_an_error_of_the_program(
+    database: Database, statement: Executable
+) -> None:
     with pytest.raises(DBAPIError):
         async with database.transaction() as tx:
-            await tx.execute(text("SELECT nothing"))
+            await tx.execute(statement)
 
 
 async def test_no_log_line_names_the_password(
