@@ -91,6 +91,20 @@ async def test_a_young_picture_is_not_removed(bucket: Bucket, store: BucketStore
     assert await store.find(name_of(made)) is None
 
 
+async def test_a_list_that_is_minutes_old_removes_nothing_newer(
+    bucket: Bucket, store: BucketStore
+) -> None:
+    data = picture()
+    made = await store.store(data)
+    bucket.age(made, DAY)
+    listed = await store.files()
+    await store.store(data)
+    bucket.age(made, timedelta(minutes=5))
+
+    await store.remove(listed)
+    assert await store.find(name_of(made)) is not None
+
+
 async def lend(store: BucketStore, made: Picture) -> None:
     async with store.local(StoredFile(name_of(made), made.size, utc_now())):
         pass

@@ -13,6 +13,7 @@ from tests.support.bucket import SECRET, Bucket
 from tests.support.easel import Stage
 from tests.support.files import picture
 
+WAITS = "job waits for the database or the pictures, retrying"
 PICTURE = "/[0-9a-f]{2}/[0-9a-f]{64}"
 
 
@@ -20,6 +21,11 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(15):
         while not true():
             await asyncio.sleep(0.02)
+
+
+async def another_wait(caplog: pytest.LogCaptureFixture) -> None:
+    seen = caplog.text.count(WAITS)
+    await until(lambda: caplog.text.count(WAITS) > seen)
 
 
 def temporary(at: Stage) -> list[Path]:
@@ -53,7 +59,7 @@ async def test_a_result_waits_for_the_bucket(
         await at.said("Drawing")
         bucket.server.stop()
         await at.finish()
-        await until(lambda: "job waits for the database or the pictures" in caplog.text)
+        await until(lambda: WAITS in caplog.text)
         assert (await at.jobs())[0].status is JobStatus.RUNNING
         bucket.server.start()
         shown = await at.result("a fox", timeout=20)
@@ -64,6 +70,27 @@ async def test_a_result_waits_for_the_bucket(
     assert len(at.created()) == 1
     assert await at.balance() == -(job.cost or 0)
     assert SECRET not in caplog.text
+
+
+@pytest.mark.long
+async def test_a_result_waits_for_the_bucket_beyond_the_time_of_its_job(
+    at: Stage, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    at.oxen.manual = True
+    async with at.easel(pictures_url=bucket.url):
+        await at.imagine("a fox")
+        await at.said("Drawing")
+        with bucket.server.failing("PUT"):
+            await at.finish()
+            for minutes in (11, 5, 0):  # the time for the job, and for its last polls
+                await another_wait(caplog)
+                at.clock.move(minutes=minutes)
+            assert (await at.jobs())[0].status is JobStatus.RUNNING
+        await at.result("a fox", timeout=20)
+        (job,) = await at.settled(timeout=20)
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert await at.balance() == -(job.cost or 0)
 
 
 @pytest.mark.long
