@@ -50,8 +50,13 @@ async def kept(
             await pictures.attach(tx, job.id, Role.OUTPUT, [made], asked)
             settle = settlement.withdraw if delivered else settlement.cancel
             await settle(tx, job.id, asked)
-    shelf.age(made, age)
+    untouched(shelf, made, age)
     return made
+
+
+def untouched(shelf: Shelf, made: Picture, age: timedelta) -> None:
+    """Let a picture be stored `age` before NOW: the tests before this one take minutes."""
+    shelf.age(made, datetime.now(UTC) - (NOW - age))
 
 
 async def test_what_is_too_old_goes_and_its_row_stays(database: Database, shelf: Shelf) -> None:
@@ -100,8 +105,8 @@ async def test_what_was_kept_again_a_moment_ago_stays(database: Database, shelf:
 
 async def test_what_a_crash_left_goes_after_a_day(database: Database, shelf: Shelf) -> None:
     lost = [await shelf.store.store(picture()) for _ in range(2)]
-    shelf.age(lost[0], 2 * DAY)
-    shelf.age(lost[1], DAY / 2)
+    untouched(shelf, lost[0], 2 * DAY)
+    untouched(shelf, lost[1], DAY / 2)
 
     assert await retention(database, shelf).sweep() == 1
     assert [await shelf.holds(each) for each in lost] == [False, True]
@@ -134,7 +139,7 @@ async def ended(
         if delivered is not None:
             await jobs.mark_delivered(tx, job.id, NOW - delivered, message_id=None, error=None)
     for each in made:
-        shelf.age(each, timedelta(minutes=2))
+        untouched(shelf, each, timedelta(minutes=2))
 
 
 @pytest.mark.parametrize("delivered", [None, timedelta(0), timedelta(hours=23)])
@@ -170,7 +175,7 @@ async def test_inputs_that_were_stored_again_after_the_end_stay(
     """A new job has the same picture, and no row yet."""
     made = await shelf.store.store(picture())
     await ended(database, shelf, made)
-    shelf.age(made, timedelta(seconds=-5))
+    untouched(shelf, made, timedelta(seconds=-5))
 
     await retention(database, shelf).remove_uncharged()
     assert await shelf.holds(made)
@@ -187,7 +192,7 @@ async def test_results_of_an_uncharged_job_stay(database: Database, shelf: Shelf
 async def test_a_file_that_is_stored_again_during_the_removal_stays(shelf: Shelf) -> None:
     data = picture()
     made = await shelf.store.store(data)
-    shelf.age(made, DAY)
+    untouched(shelf, made, DAY)
     listed = await shelf.store.files()
     await shelf.store.store(data)
 
@@ -236,7 +241,7 @@ async def test_a_picture_without_a_row_is_held_and_then_removed(
 ) -> None:
     keeping = retention(database, shelf, size=0)
     made = await shelf.store.store(picture())
-    shelf.age(made, 2 * DAY)
+    untouched(shelf, made, 2 * DAY)
     async with keeping.holding() as hold, keeping.holding() as other:
         hold(made)
         other(made)
@@ -250,7 +255,7 @@ async def test_a_picture_that_was_stored_again_stays_with_its_old_copy(
     data = picture()
     made = await shelf.store.store(data)
     await shelf.store.add(shelf.store.temporary(made), f"{made.sha256}-1000.jpg")
-    shelf.age(made, 2 * DAY)
+    untouched(shelf, made, 2 * DAY)
     await shelf.store.store(data)
 
     assert await retention(database, shelf).sweep() == 0
@@ -363,7 +368,7 @@ async def test_the_loop_goes_on_after_an_error(
     hidden = folder.rename(folder.with_name("hidden"))
     folder.mkdir()
     store.path(made).mkdir()  # cannot be unlinked
-    shelf.age(made, timedelta(minutes=2))
+    untouched(shelf, made, timedelta(minutes=2))
     task = asyncio.create_task(retention(database, shelf).run())
     async with asyncio.timeout(5):
         while "old pictures not removed, retrying in an hour" not in caplog.text:
