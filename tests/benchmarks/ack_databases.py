@@ -68,6 +68,7 @@ async def bot(folder: Path, database_url: str) -> AsyncIterator[Bot]:
             OXEN_API_URL=oxen.url,
             PRIVATE_HOSTS=oxen.cdn_host,
             DATABASE_URL=database_url,
+            PICTURES_URL=f"file://{folder}/pictures",
             LOG_LEVEL="WARNING",
         )
         await stack.enter_async_context(running)

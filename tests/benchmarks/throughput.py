@@ -1,7 +1,6 @@
-"""Compare the databases, and numbers of workers: `python -m tests.benchmarks.databases`.
+"""Measure the throughput: `python -m tests.benchmarks.throughput`.
 
-Acknowledgement: two Easels, one on a SQLite file and one on PostgreSQL, reply in turns. Throughput:
-jobs a second from the first command to the last result, with SQLite in one process, and with a
+Jobs a second from the first command to the last result, with SQLite in one process, and with a
 gateway and 1, 2 and 4 workers on PostgreSQL. The stand-ins have no artificial limits, and run in
 this process; the processor time of each process shows where the time goes.
 """
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.sandbox.oxen.server import FakeOxen
-from tests.benchmarks.ack import PAUSE, Discord, process, quantile
+from tests.benchmarks.ack import Discord, process
 from tests.support import cluster
 from tests.support.easel import KEY, TOKEN
 
@@ -70,26 +69,6 @@ async def easel(database_url: str | None, *commands: Sequence[str]) -> AsyncIter
         yield Easel(discord, oxen, pids)
 
 
-async def acknowledgements(rounds: int, url: str) -> None:
-    async with easel(None) as lite, easel(url) as postgres:
-        times: dict[str, list[float]] = {"SQLite": [], "PostgreSQL": []}
-        for number in range(rounds + 20):
-            for name, each in (("SQLite", lite), ("PostgreSQL", postgres)):
-                prompt = f"a fox, number {number},"
-                took = await each.discord.ask("imagine", prompt=prompt)
-                await each.discord.result_of(prompt)
-                if number >= 20:  # after the warm-up
-                    times[name].append(took)
-                await asyncio.sleep(PAUSE)
-    for name, measured in times.items():
-        print(
-            f"acknowledged, {name:<11} p50 {quantile(measured, 50):6.1f} ms  "
-            f"p99 {quantile(measured, 99):6.1f} ms"
-        )
-    ratio = quantile(times["PostgreSQL"], 99) / quantile(times["SQLite"], 99)
-    print(f"p99 of PostgreSQL / SQLite: {ratio:.2f}")
-
-
 async def throughput(name: str, jobs: int, url: str | None, *commands: Sequence[str]) -> None:
     async with easel(url, *commands) as made:
         await _jobs(made, 20, "an owl")  # warm up
@@ -124,25 +103,22 @@ def _seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def main(rounds: int, jobs: int) -> None:
+async def main(jobs: int) -> None:
     folder = cluster.make_folder()
     server = cluster.Cluster(cluster.start(folder, **DURABLE))
     try:
-        for name in ("ack", *(f"workers_{number}" for number in WORKERS)):
-            await server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-        await acknowledgements(rounds, server.named("ack"))
         await throughput("SQLite, one process", jobs, None)
         for number in WORKERS:
             commands = [("gateway",), *([("worker",)] * number)]
+            database = f"workers_{number}"
+            await server.execute(f"CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8'")
             name = f"PostgreSQL, {number} workers"
-            await throughput(name, jobs, server.named(f"workers_{number}"), *commands)
+            await throughput(name, jobs, server.named(database), *commands)
     finally:
         cluster.remove(folder)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--jobs", type=int, default=300)
-    arguments = parser.parse_args()
-    asyncio.run(main(arguments.rounds, arguments.jobs))
+    parser.add_argument("jobs", nargs="?", type=int, default=300)
+    asyncio.run(main(parser.parse_args().jobs))
