@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -257,10 +257,29 @@ def main() -> None:
     Files and folders that the command makes are its user's alone: they hold prompts and pictures.
     """
     os.umask(0o077)
+    code: object = 0
     try:
         cli()
     except* StartupError as group:
-        sys.exit(_say(_first(group)))
+        code = _say(_first(group))
+    except* SystemExit as group:
+        code = getattr(_first(group), "code", None) or 0
+    _leave(int(code) if isinstance(code, int) else 1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process.
+
+    After requests to a bucket, Python is not ended in order: a thread of the library that takes the
+    lock of the interpreter at that moment would abort the process, once in 25 times.
+    """
+    if "obstore" in sys.modules:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # of a closed pipe
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -24,9 +24,11 @@ from bot.pictures import (
     DiscordMedia,
     Downloader,
     InputPictures,
+    PictureStore,
     ReducedCopies,
     Retention,
     RetentionPolicy,
+    StoreAway,
     open_store,
 )
 from bot.providers.base import Http
@@ -79,10 +81,7 @@ async def open_services(
     metrics = Metrics(now, health)
     clock = ClockWatch(now)
     catalog = config.make_catalog()
-    pictures = open_store(config.core)
-    if config.core.pictures_url is not None:
-        await pictures.probe()
-    await pictures.prepare()
+    pictures = await _open_pictures(config.core)
     decoder = await stack.enter_async_context(Decoder(pictures.attempts))
     retention = Retention(database, pictures, _retention_policy(config.core), now)
     reduced = ReducedCopies(pictures, decoder, retention)
@@ -110,6 +109,18 @@ async def open_services(
         job_timeout=config.core.timeout,
     )
     return services, delivery
+
+
+async def _open_pictures(settings: Settings) -> PictureStore:
+    """Open the store of pictures, also if a bucket is away: results wait then. StartupError."""
+    pictures = open_store(settings)
+    if settings.pictures_url is not None:
+        try:
+            await pictures.probe()
+        except StoreAway as error:
+            log.warning("started without the stored pictures: %s", error)
+    await pictures.prepare()
+    return pictures
 
 
 class _Gateway(BaseModel):

@@ -198,7 +198,8 @@ def test_no_private_part_of_another_object_is_used(path: Path) -> None:
         if isinstance(node, ast.Attribute)
         and node.attr.startswith("_")
         and not node.attr.startswith("__")
-        and node.attr not in own | {"_asdict", "_replace"}  # public, of named tuples
+        and node.attr
+        not in own | {"_asdict", "_replace", "_exit"}  # public, of named tuples and os
     }
 
     assert not foreign

@@ -13,7 +13,7 @@ import pytest
 from bot.backoff import utc_now
 from bot.errors import StartupError
 from bot.jobs import Picture
-from bot.pictures import PicturesUnavailable, bucket_access, objects
+from bot.pictures import PicturesUnavailable, StoreAway, bucket_access, objects
 from bot.pictures import bucket as module
 from bot.pictures.bucket import BucketStore
 from bot.pictures.objects import failure_of
@@ -255,6 +255,8 @@ async def test_a_start_names_a_bucket_that_is_missing_or_away(
     bucket.server.stop()
     assert "does not answer. Check the network, and AWS_ENDPOINT_URL." in await refused(there)
     bucket.server.start()
+    with bucket.server.failing(), pytest.raises(StoreAway, match="ServiceUnavailable"):
+        await there.probe()
     with bucket.server.failing(status="301 Moved Permanently", code="PermanentRedirect"):
         assert "(of another region). Check the bucket's region" in await refused(there)
 

@@ -82,7 +82,9 @@ async def test_a_bucket_in_order_is_checked_and_backed_up(
     with bucket.server.failing():
         ended = await run(at, "backup", "--pictures", str(target), **settings)
     assert ended.code == 2
-    assert ended.errors.startswith(f"easel: The backup to {target} failed: PICTURES_URL answers")
+    assert ended.errors.startswith(
+        f"easel: The backup to {target} failed: PICTURES_URL does not answer"
+    )
     assert len(ended.errors.splitlines()) == 1
 
 

@@ -50,6 +50,19 @@ async def test_a_job_with_an_input_is_served_from_a_bucket(at: Stage, bucket: Bu
 
 
 @pytest.mark.long
+async def test_a_start_does_not_wait_for_the_bucket(
+    at: Stage, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket.server.stop()
+    async with at.easel(pictures_url=bucket.url):
+        assert "started without the stored pictures: PICTURES_URL: " in caplog.text
+        await at.imagine("a fox")
+        await until(lambda: WAITS in caplog.text)
+        bucket.server.start()
+        await at.result("a fox", timeout=20)
+
+
+@pytest.mark.long
 async def test_a_result_waits_for_the_bucket(
     at: Stage, bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:

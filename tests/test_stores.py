@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from bot.backoff import utc_now
 from bot.errors import ProviderError, Reason
@@ -155,6 +156,21 @@ async def test_many_processes_that_store_and_remove_lose_nothing(shelf: Shelf) -
             others[0].remove(listed), others[1].store(data), others[2].remove(listed)
         )
         assert await shelf.holds(made)
+
+
+async def test_a_shared_folder_has_a_lock_between_processes(tmp_path: Path) -> None:
+    data = picture()
+    store = FileStore(tmp_path, shared=True)
+    made = await store.store(data)
+    with FileLock(tmp_path / ".lock"):
+        waiting = [
+            asyncio.create_task(store.store(data)),
+            asyncio.create_task(store.remove(await store.files())),
+        ]
+        done, _ = await asyncio.wait(waiting, timeout=0.2)
+        assert not done
+        assert await store.read(made) == data
+    await asyncio.gather(*waiting)
 
 
 async def test_a_start_removes_what_an_earlier_run_left(shelf: Shelf) -> None:

@@ -15,7 +15,7 @@ from bot.pictures.inputs import InputPictures, InputRefused
 from bot.pictures.location import open_store
 from bot.pictures.reduced import ReducedCopies
 from bot.pictures.retention import Retention, RetentionPolicy
-from bot.pictures.store import PictureStore, PicturesUnavailable
+from bot.pictures.store import PictureStore, PicturesUnavailable, StoreAway
 
 __all__ = [
     "Attempts",
@@ -33,6 +33,7 @@ __all__ = [
     "ReducedCopies",
     "Retention",
     "RetentionPolicy",
+    "StoreAway",
     "measure",
     "open_store",
     "sniff",

@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 
 from bot.errors import StartupError
 from bot.pictures.objects import Failure, Objects, Problem
+from bot.pictures.store import StoreAway
 from bot.settings import ENV_FILE, UnreadableFile, check_file
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ def not_usable(
             remedy = f"Check the network{endpoint}"
         case Problem.ODD:
             remedy = f"Check the bucket's region{endpoint}"
-    return StartupError(f"PICTURES_URL: {url} {event}. {remedy}.")
+    is_away = failure.problem is Problem.AWAY and has_credentials
+    kind = StoreAway if is_away else StartupError
+    return kind(f"PICTURES_URL: {url} {event}. {remedy}.")
 
 
 def _store(scheme: str) -> "type[Any]":

@@ -206,6 +206,8 @@ def failure_of(error: Exception) -> Failure:
         return Failure(Problem.NO_CREDENTIALS)
     if kind in {"PermissionDeniedError", "UnauthenticatedError"} or status in {"401", "403"}:
         return Failure(Problem.REFUSED, code)
+    if status.startswith("5"):
+        return Failure(Problem.AWAY, code)
     if isinstance(error, OSError) and error.strerror:  # of this machine, such as a full disk
         return Failure(Problem.ODD, error.strerror)
     if "incorrectly configured region" in text:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bot.errors import NotNow, ProviderError, Reason
+from bot.errors import NotNow, ProviderError, Reason, StartupError
 from bot.jobs import Picture
 from bot.pictures.attempts import Attempts
 from bot.pictures.header import MAX_PIXELS, NotAPicture, measure, sniff
@@ -33,6 +33,10 @@ class PicturesUnavailable(NotNow):
         """`detail` holds no credentials."""
         super().__init__()
         self.detail = detail
+
+
+class StoreAway(StartupError):
+    """The place of the pictures does not answer a start, which may go on all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,10 @@ class PictureStore(ABC):
 
     @abstractmethod
     async def probe(self) -> None:
-        """Write and delete something small. StartupError names PICTURES_URL and the remedy."""
+        """Write and delete something small. StartupError names PICTURES_URL and the remedy.
+
+        StoreAway if the same may succeed later.
+        """
 
     @abstractmethod
     def temporary(self, picture: Picture) -> Path:

@@ -1,7 +1,9 @@
 """A bucket on loopback: moto's S3, which fails on request."""
 
+import atexit
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,6 +136,7 @@ class Bucket:
 
 
 _servers: list[FakeS3] = []  # one for all tests of this process
+atexit.register(time.sleep, 0.2)  # for threads of obstore, which must not meet the end of Python
 
 
 @contextmanager
