@@ -1,11 +1,14 @@
 """PICTURES_URL on the command line: one line with the setting and the remedy, and the exit code."""
 
+import asyncio
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from bot.pictures import FileStore
+from bot.sandbox.demo.process import run_bot
 from tests.support.bucket import SECRET, Bucket, environment
 from tests.support.command_line import Ended, easel
 from tests.support.easel import KEY, TOKEN, Stage
@@ -14,8 +17,8 @@ from tests.support.files import picture
 pytestmark = pytest.mark.long
 
 
-async def run(at: Stage, *arguments: str, **changes: str) -> Ended:
-    settings = {
+def settings_of(at: Stage, **changes: str) -> dict[str, str]:
+    return {
         "DISCORD_TOKEN": TOKEN,
         "DISCORD_API_URL": at.discord.url,
         "OXEN_API_KEY": KEY,
@@ -26,7 +29,10 @@ async def run(at: Stage, *arguments: str, **changes: str) -> Ended:
         "BUDGET_MONTHLY": "1000",
         **changes,
     }
-    ended = await easel(at.folder, *arguments, **settings)
+
+
+async def run(at: Stage, *arguments: str, **changes: str) -> Ended:
+    ended = await easel(at.folder, *arguments, **settings_of(at, **changes))
     assert SECRET not in ended.out + ended.errors
     return ended
 
@@ -86,6 +92,42 @@ async def test_a_bucket_in_order_is_checked_and_backed_up(
         f"easel: The backup to {target} failed: PICTURES_URL does not answer"
     )
     assert len(ended.errors.splitlines()) == 1
+
+
+async def test_a_bot_with_a_bucket_survives_a_kill_and_stops_in_order(
+    at: Stage, bucket: Bucket
+) -> None:
+    settings = settings_of(at, PICTURES_URL=bucket.url, **environment(bucket))
+    at.oxen.manual = True
+    async with run_bot(at.folder, settings) as bot:
+        await at.discord.connected(20)
+        await at.discord.commands_registered()
+        await at.imagine("a fox")
+        await at.said("Drawing")
+        written = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def kill(method: str, _: str) -> None:
+            if method == "PUT" and not written.is_set():
+                bot.send(signal.SIGKILL)
+                loop.call_soon_threadsafe(written.set)
+
+        bucket.server.before = kill
+        await at.finish()
+        async with asyncio.timeout(20):
+            await written.wait()
+    bucket.server.before = None
+    async with run_bot(at.folder, settings) as bot:
+        await at.result("a fox", timeout=30)
+        (job,) = await at.settled(timeout=20)
+        bot.terminate()
+        async with asyncio.timeout(20):
+            assert await bot.ended() == 0
+
+    assert len(at.created()) == 1
+    assert await at.balance() == -(job.cost or 0)
+    assert [key for key in bucket.keys if not key.startswith("probe/")] == list(bucket.keys)
+    assert SECRET not in (at.folder / "easel.log").read_text()
 
 
 async def test_a_folder_of_its_own_is_used(at: Stage, tmp_path: Path) -> None:
