@@ -19,7 +19,7 @@ from bot.pictures.bucket import BucketStore
 from bot.pictures.objects import failure_of
 from bot.pictures.store import StoredFile, name_of
 from bot.settings import Settings
-from tests.support.bucket import SECRET, Bucket, key_of
+from tests.support.bucket import SECRET, Bucket, Fault, key_of
 from tests.support.files import picture
 
 DAY = timedelta(days=1)
@@ -78,6 +78,19 @@ async def test_a_removal_that_was_killed_delays_a_store_and_ends(
     await store.store(data)
     assert await store.read(made) == data
     assert list(bucket.keys) == [key_of(made)]
+
+
+async def test_a_service_without_conditional_writes_is_used(
+    bucket: Bucket, store: BucketStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = Fault("PUT", "", "501 Not Implemented", "NotImplemented", "HTTP_IF_NONE_MATCH")
+    bucket.server.faults.append(fault)
+    await store.probe()
+    data = picture()
+    made, again = await store.store(data), await store.store(data)
+    assert made == again
+    assert await store.read(made) == data
+    assert caplog.text == ""
 
 
 async def test_a_young_picture_is_not_removed(bucket: Bucket, store: BucketStore) -> None:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 20.0  # for a request without a picture, with its repeats
 TRANSFER_SECONDS = 60.0  # for a picture
+NO_CONDITIONS = "NotImplemented"  # the answer of some services to a conditional write
 PART = 1024 * 1024  # bytes of a download that are in memory at once
 # Without credentials, the library requests those of the machine's role.
 ROLES = re.compile(r"169\.254\.169\.254|latest/api/token|metadata\.google|performing token request")
@@ -73,18 +74,30 @@ class Objects:
         self.url = url
         self.has_credentials = has_credentials
         self.quiet = False  # true while somebody else reports the failures
+        self._has_conditions = True
         self._failing = False
 
     async def create(self, key: str, data: bytes) -> bool:
-        """Write an object; return false if one of this key exists."""
+        """Write an object; return false if one of this key exists.
+
+        A service that knows no conditional writes writes over an object.
+        """
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
+        if not self._has_conditions:
+            await self.write(key, data)
+            return True
         try:
             async with self._asking(TRANSFER_SECONDS):
                 await obstore.put_async(self._store, key, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
+        except BucketUnavailable as error:
+            if error.failure.code != NO_CONDITIONS:
+                raise
+            self._has_conditions = False
+            return await self.create(key, data)
         except FileNotFoundError:
             raise self.unavailable(Failure(Problem.NO_BUCKET)) from None
         return True
@@ -206,7 +219,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure(Problem.NO_CREDENTIALS)
     if kind in {"PermissionDeniedError", "UnauthenticatedError"} or status in {"401", "403"}:
         return Failure(Problem.REFUSED, code)
-    if status.startswith("5"):
+    if status.startswith("5") and code != NO_CONDITIONS:
         return Failure(Problem.AWAY, code)
     if isinstance(error, OSError) and error.strerror:  # of this machine, such as a full disk
         return Failure(Problem.ODD, error.strerror)

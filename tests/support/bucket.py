@@ -4,7 +4,7 @@ import atexit
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,9 +38,11 @@ class Fault:
     path: str
     status: str
     code: str
+    header: str = ""  # only requests with this one, as WSGI writes its name
 
-    def hits(self, method: str, path: str) -> bool:
-        return bool(re.fullmatch(self.method, method) and re.search(self.path, path))
+    def hits(self, method: str, path: str, environ: Mapping[str, Any]) -> bool:
+        has_header = not self.header or self.header in environ
+        return bool(re.fullmatch(self.method, method) and re.search(self.path, path) and has_header)
 
 
 class FakeS3:
@@ -95,7 +97,7 @@ class FakeS3:
         if self.before is not None:
             self.before(method, path)
         for fault in self.faults:
-            if fault.hits(method, path):
+            if fault.hits(method, path, environ):
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
                 start(fault.status, [("Content-Type", "application/xml")])
                 return [b"" if method == "HEAD" else ERROR.format(code=fault.code).encode()]
