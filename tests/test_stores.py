@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -171,6 +172,15 @@ async def test_a_shared_folder_has_a_lock_between_processes(tmp_path: Path) -> N
         assert not done
         assert await store.read(made) == data
     await asyncio.gather(*waiting)
+
+
+async def test_files_need_no_library_of_buckets(tmp_path: Path) -> None:
+    program = "import sys, bot.__main__, bot.app; print('obstore' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert out == b"False\n"
 
 
 async def test_a_start_removes_what_an_earlier_run_left(shelf: Shelf) -> None:
