@@ -29,7 +29,8 @@ async def check_database(settings: Settings) -> list[Line]:
             return [await asyncio.to_thread(_missing, path)]
         return await _file(path, settings.database_url)
     except OlderDatabase as error:
-        return [warning(DATABASE, str(error), "Copy the database before, as by `easel backup`.")]
+        tool = "pg_dump" if is_postgres(settings.database_url) else "`easel backup`"
+        return [warning(DATABASE, str(error), f"Copy it first with {tool}.")]
     except StartupError as error:
         problem, _, remedy = str(error).partition(". ")
         return [wrong(DATABASE, problem, remedy)]

@@ -70,7 +70,8 @@ class PostgresDatabase(Database):
         if find_spec("asyncpg") is None:
             raise StartupError(
                 "DATABASE_URL: PostgreSQL needs the package asyncpg, which is not installed. "
-                "Install it with `pip install 'easel[cluster]'`."
+                "Install Easel's extra “cluster”, in the folder of its code: "
+                "`pip install '.[cluster]'`."
             )
         self._url = url
         self._writer = _engine(url, TIMEOUTS, size=WRITERS, isolation="READ COMMITTED")

@@ -451,7 +451,7 @@ def test_a_missing_driver_is_named_and_sqlite_needs_none(tmp_path: Path) -> None
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
     )
 
-    assert "pip install 'easel[cluster]'" in done.stdout
+    assert "pip install '.[cluster]'" in done.stdout
 
 
 @pytest.mark.parametrize(
