@@ -26,6 +26,8 @@ async def copy_rows(source: SQLiteDatabase, target: Database) -> int:
     StartupError if the target has rows, or if the copy differs: nothing is stored then.
     """
     async with source.reading() as view, target.transaction() as tx:
+        # The file is read and audited within the transaction, for as long as that takes.
+        await tx.execute(select(func.set_config("idle_in_transaction_session_timeout", "0", True)))
         await _refuse_rows(tx, target.label)
         copied = 0
         for table in TABLES:

@@ -1,5 +1,6 @@
 """A SQLite file is copied to PostgreSQL: every row, the numbers, and nothing after a fault."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -8,12 +9,13 @@ from sqlalchemy import select, text
 
 from bot.errors import StartupError
 from bot.store import generations, pictures
-from bot.store.audit import verify
+from bot.store.audit import Verification, verify
 from bot.store.backends import open_database
 from bot.store.copying import TABLES, copy_rows
-from bot.store.database import write_note
+from bot.store.database import Connection, write_note
 from bot.store.database_file import InstanceLock
 from bot.store.pictures import Role
+from bot.store.postgres import TIMEOUTS
 from bot.store.sqlite import SQLiteDatabase
 from tests.support.books import LATER, RUNNING, change, picture, write_books
 from tests.support.cluster import Cluster
@@ -94,6 +96,20 @@ async def test_a_copy_with_a_new_finding_is_not_stored(
     with pytest.raises(StartupError, match="does not add up: schema: trigger"):
         await copied(books, own_postgres_url)
     assert await counts(own_postgres_url) == 0
+
+
+async def test_a_long_audit_of_the_file_ends_no_transaction(
+    empty_file: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TIMEOUTS, "idle_in_transaction_session_timeout", "100")
+
+    async def slow(connection: Connection) -> Verification:
+        await asyncio.sleep(0.3)
+        return await verify(connection)
+
+    monkeypatch.setattr("bot.store.copying.verify", slow)
+
+    assert await copied(empty_file, postgres_url) == 0
 
 
 @pytest.mark.long
