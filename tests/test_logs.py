@@ -187,6 +187,22 @@ async def test_a_json_line_tells_its_job_and_its_interaction(at: Stage) -> None:
     assert "job" in trace
 
 
+async def test_a_line_about_a_button_tells_the_job(at: Stage) -> None:
+    run = Run()
+    at.oxen.hold_generations()
+    async with process(at, run, LOG_FORMAT="json"):
+        message = await (await ask(at, run, "oxen")).answered()
+        job = (await at.jobs())[0]
+        refused = at.discord.faults.add("POST", ANSWERS, Answer(400, {"message": "no", "code": 1}))
+        await at.discord.click(at.ada, message.message, f"easel:cancel:{job.id}")  # type: ignore[arg-type]
+        await refused.reached()
+        at.oxen.release_generations()
+        await at.settled()
+
+    (line,) = [each for each in run.lines() if "exception" in each]
+    assert line["job"] == job.id
+
+
 async def test_the_console_shows_the_job_and_no_colours_where_it_is_no_terminal(
     at: Stage,
 ) -> None:

@@ -170,6 +170,18 @@ async def test_an_answer_without_an_end_is_cut_off(api: Api, api_service: Servic
     assert len(error.detail) <= 300
 
 
+async def test_an_answer_may_have_exactly_as_many_bytes_as_its_limit(
+    api: Api, api_service: Service
+) -> None:
+    api_service.answers(b'"' + b"x" * 998 + b'"')
+    assert await api.request("POST", "/x", limit=1000) == "x" * 998
+
+    api_service.answers(b'"' + b"x" * 999 + b'"')
+    with pytest.raises(ProviderError) as refusal:
+        await api.request("POST", "/x", limit=1000)
+    assert refusal.value.detail == "an answer of over 1000 bytes"
+
+
 async def test_a_large_answer_is_decoded_where_it_is_expected(
     api: Api, api_service: Service
 ) -> None:

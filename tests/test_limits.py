@@ -1,0 +1,305 @@
+"""The limits once more, by hand: a limit compared with itself would be right at any value.
+
+A limit that is changed on purpose is changed here too, and in the documents that name it.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib import import_module
+
+import pytest
+
+LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
+    "bot.store.audit.catalog": {
+        "CLOCK_ERROR": 3600,
+    },
+    "bot.store.audit.columns": {
+        "LIMIT": 100,
+    },
+    "bot.store.audit.file": {
+        "CLOCK_ERROR": 1 / 24,
+    },
+    "bot.store.backends": {
+        "PERMIT_SECONDS": 300.0,
+    },
+    "bot.store.database": {
+        "WRITE_LOCK_TIMEOUT": 60.0,
+        "CLOSE_SECONDS": 5.0,
+    },
+    "bot.store.database_file": {
+        "WAIT_SECONDS": 30.0,
+    },
+    "bot.store.leases": {
+        "LEASE": timedelta(seconds=30),
+    },
+    "bot.store.ledger": {
+        "RESERVED_FOR": timedelta(hours=24),
+    },
+    "bot.store.postgres": {
+        "CONNECT_SECONDS": 5.0,
+        "COMMAND_SECONDS": 30.0,
+        "ACQUIRE_SECONDS": 5.0,
+        "IDLE_SECONDS": 30.0,
+    },
+    "bot.store.postgres_coordination": {
+        "HEARTBEAT": 5.0,
+        "TIMEOUT": 5.0,
+        "SILENCE": timedelta(seconds=30),
+        "RETRY": 2.0,
+    },
+    "bot.store.postgres_permits": {
+        "POLL": 0.5,
+    },
+    "bot.store.postgres_setup": {
+        "OLDEST": 15,
+        "SETUP_SECONDS": 60,
+    },
+    "bot.store.queue": {
+        "IN_CHANNEL": 2,
+        "BATCH": 25,
+    },
+    "bot.store.sqlite": {
+        "BUSY_SECONDS": 1.5,
+        "READERS": 3,
+        "CHECKPOINT_SECONDS": 5.0,
+    },
+    "bot.worker.circuits": {
+        "EXCHANGE": 2.0,
+        "PRICES": timedelta(minutes=1),
+    },
+    "bot.worker.deliver": {
+        "REPLY_GRACE": timedelta(seconds=15),
+    },
+    "bot.worker.housekeeping": {
+        "INTERVAL": timedelta(seconds=2),
+    },
+    "bot.worker.inputs": {
+        "COPIES_OF_DATA": 4,
+        "ROOM_SECONDS": 20.0,
+        "READ_SECONDS": 30.0,
+    },
+    "bot.worker.late_losses": {
+        "FIRST": timedelta(minutes=1),
+        "LAST": timedelta(hours=1),
+        "RETRY": timedelta(minutes=5),
+    },
+    "bot.worker.leases": {
+        "HEARTBEAT": 5.0,
+        "SILENCE": timedelta(seconds=20),
+        "CLAIM": timedelta(minutes=3),
+    },
+    "bot.worker.overdue": {
+        "INTERVAL": timedelta(minutes=5),
+    },
+    "bot.worker.poll": {
+        "MISSES": 5,
+    },
+    "bot.worker.poll_queue": {
+        "GAP": timedelta(milliseconds=50),
+        "POLLS_AT_ONCE": 8,
+        "OF_MEMBER": 4,
+    },
+    "bot.worker.prices": {
+        "COSTS": 50,
+        "COSTS_OF": timedelta(days=30),
+        "MOST": 5,
+    },
+    "bot.worker.recovery": {
+        "WITHOUT_KEY": timedelta(hours=24),
+        "QUEUE_TIMEOUT": timedelta(minutes=30),
+        "CREATED_WITHIN": timedelta(minutes=3),
+    },
+    "bot.worker.settle": {
+        "MAX_PICTURES": 10,
+        "COST_TIMEOUT": 5.0,
+    },
+    "bot.worker.submit": {
+        "MEMBER_SUBMITS": 3,
+    },
+    "bot.worker.tasks": {
+        "COOL_DOWN": 5.0,
+    },
+    "bot.worker.turns": {
+        "REMEMBERED": 1000,
+    },
+    "bot.worker.worker": {
+        "CONCURRENT_DELIVERIES": 8,
+        "CONCURRENT_DOWNLOADS": 4,
+        "BUSY_WAIT": timedelta(milliseconds=200),
+        "STREAM_RETRY": 5.0,
+    },
+    "bot.studio.jobs": {
+        "LISTED": 25,
+        "SHOWN_AT_ONCE": 2,
+    },
+    "bot.studio.requests": {
+        "WRITE_LOCK_TIMEOUT": 1.0,
+    },
+    "bot.providers.api_client": {
+        "TIMEOUT": 20.0,
+        "CONNECT_TIMEOUT": 10.0,
+        "LIMIT": 1024 * 1024,
+        "DATA_LIMIT": 48 * 1024 * 1024,
+        "MOST_VALUES": 50000,
+        "STREAM_BYTES": 1024 * 1024,
+        "STREAM_SECONDS": 10.0,
+        "ERROR_LIMIT": 64 * 1024,
+    },
+    "bot.providers.error_mapping": {
+        "DETAIL": 300,
+    },
+    "bot.providers.oxen.provider": {
+        "SUBMIT_TIMEOUT": 60.0,
+    },
+    "bot.providers.oxen.rows": {
+        "SKEW": timedelta(seconds=15),
+    },
+    "bot.providers.oxen.schema": {
+        "DEEPEST": 8,
+    },
+    "bot.providers.parsing": {
+        "LONGEST_ID": 200,
+        "LONGEST_AMOUNT": 40,
+        "LONGEST_WORD": 100,
+    },
+    "bot.providers.skills.provider": {
+        "SUBMIT_TIMEOUT": 60.0,
+    },
+    "bot.providers.sse": {
+        "LIMIT": 1024 * 1024,
+    },
+    "bot.pictures.attempts": {
+        "MAX_ATTEMPTS": 2,
+        "REFUSED_SECONDS": 24 * 60 * 60,
+    },
+    "bot.pictures.bucket": {
+        "AT_ONCE": 8,
+        "BATCH": 500,
+        "REMOVAL_SECONDS": 20.0,
+        "MARK_LIFE": timedelta(seconds=60),
+        "MARK_KEEP": timedelta(hours=1),
+        "MARK_WAIT": 0.25,
+        "YOUNG": timedelta(seconds=30),
+        "TRIES": 3,
+        "SPARE_BYTES": 64 * 1024 * 1024,
+        "PROBE_SECONDS": 15.0,
+    },
+    "bot.pictures.decoder": {
+        "CHECK_SECONDS": 10.0,
+        "SHRINK_SECONDS": 30.0,
+        "START_SECONDS": 10.0,
+        "KILL_SECONDS": 5.0,
+        "REUSE_SECONDS": 45.0,
+    },
+    "bot.pictures.download": {
+        "REQUEST_TIMEOUT": 20.0,
+        "MAX_REDIRECTS": 5,
+        "ATTEMPTS": 3,
+        "PICTURE_BYTES": 40 * 1024 * 1024,
+        "BYTES_IN_FLIGHT": 96 * 1024 * 1024,
+        "EXPECTED_BYTES": 12 * 1024 * 1024,
+    },
+    "bot.pictures.files": {
+        "LOCK_SECONDS": 30.0,
+        "OLD_SECONDS": 3600.0,
+    },
+    "bot.pictures.header": {
+        "MAX_PIXELS": 40000000,
+        "MAX_PASSES": 100,
+        "MAX_SEGMENTS": 10000,
+    },
+    "bot.pictures.inputs": {
+        "MAX_BYTES": 10 * 1024 * 1024,
+        "CHECK_TIMEOUT": 1.2,
+        "PLACES": 4,
+    },
+    "bot.pictures.objects": {
+        "REQUEST_SECONDS": 20.0,
+        "TRANSFER_SECONDS": 60.0,
+    },
+    "bot.pictures.retention": {
+        "MIN_FREE": 1024**3,
+        "UNCHARGED_INTERVAL": 5.0,
+        "SWEEP_INTERVAL": timedelta(days=1),
+        "RETRY_SECONDS": 3600.0,
+        "SPARE": 0.01,
+        "UNUSED_KEEP": timedelta(days=1),
+        "GRACE": timedelta(hours=1),
+        "ESTIMATE_AGE": timedelta(hours=1),
+    },
+    "cogs._replies": {
+        "REPLY_TIMEOUT": 10.0,
+        "FORM_SECONDS": 3600.0,
+    },
+    "cogs.delivery.discord_delivery": {
+        "UNKNOWN_SERVER_LIMIT": 10 * 1024 * 1024,
+    },
+    "cogs.delivery.errors": {
+        "OPENING_WAIT": 60.0,
+    },
+    "cogs.delivery.fallback": {
+        "REPLY_AFTER": timedelta(minutes=4),
+        "FALL_BACK_AFTER": timedelta(hours=2),
+        "ABANDON_AFTER": timedelta(hours=24),
+        "NONCE_WINDOW": timedelta(minutes=2),
+        "LOOKUP_AFTER": timedelta(minutes=10),
+        "WEBHOOK_APPEARS": timedelta(seconds=30),
+        "FAILURES_IN_A_ROW": 3,
+        "SHORTEST_ROW": timedelta(minutes=4),
+        "SMALLEST_LIMIT": 512 * 1024,
+    },
+    "cogs.delivery.timeouts": {
+        "MAX_RATE_LIMIT_WAIT": 30.0,
+        "SHOW_TIMEOUT": 5.0,
+        "QUERY_TIMEOUT": 10.0,
+        "SEND_TIMEOUT": 60.0,
+    },
+    "cogs.delivery.uploads": {
+        "UPLOAD_BYTES": 24 * 1024 * 1024,
+    },
+    "cogs.ui.lists": {
+        "LONGEST_VALUES": 200,
+    },
+    "cogs.ui.panel": {
+        "MAX_CHOICES": 25,
+    },
+    "cogs.ui.text": {
+        "LONGEST_WORD": 100,
+        "LONGEST_LIST": 1000,
+    },
+    "bot.ledger": {
+        "CREDIT": 1000,
+    },
+    "bot.quotas": {
+        "MAX_LOSSES": 5,
+        "LOSS_WINDOW": timedelta(hours=1),
+        "INPUT_BYTES": 400 * 1000 * 1000,
+        "INPUT_PERIOD": timedelta(hours=24),
+    },
+    "bot.jobs": {
+        "TOKEN_LIFE": timedelta(minutes=15),
+        "TOKEN_MARGIN": timedelta(minutes=2),
+    },
+    "bot.catalog": {
+        "MAX_PROMPT": 2000,
+        "MAX_SEED": 2147483647,
+        "MAX_COUNT": 4,
+        "MAX_INPUTS": 4,
+    },
+    "bot.health": {
+        "FAILURES": 3,
+        "FAILURES_AFTER_PROBE": 2,
+        "LONGEST_PAUSE": timedelta(minutes=5),
+    },
+    "bot.clock": {
+        "TOLERANCE": timedelta(seconds=10),
+        "AGAIN": timedelta(seconds=60),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, found in LIMITS.items() for name in found]
+)
+def test_a_limit_has_the_value_that_is_meant(module: str, name: str) -> None:
+    assert getattr(import_module(module), name) == LIMITS[module][name]
