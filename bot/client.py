@@ -114,7 +114,10 @@ class EaselClient(commands.AutoShardedBot):
 
     @property
     def shard_states(self) -> Mapping[int, bool]:
-        """Whether each shard of this process is connected; empty before their number is known."""
+        """The state of each shard of this process: true if connected.
+
+        Empty before the number of shards is known.
+        """
         numbers = self.shard_ids or range(self.shard_count or 0)
         known = self.shards
         return {each: each in known and not known[each].is_closed() for each in numbers}

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Role(StrEnum):
-    """What a process does."""
+    """The part of the work that a process has."""
 
     ALL = "run"
     GATEWAY = "gateway"  # interactions and their replies

@@ -1,7 +1,7 @@
-"""Leases of jobs: which process works on a job, until when, and for the how-manieth time.
+"""Leases of jobs: the process that works on a job, the end of its lease, and the lease's number.
 
 Several processes share one PostgreSQL database. A process takes a job before it works on it, and
-renews the lease while it works. Each lease has an epoch, one more than that of the lease before, so
+renews the lease meanwhile. The number of a lease is its epoch, one more than that before, so
 that a process that was stopped beyond the end of its lease cannot write any more (fencing).
 
 The clock of PostgreSQL decides when a lease ends. A SQLite file belongs to one process, whose own
@@ -109,7 +109,10 @@ LOCK = select(jobs.c.id).where(_HELD).with_for_update()
 
 
 class Terms(NamedTuple):
-    """Who takes a job, and when. `until` is the end of the lease, if PostgreSQL sets none."""
+    """The process that takes a job, and the time.
+
+    `until` is the end of the lease on a SQLite file; None for no end.
+    """
 
     process: str
     now: datetime

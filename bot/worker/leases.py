@@ -102,6 +102,7 @@ class Leases:
 
     async def run(self, lost: Callable[[str], None]) -> None:
         """Renew all leases until cancelled; `lost` ends the work on a job."""
+        self._renewed_at = self._now()
         while self._shared:
             await asyncio.sleep(HEARTBEAT)
             if self._is_silent(self._now()):
