@@ -23,6 +23,7 @@ from bot.store.sqlite import SQLiteDatabase
 from bot.studio import AlreadyRequested
 from bot.studio.jobs import CannotCancel, MemberJobs
 from bot.studio.requests import PictureRequest, Requests
+from tests.support import cluster
 from tests.support.cluster import Cluster
 from tests.support.command_line import Ended, easel
 from tests.support.easel import KEY, TOKEN, Stage, stage, text_of
@@ -227,6 +228,39 @@ async def test_members_are_answered_while_postgresql_is_away_and_afterwards(
 
     assert "not possible right now" in refused
     assert {job.request.prompt for job in done} == {"a fox", "a wolf"}
+
+
+@pytest.mark.long
+async def test_a_crash_of_the_server_loses_and_doubles_nothing(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = cluster.make_folder()
+    url = await asyncio.to_thread(
+        cluster.start, folder, fsync="on", full_page_writes="on", synchronous_commit="on"
+    )
+    try:
+        async with stage(tmp_path, postgres_url=url) as at:
+            at.oxen.manual = True
+            async with at.easel():
+                for number in range(3):
+                    await at.imagine(f"fox {number}")
+                    await at.oxen.created(number + 1)
+                await asyncio.to_thread(cluster.kill, folder)
+                refused = text_of(await at.imagine("a hare"))
+                await at.finish()
+                await asyncio.to_thread(cluster.resume, folder)
+                for number in range(3):
+                    await at.result(f"fox {number}", timeout=20)
+                done = await at.settled(3, timeout=20)
+            created = len(at.created())
+            balance = await at.balance()
+    finally:
+        await asyncio.to_thread(cluster.remove, folder)
+
+    assert "not possible right now" in refused
+    assert created == len(done) == 3
+    assert balance == -3 * 7_500
 
 
 # The command line

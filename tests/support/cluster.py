@@ -130,15 +130,27 @@ def start(folder: Path, **settings: object) -> str:
     """
     data, port = folder / "data", _free_port()
     _run("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--username=easel", data)
-    options = " ".join(f"-c {name}={value}" for name, value in {**SETTINGS, **settings}.items())
-    options += f" -c port={port} -c unix_socket_directories={folder}"
-    _run("pg_ctl", "start", "-w", "-D", data, "-l", folder / "log", "-o", options)
+    chosen = {**SETTINGS, "port": port, "unix_socket_directories": folder, **settings}
+    with (data / "postgresql.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in chosen.items())
+    resume(folder)
     return f"postgresql://easel@127.0.0.1:{port}/postgres"
+
+
+def resume(folder: Path) -> None:
+    """Start the server of a folder, again after `kill`."""
+    _run("pg_ctl", "start", "-w", "-D", folder / "data", "-l", folder / "log")
+
+
+def kill(folder: Path) -> None:
+    """End the server of a folder at once, as a crash does."""
+    _run("pg_ctl", "stop", "-m", "immediate", "-D", folder / "data")
 
 
 def crash(folder: Path) -> None:
     """Kill all processes of the server in a folder, and start the server again."""
-    _run("pg_ctl", "restart", "-w", "-m", "immediate", "-D", folder / "data")
+    kill(folder)
+    resume(folder)
 
 
 def make_folder() -> Path:
@@ -152,7 +164,7 @@ def make_folder() -> Path:
 def remove(folder: Path) -> None:
     """Stop the server that was started in a folder, and remove the folder."""
     if (folder / "data" / "postmaster.pid").exists():
-        _run("pg_ctl", "stop", "-m", "immediate", "-D", folder / "data")
+        kill(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
