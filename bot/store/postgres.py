@@ -29,6 +29,7 @@ from bot.store.database import WRITE_LOCK_TIMEOUT, Database
 from bot.store.postgres_errors import (
     FAILURES,
     READ_ONLY,
+    NoConnection,
     explain,
     is_conflict,
     is_outage,
@@ -207,15 +208,18 @@ def label_of(url: str) -> str:
 
 
 async def connect(url: str, settings: Mapping[str, str]) -> Any:  # noqa: ANN401  # the driver's own
-    """Open a connection of asyncpg, with these settings of the server."""
+    """Open a connection of asyncpg, with these settings of the server. NoConnection, OSError."""
     import asyncpg  # only where used: the package is in an extra
 
-    return await asyncpg.connect(
-        url.strip(),
-        timeout=CONNECT_SECONDS,
-        command_timeout=COMMAND_SECONDS,
-        server_settings={"application_name": "easel", "timezone": "UTC", **settings},
-    )
+    try:
+        return await asyncpg.connect(
+            url.strip(),
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            server_settings={"application_name": "easel", "timezone": "UTC", **settings},
+        )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise NoConnection(error) from error
 
 
 def _engine(url: str, settings: Mapping[str, str], *, size: int, isolation: str) -> AsyncEngine:
@@ -250,7 +254,10 @@ def _engine(url: str, settings: Mapping[str, str], *, size: int, isolation: str)
     def hide_rows(context: ExceptionContext) -> None:
         """Leave out the details of an error, which hold the values of a row, such as a prompt."""
         original = context.original_exception
-        original.args = tuple(re.sub(r"\n.*", "", str(each), flags=re.S) for each in original.args)
+        for error in (original, context.sqlalchemy_exception):
+            if error is not None:  # SQLAlchemy 2.0 copies the whole text
+                texts = (re.sub(r"\n.*", "", str(each), flags=re.S) for each in error.args)
+                error.args = tuple(texts)
         if (cause := original.__cause__) is not None and getattr(cause, "detail", None):
             cause.detail = None  # type: ignore[attr-defined]
 

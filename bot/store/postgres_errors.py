@@ -6,6 +6,15 @@ Only the first line of an error is shown: the others hold the values of rows.
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+
+class NoConnection(ConnectionError):
+    """A connection that the server or the driver refused; `sqlstate` is the server's, if any."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.sqlstate: str | None = getattr(error, "sqlstate", None)
+
+
 FAILURES = (DBAPIError, PoolTimeoutError, OSError)  # of a statement or of a connection
 
 CONFLICTS = frozenset({"40001", "40P01"})  # serialization failure, deadlock
