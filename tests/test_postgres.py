@@ -18,7 +18,9 @@ from bot.settings import Settings
 from bot.store import jobs, members
 from bot.store.backends import open_database
 from bot.store.database_file import InstanceLock
+from bot.store.dialects import lock_quotas
 from bot.store.migrations import upgrade
+from bot.store.postgres import WRITERS
 from bot.store.sqlite import SQLiteDatabase
 from bot.studio import AlreadyRequested
 from bot.studio.jobs import CannotCancel, MemberJobs
@@ -80,6 +82,24 @@ async def test_one_of_eight_requests_to_two_processes_gets_the_last_credit(
     assert sum(isinstance(each, Job) for each in outcomes) == 1
     assert sum(isinstance(each, UserError) for each in outcomes) == 7
     assert len(await stored(database_url)) == 1
+
+
+async def test_requests_that_wait_for_the_quotas_leave_connections_to_others(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with requests_on(postgres_url, tmp_path) as (requests, _):
+        async with open_database(postgres_url) as another, another.transaction() as tx:
+            await lock_quotas(tx)
+            waiting = [
+                asyncio.create_task(requests.create(ADA, ROUTE, PictureRequest(n, "a fox", {})))
+                for n in range(2 * WRITERS)
+            ]
+            await asyncio.sleep(0.1)
+            async with requests._database.transaction(timeout=0.5) as other:
+                assert await jobs.get(other, "none") is None
+        accepted = await asyncio.gather(*waiting)
+
+    assert len(await stored(postgres_url)) == len(accepted) == 2 * WRITERS
 
 
 async def test_one_interaction_makes_one_job_in_two_processes(

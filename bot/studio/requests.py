@@ -1,8 +1,8 @@
 """Requests for pictures: checked, held and stored; then their replies confirmed or withdrawn."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from bot.catalog import check_request
@@ -47,6 +47,7 @@ class Requests:
         self._database = services.database
         self._wake = wake
         self._closed = False
+        self._turns = asyncio.Lock()  # first come, first served
 
     def close(self) -> None:
         self._closed = True
@@ -88,11 +89,32 @@ class Requests:
             origin_id=request.origin_id,
         )
         try:
-            return await self._database.run(
-                lambda tx: self._store(tx, new), timeout=WRITE_LOCK_TIMEOUT
-            )
+            async with self._turn():
+                return await self._database.run(
+                    lambda tx: self._store(tx, new), timeout=WRITE_LOCK_TIMEOUT
+                )
         except OutcomeUnknown:
             return await self._stored(new.id)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Let one request of this process wait for the quotas; NotNow if others take too long.
+
+        Else a burst of commands would occupy every connection, only to wait for the same lock. A
+        database for one process has turns of its own.
+        """
+        if not self._database.shared:
+            yield
+            return
+        try:
+            async with asyncio.timeout(WRITE_LOCK_TIMEOUT):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise NotNow from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _store(self, tx: Transaction, new: NewJob) -> Job:
         await lock_quotas(tx)
