@@ -16,7 +16,7 @@ TOLERANCE = timedelta(seconds=10)
 AGAIN = timedelta(seconds=60)  # a wrong clock is logged again after a change of this size
 
 
-def _elapsed() -> float:
+def elapsed() -> float:
     """Return seconds that no setting of the clock changes; a suspended machine counts on."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -30,7 +30,7 @@ class SteadyClock:
     tokens would count as expired.
     """
 
-    def __init__(self, wall: Now = utc_now, elapsed: Callable[[], float] = _elapsed) -> None:
+    def __init__(self, wall: Now = utc_now, elapsed: Callable[[], float] = elapsed) -> None:
         self.wall = wall
         self._elapsed = elapsed
         self._base, self._since = wall(), elapsed()

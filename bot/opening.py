@@ -86,7 +86,7 @@ async def open_services(
     retention = Retention(database, pictures, _retention_policy(config.core), now)
     reduced = ReducedCopies(pictures, decoder, retention)
     delivery = DiscordDelivery(Messages(catalog, reduced, health), metrics, now)
-    coordination = open_coordination(database, role, now)
+    coordination = open_coordination(database, role)
     services = Services(
         database=database,
         coordination=coordination,
@@ -105,7 +105,7 @@ async def open_services(
         now=now,
         clock=clock,
         copies=CopyWatch(now, clock, shared=database.shared),
-        pace=RestPace(lambda: coordination.processes),
+        pace=RestPace(lambda: coordination.processes) if database.shared else None,
         job_timeout=config.core.timeout,
     )
     return services, delivery

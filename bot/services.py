@@ -30,7 +30,10 @@ from bot.store.database import Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """`providers` are those with a key; `now` is the clock, which tests replace."""
+    """`providers` are those with a key; `now` is the clock, which tests replace.
+
+    `pace` is None for a process that shares Discord's limit with no other.
+    """
 
     database: Database
     coordination: Coordination
@@ -49,5 +52,5 @@ class Services:
     now: Callable[[], datetime]
     clock: ClockWatch
     copies: CopyWatch
-    pace: RestPace
+    pace: RestPace | None
     job_timeout: timedelta

@@ -160,7 +160,7 @@ class Metrics:
 
 
 def trace_discord(
-    metrics: Metrics, clock: ClockWatch, copies: CopyWatch, pace: RestPace
+    metrics: Metrics, clock: ClockWatch, copies: CopyWatch, pace: RestPace | None
 ) -> aiohttp.TraceConfig:
     """Return a trace that counts every answer, or the error in place of one.
 
@@ -170,7 +170,8 @@ def trace_discord(
     async def began(
         _: aiohttp.ClientSession, __: SimpleNamespace, start: aiohttp.TraceRequestStartParams
     ) -> None:
-        await pace.wait(start.url.path)
+        if pace is not None:
+            await pace.wait(start.url.path)
         copies.count_attempt(start.url.path)
 
     async def answered(

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import partial
 
+from bot.clock import elapsed
 from bot.identify_permits import IdentifyPermits
 from bot.store.coordination import Alone, Coordination, Role
 from bot.store.database import Database
@@ -19,14 +19,16 @@ def open_database(url: str) -> Database:
     return PostgresDatabase(url) if is_postgres(url) else SQLiteDatabase(database_path(url))
 
 
-def open_coordination(database: Database, role: Role, now: Callable[[], datetime]) -> Coordination:
+def open_coordination(
+    database: Database, role: Role, clock: Callable[[], float] = elapsed
+) -> Coordination:
     """Return the coordination with other processes on the same database, to be run."""
     if not isinstance(database, PostgresDatabase):
         return Alone()
     from bot.store.postgres_coordination import SILENCE, PostgresCoordination
 
     connect = partial(database.session, idle_seconds=SILENCE.total_seconds())
-    return PostgresCoordination(connect, role, now)
+    return PostgresCoordination(connect, role, clock)
 
 
 def open_permits(database: Database) -> IdentifyPermits | None:

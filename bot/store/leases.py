@@ -157,5 +157,5 @@ async def lock(tx: AsyncConnection, process: str, job_id: str, epoch: int) -> bo
 
 
 async def clear(tx: AsyncConnection) -> None:
-    """End every lease: after a start on a SQLite file, no task that held one is left."""
+    """End every lease: a SQLite file that has just been opened has no task that holds one."""
     await tx.execute(update(jobs).where(jobs.c.lease_until.is_not(None)).values(lease_until=None))

@@ -7,15 +7,17 @@ every two seconds.
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 from zlib import crc32
 
 import asyncpg
 
+from bot.clock import elapsed
 from bot.store.coordination import ADVANCING, Duty, News, Role, new_process_id
 
 log = logging.getLogger(__name__)
@@ -67,16 +69,16 @@ class PostgresCoordination:
         self,
         connect: Connect,
         role: Role,
-        now: Callable[[], datetime],
+        clock: Callable[[], float] = elapsed,
     ) -> None:
-        """`connect` opens a session with time-outs for every statement."""
+        """`connect` opens a session with time-outs for every statement; `clock` counts seconds."""
         self.process = new_process_id()
         self._connect = connect
         self._role = role
-        self._now = now
+        self._clock = clock
         self._duties: set[Duty] = set()
         self._live: Counter[str] = Counter()
-        self._beaten_at = datetime.min.replace(tzinfo=UTC)
+        self._beaten_at = -math.inf
         self._listeners: dict[News, list[Callable[[str], None]]] = {}
         self._pending: dict[str, None] = {}  # announcements that were not sent yet, in their order
         self._news = asyncio.Event()
@@ -90,7 +92,9 @@ class PostgresCoordination:
         return max(self._live.total(), 1)
 
     def has(self, duty: Duty) -> bool:
-        return duty in self._duties and self._now() - self._beaten_at < SILENCE / 2
+        return (
+            duty in self._duties and self._clock() - self._beaten_at < SILENCE.total_seconds() / 2
+        )
 
     def announce(self, news: News, text: str = "") -> None:
         self._call_listeners(news, text)  # without the round trip
@@ -138,7 +142,7 @@ class PostgresCoordination:
 
     async def _beat(self, session: Session) -> None:
         """Renew the row of this process, count the live ones, and take the duties that are free."""
-        begun = self._now()
+        begun = self._clock()
         await session.execute(SEEN, self.process, self._role)
         rows = await session.fetch(LIVE, SILENCE)
         self._live = Counter(str(row["role"]) for row in rows)

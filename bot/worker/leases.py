@@ -8,8 +8,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from bot.clock import elapsed
 from bot.errors import NotNow
 from bot.jobs import Job
 from bot.services import Services
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = 5.0  # seconds between renewals
 # Without a renewal for so long, no request leaves any more: ten seconds later others take the jobs.
-SILENCE = timedelta(seconds=20)
+SILENCE = 20.0  # seconds
 CLAIM = timedelta(minutes=3)  # of a claim on a SQLite file: longer than a submit with its timeouts
 
 
@@ -37,7 +38,7 @@ class Leases:
         self._process = services.coordination.process
         self._now = services.now
         self._held: dict[str, int] = {}  # epochs by job
-        self._renewed_at = services.now()
+        self._renewed_at = elapsed()
 
     def terms(self) -> Terms:
         """Return the terms of leases that begin now."""
@@ -97,15 +98,15 @@ class Leases:
 
     def check(self, job: Job) -> None:
         """Raise LeaseLost unless a request for the job may leave now."""
-        if self._shared and (job.id not in self._held or self._is_silent(self._now())):
+        if self._shared and (job.id not in self._held or self._is_silent()):
             raise LeaseLost(f"the lease of job {job.id} may have ended")
 
     async def run(self, lost: Callable[[str], None]) -> None:
         """Renew all leases until cancelled; `lost` ends the work on a job."""
-        self._renewed_at = self._now()
+        self._renewed_at = elapsed()
         while self._shared:
             await asyncio.sleep(HEARTBEAT)
-            if self._is_silent(self._now()):
+            if self._is_silent():
                 self._lose(set(self._held), lost)
             try:
                 await self._renew(lost)
@@ -113,7 +114,7 @@ class Leases:
                 log.warning("leases not renewed, retrying")
 
     async def _renew(self, lost: Callable[[str], None]) -> None:
-        held, begun = dict(self._held), self._now()
+        held, begun = dict(self._held), elapsed()
         async with asyncio.timeout(HEARTBEAT), self._database.transaction() as tx:
             renewed = await leases.renew(tx, held, self.terms()) if held else set[str]()
         self._renewed_at = begun
@@ -126,5 +127,5 @@ class Leases:
             self._held.pop(job_id, None)
             lost(job_id)
 
-    def _is_silent(self, now: datetime) -> bool:
-        return now - self._renewed_at > SILENCE
+    def _is_silent(self) -> bool:
+        return elapsed() - self._renewed_at > SILENCE

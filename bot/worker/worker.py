@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 CONCURRENT_DELIVERIES = 8
 CONCURRENT_DOWNLOADS = 4  # of one job's input pictures each, and one of each member
 BUSY_WAIT = timedelta(milliseconds=200)  # before the retry of a job that has another task
+DUTY_WAIT = 0.2  # seconds between two looks whether this process has a duty now
 STREAM_RETRY = 5.0  # seconds between the end of a stream and the next attempt to open one
 
 
@@ -290,10 +291,12 @@ class Worker:
         One process follows the stream, and announces the ends to the others.
         """
         while True:
+            if not self._coordination.has(Duty.EVENTS):
+                await asyncio.sleep(DUTY_WAIT)
+                continue
             try:
-                if self._coordination.has(Duty.EVENTS):
-                    async for remote_id in self._providers[key].events():
-                        self._coordination.announce(News.ENDED, remote_id)
+                async for remote_id in self._providers[key].events():
+                    self._coordination.announce(News.ENDED, remote_id)
             except ProviderError as error:
                 log.info("event stream of %s ended, opening another: %s", key, error)
             await asyncio.sleep(STREAM_RETRY)

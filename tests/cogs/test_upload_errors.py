@@ -184,7 +184,7 @@ async def test_of_two_pictures_the_one_that_retention_has_left_is_shown(
     assert len(shown.pictures()) == 1
     assert "1 of the pictures is no longer stored." in shown.text()
     assert "too large" not in shown.text()
-    assert f"picture removed by retention: {first}" in caplog.text
+    assert f"picture removed by retention: {first.name}" in caplog.text
 
 
 async def test_a_picture_that_no_copy_makes_small_enough_is_left_out_of_the_result(

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from bot.clock import elapsed
 from bot.store.backends import open_coordination, open_database, open_permits
 from bot.store.coordination import Alone, Coordination, Duty, News, Role
 from bot.store.database import Database
@@ -31,10 +32,10 @@ async def shared(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
 
 @asynccontextmanager
 async def process(
-    database: Database, role: Role, now: Callable[[], datetime] | None = None
+    database: Database, role: Role, clock: Callable[[], float] = elapsed
 ) -> AsyncIterator[Coordination]:
     """Take part as one process; leave at the end."""
-    made = open_coordination(database, role, now or Clock())
+    made = open_coordination(database, role, clock)
     running = asyncio.create_task(made.run())
     try:
         yield made
@@ -88,7 +89,7 @@ async def test_one_process_has_a_duty_and_another_takes_over(shared: PostgresDat
 
 async def test_a_process_that_was_stopped_has_no_duty(shared: PostgresDatabase) -> None:
     clock = Clock()
-    async with process(shared, Role.WORKER, clock) as made:
+    async with process(shared, Role.WORKER, clock.seconds) as made:
         await until(lambda: made.has(Duty.PROBES))
 
         clock.move(seconds=20)  # without a heartbeat
@@ -143,7 +144,7 @@ async def test_a_process_alone_has_every_duty_and_hears_itself() -> None:
 
 async def test_only_postgresql_is_shared(database_url: str) -> None:
     async with open_database(database_url) as database:
-        made = open_coordination(database, Role.ALL, Clock())
+        made = open_coordination(database, Role.ALL)
 
         assert database.shared == isinstance(made, PostgresCoordination)
         assert database.shared == (open_permits(database) is not None)

@@ -28,7 +28,7 @@ from bot.sandbox.discord import (
 )
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
-from bot.store import ledger, members
+from bot.store import leases, ledger, members
 from bot.store.audit import verify
 from bot.store.backends import inspected, open_database
 from bot.store.database import Database
@@ -99,7 +99,12 @@ class Stage:
 
     @asynccontextmanager
     async def easel(self, **changes: object) -> AsyncIterator[App]:
-        """Run the bot until the block ends; a second time on the same file is a restart."""
+        """Run the bot until the block ends; a second time on the same file is a restart.
+
+        On PostgreSQL, the leases of the former run have ended by then: no test waits half a minute.
+        """
+        if self.postgres_url:
+            await self._end_leases()
         async with self.app(**changes) as app:
             running = asyncio.create_task(app.run())
             connected = asyncio.create_task(self.discord.connected())
@@ -116,6 +121,10 @@ class Stage:
                 connected.cancel()
                 running.cancel()
                 await asyncio.gather(running, connected, return_exceptions=True)
+
+    async def _end_leases(self) -> None:
+        async with self.database() as database, database.transaction() as tx:
+            await leases.clear(tx)
 
     @property
     def private_hosts(self) -> str:

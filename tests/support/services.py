@@ -22,7 +22,6 @@ from bot.pictures import (
 from bot.providers.base import Provider
 from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Quotas
-from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
 from bot.services import Services
 from bot.store.coordination import Alone
@@ -83,6 +82,6 @@ def services_on(
         now=now,
         clock=clock,
         copies=CopyWatch(now, clock),
-        pace=RestPace(lambda: 1),
+        pace=None,
         job_timeout=timedelta(minutes=10),
     )

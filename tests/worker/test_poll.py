@@ -21,6 +21,7 @@ SECOND = timedelta(seconds=1)
 
 async def test_the_stream_wakes_the_worker_before_the_first_poll(at: Stage) -> None:
     async with at.easel():
+        await at.oxen.events.joined(1, 10)
         await at.imagine("a fox")
         (job,) = await at.settled()
 
