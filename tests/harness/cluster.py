@@ -44,13 +44,19 @@ class ClusterArena(Arena):
         return self._server[0]
 
     async def launch(self, *names: str) -> BotProcess:
-        """Start those of the named processes, or of all, that do not run, and return any one."""
+        """Start those of the named processes, or of all, that do not run, and return any one.
+
+        One that has ended by itself, because the server was killed during the start, is started
+        again, as by a service manager.
+        """
         values = settings(self.discord, self.oxen, self.skills) | {
             "LOG_FORMAT": "json",
             "DATABASE_URL": self.database_url,
             "PICTURES_URL": f"file://{self.folder}/pictures",
         }
         for name in names or COMMANDS:
+            if name in self._processes and not self.process(name).runs:
+                await self._end(name)
             if name not in self._processes:
                 stack = AsyncExitStack()
                 running = run_bot(self.folder, values, *COMMANDS[name], name=name)

@@ -29,6 +29,10 @@ class BotProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        return self._process.returncode is None
+
     async def ended(self) -> int:
         """Wait for the end of the process, and return the exit code (negative for a signal)."""
         return await self._process.wait()
