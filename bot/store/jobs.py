@@ -220,10 +220,6 @@ async def postpone_submit(
     await change(tx, job_id, submit_after=until, reason=reason, lease_until=None)
 
 
-async def extend_lease(tx: AsyncConnection, job_id: str, until: datetime) -> Job | None:
-    return await change(tx, job_id, lease_until=until)
-
-
 async def hand_over(
     tx: AsyncConnection, job: Job, *, model: str, provider: str, price: int
 ) -> Job | None:

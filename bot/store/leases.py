@@ -105,6 +105,11 @@ RENEW = (
     .returning(jobs.c.id)
 )
 RELEASE = update(jobs).where(_HELD).values({jobs.c.lease_until: None})
+POSTPONE = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"))
+    .values({jobs.c.lease_until: LeaseEnd(bindparam("until", type_=Utc))})
+)
 LOCK = select(jobs.c.id).where(_HELD).with_for_update()
 
 
@@ -140,6 +145,11 @@ async def renew(tx: AsyncConnection, held: Mapping[str, int], terms: Terms) -> s
 async def release(tx: AsyncConnection, process: str, job_id: str, epoch: int) -> None:
     """End a lease, so that any process may take the job."""
     await tx.execute(RELEASE, {"process": process, "job_id": job_id, "held_epoch": epoch})
+
+
+async def postpone(tx: AsyncConnection, job_id: str, until: datetime) -> None:
+    """Let no process take a job for the time of a lease, or on a SQLite file before `until`."""
+    await tx.execute(POSTPONE, {"job_id": job_id, "until": until})
 
 
 async def release_running(tx: AsyncConnection, process: str) -> None:

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     **{f"worker-{number}": ("worker",) for number in range(3)},
 }
 GATEWAYS = 2
+LOOK_SECONDS = 5.0  # between two looks whether all processes run
 SERVER = "PostgreSQL"
 SERVER_SHARE = 0.1  # of the kills that hit the server
 
@@ -67,8 +68,14 @@ class ClusterArena(Arena):
         return self._processes[name][0]
 
     async def start(self) -> BotProcess:
-        bot = await self.launch()
-        await self.discord.connected(START_SECONDS, sessions=GATEWAYS)
+        async with asyncio.timeout(START_SECONDS):
+            while True:
+                bot = await self.launch()
+                try:
+                    await self.discord.connected(LOOK_SECONDS, sessions=GATEWAYS)
+                    break
+                except TimeoutError:  # one may have ended, because the server was killed
+                    continue
         await self.discord.commands_registered(START_SECONDS)
         return bot
 

@@ -130,6 +130,7 @@ async def test_a_submit_whose_key_was_taken_out_is_a_loss_after_a_day(
     assert line.levelno == logging.ERROR
 
 
+@sqlite_only  # the wait between two searches is a lease, which PostgreSQL's own clock ends
 async def test_a_search_for_lost_generations_that_fails_is_repeated(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

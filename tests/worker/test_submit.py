@@ -13,6 +13,7 @@ from bot.jobs import Job, JobStatus
 from bot.providers.oxen import provider as oxen
 from bot.providers.skills import provider as skills
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Truncate
+from tests.support.cluster import sqlite_only
 from tests.support.easel import Stage
 from tests.support.rows import new_job, one
 
@@ -272,6 +273,7 @@ async def test_a_refused_key_is_told_to_the_operator_once_until_it_works_again(
 
 
 @pytest.mark.long
+@sqlite_only  # the wait between two searches is a lease, which PostgreSQL's own clock ends
 async def test_an_unknown_outcome_is_given_up_after_ten_minutes_without_a_search(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
