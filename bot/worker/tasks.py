@@ -77,7 +77,8 @@ class Tasks:
     def cancel(self, job_id: str) -> None:
         """End the work of a job whose lease is lost."""
         if task := self._busy.get(job_id):
-            task.cancel()
+            # After the first step: a task that has not begun would end without its `finally`.
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     async def then_wake(self, work: Work) -> None:
         await work

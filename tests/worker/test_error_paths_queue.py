@@ -251,6 +251,31 @@ async def test_an_unexpected_error_ends_the_task_of_one_job_only(
         assert changed.cancel_requested_at == NOW
 
 
+async def test_a_task_that_is_canceled_before_it_begins_ends_in_order(
+    database: Database, tmp_path: Path
+) -> None:
+    job = await one(database)
+    ended: list[bool] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    async with Tasks(
+        Leases(services_on(database, tmp_path, lambda: NOW)),
+        wake=lambda: None,
+        ended=lambda: None,
+        goes_on=lambda _: False,
+    ) as tasks:
+        assert tasks.start(job, work())
+        tasks.cancel(job.id)
+        await until(lambda: not tasks.is_busy(job))
+
+    assert ended == [True]
+
+
 async def test_the_worker_goes_on_after_an_unexpected_error_in_its_turn(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
