@@ -44,7 +44,9 @@ class SharedCircuits:
             self._known |= changed
         async with self._database.reading() as view:
             published = await circuits.read(view)
-        for provider, state in published.items():
+        # Of a provider that is not configured here any more, a row may have stayed.
+        for provider in published.keys() & {*self._health.known}:
+            state = published[provider]
             if state != self._known.get(provider, CLOSED):
                 self._health.adopt(provider, state)
                 self._known[provider] = state

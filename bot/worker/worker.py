@@ -16,6 +16,7 @@ from bot.services import Services
 from bot.store import queue
 from bot.store.coordination import Duty, News
 from bot.store.database import Connection
+from bot.store.jobs import MoveRefused
 from bot.worker.circuits import SharedCircuits
 from bot.worker.deliver import Deliverer
 from bot.worker.housekeeping import Housekeeping
@@ -264,7 +265,12 @@ class Worker:
         await asyncio.gather(self._poller.cancel(job), self._deliverer.show(job))
 
     async def _poll(self, job_id: str) -> None:
-        if await self._poller.poll(job_id):
+        try:
+            settled = await self._poller.poll(job_id)
+        except MoveRefused:  # the row was settled, or taken, without the knowledge of the poller
+            self._poller.forget(job_id)
+            raise
+        if settled:
             self.wake()
 
     async def _deliver(self, job: Job) -> None:
