@@ -6,8 +6,8 @@ that a claim has marked is released only if its task ends without an outcome.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from bot.clock import elapsed
@@ -38,6 +38,7 @@ class Leases:
         self._process = services.coordination.process
         self._now = services.now
         self._held: dict[str, int] = {}  # epochs by job
+        self._storing: set[str] = set()  # jobs whose tasks go on without a lease
         self._renewed_at = elapsed()
 
     def terms(self) -> Terms:
@@ -96,6 +97,19 @@ class Leases:
         if last:
             self._held.pop(job.id, None)
 
+    @contextmanager
+    def storing(self, job: Job) -> Iterator[None]:
+        """Let the task of a job go on in the block, also if the lease is lost.
+
+        For an outcome that only this task learns. Each write checks the epoch: the outcome is
+        stored unless another process has taken the job.
+        """
+        self._storing.add(job.id)
+        try:
+            yield
+        finally:
+            self._storing.discard(job.id)
+
     def check(self, job: Job) -> None:
         """Raise LeaseLost unless a request for the job may leave now."""
         if self._shared and (job.id not in self._held or self._is_silent()):
@@ -125,7 +139,8 @@ class Leases:
         for job_id in list(jobs):
             log.warning("lease of job %s lost, work on it ends", job_id)
             self._held.pop(job_id, None)
-            lost(job_id)
+            if job_id not in self._storing:
+                lost(job_id)
 
     def _is_silent(self) -> bool:
         return elapsed() - self._renewed_at > SILENCE

@@ -178,6 +178,17 @@ class Recovery:
         if free:
             log.warning("found %s of a failed job with an unknown outcome", ", ".join(free))
 
+    async def hand_in(self, job: Job, remote_ids: Sequence[str]) -> bool:
+        """Store the generations of a request whose job another process has taken and failed.
+
+        They are overdue then. Return False while the other process still searches for them.
+        """
+        async with self._database.transaction() as tx:
+            stored = await jobs.lock(tx, job.id)
+            if stored is not None and stored.reason is Reason.DOUBTFUL:
+                await settlement.find_unknown(tx, stored, remote_ids, self._now())
+        return stored is None or stored.status is not JobStatus.SUBMITTING
+
     async def fail(self, job: Job, reason: Reason) -> None:
         async with self._leases.writing(job, last=True) as tx:
             await settlement.fail(tx, job.id, self._now(), reason=reason)

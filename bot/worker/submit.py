@@ -11,12 +11,12 @@ from bot.backoff import Backoff, Retries
 from bot.errors import NotNow, ProviderError, Reason, Taken
 from bot.health import SLOTS, Cause, Circuit
 from bot.jobs import Job
-from bot.providers.base import Submitted
+from bot.providers.base import Provider, Submitted
 from bot.services import Services
 from bot.store import claims, generations, jobs, pictures, settlement
 from bot.store.database import Connection
 from bot.worker.inputs import Inputs
-from bot.worker.leases import Leases
+from bot.worker.leases import LeaseLost, Leases
 from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 BACKOFF = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=2))
 
 MEMBER_SUBMITS = SLOTS[Circuit.CLOSED] - 1  # of one member at once, to each provider
+
+# Attempts to store what a lost job was accepted as, and the seconds between them: the process that
+# has taken the job searches for a few seconds first.
+HAND_INS, HAND_IN_WAIT = 20, 2.0
 
 T = TypeVar("T")
 
@@ -101,6 +105,10 @@ class Submitter:
             return await self._not_running(job, error)
         provider = self._services.providers[job.provider]
         self._leases.check(job)
+        with self._leases.storing(job):  # only the answer names what is paid for from now on
+            return await self._send(job, provider)
+
+    async def _send(self, job: Job, provider: Provider) -> tuple[Job, Sequence[Submitted]] | None:
         try:
             submitted = await provider.submit(job.request)
         except ProviderError as error:
@@ -109,7 +117,7 @@ class Submitter:
             return await self._not_running(job, error)
         self._retries.end(job.id)
         self._health.submitted(job.provider, Cause(job.user_id))
-        return await _until_stored(lambda: self._start(job, submitted)), submitted
+        return await self._started(job, submitted), submitted
 
     async def _cause(self, job: Job) -> Cause:
         """Return the member and the input pictures of a job whose request failed."""
@@ -122,13 +130,26 @@ class Submitter:
             return Cause(job.user_id)
         return Cause(job.user_id, frozenset(each.sha256 for each in stored))
 
-    async def _start(self, job: Job, submitted: Sequence[Submitted]) -> Job:
+    async def _started(self, job: Job, submitted: Sequence[Submitted]) -> Job:
+        """Store the generations of an accepted request, also if another process has the job."""
         remote_ids = [each.remote_id for each in submitted]
+        try:
+            return await _until_stored(lambda: self._start(job, remote_ids))
+        except LeaseLost:
+            log.warning("request accepted as %s after the lease was lost", ", ".join(remote_ids))
+            for _ in range(HAND_INS):
+                if await _until_stored(lambda: self._recovery.hand_in(job, remote_ids)):
+                    break
+                await asyncio.sleep(HAND_IN_WAIT)
+            raise
+
+    async def _start(self, job: Job, remote_ids: Sequence[str]) -> Job:
         async with self._leases.writing(job) as tx:
             started = await jobs.start_running(tx, job.id, self._now())
             await generations.add(tx, job.id, job.provider, remote_ids)
         log.info("running at %s as %s", job.provider, ", ".join(remote_ids))
-        return started
+        # Nobody has taken the job, also if the lease has ended meanwhile: the lease goes on.
+        return self._leases.hold(started)
 
     async def _not_running(
         self, job: Job, error: ProviderError

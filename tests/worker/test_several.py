@@ -1,19 +1,23 @@
 """A worker that shares its database: leases that end unnoticed, rows of other processes."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
 from bot.health import Circuit, CircuitState
-from bot.jobs import Generation
+from bot.jobs import Generation, JobStatus
 from bot.sandbox.http.faults import Hold
-from bot.store import circuits, generations
+from bot.store import circuits, generations, leases, settlement
 from bot.store.coordination import Duty
 from bot.store.database import Database
 from bot.store.tables import jobs
+from bot.worker import leases as worker_leases
+from bot.worker import submit
 from bot.worker.worker import Worker
 from tests.support.easel import Stage
+from tests.support.relay import relayed
 from tests.worker.test_error_paths import until
 
 pytestmark = [
@@ -57,3 +61,51 @@ async def test_a_job_whose_lease_ended_unnoticed_is_polled_by_the_next(at: Stage
         assert taken.epoch == job.epoch + 1
         held.release()
         await at.result("a fox", timeout=20)
+
+
+async def test_an_outcome_is_stored_although_the_database_was_away_for_long(
+    at: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker_leases, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(worker_leases, "SILENCE", 1.0)
+    held = at.skills.faults.add("POST", CREATING, Hold())
+    async with relayed(at.postgres_url) as relay, at.easel(database_url=relay.url):
+        await at.imagine("a fox", model="skills")
+        await held.reached()
+        relay.cut()
+        await until(lambda: "lost, work on it ends" in caplog.text)
+        held.release()
+        await until(lambda: "database cannot be used" in caplog.text)
+        relay.open = True
+        await at.result("a fox", timeout=30)
+        (job,) = await at.settled()
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert len(at.skills.generations) == 1
+
+
+async def test_what_was_accepted_after_the_lease_was_lost_is_followed(
+    at: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(submit, "HAND_IN_WAIT", 0.1)
+    held = at.skills.faults.add("POST", CREATING, Hold())
+    async with at.easel():
+        await at.imagine("a fox", model="skills")
+        await held.reached()
+        await expire(at)
+        async with at.database() as database:
+            (job,) = await at.jobs()
+            async with database.transaction() as tx:
+                now = at.clock()
+                (taken,) = await leases.take(tx, [job], leases.Terms("another", now, None))
+            held.release()
+            await until(lambda: "request accepted as" in caplog.text)
+            async with database.transaction() as tx:
+                await settlement.fail_unknown(tx, taken, now)
+            await at.said("Please try again", timeout=20)
+            async with asyncio.timeout(10):
+                while not (known := await stored(database, job.id)):
+                    await asyncio.sleep(0.05)
+
+    assert known[0].remote_id in at.skills.generations
+    assert sum(each.amount for each in await at.losses()) == 0
