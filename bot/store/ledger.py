@@ -5,8 +5,9 @@ Holds are written here; releases, captures, adjustments and losses in bot.store.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, insert, select
+from sqlalchemy import Select, and_, bindparam, case, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job
@@ -82,6 +83,20 @@ _given_up = (
     )
     .group_by(jobs.c.id)
 )
+
+
+def _balance(entries: Select[Any], given_up: Select[Any]) -> Select[Any]:
+    """Return a query of a sum of entries less the price of the generations that were given up.
+
+    One statement: between two, another process may move a price from one to the other.
+    """
+    rows = given_up.subquery()
+    reserved = select(func.coalesce(func.sum(rows.c.price * rows.c.open // rows.c["all"]), 0))
+    return select(entries.scalar_subquery() - reserved.scalar_subquery())
+
+
+BALANCE_OF_USER = _balance(SUM_OF_USER, _given_up.where(jobs.c.user_id == bindparam("user")))
+BALANCE_OF_ALL = _balance(SUM_OF_ALL, _given_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +235,17 @@ async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEnt
 
 async def _check_quotas(tx: AsyncConnection, job: Job, price: int, quotas: Quotas) -> None:
     """Compare a hold of `price`, which the ledger contains already, with what was left before."""
-    month, now = month_of(job.created_at), job.created_at
+    month = month_of(job.created_at)
+    values = {
+        **month._asdict(),
+        "since": job.created_at - RESERVED_FOR,
+        "user": job.user_id,
+    }
     if quotas.budget is not None:
-        reserved = await reserved_of(tx, month, now)
-        balance = await sum_of(tx, month) + price - reserved.amount
+        balance = int((await tx.execute(BALANCE_OF_ALL, values)).scalar_one()) + price
         quotas.check_budget(price, balance, month.end)
     if quotas.allowance is not None:
-        reserved = await reserved_of(tx, month, now, user_id=job.user_id)
-        balance = await sum_of(tx, month, user_id=job.user_id) + price - reserved.amount
+        balance = int((await tx.execute(BALANCE_OF_USER, values)).scalar_one()) + price
         quotas.check_allowance(price, balance, month.end)
 
 

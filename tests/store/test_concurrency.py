@@ -1,13 +1,14 @@
 """Transactions at the same time: of one process in SQLite, of several in PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from bot.errors import UserError
+from bot.errors import Reason, UserError
 from bot.jobs import JobStatus, Picture, PictureKind
 from bot.ledger import Cost, EntryKind, month_of
 from bot.quotas import NotEnoughCredits, Quotas
@@ -221,3 +222,55 @@ async def test_a_block_is_repeated_once_after_a_conflict(database: Database) -> 
 
 def picture(number: int) -> Picture:
     return Picture(f"{number:064x}", PictureKind.PNG, 9, 1, 1)
+
+
+class Interposed:
+    """A transaction in which something else happens before one of the statements."""
+
+    def __init__(self, tx: Transaction, number: int, event: Callable[[], Awaitable[None]]) -> None:
+        self._tx = tx
+        self._number = number
+        self._event = event
+
+    async def execute(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        self._number -= 1
+        if self._number == 0:
+            await self._event()
+        return await self._tx.execute(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._tx, name)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("number", range(1, 7))
+@pytest.mark.parametrize("settled", [False, True], ids=["given up", "charged"])
+async def test_a_settlement_during_a_hold_frees_no_credits(
+    databases: list[Database], number: int, settled: bool
+) -> None:
+    """A price that moves from the ledger to the reserved ones, or back, is counted all the time."""
+    job = await one(databases[0], new_job(price=PRICE))
+
+    async def give_up() -> None:
+        async with databases[1].transaction() as tx:
+            await settlement.fail(tx, job.id, NOW, reason=Reason.TIMEOUT)
+
+    async def charge() -> None:
+        async with databases[1].transaction() as tx:
+            known = await generations.of_job(tx, job.id)
+            await settlement.charge_overdue(
+                tx, job, NOW, cost=Cost(PRICE), pictures=[picture(1)], generations=known
+            )
+
+    async with databases[0].transaction() as tx:
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        await jobs.start_running(tx, job.id, NOW)
+        await generations.add(tx, job.id, "oxen", ["g1"])
+    if settled:
+        await give_up()
+
+    with pytest.raises(NotEnoughCredits):
+        async with databases[0].transaction() as tx:
+            other = await jobs.add(tx, new_job(price=PRICE))
+            during = Interposed(tx, number, charge if settled else give_up)
+            await ledger.hold(cast("Transaction", during), other, Quotas(allowance=PRICE))
