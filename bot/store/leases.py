@@ -105,12 +105,12 @@ RENEW = (
     .returning(jobs.c.id)
 )
 RELEASE = update(jobs).where(_HELD).values({jobs.c.lease_until: None})
-POSTPONE = (
+LOCK = select(jobs.c.id).where(_HELD).with_for_update()
+EXTEND = (
     update(jobs)
-    .where(jobs.c.id == bindparam("job_id"))
+    .where(jobs.c.id == bindparam("taken"))
     .values({jobs.c.lease_until: LeaseEnd(bindparam("until", type_=Utc))})
 )
-LOCK = select(jobs.c.id).where(_HELD).with_for_update()
 
 
 class Terms(NamedTuple):
@@ -147,9 +147,9 @@ async def release(tx: AsyncConnection, process: str, job_id: str, epoch: int) ->
     await tx.execute(RELEASE, {"process": process, "job_id": job_id, "held_epoch": epoch})
 
 
-async def postpone(tx: AsyncConnection, job_id: str, until: datetime) -> None:
-    """Let no process take a job for the time of a lease, or on a SQLite file before `until`."""
-    await tx.execute(POSTPONE, {"job_id": job_id, "until": until})
+async def extend(tx: AsyncConnection, job_id: str, until: datetime) -> None:
+    """Let nobody take a job before the end of a lease that begins now."""
+    await tx.execute(EXTEND, {"taken": job_id, "until": until})
 
 
 async def release_running(tx: AsyncConnection, process: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from bot.backoff import Backoff
+from bot.clock import elapsed
 from bot.delivery import NotDelivered, ReplyUnknown, Undeliverable
 from bot.jobs import TOKEN_MARGIN, Job, JobStatus
 from bot.services import Services
@@ -41,12 +42,13 @@ class Deliverer:
 
         `waits` is called when a rate limit begins to hold the attempt back.
         """
+        since = elapsed()
         async with self._database.transaction() as tx:
             begun = await claims.begin_delivery(tx, job, self._leases.terms())
             stored = await pictures.of_job(tx, job.id, Role.OUTPUT)
         if begun is None:
             return
-        job = self._leases.hold(begun)
+        job = self._leases.hold(begun, since)
         missing = max(job.request.count - len(stored), 0) if stored else 0
         try:
             job = await self._with_reply(job)

@@ -50,18 +50,24 @@ class Leases:
         """Return the terms of a claim, which also a SQLite file limits."""
         return self.terms()._replace(until=self._now() + CLAIM)
 
-    def hold(self, job: Job) -> Job:
-        """Note a lease that a statement has just begun, and return the job."""
-        self._held[job.id] = job.epoch
+    def hold(self, job: Job, begun: float) -> Job:
+        """Note a lease that a statement has taken since `begun`, and return the job.
+
+        Not a lease that may have ended by now, since the process was stopped meanwhile. `begun` is
+        a time of `elapsed`.
+        """
+        if not self._shared or elapsed() - begun <= SILENCE:
+            self._held[job.id] = job.epoch
         return job
 
     async def take(self, listed: Sequence[Job]) -> list[Job]:
         """Take the jobs of a list that no other process has."""
         if not self._shared or not listed:
             return [*listed]
+        begun = elapsed()
         async with self._database.transaction() as tx:
             taken = await leases.take(tx, listed, self.terms())
-        return [self.hold(job) for job in taken]
+        return [self.hold(job, begun) for job in taken]
 
     async def end(self, job_id: str) -> None:
         """Release a job whose work has ended, unless the outcome has ended the lease already."""

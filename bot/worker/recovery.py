@@ -24,7 +24,6 @@ from bot.providers.base import Submitted
 from bot.services import Services
 from bot.store import generations, jobs, leases, queue, settlement
 from bot.store.database import Connection, Transaction
-from bot.store.leases import LEASE
 from bot.worker.deliver import REPLY_GRACE, Deliverer
 from bot.worker.leases import Leases
 from bot.worker.poll import Poller
@@ -151,7 +150,7 @@ class Recovery:
             log.warning("outcome of a submit unknown, provider cannot be searched: %s", error)
             if self._now() - _sent(job) < timedelta(minutes=10):
                 async with self._leases.writing(job, last=True) as tx:
-                    await leases.postpone(tx, job.id, self._now() + LEASE)
+                    await leases.extend(tx, job.id, self._now() + leases.LEASE)
                 return None
             adopted = None
         if adopted:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.backoff import Backoff, Retries
+from bot.clock import elapsed
 from bot.errors import NotNow, ProviderError, Reason, Taken
 from bot.health import SLOTS, Cause, Circuit
 from bot.jobs import Job
@@ -60,7 +61,7 @@ class Submitter:
 
         With `named_since`, only a job requested since then, whose member named the model.
         """
-        terms = self._leases.claim_terms()
+        terms, begun = self._leases.claim_terms(), elapsed()
         async with self._database.transaction() as tx:
             job = await claims.claim(
                 tx,
@@ -70,7 +71,7 @@ class Submitter:
                 without=without,
                 named_since=named_since,
             )
-        return self._leases.hold(job) if job else None
+        return self._leases.hold(job, begun) if job else None
 
     async def put_back(self, job: Job, wait: timedelta, reason: Reason | None = None) -> None:
         """Return a claimed job to the queue, or cancel the job if the member has requested that.
@@ -149,7 +150,7 @@ class Submitter:
             await generations.add(tx, job.id, job.provider, remote_ids)
         log.info("running at %s as %s", job.provider, ", ".join(remote_ids))
         # Nobody has taken the job, also if the lease has ended meanwhile: the lease goes on.
-        return self._leases.hold(started)
+        return self._leases.hold(started, elapsed())
 
     async def _not_running(
         self, job: Job, error: ProviderError

@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from bot.clock import elapsed
 from bot.health import Circuit, CircuitState
 from bot.jobs import Generation, JobStatus
 from bot.sandbox.http.faults import Hold
@@ -18,6 +20,8 @@ from bot.worker import submit
 from bot.worker.worker import Worker
 from tests.support.easel import Stage
 from tests.support.relay import relayed
+from tests.support.rows import new_job, one
+from tests.support.services import services_on
 from tests.worker.test_error_paths import until
 
 pytestmark = [
@@ -109,3 +113,26 @@ async def test_what_was_accepted_after_the_lease_was_lost_is_followed(
 
     assert known[0].remote_id in at.skills.generations
     assert sum(each.amount for each in await at.losses()) == 0
+
+
+async def test_a_lease_that_was_taken_before_a_stop_is_not_held(at: Stage, tmp_path: Path) -> None:
+    async with at.database() as database:
+        job, other = await one(database), await one(database, new_job(2))
+        held = worker_leases.Leases(services_on(database, tmp_path, at.clock))
+        held.check(held.hold(job, elapsed()))
+        held.hold(other, elapsed() - worker_leases.SILENCE - 1)
+        with pytest.raises(worker_leases.LeaseLost):
+            held.check(other)
+
+
+@pytest.mark.parametrize("ahead", [-1, 1])
+async def test_a_wrong_clock_extends_no_lease(at: Stage, ahead: int) -> None:
+    async with at.database() as database:
+        job = await one(database)
+        async with database.transaction() as tx:
+            await leases.extend(tx, job.id, at.clock() + timedelta(hours=ahead))
+            end, now = (
+                await tx.execute(select(jobs.c.lease_until, leases.LeaseClock(jobs.c.created_at)))
+            ).one()
+
+    assert timedelta(seconds=20) < end - now < timedelta(seconds=31)
