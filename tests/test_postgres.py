@@ -337,14 +337,18 @@ async def test_a_check_names_the_fault_and_no_password(
         "OXEN_API_URL": at.oxen.url,
         "PRIVATE_HOSTS": at.private_hosts,
         "SERVERS": str(at.server.id),
+        "PICTURES_URL": f"file://{tmp_path}/pictures",
     }
     right = await easel(tmp_path, "check", **settings, DATABASE_URL=good)
     wrong = await easel(tmp_path, "check", **settings, DATABASE_URL=f"{good}-missing")
     run = await easel(tmp_path, "run", **settings, DATABASE_URL=f"{good}-missing")
+    del settings["PICTURES_URL"]
+    homeless = await easel(tmp_path, "check", **settings, DATABASE_URL=good)
 
     assert "revision 0009" in right.out
     assert "0 entries, 0 jobs, 0 accounts: it adds up" in right.out
-    assert (wrong.code, run.code) == (1, 2)
+    assert (right.code, wrong.code, run.code, homeless.code) == (0, 1, 2, 1)
+    assert "PICTURES_URL is not set" in homeless.out
     assert "-missing does not exist" in wrong.out
     assert run.errors.count("\n") == 1
     for ended in (right, wrong, run):

@@ -4,13 +4,14 @@ from bot.check.report import Line, ok, wrong
 from bot.errors import StartupError
 from bot.pictures import open_store
 from bot.settings import Settings
+from bot.store.postgres import is_postgres
 
 PICTURES = "pictures"
 
 
 async def check_pictures(settings: Settings) -> list[Line]:
     """Write, list, read and delete a small object."""
-    if settings.pictures_url is None:
+    if settings.pictures_url is None and not is_postgres(settings.database_url):
         return []
     try:
         await open_store(settings).probe()

@@ -60,6 +60,7 @@ async def check_revision(connection: AsyncConnection, label: str) -> None:
         creates = (await connection.execute(SERVER)).one()
         if not creates.creates:
             raise StartupError(_may_not_create(label, creates.member, creates.schema))
+        await _refuse_strange(connection, label)
         raise EmptyDatabase(
             f"DATABASE_URL: {label} has no tables of Easel yet. The first `easel run` creates them."
         )
@@ -101,18 +102,23 @@ async def _create(connection: AsyncConnection, label: str) -> None:
     found = (await connection.execute(SERVER)).one()
     if not found.creates:
         raise StartupError(_may_not_create(label, found.member, found.schema))
-    tables = await connection.run_sync(lambda each: inspect(each).get_table_names())
-    if strange := sorted({*tables} & {*metadata.tables}):
-        raise StartupError(
-            f"DATABASE_URL: {label} has the table “{strange[0]}” of another program. Name a "
-            "database of Easel's own."
-        )
+    await _refuse_strange(connection, label)
     from bot.store.migrations import stamp
 
     await connection.run_sync(metadata.create_all)
     for statement in TRIGGERS:
         await connection.execute(text(statement))
     await connection.run_sync(stamp, REVISION)
+
+
+async def _refuse_strange(connection: AsyncConnection, label: str) -> None:
+    """Raise StartupError for a table of another program that has the name of one of Easel's."""
+    tables = await connection.run_sync(lambda each: inspect(each).get_table_names())
+    if strange := sorted({*tables} & {*metadata.tables}):
+        raise StartupError(
+            f"DATABASE_URL: {label} has the table “{strange[0]}” of another program. Name a "
+            "database of Easel's own."
+        )
 
 
 def _refuse_other(label: str, found: str) -> None:

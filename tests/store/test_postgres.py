@@ -331,9 +331,10 @@ async def test_a_table_of_another_program_is_not_overwritten(
     empty_url: str, postgres: Cluster
 ) -> None:
     await postgres.execute("CREATE TABLE jobs (id integer)", url=empty_url)
-    with pytest.raises(StartupError, match=r"the table “jobs” of another program\. Name"):
-        async with open_database(empty_url):
-            pass
+    for opened in (open_database(empty_url), inspected(empty_url)):
+        with pytest.raises(StartupError, match=r"the table “jobs” of another program\. Name"):
+            async with opened:
+                pass
 
 
 async def test_the_ledger_cannot_be_truncated(database: Database) -> None:
