@@ -27,6 +27,7 @@ from cogs.delivery.reply import Replies
 
 log = logging.getLogger(__name__)
 
+REMEMBERED = 1000  # jobs whose attempts are known, those with the newest ones
 UNKNOWN_SERVER_LIMIT = 10 * 1024 * 1024  # bytes; that of a server without boosts
 
 
@@ -106,9 +107,7 @@ class DiscordDelivery:
         again: bool,
         waits: Callable[[], None],
     ) -> int | Undeliverable:
-        if not again:
-            self._attempts.pop(job.id, None)
-        attempts = self._attempts.setdefault(job.id, Attempts(earlier_run=again))
+        attempts = self._attempts_of(job, again=again)
         posting = partial(self._limits.posting, waits=waits)
         destinations = Destinations(self._connected(), self._now, self._metrics.delivered, posting)
         if job.result_message_id is not None:
@@ -132,6 +131,16 @@ class DiscordDelivery:
             if isinstance(shown, int) and job.posts_to is None:  # the status message is a text
                 raise NotDelivered("an earlier edit may still arrive", 20.0, shown=shown)
         return shown
+
+    def _attempts_of(self, job: Job, *, again: bool) -> Attempts:
+        """Return the attempts that are known here; another process may have made some of them."""
+        known = self._attempts.pop(job.id, None) if again else None
+        attempts = self._attempts[job.id] = known or Attempts()
+        attempts.earlier_run |= again and attempts.number != job.delivery_attempts - 1
+        attempts.number = job.delivery_attempts
+        if len(self._attempts) > REMEMBERED:  # others may have been delivered by other processes
+            del self._attempts[next(iter(self._attempts))]
+        return attempts
 
     async def _end_status(self, job: Job, shown: int) -> int:
         """End the status message of a job that an earlier attempt has shown."""

@@ -43,7 +43,8 @@ SMALLEST_LIMIT = 512 * 1024  # bytes of a picture: no connection is too slow for
 class Attempts:
     """The attempts to deliver one job, as far as this run of the program knows them."""
 
-    earlier_run: bool = False  # attempts of which nothing is known
+    number: int = 0  # of the last one that this run has made
+    earlier_run: bool = False  # attempts of which nothing is known, also of other processes
     # The destinations that may have the result, with the times of the first such attempts.
     unknown: dict[DestinationName, datetime] = field(default_factory=dict)
     reply_left: bool = False  # the edit of the reply was refused, or is no longer tried

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from bot.backoff import Backoff
 from bot.jobs import TOKEN_MARGIN, Job
 from bot.store.database import Database
+from cogs.delivery.discord_delivery import REMEMBERED, DiscordDelivery
 from cogs.delivery.fallback import (
     ABANDON_AFTER,
     FAILURES_IN_A_ROW,
@@ -18,6 +20,7 @@ from cogs.delivery.fallback import (
     DestinationName,
 )
 from tests.support.rows import NOW, one
+from tests.support.services import services_on
 
 MINUTE = timedelta(minutes=1)
 MOMENT = timedelta(seconds=1)
@@ -158,3 +161,29 @@ def test_an_upload_that_takes_too_long_is_halved_down_to_half_a_mebibyte() -> No
     attempts.limit = None
     attempts.upload_less(100 * 1024)
     assert attempts.limit is None
+
+
+@pytest.mark.parametrize(
+    ("number", "unknown"), [(2, False), (3, True)], ids=["by this process", "by another"]
+)
+async def test_attempts_of_another_process_are_searched_for(
+    database: Database, job: Job, tmp_path: Path, number: int, unknown: bool
+) -> None:
+    delivery = services_on(database, tmp_path, lambda: NOW).delivery
+    assert isinstance(delivery, DiscordDelivery)
+    first = delivery._attempts_of(replace(job, delivery_attempts=1), again=False)
+    assert not first.earlier_run
+
+    later = delivery._attempts_of(replace(job, delivery_attempts=number), again=True)
+    assert later is first
+    assert later.searches(DestinationName.CHANNEL) is unknown
+
+
+async def test_the_memory_of_attempts_is_bounded(
+    database: Database, job: Job, tmp_path: Path
+) -> None:
+    delivery = services_on(database, tmp_path, lambda: NOW).delivery
+    assert isinstance(delivery, DiscordDelivery)
+    for number in range(REMEMBERED + 1):
+        delivery._attempts_of(replace(job, id=str(number), delivery_attempts=1), again=False)
+    assert len(delivery._attempts) == REMEMBERED
