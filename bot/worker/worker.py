@@ -196,9 +196,10 @@ class Worker:
         if provider not in self._submits:
             return
         on_the_way = self._submits[provider]
-        while on_the_way.total() < self._submit_slots(provider):
+        while on_the_way.total() < (slots := self._submit_slots(provider)):
             # The last slot is for another member: a submit may take a minute.
-            served = [user_id for user_id, number in on_the_way.items() if number >= MEMBER_SUBMITS]
+            most = max(min(MEMBER_SUBMITS, slots - 1), 1)
+            served = [user_id for user_id, number in on_the_way.items() if number >= most]
             job = await self._submitter.claim(provider, without=served)
             if job is None:
                 return

@@ -13,6 +13,7 @@ from bot.jobs import Job, JobStatus
 from bot.providers.oxen import provider as oxen
 from bot.providers.skills import provider as skills
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Truncate
+from bot.store.coordination import Alone
 from tests.support.cluster import sqlite_only
 from tests.support.easel import Stage
 from tests.support.rows import new_job, one
@@ -247,6 +248,25 @@ async def test_at_most_four_submits_are_under_way_at_once(at: Stage) -> None:
 
     assert under_way == 4
     assert len(at.created()) == 10
+
+
+@sqlite_only
+async def test_the_last_slot_of_each_of_two_workers_is_for_another_member(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Alone, "workers", 2)
+    held = at.oxen.faults.add("POST", QUEUE, Hold(), times=None)
+    async with at.easel():
+        for number in range(3):
+            await at.imagine(f"fox {number}")
+        await at.imagine("a hare", by=at.ben)
+        await held.reached(hits=2)
+        under_way = [job for job in await at.jobs() if job.submitted_at]
+        of_ben = [job for job in await at.jobs(at.ben) if job.submitted_at]
+        held.release()
+        await at.settled(3)
+
+    assert (len(under_way), len(of_ben)) == (1, 1)
 
 
 async def test_a_refused_key_is_told_to_the_operator_once_until_it_works_again(
