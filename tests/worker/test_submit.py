@@ -169,6 +169,7 @@ async def test_a_cancel_while_it_is_being_asked_for_holds_if_that_is_refused(at:
     assert await at.balance() == 0
 
 
+@sqlite_only  # elsewhere, the lease ends first: tests/test_cluster.py
 async def test_a_bot_killed_while_submitting_adopts_what_it_made(at: Stage) -> None:
     held = at.oxen.faults.add("POST", QUEUE, Hold())
     async with at.easel():
@@ -293,7 +294,7 @@ async def test_a_refused_key_is_told_to_the_operator_once_until_it_works_again(
 
 
 @pytest.mark.long
-@sqlite_only  # the wait between two searches is a lease, which PostgreSQL's own clock ends
+@sqlite_only  # elsewhere, the server's clock decides when to search again
 async def test_an_unknown_outcome_is_given_up_after_ten_minutes_without_a_search(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -366,6 +367,7 @@ async def test_where_there_is_no_list_a_lost_answer_is_told_to_member_and_operat
     assert await at.balance() == 0
 
 
+@sqlite_only  # elsewhere, the lease ends first: tests/test_cluster.py
 async def test_a_submit_that_a_stop_interrupted_is_adopted_at_once(at: Stage) -> None:
     """The next start does not wait for the end of a lease whose holder is gone."""
     held = at.oxen.faults.add("POST", QUEUE, Hold())
