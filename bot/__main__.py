@@ -6,8 +6,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -201,7 +201,8 @@ def copy(
     The password may be in PGPASSWORD or in a password file instead of the address, which other
     users of this machine can see.
     """
-    path = database_path(sqlite)
+    with _named("SQLITE"):
+        path = database_path(sqlite)
     if not is_postgres(postgres):
         raise StartupError("POSTGRES is not the address of a database. Begin with postgresql://.")
     typer.echo(f"{asyncio.run(_copy(path, postgres))} rows copied and compared; they add up")
@@ -213,11 +214,22 @@ async def _copy(path: Path, url: str) -> int:
     source = SQLiteDatabase(path)
     with InstanceLock(path):
         try:
-            await source.check()
-            async with open_database(url) as target:
-                return await copy_rows(source, target)
+            with _named("SQLITE"):
+                await source.check()
+            with _named("POSTGRES"):
+                async with open_database(url) as target:
+                    return await copy_rows(source, target)
         finally:
             await source.close()
+
+
+@contextmanager
+def _named(argument: str) -> Iterator[None]:
+    """Let an error name the argument of the command in place of the setting."""
+    try:
+        yield
+    except StartupError as error:
+        raise StartupError(str(error).replace("DATABASE_URL:", f"{argument}:", 1)) from error
 
 
 async def _verify(url: str, charges: Charges) -> Verification:

@@ -122,11 +122,13 @@ async def test_the_command_copies_once_and_not_beside_a_bot(
     second = await easel(tmp_path, "copy", f"sqlite:///{books}", own_postgres_url)
     shutil.rmtree(tmp_path / "none", ignore_errors=True)
     missing = await easel(tmp_path, "copy", "sqlite:///none.db", own_postgres_url)
+    strange = await easel(tmp_path, "copy", f"sqlite:///{books}", "postgresql://host")
     swapped = await easel(tmp_path, "copy", f"sqlite:///{books}", f"sqlite:///{books}")
 
     assert "rows copied and compared" in first.out
     assert "in use by another Easel" in beside.errors
     assert "has rows already" in second.errors
-    assert "no file none.db" in missing.errors
+    assert missing.errors.startswith("easel: SQLITE: there is no file none.db")
+    assert strange.errors.startswith("easel: POSTGRES: the address does not end with")
     assert "Begin with postgresql://" in swapped.errors
     assert [each.code for each in (beside, first, second, missing, swapped)] == [2, 0, 2, 2, 2]
