@@ -85,7 +85,7 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "bot.worker.leases": {
         "HEARTBEAT": 5.0,
-        "SILENCE": timedelta(seconds=20),
+        "SILENCE": 20.0,
         "CLAIM": timedelta(minutes=3),
     },
     "bot.worker.overdue": {
@@ -126,6 +126,7 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "CONCURRENT_DELIVERIES": 8,
         "CONCURRENT_DOWNLOADS": 4,
         "BUSY_WAIT": timedelta(milliseconds=200),
+        "DUTY_WAIT": 0.2,
         "STREAM_RETRY": 5.0,
     },
     "bot.studio.jobs": {
@@ -232,6 +233,7 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "FORM_SECONDS": 3600.0,
     },
     "cogs.delivery.discord_delivery": {
+        "REMEMBERED": 1000,
         "UNKNOWN_SERVER_LIMIT": 10 * 1024 * 1024,
     },
     "cogs.delivery.errors": {

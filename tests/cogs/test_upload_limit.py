@@ -1,11 +1,9 @@
 """The largest file of a result: fixed with the route at the request."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 from bot.sandbox.http.faults import Answer
+from bot.store.tables import jobs
 from tests.cogs.test_delivery import RESULT
 from tests.support.easel import Stage
 from tests.support.files import picture
@@ -76,8 +74,8 @@ async def test_a_stored_limit_comes_before_that_of_the_server(
     async with at.easel():
         await at.imagine("a fox", model="oxen")
         await at.oxen.created(1)
-        with closing(sqlite3.connect(at.path)) as rows, rows:
-            rows.execute("UPDATE jobs SET upload_limit = ?", [limit])
+        async with at.database() as database, database.transaction() as tx:
+            await tx.execute(jobs.update().values(upload_limit=limit))
         await at.finish()
         result = await at.result("a fox")
         await at.settled()
