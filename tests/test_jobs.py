@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from bot.jobs import ACTIVE, JOB_ID_PATTERN, NEXT, JobStatus, new_job_id, sources
+from bot.jobs import ACTIVE, JOB_ID_PATTERN, NEXT, Attachment, JobStatus, new_job_id, sources
 
 
 def test_an_id_fits_nonces_custom_ids_and_file_names() -> None:
@@ -54,3 +54,8 @@ def test_a_move_is_legal_by_the_table_alone(source: str, target: str, legal: boo
 @pytest.mark.parametrize(("source", "target"), list(product(JobStatus, JobStatus)))
 def test_sources_are_the_moves_turned_round(source: JobStatus, target: JobStatus) -> None:
     assert (source in sources(target)) == (target in NEXT[source])
+
+
+def test_what_a_member_attaches_is_no_copy_of_the_bot() -> None:
+    """A copy's address is used for as long as Discord serves the file, that of a member's less."""
+    assert not Attachment("1.png", "https://cdn.discordapp.com/1.png").copied

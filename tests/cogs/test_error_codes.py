@@ -206,6 +206,7 @@ async def test_a_status_message_that_cannot_be_deleted_now_is_deleted_later(
 ) -> None:
     async with at.easel():
         await drawing(at, 1)
+        status = await at.said("Drawing")
         failed = at.discord.faults.add("DELETE", REPLIES, Answer(429, "<html>"), times=None)
         await at.finish()
         await until(at, postponed)
@@ -221,3 +222,4 @@ async def test_a_status_message_that_cannot_be_deleted_now_is_deleted_later(
 
     one_each(results_in(at, at.channel), [job])
     assert unfinished(at) == []
+    assert status.deleted  # and does not say that the result is elsewhere
