@@ -128,6 +128,7 @@ class Leases:
             await asyncio.sleep(HEARTBEAT)
             if self._is_silent():
                 self._lose(set(self._held), lost)
+                self._renewed_at = elapsed()  # what is taken from now on is renewed from now on
             try:
                 await self._renew(lost)
             except (NotNow, TimeoutError):  # the database has logged the cause

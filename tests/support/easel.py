@@ -288,9 +288,9 @@ async def stage(
         with unforeseen_errors() as unforeseen:
             yield made
         assert made.fails or not unforeseen, unforeseen
-        assert discord.violations == []
-        assert oxen.violations == []
-        assert skills.violations == []
+        assert discord.violations == [], discord.violations
+        assert oxen.violations == [], oxen.violations
+        assert skills.violations == [], skills.violations
     if made.audited:
         await check_ledger(made.database_url)
 

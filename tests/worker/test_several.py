@@ -81,7 +81,7 @@ async def test_an_outcome_is_stored_although_the_database_was_away_for_long(
         held.release()
         await until(lambda: "database cannot be used" in caplog.text)
         relay.open = True
-        await at.result("a fox", timeout=30)
+        await at.result("a fox", timeout=50)
         (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED

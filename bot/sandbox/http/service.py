@@ -238,7 +238,9 @@ class Service(ABC):
         except ConnectionError:  # the client disconnected, or the server is stopping
             return answer(self.refusal(500).body, 500)
         except Exception as error:
-            self.violations.append(f"{request.method} {request.path}: broke with {error!r}")
+            # A client that has gone, such as a bot that ends, breaks whatever reads or writes.
+            if request.transport is not None and not request.transport.is_closing():
+                self.violations.append(f"{request.method} {request.path}: broke with {error!r}")
             return answer(self.refusal(500).body, 500)
 
     def _checked(self, route: Route) -> Handler:
