@@ -39,6 +39,7 @@ from bot.services import Services
 from bot.settings import Settings
 from bot.store.backends import open_coordination, open_database
 from bot.store.coordination import Role
+from bot.store.database import Database
 from bot.store.database_file import InstanceLock
 from bot.store.sqlite import SQLiteDatabase
 from cogs.delivery.discord_delivery import DiscordDelivery
@@ -62,13 +63,7 @@ async def open_services(
 
     StartupError if something cannot be opened.
     """
-    database = open_database(config.core.database_url)
-    if isinstance(database, SQLiteDatabase):
-        if role is not Role.ALL:
-            raise StartupError(ALONE.format(role=role))
-        stack.enter_context(InstanceLock(database.path))
-    await stack.enter_async_context(database)
-    await database.connect_all()
+    database = await _open_database(stack, config.core.database_url, role)
     session = await stack.enter_async_context(open_session())
     proxies = config.core.proxies
     if isinstance(now, SteadyClock):
@@ -109,6 +104,18 @@ async def open_services(
         job_timeout=config.core.timeout,
     )
     return services, delivery
+
+
+async def _open_database(stack: AsyncExitStack, url: str, role: Role) -> Database:
+    """Open the database, and lock a SQLite file, which belongs to one process. StartupError."""
+    database = open_database(url)
+    if isinstance(database, SQLiteDatabase):
+        if role is not Role.ALL:
+            raise StartupError(ALONE.format(role=role))
+        stack.enter_context(InstanceLock(database.path))
+    await stack.enter_async_context(database)
+    await database.connect_all()
+    return database
 
 
 async def _open_pictures(settings: Settings) -> PictureStore:

@@ -47,7 +47,7 @@ async def test_a_picture_that_is_stored_during_its_removal_stays(
         again = bucket.store(tmp_path).store(data)
         storing.append(asyncio.run_coroutine_threadsafe(again, loop))
         while not any("removing" in path for _, path in bucket.server.requests[seen:]):
-            time.sleep(0.01)  # until it has written, and looks for marks
+            time.sleep(0.01)  # until the object is written and the marks are listed
 
     bucket.server.before = store_again
     await store.remove(await store.files())

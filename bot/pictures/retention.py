@@ -247,9 +247,9 @@ class Retention:
 
 
 def _is_new(group: Group, use: Use | None, now: datetime, grace: timedelta) -> bool:
-    """Return whether the picture is about to get a new job, as its time says.
+    """Return whether a new job may be about to use the picture.
 
-    It was stored within `grace`, and after the end of every job that has it.
+    The picture was stored within `grace`, and after the end of every job that has it.
     """
     ended = use.ended if use is not None else None
     is_new = bool(grace) and now - group.touched < grace

@@ -1,8 +1,8 @@
 """Leases of jobs: the process that works on a job, the end of its lease, and the lease's number.
 
-Several processes share one PostgreSQL database. A process takes a job before it works on it, and
-renews the lease meanwhile. The number of a lease is its epoch, one more than that before, so
-that a process that was stopped beyond the end of its lease cannot write any more (fencing).
+Several processes share one PostgreSQL database. A process takes a job before any work on
+the job, and renews the lease meanwhile. The number of a lease is the epoch, which rises by one with
+each lease, so that a process that was stopped beyond the end of a lease cannot write (fencing).
 
 The clock of PostgreSQL decides when a lease ends. A SQLite file belongs to one process, whose own
 clock is used; only the lease of a claim ends there.

@@ -42,7 +42,7 @@ REMEDY = (
 
 
 class SQLiteDatabase(Database):
-    """One file, for one process: every write is a turn of the same connection."""
+    """A file that belongs to one process. All writes share one connection, in turns."""
 
     shared: ClassVar[bool] = False
 

@@ -127,7 +127,10 @@ class Requests:
         return job
 
     async def _stored(self, job_id: str) -> Job:
-        """Return the job if the commit has stored it; NotNow if not, OutcomeUnknown in doubt."""
+        """Return the job that the commit has stored.
+
+        NotNow if nothing was stored, OutcomeUnknown if that cannot be found out.
+        """
         for wait in READ_AGAIN:
             await asyncio.sleep(wait)
             with suppress(NotNow):

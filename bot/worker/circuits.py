@@ -12,15 +12,15 @@ from bot.worker.prices import Prices
 
 log = logging.getLogger(__name__)
 
-EXCHANGE = 2.0  # seconds between two looks of a gateway
+EXCHANGE = 2.0  # seconds between two exchanges of a gateway
 PRICES = timedelta(minutes=1)
 
 
 class SharedCircuits:
     """Publishes the changes of this process, and takes over those of others.
 
-    If two processes change one circuit within two seconds, the later one to publish is right: each
-    further request or probe corrects a wrong state.
+    If two processes change one circuit within two seconds, the state that is published last holds.
+    Each further request or probe corrects a wrong state.
     """
 
     def __init__(self, services: Services) -> None:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 CONCURRENT_DELIVERIES = 8
 CONCURRENT_DOWNLOADS = 4  # of one job's input pictures each, and one of each member
 BUSY_WAIT = timedelta(milliseconds=200)  # before the retry of a job that has another task
-DUTY_WAIT = 0.2  # seconds between two looks whether this process has a duty now
+DUTY_WAIT = 0.2  # seconds before a process without the duty checks again
 STREAM_RETRY = 5.0  # seconds between the end of a stream and the next attempt to open one
 
 

@@ -47,8 +47,8 @@ class ClusterArena(Arena):
     async def launch(self, *names: str) -> BotProcess:
         """Start those of the named processes, or of all, that do not run, and return any one.
 
-        One that has ended by itself, because the server was killed during the start, is started
-        again, as by a service manager.
+        A process that has ended, because the server was killed during the start, is started again,
+        as by a service manager.
         """
         values = settings(self.discord, self.oxen, self.skills) | {
             "LOG_FORMAT": "json",

@@ -431,7 +431,7 @@ async def test_another_encoding_is_refused(postgres: Cluster) -> None:
 
 
 async def test_an_old_server_is_refused(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a version that is not installed here, so that the limit is raised."""
+    """The limit is raised, because no such server is installed where the tests run."""
     monkeypatch.setattr("bot.store.postgres_setup.OLDEST", 99)
 
     assert ". Install PostgreSQL 99 or newer." in await refusal(postgres_url)
