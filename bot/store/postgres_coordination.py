@@ -29,7 +29,13 @@ TIMEOUT = 5.0  # seconds for one statement, and for the connection
 SILENCE = timedelta(seconds=30)
 RETRY = 2.0  # seconds between the loss of the session and the next attempt to open one
 LOCKS = 1_634_104_677  # the first number of Easel's advisory locks; the second names the duty
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a statement just when the server ends the session
+    OSError,
+    TimeoutError,
+)
 
 SEEN = """
     INSERT INTO processes (id, role, started_at, seen_at)

@@ -67,4 +67,6 @@ async def follow_workers(services: Services) -> None:
                 next_prices = services.now() + PRICES
         except NotNow:  # the database has logged the cause
             log.warning("circuits and prices of the workers not read, retrying")
+        except Exception:
+            log.exception("exchange with the workers failed, retrying")
         await asyncio.sleep(EXCHANGE)

@@ -133,6 +133,8 @@ class Leases:
                 await self._renew(lost)
             except (NotNow, TimeoutError):  # the database has logged the cause
                 log.warning("leases not renewed, retrying")
+            except Exception:  # the worker must not end with the leases of its jobs
+                log.exception("renewal of leases failed, retrying")
 
     async def _renew(self, lost: Callable[[str], None]) -> None:
         held, begun = dict(self._held), elapsed()

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
+import asyncpg
 import pytest
 
 from bot.clock import elapsed
@@ -164,3 +166,26 @@ async def test_a_permit_excludes_every_other_process(shared: PostgresDatabase) -
         assert not held.is_set()
     await asyncio.wait_for(waiting, 5)
     assert held.is_set()
+
+
+async def test_a_statement_at_the_moment_of_the_end_of_a_session_ends_no_process(
+    shared: PostgresDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The driver raises this error of its own when the server has just ended the session."""
+    attempts: list[object] = []
+
+    async def connect() -> Any:  # noqa: ANN401  # asyncpg has no types
+        attempts.append(None)
+        if len(attempts) == 1:
+            raise asyncpg.InternalClientError("cannot switch to state 12")
+        return await shared.session(idle_seconds=30)
+
+    made = PostgresCoordination(connect, Role.WORKER)
+    running = asyncio.create_task(made.run())
+    await until(lambda: made.has(Duty.RETENTION))
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert len(attempts) == 2
+    assert "session for coordination lost, retrying: InternalClientError" in caplog.text
