@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -72,6 +72,15 @@ def sources(target: JobStatus) -> frozenset[JobStatus]:
     return frozenset(status for status, targets in NEXT.items() if target in targets)
 
 
+class Notify(StrEnum):
+    """The manner in which the result reaches the requester, as chosen by `/my notify`."""
+
+    PING = "ping"  # a message in the channel, which pings
+    SILENT = "silent"  # the same without a ping
+    DIRECT = "direct"  # a message in the channel without a ping, and a direct message with a link
+    PRIVATE = "private"  # a private job, unless the command says otherwise
+
+
 Option = str | int | bool
 
 
@@ -107,6 +116,12 @@ class Attachment:
     width: int | None = None
     height: int | None = None
     copied: bool = False  # the address is that of a copy, uploaded again by the bot
+    sha256: str | None = None  # of a stored picture: nothing is downloaded, and `url` may be empty
+
+
+def attached_bytes(attachments: Iterable[Attachment]) -> int:
+    """Return the bytes that attachments add to the store: those of stored pictures add none."""
+    return sum(each.size or 0 for each in attachments if each.sha256 is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +139,8 @@ class Route:
     guild_id: int | None = None  # of the channel, also if the bot is not in the server
     parent_id: int | None = None  # the channel of a public thread
     upload_limit: int | None = None  # bytes of a file there; None if that is unknown
+    reply_to_id: int | None = None  # the message to which the result replies
+    notify: Notify = Notify.PING
 
     def token_at(self, now: datetime) -> str | None:
         """Return the interaction's token while Discord accepts it."""
@@ -147,7 +164,8 @@ class NewJob:
     provider: str  # the key of the API that serves `request.model`
     inputs: tuple[Attachment, ...] = ()  # in the order of `request.inputs`
     model_auto: bool = False  # chosen by Easel: the member named none
-    origin_id: int | None = None  # the interaction: a job has one, and an interaction one job
+    origin_id: int | None = None  # the interaction or message: each has one job at most
+    source_job_id: str | None = None  # the job whose result, or request, this one begins with
     id: str = field(default_factory=new_job_id)
     secret: int = field(default_factory=new_secret, repr=False)
 
@@ -185,11 +203,24 @@ class Job:
     final_status_sent: bool = False  # the status message will not be edited any more
     secret: int | None = field(default=None, repr=False)  # None for a job of an older version
     epoch: int = 0  # the number of the lease under which a process works on the job
+    source_job_id: str | None = None  # the job whose result, or request, this one begins with
+    expanded_prompt: str | None = None  # that was drawn, if the provider reports that
+    hidden_at: datetime | None = None  # when the result was deleted
+    spoiler: bool = False
+    result_channel_id: int | None = None  # None for a job of an older version
+    slow_shown: bool = False  # the status message has said that the job is slower than usual
 
     @property
     def result_mark(self) -> int | None:
         """The id of a component that the result has, and no other message."""
         return None if self.secret is None else self.secret + bool(self.overdue_at)
+
+    @property
+    def result_channel(self) -> int:
+        """The channel in which members see the result; 0 if nobody but the requester does."""
+        if self.result_channel_id is not None:
+            return self.result_channel_id
+        return 0 if self.route.private else self.route.channel_id
 
     @property
     def posts_to(self) -> int | None:

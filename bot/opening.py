@@ -196,6 +196,7 @@ def _quotas(settings: Settings) -> Quotas:
         allowance=_limit(settings.monthly_credits),
         max_jobs=None if settings.max_jobs == "unlimited" else settings.max_jobs,
         allow_unsafe=settings.allow_unsafe,
+        edit_others=settings.edit_others,
         user_install=settings.user_install,
     )
 

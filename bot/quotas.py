@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.errors import UserError
-from bot.jobs import Option
+from bot.jobs import Job, Option
 from bot.ledger import credits_text
 
 MAX_LOSSES = 5  # jobs of one member ...
@@ -91,6 +91,14 @@ class UnsafeForManagers(UserError):
         )
 
 
+class OthersPicture(UserError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Pictures of other members are not edited here, because many artists do not want that. "
+            "Attach a picture of your own."
+        )
+
+
 INPUT_BYTES = 400 * 1000 * 1000  # of one member's input pictures in INPUT_PERIOD
 INPUT_PERIOD = timedelta(hours=24)
 
@@ -121,6 +129,41 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureOrigin:
+    """The origin of an input picture that is not attached to the request itself.
+
+    `author_id` is the member who posted the picture; `job` has the picture as a result, if Easel
+    made it. `channel_id` is the channel of the request.
+    """
+
+    channel_id: int
+    author_id: int | None = None
+    job: Job | None = None
+
+
+def may_see(member: Member, channel_id: int, job: Job) -> bool:
+    """Return whether a member who acts in a channel may see a job: the request and the pictures.
+
+    The requester may; everybody else only a public result that is not hidden, in its channel.
+    """
+    if job.user_id == member.user_id:
+        return True
+    if job.route.private or job.hidden_at is not None or job.result_message_id is None:
+        return False
+    return job.result_channel == channel_id != 0
+
+
+def may_edit(member: Member, picture: PictureOrigin, *, edit_others: bool) -> bool:
+    """Return whether a member may use a picture as input.
+
+    Own pictures, and results of Easel that the member may see; pictures of others by the setting.
+    """
+    if picture.job is not None:
+        return may_see(member, picture.channel_id, picture.job)
+    return picture.author_id == member.user_id or edit_others
+
+
+@dataclass(frozen=True, slots=True)
 class Quotas:
     """The operator's limits. Amounts are thousandths of a credit; None is no limit."""
 
@@ -131,6 +174,7 @@ class Quotas:
     max_jobs: int | None = None  # unsettled ones of a member, over all servers
     allow_unsafe: bool = False
     user_install: bool = False  # members may install the bot for themselves
+    edit_others: bool = False  # pictures that other members have posted may be edited
 
     def check_member(self, member: Member) -> None:
         """Raise MemberBlocked or ServerNotAllowed if this member is not served here."""
@@ -150,6 +194,11 @@ class Quotas:
             raise UnsafeNotAllowed
         if not (member.may_manage and member.age_restricted):
             raise UnsafeForManagers
+
+    def check_edit(self, member: Member, picture: PictureOrigin) -> None:
+        """Raise OthersPicture if the member may not edit a picture."""
+        if not may_edit(member, picture, edit_others=self.edit_others):
+            raise OthersPicture
 
     def check_jobs(self, active: int, *, held: int, used: int) -> None:
         """Raise TooManyJobs; `active` is the number of unsettled jobs with the new one."""

@@ -260,6 +260,7 @@ class Settings(SettingsGroup):
     servers: Ids = frozenset()
     blocked_users: Ids = frozenset()
     allow_unsafe: bool = False
+    edit_others: bool = False
     user_install: bool = False
     private_hosts: Places = frozenset()
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365

@@ -31,18 +31,20 @@ class ButtonUnknown(UserError):
 
 
 async def handle_interaction(interaction: Press) -> None:
-    """Handle a press, or the submit of a form that is not open; ignore all others."""
-    if is_lost_form(interaction):
-        await reply_error(interaction, FormLost())
-    elif interaction.type is discord.InteractionType.component:
-        await _handle_press(interaction)
+    """Handle a press, or the submit of a form that discord.py does not know; ignore all others."""
+    if interaction.type is discord.InteractionType.component:
+        await _handle(interaction, HANDLERS, ButtonUnknown())
+    elif interaction.type is discord.InteractionType.modal_submit and is_lost_form(interaction):
+        await _handle(interaction, FORMS, FormLost())
 
 
-async def _handle_press(interaction: Press) -> None:
-    """Call the handler of a pressed item, and show the member any error.
+async def _handle(
+    interaction: Press, handlers: Mapping[re.Pattern[str], Handler], unknown: UserError
+) -> None:
+    """Call the handler of a pressed item or of a form, and show the member any error.
 
-    An item of ours without a handler was made by another version of Easel, or forged. Items of
-    others are ignored.
+    One of ours without a handler was made by another version of Easel, or forged, or was a form in
+    memory. Those of others are ignored.
     """
     data: Mapping[str, Any] = interaction.data or {}
     custom_id = str(data.get("custom_id", ""))
@@ -50,13 +52,13 @@ async def _handle_press(interaction: Press) -> None:
         return
     bind(interaction=interaction.id)
     try:
-        for template, handler in HANDLERS.items():
+        for template, handler in handlers.items():
             if match := template.fullmatch(custom_id):
                 if template is not CANCEL:  # everybody may stop an own job
                     check_access(interaction)
                 await handler(interaction, match, data.get("values", ()))
                 return
-        raise ButtonUnknown
+        raise unknown
     except Exception as error:
         await reply_error(interaction, error)
 
@@ -95,3 +97,4 @@ async def show_chosen(interaction: Press, _: re.Match[str], values: Sequence[str
 
 
 HANDLERS: Mapping[re.Pattern[str], Handler] = {CANCEL: cancel, HISTORY: show_chosen}
+FORMS: Mapping[re.Pattern[str], Handler] = {}  # without memory; their values are empty

@@ -86,8 +86,8 @@ class Given(Downloader):
 
 
 async def taken(services: Services, name: str = "cat.png") -> Picture:
-    async with services.inputs.place(1) as download:
-        return await download(Attachment(name, "https://cdn.example/cat.png"))
+    async with services.inputs.place(1) as intake:
+        return await intake.download(Attachment(name, "https://cdn.example/cat.png"))
 
 
 @settings(

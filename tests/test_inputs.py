@@ -38,8 +38,8 @@ def pictures(services: Services) -> InputPictures:
 
 async def stored(pictures: InputPictures, attachment: Attachment) -> Picture:
     """Store a picture for a job that has no row, so that it is removed again."""
-    async with pictures.place(1) as download:
-        return await download(attachment)
+    async with pictures.place(1) as intake:
+        return await intake.download(attachment)
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ async def test_a_picture_is_taken_as_it_is(
     attachment = await serve(data)
 
     await pictures.check([attachment])
-    async with pictures.place(1) as download:
-        kept = await download(attachment)
+    async with pictures.place(1) as intake:
+        kept = await intake.download(attachment)
         found = file_of(services, kept).read_bytes()
 
     assert kept.kind is PictureKind("jpg" if kind == "JPEG" else kind.lower())

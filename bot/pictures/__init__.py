@@ -11,7 +11,7 @@ from bot.pictures.decoder import Decoder, NotDecoded
 from bot.pictures.download import Downloader
 from bot.pictures.files import FileStore
 from bot.pictures.header import NotAPicture, measure, sniff
-from bot.pictures.inputs import InputPictures, InputRefused
+from bot.pictures.inputs import InputPictures, InputRefused, Intake
 from bot.pictures.location import open_store
 from bot.pictures.reduced import ReducedCopies
 from bot.pictures.retention import Retention, RetentionPolicy
@@ -26,6 +26,7 @@ __all__ = [
     "HostPort",
     "InputPictures",
     "InputRefused",
+    "Intake",
     "NotAPicture",
     "NotDecoded",
     "PictureStore",

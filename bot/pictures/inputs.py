@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.errors import ProviderError, Reason, UserError
@@ -20,12 +20,10 @@ from bot.pictures.header import (
     sniff,
 )
 from bot.pictures.retention import Retention
-from bot.pictures.store import PictureStore, Staged
+from bot.pictures.store import PictureStore, Staged, name_of
 from bot.pictures.turns import FairLimit
 
 log = logging.getLogger(__name__)
-
-Download = Callable[[Attachment], Awaitable[Picture]]
 
 MIB = 1024 * 1024
 MAX_BYTES = 10 * MIB
@@ -130,6 +128,13 @@ class InputNoSpace(InputRefused):
         )
 
 
+class InputRemoved(InputRefused):
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__(
+            attachment, "`{name}` is no longer stored by the bot. Attach a copy of the picture."
+        )
+
+
 class InputElsewhere(InputRefused):
     def __init__(self, attachment: Attachment) -> None:
         super().__init__(
@@ -157,22 +162,20 @@ class InputPictures:
     async def check(self, attachments: Sequence[Attachment]) -> None:
         """Raise InputRefused for the first picture whose description or first bytes are wrong.
 
-        An attachment whose first bytes do not arrive in time is checked by `download` only.
+        An attachment whose first bytes do not arrive in time is checked by `Intake.download` only.
+        Pictures that are stored already were checked then.
         """
-        for each in attachments:
+        new = [each for each in attachments if each.sha256 is None]
+        for each in new:
             self._check_address(each)
             _check_description(each)
-        if attachments and await self._retention.disk_is_full():
-            raise InputNoSpace(attachments[0])
-        await asyncio.gather(*(self._check_head(each) for each in attachments))
+        if new and await self._retention.disk_is_full():
+            raise InputNoSpace(new[0])
+        await asyncio.gather(*(self._check_head(each) for each in new))
 
     @asynccontextmanager
-    async def place(self, member: int) -> AsyncIterator[Download]:
-        """Wait for the member's turn, then yield a function that stores one picture.
-
-        The function raises InputRefused if no model accepts the picture or the file is gone,
-        ProviderError if the download failed and may be retried, NotDecoded if the check may be
-        repeated.
+    async def place(self, member: int) -> AsyncIterator["Intake"]:
+        """Wait for the member's turn, then yield the intake of one job's pictures.
 
         No picture waits in memory. Pictures that no job has at the end of the block are removed.
         Raises NotDecoded if the program is about to end.
@@ -181,11 +184,23 @@ class InputPictures:
             if self._decoder.stopped:
                 raise NotDecoded("stopped")
             async with self._retention.holding() as hold:
-                yield lambda attachment: self._download(attachment, member, hold)
+                yield Intake(self, member, hold)
 
-    async def _download(
+    async def reuse(
+        self, attachment: Attachment, picture: Picture | None, hold: Callable[[Picture], None]
+    ) -> Picture:
+        """See Intake."""
+        if picture is None:
+            raise InputRemoved(attachment)
+        hold(picture)
+        if await self._store.find(name_of(picture)) is None:
+            raise InputRemoved(attachment)
+        return picture
+
+    async def download(
         self, attachment: Attachment, member: int, hold: Callable[[Picture], None]
     ) -> Picture:
+        """See Intake."""
         async with AsyncExitStack() as room:
             staged = await self._stage(attachment, member, room)
             try:
@@ -232,6 +247,27 @@ class InputPictures:
         except (TimeoutError, ProviderError):
             return
         _check_kind(attachment, head)
+
+
+class Intake:
+    """The storing of one job's pictures, during the turn of the requester."""
+
+    def __init__(self, inputs: InputPictures, member: int, hold: Callable[[Picture], None]) -> None:
+        self._inputs = inputs
+        self._member = member
+        self._hold = hold
+
+    async def download(self, attachment: Attachment) -> Picture:
+        """Store one picture.
+
+        Raises InputRefused if no model accepts the picture or the file is gone, ProviderError if
+        the download failed and may be retried, NotDecoded if the check may be repeated.
+        """
+        return await self._inputs.download(attachment, self._member, self._hold)
+
+    async def reuse(self, attachment: Attachment, picture: Picture | None) -> Picture:
+        """Protect a picture that is stored already from removal; InputRemoved if it is gone."""
+        return await self._inputs.reuse(attachment, picture, self._hold)
 
 
 def _no_headers(_: str) -> Mapping[str, str]:

@@ -22,7 +22,9 @@ from bot.jobs import (
     Job,
     JobStatus,
     NewJob,
+    Notify,
     Route,
+    attached_bytes,
     sources,
 )
 from bot.store.dialects import violates
@@ -40,7 +42,9 @@ class Columns(TypedDict, total=False):
     delivery_error: str | None
     delivery_started_at: datetime | None
     estimated: bool
+    expanded_prompt: str | None
     final_status_sent: bool
+    hidden_at: datetime | None
     input_bytes: int
     inputs: list[dict[str, object]]
     lease_until: datetime | None
@@ -50,9 +54,12 @@ class Columns(TypedDict, total=False):
     provider: str
     reason: Reason | None
     remark: str | None
+    result_channel_id: int | None
     result_message_id: int | None
     running_at: datetime
     settled_at: datetime
+    slow_shown: bool
+    spoiler: bool
     status_message_id: int
     submit_after: datetime | None
     submitted_at: datetime
@@ -102,7 +109,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "parent_id": new.route.parent_id,
         "upload_limit": new.route.upload_limit,
         "inputs": rows_of(new.inputs),
-        "input_bytes": sum(each.size or 0 for each in new.inputs),
+        "input_bytes": attached_bytes(new.inputs),
         "inputs_stored": not new.inputs,
         "model": new.request.model,
         "provider": new.provider,
@@ -113,6 +120,9 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         "created_at": new.created_at,
         "origin_id": new.origin_id,
         "secret": new.secret,
+        "source_job_id": new.source_job_id,
+        "reply_to_id": new.route.reply_to_id,
+        "notify": new.route.notify,
     }
     try:
         await tx.execute(INSERT, values)
@@ -120,7 +130,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         if violates(error, ORIGIN):
             raise OriginTaken from None
         raise
-    # Not read back: 46 columns take longer than the insert, and the member waits.
+    # Not read back: 54 columns take longer than the insert, and the member waits.
     return Job(
         id=new.id,
         status=JobStatus.QUEUED,
@@ -133,6 +143,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         inputs=new.inputs,
         model_auto=new.model_auto,
         secret=new.secret,
+        source_job_id=new.source_job_id,
     )
 
 
@@ -293,6 +304,8 @@ def job_of(row: Row[Any]) -> Job:
             guild_id=row.guild_id,
             parent_id=row.parent_id,
             upload_limit=row.upload_limit,
+            reply_to_id=row.reply_to_id,
+            notify=Notify(row.notify),
         ),
         request=GenerationRequest(
             model=row.model,
@@ -324,4 +337,10 @@ def job_of(row: Row[Any]) -> Job:
         final_status_sent=row.final_status_sent,
         secret=row.secret,
         epoch=row.epoch,
+        source_job_id=row.source_job_id,
+        expanded_prompt=row.expanded_prompt,
+        hidden_at=row.hidden_at,
+        spoiler=row.spoiler,
+        result_channel_id=row.result_channel_id,
+        slow_shown=row.slow_shown,
     )

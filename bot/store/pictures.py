@@ -51,6 +51,7 @@ INPUTS_OF_UNCHARGED = _inputs_of_uncharged.where(jobs.c.delivered_at.is_(None)).
     _inputs_of_uncharged.where(jobs.c.delivered_at > bindparam("since", type_=Utc))
 )
 
+GET = select(pictures).where(pictures.c.sha256 == bindparam("sha256"))
 KNOW = keep_row(dialects.insert(pictures))
 
 
@@ -130,6 +131,12 @@ async def inputs_of_uncharged(connection: AsyncConnection, since: datetime) -> l
     return list((await connection.execute(INPUTS_OF_UNCHARGED, {"since": since})).scalars())
 
 
+async def get(connection: AsyncConnection, sha256: str) -> Picture | None:
+    """Return a picture that was stored once; the file may have been removed."""
+    row = (await connection.execute(GET, {"sha256": sha256})).one_or_none()
+    return _picture_of(row) if row else None
+
+
 async def of_job(connection: AsyncConnection, job_id: str, role: Role) -> list[Picture]:
     statement = (
         select(pictures)
@@ -137,13 +144,14 @@ async def of_job(connection: AsyncConnection, job_id: str, role: Role) -> list[P
         .where(job_pictures.c.job_id == job_id, job_pictures.c.role == role)
         .order_by(job_pictures.c.position)
     )
-    return [
-        Picture(
-            sha256=row.sha256,
-            kind=PictureKind(row.kind),
-            size=row.size,
-            width=row.width,
-            height=row.height,
-        )
-        for row in await connection.execute(statement)
-    ]
+    return [_picture_of(row) for row in await connection.execute(statement)]
+
+
+def _picture_of(row: Row[Any]) -> Picture:
+    return Picture(
+        sha256=row.sha256,
+        kind=PictureKind(row.kind),
+        size=row.size,
+        width=row.width,
+        height=row.height,
+    )

@@ -30,7 +30,7 @@ from sqlalchemy import (
     true,
 )
 
-from bot.jobs import JobStatus, plain
+from bot.jobs import JobStatus, Notify, plain
 from bot.ledger import EntryKind
 
 metadata = MetaData(
@@ -141,6 +141,14 @@ jobs = Table(
     Column("owner", String(32)),  # the process that works on the job until `lease_until`
     Column("epoch", Integer, nullable=False, server_default="0"),  # leases of the job so far
     Column("upload_limit", BigInteger),  # bytes of a file in the channel's server
+    Column("source_job_id", String(16)),  # the job whose result, or request, this one begins with
+    Column("expanded_prompt", PlainText),  # that was drawn, if the provider reports that
+    Column("hidden_at", Utc),  # the result was deleted: nobody but the requester sees the job
+    Column("spoiler", Boolean, nullable=False, server_default=false()),
+    Column("notify", String(8), nullable=False, server_default=Notify.PING),
+    Column("reply_to_id", BigInteger),  # the message to which the result replies
+    Column("result_channel_id", BigInteger),  # null before revision 0010: `channel_id`
+    Column("slow_shown", Boolean, nullable=False, server_default=false()),
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),
@@ -149,6 +157,10 @@ jobs = Table(
     Index("ix_jobs_model_settled_at", "model", "settled_at"),
     Index("ix_jobs_origin_id", "origin_id", unique=True),
     partial_index("ix_jobs_tokens", "token_expires_at", where="interaction_token IS NOT NULL"),
+    partial_index("ix_jobs_source_job_id", "source_job_id", where="source_job_id IS NOT NULL"),
+    partial_index(
+        "ix_jobs_result_message_id", "result_message_id", where="result_message_id IS NOT NULL"
+    ),
 )
 
 generations = Table(
@@ -181,6 +193,23 @@ job_pictures = Table(
     Column("role", String(8), primary_key=True),  # input, output
     Column("position", Integer, primary_key=True),
     Column("sha256", ForeignKey("pictures.sha256"), nullable=False, index=True),
+)
+
+favourites = Table(
+    "favourites",
+    metadata,
+    Column("user_id", BigInteger, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("created_at", Utc, nullable=False),
+    Index("ix_favourites_user_id_created_at", "user_id", "created_at"),
+    Index("ix_favourites_job_id", "job_id"),
+)
+
+preferences = Table(  # a member's own choices, for all servers
+    "preferences",
+    metadata,
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("notify", String(8), nullable=False),
 )
 
 ledger = Table(

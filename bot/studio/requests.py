@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 
 from bot.catalog import check_request
 from bot.errors import EaselError, NotNow, OutcomeUnknown, UserError
-from bot.jobs import Attachment, GenerationRequest, Job, NewJob, Option, Route, plain
+from bot.jobs import (
+    Attachment,
+    GenerationRequest,
+    Job,
+    NewJob,
+    Option,
+    Route,
+    attached_bytes,
+    plain,
+)
 from bot.quotas import INPUT_PERIOD, Member, check_input_bytes
 from bot.services import Services
 from bot.store import jobs, ledger, members, settlement
@@ -29,9 +38,10 @@ class Restarting(UserError):
 
 @dataclass(frozen=True, slots=True)
 class PictureRequest:
-    """The arguments of a command, and the interaction that brought them.
+    """The arguments of a command, and the interaction or message that brought them.
 
-    `model` is None if the member named none.
+    `model` is None if the member named none. `source_job_id` is the job whose result, or request,
+    this one begins with.
     """
 
     origin_id: int
@@ -39,6 +49,7 @@ class PictureRequest:
     options: Mapping[str, Option]
     inputs: Sequence[Attachment] = ()
     model: str | None = None
+    source_job_id: str | None = None
 
 
 class Requests:
@@ -87,6 +98,7 @@ class Requests:
             inputs=tuple(request.inputs),
             model_auto=request.model is None,
             origin_id=request.origin_id,
+            source_job_id=request.source_job_id,
         )
         try:
             async with self._turn():
@@ -149,7 +161,7 @@ class Requests:
             return
         since = new.created_at - INPUT_PERIOD
         used, first = await members.input_bytes_since(tx, new.user_id, since)
-        size = sum(each.size or 0 for each in new.inputs)
+        size = attached_bytes(new.inputs)
         check_input_bytes(used, size, frees_at=(first or new.created_at) + INPUT_PERIOD)
 
     async def confirm(self, job_id: str, message_id: int) -> None:

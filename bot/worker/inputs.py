@@ -11,8 +11,8 @@ from datetime import timedelta
 from bot.backoff import Backoff, Retries
 from bot.delivery import NotDelivered
 from bot.errors import ProviderError, Reason, Taken
-from bot.jobs import Job, JobStatus, Picture
-from bot.pictures import InputRefused, NotDecoded, PicturesUnavailable
+from bot.jobs import Attachment, Job, JobStatus, Picture
+from bot.pictures import InputRefused, Intake, NotDecoded, PicturesUnavailable
 from bot.services import Services
 from bot.store import jobs, settlement
 from bot.store import pictures as picture_rows
@@ -42,10 +42,10 @@ class Inputs:
         Jobs of one member wait for each other, and members take turns.
         """
         try:
-            async with self._waits(job), self._services.inputs.place(job.user_id) as download:
+            async with self._waits(job), self._services.inputs.place(job.user_id) as intake:
                 self._waiting.pop(job.id, None)
                 if await self._is_waiting(job):
-                    await self._attach(job, [await download(each) for each in job.inputs])
+                    await self._attach(job, [await self._take(intake, each) for each in job.inputs])
         except InputRefused as refused:
             await self._refuse(job, str(refused))
         except ProviderError as error:
@@ -77,9 +77,17 @@ class Inputs:
             stored = await jobs.get(view, job.id)
         return stored is not None and stored.status is JobStatus.QUEUED
 
+    async def _take(self, intake: Intake, attachment: Attachment) -> Picture:
+        if attachment.sha256 is None:
+            return await intake.download(attachment)
+        async with self._database.reading() as view:
+            stored = await picture_rows.get(view, attachment.sha256)
+        return await intake.reuse(attachment, stored)
+
     async def _attach(self, job: Job, stored: Sequence[Picture]) -> None:
         self._retries.end(job.id)
-        size = sum(picture.size for picture in stored)
+        pairs = zip(job.inputs, stored, strict=True)
+        size = sum(picture.size for attachment, picture in pairs if attachment.sha256 is None)
         async with self._leases.writing(job, last=True) as tx:
             if await jobs.mark_inputs_stored(tx, job.id, size=size):
                 await picture_rows.attach(tx, job.id, Role.INPUT, stored, self._now())

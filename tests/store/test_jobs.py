@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from bot.errors import Reason
-from bot.jobs import NEXT, Attachment, Job, JobStatus, NewJob, Route
+from bot.jobs import NEXT, Attachment, Job, JobStatus, NewJob, Notify, Route
 from bot.store import claims, generations, jobs, leases, queue
 from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
@@ -47,12 +47,20 @@ async def test_what_the_insert_returns_is_what_the_row_holds(database: Database)
     unusual = replace(
         usual,
         route=replace(
-            usual.route, postable=False, private=True, guild_id=5, parent_id=6, upload_limit=8
+            usual.route,
+            postable=False,
+            private=True,
+            guild_id=5,
+            parent_id=6,
+            upload_limit=8,
+            reply_to_id=9,
+            notify=Notify.SILENT,
         ),
         request=replace(usual.request, inputs=(attachment.url,)),
         inputs=(attachment,),
         model_auto=True,
         origin_id=7,
+        source_job_id="a" * 16,
     )
     optional = {each.name: each.default for each in (*fields(NewJob), *fields(Route))}
     assert [

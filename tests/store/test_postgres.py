@@ -312,14 +312,16 @@ async def test_an_older_database_is_migrated_by_alembic(
     own_postgres_url: str, postgres: Cluster
 ) -> None:
     await postgres.execute(
-        "ALTER TABLE jobs DROP owner, DROP epoch, DROP upload_limit",
-        "DROP TABLE processes, circuits",
-        "UPDATE alembic_version SET version_num = '0008'",
+        "ALTER TABLE jobs DROP source_job_id, DROP expanded_prompt, DROP hidden_at, DROP spoiler, "
+        "DROP notify, DROP reply_to_id, DROP result_channel_id, DROP slow_shown",
+        "DROP INDEX ix_jobs_result_message_id",
+        "DROP TABLE favourites, preferences",
+        "UPDATE alembic_version SET version_num = '0009'",
         url=own_postgres_url,
     )
     database = open_database(own_postgres_url)
     try:
-        assert await database.migrate() == "0008"
+        assert await database.migrate() == "0009"
     finally:
         await database.close()
 
