@@ -209,6 +209,7 @@ class Job:
     spoiler: bool = False
     result_channel_id: int | None = None  # None for a job of an older version
     slow_shown: bool = False  # the status message has said that the job is slower than usual
+    source: "Job | None" = field(default=None, repr=False)  # that of `source_job_id`, if loaded
 
     @property
     def result_mark(self) -> int | None:

@@ -148,7 +148,8 @@ def may_see(member: Member, channel_id: int, job: Job) -> bool:
     """
     if job.user_id == member.user_id:
         return True
-    if job.route.private or job.hidden_at is not None or job.result_message_id is None:
+    undelivered = job.delivered_at is not None and job.result_message_id is None
+    if job.route.private or job.hidden_at is not None or undelivered:
         return False
     return job.result_channel == channel_id != 0
 

@@ -31,3 +31,20 @@ async def is_served(interaction: discord.Interaction[Any]) -> bool:
 def check_access(interaction: discord.Interaction[Any]) -> None:
     """Raise a UserError if the operator does not serve this member, or this server."""
     studio_of(interaction).check_member(member_of(interaction))
+
+
+class CommandNotAllowed(UserError):
+    def __init__(self, command: str) -> None:
+        super().__init__(
+            "You may not use /{command} in this channel. Ask a moderator of this server.",
+            command=command,
+        )
+
+
+async def check_may_use(interaction: discord.Interaction[Any], command: str) -> None:
+    """Raise CommandNotAllowed if the server does not let the member use a command here.
+
+    Discord checks that for commands, and not for buttons.
+    """
+    if interaction.guild_id is not None and not interaction.permissions.use_application_commands:
+        raise CommandNotAllowed(command)

@@ -14,17 +14,6 @@ from discord import ui
 from bot.jobs import Attachment
 from cogs._replies import FormUnread, ReplyUnread, first_reply
 
-LONGEST_TITLE = 45  # characters (discord.md, Limits); a label has the same limit
-
-
-def make_form(custom_id: str, title: str, *fields: ui.Label[Any]) -> ui.Modal:
-    """Return a modal of at most 5 fields, which discord.py does not store."""
-    form = ui.Modal(title=title, custom_id=custom_id, timeout=None)
-    for field in fields:
-        form.add_item(field)
-    form.stop()  # discord.py stores only a form that still waits for its submit
-    return form
-
 
 async def open_form(interaction: discord.Interaction[Any], form: ui.Modal) -> None:
     """Open a form as the first reply; FormUnread if nobody knows whether the form is open."""

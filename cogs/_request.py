@@ -38,6 +38,7 @@ async def request_job(
     model: str | None,
     inputs: Sequence[Attachment] = (),
     private: bool = False,
+    source_job_id: str | None = None,
 ) -> None:
     """Request a job of the studio, then reply with the status message.
 
@@ -50,7 +51,7 @@ async def request_job(
         job = await studio.requests.create(
             member_of(interaction),
             route_of(interaction, studio.now(), lacking=lacking, private=private),
-            PictureRequest(interaction.id, prompt, options, inputs, model),
+            PictureRequest(interaction.id, prompt, options, inputs, model, source_job_id),
         )
     except AlreadyRequested:
         log.warning("interaction %s arrived twice: its job exists already", interaction.id)

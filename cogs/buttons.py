@@ -16,8 +16,10 @@ from bot.observability.logs import bind
 from bot.studio import NoSuchJob
 from cogs._access import check_access
 from cogs._replies import FormLost, first_reply, is_lost_form, reply_error, studio_of
+from cogs._results import again, open_edit, open_remix, submit_edit, submit_remix
 from cogs.delivery.errors import hiding_prompt
 from cogs.jobs import show_job
+from cogs.ui.actions import AGAIN, EDIT, REMIX
 from cogs.ui.panel import CANCEL, HISTORY, PREFIX
 from cogs.ui.status import canceled_view, status_view
 
@@ -96,5 +98,14 @@ async def show_chosen(interaction: Press, _: re.Match[str], values: Sequence[str
     await show_job(interaction, studio_of(interaction), values[0])
 
 
-HANDLERS: Mapping[re.Pattern[str], Handler] = {CANCEL: cancel, HISTORY: show_chosen}
-FORMS: Mapping[re.Pattern[str], Handler] = {}  # without memory; their values are empty
+HANDLERS: Mapping[re.Pattern[str], Handler] = {
+    CANCEL: cancel,
+    HISTORY: show_chosen,
+    AGAIN: again,
+    REMIX: open_remix,
+    EDIT: open_edit,
+}
+FORMS: Mapping[re.Pattern[str], Handler] = {
+    REMIX: submit_remix,
+    EDIT: submit_edit,
+}  # without memory; their values are empty

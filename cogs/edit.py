@@ -11,11 +11,14 @@ from bot.catalog import MAX_COUNT, MAX_INPUTS, MAX_PROMPT, MAX_SEED
 from bot.errors import UserError
 from bot.jobs import Attachment
 from bot.observability.logs import bind
+from bot.quotas import PictureOrigin
 from bot.studio import Studio
 from cogs._options import COMMON, OPTIONS, completed, given_options
 from cogs._replies import Form
 from cogs._request import request_job
+from cogs._results import open_edit_form
 from cogs.delivery.attachments import attachment_of, pictures_in
+from cogs.delivery.route import member_of
 from cogs.ui.panel import MAX_CHOICES
 from cogs.ui.text import shorten
 from cogs.ui.wording import Argument, Command, EditForm
@@ -87,7 +90,25 @@ class Edit(commands.Cog):
         pictures = pictures_in(message)[:MAX_CHOICES]
         if not pictures:
             raise NoPicture
+        member, channel_id = member_of(interaction), interaction.channel_id or 0
+        if job := await self.studio.results.of_message(message.id):
+            job = await self.studio.results.seen(member, channel_id, job.id)
+            await open_edit_form(interaction, self.studio, job)
+            return
+        self.studio.check_edit(member, _origin(interaction, message))
         await EditModal(interaction, self.studio, pictures).open(interaction)
+
+
+def _origin(interaction: discord.Interaction[Any], message: discord.Message) -> PictureOrigin:
+    """Return the origin of the pictures of a message that is no result.
+
+    A private message of the bot's was made for the member who sees it. The author of a forwarded
+    picture is unknown.
+    """
+    own = message.flags.ephemeral and message.author.id == interaction.application_id
+    author_id = None if message.message_snapshots else message.author.id
+    channel_id = interaction.channel_id or 0
+    return PictureOrigin(channel_id, author_id=interaction.user.id if own else author_id)
 
 
 class EditModal(Form, title=Command.EDIT_MENU):

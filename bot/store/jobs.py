@@ -69,6 +69,12 @@ class Columns(TypedDict, total=False):
 INSERT = insert(jobs)
 GET = select(jobs).where(jobs.c.id == bindparam("job_id"))
 LOCK = GET.with_for_update()  # without effect in SQLite, where a transaction is alone
+OF_RESULT = (
+    select(jobs)
+    .where(jobs.c.result_message_id == bindparam("message_id"))
+    .order_by(jobs.c.created_at)
+    .limit(1)
+)
 ORIGIN = next(each for each in jobs.indexes if each.name == "ix_jobs_origin_id")
 UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
@@ -149,6 +155,12 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
 
 async def get(connection: AsyncConnection, job_id: str) -> Job | None:
     row = (await connection.execute(GET, {"job_id": job_id})).one_or_none()
+    return job_of(row) if row else None
+
+
+async def of_result_message(connection: AsyncConnection, message_id: int) -> Job | None:
+    """Return the job whose result a message shows."""
+    row = (await connection.execute(OF_RESULT, {"message_id": message_id})).first()
     return job_of(row) if row else None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from bot.services import Services
 from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob, UsageReports
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
+from bot.studio.results import Results
 
 __all__ = [
     "AlreadyRequested",
@@ -28,12 +29,14 @@ class Studio:
         """`wake` is called after a change of rows that concerns the worker."""
         self.catalog = services.catalog
         self.check_member = services.quotas.check_member
+        self.check_edit = services.quotas.check_edit
         self.health = services.health
         self.now = services.now
         self.copies = services.copies
         self.requests = Requests(services, wake)
         self.reduced = services.reduced
         self.jobs = MemberJobs(services, wake)
+        self.results = Results(services)
         self.usage = UsageReports(services)
 
     def close(self) -> None:

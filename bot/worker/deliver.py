@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from bot.backoff import Backoff
@@ -46,9 +47,10 @@ class Deliverer:
         async with self._database.transaction() as tx:
             begun = await claims.begin_delivery(tx, job, self._leases.terms())
             stored = await pictures.of_job(tx, job.id, Role.OUTPUT)
+            source = await jobs.get(tx, job.source_job_id) if job.source_job_id else None
         if begun is None:
             return
-        job = self._leases.hold(begun, since)
+        job = replace(self._leases.hold(begun, since), source=source)
         missing = max(job.request.count - len(stored), 0) if stored else 0
         try:
             job = await self._with_reply(job)

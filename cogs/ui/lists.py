@@ -10,6 +10,7 @@ from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whol
 from bot.jobs import Job
 from bot.ledger import Usage, credits_text
 from cogs.ui import wording
+from cogs.ui.links import message_link, result_link
 from cogs.ui.panel import HISTORY, PersistentItem, ago, panel
 from cogs.ui.text import listing, plain, shorten, word
 from cogs.ui.wording import STATES, Help, Lists, Models, plural
@@ -128,12 +129,11 @@ def _job_line(job: Job, catalog: Catalog) -> str:
 def _link(job: Job) -> str | None:
     """Return the address of the job's result, else of its status message; None if private."""
     route = job.route
-    status_id = None if job.status.settled else route.status_message_id
-    message_id = job.result_message_id or status_id
-    if message_id is None or route.private:
+    if route.private:
         return None
-    guild = route.guild_id or route.account_server_id or "@me"
-    return f"https://discord.com/channels/{guild}/{route.channel_id}/{message_id}"
+    status_id = None if job.status.settled else route.status_message_id
+    status = message_link(job, route.channel_id, status_id) if status_id else None
+    return result_link(job) or status
 
 
 def _listed(title: str, lines: Sequence[str]) -> ui.LayoutView:

@@ -9,7 +9,10 @@ from bot.catalog import ModelSpec
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.ledger import credits_text
+from bot.quotas import Member, may_see
 from cogs.delivery.uploads import Uploads
+from cogs.ui.actions import failed_row, result_row
+from cogs.ui.links import result_link
 from cogs.ui.panel import AMBER, ago, gallery, panel, quoted, small
 from cogs.ui.text import plain
 from cogs.ui.wording import FAILURES, STATES, Fact, Result, Status, plural
@@ -25,24 +28,28 @@ def result_view(job: Job, spec: ModelSpec, uploads: Uploads, *, missing: int) ->
         remarks.append(
             Result.PARTIAL.format(service=spec.service, made=count - missing, count=count)
         )
-    return panel(
+    view = panel(
         Result.HEADING.format(member=f"<@{job.user_id}>", prompt=quoted(job)),
         *gallery(job, uploads.names),
         *remarks,
         *_upload_remarks(uploads),
         _marked(job, *_facts(job, spec), *(() if uploads.names else (mark(job),))),
     )
+    view.add_item(result_row(job))
+    return view
 
 
 def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
     """Return the message of a failed job: the event and the remedy."""
-    return panel(
+    view = panel(
         Result.FAILED.format(
             member=f"<@{job.user_id}>", reason=failure(job, spec), prompt=quoted(job)
         ),
         _marked(job, spec.title, mark(job)),
         colour=AMBER,
     )
+    view.add_item(failed_row(job))
+    return view
 
 
 def job_view(job: Job, spec: ModelSpec, uploads: Uploads) -> ui.LayoutView:
@@ -71,6 +78,20 @@ def failure(job: Job, spec: ModelSpec) -> str:
 def _marked(job: Job, *facts: str) -> ui.TextDisplay[Any]:
     """Return the small print, as a component with the id by which the result is found again."""
     return ui.TextDisplay(small(*facts), id=job.result_mark)
+
+
+def _origin(job: Job) -> str | None:
+    """Return what a result was made from, as a link; None if those who see it may not see that.
+
+    The readers are the requester, of a private result, else everybody in its channel.
+    """
+    source = job.source
+    if source is None or (link := result_link(source)) is None:
+        return None
+    reader = Member(user_id=job.user_id if job.route.private else 0)
+    if not may_see(reader, job.route.channel_id, source):
+        return None
+    return Fact.SOURCE.format(link=link, member=f"<@{source.user_id}>")
 
 
 def mark(job: Job) -> str:
@@ -107,7 +128,9 @@ def _upload_remarks(uploads: Uploads) -> Iterator[str]:
 
 def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
     yield spec.title
-    if job.inputs:
+    if origin := _origin(job):
+        yield origin
+    elif job.inputs:
         yield plural(Fact.INPUTS, len(job.inputs))
     if "seed" in job.request.options:
         yield Fact.SEED.format(seed=job.request.options["seed"])

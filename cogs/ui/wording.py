@@ -63,11 +63,39 @@ class Argument:
 
 
 class EditForm:
-    """Labels of the form that the menu opens."""
+    """Labels of the forms that the menu and the button *Edit* open, at most 45 characters each."""
 
     PROMPT = "The change to make"
     PICTURES = "The pictures to edit"
     PICTURE_CHOICE = "{number}: {name}"
+    PICTURE = "The picture to edit"
+    RESULT_CHOICE = "Picture {number}"
+    REFERENCES = "Further pictures, if you like"
+    REFERENCES_HINT = "Up to 3 as PNG, JPEG or WebP, if the model accepts several"
+
+
+class RemixForm:
+    """Labels of the form that the button *Remix* opens, at most 45 characters each."""
+
+    PROMPT = "The picture to draw"
+    NEGATIVE_PROMPT = "Things that must not be in the picture"
+    SHAPE = "The shape of the picture"
+    DEFAULT_SHAPE = "As the model chooses"
+    COUNT = "The number of pictures"
+    SWITCHES = "More"
+    NEW_SEED = "New seed"
+    SEED = "Else seed {seed} is used again"
+    NO_SEED = "The request had no seed, so a new one is drawn in any case"
+    EXPAND = "Expand the prompt: the model rewrites it before drawing"
+
+
+class Actions:
+    """The buttons under a result."""
+
+    AGAIN = "Again"
+    REMIX = "Remix"
+    EDIT = "Edit"
+    MORE = "More"
 
 
 STATES: Mapping[JobStatus, str] = {
@@ -86,6 +114,7 @@ class Fact:
     CHOSEN_MODEL = "{model} (chosen for you)"
     PICTURES = Plural("1 picture", "{count} pictures")
     INPUTS = Plural("from 1 picture", "from {count} pictures")
+    SOURCE = "made from [a picture]({link}) by {member}"
     SEED = "seed {seed}"
     SECONDS = "{seconds} s"
     CREDITS = "{credits} credits"

@@ -68,7 +68,8 @@ async def test_without_permission_to_post_the_reply_becomes_the_result(at: Stage
     assert asked.message is not None
     assert [message.id for message in results(at)] == [asked.message.id]
     assert job.result_message_id == asked.message.id
-    assert asked.message.buttons() == []
+    labels = [each["label"] for each in asked.message.buttons()]
+    assert labels == ["Again", "Remix", "Edit", "More"]  # and no Cancel
 
 
 async def test_after_the_token_expired_too_the_result_comes_by_direct_message(at: Stage) -> None:

@@ -288,9 +288,9 @@ def fields(interaction: Interaction) -> list[str]:
     return [each["component"]["custom_id"] for each in interaction.modal["components"]]
 
 
-async def test_the_menu_edits_the_picture_of_anybodys_message(at: Stage, menu: Open) -> None:
+async def test_the_menu_edits_the_picture_of_an_own_message(at: Stage, menu: Open) -> None:
     async with at.easel():
-        message = await at.discord.say(at.ada, at.channel, "look", [CAT])
+        message = await at.discord.say(at.ben, at.channel, "look", [CAT])
         opened = await menu(message)
         (prompt,) = fields(opened)
         sent = await at.discord.submit_modal(at.ben, opened, {prompt: "as a watercolour"})
@@ -304,19 +304,21 @@ async def test_the_menu_edits_the_picture_of_anybodys_message(at: Stage, menu: O
 async def test_the_menu_edits_a_result_of_the_bots_own(at: Stage, menu: Open) -> None:
     async with at.easel():
         await at.imagine("a fox")
-        opened = await menu(await at.result("a fox"))
-        (prompt,) = fields(opened)
-        sent = await at.discord.submit_modal(at.ben, opened, {prompt: "now at night"})
+        result = await at.result("a fox")
+        await at.settled()
+        opened = await menu(result)
+        assert fields(opened) == ["prompt", "references"]
+        sent = await at.discord.submit_modal(at.ben, opened, {"prompt": "now at night"})
         await sent.answered()
         await at.result("now at night")
 
-    assert "/easel-" in str(at.created()[-1]["input_image"])
+    assert str(at.created()[-1]["input_image"]).startswith("data:image/png")  # the stored one
 
 
 async def test_of_several_pictures_the_modal_asks_which(at: Stage, menu: Open) -> None:
     files = [Upload(f"{name}.png", picture()) for name in ("x" * 150, *"bcde")]
     async with at.easel():
-        opened = await menu(await at.discord.say(at.ada, at.channel, "five", files))
+        opened = await menu(await at.discord.say(at.ben, at.channel, "five", files))
         prompt, which = fields(opened)
         assert opened.modal is not None
         select = opened.modal["components"][1]["component"]
@@ -339,7 +341,7 @@ async def test_the_menu_on_a_message_without_a_picture_says_so(
     at: Stage, menu: Open, files: list[Upload]
 ) -> None:
     async with at.easel():
-        refused = await menu(await at.discord.say(at.ada, at.channel, "hello", files))
+        refused = await menu(await at.discord.say(at.ben, at.channel, "hello", files))
 
     assert "This message has no picture" in text_of(refused)
 
@@ -347,7 +349,7 @@ async def test_the_menu_on_a_message_without_a_picture_says_so(
 async def test_what_the_menu_is_given_is_judged_like_an_attachment(at: Stage, menu: Open) -> None:
     text = Upload("cat.png", b"I am a text file, renamed to look like a cat")
     async with at.easel():
-        opened = await menu(await at.discord.say(at.ada, at.channel, "cat", [text]))
+        opened = await menu(await at.discord.say(at.ben, at.channel, "cat", [text]))
         sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
         refused = await sent.answered()
 
@@ -357,7 +359,7 @@ async def test_what_the_menu_is_given_is_judged_like_an_attachment(at: Stage, me
 
 async def test_a_form_from_before_a_restart_is_answered(at: Stage, menu: Open) -> None:
     async with at.easel():
-        opened = await menu(await at.discord.say(at.ada, at.channel, "look", [CAT]))
+        opened = await menu(await at.discord.say(at.ben, at.channel, "look", [CAT]))
     async with at.easel():
         sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
         answer = await sent.answered()
@@ -380,7 +382,7 @@ async def test_a_form_is_closed_after_an_hour_and_leaves_memory(
 ) -> None:
     monkeypatch.setattr(_replies, "FORM_SECONDS", 0.2)
     async with at.easel() as app:
-        opened = await menu(await at.discord.say(at.ada, at.channel, "look", [CAT]))
+        opened = await menu(await at.discord.say(at.ben, at.channel, "look", [CAT]))
         await forms_stored(app, 1)
         await forms_stored(app, 0)
         sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
@@ -395,7 +397,7 @@ async def test_a_form_is_closed_after_an_hour_and_leaves_memory(
 
 async def test_a_member_has_one_form_at_a_time(at: Stage, menu: Open) -> None:
     async with at.easel() as app:
-        message = await at.discord.say(at.ada, at.channel, "look", [CAT])
+        message = await at.discord.say(at.ben, at.channel, "look", [CAT])
         first, second = await menu(message), await menu(message)
         await forms_stored(app, 1)
         late = await at.discord.submit_modal(at.ben, first, {fields(first)[0]: "blue"})
@@ -411,7 +413,7 @@ async def test_a_member_has_one_form_at_a_time(at: Stage, menu: Open) -> None:
 
 async def test_a_form_that_failed_can_be_sent_again(at: Stage, menu: Open) -> None:
     async with at.easel():
-        opened = await menu(await at.discord.say(at.ada, at.channel, "look", [CAT]))
+        opened = await menu(await at.discord.say(at.ben, at.channel, "look", [CAT]))
         (prompt,) = fields(opened)
         refused = await at.discord.submit_modal(at.ben, opened, {prompt: " "})
         await refused.answered()
