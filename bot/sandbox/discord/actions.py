@@ -1,8 +1,9 @@
 """Actions of members: write, use commands and menus, press buttons, choose, submit modals."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from bot.sandbox.discord import auto_mod
+from bot.sandbox.discord import auto_mod, permissions
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.command_input import (
     Entry,
@@ -15,7 +16,7 @@ from bot.sandbox.discord.command_input import (
 from bot.sandbox.discord.commands import CHAT_INPUT, MESSAGE_MENU, USER_MENU
 from bot.sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL, Interaction
 from bot.sandbox.discord.message_body import read_draft
-from bot.sandbox.discord.messages import Message
+from bot.sandbox.discord.messages import REPLY, SYSTEM, Message
 from bot.sandbox.discord.modal_input import fill_modal
 from bot.sandbox.discord.models import Channel, User
 from bot.sandbox.discord.request_body import Json
@@ -42,19 +43,68 @@ class Actions:
         uploads: Sequence[Upload] = (),
         *,
         body: Mapping[str, object] | None = None,
+        reply_to: Message | None = None,
+        ping: bool = True,
     ) -> Message:
-        """Write a message as a member, or with a body that another bot could send."""
-        if channel.guild:
-            self.world.join(channel.guild, user)
-        prepared = await self.world.prepare(channel, dict(enumerate(uploads)))
-        draft = read_draft(
-            dict(body or {"content": content}),
-            prepared,
-            self.world.ids.next,
-            emoji=self.world.emoji,
-        )
-        auto_mod.check(channel, user, draft, ephemeral=False)
-        return self.world.create(self.world.new_message(channel, user), draft)
+        """Write a message as a member, or with a body that another bot could send.
+
+        `reply_to` makes a reply in the same channel. With `ping`, the client's default, the author
+        of that message is among `mentions`, although `content` need not name them; a message of a
+        webhook, as a response to an interaction, has no author to ping.
+        """
+        message = self.world.new_message(channel, user)
+        self._check_may_write(message, reply_to, files=bool(uploads))
+        return await self._write(message, body or {"content": content}, uploads, ping=ping)
+
+    async def post_by_webhook(
+        self,
+        channel: Channel,
+        name: str,
+        content: str = "",
+        uploads: Sequence[Upload] = (),
+        *,
+        body: Mapping[str, object] | None = None,
+    ) -> Message:
+        """Write a message by a webhook of the server, whose author is no member."""
+        author = User(self.world.ids.next(), name, bot=True)
+        message = self.world.new_message(channel, author)
+        message.webhook_id = author.id
+        return await self._write(message, body or {"content": content}, uploads)
+
+    def _check_may_write(self, message: Message, reply_to: Message | None, *, files: bool) -> None:
+        """Check the permissions of a member for a message, and make the message a reply."""
+        channel, user = message.channel, message.author
+        self._enter(user, channel)
+        needed = permissions.VIEW_CHANNEL | (permissions.ATTACH_FILES if files else 0)
+        threaded = permissions.SEND_MESSAGES_IN_THREADS
+        needed |= threaded if channel.is_thread else permissions.SEND_MESSAGES
+        if reply_to is not None:
+            needed |= permissions.READ_MESSAGE_HISTORY
+            self._check_sees(user, reply_to)
+            if reply_to.channel is not channel or reply_to.ephemeral_to or reply_to.type in SYSTEM:
+                raise MemberError("there is no such message to reply to here")
+            message.reference, message.type = reply_to, REPLY
+        if needed & ~channel.permissions_of(user):
+            raise MemberError("this member may not write that here")
+        if channel.locked and not channel.permissions_of(user) & permissions.MANAGE_THREADS:
+            raise MemberError("the thread is locked")
+
+    async def _write(
+        self,
+        message: Message,
+        body: Mapping[str, object],
+        uploads: Sequence[Upload],
+        *,
+        ping: bool = True,
+    ) -> Message:
+        channel, world = message.channel, self.world
+        prepared = await world.prepare(channel, dict(enumerate(uploads)))
+        draft = read_draft(dict(body), prepared, world.ids.next, emoji=world.emoji)
+        draft.allowed = replace(draft.allowed, replied_user=ping)
+        auto_mod.check(channel, message.author, draft, ephemeral=False)
+        if channel.is_thread and message.webhook_id is None:
+            world.join_thread(channel, message.author)
+        return world.create(message, draft)
 
     async def command(
         self,
@@ -228,6 +278,8 @@ class Actions:
         if message.deleted or message.channel.deleted or hidden:
             raise MemberError("this user sees no such message")
         self._enter(user, message.channel)
+        if not message.channel.permissions_of(user) & permissions.VIEW_CHANNEL:
+            raise MemberError("this member does not see the channel")
 
     def _usable(self, user: User, message: Message, custom_id: str) -> Json:
         self._check_sees(user, message)
@@ -258,7 +310,7 @@ class Actions:
     ) -> Interaction:
         """Create the interaction and dispatch INTERACTION_CREATE."""
         world = self.world
-        found = resolved.to_json(channel.guild, user, world.cdn.to_json)
+        found = resolved.to_json(channel, user, world.cdn.to_json)
         interaction = Interaction(
             id=world.ids.next(),
             type=kind,

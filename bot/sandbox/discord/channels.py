@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from bot.sandbox.discord.auto_mod import KeywordRule
-from bot.sandbox.discord.guilds import Emoji, Guild
+from bot.sandbox.discord.guilds import Emoji, Guild, Role
 from bot.sandbox.discord.models import REQUIRE_TAG, Channel, ChannelKind, Tag, User
+from bot.sandbox.discord.overwrites import MEMBER, ROLE, Overwrite
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.world import World
 
@@ -18,8 +19,9 @@ class Channels:
 
     world: World
 
-    def add_user(self, name: str) -> User:
-        return self.world.add_user(name)
+    def add_user(self, name: str, *, bot: bool = False) -> User:
+        """Create a person, or the user of another bot."""
+        return self.world.add_user(name, bot=bot)
 
     def add_guild(
         self,
@@ -83,8 +85,37 @@ class Channels:
         """Return direct messages between others, open only to a user-installed app."""
         return self.world.direct_channel(*users)
 
+    def set_channel_permissions(
+        self, channel: Channel, target: User | Role, *, allow: int = 0, deny: int = 0
+    ) -> None:
+        """Replace the overwrite of a member or role in a channel; 0 and 0 remove the overwrite.
+
+        `guild.roles[0]` is @everyone. Threads have the overwrites of their parent. The bits are in
+        `bot.sandbox.discord.permissions`: `deny=USE_APPLICATION_COMMANDS` takes the commands from
+        a member here, `allow=MANAGE_MESSAGES` makes a moderator of this channel. The interactions
+        of a member carry the result, and every action of a member is checked against the result.
+        The permissions in the whole server are those of `set_permissions`.
+        """
+        if channel.guild is None or channel.is_thread:
+            raise ValueError("only a channel of a server has overwrites")
+        kind = MEMBER if isinstance(target, User) else ROLE
+        channel.overwrites.pop(target.id, None)
+        if allow or deny:
+            channel.overwrites[target.id] = Overwrite(kind, allow, deny)
+        self._dispatch("CHANNEL_UPDATE", channel.to_json(), channel.guild)
+
+    def set_role_permissions(self, guild: Guild, role: Role, permissions: int) -> None:
+        """Set the permissions of a role in the whole server; `guild.roles[0]` is @everyone."""
+        role.permissions = permissions
+        data = {"guild_id": str(guild.id), "role": role.to_json()}
+        self._dispatch("GUILD_ROLE_UPDATE", data, guild)
+
     def set_permissions(self, guild: Guild, user: User, permissions: int) -> None:
-        """Grant a member these permissions, in addition to those of everyone."""
+        """Grant a member these permissions, in addition to those of everyone.
+
+        To take permissions from a member, deny them in the channel (`set_channel_permissions`), or
+        take them from everyone (`set_role_permissions`).
+        """
         self.world.grant(guild, user, permissions)
 
     def add_keyword_rule(self, guild: Guild, *keywords: str, bots: bool = True) -> None:

@@ -6,10 +6,14 @@ from typing import Any, Final
 
 from bot.sandbox.discord import command_options as kinds
 from bot.sandbox.discord.command_permissions import CommandPermissions
-from bot.sandbox.discord.guilds import Guild, Role
+from bot.sandbox.discord.guilds import Role
 from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel, User
-from bot.sandbox.discord.permissions import ADMINISTRATOR, EVERY, USE_APPLICATION_COMMANDS
+from bot.sandbox.discord.permissions import (
+    ADMINISTRATOR,
+    USE_APPLICATION_COMMANDS,
+    VIEW_CHANNEL,
+)
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.uploads import Attachment, Upload
 
@@ -30,8 +34,10 @@ class Resolved:
     messages: dict[int, Message] = field(default_factory=dict)
     attachments: dict[int, Attachment] = field(default_factory=dict)
 
-    def to_json(self, guild: Guild | None, user: User, show: Callable[[Attachment], Json]) -> Json:
-        """Return the API's form; channels carry the permissions of `user`, who acts."""
+    def to_json(self, where: Channel, user: User, show: Callable[[Attachment], Json]) -> Json:
+        """Return the API's form: channels with the permissions of `user`, who acts, and members
+        with their own in the channel of the interaction."""
+        guild = where.guild
         found: Json = {
             "users": {str(key): each.to_json() for key, each in self.users.items()},
             "channels": {str(key): _shown(item, user) for key, item in self.channels.items()},
@@ -43,7 +49,7 @@ class Resolved:
             found["members"] = {
                 str(key): {
                     **guild.members[key].to_json(with_user=False),
-                    "permissions": str(guild.permissions_of(each)),
+                    "permissions": str(where.permissions_of(each)),
                 }
                 for key, each in self.users.items()
                 if key in guild.members
@@ -52,8 +58,7 @@ class Resolved:
 
 
 def _shown(channel: Channel, user: User) -> Json:
-    granted = channel.guild.permissions_of(user) if channel.guild else EVERY
-    return {**channel.to_json(), "permissions": str(granted)}
+    return {**channel.to_json(), "permissions": str(channel.permissions_of(user))}
 
 
 def find_command(
@@ -97,8 +102,10 @@ def _check_context(
         return
     if not channel.guild.bot_present:
         raise MemberError("the app is not in this server")
-    granted = channel.guild.permissions_of(user)
+    granted = channel.permissions_of(user)
     needed = command["default_member_permissions"]
+    if not granted & VIEW_CHANNEL:
+        raise MemberError("this member does not see the channel")
     if not granted & USE_APPLICATION_COMMANDS:
         raise MemberError("this member may not use commands")
     if granted & ADMINISTRATOR:

@@ -95,8 +95,8 @@ class Gateway:
             if not session.wants(event, guild):
                 continue
             if message is not None and not session.intents & MESSAGE_CONTENT:
-                blank = not self.world.readable(message)
-                session.dispatch(event, {**data, **message.to_json(blank=blank)})
+                limited = message.to_json(reader=self.world.bot)
+                session.dispatch(event, {**data, **limited})
             else:
                 session.dispatch(event, data)
 

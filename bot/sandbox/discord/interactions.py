@@ -164,7 +164,7 @@ class Interaction:
             shown["user"] = self.user.to_json()
         else:
             member = guild.members[self.user.id].to_json()
-            granted = str(guild.permissions_of(self.user))
+            granted = str(self.channel.permissions_of(self.user))
             shown |= {
                 "guild_id": str(guild.id),
                 "guild_locale": guild.locale,
@@ -176,10 +176,9 @@ class Interaction:
         return shown
 
     def _channel_json(self) -> Json:
-        guild = self.channel.guild
-        if guild is None:
+        if self.channel.guild is None:
             return self.channel.to_json()
-        granted = str(guild.permissions_of(self.user))
+        granted = str(self.channel.permissions_of(self.user))
         return {**self.channel.to_json(), "permissions": granted}
 
     def _app_permissions(self) -> int:

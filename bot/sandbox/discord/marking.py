@@ -71,7 +71,7 @@ class Marking:
                 raise MemberError("these are the direct messages of others")
             return
         self.world.join(channel.guild, user)
-        if needed & ~channel.guild.permissions_of(user):
+        if (needed | permissions.VIEW_CHANNEL) & ~channel.permissions_of(user):
             raise MemberError("this member may not do that")
 
 

@@ -9,7 +9,6 @@ from bot.sandbox.discord.component_reader import Reader
 from bot.sandbox.discord.embeds import Embeds
 from bot.sandbox.discord.mentions import Allowed, Pings, find_pings, read_allowed
 from bot.sandbox.discord.messages import LOADING, SILENT, SUPPRESS_EMBEDS, V2, Message, embedded
-from bot.sandbox.discord.models import User
 from bot.sandbox.discord.permissions import MENTION_EVERYONE
 from bot.sandbox.discord.request_body import (
     Form,
@@ -71,8 +70,7 @@ class Draft:
             self.allowed,
             may_everyone=_may_ping_everyone(message),
         )
-        replied = message.reference.author if message.reference else None
-        return reply_pings(found, replied, self.allowed) if replied else found
+        return reply_pings(found, message, self.allowed)
 
 
 def read_draft(
@@ -148,8 +146,7 @@ def _may_ping_everyone(message: Message) -> bool:
     channel = message.channel
     if channel.guild is None or not channel.guild.bot_present:
         return True
-    own = message.author.bot
-    granted = channel.bot_permissions() if own else channel.guild.permissions_of(message.author)
+    granted = channel.permissions_of(message.author)
     return bool(granted & MENTION_EVERYONE)
 
 
@@ -254,8 +251,16 @@ def _reference(form: Form) -> Json | None:
     }
 
 
-def reply_pings(pings: Pings, replied: User, allowed: Allowed) -> Pings:
-    """Add the author of the replied message, if `allowed_mentions` says so."""
-    if not allowed.replied_user or replied.bot or replied.id in pings.users:
+def reply_pings(pings: Pings, message: Message, allowed: Allowed) -> Pings:
+    """Add the author of the replied message, if `allowed_mentions` says so.
+
+    A reply to a message of a webhook pings nobody: responses to interactions are such messages
+    (docs/internals/discord.md, The stand-in). Nobody pings themselves by a reply.
+    """
+    replied = message.reference
+    if replied is None or not allowed.replied_user or replied.of_webhook:
         return pings
-    return replace(pings, users=(*pings.users, replied.id))
+    author = replied.author
+    if author is message.author or author.id in pings.users:
+        return pings
+    return replace(pings, users=(*pings.users, author.id))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SILENT, V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 12, 1 << 15
 HAS_THREAD = 1 << 5
+REPLY = 19  # the type of a reply
 PIN_NOTICE, THREAD_NOTICE, THREAD_STARTER = 6, 18, 21  # types of Discord's own messages
 SYSTEM = frozenset({PIN_NOTICE, THREAD_NOTICE, THREAD_STARTER})
 
@@ -47,6 +48,7 @@ class Message:
     reactions: Reactions = field(default_factory=Reactions)
     pinned_at: str | None = None
     thread: Channel | None = None  # started from this message, or announced by it
+    webhook_id: int | None = None  # of the webhook that wrote it, unless an interaction did
 
     @property
     def is_v2(self) -> bool:
@@ -110,8 +112,26 @@ class Message:
         found = (item for item in tree.walk(self.tree) if item.get("custom_id") == custom_id)
         return next(found, None)
 
-    def to_json(self, *, blank: bool = False, nested: bool = True) -> Json:
-        """Return the API's form; `blank` omits fields that need the message-content intent."""
+    @property
+    def of_webhook(self) -> bool:
+        """Return whether a webhook wrote the message, as all responses to interactions."""
+        return self.webhook_id is not None or self.interaction is not None
+
+    def readable(self, reader: User) -> bool:
+        """Return whether a bot sees the content without the message-content intent.
+
+        See docs/internals/discord.md, Interactions.
+        """
+        own = self.author is reader or reader in self.mentions
+        return own or self.channel.guild is None
+
+    def to_json(self, *, reader: User | None = None, nested: bool = True) -> Json:
+        """Return the API's form.
+
+        `reader` is a bot without the message-content intent, for which the content of this message
+        and of the replied one may be empty.
+        """
+        blank = reader is not None and not self.readable(reader)
         shown: Json = {
             "id": str(self.id),
             "channel_id": str(self.channel.id),
@@ -132,14 +152,16 @@ class Message:
         }
         if self.interaction is not None:
             shown |= self.interaction.origin(self)
-        if reactions := self.reactions.to_json():
+        elif self.webhook_id is not None:
+            shown["webhook_id"] = str(self.webhook_id)
+        if reactions := self.reactions.to_json(self.channel.bot_id):
             shown["reactions"] = reactions
         if self.thread is not None:
             shown |= self._thread_json(self.thread)
         if self.reference is not None:
             shown["message_reference"] = self._reference(self.reference)
             if nested and not self.reference.deleted:
-                shown["referenced_message"] = self.reference.to_json(blank=blank, nested=False)
+                shown["referenced_message"] = self.reference.to_json(reader=reader, nested=False)
             elif nested:
                 shown["referenced_message"] = None
         return shown

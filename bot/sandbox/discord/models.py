@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.discord import permissions
+from bot.sandbox.discord.overwrites import MEMBER, Overwrite, granted_in
 from bot.sandbox.discord.request_body import Json
 
 if TYPE_CHECKING:
@@ -115,8 +116,9 @@ class Tag:
 class Channel:
     """A channel or thread. `overwrite` replaces the usual permissions of the bot.
 
-    `messages` and `total_messages` count those of a thread but the first; `tags` are offered by a
-    forum, or chosen for a post.
+    `overwrites` are those of roles and members by id, `people` the members of a thread without the
+    bot. `messages` and `total_messages` count those of a thread but the first; `tags` are offered
+    by a forum, or chosen for a post.
     """
 
     id: int
@@ -128,6 +130,8 @@ class Channel:
     nsfw: bool = False
     bot_id: int = 0
     overwrite: int | None = None
+    overwrites: dict[int, Overwrite] = field(default_factory=dict)
+    people: list[User] = field(default_factory=list)
     recipients: list[User] = field(default_factory=list)
     bot_in_thread: bool = True
     archived: bool = False
@@ -169,7 +173,9 @@ class Channel:
         channel."""
         if self.guild is not None:
             return 0
-        with_bot = self.kind is ChannelKind.DM and any(user.bot for user in self.recipients)
+        with_bot = self.kind is ChannelKind.DM and any(
+            user.id == self.bot_id for user in self.recipients
+        )
         return 1 if with_bot else 2
 
     @property
@@ -182,12 +188,25 @@ class Channel:
             return permissions.GUEST if self.context else 0
         if not self.guild.bot_present:
             return 0
-        source = self.parent if self.is_thread and self.parent else self
-        granted = self.guild.permissions_of(self.guild.members[self.bot_id].user)
+        source = self._source
+        granted = granted_in(self.guild, self.guild.members[self.bot_id].user, source.overwrites)
         granted = granted if source.overwrite is None else source.overwrite
         if not granted & permissions.MANAGE_THREADS and not self.bot_can_see_thread:
             return granted & ~permissions.VIEW_CHANNEL
         return granted
+
+    @property
+    def _source(self) -> "Channel":
+        """Return the channel whose permissions hold here: the parent of a thread."""
+        return self.parent if self.is_thread and self.parent else self
+
+    def permissions_of(self, user: User) -> int:
+        """Return the permissions of a member or the bot here; everything in direct messages."""
+        if self.guild is None:
+            return permissions.EVERY
+        if user.id == self.bot_id:
+            return self.bot_permissions()
+        return granted_in(self.guild, user, self._source.overwrites)
 
     def to_json(self) -> Json:
         shown: Json = {
@@ -221,23 +240,18 @@ class Channel:
         }
 
     def _overwrites(self, guild: "Guild") -> list[Json]:
-        if self.overwrite is None or self.bot_id not in guild.members:
-            return []
-        usual = guild.permissions_of(guild.members[self.bot_id].user)
-        return [
-            {
-                "id": str(self.bot_id),
-                "type": 1,
-                "allow": str(self.overwrite & ~usual),
-                "deny": str(usual & ~self.overwrite),
-            }
-        ]
+        found = dict(self.overwrites)
+        if self.overwrite is not None and self.bot_id in guild.members:
+            usual = guild.permissions_of(guild.members[self.bot_id].user)
+            allow, deny = self.overwrite & ~usual, usual & ~self.overwrite
+            found[self.bot_id] = Overwrite(MEMBER, allow, deny)
+        return [each.to_json(target) for target, each in found.items()]
 
     def _thread_json(self) -> Json:
         return {
             "owner_id": str((self.starter or self.guild.owner).id) if self.guild else None,
             "message_count": self.messages,
-            "member_count": 2,
+            "member_count": len(self.people) + self.bot_in_thread,
             "total_message_sent": self.total_messages,
             **({"applied_tags": [str(tag.id) for tag in self.tags]} if self.in_forum else {}),
             "thread_metadata": {

@@ -64,7 +64,7 @@ class Reactions:
             del self.found[face.key]
         return True
 
-    def to_json(self) -> list[Json]:
+    def to_json(self, bot_id: int) -> list[Json]:
         """Return the form that the bot sees."""
         return [
             {
@@ -72,7 +72,7 @@ class Reactions:
                 "count": len(users),
                 "count_details": {"burst": 0, "normal": len(users)},
                 "burst_colors": [],
-                "me": any(user.bot for user in users),
+                "me": any(user.id == bot_id for user in users),
                 "me_burst": False,
             }
             for face, users in self.found.values()

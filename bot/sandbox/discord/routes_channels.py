@@ -5,7 +5,7 @@ from typing import Final
 
 from bot.sandbox.discord import auto_mod, permissions
 from bot.sandbox.discord.message_body import CREATE_KEYS, Draft, read_draft
-from bot.sandbox.discord.messages import SYSTEM, Message
+from bot.sandbox.discord.messages import REPLY, SYSTEM, Message
 from bot.sandbox.discord.models import FORUMS, Channel
 from bot.sandbox.discord.request_body import Refusal, invalid
 from bot.sandbox.discord.rest import Call, Reply, Route
@@ -14,7 +14,6 @@ from bot.sandbox.discord.world import World
 MESSAGES: Final = "/channels/{channel_id}/messages"
 MESSAGE: Final = MESSAGES + "/{message_id}"
 READ: Final = permissions.VIEW_CHANNEL | permissions.READ_MESSAGE_HISTORY
-REPLY_TYPE: Final = 19
 
 
 @dataclass
@@ -73,7 +72,7 @@ class ChannelRoutes:
         return Reply(200, [self._shown(message) for message in reversed(found)])
 
     def _shown(self, message: Message) -> object:
-        return message.to_json(blank=self.world.blank_for_bot(message))
+        return self.world.for_bot(message)
 
     async def get_message(self, call: Call) -> Reply:
         channel = self.world.channel_for_bot(call.id("channel_id"), READ)
@@ -93,15 +92,15 @@ class ChannelRoutes:
         if draft.enforce_nonce and draft.nonce is not None:
             earlier = self.world.sent_with_nonce(channel, draft.nonce)
             if earlier is not None:
-                return Reply(200, earlier.to_json() | {"nonce": draft.nonce})
+                return Reply(200, self.world.for_bot(earlier) | {"nonce": draft.nonce})
         auto_mod.check(channel, self.world.bot, draft, ephemeral=False)
         message = self.world.new_message(channel, self.world.bot)
         message.nonce = draft.nonce
         message.reference = self._replied(channel, draft)
-        message.type = REPLY_TYPE if message.reference else 0
+        message.type = REPLY if message.reference else 0
         self.world.create(message, draft)
         self.world.remember_nonce(message)
-        shown = message.to_json()
+        shown = self.world.for_bot(message)
         return Reply(200, shown | ({} if draft.nonce is None else {"nonce": draft.nonce}))
 
     def _replied(self, channel: Channel, draft: Draft) -> Message | None:
@@ -115,6 +114,11 @@ class ChannelRoutes:
                 path = ("message_reference",)
                 raise invalid(path, "REPLIES_UNKNOWN_MESSAGE", "Unknown message")
             return None
+        if other.type in SYSTEM:
+            path = ("message_reference",)
+            raise invalid(
+                path, "REPLIES_CANNOT_REPLY_TO_SYSTEM_MESSAGE", "Cannot reply to a system message"
+            )
         return other
 
     async def edit_message(self, call: Call) -> Reply:
@@ -132,7 +136,7 @@ class ChannelRoutes:
             call.object(), uploads, self.world.ids.next, base=message, emoji=self.world.emoji
         )
         auto_mod.check(channel, self.world.bot, draft, ephemeral=False)
-        return Reply(200, self.world.edit(message, draft).to_json())
+        return Reply(200, self.world.for_bot(self.world.edit(message, draft)))
 
     async def delete_message(self, call: Call) -> Reply:
         channel = self.world.channel_for_bot(call.id("channel_id"), permissions.VIEW_CHANNEL)

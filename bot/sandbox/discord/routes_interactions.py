@@ -16,7 +16,7 @@ from bot.sandbox.discord.interactions import (
 )
 from bot.sandbox.discord.mentions import Allowed, read_allowed
 from bot.sandbox.discord.message_body import Draft, read_draft
-from bot.sandbox.discord.messages import EPHEMERAL, LOADING, Message
+from bot.sandbox.discord.messages import EPHEMERAL, LOADING, REPLY, Message
 from bot.sandbox.discord.modals import read_modal
 from bot.sandbox.discord.request_body import Form, Json, Problems, Refusal, Unsupported
 from bot.sandbox.discord.rest import Call, Reply, Route
@@ -171,7 +171,7 @@ class InteractionRoutes:
         if interaction.type == COMMAND and reply_to is None:
             message.type = 20 if interaction.data["type"] == 1 else 23
         elif reply_to is not None:
-            message.type = 19
+            message.type = REPLY
         if draft.flags & EPHEMERAL:
             message.ephemeral_to = interaction.user
         return self.world.create(message, draft)
@@ -225,8 +225,7 @@ class InteractionRoutes:
         loading = interaction.message
         if interaction.state is State.DEFERRED and loading is not None and loading.loading:
             # the first follow-up edits the loading message and ignores its own ephemeral flag
-            draft = await self._draft(interaction, call.object(), call, CREATE_BITS)
-            draft.flags = draft.flags & ~EPHEMERAL | loading.flags & EPHEMERAL
+            draft = await self._draft(interaction, call.object(), call, CREATE_BITS, base=loading)
             return Reply(200, self._edit(interaction, loading, draft).to_json())
         interaction.check_followup()
         draft = await self._draft(interaction, call.object(), call, CREATE_BITS)

@@ -79,7 +79,7 @@ class PinRoutes:
         return Reply(200, [self._shown(message) for message in self._pins(call)[:OLD_MOST]])
 
     def _shown(self, message: Message) -> object:
-        return message.to_json(blank=self.world.blank_for_bot(message))
+        return self.world.for_bot(message)
 
 
 def _time(text: str) -> datetime:

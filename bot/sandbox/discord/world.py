@@ -22,6 +22,7 @@ from bot.sandbox.discord.models import (
 from bot.sandbox.discord.request_body import Json, Refusal, as_snowflake
 from bot.sandbox.discord.uploads import Attachment, Cdn, Upload
 
+MESSAGE_CONTENT: Final = 1 << 15  # the intent
 NONCE_SECONDS: Final = 300.0  # "the past few minutes" in Discord's documentation
 UNKNOWN_CHANNEL: Final = (404, 10003, "Unknown Channel")
 UNKNOWN_MESSAGE: Final = (404, 10008, "Unknown Message")
@@ -68,8 +69,8 @@ class World:
         self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
         self.dispatch: Dispatch = _nowhere
 
-    def add_user(self, name: str) -> User:
-        user = User(self.ids.next(), name)
+    def add_user(self, name: str, *, bot: bool = False) -> User:
+        user = User(self.ids.next(), name, bot=bot)
         self.users[user.id] = user
         return user
 
@@ -192,17 +193,10 @@ class World:
             raise Refusal(*UNKNOWN_MESSAGE)
         return message
 
-    def blank_for_bot(self, message: Message) -> bool:
-        """Return whether the bot must not see the content over REST.
-
-        See docs/internals/discord.md, Interactions: the message-content intent.
-        """
-        return not self.privileged_intents & 1 << 15 and not self.readable(message)
-
-    def readable(self, message: Message) -> bool:
-        """Return whether the bot sees the content without the message-content intent."""
-        own = message.author is self.bot or self.bot in message.mentions
-        return own or message.channel.guild is None
+    def for_bot(self, message: Message) -> Json:
+        """Return a message as the bot sees it over REST, by the application's intents."""
+        unlimited = self.privileged_intents & MESSAGE_CONTENT
+        return message.to_json(reader=None if unlimited else self.bot)
 
     async def prepare(
         self, channel: Channel, uploads: Mapping[int, Upload], limit: int | None = None
@@ -237,6 +231,13 @@ class World:
         message.channel.count(message.id)
         self.dispatch_message("MESSAGE_CREATE", message)
         self.changes.notify()
+
+    def join_thread(self, thread: Channel, user: User) -> None:
+        """Make a user a member of a thread, as a message there does."""
+        if user is self.bot:
+            thread.bot_in_thread = True
+        elif user not in thread.people:
+            thread.people.append(user)
 
     def reopen(self, thread: Channel) -> None:
         """Take a thread out of the archive, as each new message does."""
