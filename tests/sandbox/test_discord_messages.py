@@ -257,6 +257,7 @@ async def test_an_edit_can_show_a_kept_file_and_drop_another(api: Api) -> None:
 
     status, _ = await api.call("PATCH", path, {"attachments": [kept]})
     assert status == 400
+    kept["filename"] = "b.png"
     change = {"attachments": [kept], "components": [gallery("attachment://b.png")]}
     status, edited = await api.call("PATCH", path, change)
 

@@ -25,24 +25,28 @@ MISSING_FILE: Final = "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND"
 
 @dataclass(eq=False)
 class Media:
-    """A picture or file in a component: an attachment of ours, or a foreign address."""
+    """A picture or file in a component: an attachment of the message, or an address.
+
+    The address of a stored attachment is signed anew whenever the message is shown.
+    """
 
     id: int
     attachment: Attachment | None = None
     url: str = ""
 
     def to_json(self, cdn: Cdn) -> Json:
-        file = self.attachment
+        file = self.attachment or cdn.stored(self.url)
         url = cdn.address(file) if file else self.url
         copy = url if file else cdn.proxy(url)
         shown: Json = {"id": str(self.id), "url": url, "proxy_url": copy, "flags": 0}
         if file:
             shown |= {
-                "attachment_id": str(file.id),
                 "width": file.width,
                 "height": file.height,
                 "content_type": file.content_type,
             }
+        if self.attachment:
+            shown["attachment_id"] = str(self.attachment.id)
         return shown
 
 

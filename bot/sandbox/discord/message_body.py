@@ -99,7 +99,7 @@ def read_draft(
     bits = _flags(form, wanted, flags, base)
     descriptions: dict[int, str] = {}
     files = _files(form, uploads, base, descriptions)
-    named = {file.filename: file for file in files}
+    named = _named(form, uploads, files, new=base is None)
     content = form.text("content", 2000)
     read = Draft(
         content=content or "",
@@ -196,6 +196,22 @@ def _files(
     if len(files) > 10:
         form.wrong("attachments", "BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.")
     return files
+
+
+def _named(
+    form: Form, uploads: Mapping[int, Attachment], files: list[Attachment], *, new: bool
+) -> dict[str, Attachment]:
+    """Return the files that `attachment://` may name.
+
+    In a new message, these are all uploads. An edit must list a file in `attachments` by id and
+    file name, an upload as well as one that stays (docs/internals/discord.md, The stand-in).
+    """
+    if new:
+        return {file.filename: file for file in files}
+    entries = [each for each in form.data.get("attachments") or [] if isinstance(each, dict)]
+    listed = {as_snowflake(each.get("id")) for each in entries if each.get("filename")}
+    given = {file: number for number, file in uploads.items()}
+    return {file.filename: file for file in files if given.get(file, file.id) in listed}
 
 
 def _take_over(draft: Draft, base: Message, body: Json) -> None:

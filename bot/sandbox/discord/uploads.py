@@ -168,6 +168,27 @@ class Cdn:
             return None
         return self._sign(parts.path)
 
+    def stored(self, url: str) -> Attachment | None:
+        """Return the file of an address, which may have expired; None for a foreign address."""
+        parts = urlsplit(url)
+        ours = f"{parts.scheme}://{parts.netloc}" == self.origin
+        return self.files.get(parts.path) if ours else None
+
+    def remove_inputs(self, filename: str | None = None) -> int:
+        """Remove the ephemeral attachments of commands and modals now, all or those of a name.
+
+        Return the number of files. Discord removes them "after a set period of time"; here that is
+        a day, by the clock of the stand-in.
+        """
+        found = [
+            file
+            for file in self.files.values()
+            if file.ephemeral and not file.gone and filename in (None, file.filename)
+        ]
+        for file in found:
+            file.gone = True
+        return len(found)
+
     def find(self, path: str, query: str) -> Attachment | None:
         """Return the file of a signed address, or None if the address has expired or the file is
         gone."""
