@@ -2,11 +2,11 @@
 
 import pytest
 
-from bot.sandbox.discord import Channel, ChannelKind, Upload
+from bot.sandbox.discord import Channel, ChannelKind, FakeDiscord, Upload
 from bot.sandbox.discord import permissions as may
 from tests.sandbox.test_discord_gateway import line
 from tests.sandbox.test_discord_messages import PNG
-from tests.sandbox.test_discord_raw import Api, api, codes
+from tests.sandbox.test_discord_raw import Api, api, api_of, codes
 
 __all__ = ["api"]  # the fixture
 
@@ -214,3 +214,47 @@ async def test_threads_are_edited_by_starters_and_moderators(
 
     assert found.get("code") == code
     assert (deleted, thread.deleted) == ((200, True) if extra else (403, False))
+
+
+async def test_a_project_in_a_thread_at_a_message(api: Api) -> None:
+    said = await api.discord.say(api.ann, api.channel, "x")
+    path = f"/channels/{api.channel.id}/messages/{said.id}/threads"
+    _, thread = await api.call("POST", path, NAMED)
+    place = api.discord.world.channels[int(thread["id"])]
+    members = f"/channels/{place.id}/thread-members"
+    ben = api.discord.add_user("Ben")
+
+    stranger, error = await api.call("PUT", f"{members}/{ben.id}")
+    added, _ = await api.call("PUT", f"{members}/{api.ann.id}")
+    forbidden, _ = await api.call("GET", members)
+    await api.register({"name": "echo", "description": "d"})
+    used = await api.discord.command(ben, place, "echo")
+    answered, _ = await api.respond(used, 4, {"content": "y"})
+    await api.discord.say(ben, place, "z")
+    _, shown = await api.call("GET", f"/channels/{place.id}")
+
+    payload = used.payload()
+    assert (stranger, error["code"], added, forbidden) == (404, 10007, 204, 403)
+    assert (payload["channel"]["parent_id"], payload["channel_id"]) == (
+        str(api.channel.id),
+        thread["id"],
+    )
+    assert payload["channel"]["type"] == 11
+    assert (answered, shown["member_count"]) == (200, 3)
+    assert used.message is not None
+    assert used.message.channel is place
+
+
+async def test_members_of_a_thread_are_listed_with_the_intent() -> None:
+    async with api_of(FakeDiscord(privileged_intents=2)) as api:
+        _, thread = await api.call(
+            "POST", f"/channels/{api.channel.id}/threads", NAMED | {"type": 11}
+        )
+        await api.discord.say(api.ann, api.discord.world.channels[int(thread["id"])], "x")
+
+        _, members = await api.call("GET", f"/channels/{thread['id']}/thread-members")
+
+    assert [each["user_id"] for each in members] == [
+        str(api.discord.bot_user.id),
+        str(api.ann.id),
+    ]

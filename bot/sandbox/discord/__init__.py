@@ -12,6 +12,7 @@ from bot.sandbox.discord.messages import Message
 from bot.sandbox.discord.models import Channel, ChannelKind, User
 from bot.sandbox.discord.rest import Request
 from bot.sandbox.discord.server import FakeDiscord
+from bot.sandbox.discord.spelling import Spelling
 from bot.sandbox.discord.uploads import Upload
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Message",
     "Request",
     "Role",
+    "Spelling",
     "Upload",
     "User",
 ]

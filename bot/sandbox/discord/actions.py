@@ -21,6 +21,7 @@ from bot.sandbox.discord.modal_input import fill_modal
 from bot.sandbox.discord.models import Channel, User
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.discord.select_input import choose
+from bot.sandbox.discord.spelling import Spelling
 from bot.sandbox.discord.uploads import Attachment, Upload
 from bot.sandbox.discord.world import World
 
@@ -34,6 +35,7 @@ class Actions:
 
     world: World
     response_seconds: float
+    spelling = Spelling.VALUE  # of chosen values; a test may set a fault
 
     async def say(
         self,
@@ -188,7 +190,7 @@ class Actions:
         if found["type"] not in tree.SELECTS:
             raise MemberError(f"{custom_id!r} is no select")
         resolved = Resolved()
-        chosen = choose(found, list(values), resolved)
+        chosen = choose(found, list(values), resolved, self.spelling)
         data = {
             "component_type": found["type"],
             "custom_id": custom_id,
@@ -265,7 +267,12 @@ class Actions:
             world.cdn.store(attachment)
             return attachment
 
-        return Entry(user, Resolved(), store)
+        def find(number: int) -> object:
+            guild = channel.guild
+            roles = {role.id: role for role in guild.roles} if guild else {}
+            return world.users.get(number) or world.channels.get(number) or roles.get(number)
+
+        return Entry(user, Resolved(), store, find, self.spelling)
 
     def _command_data(self, command: Json, channel: Channel) -> Json:
         data: Json = {"id": command["id"], "name": command["name"], "type": command["type"]}

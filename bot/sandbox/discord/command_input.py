@@ -15,6 +15,7 @@ from bot.sandbox.discord.permissions import (
     VIEW_CHANNEL,
 )
 from bot.sandbox.discord.request_body import Json
+from bot.sandbox.discord.spelling import Spelling
 from bot.sandbox.discord.uploads import Attachment, Upload
 
 LONGEST: Final = 6000
@@ -143,11 +144,17 @@ def nest(options: list[Json], way: list[tuple[int, str]]) -> list[Json]:
 
 @dataclass
 class Entry:
-    """Input for the options of one command. `store` stores a file that a member attaches."""
+    """Input for the options of one command or the components of one modal.
+
+    `store` stores a file that a member attaches, `find` returns the user, role or channel of an id,
+    and `spelling` is how chosen values are sent.
+    """
 
     user: User
     resolved: Resolved
     store: Callable[[Upload], Attachment]
+    find: Callable[[int], object]
+    spelling: Spelling = Spelling.VALUE
 
     def all(self, options: list[Json], given: Mapping[str, object]) -> list[Json]:
         """Return every given option, typed and in range. Raise `MemberError`."""
@@ -187,6 +194,10 @@ class Entry:
     def one(self, option: Json, value: object) -> Json:
         kind: int = option["type"]
         read = self._readers()[kind](option, value)
+        for choice in option.get("choices") or ():
+            if choice["value"] == read:
+                read = self.spelling.of(read, choice["name"])
+                break
         return {"type": kind, "name": option["name"], "value": read}
 
     def _readers(self) -> dict[int, Callable[[Json, Any], object]]:

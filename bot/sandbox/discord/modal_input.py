@@ -77,25 +77,30 @@ def _files(field: Json, value: object, entry: Entry) -> Json:
 
 
 def _select(field: Json, value: object, entry: Entry) -> Json:
-    chosen = _list(value, _defaults(field))
+    chosen = _list(value, _defaults(field) + _default_objects(field, entry))
     if not chosen and not field["required"]:
         return {"values": []}
-    return {"values": choose(field, chosen, entry.resolved)}
+    return {"values": choose(field, chosen, entry.resolved, entry.spelling)}
 
 
-def _radio(field: Json, value: object, _: Entry) -> Json:
+def _radio(field: Json, value: object, entry: Entry) -> Json:
     chosen = _defaults(field) if value is UNSET else [] if value is None else [value]
     if field["required"] or chosen:
         _offered(field, chosen)
         _count(field, len(chosen))
-    return {"value": chosen[0] if chosen else None}
+    return {"value": _spelt(field, chosen, entry)[0] if chosen else None}
 
 
-def _checkboxes(field: Json, value: object, _: Entry) -> Json:
+def _checkboxes(field: Json, value: object, entry: Entry) -> Json:
     chosen = _list(value, _defaults(field))
     _offered(field, chosen)
     _count(field, len(chosen))
-    return {"values": chosen}
+    return {"values": _spelt(field, chosen, entry)}
+
+
+def _spelt(field: Json, chosen: list[object], entry: Entry) -> list[object]:
+    labels = {option["value"]: option["label"] for option in field["options"]}
+    return [entry.spelling.of(value, labels[value]) for value in chosen]
 
 
 def _checkbox(field: Json, value: object, _: Entry) -> Json:
@@ -113,6 +118,12 @@ def _list(value: object, default: list[object]) -> list[object]:
 
 def _defaults(field: Json) -> list[object]:
     return [item["value"] for item in field.get("options", []) if item.get("default")]
+
+
+def _default_objects(field: Json, entry: Entry) -> list[object]:
+    """Return the preselected users, roles and channels that the member still finds."""
+    found = [entry.find(int(each["id"])) for each in field.get("default_values", [])]
+    return [each for each in found if each is not None]
 
 
 def _offered(field: Json, chosen: list[object]) -> None:

@@ -94,7 +94,9 @@ class ModalReader(Reader):
         select = read_select(form, kind, self.custom_id(form), self.emoji)
         if select["disabled"]:
             form.wrong("disabled", "COMPONENT_DISABLED", "Disabled selects cannot be in modals.")
-        return {**select, "required": select.get("required") is not False}
+        required = select.get("required") is not False
+        _check_least(form, select["min_values"], required=required)
+        return {**select, "required": required}
 
     def _upload(self, form: Form, _: int) -> Json:
         form.only({"type", "id", "custom_id", "min_values", "max_values", "required"})
@@ -125,11 +127,15 @@ class ModalReader(Reader):
     def _group(self, form: Form) -> Json:
         low, high = read_range(form, 10)
         required = form.flag("required") is not False
-        if required and low == 0 and form.has("required"):
-            form.wrong("min_values", "NUMBER_TYPE_MIN", "0 is only for what is not required.")
+        _check_least(form, low, required=required)
         return {
             "custom_id": self.custom_id(form),
             "min_values": low,
             "max_values": high,
             "required": required,
         }
+
+
+def _check_least(form: Form, least: int, *, required: bool) -> None:
+    if required and least == 0:
+        form.wrong("min_values", "NUMBER_TYPE_MIN", "0 is only for what is not required.")

@@ -262,13 +262,18 @@ class Channel:
                 "invitable": self.invitable,
                 "create_timestamp": self.created_at,
             },
-            **({"member": self._thread_member()} if self.bot_in_thread else {}),
+            **({"member": self._thread_member(self.bot_id)} if self.bot_in_thread else {}),
         }
 
-    def _thread_member(self) -> Json:
+    def members_json(self) -> list[Json]:
+        """Return the members of a thread."""
+        ids = [self.bot_id] * self.bot_in_thread + [user.id for user in self.people]
+        return [self._thread_member(number) for number in ids]
+
+    def _thread_member(self, user_id: int) -> Json:
         return {
             "id": str(self.id),
-            "user_id": str(self.bot_id),
+            "user_id": str(user_id),
             "join_timestamp": self.created_at,
             "flags": 0,
         }

@@ -18,7 +18,9 @@ from bot.sandbox.discord.world import World
 
 THREADS: Final = "/channels/{channel_id}/threads"
 FROM_MESSAGE: Final = "/channels/{channel_id}/messages/{message_id}/threads"
-MEMBER: Final = "/channels/{channel_id}/thread-members/@me"
+MEMBERS: Final = "/channels/{channel_id}/thread-members"
+MEMBER: Final = MEMBERS + "/@me"
+OTHER: Final = MEMBERS + "/{user_id}"
 ACTIVE: Final = "/guilds/{guild_id}/threads/active"
 KEYS: Final = frozenset({"name", "auto_archive_duration", "rate_limit_per_user"})
 MINUTES: Final = (60, 1440, 4320, 10080)
@@ -28,6 +30,7 @@ KINDS: Final = {
     ChannelKind.TEXT: (ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD),
     ChannelKind.ANNOUNCEMENT: (ChannelKind.ANNOUNCEMENT_THREAD,),
 }
+GUILD_MEMBERS: Final = 1 << 1  # the intent
 WRONG_KIND: Final = (400, 50024, "Cannot execute action on this channel type")
 
 
@@ -41,6 +44,8 @@ class ThreadRoutes:
             Route("POST", THREADS, self.start),
             Route("PUT", MEMBER, self.join),
             Route("DELETE", MEMBER, self.leave),
+            Route("PUT", OTHER, self.add),
+            Route("GET", MEMBERS, self.get_members),
             Route("GET", ACTIVE, self.get_active),
         ]
 
@@ -175,6 +180,26 @@ class ThreadRoutes:
     async def leave(self, call: Call) -> Reply:
         self._thread(call).bot_in_thread = False
         return Reply(204)
+
+    async def add(self, call: Call) -> Reply:
+        """Add a member of the server to a thread, which needs the right to write there."""
+        thread = self._thread(call)
+        self.world.channel_for_bot(thread.id, permissions.SEND_MESSAGES_IN_THREADS)
+        guild = self.world.guild_for_bot(thread.guild.id if thread.guild else 0)
+        member = guild.members.get(call.id("user_id"))
+        if member is None:
+            raise Refusal(404, 10007, "Unknown Member")
+        if not thread.permissions_of(member.user) & permissions.VIEW_CHANNEL:
+            raise Refusal(403, 50001, "Missing Access")
+        self.world.join_thread(thread, member.user)
+        self.world.changes.notify()
+        return Reply(204)
+
+    async def get_members(self, call: Call) -> Reply:
+        """List the members of a thread, which needs the privileged intent for members."""
+        if not self.world.privileged_intents & GUILD_MEMBERS:
+            raise Refusal(403, 50001, "Missing Access")
+        return Reply(200, self._thread(call).members_json())
 
     async def get_active(self, call: Call) -> Reply:
         guild = self.world.guild_for_bot(call.id("guild_id"))

@@ -5,18 +5,21 @@ from bot.sandbox.discord.command_input import MemberError, Resolved
 from bot.sandbox.discord.guilds import Role
 from bot.sandbox.discord.models import Channel, User
 from bot.sandbox.discord.request_body import Json
+from bot.sandbox.discord.spelling import Spelling
 
 
-def choose(select: Json, values: list[object], resolved: Resolved) -> list[str]:
+def choose(
+    select: Json, values: list[object], resolved: Resolved, spelling: Spelling = Spelling.VALUE
+) -> list[str]:
     """Return the values chosen in a select, or raise `MemberError`."""
     low, high = select["min_values"], select["max_values"]
     if not low <= len(values) <= high or len(set(values)) != len(values):
         raise MemberError(f"{select['custom_id']!r} takes {low} to {high} different values")
     if select["type"] == tree.STRING_SELECT:
-        offered = {option["value"] for option in select["options"]}
+        offered = {option["value"]: option["label"] for option in select["options"]}
         if unknown := [value for value in values if value not in offered]:
             raise MemberError(f"{select['custom_id']!r} does not offer {unknown}")
-        return [str(value) for value in values]
+        return [str(spelling.of(value, offered[str(value)])) for value in values]
     return [str(_chosen(select, value, resolved)) for value in values]
 
 
