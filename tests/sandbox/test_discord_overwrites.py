@@ -6,7 +6,7 @@ from bot.sandbox.discord import ChannelKind, MemberError, Upload
 from bot.sandbox.discord import permissions as may
 from tests.sandbox.test_discord_gateway import line
 from tests.sandbox.test_discord_messages import PNG, button, row
-from tests.sandbox.test_discord_raw import Api, api
+from tests.sandbox.test_discord_raw import ECHO, Api, api
 
 __all__ = ["api"]  # the fixture
 
@@ -145,3 +145,21 @@ async def test_a_locked_thread_is_for_moderators(api: Api) -> None:
 
     assert not thread.archived
     assert api.ann in thread.people
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_without_external_apps_the_responses_of_ones_own_app_are_private(
+    api: Api, allowed: bool
+) -> None:
+    await api.register(ECHO | {"integration_types": [0, 1], "contexts": [0, 1, 2]})
+    if not allowed:
+        everyone = api.guild.roles[0]
+        api.discord.set_channel_permissions(api.channel, everyone, deny=may.USE_EXTERNAL_APPS)
+    own = await api.discord.command(api.ann, api.channel, "echo", user_install_only=True)
+    servers = await api.discord.command(api.ann, api.channel, "echo")
+
+    _, first = await api.respond(own, 4, {"content": "x"})
+    _, second = await api.respond(servers, 4, {"content": "x"})
+
+    assert first["resource"]["message"]["flags"] == (0 if allowed else 64)
+    assert second["resource"]["message"]["flags"] == 0

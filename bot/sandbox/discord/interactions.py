@@ -98,6 +98,13 @@ class Interaction:
         return {"0": str(self.channel.guild.id) if self.channel.guild else "0"}
 
     @property
+    def only_private(self) -> bool:
+        """Return whether Discord makes every response ephemeral: the app is the member's own, and
+        the member may not use external apps here."""
+        granted = self.channel.permissions_of(self.user)
+        return self.guest and not granted & permissions.USE_EXTERNAL_APPS
+
+    @property
     def upload_limit(self) -> int:
         """Return the largest file of a response: by the member's client, or by the server."""
         return max(self.user.upload_limit, 10 * MIB if self.guest else self.channel.upload_limit)

@@ -172,6 +172,8 @@ class InteractionRoutes:
             message.type = 20 if interaction.data["type"] == 1 else 23
         elif reply_to is not None:
             message.type = REPLY
+        if interaction.only_private:
+            draft.flags |= EPHEMERAL
         if draft.flags & EPHEMERAL:
             message.ephemeral_to = interaction.user
         return self.world.create(message, draft)
