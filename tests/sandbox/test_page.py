@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from bot.sandbox.discord import Channel, FakeDiscord, Interaction, Message, Upload, User
-from bot.sandbox.page.render import ShownChannel, write_page
+from bot.sandbox.page.render import write_page
+from bot.sandbox.page.shown import ShownChannel, shown_channel
 
 V2 = 1 << 15
 PRIVATE = 1 << 6
@@ -87,7 +88,7 @@ class App:
     def page(self, *, viewer: User | None = None, now: float | None = None) -> str:
         viewer = viewer or self.ada
         channels = [
-            ShownChannel(channel, self.discord.channel_messages(channel, viewer))
+            shown_channel(self.discord, channel, viewer)
             for channel in (self.channel, self.discord.dm_channel(self.ada))
         ]
         write_page(self.folder / "index.html", channels, viewer=viewer, now=now)

@@ -16,7 +16,8 @@ from bot.sandbox.demo.steps import STEPS
 from bot.sandbox.demo.transcript import Transcript
 from bot.sandbox.discord import FakeDiscord, MemberError
 from bot.sandbox.oxen.server import FakeOxen
-from bot.sandbox.page.render import ShownChannel, write_page
+from bot.sandbox.page.render import write_page
+from bot.sandbox.page.shown import shown_channel
 from bot.sandbox.skills.server import FakeSkills
 
 # In the form of a bot's token, valid for the stand-in only.
@@ -135,7 +136,7 @@ async def _unless_it_ends(bot: BotProcess, step: Step, stage: Stage) -> None:
 
 def _leave_page(stage: Stage) -> None:
     channels = [
-        ShownChannel(channel, stage.discord.channel_messages(channel, stage.ada))
+        shown_channel(stage.discord, channel, stage.ada)
         for channel in (stage.channel, stage.direct)
     ]
     here = datetime.now().astimezone().tzinfo or UTC

@@ -1,4 +1,5 @@
 """A static HTML page that shows channels of the stand-in as Discord's client would.
 
-The demonstration and tests import `write_page` from `render`; tests also import `markdown`.
+The demonstration and tests import `write_page` from `render` and `shown_channel`
+from `shown`; tests also import `markdown`.
 """

@@ -1,14 +1,17 @@
 """Render the components of a message as HTML, in the layout of Discord's client."""
 
+import re
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Final
+from urllib.parse import urlsplit
 
 from bot.sandbox.discord import components as tree
 from bot.sandbox.discord.request_body import Json
 from bot.sandbox.page.markdown import Names, render
 
 STYLES: Final = {1: "primary", 2: "secondary", 3: "success", 4: "danger", 5: "link", 6: "premium"}
+STORED: Final = re.compile(r"/(?:ephemeral-)?attachments/\d+/(\d+)/[^/]+")
 SIZES: Final = ((1024 * 1024, "MB"), (1024, "KB"), (1, "bytes"))
 
 
@@ -28,7 +31,7 @@ class Components:
             tree.FILE: self._file,
             tree.SEPARATOR: self._separator,
             tree.CONTAINER: self._container,
-            **dict.fromkeys(tree.SELECTS, self._select),
+            **dict.fromkeys(tree.SELECTS, self.select),
         }
 
     def render(self, components: list[Json]) -> str:
@@ -42,12 +45,18 @@ class Components:
     def _picture(self, item: Json) -> str:
         media = item["media"]
         alt = escape(item.get("description") or "")
-        path = self._files.get(media.get("attachment_id", ""))
+        path = self._path(media)
         if path is None:  # a remote address: the page loads nothing remote
             address = escape(media["url"])
             return f'<a class="elsewhere" href="{address}" rel="noreferrer">{alt or address}</a>'
         size = f'width="{media["width"]}" height="{media["height"]}"' if media.get("width") else ""
         return f'<img src="{escape(path)}" alt="{alt}" title="{alt}" {size}>'
+
+    def _path(self, media: Json) -> str | None:
+        """Return the saved file of a picture, which may be an address of the stand-in's CDN."""
+        stored = STORED.fullmatch(urlsplit(media["url"]).path)
+        number = media.get("attachment_id") or (stored[1] if stored else "")
+        return self._files.get(number)
 
     def _container(self, component: Json) -> str:
         colour = component["accent_color"]
@@ -86,7 +95,7 @@ class Components:
     def _button(self, component: Json) -> str:
         label = escape(component.get("label") or "")
         if "emoji" in component:
-            label = f"{escape(_emoji(component['emoji']))} {label}"
+            label = f"<i>{escape(_emoji(component['emoji']))}</i>{label}"
         kind = STYLES[component["style"]]
         off = " disabled" if component["disabled"] else ""
         if "url" in component and not off:
@@ -94,15 +103,35 @@ class Components:
             return f'<a class="button {kind}" href="{address}" rel="noreferrer">{label}</a>'
         return f'<button type="button" class="button {kind}"{off}>{label}</button>'
 
-    def _select(self, component: Json) -> str:
-        chosen = [option for option in component.get("options", []) if option.get("default")]
-        label = ", ".join(option["label"] for option in chosen)
-        shown = label or component.get("placeholder") or "Make a selection"
-        return f'<div class="select">{escape(shown)}</div>'
+    def select(self, component: Json) -> str:
+        """Render a select, closed; a click opens the list of options."""
+        options = component.get("options", [])
+        chosen = [option["label"] for option in options if option.get("default")]
+        chosen += [self._named(each) for each in component.get("default_values", [])]
+        if chosen:
+            shown = f"<b>{escape(', '.join(chosen))}</b>"
+        else:
+            shown = escape(component.get("placeholder") or "Make a selection")
+        off = " off" if component["disabled"] else ""
+        rows = "".join(_option(option) for option in options)
+        return f'<details class="select{off}"><summary>{shown}</summary>{rows}</details>'
+
+    def _named(self, chosen: Json) -> str:
+        tables = {"role": self._names.roles, "channel": self._names.channels}
+        name = tables.get(chosen["type"], self._names.users).get(int(chosen["id"]), "unknown")
+        return f"{'#' if chosen['type'] == 'channel' else '@'}{name}"
 
 
 def _spoiler(component: Json) -> str:
     return ' class="hidden-until-hover"' if component.get("spoiler") else ""
+
+
+def _option(option: Json) -> str:
+    emoji = f"{escape(_emoji(option['emoji']))} " if "emoji" in option else ""
+    note = option.get("description")
+    small = f"<small>{escape(note)}</small>" if note else ""
+    on = " on" if option.get("default") else ""
+    return f'<div class="option{on}">{emoji}{escape(option["label"])}{small}</div>'
 
 
 def _emoji(emoji: Json) -> str:

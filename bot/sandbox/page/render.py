@@ -2,42 +2,20 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from html import escape
 from pathlib import Path
 from typing import Final
 
-from bot.sandbox.discord.messages import Message
-from bot.sandbox.discord.models import Channel, User
+from bot.sandbox.discord.models import User
 from bot.sandbox.page.components import Components
 from bot.sandbox.page.markdown import Names
 from bot.sandbox.page.messages import Messages, avatar, initials
+from bot.sandbox.page.shown import ShownChannel
 
 PICTURES: Final = "pictures"  # the folder beside the page
 # No message can make the page run code or load anything remote.
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file:"
-
-
-@dataclass(frozen=True, slots=True)
-class ShownChannel:
-    """A channel with the messages that the viewer sees."""
-
-    channel: Channel
-    messages: Sequence[Message]
-
-    def name(self, viewer: User) -> str:
-        """Return the channel's name; in direct messages, the names of the others."""
-        people = (user.name for user in self.channel.recipients if user is not viewer)
-        return self.channel.name or ", ".join(people)
-
-    @property
-    def sign(self) -> str:
-        return "@" if self.channel.guild is None else "#"
-
-    @property
-    def shown(self) -> list[Message]:
-        return [message for message in self.messages if not message.deleted]
 
 
 def write_page(
@@ -69,14 +47,16 @@ def names_in(channels: Sequence[ShownChannel], now: float, zone: tzinfo) -> Name
         users={user.id: user.name for user in (*members, *people)},
         roles={role.id: role.name for guild in guilds for role in guild.roles},
         channels={each.id: each.name for guild in guilds for each in guild.channels.values()},
-        messages=frozenset(message.id for each in channels for message in each.shown),
+        messages=frozenset(message.id for each in channels for message in each.everything),
     )
 
 
 def save_files(folder: Path, channels: Sequence[ShownChannel]) -> dict[str, str]:
     """Write the files of all messages, and return paths relative to the page by attachment id."""
     found: dict[str, str] = {}
-    for file in (file for each in channels for message in each.shown for file in message.files):
+    for file in (
+        file for each in channels for message in each.everything for file in message.files
+    ):
         name = file.filename
         if name.startswith(".") or f"{PICTURES}/{name}" in found.values():
             name = f"{file.id}-{name}"
@@ -100,7 +80,7 @@ def document(
     picks = "".join(_pick(number, each, viewer) for number, each in enumerate(channels))
     messages = Messages(names, Components(names, files), files)
     panes = "".join(
-        _channel(number, each, viewer, messages.render(each.shown))
+        _channel(number, each, viewer, messages.render(each))
         for number, each in enumerate(channels)
     )
     return (
