@@ -23,7 +23,7 @@ from bot.session_starts import SessionPostponed, SessionStarts
 from bot.settings import DISCORD_API, Settings
 from bot.shards import Shards
 from bot.studio import Studio
-from cogs import handle_interaction, is_served, reply_error
+from cogs import CommandPermissions, handle_interaction, is_served, reply_error
 from cogs.delivery.timeouts import QUERY_TIMEOUT, within
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class EaselClient(commands.AutoShardedBot):
         self._max_concurrency = 1  # as Discord says before each session
         self._registers = shards is None or shards.has_first if registers is None else registers
         self.forms: dict[int, discord.ui.Modal] = {}
+        self.command_permissions = CommandPermissions(services.now)
         self._starting: asyncio.Task[None] | None = None
         self._registration = CommandRegistration(
             self, self.tree, services.database, services.now, self._api_url
@@ -247,6 +248,11 @@ class EaselClient(commands.AutoShardedBot):
     async def on_interaction(self, interaction: discord.Interaction[Any], /) -> None:
         """Handle interactions that discord.py would drop (discord.md, Traps of discord.py)."""
         await handle_interaction(interaction)
+
+    async def on_raw_app_command_permissions_update(
+        self, event: discord.RawAppCommandPermissionsUpdateEvent, /
+    ) -> None:
+        self.command_permissions.forget(event.guild.id)
 
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
         """Ignore messages that mention the bot: Easel has no commands of that kind."""
