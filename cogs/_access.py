@@ -5,8 +5,9 @@ from typing import Any
 import discord
 
 from bot.errors import UserError
+from cogs._permissions import may_use
 from cogs._replies import reply_error, studio_of
-from cogs.delivery.route import member_of
+from cogs.delivery.route import is_present, member_of
 
 # For everybody, blocked or not, in any server: to read the help, and to stop an own job.
 OPEN_COMMANDS = frozenset({"help", "cancel"})
@@ -44,7 +45,16 @@ class CommandNotAllowed(UserError):
 async def check_may_use(interaction: discord.Interaction[Any], command: str) -> None:
     """Raise CommandNotAllowed if the server does not let the member use a command here.
 
-    Discord checks that for commands, and not for buttons.
+    Discord checks that for commands, and not for buttons. A server where the bot is not installed
+    has no settings for the bot's commands. Raises PermissionsUnread.
     """
-    if interaction.guild_id is not None and not interaction.permissions.use_application_commands:
+    granted = interaction.permissions
+    if interaction.guild_id is None or granted.administrator:
+        return
+    if not granted.use_application_commands:
+        raise CommandNotAllowed(command)
+    client, user, guild = interaction.client, interaction.user, interaction.guild
+    if is_present(interaction) and not await may_use(
+        client, guild, interaction.channel, user, command
+    ):
         raise CommandNotAllowed(command)

@@ -82,7 +82,7 @@ class RemixForm:
     SHAPE = "The shape of the picture"
     DEFAULT_SHAPE = "As the model chooses"
     COUNT = "The number of pictures"
-    SWITCHES = "More"
+    SWITCHES = "Options"
     NEW_SEED = "New seed"
     SEED = "Else seed {seed} is used again"
     NO_SEED = "The request had no seed, so a new one is drawn in any case"

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from bot.sandbox.demo.checks import check_result, request
-from bot.sandbox.demo.stage import Stage, Step, expect, unmarked
+from bot.sandbox.demo.stage import Stage, Step, brief, expect, reply_of, unmarked
 from bot.sandbox.discord import Message, Upload
 from bot.sandbox.drawing.draw import draw
 
@@ -62,9 +62,15 @@ async def edit_at_skills(stage: Stage) -> None:
 
 async def edit_by_menu(stage: Stage) -> None:
     flowers = await photo("flowers.jpg", "flowers in a vase", TALL)
-    stage.transcript.did("Ben", "look what I found [flowers.jpg]")
-    said = await stage.discord.say(stage.ben, stage.channel, "look what I found", [flowers])
-    stage.transcript.did("Ada", "Apps → Edit image, on Ben's message")
+    stage.transcript.did("Ada", "look what I painted [flowers.jpg]")
+    said = await stage.discord.say(stage.ada, stage.channel, "look what I painted", [flowers])
+    stage.transcript.did("Ben", "Apps → Edit image, on Ada's message")
+    refused = await stage.discord.menu(stage.ben, stage.channel, "Edit image", said)
+    await refused.answered()
+    message = reply_of(refused)
+    expect("many artists do not want that" in message.text(), "a refusal", message.text())
+    stage.transcript.saw(f"only Ben sees: {brief(message.text())}")
+    stage.transcript.did("Ada", "Apps → Edit image, on her own message")
     opened = await stage.discord.menu(stage.ada, stage.channel, "Edit image", said)
     await opened.answered()
     expect(opened.modal is not None, "a modal", opened.response)
@@ -79,7 +85,7 @@ async def edit_by_menu(stage: Stage) -> None:
     result = await stage.result_after(said, stage.ada)
     await check_result(stage, result, stage.ada, INK, ratio=16 / 9, count=1)
     address = str(stage.generations(INK)[0].body.get("input_image"))
-    expect(is_of(address, flowers), "the picture of Ben's message", address)
+    expect(is_of(address, flowers), "the picture of Ada's message", address)
 
 
 async def in_private(stage: Stage) -> None:

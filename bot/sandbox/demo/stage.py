@@ -26,7 +26,11 @@ from bot.sandbox.skills.server import FakeSkills
 CREDITS_PER_USD: Final = 100  # the default of the bot's setting
 WAIT_SECONDS: Final = 8.0  # shorter than a step, so that the failure names the missing event
 # Markup to remove; of an escaped character, the character stays.
-MARKS: Final = re.compile(r"\\(?P<literal>[^\w\s]|_)|<t:\d+:\w>|^(?:#+|-#|>|-) |[*`]", re.M)
+MARKS: Final = re.compile(
+    r"\\(?P<literal>[^\w\s]|_)|<t:\d+:\w>|^(?:#+|-#|>|-) |[*`]"
+    r"|\[(?=[^\]]*\]\(http)|\]\(http[^)]*\)",
+    re.M,
+)
 BRIEF: Final = 96  # characters
 
 

@@ -1,0 +1,82 @@
+"""The steps that continue to work with a result: by its buttons and forms."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bot.sandbox.demo.checks import check_result, request
+from bot.sandbox.demo.stage import Stage, Step, brief, expect
+from bot.sandbox.discord import Interaction, Message, User
+
+HOUSE: Final = "a house by a lake"
+AUTUMN: Final = "a house by a lake in autumn"
+BOAT: Final = "add a small red boat"
+ROW: Final = ["Again", "Remix", "Edit", "More"]
+
+
+async def press(stage: Stage, user: User, message: Message, label: str) -> Interaction:
+    stage.transcript.did(user.name, f"[{label}]")
+    ids = {str(each["label"]): str(each["custom_id"]) for each in message.buttons()}
+    expect(label in ids, f"a button {label}", list(ids))
+    return await (await stage.discord.click(user, message, ids[label])).answered()
+
+
+async def submit(
+    stage: Stage, user: User, opened: Interaction, values: Mapping[str, Any]
+) -> Message:
+    """Submit a form by the custom_ids of its fields, and return the status message."""
+    expect(opened.modal is not None, "a form", opened.response)
+    labels = [str(each["label"]) for each in (opened.modal or {})["components"]]
+    stage.transcript.saw(f"a form opens with the fields: {', '.join(labels)}")
+    stage.transcript.did(user.name, ", ".join(f"{name}: {value}" for name, value in values.items()))
+    sent = await (await stage.discord.submit_modal(user, opened, values)).answered()
+    if sent.message is None:
+        raise AssertionError("no status message")
+    return sent.message
+
+
+async def again(stage: Stage) -> None:
+    status = await request(stage, stage.ada, "imagine", prompt=HOUSE, model="oxen", seed=7)
+    result = await stage.result_after(status, stage.ada)
+    labels = [str(each["label"]) for each in result.buttons()]
+    expect(labels == ROW, f"the buttons {', '.join(ROW)}", labels)
+    await press(stage, stage.ben, result, "Again")
+    again = await stage.result_after(result, stage.ben)
+    await check_result(stage, again, stage.ben, HOUSE, ratio=16 / 9, count=1)
+    expect("made from" in again.text(), "the source in the small line", again.text())
+    first, second = stage.generations(HOUSE)
+    expect(first.body.get("seed") == 7, "seed 7 in the first request", first.body)
+    expect("seed" not in second.body, "no seed in the second request", second.body)
+    stage.transcript.saw(f"Ben's own job: {brief(again.text())}")
+
+
+async def remix(stage: Stage) -> None:
+    source = await newest_result(stage, HOUSE)
+    opened = await press(stage, stage.ada, source, "Remix")
+    status = await submit(
+        stage, stage.ada, opened, {"prompt": AUTUMN, "shape": ["aspect_ratio=1:1"]}
+    )
+    result = await stage.result_after(status, stage.ada)
+    await check_result(stage, result, stage.ada, AUTUMN, ratio=1, count=1)
+
+
+async def edit(stage: Stage) -> None:
+    source = await newest_result(stage, AUTUMN)
+    opened = await press(stage, stage.ada, source, "Edit")
+    status = await submit(stage, stage.ada, opened, {"prompt": BOAT})
+    result = await stage.result_after(status, stage.ada)
+    await check_result(stage, result, stage.ada, BOAT, ratio=16 / 9, count=1)
+    [generation] = stage.generations(BOAT)
+    address = str(generation.body.get("input_image"))
+    expect("/easel-" in address, "the address of the picture of the result", address)
+
+
+async def newest_result(stage: Stage, prompt: str) -> Message:
+    seen = stage.discord.channel_messages(stage.channel, stage.ada)
+    return next(each for each in reversed(seen) if prompt in each.text() and each.pictures())
+
+
+RESULTS: Final = (
+    Step("The button Again: the same request with a new seed", again),
+    Step("The button Remix: a form with the request", remix),
+    Step("The button Edit: a form for a change of the picture", edit),
+)
