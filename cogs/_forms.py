@@ -61,6 +61,19 @@ def fields_of(interaction: discord.Interaction[Any]) -> Fields:
     )
 
 
+def pick(given: str, offered: Mapping[str, str]) -> str | None:
+    """Return the value that was chosen of those offered, by their labels; None for any other.
+
+    Clients have sent the label instead of the value, or another case.
+    """
+    if given in offered:
+        return given
+    wanted = given.casefold()
+    by_case = (value for value in offered if value.casefold() == wanted)
+    by_label = (value for value, label in offered.items() if label.casefold() == wanted)
+    return next(by_case, None) or next(by_label, None)
+
+
 def _inputs(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield the inputs of a form: each in a label, or in a row of the older kind."""
     for each in components:

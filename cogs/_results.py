@@ -13,7 +13,7 @@ from bot.observability.logs import bind
 from bot.studio import Studio
 from bot.studio.results import Draft, Remix, ResultUnavailable
 from cogs._access import check_may_use
-from cogs._forms import Fields, fields_of, open_form
+from cogs._forms import Fields, fields_of, open_form, pick
 from cogs._replies import studio_of
 from cogs._request import request_job
 from cogs.delivery.attachments import pictures_in
@@ -28,6 +28,7 @@ from cogs.ui.forms import (
     PROMPT,
     REFERENCES,
     SHAPE,
+    SWITCH_LABELS,
     SWITCHES,
     counts_of,
     edit_form,
@@ -131,7 +132,7 @@ async def request_draft(interaction: Press, studio: Studio, draft: Draft) -> Non
 def _remix_of(fields: Fields, job: Job, spec: ModelSpec) -> Remix:
     shape = _chosen(fields, SHAPE, shapes_of(spec), DEFAULT_SHAPE)
     name, _, value = shape.partition("=")
-    switches = fields.chosen(SWITCHES)
+    switches = [pick(each, SWITCH_LABELS) for each in fields.chosen(SWITCHES)]
     return Remix(
         prompt=fields.text(PROMPT),
         negative_prompt=fields.text(NEGATIVE),
@@ -143,14 +144,12 @@ def _remix_of(fields: Fields, job: Job, spec: ModelSpec) -> Remix:
 
 
 def _chosen(fields: Fields, name: str, offered: Mapping[str, str], default: str) -> str:
-    """Return the chosen value of a select: exact, else in another case, else by its label."""
+    """Return the chosen value of a select; ValueUnknown if that is not offered any more."""
     given = next(iter(fields.chosen(name)), default)
-    if given in offered:
-        return given
-    for value, label in offered.items():
-        if given.casefold() in {value.casefold(), label.casefold()}:
-            return value
-    raise ValueUnknown(given)
+    value = pick(given, offered)
+    if value is None:
+        raise ValueUnknown(given)
+    return value
 
 
 def _address_of(message: discord.Message | None, picture: Picture, number: int) -> str:

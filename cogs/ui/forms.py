@@ -19,6 +19,7 @@ LONGEST_FIELD = 4000  # characters of a text field (docs/internals/discord.md, L
 DEFAULT_SHAPE = "default"
 NEW_SEED, EXPAND = "new_seed", "expand"
 PROMPT, NEGATIVE, SHAPE, COUNT, SWITCHES = "prompt", "negative", "shape", "count", "switches"
+SWITCH_LABELS = {NEW_SEED: RemixForm.NEW_SEED, EXPAND: RemixForm.EXPAND}
 PICTURE, REFERENCES = "picture", "references"
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bot.jobs import JobStatus
-from bot.sandbox.discord import Interaction, Upload, User
-from bot.sandbox.discord.permissions import USE_APPLICATION_COMMANDS
+from bot.sandbox.discord import Interaction, Spelling, Upload, User
+from bot.sandbox.discord.permissions import USE_APPLICATION_COMMANDS, VIEW_CHANNEL
 from bot.store.jobs import change
 from tests.support.acting import press
 from tests.support.easel import Stage, text_of
@@ -275,3 +275,61 @@ async def test_the_servers_settings_for_a_command_hold_for_its_buttons(at: Stage
         assert text_of(refused).startswith("You may not use /imagine in this channel.")
         opened = await press(at, result, "Edit", by=at.ben)  # a setting of another command
         assert opened.modal is not None
+
+
+async def test_a_bot_that_may_not_post_any_more_answers_in_the_reply(at: Stage) -> None:
+    async with at.easel():
+        await at.imagine("a fox")
+        result = await at.result("a fox")
+        await at.settled()
+        at.discord.set_bot_permissions(at.channel, VIEW_CHANNEL)
+        pressed = await press(at, result, "Again")
+        _, again = sorted(await at.settled(2), key=lambda job: job.created_at)
+
+    assert pressed.message is not None
+    assert again.result_message_id == pressed.message.id
+    assert pressed.message.pictures()
+
+
+async def test_a_job_that_is_unknown_is_refused(at: Stage) -> None:
+    async with at.easel():
+        await at.imagine("a fox")
+        result = await at.result("a fox")
+        await at.settled()
+    for file in at.folder.glob("easel.db*"):
+        file.unlink()
+    async with at.easel():
+        for label in ("Again", "Remix", "Edit"):
+            refused = await press(at, result, label)
+            assert text_of(refused).startswith("This result is private, was deleted, or is unknown")
+
+
+@pytest.mark.parametrize("spelling", Spelling)
+async def test_a_choice_is_understood_in_any_spelling(at: Stage, spelling: Spelling) -> None:
+    async with at.easel():
+        await at.imagine("a fox", model="oxen")
+        result = await at.result("a fox")
+        opened = await press(at, result, "Remix")
+        at.discord.spelling = spelling
+        values = {"prompt": "a hare", "shape": ["aspect_ratio=1:1"], "switches": ["new_seed"]}
+        await submit(at, opened, values)
+        await at.result("a hare")
+
+    assert at.created()[1]["aspect_ratio"] == "1:1"
+    assert at.created()[1]["enable_prompt_expansion"] is False
+
+
+async def test_an_edit_by_the_menu_at_skills_gets_a_copy_of_the_stored_picture(at: Stage) -> None:
+    async with at.easel():
+        await at.imagine("a fox", model="skills")
+        result = await at.result("a fox")
+        await at.settled()
+        opened = await at.discord.menu(at.ben, at.channel, "Edit image", result)
+        await opened.answered()
+        await submit(at, opened, {"prompt": "add a hat"}, by=at.ben)
+        await at.result("add a hat")
+
+    second = [*at.skills.generations.values()][1]
+    urls = second.body["image_urls"]
+    assert isinstance(urls, list)
+    assert "-input-1.png" in str(urls[0])  # the form of a menu brings no message with addresses
