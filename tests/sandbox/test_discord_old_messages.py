@@ -216,6 +216,7 @@ async def test_a_message_fetched_again_has_fresh_addresses_and_old_ones_are_refr
 
 async def test_inputs_of_commands_are_removed_when_a_test_says_so(api: Api) -> None:
     option = {"type": 11, "name": "file", "description": "f"}
+    _, item = await posted(api)
     await api.register(ECHO | {"options": [option, option | {"name": "more"}]})
     files = {"file": Upload("a.png", PNG), "more": Upload("b.png", PNG)}
     used = await api.discord.command(api.ann, api.channel, "echo", files)
@@ -229,3 +230,4 @@ async def test_inputs_of_commands_are_removed_when_a_test_says_so(api: Api) -> N
     _, fresh = await api.call("POST", "/attachments/refresh-urls", {"attachment_urls": urls[:1]})
     assert await status_of(api, fresh["refreshed_urls"][0]["refreshed"]) == 404
     assert api.discord.world.cdn.remove_inputs() == 1
+    assert await status_of(api, item["media"]["url"]) == 200
