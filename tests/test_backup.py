@@ -13,6 +13,7 @@ from bot.errors import StartupError
 from bot.jobs import Picture
 from bot.pictures import FileStore
 from bot.store.database_file import back_up
+from tests.support.acting import press, submit
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
 from tests.support.rows import one
@@ -23,6 +24,32 @@ def rows_in(file: Path) -> int:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         (count,) = database.execute("SELECT count(*) FROM jobs").fetchone()
     return int(count)
+
+
+async def test_the_buttons_of_before_work_on_a_restored_backup(at: Stage, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    async with at.easel():
+        await at.imagine("a fox")
+        result = await at.result("a fox")
+        await at.settled()
+        opened = await press(at, result, "Remix")
+        copied = await asyncio.to_thread(
+            CliRunner().invoke,
+            cli,
+            ["backup", str(there / "easel.db"), "--pictures", str(there / "pictures")],
+            env={"DATABASE_URL": f"sqlite:///{at.path}"},
+        )
+    assert copied.exit_code == 0, copied.output
+
+    at.folder = there
+    async with at.easel():
+        await submit(at, opened, {"The picture to draw": "a hare"})
+        await at.result("a hare")
+        edit = await press(at, result, "Edit")
+        await submit(at, edit, {"The change to make": "add a hat"})
+        await at.result("add a hat")
+        await at.settled(3)
 
 
 async def test_a_backup_of_a_running_bot_is_a_bot_again(at: Stage, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -20,10 +20,15 @@ SOURCE: Final = Path(__file__).parents[3]  # so that `-m bot` runs this copy of 
 KILL_SECONDS: Final = 5.0
 
 
+Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
+
+
 class BotProcess:
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path, start: Start) -> None:
         self._process = process
         self._log = log
+        self._start = start
+        self._restarting = asyncio.Lock()
 
     @property
     def pid(self) -> int:
@@ -34,8 +39,24 @@ class BotProcess:
         return self._process.returncode is None
 
     async def ended(self) -> int:
-        """Wait for the end of the process, and return the exit code (negative for a signal)."""
-        return await self._process.wait()
+        """Wait for the end of the process, and return the exit code (negative for a signal).
+
+        The end of a process that is `replaced` does not count.
+        """
+        while True:
+            process = self._process
+            code = await process.wait()
+            async with self._restarting:
+                if process is self._process:
+                    return code
+
+    @asynccontextmanager
+    async def replaced(self) -> AsyncIterator[None]:
+        """Kill the process, and start another one on the same folder at the end of the block."""
+        async with self._restarting:
+            await self.kill()
+            yield
+            self._process = await self._start()
 
     def terminate(self) -> None:
         self.send(signal.SIGTERM)
@@ -70,17 +91,21 @@ async def run_bot(
     `command` is `run` unless given; the log has the `name` and the suffix `.log`.
     """
     log = folder / f"{name}.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "bot", *(command or ("run",))),
-            cwd=folder,
-            env=environment(settings),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-    bot = BotProcess(process, log)
+    log.unlink(missing_ok=True)
+
+    async def start() -> asyncio.subprocess.Process:
+        with log.open("ab") as output:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "bot", *(command or ("run",))),
+                cwd=folder,
+                env=environment(settings),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+
+    bot = BotProcess(await start(), log, start)
     try:
         yield bot
     finally:

@@ -9,7 +9,9 @@ from bot.sandbox.discord import Interaction, Message, User
 
 HOUSE: Final = "a house by a lake"
 AUTUMN: Final = "a house by a lake in autumn"
+WINTER: Final = "a house by a lake in winter"
 BOAT: Final = "add a small red boat"
+START_SECONDS: Final = 15.0  # the machine may be busy
 ROW: Final = ["Again", "Remix", "Edit", "More"]
 
 
@@ -70,6 +72,19 @@ async def edit(stage: Stage) -> None:
     expect("/easel-" in address, "the address of the picture of the result", address)
 
 
+async def after_a_kill(stage: Stage) -> None:
+    source = await newest_result(stage, AUTUMN)
+    opened = await press(stage, stage.ada, source, "Remix")
+    stage.transcript.did("operator", "SIGKILL, and a new start")
+    async with stage.bot.replaced():
+        await stage.discord.disconnected()
+    await stage.discord.connected(START_SECONDS)
+    stage.transcript.saw("the bot has logged in again")
+    status = await submit(stage, stage.ada, opened, {"prompt": WINTER})
+    result = await stage.result_after(status, stage.ada)
+    await check_result(stage, result, stage.ada, WINTER, ratio=1, count=1)
+
+
 async def newest_result(stage: Stage, prompt: str) -> Message:
     seen = stage.discord.channel_messages(stage.channel, stage.ada)
     return next(each for each in reversed(seen) if prompt in each.text() and each.pictures())
@@ -79,4 +94,5 @@ RESULTS: Final = (
     Step("The button Again: the same request with a new seed", again),
     Step("The button Remix: a form with the request", remix),
     Step("The button Edit: a form for a change of the picture", edit),
+    Step("A form that was open while the bot was killed", after_a_kill, seconds=20),
 )
