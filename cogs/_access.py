@@ -1,14 +1,16 @@
 """Access: one check for every interaction, of its member and its server."""
 
+import asyncio
 from typing import Any
 
 import discord
 
 from bot.errors import UserError
-from cogs._permissions import may_use
+from cogs._permissions import PermissionsUnread, may_use
 from cogs._replies import reply_error, studio_of
 from cogs.delivery.route import is_present, member_of
 
+PERMISSIONS_TIMEOUT = 1.2  # seconds: Discord accepts a first reply within 3 s
 # For everybody, blocked or not, in any server: to read the help, and to stop an own job.
 OPEN_COMMANDS = frozenset({"help", "cancel"})
 
@@ -53,8 +55,14 @@ async def check_may_use(interaction: discord.Interaction[Any], command: str) -> 
         return
     if not granted.use_application_commands:
         raise CommandNotAllowed(command)
-    client, user, guild = interaction.client, interaction.user, interaction.guild
-    if is_present(interaction) and not await may_use(
-        client, guild, interaction.channel, user, command
-    ):
+    if is_present(interaction) and not await _may_use(interaction, command):
         raise CommandNotAllowed(command)
+
+
+async def _may_use(interaction: discord.Interaction[Any], command: str) -> bool:
+    where, member = (interaction.guild, interaction.channel), interaction.user
+    try:
+        async with asyncio.timeout(PERMISSIONS_TIMEOUT):
+            return await may_use(interaction.client, *where, member, command)
+    except TimeoutError:
+        raise PermissionsUnread from None

@@ -17,6 +17,7 @@ from bot.session_starts import SessionStarts
 from bot.settings import Settings, SettingsGroup
 from bot.store.database import Database
 from bot.studio import Studio
+from cogs.ui.wording import Actions
 from tests.support.services import services_on
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +83,7 @@ async def test_every_command_and_option_is_in_the_readme(
     assert sorted(table_names("Commands")) == sorted(
         {f"/{command.qualified_name}" for command in commands}
         | {f"*{menu.name}*" for menu in menus}
+        | {f"*{label}*" for label in (Actions.AGAIN, Actions.REMIX, Actions.EDIT, Actions.MORE)}
         | options
     )
 

@@ -8,6 +8,7 @@ import pytest
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Interaction, Spelling, Upload, User
 from bot.sandbox.discord.permissions import USE_APPLICATION_COMMANDS, VIEW_CHANNEL
+from bot.sandbox.http.faults import HoldBefore
 from bot.store.jobs import change
 from tests.support.acting import press
 from tests.support.easel import Stage, text_of
@@ -333,3 +334,15 @@ async def test_an_edit_by_the_menu_at_skills_gets_a_copy_of_the_stored_picture(a
     urls = second.body["image_urls"]
     assert isinstance(urls, list)
     assert "-input-1.png" in str(urls[0])  # the form of a menu brings no message with addresses
+
+
+async def test_settings_that_discord_does_not_tell_in_time_refuse_the_press(at: Stage) -> None:
+    at.discord.faults.add("GET", r"/api/v10/applications/.*/permissions", HoldBefore(), times=None)
+    async with at.easel():
+        await at.imagine("a fox")
+        result = await at.result("a fox")
+        refused = await press(at, result, "Again", by=at.ben)
+        assert "Try again in a minute" in text_of(refused)
+        at.discord.faults.clear()
+
+    assert not await at.jobs(at.ben)
