@@ -214,6 +214,22 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "CHECK_TIMEOUT": 1.2,
         "PLACES": 4,
     },
+    "bot.pictures.marks.mark": {
+        "MAX_TEXT": 6000,
+        "MAX_OPTIONS": 32,
+        "MAX_RECIPE": 64 * 1024,
+    },
+    "bot.pictures.marks.parts": {
+        "MAX_PARTS": 50_000,
+        "MAX_PACKETS": 8,
+        "STEP": 1024 * 1024,
+    },
+    "bot.pictures.marks.png": {
+        "SPARE": 1024,
+    },
+    "bot.pictures.marks.xmp": {
+        "MAX_PACKET": 256 * 1024,
+    },
     "bot.pictures.objects": {
         "REQUEST_SECONDS": 20.0,
         "TRANSFER_SECONDS": 60.0,
