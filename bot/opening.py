@@ -102,6 +102,7 @@ async def open_services(
         copies=CopyWatch(now, clock, shared=database.shared),
         pace=RestPace(lambda: coordination.processes) if database.shared else None,
         job_timeout=config.core.timeout,
+        embed_recipe=config.core.embed_recipe,
     )
     return services, delivery
 

@@ -54,3 +54,4 @@ class Services:
     copies: CopyWatch
     pace: RestPace | None
     job_timeout: timedelta
+    embed_recipe: bool

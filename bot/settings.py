@@ -262,6 +262,7 @@ class Settings(SettingsGroup):
     allow_unsafe: bool = False
     edit_others: bool = False
     user_install: bool = False
+    embed_recipe: bool = False
     private_hosts: Places = frozenset()
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     keep_gb: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(20)

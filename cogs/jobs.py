@@ -11,6 +11,7 @@ from discord.ext import commands
 from bot.errors import NotNow
 from bot.observability.logs import bind
 from bot.pictures import NotDecoded
+from bot.pictures.marks import mark_of
 from bot.studio import Studio
 from cogs._options import choices
 from cogs._replies import first_reply, reply_privately
@@ -84,14 +85,15 @@ async def show_job(interaction: discord.Interaction[Any], studio: Studio, job_id
         AsyncExitStack() as lent,
     ):
         bind(job=job.id)
+        spec = studio.catalog.about(job.request.model)
         async with first_reply():
             await interaction.response.defer(ephemeral=True, thinking=True)
         try:
-            limit = interaction.filesize_limit
-            uploads = await prepare(job, pictures, limit, studio.reduced, lent)
+            limit, mark = interaction.filesize_limit, mark_of(job, spec.title)
+            uploads = await prepare(job, pictures, limit, studio.reduced, lent, mark=mark)
         except NotDecoded as error:
             raise NotNow from error
-        view = job_view(job, studio.catalog.about(job.request.model), uploads)
+        view = job_view(job, spec, uploads)
         with uploads.opened() as files:
             async with asyncio.timeout(60):  # an upload may be slow
                 await interaction.followup.send(

@@ -72,13 +72,21 @@ class Decoder:
         await self._decode(request, picture, CHECK_SECONDS, member)
 
     async def shrink(
-        self, path: Path, target: Path, limit: int, picture: Picture, *, member: int
+        self,
+        path: Path,
+        target: Path,
+        limit: int,
+        picture: Picture,
+        *,
+        member: int,
+        xmp: bytes | None = None,
     ) -> PictureKind:
         """Write a copy of at most `limit` bytes to `target`, and return its kind.
 
-        Raises Undecodable or NotDecoded.
+        `xmp` is the packet for the copy, of at most 65,502 bytes. Raises Undecodable or NotDecoded.
         """
         request = {"work": "shrink", "path": str(path), "target": str(target), "limit": limit}
+        request["xmp"] = (xmp or b"").decode()
         async with self._shrinks.take(member):
             answer = await self._decode(request, picture, SHRINK_SECONDS, member)
         return PictureKind(answer["kind"])

@@ -77,7 +77,11 @@ def _check_end(picture: Image.Image, data: bytes) -> None:
 
 
 def shrink(request: dict[str, Any]) -> dict[str, str]:
-    """Re-encode a picture to at most `limit` bytes: with less quality, then at half the size."""
+    """Re-encode a picture to at most `limit` bytes: with less quality, then at half the size.
+
+    The copy has the XMP packet `xmp` and no other metadata.
+    """
+    xmp = request["xmp"].encode()
     with Image.open(request["path"]) as opened:
         _refuse_large(opened, request["pixels"])
         mode = "RGBA" if opened.has_transparency_data else "RGB"
@@ -88,7 +92,7 @@ def shrink(request: dict[str, Any]) -> dict[str, str]:
         while max(image.size) >= 64:
             for quality in (92, 80, 65):
                 out = io.BytesIO()
-                image.save(out, name, quality=quality)
+                image.save(out, name, quality=quality, xmp=xmp)
                 if out.tell() <= request["limit"]:
                     Path(request["target"]).write_bytes(out.getvalue())
                     return {"kind": kind}

@@ -9,6 +9,7 @@ from pathlib import Path
 from bot.errors import ProviderError, Reason
 from bot.jobs import Picture, PictureKind
 from bot.pictures.decoder import Decoder, Undecodable
+from bot.pictures.marks import Mark, packet_for_copy
 from bot.pictures.retention import Retention
 from bot.pictures.store import PictureStore, StoredFile, name_of
 
@@ -29,8 +30,13 @@ class ReducedCopies:
         self._retention = retention
 
     @asynccontextmanager
-    async def fit(self, picture: Picture, limit: int, *, member: int) -> AsyncIterator[Fitted]:
+    async def fit(
+        self, picture: Picture, limit: int, *, member: int, mark: Mark | None = None
+    ) -> AsyncIterator[Fitted]:
         """Lend a file of at most `limit` bytes: the original, or a copy, made once for a limit.
+
+        A copy has the original's mark, or `mark` if the original has none in XMP, such as one with
+        C2PA data, which are lost in the copy.
 
         Raises FileNotFoundError if retention has removed the picture, ProviderError(MALFORMED) if
         there can be no such copy, NotDecoded or PicturesUnavailable if there is none now.
@@ -40,25 +46,28 @@ class ReducedCopies:
             raise FileNotFoundError(name_of(picture))
         fitting = original
         if picture.size > limit:
-            fitting = await self._copy_of(picture, original, limit, member)
+            fitting = await self._copy_of(picture, original, limit, member, mark)
         async with self._store.local(fitting) as path:
             yield Fitted(path, fitting.name.rpartition(".")[2], fitting.size)
 
     async def _copy_of(
-        self, picture: Picture, original: StoredFile, limit: int, member: int
+        self, picture: Picture, original: StoredFile, limit: int, member: int, mark: Mark | None
     ) -> StoredFile:
         for kind in (PictureKind.JPEG, PictureKind.WEBP):
             if copy := await self._store.find(_name(picture, limit, kind)):
                 return copy
-        return await self._make(picture, original, limit, member)
+        return await self._make(picture, original, limit, member, mark)
 
     async def _make(
-        self, picture: Picture, original: StoredFile, limit: int, member: int
+        self, picture: Picture, original: StoredFile, limit: int, member: int, mark: Mark | None
     ) -> StoredFile:
         unfinished = await asyncio.to_thread(self._store.temporary, picture)
         try:
             async with self._store.local(original) as path:
-                kind = await self._decoder.shrink(path, unfinished, limit, picture, member=member)
+                xmp = await asyncio.to_thread(packet_for_copy, path, mark)
+                kind = await self._decoder.shrink(
+                    path, unfinished, limit, picture, member=member, xmp=xmp
+                )
             size = (await asyncio.to_thread(unfinished.stat)).st_size
             name = _name(picture, limit, kind)
             async with self._retention.room(size):

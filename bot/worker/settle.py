@@ -16,6 +16,7 @@ from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import settlement
 from bot.worker.leases import Leases
+from bot.worker.marking import Marker
 from bot.worker.prices import Prices
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Settler:
         self._services = services
         self._leases = leases
         self.prices = Prices(services)
+        self._marker = Marker(services)
         self._database = services.database
         self._providers = services.providers
         self._now = services.now
@@ -117,7 +119,7 @@ class Settler:
         addresses = [(each.id, url) for each, update in finished for url in update.pictures]
         addresses = addresses[:MAX_PICTURES]
         results = await asyncio.gather(
-            *(self._store_picture(url, provider, job.user_id) for _, url in addresses),
+            *(self._store_picture(url, provider, job) for _, url in addresses),
             return_exceptions=True,
         )
         stored: defaultdict[int, list[Picture]] = defaultdict(list)
@@ -140,13 +142,13 @@ class Settler:
                     raise result
         return [Made(each, end, stored[each.id], errors.get(each.id)) for each, end in finished]
 
-    async def _store_picture(self, url: str, provider: Provider, member: int) -> Picture:
+    async def _store_picture(self, url: str, provider: Provider, job: Job) -> Picture:
         services = self._services
-        async with (
-            services.downloader.fetched(url, provider.headers_for, member=member) as data,
-            services.retention.room(len(data)),  # a result is stored also if there is none left
-        ):
-            return await services.pictures.store(data)
+        fetched = services.downloader.fetched(url, provider.headers_for, member=job.user_id)
+        async with fetched as data:
+            data = await self._marker.marked(data, job)  # the unmarked bytes are dropped
+            async with services.retention.room(len(data)):  # stored also if there is none left
+                return await services.pictures.store(data)
 
     async def cost(self, job: Job, made: Sequence[Made]) -> Cost | None:
         """Return the reported cost of all of them; None if the provider does not report in time."""

@@ -12,6 +12,7 @@ from bot.delivery import NotDelivered
 from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.pictures import NotDecoded, PicturesUnavailable, ReducedCopies
+from bot.pictures.marks import Mark, mark_of
 from cogs.delivery.uploads import Uploads, prepare, share_of
 from cogs.ui.panel import hide_prompt
 from cogs.ui.result import failed_view, result_view
@@ -62,7 +63,8 @@ class Messages:
         spec = self._spec(job)
         if job.status is JobStatus.FAILED and not job.overdue_at:
             return Message(failed_view(job, spec), hidden=bool(instead))
-        uploads = await self._prepare(job, pictures, limit, lent)
+        mark = mark_of(job, spec.title)
+        uploads = await self._prepare(job, pictures, limit, lent, mark=mark)
         view = result_view(job, spec, uploads, missing=missing)
         return Message(view, uploads, hidden=bool(instead))
 
@@ -87,10 +89,11 @@ class Messages:
         limit: int,
         lent: AsyncExitStack,
         *,
+        mark: Mark | None = None,
         name: str = "",
     ) -> Uploads:
         try:
-            return await prepare(job, pictures, limit, self._reduced, lent, name=name)
+            return await prepare(job, pictures, limit, self._reduced, lent, mark=mark, name=name)
         except PicturesUnavailable as error:
             raise NotDelivered(f"pictures not read: {error.detail}") from error
         except NotDecoded as error:

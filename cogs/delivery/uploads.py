@@ -11,6 +11,7 @@ import discord
 from bot.errors import ProviderError
 from bot.jobs import Job, Picture
 from bot.pictures import ReducedCopies
+from bot.pictures.marks import Mark
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +74,14 @@ async def prepare(
     reduced: ReducedCopies,
     lent: AsyncExitStack,
     *,
+    mark: Mark | None = None,
     name: str = "",
 ) -> Uploads:
     """Find the files of the pictures, and shrink those over `limit` bytes.
 
-    The files are there until `lent` ends. `name` is put into the file names. Raises NotDecoded if
-    nothing can be shrunk now, PicturesUnavailable if nothing can be read now.
+    The files are there until `lent` ends. `mark` is for the copies of results. `name` is put into
+    the file names. Raises NotDecoded if nothing can be shrunk now, PicturesUnavailable if nothing
+    can be read now.
     """
     limit = share_of(limit, len(pictures))
     ready: list[Upload] = []
@@ -86,7 +89,7 @@ async def prepare(
     for position, picture in enumerate(pictures, start=1):
         shrunk = shrunk or picture.size > limit
         try:
-            fitting = reduced.fit(picture, limit, member=job.user_id)
+            fitting = reduced.fit(picture, limit, member=job.user_id, mark=mark)
             file = await lent.enter_async_context(fitting)
         except FileNotFoundError as error:
             log.info("picture removed by retention: %s", error)

@@ -31,9 +31,9 @@ def notice(text: str) -> ui.LayoutView:
     return panel(text, colour=AMBER)
 
 
-def gallery(job: Job, file_names: Sequence[str]) -> list[ui.MediaGallery[Any]]:
-    """Return uploaded pictures with the prompt as their alt text; an empty list for no files."""
-    alt_text = shorten(job.request.prompt, 1024)  # Discord's limit of a description
+def gallery(alt_text: str, file_names: Sequence[str]) -> list[ui.MediaGallery[Any]]:
+    """Return uploaded pictures with their alt text; an empty list for no files."""
+    alt_text = shorten(alt_text, 1024)  # Discord's limit of a description
     items = [
         discord.MediaGalleryItem(f"attachment://{name}", description=alt_text)
         for name in file_names

@@ -30,7 +30,7 @@ def result_view(job: Job, spec: ModelSpec, uploads: Uploads, *, missing: int) ->
         )
     view = panel(
         Result.HEADING.format(member=f"<@{job.user_id}>", prompt=quoted(job)),
-        *gallery(job, uploads.names),
+        *_gallery(job, uploads),
         *remarks,
         *_upload_remarks(uploads),
         _marked(job, *_facts(job, spec), *(() if uploads.names else (mark(job),))),
@@ -64,7 +64,7 @@ def job_view(job: Job, spec: ModelSpec, uploads: Uploads) -> ui.LayoutView:
         *([failure(job, spec)] if job.status is JobStatus.FAILED else ()),
         *_delivery_remarks(job),
         *([" · ".join(options)] if options else ()),
-        *gallery(job, uploads.names),
+        *_gallery(job, uploads),
         *_upload_remarks(uploads),
         small(*_facts(job, spec), f"job {job.id}"),
     )
@@ -126,7 +126,13 @@ def _upload_remarks(uploads: Uploads) -> Iterator[str]:
         yield Result.SHRUNK
 
 
+def _gallery(job: Job, uploads: Uploads) -> list[ui.MediaGallery[Any]]:
+    return gallery(Result.ALT_TEXT.format(prompt=job.request.prompt), uploads.names)
+
+
 def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
+    if job.status is JobStatus.SUCCEEDED or job.overdue_at:
+        yield Fact.AI_GENERATED
     yield spec.title
     if origin := _origin(job):
         yield origin

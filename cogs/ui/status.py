@@ -35,7 +35,9 @@ def status_view(
 
 def copies_view(job: Job, spec: ModelSpec, inputs: Uploads) -> ui.LayoutView:
     """Return the private message with copies of the input pictures, for the service to download."""
-    return panel(Status.COPIES.format(service=spec.service), *gallery(job, inputs.names))
+    return panel(
+        Status.COPIES.format(service=spec.service), *gallery(job.request.prompt, inputs.names)
+    )
 
 
 def cancel_view(job: Job) -> ui.LayoutView:

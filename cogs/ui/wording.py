@@ -111,6 +111,7 @@ STATES: Mapping[JobStatus, str] = {
 class Fact:
     """Short facts about a job, which stand side by side in small print."""
 
+    AI_GENERATED = "AI-generated"
     CHOSEN_MODEL = "{model} (chosen for you)"
     PICTURES = Plural("1 picture", "{count} pictures")
     INPUTS = Plural("from 1 picture", "from {count} pictures")
@@ -153,6 +154,7 @@ class Result:
     """The message that shows how a job ended, and `/show`."""
 
     HEADING = "{member}\n{prompt}"
+    ALT_TEXT = "AI-generated: {prompt}"
     FAILED = "{member} {reason} You were not charged.\n{prompt}"
     OVERDUE = "{service} finished this job after it had been given up. The job is charged."
     PARTIAL = "{service} made {made} of {count} pictures."

@@ -7,10 +7,12 @@ import pytest
 
 from bot.jobs import JobStatus
 from bot.pictures import sniff
+from bot.pictures.marks import marked
 from bot.sandbox.discord import Message
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter
 from tests.support.easel import Stage
 from tests.support.files import picture
+from tests.support.marks import MARK
 
 RESULT = r"/api/repos/.+"
 SEND = r"/api/v10/channels/\d+/messages"
@@ -127,7 +129,9 @@ async def test_a_result_over_the_upload_limit_is_shrunk_and_says_so(at: Stage) -
 
 @pytest.mark.parametrize("over", [False, True], ids=["at the limit", "over the limit"])
 async def test_in_direct_messages_a_file_has_10_mib_at_most(at: Stage, over: bool) -> None:
-    data = picture(size=(96, 64)).ljust(10 * 1024 * 1024 + over, b"\0")
+    plain = picture(size=(96, 64))
+    mark = len(marked(plain, MARK)) - len(plain)
+    data = plain.ljust(10 * 1024 * 1024 - mark + over, b"\0")
     at.oxen.faults.add("GET", RESULT, Answer(200, data, {"Content-Type": "image/png"}))
     async with at.easel():
         channel = at.discord.dm_channel(at.ada)

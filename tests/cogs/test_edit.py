@@ -210,6 +210,7 @@ async def test_later_skills_video_gets_a_copy_that_only_the_member_sees(at: Stag
     assert "-input-1.png" in job.request.inputs[0]
     (copies,) = (each for each in at.discord.world.messages.values() if "Copies" in each.text())
     assert copies.ephemeral_to is at.ada
+    assert "AI-generated" not in str(copies.components)
     public = [
         picture
         for each in at.discord.world.messages.values()

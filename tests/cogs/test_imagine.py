@@ -11,6 +11,7 @@ from bot.sandbox.http.faults import Answer, AnswerAfter, Reset, ResetAfter, Stal
 from bot.sandbox.skills.models import Contract
 from bot.store import ledger
 from tests.support.easel import Stage, text_of
+from tests.support.marks import decoded
 
 
 async def test_a_picture_comes_to_the_channel_and_mentions_only_its_member(at: Stage) -> None:
@@ -35,7 +36,7 @@ async def test_the_pictures_are_those_that_oxen_made(at: Stage) -> None:
     async with aiohttp.ClientSession() as session, session.get(result.pictures()[0]) as response:
         data = await response.read()
     (generation,) = at.oxen.generations.values()
-    assert data == await at.oxen.runner.picture(generation)
+    assert decoded(data) == decoded(await at.oxen.runner.picture(generation))
     with Image.open(io.BytesIO(data)) as image:
         assert image.width == 2 * image.height
 
@@ -47,7 +48,7 @@ async def test_pictures_have_the_prompt_as_alt_text_and_ascii_names(at: Stage) -
         (job,) = await at.settled()
 
     gallery = next(child for child in result.components[0]["components"] if child["type"] == 12)
-    assert gallery["items"][0]["description"] == "ein Fuchs – im *Schnee*"
+    assert gallery["items"][0]["description"] == "AI-generated: ein Fuchs – im *Schnee*"
     assert f"/easel-{job.id}-1.png" in result.pictures()[0]
 
 

@@ -84,4 +84,5 @@ def services_on(
         copies=CopyWatch(now, clock),
         pace=None,
         job_timeout=timedelta(minutes=10),
+        embed_recipe=False,
     )

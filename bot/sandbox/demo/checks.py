@@ -1,6 +1,6 @@
 """Requests and checks that several steps of the demonstration share."""
 
-from bot.sandbox.demo.pictures import alt_texts, fetch_pictures
+from bot.sandbox.demo.pictures import AI_SOURCES, alt_texts, fetch_pictures
 from bot.sandbox.demo.stage import Stage, brief, expect, reply_of
 from bot.sandbox.discord import Channel, Message, User
 
@@ -44,10 +44,13 @@ async def check_result(
     for each in shown:
         near = abs(each.width / each.height / ratio - 1) < 0.03
         expect(near, f"a picture with a ratio of {ratio:.2f}", each)
+        expect(each.source in AI_SOURCES, "a picture that is marked as AI-generated", each)
     described = alt_texts(result)
-    expect(described == [prompt] * count, "the prompt as the alternative text", described)
+    wanted = [f"AI-generated: {prompt}"] * count
+    expect(described == wanted, "the prompt as the alternative text", described)
     small = result.text().splitlines()[-1]
-    expect(small.startswith("-# ") and "credits" in small, "a small line with the cost", small)
+    expect(small.startswith("-# AI-generated · "), "a small line that says AI-generated", small)
+    expect("credits" in small, "a small line with the cost", small)
     sizes = ", ".join(f"{each.width}×{each.height} {each.kind}" for each in shown)
     pinged = f"only {user.name} is pinged; " if pings else ""
     stage.transcript.saw(f"{pinged}pictures: {sizes}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,15 +13,26 @@ from bot.sandbox.discord import Message
 from bot.sandbox.discord.components import walk
 
 FETCH_SECONDS: Final = 5.0
+# The property of IPTC's standard, and its values for pictures made by a model.
+SOURCE: Final = re.compile(rb"<Iptc4xmpExt:DigitalSourceType>([^<]*)<")
+CODES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+AI_SOURCES: Final = {
+    f"{CODES}trainedAlgorithmicMedia",
+    f"{CODES}compositeWithTrainedAlgorithmicMedia",
+}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture that could be decoded completely."""
+    """A picture that could be decoded completely.
+
+    `source` is the address by which its XMP says how the picture was made; empty without one.
+    """
 
     kind: str
     width: int
     height: int
+    source: str
 
 
 async def fetch_pictures(message: Message) -> list[Shown]:
@@ -37,7 +49,13 @@ async def fetch_pictures(message: Message) -> list[Shown]:
 def _decode(data: bytes) -> Shown:
     with Image.open(io.BytesIO(data)) as picture:
         picture.load()
-        return Shown(picture.format or "", picture.width, picture.height)
+        source = SOURCE.search(picture.info.get("xmp", b""))
+        return Shown(
+            picture.format or "",
+            picture.width,
+            picture.height,
+            source[1].decode() if source else "",
+        )
 
 
 def alt_texts(message: Message) -> list[str]:
