@@ -41,9 +41,13 @@ def gallery(alt_text: str, file_names: Sequence[str]) -> list[ui.MediaGallery[An
     return [ui.MediaGallery[Any](*items)] if items else []
 
 
-def quoted(job: Job) -> str:
+QUOTED = 350  # characters of a prompt: a dozen lines on a phone, above the picture
+QUOTED_ALONE = 1200  # where the prompt is the subject: all texts of a message have 4000
+
+
+def quoted(job: Job, limit: int = QUOTED) -> str:
     """Return the prompt as a quotation that its own characters cannot end."""
-    return f"> {plain(job.request.prompt, 1200)}"  # all texts of a message have 4000 characters
+    return f"> {plain(job.request.prompt, limit)}"
 
 
 def hide_prompt(job: Job, instead: str) -> Job:

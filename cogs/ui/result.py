@@ -13,7 +13,7 @@ from bot.quotas import Member, may_see
 from cogs.delivery.uploads import Uploads
 from cogs.ui.actions import failed_row, result_row
 from cogs.ui.links import result_link
-from cogs.ui.panel import AMBER, ago, gallery, panel, quoted, small
+from cogs.ui.panel import AMBER, QUOTED_ALONE, ago, gallery, panel, quoted, small
 from cogs.ui.text import plain
 from cogs.ui.wording import FAILURES, STATES, Fact, Result, Status, plural
 
@@ -59,7 +59,7 @@ def job_view(job: Job, spec: ModelSpec, uploads: Uploads) -> ui.LayoutView:
         Status.HEADING.format(
             state=STATES[job.status],
             time=ago(job.settled_at or job.created_at),
-            prompt=quoted(job),
+            prompt=quoted(job, QUOTED_ALONE),
         ),
         *([failure(job, spec)] if job.status is JobStatus.FAILED else ()),
         *_delivery_remarks(job),
