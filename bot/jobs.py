@@ -212,6 +212,11 @@ class Job:
     source: "Job | None" = field(default=None, repr=False)  # that of `source_job_id`, if loaded
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The member's words and those that a provider made of them, which no log may hold."""
+        return (*self.request.texts, self.expanded_prompt or "")
+
+    @property
     def result_mark(self) -> int | None:
         """The id of a component that the result has, and no other message."""
         return None if self.secret is None else self.secret + bool(self.overdue_at)

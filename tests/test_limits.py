@@ -162,6 +162,8 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "LONGEST_ID": 200,
         "LONGEST_AMOUNT": 40,
         "LONGEST_WORD": 100,
+        "LONGEST_PROMPT": 10_000,
+        "MOST_PROMPTS": 4,
     },
     "bot.providers.skills.provider": {
         "SUBMIT_TIMEOUT": 60.0,

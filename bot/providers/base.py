@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
@@ -32,11 +32,13 @@ class Finished:
     """The end of a generation with pictures.
 
     `pictures` are `https:` or `data:` addresses, at least one, without duplicates. `cost` is None
-    if the API reports the cost elsewhere (`Provider.cost`) or not at all.
+    if the API reports the cost elsewhere (`Provider.cost`) or not at all. `prompts` are those that
+    were drawn, as far as the API sends them, without duplicates.
     """
 
     pictures: tuple[str, ...]
     cost: Cost | None = None
+    prompts: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TypeGuard
 
 from bot.errors import Reason
+from bot.jobs import plain
 from bot.providers.base import Canceled, Failed, Finished, Running, Update, Waiting
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,9 @@ LARGEST = Decimal(1_000_000)  # dollars or credits: a larger number is not an am
 LONGEST_AMOUNT = 40  # digits of an amount, those after the point included
 
 LONGEST_WORD = 100  # characters of a status
+LONGEST_PROMPT = 10_000  # characters of a rewritten prompt: a longer text is no prompt
+MOST_PROMPTS = 4  # one for each picture of a request
+PROMPTS = ("actual_prompt", "revised_prompt")
 
 JsonObject = Mapping[str, object]
 
@@ -62,8 +66,10 @@ class Vocabulary:
         return State.RUNNING
 
 
-def update_of(state: State, *, found: tuple[str, ...], failure: Failed) -> Update:
-    """Return the update for a generation with the pictures `found`.
+def update_of(
+    state: State, *, found: tuple[str, ...], failure: Failed, drawn: tuple[str, ...] = ()
+) -> Update:
+    """Return the update for a generation with the pictures `found` and the prompts `drawn`.
 
     `failure` is the update if the generation failed; its cost is also the cost of a success.
     """
@@ -77,7 +83,7 @@ def update_of(state: State, *, found: tuple[str, ...], failure: Failed) -> Updat
         case State.FAILED:
             return failure
         case State.FINISHED if found:
-            return Finished(found, failure.cost)
+            return Finished(found, failure.cost, drawn)
         case State.FINISHED:
             return replace(failure, reason=Reason.NO_PICTURE)
 
@@ -128,6 +134,26 @@ def amount(value: object, largest: Decimal = LARGEST) -> Decimal | None:
         return None
     # Written without an exponent, `1e-60000000` is a text of 60 MB.
     return number if len(f"{number:e}") + abs(number.adjusted()) <= LONGEST_AMOUNT else None
+
+
+def prompts(body: JsonObject) -> tuple[str, ...]:
+    """Return the prompts that were drawn: in the generation, in its data, beside its pictures.
+
+    Names and places as in apis.md, Tolerance. Texts that no prompt can be are left out.
+    """
+    inner = [each for name in ("data", "result", "output") if is_object(each := body.get(name))]
+    places = [*inner, body]
+    listed = [each.get(name) for each in places for name in ("images", "data", "output", "outputs")]
+    places += [each for items in listed for each in objects(items)]
+    found = (_prompt(each.get(name)) for each in places for name in PROMPTS)
+    return tuple(dict.fromkeys(each for each in found if each))[:MOST_PROMPTS]
+
+
+def _prompt(value: object) -> str:
+    """Return a text that can be stored, else an empty one."""
+    if not isinstance(value, str) or len(value) > LONGEST_PROMPT:
+        return ""
+    return plain(value).encode(errors="ignore").decode().strip()  # half a surrogate pair is no text
 
 
 def pictures(body: JsonObject) -> tuple[str, ...]:

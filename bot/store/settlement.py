@@ -39,11 +39,13 @@ async def succeed(
     pictures: Sequence[Picture],
     ends: Ends,
     losses: Losses | None = None,
+    expanded_prompt: str | None = None,
 ) -> Job:
     """Charge a job that has at least one picture.
 
     Without a reported `cost`, the price of the pictures that were made is charged as an estimate.
-    `losses` are charges for generations that failed.
+    `losses` are charges for generations that failed. `expanded_prompt` was drawn instead of the
+    member's prompt.
     """
     charged = cost or estimate(job, len(pictures))
     settled = await jobs.move(
@@ -55,6 +57,7 @@ async def succeed(
         cost=charged.amount,
         estimated=cost is None,
         reason=None,
+        expanded_prompt=expanded_prompt,
     )
     await picture_rows.attach(tx, job.id, Role.OUTPUT, pictures, now)
     await _end_generations(tx, ends)
@@ -161,6 +164,7 @@ async def charge_overdue(
     cost: Cost | None,
     pictures: Sequence[Picture],
     generations: Iterable[Generation],
+    expanded_prompt: str | None = None,
 ) -> None:
     """Charge pictures that were finished after `JOB_TIMEOUT`, and let them be delivered."""
     charged = cost or estimate(job, len(pictures))
@@ -177,6 +181,7 @@ async def charge_overdue(
         job.id,
         cost=(stored.cost or 0) + charged.amount,
         overdue_at=now,
+        expanded_prompt=stored.expanded_prompt or expanded_prompt,
         delivered_at=None,
         result_message_id=None,  # of the message about the failure
         deliver_after=None,

@@ -17,7 +17,7 @@ from bot.store import queue, settlement
 from bot.store.database import Connection
 from bot.worker.leases import Leases
 from bot.worker.recovery import Recovery
-from bot.worker.settle import Ends, Made, Settler
+from bot.worker.settle import Ends, Made, Settler, expanded_prompt
 from bot.worker.tasks import Due
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ class OverduePoller:
                 cost=cost,
                 pictures=[picture for each in made for picture in each.pictures],
                 generations=[each.generation for each in made],
+                expanded_prompt=expanded_prompt(job, made),
             )
         log.warning("finished after JOB_TIMEOUT; charged, delivery follows")
 

@@ -11,6 +11,7 @@ from operator import add
 from bot.errors import NotNow, ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
 from bot.ledger import Cost, credits_text
+from bot.observability.logs import hide
 from bot.providers.base import Canceled, Failed, Finished, Provider, Update
 from bot.services import Services
 from bot.store import generations as generation_rows
@@ -116,6 +117,7 @@ class Settler:
         """Download and store the pictures of the finished generations, at most MAX_PICTURES."""
         provider = self._providers[job.provider]
         finished = [(each, end) for each, end in ends if isinstance(end, Finished)]
+        hide(*(text for _, update in finished for text in update.prompts))
         addresses = [(each.id, url) for each, update in finished for url in update.pictures]
         addresses = addresses[:MAX_PICTURES]
         results = await asyncio.gather(
@@ -158,7 +160,8 @@ class Settler:
     async def _settle(self, job: Job, ends: Ends, made: Sequence[Made]) -> Job:
         pictures = [picture for each in made for picture in each.pictures]
         if pictures:
-            return await self._succeed(job, ends, pictures, await self.cost(job, made))
+            cost = await self.cost(job, made)
+            return await self._succeed(job, ends, pictures, cost, expanded_prompt(job, made))
         if made:
             log.error("%s sent no picture", job.provider)
             return await self._fail(job, ends, Reason.NO_PICTURE)
@@ -176,7 +179,12 @@ class Settler:
         return canceled
 
     async def _succeed(
-        self, job: Job, ends: Ends, pictures: Sequence[Picture], cost: Cost | None
+        self,
+        job: Job,
+        ends: Ends,
+        pictures: Sequence[Picture],
+        cost: Cost | None,
+        expanded: str | None,
     ) -> Job:
         if cost is None and any(isinstance(end, Finished) and end.cost for _, end in ends):
             log.warning("%s reported no cost, or zero: the price is charged", job.provider)
@@ -192,6 +200,7 @@ class Settler:
                 pictures=pictures,
                 ends=_states(ends),
                 losses=losses,
+                expanded_prompt=expanded,
             )
         self._services.health.made_picture(job.provider)
         await self.prices.follow(job.request.model)
@@ -234,6 +243,12 @@ class Settler:
             losses[generation.remote_id] = cost
             report_loss(job, generation.remote_id, cost)
         return losses
+
+
+def expanded_prompt(job: Job, made: Sequence[Made]) -> str | None:
+    """Return the first prompt that was drawn instead of the member's; None if none was."""
+    drawn = (text for each in made if each.pictures for text in each.update.prompts)
+    return next((text for text in drawn if text != job.request.prompt.strip()), None)
 
 
 def report_loss(job: Job, remote_id: str, cost: Cost) -> None:

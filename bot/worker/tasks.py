@@ -87,7 +87,7 @@ class Tasks:
     async def _guarded(self, job: Job, work: Work) -> None:
         """Run the work of one job; other jobs go on, whatever error it raises."""
         bind(job=job.id)
-        hide(*job.request.texts)
+        hide(*job.texts)
         try:
             await work
         except MoveRefused as error:

@@ -533,3 +533,16 @@ async def test_an_end_of_the_stand_in_waits_for_nothing() -> None:
         await oxen.created(2)
 
     assert (await asyncio.gather(sync, return_exceptions=True))[0] is not None
+
+
+async def test_the_prompt_that_was_drawn_is_beside_a_picture_at_once(
+    raw: Raw, oxen: FakeOxen
+) -> None:
+    made = await raw.post("/ai/images/generate", ASK)
+    plain = await raw.post("/ai/images/generate", {**ASK, "enable_prompt_expansion": False})
+    rows = [(await raw.get(f"/ai/queue/{id}")).body for id in oxen.generations]
+
+    (image,) = made.body["images"]
+    assert image["revised_prompt"].startswith(f"{ASK['prompt']}. ")
+    assert "revised_prompt" not in plain.body["images"][0]
+    assert not [row for row in rows if "revised_prompt" in row]

@@ -81,7 +81,9 @@ async def test_the_new_contract_as_its_documents_show_it(raw: Raw, skills: FakeS
     assert {name: data[name] for name in ("type", "n", "actual_prompt", "image")} == {
         "type": "image",
         "n": 1,
-        "actual_prompt": "a fox in the snow",
+        "actual_prompt": (
+            "a fox in the snow, in soft morning light, finely detailed, with a calm background"
+        ),
         "image": image,
     }
     assert image.items() >= {"content_type": "image/png", "width": 128, "height": 128}.items()

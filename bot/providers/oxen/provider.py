@@ -28,7 +28,15 @@ from bot.providers.oxen.rows import (
     rows_of,
     unwrapped,
 )
-from bot.providers.parsing import JsonObject, Vocabulary, amount, initial, is_object, update_of
+from bot.providers.parsing import (
+    JsonObject,
+    Vocabulary,
+    amount,
+    initial,
+    is_object,
+    prompts,
+    update_of,
+)
 from bot.providers.sse import Decoder
 
 log = logging.getLogger(__name__)
@@ -240,7 +248,10 @@ class Oxen:
             raise ProviderError(Reason.MALFORMED, "a generation without a status")
         failure = Failed(classify(row), self._api.safe(detail_of(row)), self._cost(row))
         return update_of(
-            self._words.state(word), found=result_of(row, self._input), failure=failure
+            self._words.state(word),
+            found=result_of(row, self._input),
+            failure=failure,
+            drawn=prompts(row),
         )
 
     def _initial(self, row: JsonObject) -> Update:

@@ -23,6 +23,7 @@ from bot.providers.parsing import (
     initial,
     is_object,
     pictures,
+    prompts,
     update_of,
 )
 from bot.providers.skills.model import SkillsSettings, skills_spec
@@ -151,7 +152,9 @@ class Skills:
         if word is None:
             raise ProviderError(Reason.MALFORMED, "a generation without a status")
         failure = Failed(classify(row), self._api.safe(detail_of(row)), _cost(row))
-        return update_of(self._words.state(word), found=pictures(row), failure=failure)
+        return update_of(
+            self._words.state(word), found=pictures(row), failure=failure, drawn=prompts(row)
+        )
 
     def _initial(self, row: JsonObject) -> Update:
         return Waiting() if _word(row) is None else self._update(row)

@@ -13,6 +13,7 @@ MEDIA_TYPES: Final = ("image", "video")
 COUNT_WRONG: Final = "num_generations must be an integer between 1 and 4"
 UNSUPPORTED: Final = ":unsupported_media_type"
 NO_CREDITS: Final = "Insufficient credits"
+EXPANSION: Final = "The scene is lit from the left, and every surface shows its texture."
 FLAGGED: Final = "Content flagged for: sexual"
 TITLES: Final[Mapping[str, str]] = {
     "unauthenticated": "You must be authenticated to perform this action",
@@ -63,6 +64,14 @@ def queue_row(generation: FakeGeneration, result_url: str | None) -> dict[str, o
         "completed_at": _seconds(generation.completed_at),
         **targets,
     }
+
+
+def revised_prompt(generation: FakeGeneration) -> dict[str, str]:
+    """Return the prompt that was drawn, if the model has expanded the request's."""
+    prompt = generation.body.get("prompt")
+    if generation.status != "succeeded" or generation.body.get("enable_prompt_expansion") is False:
+        return {}
+    return {"revised_prompt": f"{prompt}. {EXPANSION}"}
 
 
 def history_row(

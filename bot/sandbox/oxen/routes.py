@@ -20,6 +20,7 @@ from bot.sandbox.oxen.responses import (
     history_row,
     plain,
     queue_row,
+    revised_prompt,
     typed,
     unknown_model,
 )
@@ -154,6 +155,7 @@ class OxenRoutes:
             image = {"b64_json": base64.b64encode(data).decode()}
         else:
             image = {"url": self.oxen.signed(self.oxen.origin, self.oxen.result_path(generation))}
+        image |= revised_prompt(generation)
         created = int(generation.enqueued_at)
         return answer({"model": generation.model, "created": created, "images": [image]})
 
@@ -237,6 +239,8 @@ class OxenRoutes:
 
     def _row(self, generation: FakeGeneration) -> dict[str, object]:
         row = queue_row(generation, self.oxen.result_url(generation))
+        if self.oxen.revised_in_rows:
+            row |= revised_prompt(generation)
         if not self.oxen.echo_defaults:
             return row
         defaults = {

@@ -61,7 +61,8 @@ class FakeOxen(GenerationControls, Service):
     `initial_404s` is the number of 404 answers to the first polls of a new generation. `at_once`:
     generations are settled before the queue's first answer. `redirect_results`: result addresses
     redirect to the CDN; else they serve the picture. `echo_defaults`: rows also show parameters
-    that were not given.
+    that were not given. `revised_in_rows`: rows have a `revised_prompt` too, which the documents
+    name for the synchronous answer alone.
     """
 
     key: str = KEY
@@ -84,6 +85,7 @@ class FakeOxen(GenerationControls, Service):
     redirect_results: bool = True
     results_need_key: bool = True
     echo_defaults: bool = False
+    revised_in_rows: bool = False
     charge_cancelled: bool = False
     namespace: str = "sandbox"
     runner: GenerationRunner = field(init=False, repr=False)

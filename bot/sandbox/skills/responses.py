@@ -33,6 +33,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "INSUFFICIENT_CREDITS": "Insufficient credits for this generation.",
     "CONTENT_REJECTED": "The content was rejected by moderation.",
 }
+EXPANSION: Final = "in soft morning light, finely detailed, with a calm background"
 
 CreditsShape = Literal["flat", "data", "balance", "credits", "remaining", "text"]
 
@@ -117,6 +118,14 @@ def normalised(generation: FakeGeneration) -> dict[str, object]:
         wide, tall = generation.draw_request.size
         resolution = {"resolution": f"{wide}x{tall}"}
     return {"aspect_ratio": "1:1", **resolution, **generation.body, "n": generation.pictures}
+
+
+def actual_prompt(generation: FakeGeneration, *, expands: bool) -> object:
+    """Return the prompt that was drawn: a longer one, unless the expansion is off."""
+    prompt = generation.body["prompt"]
+    if not expands or generation.body.get("enable_prompt_expansion") is False:
+        return prompt
+    return f"{prompt}, {EXPANSION}"
 
 
 def credits_body(shape: CreditsShape, left: Usage) -> object:

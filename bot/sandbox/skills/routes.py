@@ -10,7 +10,15 @@ from bot.sandbox.generations import FakeGeneration
 from bot.sandbox.http.service import Route, answer, compact, json_object
 from bot.sandbox.parameters import problem
 from bot.sandbox.skills.models import REQUIRED, parameters
-from bot.sandbox.skills.responses import Usage, created, credits_body, plain, refused, shown
+from bot.sandbox.skills.responses import (
+    Usage,
+    actual_prompt,
+    created,
+    credits_body,
+    plain,
+    refused,
+    shown,
+)
 
 if TYPE_CHECKING:
     from bot.sandbox.skills.server import FakeSkills
@@ -107,7 +115,7 @@ class SkillsRoutes:
         return {
             "type": "image",
             "n": generation.pictures,
-            "actual_prompt": generation.body["prompt"],
+            "actual_prompt": actual_prompt(generation, expands=self.skills.expands_prompts),
             "images": images,
             "image": images[0],
         }

@@ -47,7 +47,8 @@ class FakeSkills(GenerationControls, Service):
     in the contract's own example). `charge_failed`: a failed generation is charged. `newer_page`:
     two parameters are missing. `rejects`: the moment of moderation. `initial_404s` is the number of
     404 answers to the first polls of a new generation. `at_once`: generations are settled before
-    the creating answer.
+    the creating answer. `expands_prompts`: the drawn prompt is a longer one, unless the request
+    forbids that.
     """
 
     key: str = KEY
@@ -67,6 +68,7 @@ class FakeSkills(GenerationControls, Service):
     long_side: int = LONG_SIDE
     initial_404s: int = 0
     at_once: bool = False
+    expands_prompts: bool = True
     runner: GenerationRunner = field(init=False, repr=False)
     _usages: dict[str, Usage] = field(default_factory=dict, init=False, repr=False)
 
