@@ -254,6 +254,18 @@ class Lists:
     HISTORY_SELECT = "Show the pictures of a job"
 
 
+class Recipe:
+    """The menu "Recipe"."""
+
+    TITLE = "### Recipe\n> {prompt}"
+    NEGATIVE = "Without: {prompt}"
+    DRAWN = "The service has drawn this longer prompt:\n> {prompt}"
+    ATTACH = Plural(
+        "Attach the picture as `image`.", "Attach the {count} pictures, as `image` first."
+    )
+    LONG_COMMAND = "The command is too long for a message."
+
+
 class Usage:
     """`/usage`."""
 

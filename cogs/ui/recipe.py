@@ -1,0 +1,86 @@
+"""The recipe of a result: everything needed to repeat the request, and the command to copy."""
+
+from collections.abc import Iterator
+
+from discord import ui
+
+from bot.catalog import ModelSpec
+from bot.jobs import Job, Option
+from bot.ledger import credits_text
+from cogs.ui.panel import ago, panel, small
+from cogs.ui.text import plain, tidy
+from cogs.ui.wording import Fact, Recipe, plural
+
+LONGEST_COMMAND = 2900  # characters: all texts of a message have 4000
+TEXTS = 3800  # characters of all texts of a recipe
+SHORTEST_PART = 60  # characters of a prompt that gives way to the command
+LONGEST_PART = 1200
+
+
+def recipe_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
+    """Return the recipe of a job: the prompts, the model, the options, the cost, the command."""
+    command = command_block(job)
+    options = _options_line(job)
+    negative = str(job.request.options.get("negative_prompt", ""))
+    left = TEXTS - len(command) - len(options)
+    share = min(max(left // 3, SHORTEST_PART), LONGEST_PART)
+    return panel(
+        Recipe.TITLE.format(prompt=plain(job.request.prompt, share)),
+        *([Recipe.NEGATIVE.format(prompt=plain(negative, share))] if negative else ()),
+        *([options] if options else ()),
+        *_drawn(job, share),
+        command,
+        small(*_facts(job, spec)),
+    )
+
+
+def command_block(job: Job) -> str:
+    """Return the command in a block of code, which a phone copies by a touch."""
+    command = command_text(job)
+    if len(command) > LONGEST_COMMAND:
+        return Recipe.LONG_COMMAND
+    note = f"\n{plural(Recipe.ATTACH, len(job.inputs))}" if job.inputs else ""
+    return f"```\n{command}\n```{note}"
+
+
+def command_text(job: Job) -> str:
+    """Return the command that repeats a request, on one line and without the end of a block.
+
+    The pictures of an /edit have to be attached again: no text stands for them.
+    """
+    name = "edit" if job.inputs else "imagine"
+    given: dict[str, Option] = {"prompt": job.request.prompt, "model": job.request.model}
+    given |= job.request.options
+    if job.route.private:
+        given["private"] = True
+    return " ".join([f"/{name}", *(f"{key}:{_typed(value)}" for key, value in given.items())])
+
+
+def _typed(value: Option) -> str:
+    """Return a value as a member types it. Backticks would end the block of code."""
+    return tidy(str(value)).replace("`", "'")
+
+
+def _options_line(job: Job) -> str:
+    named = [
+        f"{name} {plain(str(value), 60)}"
+        for name, value in job.request.options.items()
+        if name != "negative_prompt"
+    ]
+    return " · ".join(named)
+
+
+def _drawn(job: Job, share: int) -> Iterator[str]:
+    if job.expanded_prompt:
+        yield Recipe.DRAWN.format(prompt=plain(job.expanded_prompt, share))
+
+
+def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
+    yield spec.title
+    if job.inputs:
+        yield plural(Fact.INPUTS, len(job.inputs))
+    if job.cost is not None:
+        cost = Fact.ESTIMATED_CREDITS if job.estimated else Fact.CREDITS
+        yield cost.format(credits=credits_text(job.cost))
+    yield ago(job.created_at)
+    yield f"job {job.id}"
