@@ -261,10 +261,15 @@ class Catalog:
         return self._specs[key]
 
     def get(self, key: str) -> ModelSpec:
-        try:
-            return self._specs[key.strip().lower()]
-        except KeyError:
-            raise UnknownModel(key, self._specs) from None
+        if spec := self.find(key):
+            return spec
+        raise UnknownModel(key, self._specs)
+
+    def find(self, key: str) -> ModelSpec | None:
+        """Return the model on offer with this key, in any case, or with this title."""
+        wanted = key.strip().lower()
+        titled = (each for each in self._specs.values() if each.title.lower() == wanted)
+        return self._specs.get(wanted) or next(titled, None)
 
     def about(self, key: str) -> ModelSpec:
         """Return the model of a stored job, which may no longer be on offer, or even known."""
@@ -309,6 +314,8 @@ def _check_value(name: str, value: Option, option: OptionSpec, spec: ModelSpec) 
     match option:
         case Choice(values) if value not in values:
             raise UnknownValue(name, value, spec, values)
+        case Flag() if not isinstance(value, bool):
+            raise UnknownValue(name, value, spec, ("true", "false"))
         case Whole(minimum, maximum) if not (
             isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum
         ):

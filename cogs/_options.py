@@ -75,7 +75,7 @@ def complete(
     """Return an option's values at the model chosen so far, else at all; the default is marked."""
     catalog = studio_of(interaction).catalog
     model = getattr(interaction.namespace, "model", None)
-    spec = catalog.specs.get(str(model))
+    spec = catalog.find(str(model))
     values = catalog.values(option, spec.key if spec else None)
     of_model = spec.options.get(option) if spec else None
     default = of_model.default if isinstance(of_model, Choice) else None

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-from bot.catalog import check_request
 from bot.errors import EaselError, NotNow, OutcomeUnknown, UserError
 from bot.jobs import (
     Attachment,
@@ -17,6 +16,7 @@ from bot.jobs import (
     attached_bytes,
     plain,
 )
+from bot.option_values import fit
 from bot.quotas import INPUT_PERIOD, Member, check_input_bytes
 from bot.services import Services
 from bot.store import jobs, ledger, members, settlement
@@ -85,8 +85,8 @@ class Requests:
             spec = services.catalog.get(request.model)
         else:
             spec = services.catalog.choose(wanted, down=services.health.down)
-        check_request(wanted, spec)
-        services.quotas.check_safety(member, request.options)
+        wanted = fit(wanted, spec, services.catalog)
+        services.quotas.check_safety(member, wanted.options)
         await services.inputs.check(request.inputs)
         new = NewJob(
             user_id=member.user_id,
