@@ -18,8 +18,9 @@ from cogs._access import check_access
 from cogs._replies import FormLost, first_reply, is_lost_form, reply_error, studio_of
 from cogs._results import again, open_edit, open_remix, submit_edit, submit_remix
 from cogs.delivery.errors import hiding_prompt
-from cogs.jobs import show_job
+from cogs.history import show_job, turn_page
 from cogs.ui.actions import AGAIN, EDIT, REMIX
+from cogs.ui.history import PAGE
 from cogs.ui.panel import CANCEL, HISTORY, PREFIX
 from cogs.ui.status import canceled_view, status_view
 
@@ -92,7 +93,7 @@ async def cancel(interaction: Press, match: re.Match[str], _: Sequence[str]) -> 
 
 
 async def show_chosen(interaction: Press, _: re.Match[str], values: Sequence[str]) -> None:
-    """Show the pictures of the job that was chosen under /history, if it is the member's own."""
+    """Show the job that was chosen under /history, if the member may see it."""
     if not values:  # not a select: forged
         raise ButtonUnknown
     await show_job(interaction, studio_of(interaction), values[0])
@@ -101,6 +102,7 @@ async def show_chosen(interaction: Press, _: re.Match[str], values: Sequence[str
 HANDLERS: Mapping[re.Pattern[str], Handler] = {
     CANCEL: cancel,
     HISTORY: show_chosen,
+    PAGE: turn_page,
     AGAIN: again,
     REMIX: open_remix,
     EDIT: open_edit,

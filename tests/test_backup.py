@@ -14,7 +14,7 @@ from bot.jobs import Picture
 from bot.pictures import FileStore
 from bot.store.database_file import back_up
 from tests.support.acting import press, submit
-from tests.support.easel import Stage, text_of
+from tests.support.easel import Stage
 from tests.support.files import picture
 from tests.support.rows import one
 
@@ -76,7 +76,7 @@ async def test_a_backup_of_a_running_bot_is_a_bot_again(at: Stage, tmp_path: Pat
     at.folder = there
     async with at.easel():
         (_, job) = await at.jobs()
-        history = text_of(await at.command("history"))
+        history = (await at.history()).text()
         await at.command("show", job=job.id)
         shown = await at.discord.wait_for_message(
             lambda it: it.ephemeral_to is at.ada and bool(it.pictures())

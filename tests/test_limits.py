@@ -129,6 +129,20 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "DUTY_WAIT": 0.2,
         "STREAM_RETRY": 5.0,
     },
+    "bot.store.history": {
+        "BATCH": 200,
+        "BATCHES": 50,
+    },
+    "bot.studio.history": {
+        "PAGE": 5,
+        "LONGEST_TEXT": 100,
+        "PREPARED_AT_ONCE": 4,
+    },
+    "cogs.history": {
+        "THUMBNAIL_BYTES": 48 * 1024,
+        "THUMBNAIL_SECONDS": 20.0,
+        "UPLOAD_SECONDS": 60.0,
+    },
     "bot.studio.jobs": {
         "LISTED": 25,
         "SHOWN_AT_ONCE": 2,

@@ -9,6 +9,7 @@ from discord.ext import commands
 from bot.registration.compare import Json
 from bot.studio import Studio
 from cogs.edit import Edit
+from cogs.history import HistoryCommands
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
 from cogs.usage import Usage
@@ -26,6 +27,7 @@ async def add_cogs(bot: commands.Bot | commands.AutoShardedBot, studio: Studio) 
     await bot.add_cog(Imagine(studio))
     await bot.add_cog(Edit(studio, bot.tree))
     await bot.add_cog(Jobs(studio, bot.tree))
+    await bot.add_cog(HistoryCommands(studio))
     await bot.add_cog(Usage(studio))
 
 

@@ -134,7 +134,7 @@ async def inputs_of_uncharged(connection: AsyncConnection, since: datetime) -> l
 async def get(connection: AsyncConnection, sha256: str) -> Picture | None:
     """Return a picture that was stored once; the file may have been removed."""
     row = (await connection.execute(GET, {"sha256": sha256})).one_or_none()
-    return _picture_of(row) if row else None
+    return picture_of(row) if row else None
 
 
 async def of_job(connection: AsyncConnection, job_id: str, role: Role) -> list[Picture]:
@@ -144,10 +144,10 @@ async def of_job(connection: AsyncConnection, job_id: str, role: Role) -> list[P
         .where(job_pictures.c.job_id == job_id, job_pictures.c.role == role)
         .order_by(job_pictures.c.position)
     )
-    return [_picture_of(row) for row in await connection.execute(statement)]
+    return [picture_of(row) for row in await connection.execute(statement)]
 
 
-def _picture_of(row: Row[Any]) -> Picture:
+def picture_of(row: Row[Any]) -> Picture:
     return Picture(
         sha256=row.sha256,
         kind=PictureKind(row.kind),

@@ -7,6 +7,7 @@ anything is stored. Nothing in this package knows Discord.
 from collections.abc import Callable
 
 from bot.services import Services
+from bot.studio.history import Histories
 from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob, UsageReports
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
 from bot.studio.results import Results
@@ -37,6 +38,7 @@ class Studio:
         self.reduced = services.reduced
         self.jobs = MemberJobs(services, wake)
         self.results = Results(services)
+        self.histories = Histories(services)
         self.usage = UsageReports(services)
 
     def close(self) -> None:

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from bot.errors import UserError
 from bot.jobs import Job, JobStatus, Picture
 from bot.ledger import Usage
+from bot.quotas import Member, may_see
 from bot.services import Services
 from bot.store import jobs, ledger, members, pictures, settlement
 from bot.store.database import Transaction
 from bot.store.pictures import Role
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
+from bot.studio.results import ResultUnavailable
 
 LISTED = 25  # jobs of a list or a completion: Discord shows no more choices
 SHOWN_AT_ONCE = 2  # jobs whose pictures are being uploaded for /show
@@ -96,17 +98,16 @@ class MemberJobs:
         async with self._database.reading() as view:
             return await members.active_of(view, user_id, LISTED)
 
-    async def ended(self, user_id: int) -> list[Job]:
-        """Return a member's newest settled jobs, newest first."""
-        async with self._database.reading() as view:
-            return await members.ended_of(view, user_id, LISTED)
-
     @asynccontextmanager
-    async def shown(self, user_id: int, job_id: str) -> AsyncIterator[tuple[Job, list[Picture]]]:
-        """Yield an own job with its stored result pictures, for the time of their upload.
+    async def shown(
+        self, member: Member, channel_id: int, job_id: str
+    ) -> AsyncIterator[tuple[Job, list[Picture]]]:
+        """Yield a job that the member may see, with its result pictures, until they are uploaded.
 
-        Nobody waits for an upload of others: one more than allowed is refused.
+        Nobody waits for an upload of others: one more than allowed is refused. ResultUnavailable
+        for every job that the member may not see, and for unknown ones.
         """
+        user_id = member.user_id
         if user_id in self._showing:
             raise AlreadyShowing
         if len(self._showing) >= SHOWN_AT_ONCE:
@@ -114,7 +115,9 @@ class MemberJobs:
         self._showing.add(user_id)
         try:
             async with self._database.reading() as view:
-                job = _own(await jobs.get(view, job_id), user_id)
+                job = await jobs.get(view, job_id)
+                if job is None or not may_see(member, channel_id, job):
+                    raise ResultUnavailable
                 stored = await pictures.of_job(view, job_id, Role.OUTPUT)
             yield job, stored
         finally:

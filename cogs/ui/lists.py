@@ -1,9 +1,7 @@
-"""The replies to /jobs, /history, /usage, /models and /help."""
+"""The replies to /jobs, /usage, /models and /help."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-import discord
 from discord import ui
 
 from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whole
@@ -11,7 +9,7 @@ from bot.jobs import Job
 from bot.ledger import Usage, credits_text
 from cogs.ui import wording
 from cogs.ui.links import message_link, result_link
-from cogs.ui.panel import HISTORY, PersistentItem, ago, panel
+from cogs.ui.panel import ago, panel
 from cogs.ui.text import listing, plain, shorten, word
 from cogs.ui.wording import STATES, Help, Lists, Models, plural
 
@@ -22,20 +20,6 @@ def jobs_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
     if not jobs:
         return panel(Lists.NO_JOBS)
     return _listed(Lists.JOBS, [_job_line(job, catalog) for job in jobs])
-
-
-def history_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
-    """Return settled jobs, with a select that shows the pictures of one."""
-    if not jobs:
-        return panel(Lists.NO_HISTORY)
-    view = _listed(Lists.HISTORY, [_job_line(job, catalog) for job in jobs])
-    select = ui.Select[Any](
-        custom_id=HISTORY.pattern,
-        placeholder=Lists.HISTORY_SELECT,
-        options=[discord.SelectOption(label=job_choice(job), value=job.id) for job in jobs],
-    )
-    view.add_item(ui.ActionRow(PersistentItem(select)))
-    return view
 
 
 def job_choice(job: Job) -> str:
@@ -115,7 +99,7 @@ def _values(option: OptionSpec) -> str:
 
 def _job_line(job: Job, catalog: Catalog) -> str:
     spec = catalog.specs.get(job.request.model)
-    link = _link(job)
+    link = link_of(job)
     text = Lists.LINKED_JOB if link else Lists.JOB
     return text.format(
         state=STATES[job.status],
@@ -126,7 +110,7 @@ def _job_line(job: Job, catalog: Catalog) -> str:
     )
 
 
-def _link(job: Job) -> str | None:
+def link_of(job: Job) -> str | None:
     """Return the address of the job's result, else of its status message; None if private."""
     route = job.route
     if route.private:

@@ -52,22 +52,34 @@ def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
     return view
 
 
-def job_view(job: Job, spec: ModelSpec, uploads: Uploads) -> ui.LayoutView:
-    """Return everything about one job, for the requester alone."""
+def job_view(job: Job, spec: ModelSpec, uploads: Uploads, *, own: bool) -> ui.LayoutView:
+    """Return everything about one job, with the buttons of its result.
+
+    Others than the requester read by whom the job is, and nothing about its delivery.
+    """
     options = [f"{name} {plain(str(value), 80)}" for name, value in job.request.options.items()]
-    return panel(
+    view = panel(
         Status.HEADING.format(
             state=STATES[job.status],
             time=ago(job.settled_at or job.created_at),
             prompt=quoted(job, QUOTED_ALONE),
         ),
         *([failure(job, spec)] if job.status is JobStatus.FAILED else ()),
-        *_delivery_remarks(job),
+        *(_delivery_remarks(job) if own else ()),
         *([" · ".join(options)] if options else ()),
         *_gallery(job, uploads),
         *_upload_remarks(uploads),
-        small(*_facts(job, spec), f"job {job.id}"),
+        small(
+            *([] if own else [Fact.REQUESTER.format(member=f"<@{job.user_id}>")]),
+            *_facts(job, spec),
+            f"job {job.id}",
+        ),
     )
+    if job.status is JobStatus.SUCCEEDED:
+        view.add_item(result_row(job))
+    elif job.status is JobStatus.FAILED:
+        view.add_item(failed_row(job))
+    return view
 
 
 def failure(job: Job, spec: ModelSpec) -> str:

@@ -31,8 +31,8 @@ class Command:
     EDIT_MENU = "Edit image"
     JOBS = "List your jobs: those in progress and the last that ended"
     CANCEL = "Cancel one of your jobs in progress"
-    HISTORY = "List your last finished jobs, with their pictures on request"
-    SHOW = "Show one of your jobs in full, with its pictures"
+    HISTORY = "Find your earlier jobs, with small pictures"
+    SHOW = "Show one job in full, with its pictures and buttons"
     USAGE = "Show your credits this month: used, held and left"
     MODELS = "List the models, their options and the price of a picture"
     HELP = "Show how to use this bot"
@@ -59,6 +59,11 @@ class Argument:
     MODEL = "The model that draws the picture"
     PRIVATE = "Show the result to nobody but you"
     JOB = "One of your jobs"
+    HISTORY_TEXT = "A part of the prompt"
+    HISTORY_MODEL = "The model that has drawn"
+    FAVOURITES = "Your favourites alone"
+    SINCE = "The first day (UTC), like 2026-01-31"
+    UNTIL = "The last day (UTC), like 2026-01-31"
     DEFAULT_CHOICE = "{value} (default)"
 
 
@@ -114,6 +119,7 @@ class Fact:
     AI_GENERATED = "AI-generated"
     CHOSEN_MODEL = "{model} (chosen for you)"
     PICTURES = Plural("1 picture", "{count} pictures")
+    REQUESTER = "by {member}"
     INPUTS = Plural("from 1 picture", "from {count} pictures")
     SOURCE = "made from [a picture]({link}) by {member}"
     SEED = "seed {seed}"
@@ -244,7 +250,7 @@ class Lists:
     """`/jobs` and `/history`."""
 
     JOBS = "### Your jobs"
-    HISTORY = "### Your last jobs"
+    HISTORY = "### Your history"
     NO_JOBS = "You have no jobs yet. Request a picture with /imagine."
     NO_HISTORY = "No job of yours has ended yet. Request a picture with /imagine."
     JOB = "- **{state}** {time} · {prompt} · {service}"
@@ -252,6 +258,30 @@ class Lists:
     JOB_CHOICE = "{state}: {prompt}"
     NOT_LISTED = "-# Only {count} of your jobs are listed"
     HISTORY_SELECT = "Show the pictures of a job"
+
+
+class History:
+    """`/history`, beside the texts of all lists."""
+
+    JOB = "**{state}** {time}\n{prompt}\n{facts}"
+    FAVOURITE = "★ favourite"
+    LINK = "[show]({link})"
+    MODEL = "model {model}"
+    FAVOURITES = "favourites"
+    SINCE = "since {day}"
+    UNTIL = "until {day}"
+    NOTHING = "No job of yours fits. Leave out a filter of /history, or choose another one."
+    PAGE_EMPTY = "This page has no jobs any more. Turn to another page."
+    NEWER = "◀ Newer"
+    OLDER = "Older ▶"
+    DAYS: Mapping[int, str] = {
+        0: "today",
+        1: "yesterday",
+        7: "a week ago",
+        30: "30 days ago",
+        90: "90 days ago",
+        365: "a year ago",
+    }
 
 
 class Recipe:

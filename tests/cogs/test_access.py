@@ -33,8 +33,7 @@ async def blocked(at: Stage) -> AsyncIterator[Stage]:
         at.oxen.manual = True
         await at.imagine("an owl")
         await at.said("Drawing")
-        shown = await at.command("history")
-        assert shown.message is not None
+        await at.history()
     async with at.easel(blocked_users=frozenset({at.ada.id})):
         yield at
 

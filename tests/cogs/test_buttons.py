@@ -10,13 +10,15 @@ from bot.catalog import Catalog
 from bot.jobs import Job, JobStatus
 from bot.providers.oxen.model import oxen_spec
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
+from bot.studio.history import Page, Place, Wanted
 from cogs.buttons import HANDLERS
 from cogs.delivery.uploads import Upload, Uploads
 from cogs.ui import lists, panel, result, status
+from cogs.ui.history import history_view
 from cogs.ui.panel import PersistentItem
 from cogs.ui.wording import Ended
 from tests.support.easel import Stage, text_of
-from tests.support.rows import one
+from tests.support.rows import NOW, one
 
 
 async def cancel_button(at: Stage) -> str:
@@ -169,12 +171,26 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
         yield status.elsewhere_view(each, Ended.ELSEWHERE)
         yield result.result_view(each, spec, uploads, missing=1)
         yield result.failed_view(each, spec)
-        yield result.job_view(each, spec, uploads)
+        yield result.job_view(each, spec, uploads, own=True)
+        yield result.job_view(each, spec, uploads, own=False)
         yield lists.jobs_view([each], catalog)
-        yield lists.history_view([each], catalog)
+        yield from history_pages(each, catalog)
     yield lists.models_view(catalog)
     yield lists.help_view([("imagine", "Make a picture")], ["Edit image"])
     yield panel.notice("No.")
+
+
+def history_pages(job: Job, catalog: Catalog) -> Iterator[ui.LayoutView]:
+    """Yield pages with and without pictures, and the longest filters."""
+    longest = Wanted("*" * 100, "m" * 32, favourites=True, since=NOW, until=NOW)
+    place = Place(NOW, job.id)
+    jobs = tuple(replace(job, id=f"{number}aaaaaaaaaaaaaaa") for number in range(2, 7))
+    names = {each.id: f"easel-{each.id}-small-1.jpg" for each in jobs}
+    for wanted in (Wanted(), longest):
+        yield history_view(Page((), {}, frozenset(), None, None), wanted, catalog, {})
+        page = Page(jobs, {}, frozenset({jobs[0].id}), place, place)
+        yield history_view(page, wanted, catalog, names)
+        yield history_view(page, wanted, catalog, {})
 
 
 async def test_every_item_of_every_view_is_persistent_and_has_a_handler(at: Stage) -> None:

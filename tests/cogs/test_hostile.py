@@ -34,6 +34,9 @@ IDS = [
     *("%", "' OR 1=1 --", "\0", "@everyone", "../../etc/passwd", "🦊", "None", "0"),
 ]
 NO_JOB = "You have no job with this id. See /jobs for yours."
+NOT_SEEN = (
+    "This result is private, was deleted, or is unknown here. Request a picture with /imagine."
+)
 
 
 def pinged(at: Stage) -> set[int]:
@@ -54,13 +57,14 @@ async def test_any_prompt_is_drawn_or_refused_and_pings_nobody_else(at: Stage) -
         accepted = len(await at.jobs())
         found = await at.settled(accepted, timeout=40)
         listed = text_of(await at.command("jobs"))
-        text_of(await at.command("history"))
+        page = await at.history()
 
     assert accepted >= len(TEXTS) - 2
     assert {job.status for job in found} == {JobStatus.SUCCEEDED}
     assert all(job.result_message_id for job in found)
     assert pinged(at) == {at.ada.id}
     assert len(listed) < 4000
+    assert len(page.text()) < 4000
 
 
 async def test_any_text_for_an_option_is_one_private_sentence(at: Stage) -> None:
@@ -120,7 +124,8 @@ async def test_any_text_for_a_job_is_no_such_job(at: Stage, command: str) -> Non
         (job,) = await at.jobs()
         for text in [*IDS, job.id[:-1], job.id + "a", f"easel:cancel:{job.id}"]:
             if text.strip():
-                assert text_of(await at.command(command, job=text)) == NO_JOB, text
+                refusal = NO_JOB if command == "cancel" else NOT_SEEN
+                assert text_of(await at.command(command, job=text)) == refusal, text
         assert (await at.jobs())[0].cancel_requested_at is None
 
 
@@ -191,14 +196,13 @@ async def test_a_forged_choice_of_the_history_is_no_such_job(at: Stage) -> None:
         (others,) = await at.jobs(at.ben)
         await at.imagine("a fox")
         await at.settled()
-        listed = (await at.command("history")).message
-        assert listed is not None
+        listed = await at.history()
         select = listed.interactive("easel:history")
         assert select is not None
         for value in (others.id, *IDS):
             select["options"][0]["value"] = value
             chosen = await at.discord.select(at.ada, listed, "easel:history", [value])
-            assert text_of(await chosen.answered()) == NO_JOB, value
+            assert text_of(await chosen.answered()) == NOT_SEEN, value
 
 
 @given(st.text(max_size=40))

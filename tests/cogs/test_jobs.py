@@ -55,17 +55,27 @@ async def test_cancel_completes_own_active_jobs_and_cancels_them(at: Stage) -> N
     assert await at.balance() == 0
 
 
-@pytest.mark.parametrize("command", ["cancel", "show"])
-async def test_anothers_job_is_no_job(at: Stage, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "refusal"),
+    [
+        ("cancel", "You have no job with this id. See /jobs for yours."),
+        (
+            "show",
+            "This result is private, was deleted, or is unknown here. "
+            "Request a picture with /imagine.",
+        ),
+    ],
+)
+async def test_anothers_job_is_no_job(at: Stage, command: str, refusal: str) -> None:
     at.oxen.manual = True
     async with at.easel():
-        await at.imagine("a fox")
+        await at.imagine("a fox", private=True)
         (job,) = await at.jobs()
         others = text_of(await at.command(command, by=at.ben, job=job.id))
         unknown = text_of(await at.command(command, by=at.ben, job="aaaaaaaaaaaaaaaa"))
         nonsense = text_of(await at.command(command, by=at.ben, job="%_'; DROP TABLE jobs"))
 
-    assert others == unknown == nonsense == "You have no job with this id. See /jobs for yours."
+    assert others == unknown == nonsense == refusal
 
 
 async def test_show_tells_all_about_a_job_with_its_pictures(at: Stage) -> None:
@@ -90,11 +100,10 @@ async def test_history_shows_the_pictures_that_are_asked_for_also_after_a_restar
         assert "No job of yours has ended yet" in text_of(await at.command("history"))
         await at.imagine("a fox")
         (job,) = await at.settled()
-        listed = await at.command("history")
-        assert "a fox" in text_of(listed)
+        listed = await at.history()
+        assert "a fox" in listed.text()
     async with at.easel():
-        assert listed.message is not None
-        await at.discord.select(at.ada, listed.message, "easel:history", [job.id])
+        await at.discord.select(at.ada, listed, "easel:history", [job.id])
         await at.discord.wait_for_message(
             lambda message: message.ephemeral_to is at.ada and bool(message.pictures())
         )
@@ -141,7 +150,7 @@ async def test_private_replies_leave_no_view_in_memory(at: Stage) -> None:
             await at.command("cancel", job="aaaaaaaaaaaaaaaa")
         await at.imagine("a fox", private=True)
         await at.settled()
-        await at.command("history")
+        await at.history()
         client = gateway_of(app).client
         assert client is not None
         views = client._connection._view_store

@@ -173,6 +173,17 @@ class Stage:
         )
         return await interaction.answered()
 
+    async def history(
+        self,
+        *,
+        by: User | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Message:
+        """Return the page of /history, which follows a deferral if there are pictures."""
+        message = (await self.command("history", by=by, **options)).message
+        assert message is not None
+        return await self.discord.wait_for_message(lambda it: it is message and not it.loading)
+
     async def edit(
         self,
         *files: Upload,

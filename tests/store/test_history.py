@@ -1,0 +1,141 @@
+"""Pages and filters of a member's history, on both databases."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from sqlite3 import connect
+
+import pytest
+from sqlalchemy import insert, update
+from sqlalchemy.dialects import sqlite
+
+from bot.jobs import JobStatus, NewJob
+from bot.store import history
+from bot.store.backends import open_database
+from bot.store.database import Database
+from bot.store.history import Place, Wanted
+from bot.store.tables import favourites, jobs
+from tests.support.rows import NOW, add, new_job
+
+
+async def ended(database: Database, new: Sequence[NewJob]) -> list[str]:
+    """Store settled jobs, and return their ids."""
+    async with database.transaction() as tx:
+        for each in new:
+            await add(tx, each)
+        ids = [each.id for each in new]
+        settled = update(jobs).where(jobs.c.id.in_(ids)).values(status=JobStatus.SUCCEEDED)
+        await tx.execute(settled)
+    return ids
+
+
+async def found(database: Database, wanted: Wanted, limit: int = 100) -> list[str]:
+    """Return the prompts of the newest jobs, newest first."""
+    async with database.reading() as view:
+        page = await history.older(view, 1, wanted, None, limit)
+    return [job.request.prompt for job in page]
+
+
+async def test_pages_go_to_the_end_and_back(database_url: str) -> None:
+    """Also over jobs of the same moment."""
+    async with open_database(database_url) as database:
+        times = [NOW - timedelta(seconds=number // 3) for number in range(10)]
+        ids = await ended(database, [new_job(at=at) for at in times])
+        await ended(database, [new_job(user_id=2)])
+        ordered = sorted(zip(times, ids, strict=True), reverse=True)
+        async with database.reading() as view:
+            pages: list[list[str]] = []
+            place = None
+            while page := await history.older(view, 1, Wanted(), place, 4):
+                place = Place(page[-1].created_at, page[-1].id)
+                pages.append([job.id for job in page])
+            back = await history.newer(view, 1, Wanted(), place or Place(NOW, ""), 4)
+            top = await history.newer(view, 1, Wanted(), Place(back[0].created_at, back[0].id), 99)
+
+    assert [len(each) for each in pages] == [4, 4, 2]
+    assert [id for page in pages for id in page] == [id for _, id in ordered]
+    assert [job.id for job in back] == [id for _, id in ordered][5:9]
+    assert [job.id for job in top] == [id for _, id in ordered][:5]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "prompts"),
+    [
+        ("fox", {"a Fox in the snow", "FOX_1"}),
+        ("A FOX", {"a Fox in the snow"}),
+        ("100%", {"100% cotton"}),
+        ("%", {"100% cotton"}),
+        ("_", {"FOX_1"}),
+        ("\\", {"back\\slash"}),
+        ("'; DROP TABLE jobs", set()),
+        ("café", {"CAFÉ à la carte", "Cafe\u0301"}),
+        ("É", {"CAFÉ à la carte", "Cafe\u0301"}),
+        ("狐狸", {"雪中的狐狸"}),
+        ("ЛИСА", {"лиса и волк"}),
+        ("🦊", {"a 🦊"}),
+        ("", {"a Fox in the snow", "FOX_1", "100% cotton", "back\\slash", "CAFÉ à la carte"}),
+    ],
+)
+async def test_a_text_is_found_in_any_case_and_literally(
+    database_url: str, wanted: str, prompts: set[str]
+) -> None:
+    stored = [
+        *("a Fox in the snow", "FOX_1", "100% cotton", "back\\slash", "CAFÉ à la carte"),
+        *("Cafe\u0301", "雪中的狐狸", "лиса и волк", "a 🦊"),
+    ]
+    async with open_database(database_url) as database:
+        await ended(database, [new_job(prompt=each) for each in stored])
+        if wanted:
+            assert set(await found(database, Wanted(text=wanted))) == prompts
+        else:
+            assert set(await found(database, Wanted())) == set(stored)
+
+
+async def test_a_rare_letter_is_found_behind_many_others(database: Database) -> None:
+    """The database cannot tell: more than a batch of jobs is compared."""
+    new = [new_job(prompt=f"a fox {number}", at=NOW) for number in range(450)]
+    await ended(database, [*new, new_job(prompt="a Fuchs für ÄPFEL", at=NOW - timedelta(days=1))])
+
+    assert await found(database, Wanted(text="äpfel"), 1) == ["a Fuchs für ÄPFEL"]
+    assert await found(database, Wanted(text="öpfel"), 1) == []
+
+
+async def test_filters_go_together(database_url: str) -> None:
+    async with open_database(database_url) as database:
+        days = [NOW - timedelta(days=number) for number in range(4)]
+        ids = await ended(database, [new_job(prompt=f"fox {at:%d}", at=at) for at in days])
+        async with database.transaction() as tx:
+            await tx.execute(update(jobs).where(jobs.c.id == ids[1]).values(model="skills"))
+            marked = [
+                {"user_id": user, "job_id": id, "created_at": NOW}
+                for user, id in ((1, ids[2]), (2, ids[0]))
+            ]
+            await tx.execute(insert(favourites), marked)
+
+        assert await found(database, Wanted(model="skills")) == ["fox 20"]
+        assert await found(database, Wanted(favourites=True)) == ["fox 19"]
+        assert await found(database, Wanted(favourites=True, text="20")) == []
+        assert await found(database, Wanted(since=days[2])) == ["fox 21", "fox 20", "fox 19"]
+        assert await found(database, Wanted(until=days[1])) == ["fox 19", "fox 18"]
+        assert await found(database, Wanted(since=days[2], until=days[1])) == ["fox 19"]
+        async with database.reading() as view:
+            own = await history.favourites_among(view, 1, ids)
+            none = await history.favourites_among(view, 1, [])
+            assert await history.first_pictures(view, []) == {}
+    assert own == {ids[2]}
+    assert none == frozenset()
+
+
+@pytest.mark.parametrize("newer", [False, True])
+@pytest.mark.parametrize("favourite", [False, True])
+def test_a_page_is_a_range_of_the_index(empty_file: Path, newer: bool, favourite: bool) -> None:
+    values = {"user": 1, "model": "", "pattern": "%fox%", "job_id": "a", "limit": 6}
+    statement = history.STATEMENTS[newer, favourite].params(values | {"at": NOW, "bound": NOW})
+    compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    with closing(connect(empty_file)) as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {compiled}")]
+
+    index = "ix_jobs_user_id_created_at (user_id=? AND created_at>? AND created_at<?)"
+    assert plan[0] == f"SEARCH jobs USING INDEX {index}"
+    assert not [step for step in plan if "SCAN" in step]
