@@ -117,7 +117,8 @@ class Member:
     """The member who acts, with the roles and permissions of the interaction.
 
     `server_id` is that of the account: 0 in direct messages, and in servers that did not install
-    the bot. `age_restricted` describes the channel.
+    the bot. `age_restricted` describes the channel. `parent_channel_id` is the channel of the
+    thread in which the member acts, 0 outside of threads: whoever is in a thread sees that channel.
     """
 
     user_id: int
@@ -126,6 +127,7 @@ class Member:
     may_manage: bool = False  # Manage Server
     may_moderate: bool = False  # Manage Messages in the channel
     age_restricted: bool = False
+    parent_channel_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +146,15 @@ class PictureOrigin:
 def may_see(member: Member, channel_id: int, job: Job) -> bool:
     """Return whether a member who acts in a channel may see a job: the request and the pictures.
 
-    The requester may; everybody else only a public result that is not hidden, in its channel.
+    The requester may; everybody else only a public result that is not hidden, in its channel, or in
+    a thread of that channel.
     """
     if job.user_id == member.user_id:
         return True
     undelivered = job.delivered_at is not None and job.result_message_id is None
     if job.route.private or job.hidden_at is not None or undelivered:
         return False
-    return job.result_channel == channel_id != 0
+    return job.result_channel in {channel_id, member.parent_channel_id} - {0}
 
 
 def may_edit(member: Member, picture: PictureOrigin, *, edit_others: bool) -> bool:

@@ -78,6 +78,7 @@ OF_RESULT = (
 ORIGIN = next(each for each in jobs.indexes if each.name == "ix_jobs_origin_id")
 UPDATE = update(jobs).where(jobs.c.id == bindparam("job_id")).returning(*jobs.c)
 CONFIRM_REPLY = UPDATE.where(jobs.c.status_message_id.is_(None))
+HIDE = UPDATE.where(jobs.c.hidden_at.is_(None))
 RELEASE_TO_QUEUE = UPDATE.where(~jobs.c.inputs_stored, jobs.c.status == JobStatus.QUEUED).values(
     {jobs.c.inputs_stored: True, jobs.c.submit_after: None, jobs.c.lease_until: None}
 )
@@ -278,6 +279,16 @@ async def mark_delivered(
         delivery_error=error,
         lease_until=None,
     )
+
+
+async def hide(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
+    """Record that the result was deleted: the first time stays."""
+    return await _one(tx, HIDE, job_id, {"hidden_at": now})
+
+
+async def set_spoiler(tx: AsyncConnection, job_id: str, spoiler: bool) -> Job | None:
+    """Record whether the pictures of the result are hidden until a member clicks on them."""
+    return await change(tx, job_id, spoiler=spoiler)
 
 
 def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:

@@ -24,6 +24,7 @@ def member_of(interaction: discord.Interaction[Any]) -> Member:
         may_manage=interaction.permissions.manage_guild,
         may_moderate=interaction.permissions.manage_messages,
         age_restricted=is_nsfw is not None and is_nsfw(),
+        parent_channel_id=channel.parent_id if isinstance(channel, discord.Thread) else 0,
     )
 
 

@@ -8,7 +8,19 @@ import pytest
 
 from bot.jobs import Job
 from bot.ledger import month_of
-from bot.store import claims, generations, jobs, ledger, losses, members, pictures, queue, stats
+from bot.store import (
+    claims,
+    favourites,
+    generations,
+    jobs,
+    ledger,
+    lineage,
+    losses,
+    members,
+    pictures,
+    queue,
+    stats,
+)
 from bot.store.backends import open_database
 from bot.store.database import Connection
 from bot.store.pictures import Role, Use
@@ -53,6 +65,10 @@ QUERIES: dict[str, Query] = {
     "reserved": lambda view: ledger.reserved_of(view, month_of(NOW), LATER),
     "reserved of a member": lambda view: ledger.reserved_of(view, month_of(NOW), NOW, user_id=1),
     "usage": lambda view: ledger.usage_of(view, 1, NOW, 10**6),
+    "favourite": lambda view: favourites.has(view, 1, PARTIAL),
+    "favourites": lambda view: favourites.number_of(view, 1),
+    "ancestors": lambda view: lineage.ancestors(view, PARTIAL),
+    "children": lambda view: lineage.children(view, PARTIAL, 10),
     "figures": lambda view: stats.figures_of(view, NOW),
     "dearest": lambda view: stats.dearest_picture(view, "oxen", BEFORE, limit=50),
     "active": lambda view: members.active_of(view, 1, 25),
