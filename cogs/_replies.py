@@ -12,6 +12,7 @@ from discord import app_commands, ui
 
 from bot.errors import UserError
 from bot.studio import Studio
+from cogs._menu_tokens import MenuTokens
 from cogs.delivery.error_codes import UNKNOWN_WEBHOOK, Meaning, meaning_of_code
 from cogs.ui import wording
 from cogs.ui.panel import PREFIX, notice
@@ -39,6 +40,7 @@ class HasStudio(Protocol):
 
     studio: Studio
     forms: dict[int, ui.Modal]  # that are open, by the member's id
+    menu_tokens: MenuTokens
 
 
 class ReplyUnread(Exception):
@@ -60,6 +62,11 @@ class FormLost(UserError):
 def studio_of(interaction: discord.Interaction[Any]) -> Studio:
     """Return the studio of the client that received the interaction."""
     return _client(interaction).studio
+
+
+def menu_tokens_of(interaction: discord.Interaction[Any]) -> MenuTokens:
+    """Return the tokens that the client holds for open menus."""
+    return _client(interaction).menu_tokens
 
 
 class Form(ui.Modal):

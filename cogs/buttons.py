@@ -15,11 +15,12 @@ from bot.jobs import Job
 from bot.observability.logs import bind
 from bot.studio import NoSuchJob
 from cogs._access import check_access
+from cogs._more import MENU_HANDLERS, open_menu
 from cogs._replies import FormLost, first_reply, is_lost_form, reply_error, studio_of
 from cogs._results import again, open_edit, open_remix, submit_edit, submit_remix
 from cogs.delivery.errors import hiding_prompt
 from cogs.history import show_job, turn_page
-from cogs.ui.actions import AGAIN, EDIT, REMIX
+from cogs.ui.actions import AGAIN, EDIT, MORE, REMIX
 from cogs.ui.history import PAGE
 from cogs.ui.panel import CANCEL, HISTORY, PREFIX
 from cogs.ui.status import canceled_view, status_view
@@ -106,6 +107,8 @@ HANDLERS: Mapping[re.Pattern[str], Handler] = {
     AGAIN: again,
     REMIX: open_remix,
     EDIT: open_edit,
+    MORE: open_menu,
+    **MENU_HANDLERS,
 }
 FORMS: Mapping[re.Pattern[str], Handler] = {
     REMIX: submit_remix,

@@ -17,7 +17,7 @@ from bot.session_starts import SessionStarts
 from bot.settings import Settings, SettingsGroup
 from bot.store.database import Database
 from bot.studio import Studio
-from cogs.ui.wording import Actions
+from cogs.ui.wording import Actions, More
 from tests.support.services import services_on
 
 ROOT = Path(__file__).parent.parent
@@ -86,6 +86,13 @@ async def test_every_command_and_option_is_in_the_readme(
         | {f"*{label}*" for label in (Actions.AGAIN, Actions.REMIX, Actions.EDIT, Actions.MORE)}
         | options
     )
+
+
+def test_the_buttons_of_the_menu_are_in_the_readme() -> None:
+    switches = (More.FAVOURITE, More.NO_FAVOURITE, More.SPOILER, More.NO_SPOILER)
+    pages = (More.RECIPE, More.ORIGINALS, More.LINEAGE, More.PARENT, More.THREAD, More.EXPANDED)
+    for label in (*switches, *pages, More.DELETE):
+        assert f"*{label}*" in README
 
 
 def test_the_changelog_has_the_version() -> None:

@@ -26,7 +26,7 @@ RESULT = Job(
 )
 PRIVATE = replace(RESULT, route=replace(NEW.route, private=True))
 HIDDEN = replace(RESULT, hidden_at=NOW + timedelta(days=1))
-UNSHOWN = replace(RESULT, result_message_id=None)
+UNSHOWN = replace(RESULT, result_message_id=None, delivered_at=NOW)  # undeliverable
 ELSEWHERE = replace(RESULT, result_channel_id=0)
 OF_OLD_VERSION = replace(RESULT, result_channel_id=None)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from bot.services import Services
 from bot.studio.history import Histories
 from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob, UsageReports
+from bot.studio.menu import Menus
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
 from bot.studio.results import Results
 
@@ -39,6 +40,7 @@ class Studio:
         self.jobs = MemberJobs(services, wake)
         self.results = Results(services)
         self.histories = Histories(services)
+        self.menus = Menus(services)
         self.usage = UsageReports(services)
 
     def close(self) -> None:

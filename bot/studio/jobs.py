@@ -1,7 +1,7 @@
 """A member's own jobs and credits: jobs cancelled, listed and shown, the month's usage."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from bot.errors import UserError
 from bot.jobs import Job, JobStatus, Picture
@@ -104,22 +104,29 @@ class MemberJobs:
     ) -> AsyncIterator[tuple[Job, list[Picture]]]:
         """Yield a job that the member may see, with its result pictures, until they are uploaded.
 
-        Nobody waits for an upload of others: one more than allowed is refused. ResultUnavailable
-        for every job that the member may not see, and for unknown ones.
+        ResultUnavailable for every job that the member may not see, and for unknown ones.
         """
-        user_id = member.user_id
-        if user_id in self._showing:
-            raise AlreadyShowing
-        if len(self._showing) >= SHOWN_AT_ONCE:
-            raise TooManyShown
-        self._showing.add(user_id)
-        try:
+        with self.uploading(member.user_id):
             async with self._database.reading() as view:
                 job = await jobs.get(view, job_id)
                 if job is None or not may_see(member, channel_id, job):
                     raise ResultUnavailable
                 stored = await pictures.of_job(view, job_id, Role.OUTPUT)
             yield job, stored
+
+    @contextmanager
+    def uploading(self, user_id: int) -> Iterator[None]:
+        """Reserve the upload of a job's stored pictures to a member.
+
+        Nobody waits for an upload of others: one more than allowed is refused.
+        """
+        if user_id in self._showing:
+            raise AlreadyShowing
+        if len(self._showing) >= SHOWN_AT_ONCE:
+            raise TooManyShown
+        self._showing.add(user_id)
+        try:
+            yield
         finally:
             self._showing.discard(user_id)
 

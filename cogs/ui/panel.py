@@ -31,11 +31,16 @@ def notice(text: str) -> ui.LayoutView:
     return panel(text, colour=AMBER)
 
 
-def gallery(alt_text: str, file_names: Sequence[str]) -> list[ui.MediaGallery[Any]]:
-    """Return uploaded pictures with their alt text; an empty list for no files."""
+def gallery(
+    alt_text: str, file_names: Sequence[str], *, spoiler: bool = False
+) -> list[ui.MediaGallery[Any]]:
+    """Return uploaded pictures with their alt text; an empty list for no files.
+
+    With `spoiler`, they are hidden until a click.
+    """
     alt_text = shorten(alt_text, 1024)  # Discord's limit of a description
     items = [
-        discord.MediaGalleryItem(f"attachment://{name}", description=alt_text)
+        discord.MediaGalleryItem(f"attachment://{name}", description=alt_text, spoiler=spoiler)
         for name in file_names
     ]
     return [ui.MediaGallery[Any](*items)] if items else []

@@ -30,7 +30,7 @@ def result_view(job: Job, spec: ModelSpec, uploads: Uploads, *, missing: int) ->
         )
     view = panel(
         Result.HEADING.format(member=f"<@{job.user_id}>", prompt=quoted(job)),
-        *_gallery(job, uploads),
+        *result_gallery(job, uploads),
         *remarks,
         *_upload_remarks(uploads),
         _marked(job, *_facts(job, spec), *(() if uploads.names else (mark(job),))),
@@ -67,7 +67,7 @@ def job_view(job: Job, spec: ModelSpec, uploads: Uploads, *, own: bool) -> ui.La
         *([failure(job, spec)] if job.status is JobStatus.FAILED else ()),
         *(_delivery_remarks(job) if own else ()),
         *([" · ".join(options)] if options else ()),
-        *_gallery(job, uploads),
+        *result_gallery(job, uploads),
         *_upload_remarks(uploads),
         small(
             *([] if own else [Fact.REQUESTER.format(member=f"<@{job.user_id}>")]),
@@ -138,8 +138,9 @@ def _upload_remarks(uploads: Uploads) -> Iterator[str]:
         yield Result.SHRUNK
 
 
-def _gallery(job: Job, uploads: Uploads) -> list[ui.MediaGallery[Any]]:
-    return gallery(Result.ALT_TEXT.format(prompt=job.request.prompt), uploads.names)
+def result_gallery(job: Job, uploads: Uploads) -> list[ui.MediaGallery[Any]]:
+    alt_text = Result.ALT_TEXT.format(prompt=job.request.prompt)
+    return gallery(alt_text, uploads.names, spoiler=job.spoiler)
 
 
 def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:

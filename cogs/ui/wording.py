@@ -181,6 +181,74 @@ class Result:
     UNDELIVERABLE = "The result could not be posted, and is stored here. {reason}."
 
 
+class More:
+    """The private menu behind the button *More*, and its pages."""
+
+    HEADING = "### More\n{prompt}"
+    DELETED = "This result was deleted. Only you still see the job, with `/show`."
+    RECIPE = "Recipe"
+    ORIGINALS = "Originals"
+    FAVOURITE = "Favourite"
+    NO_FAVOURITE = "Remove favourite"
+    SPOILER = "Spoiler"
+    NO_SPOILER = "Remove spoiler"
+    LINEAGE = "Lineage"
+    THREAD = "Continue in a thread"
+    EXPANDED = "Remix expanded prompt"
+    DELETE = "Delete"
+    MENU = "Menu"  # leads from a page to the menu
+    PARENT = "Back"  # to the picture that this one was made from
+    FAVOURITE_GONE = "The picture is no longer among your favourites."
+    SHOWN_ORIGINALS = Plural(
+        "The original picture, not reduced.", "{count} original pictures, not reduced."
+    )
+    REMOVED = Plural("1 original is no longer stored.", "{count} originals are no longer stored.")
+    TOO_LARGE = "Too large to be sent here: {files}."
+    FILE = "{name} ({size} MB)"
+    THREAD_OPENED = (
+        "The thread is open: {link}. Everything that is made there is posted there, and others "
+        "can read it."
+    )
+    THREAD_EXISTS = "This result has a thread already: {link}."
+    THREAD_START = "Everything that is made in this thread is posted here."
+    THREAD_NAME = "Picture {job}"
+
+
+class Permission:
+    """Permissions by the names that Discord's client shows."""
+
+    VIEW = "View Channels"
+    READ_HISTORY = "Read Message History"
+    CREATE_THREADS = "Create Public Threads"
+
+
+class Deletion:
+    """The question before a result is deleted, and the answer."""
+
+    QUESTION = (
+        "### Delete this result?\n{prompt}\n"
+        "The message is deleted for everybody, and nobody but the requester sees the job any more. "
+        "The requester keeps the pictures. Credits are not returned."
+    )
+    CONFIRM = "Delete for everybody"
+    KEEP = "Keep"
+    DONE = "The result is deleted. The requester still has the pictures by `/show`, job `{job}`."
+
+
+class Lineages:
+    """The page *Lineage* of the menu."""
+
+    HEADING = "### Lineage"
+    MADE_FROM = "**Made from**"
+    NOTHING = "This picture was made from a description, and not from another picture."
+    MADE_OF_IT = "**Made from this picture**"
+    CUT = "- … and further pictures before"
+    PICTURE = "- {prompt} · by {member} {time}"
+    LINKED_PICTURE = "- {prompt} · by {member} {time} · [show]({link})"
+    THIS = "- **{prompt}** · by {member} {time} · this picture"
+    HIDDEN = "- a private or deleted picture"
+
+
 class HiddenPrompt:
     """Texts that replace a prompt which Discord refuses to show."""
 

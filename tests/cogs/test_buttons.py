@@ -7,18 +7,22 @@ import pytest
 from discord import ui
 
 from bot.catalog import Catalog
-from bot.jobs import Job, JobStatus
+from bot.jobs import Job, JobStatus, Picture, PictureKind
 from bot.providers.oxen.model import oxen_spec
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
 from bot.studio.history import Page, Place, Wanted
+from bot.studio.menu import Lineage, Menu
 from cogs.buttons import HANDLERS
+from cogs.delivery.originals import Numbered
 from cogs.delivery.uploads import Upload, Uploads
-from cogs.ui import lists, panel, result, status
+from cogs.ui import lists, more, panel, result, status
 from cogs.ui.history import history_view
 from cogs.ui.panel import PersistentItem
 from cogs.ui.wording import Ended
 from tests.support.easel import Stage, text_of
 from tests.support.rows import NOW, one
+
+PICTURE = Picture("a" * 64, PictureKind.PNG, 99_000_000, 9, 9)
 
 
 async def cancel_button(at: Stage) -> str:
@@ -173,6 +177,16 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
         yield result.failed_view(each, spec)
         yield result.job_view(each, spec, uploads, own=True)
         yield result.job_view(each, spec, uploads, own=False)
+        for on in (True, False):
+            shown = replace(each, spoiler=on, expanded_prompt="a red fox", result_message_id=1)
+            menu = Menu(shown, favourite=on, may_change=True)
+            yield more.menu_view(menu, spec, thread=True)
+            yield more.thread_view(each, 1, new=on)
+        yield more.lineage_view(Lineage(each, (shown, None), (each,), cut=True))
+        yield more.originals_view(each, uploads)
+        yield more.left_out_view(each, [Numbered(1, PICTURE)], gone=1)
+        yield more.delete_view(each)
+        yield more.deleted_view(each)
         yield lists.jobs_view([each], catalog)
         yield from history_pages(each, catalog)
     yield lists.models_view(catalog)
@@ -213,7 +227,7 @@ def test_the_views_that_are_checked_are_all() -> None:
     """A view is a function of cogs/ui that returns one."""
     made = {
         name
-        for module in (lists, panel, result, status)
+        for module in (lists, more, panel, result, status)
         for name, value in vars(module).items()
         if getattr(value, "__module__", None) == module.__name__
         and getattr(value, "__annotations__", {}).get("return") is ui.LayoutView

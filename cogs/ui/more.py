@@ -1,0 +1,177 @@
+"""The private menu behind the button *More*, and its pages."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.catalog import ModelSpec
+from bot.jobs import JOB_ID_PATTERN, Job
+from bot.studio.menu import Lineage, Menu
+from cogs.delivery.originals import Numbered
+from cogs.delivery.uploads import Uploads, file_name
+from cogs.ui.links import result_link
+from cogs.ui.panel import PREFIX, PersistentItem, ago, panel, quoted, small
+from cogs.ui.result import result_gallery
+from cogs.ui.text import plain, shorten
+from cogs.ui.wording import Deletion, Lineages, More, plural
+
+JOB = rf"(?P<job>{JOB_ID_PATTERN})"
+MENU = re.compile(rf"{PREFIX}menu:{JOB}")
+RECIPE = re.compile(rf"{PREFIX}recipe:{JOB}")
+ORIGINALS = re.compile(rf"{PREFIX}originals:{JOB}")
+FAVOURITE = re.compile(rf"{PREFIX}favourite:{JOB}:(?P<on>on|off)")
+SPOILER = re.compile(rf"{PREFIX}spoiler:{JOB}:(?P<on>on|off)")
+LINEAGE = re.compile(rf"{PREFIX}lineage:{JOB}")
+THREAD = re.compile(rf"{PREFIX}thread:{JOB}")
+EXPANDED = re.compile(rf"{PREFIX}expanded:{JOB}")
+DELETE = re.compile(rf"{PREFIX}delete:{JOB}")
+DELETE_SURELY = re.compile(rf"{PREFIX}delete:{JOB}:yes")
+IN_ROW = 4  # buttons, so that two rows have the same width
+LINE = 50  # characters of a prompt in a list
+LONGEST_LIST = 3800  # characters; all texts of a message have 4,000
+THREAD_NAME = 100  # characters of a thread's name, at most
+
+
+def menu_view(menu: Menu, spec: ModelSpec, *, thread: bool) -> ui.LayoutView:
+    """Return the menu; `thread` is true where a thread can be opened at the result."""
+    job = menu.job
+    view = panel(
+        More.HEADING.format(prompt=quoted(job)),
+        *([More.DELETED] if job.hidden_at else ()),
+        small(spec.title, f"job {job.id}"),
+    )
+    buttons = list(_buttons(menu, thread=thread))
+    for first in range(0, len(buttons), IN_ROW):
+        view.add_item(_row(*buttons[first : first + IN_ROW]))
+    return view
+
+
+def originals_view(job: Job, uploads: Uploads) -> ui.LayoutView:
+    """Return a private message with original pictures."""
+    text = plural(More.SHOWN_ORIGINALS, len(uploads.names))
+    return panel(text, *result_gallery(job, uploads), small(f"job {job.id}"))
+
+
+def left_out_view(job: Job, left_out: Sequence[Numbered], *, gone: int) -> ui.LayoutView:
+    """Return the message that names the originals which no message has."""
+    remarks = [plural(More.REMOVED, gone)] if gone else []
+    if left_out:
+        files = ", ".join(_file(job, each) for each in left_out)
+        remarks.append(More.TOO_LARGE.format(files=files))
+    return panel(*remarks, small(f"job {job.id}"))
+
+
+def lineage_view(lineage: Lineage) -> ui.LayoutView:
+    """Return the jobs that a job was made from, the first one above, and those made from it."""
+    below = [_line(lineage.job, this=True)]
+    if lineage.children:
+        below += [Lineages.MADE_OF_IT, *(_line(each) for each in lineage.children)]
+    left = LONGEST_LIST - sum(len(line) + 1 for line in below)
+    view = panel("\n".join([Lineages.HEADING, *_ancestors(lineage, left), *below]))
+    buttons = [_button(More.MENU, f"menu:{lineage.job.id}")]
+    if lineage.parent is not None:
+        buttons.insert(0, _button(More.PARENT, f"menu:{lineage.parent.id}"))
+    view.add_item(_row(*buttons))
+    return view
+
+
+def delete_view(job: Job) -> ui.LayoutView:
+    """Return the question before a result is deleted."""
+    view = panel(Deletion.QUESTION.format(prompt=quoted(job)))
+    danger = discord.ButtonStyle.danger
+    view.add_item(
+        _row(
+            _button(Deletion.CONFIRM, f"delete:{job.id}:yes", danger),
+            _button(Deletion.KEEP, f"menu:{job.id}"),
+        )
+    )
+    return view
+
+
+def deleted_view(job: Job) -> ui.LayoutView:
+    return panel(Deletion.DONE.format(job=job.id))
+
+
+def thread_view(job: Job, thread_id: int, *, new: bool) -> ui.LayoutView:
+    """Return the link to the thread at a result."""
+    text = More.THREAD_OPENED if new else More.THREAD_EXISTS
+    view = panel(text.format(link=f"<#{thread_id}>"))
+    view.add_item(back_row(job))
+    return view
+
+
+def back_row(job: Job) -> ui.ActionRow[Any]:
+    """Return the button of a page that leads back to the menu."""
+    return _row(_button(More.MENU, f"menu:{job.id}"))
+
+
+def thread_name(job: Job) -> str:
+    """Return the name of a thread: the beginning of the prompt."""
+    return shorten(job.request.prompt, THREAD_NAME) or More.THREAD_NAME.format(job=job.id)
+
+
+def _buttons(menu: Menu, *, thread: bool) -> Iterator[ui.Button[Any]]:
+    job = menu.job
+    shown = job.result_message_id is not None and job.hidden_at is None
+    yield _button(More.RECIPE, f"recipe:{job.id}")
+    yield _button(More.ORIGINALS, f"originals:{job.id}")
+    yield _switch(More.FAVOURITE, More.NO_FAVOURITE, f"favourite:{job.id}", on=menu.favourite)
+    if shown and menu.may_change:
+        yield _switch(More.SPOILER, More.NO_SPOILER, f"spoiler:{job.id}", on=job.spoiler)
+    yield _button(More.LINEAGE, f"lineage:{job.id}")
+    if thread:
+        yield _button(More.THREAD, f"thread:{job.id}")
+    if job.expanded_prompt:
+        yield _button(More.EXPANDED, f"expanded:{job.id}")
+    if job.hidden_at is None and menu.may_change:
+        yield _button(More.DELETE, f"delete:{job.id}", discord.ButtonStyle.danger)
+
+
+def _switch(on_label: str, off_label: str, name: str, *, on: bool) -> ui.Button[Any]:
+    """Return a button whose custom_id names the wanted state, so that two presses do the same."""
+    return _button(off_label, f"{name}:off") if on else _button(on_label, f"{name}:on")
+
+
+def _button(
+    label: str, name: str, style: discord.ButtonStyle = discord.ButtonStyle.secondary
+) -> ui.Button[Any]:
+    return ui.Button(label=label, style=style, custom_id=f"{PREFIX}{name}")
+
+
+def _row(*buttons: ui.Button[Any]) -> ui.ActionRow[Any]:
+    return ui.ActionRow(*(PersistentItem(each) for each in buttons))
+
+
+def _ancestors(lineage: Lineage, left: int) -> list[str]:
+    """Return the lines of the nearest ancestors that fit into so many characters, oldest first."""
+    if not lineage.ancestors:
+        return [Lineages.NOTHING]
+    left -= sum(len(line) + 1 for line in (Lineages.HEADING, Lineages.MADE_FROM, Lineages.CUT))
+    lines: list[str] = []
+    for each in lineage.ancestors:
+        line = Lineages.HIDDEN if each is None else _line(each)
+        left -= len(line) + 1
+        if left < 0:
+            break
+        lines.insert(0, line)
+    cut = lineage.cut or len(lines) < len(lineage.ancestors)
+    return [Lineages.MADE_FROM, *([Lineages.CUT] if cut else ()), *lines]
+
+
+def _line(job: Job, *, this: bool = False) -> str:
+    link = None if job.hidden_at else result_link(job)
+    text = Lineages.THIS if this else Lineages.LINKED_PICTURE if link else Lineages.PICTURE
+    return text.format(
+        prompt=plain(job.request.prompt, LINE) or job.id,
+        link=link,
+        member=f"<@{job.user_id}>",
+        time=ago(job.created_at),
+    )
+
+
+def _file(job: Job, each: Numbered) -> str:
+    name = file_name(job, each.number, each.picture)
+    return More.FILE.format(name=name, size=f"{each.picture.size / 1_000_000:.1f}")
