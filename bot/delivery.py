@@ -8,6 +8,17 @@ from bot.errors import EaselError
 from bot.jobs import Job, Picture
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The message that shows a result.
+
+    `channel_id` is 0 if only the requester sees the message; None for one of an older version.
+    """
+
+    message_id: int
+    channel_id: int | None
+
+
 class NotDelivered(EaselError):
     """A transient failure: retry, `retry_after` seconds from now at the earliest.
 
@@ -15,11 +26,15 @@ class NotDelivered(EaselError):
     """
 
     def __init__(
-        self, reason: str, retry_after: float | None = None, *, shown: int | None = None
+        self, reason: str, retry_after: float | None = None, *, shown: Shown | None = None
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.shown = shown
+
+
+class InputsGone(NotDelivered):
+    """A picture that a message had is not there any more: no retry can help."""
 
 
 class ReplyUnknown(EaselError):
@@ -43,14 +58,14 @@ class Delivery(Protocol):
         """Edit the status message to show the job's state. Best effort: never raises."""
 
     async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
-        """Upload a job's input pictures where only the member sees them; return their addresses.
+        """Return fresh addresses of a job's input pictures, in the order of the pictures.
 
-        The addresses are in the order of the pictures. Raises NotDelivered if that is impossible
-        now, or at all.
+        Copies are uploaded where only the member sees them; pictures of messages are read again
+        from their messages. Raises NotDelivered if that is impossible now, or at all.
         """
 
     async def find_reply(self, job: Job) -> int | None:
-        """Return the id of the message that replied to the request; None if there is none.
+        """Return the id of the status message; None if there is surely none.
 
         Raises NotDelivered while Discord cannot be queried, ReplyUnknown if Discord no longer
         reports the reply.
@@ -67,8 +82,8 @@ class Delivery(Protocol):
         missing: int,
         again: bool,
         waits: Callable[[], None],
-    ) -> int | Undeliverable:
-        """Show a settled job by its route; return the message's id, or Undeliverable.
+    ) -> Shown | Undeliverable:
+        """Show a settled job by its route; return the message, or Undeliverable.
 
         With `again`, an earlier attempt may have succeeded: the message is searched for first. If
         the job has a `result_message_id`, only the status message is left to be ended.

@@ -131,8 +131,8 @@ class Route:
     channel_id: int
     account_server_id: int  # 0 in direct messages and where only the member installed the bot
     application_id: int
-    interaction_token: str | None = field(repr=False)  # None after the erasure
-    token_expires_at: datetime
+    interaction_token: str | None = field(repr=False)  # None after the erasure, and for a message
+    token_expires_at: datetime  # the time of the request, if a message made the request
     status_message_id: int | None = None  # the reply "queued"; None until Discord has confirmed it
     postable: bool = True  # the bot may post there; else the reply becomes the result
     private: bool = False  # visible to the member alone
@@ -145,11 +145,6 @@ class Route:
     def token_at(self, now: datetime) -> str | None:
         """Return the interaction's token while Discord accepts it."""
         return self.interaction_token if now < self.token_expires_at else None
-
-    @property
-    def outlives_token(self) -> bool:
-        """True if the bot can edit the reply after the token has expired."""
-        return self.postable and not self.private
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +205,23 @@ class Job:
     result_channel_id: int | None = None  # None for a job of an older version
     slow_shown: bool = False  # the status message has said that the job is slower than usual
     source: "Job | None" = field(default=None, repr=False)  # that of `source_job_id`, if loaded
+    origin_id: int | None = None  # the interaction or message; None for a job of an older version
+
+    @property
+    def of_message(self) -> bool:
+        """True if a message made the request: no token exists, and the bot itself posts the status
+        message. A private one was sent in direct messages."""
+        return self.route.token_expires_at <= self.created_at
+
+    @property
+    def outlives_token(self) -> bool:
+        """True if the bot can edit the status message without the token of an interaction."""
+        return self.of_message or (self.route.postable and not self.route.private)
+
+    @property
+    def seen_by_others(self) -> bool:
+        """True if the status message is not ephemeral."""
+        return self.of_message or not self.route.private
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -231,7 +243,9 @@ class Job:
     @property
     def posts_to(self) -> int | None:
         """The channel that gets a message for the result; None if the reply becomes the result."""
-        if self.route.private or not self.route.postable or self.status is JobStatus.CANCELED:
+        if not self.route.postable or self.status is JobStatus.CANCELED:
+            return None
+        if not self.seen_by_others:
             return None
         return self.route.channel_id
 

@@ -45,7 +45,7 @@ async def kept(
         if succeeded:
             job = await jobs.move(tx, job.id, JobStatus.SUBMITTING)
             await settlement.succeed(tx, job, asked, cost=None, pictures=[made], ends={})
-            await jobs.mark_delivered(tx, job.id, asked, message_id=1, error=None)
+            await jobs.mark_delivered(tx, job.id, asked, message_id=1, channel_id=None, error=None)
         else:
             await pictures.attach(tx, job.id, Role.OUTPUT, [made], asked)
             settle = settlement.withdraw if delivered else settlement.cancel
@@ -137,7 +137,9 @@ async def ended(
         await pictures.attach(tx, job.id, role, list(made), NOW)
         await settlement.cancel(tx, job.id, NOW)
         if delivered is not None:
-            await jobs.mark_delivered(tx, job.id, NOW - delivered, message_id=None, error=None)
+            await jobs.mark_delivered(
+                tx, job.id, NOW - delivered, message_id=None, channel_id=None, error=None
+            )
     for each in made:
         untouched(shelf, each, timedelta(minutes=2))
 

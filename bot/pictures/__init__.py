@@ -5,7 +5,7 @@ addresses.py allows, and only objects.py those to a bucket; only decoder_process
 only retention.py knows the rows.
 """
 
-from bot.pictures.addresses import DiscordMedia, HostPort
+from bot.pictures.addresses import DiscordMedia, HostPort, ends_before
 from bot.pictures.attempts import Attempts
 from bot.pictures.decoder import Decoder, NotDecoded
 from bot.pictures.download import Downloader
@@ -35,6 +35,7 @@ __all__ = [
     "Retention",
     "RetentionPolicy",
     "StoreAway",
+    "ends_before",
     "measure",
     "open_store",
     "sniff",

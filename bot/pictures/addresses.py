@@ -8,6 +8,7 @@ import re
 import socket
 import string
 from collections.abc import Container
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import quote
 
@@ -105,6 +106,18 @@ def exact_url(url: str) -> URL | None:
         return URL(f"{parsed.origin()}{path}", encoded=True)
     except (ValueError, IndexError):  # IndexError: of yarl 1.25, for `http://@[::1]:8@/`
         return None
+
+
+def ends_before(url: str, moment: datetime) -> bool:
+    """Return whether a signed address at Discord expires before a moment.
+
+    The parameter `ex` is the Unix time of the end, in hexadecimal digits; an address without one
+    does not tell.
+    """
+    try:
+        return int(URL(url).query["ex"], 16) < moment.timestamp()
+    except (KeyError, ValueError):
+        return False
 
 
 class PublicResolver(AbstractResolver):

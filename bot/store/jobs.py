@@ -151,6 +151,7 @@ async def add(tx: AsyncConnection, new: NewJob) -> Job:
         model_auto=new.model_auto,
         secret=new.secret,
         source_job_id=new.source_job_id,
+        origin_id=new.origin_id,
     )
 
 
@@ -258,24 +259,44 @@ async def mark_final_status(tx: AsyncConnection, job_id: str) -> Job | None:
 
 
 async def postpone_delivery(
-    tx: AsyncConnection, job_id: str, until: datetime, error: str, *, shown: int | None = None
+    tx: AsyncConnection,
+    job_id: str,
+    until: datetime,
+    error: str,
+    *,
+    message_id: int | None = None,
+    channel_id: int | None = None,
 ) -> None:
-    """Store when the next attempt is due; `shown` is the message that has the result already."""
+    """Store when the next attempt is due.
+
+    `message_id` is the message that has the result already, in the channel `channel_id`.
+    """
     values: Columns = {"deliver_after": until, "delivery_error": error, "lease_until": None}
-    if shown is not None:
-        values["result_message_id"] = shown
+    if message_id is not None:
+        values["result_message_id"] = message_id
+        values["result_channel_id"] = channel_id
     await change(tx, job_id, **values)
 
 
 async def mark_delivered(
-    tx: AsyncConnection, job_id: str, now: datetime, *, message_id: int | None, error: str | None
+    tx: AsyncConnection,
+    job_id: str,
+    now: datetime,
+    *,
+    message_id: int | None,
+    channel_id: int | None,
+    error: str | None,
 ) -> None:
-    """Record the end of a delivery: the message that shows the result, or why there is none."""
+    """Record the end of a delivery: the message that shows the result, or why there is none.
+
+    `channel_id` is that of the message; 0 if only the requester sees the message.
+    """
     await change(
         tx,
         job_id,
         delivered_at=now,
         result_message_id=message_id,
+        result_channel_id=channel_id,
         delivery_error=error,
         lease_until=None,
     )
@@ -366,4 +387,5 @@ def job_of(row: Row[Any]) -> Job:
         spoiler=row.spoiler,
         result_channel_id=row.result_channel_id,
         slow_shown=row.slow_shown,
+        origin_id=row.origin_id,
     )

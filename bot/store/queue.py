@@ -54,7 +54,8 @@ RECENTLY_SETTLED = and_(
     ),
 )
 # The result becomes a message of a channel; else it replaces the reply.
-POSTED = and_(jobs.c.postable, ~jobs.c.private, jobs.c.status != JobStatus.CANCELED)
+SEEN_BY_OTHERS = or_(~jobs.c.private, jobs.c.token_expires_at <= jobs.c.created_at)
+POSTED = and_(jobs.c.postable, SEEN_BY_OTHERS, jobs.c.status != JobStatus.CANCELED)
 IN_CHANNEL = 2  # deliveries at once in one channel, or by replies to one member
 BATCH = 25  # jobs of a list that the worker reads every two seconds
 

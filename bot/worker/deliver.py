@@ -69,11 +69,18 @@ class Deliverer:
             await self._postpone(job, NotDelivered(type(error).__name__))
             return
         if isinstance(shown, Undeliverable):
-            message_id, reason = None, _storable(shown.reason, job)
+            message_id, channel_id, reason = None, None, _storable(shown.reason, job)
         else:
-            message_id, reason = shown, None
+            message_id, channel_id, reason = shown.message_id, shown.channel_id, None
         async with self._leases.writing(job, last=True) as tx:
-            await jobs.mark_delivered(tx, job.id, self._now(), message_id=message_id, error=reason)
+            await jobs.mark_delivered(
+                tx,
+                job.id,
+                self._now(),
+                message_id=message_id,
+                channel_id=channel_id,
+                error=reason,
+            )
         if message_id is not None:
             log.info("delivered as message %s", message_id)
 
@@ -105,9 +112,15 @@ class Deliverer:
             wait = last_chance
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
+        shown, text = error.shown, _storable(str(error), job)
         async with self._leases.writing(job, last=True) as tx:
             await jobs.postpone_delivery(
-                tx, job.id, now + wait, _storable(str(error), job), shown=error.shown
+                tx,
+                job.id,
+                now + wait,
+                text,
+                message_id=shown.message_id if shown else None,
+                channel_id=shown.channel_id if shown else None,
             )
 
 

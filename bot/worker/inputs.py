@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bot.backoff import Backoff, Retries
-from bot.delivery import NotDelivered
+from bot.delivery import InputsGone, NotDelivered
 from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import Attachment, Job, JobStatus, Picture
-from bot.pictures import InputRefused, Intake, NotDecoded, PicturesUnavailable
+from bot.pictures import InputRefused, Intake, NotDecoded, PicturesUnavailable, ends_before
 from bot.services import Services
 from bot.store import jobs, settlement
 from bot.store import pictures as picture_rows
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 COPIES_OF_DATA = 4  # the picture, its base64 text, and the request as text and as bytes
 ROOM_SECONDS = 20.0  # the lease of the claim goes on meanwhile
 READ_SECONDS = 30.0  # for all inputs of a job, likewise
+ADDRESS_MARGIN = timedelta(minutes=10)  # of a signed address, for the service's download
 BACKOFF = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
 
 
@@ -97,14 +98,11 @@ class Inputs:
 
         The attachments' own addresses while they are fresh; else, if the provider accepts them,
         data URIs, which count as bytes in flight until `room` ends; else the addresses of copies
-        that only the member sees. Raises ProviderError (nothing was sent) if none is possible now,
-        or none any more.
+        that only the member sees, or new ones from the messages that have the pictures. Raises
+        ProviderError (nothing was sent) if none is possible now, or none any more.
         """
-        # Discord removes the files given to a command "after a set period", which is not
-        # documented (discord.md, Limits).
-        fresh = self._now() - job.created_at < timedelta(minutes=10)
-        usable = fresh or all(each.copied for each in job.inputs)
-        if usable and all(each.url in self._services.inputs.media for each in job.inputs):
+        media = self._services.inputs.media
+        if self._are_usable(job) and all(each.url in media for each in job.inputs):
             return job
         async with self._database.reading() as view:
             stored = await picture_rows.of_job(view, job.id, Role.INPUT)
@@ -116,9 +114,22 @@ class Inputs:
             return await self._copy(job, stored)
         except NotDelivered as error:
             log.warning("inputs not copied for the service: %s", error)
-            expired = job.route.token_at(self._now()) is None
-            taken = Taken.REFUSED if expired else Taken.NO
+            passes = job.of_message or job.route.token_at(self._now()) is not None
+            for_good = isinstance(error, InputsGone) or not passes
+            taken = Taken.REFUSED if for_good else Taken.NO
             raise ProviderError(Reason.INPUT, "no address for its inputs", taken) from error
+
+    def _are_usable(self, job: Job) -> bool:
+        """Return whether the addresses of a job's inputs still lead to the pictures.
+
+        Discord removes the files given to a command "after a set period", which is not documented
+        (discord.md, Limits). Files of messages stay, and their addresses say when they end.
+        """
+        now = self._now()
+        if job.of_message:
+            return not any(ends_before(each.url, now + ADDRESS_MARGIN) for each in job.inputs)
+        fresh = now - job.created_at < timedelta(minutes=10)
+        return fresh or all(each.copied for each in job.inputs)
 
     async def _copy(self, job: Job, stored: Sequence[Picture]) -> Job:
         urls = await self._services.delivery.copy_inputs(job, stored)

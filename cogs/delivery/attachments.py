@@ -6,7 +6,10 @@ from typing import Protocol
 import discord
 from yarl import URL
 
-from bot.jobs import Attachment
+from bot.delivery import InputsGone
+from bot.jobs import Attachment, Job
+from cogs.delivery.errors import is_from_discord, raising_not_delivered
+from cogs.delivery.timeouts import QUERY_TIMEOUT, within
 
 
 def attachment_of(attachment: discord.Attachment) -> Attachment:
@@ -69,3 +72,28 @@ def _copy(media: Media) -> Iterator[Attachment]:
     if url := media.proxy_url:
         name = URL(url).name or "picture"
         yield Attachment(name=name, url=url, width=media.width, height=media.height)
+
+
+async def read_addresses(client: discord.Client, job: Job) -> list[str]:
+    """Return fresh addresses of a job's inputs, from the messages that have the pictures.
+
+    They are those of a reply and of the result that was replied to. Raises NotDelivered, or
+    InputsGone if a message was deleted.
+    """
+    channel = client.get_partial_messageable(job.route.channel_id)
+    fresh: dict[str, str] = {}
+    with raising_not_delivered(unreadable=True):
+        for message_id in (job.route.reply_to_id, job.origin_id):
+            try:
+                async with within(client, QUERY_TIMEOUT):
+                    message = await channel.fetch_message(message_id or 0)
+            except discord.NotFound as error:
+                if is_from_discord(error):
+                    raise InputsGone("a message with an input picture was deleted") from error
+                raise
+            for each in pictures_in(message):
+                fresh |= {URL(each.url).path: each.url, each.name: each.url}
+    found = [fresh.get(URL(each.url).path if each.url else each.name) for each in job.inputs]
+    if None in found:
+        raise InputsGone("a picture is no longer in its message")
+    return [each for each in found if each is not None]

@@ -12,8 +12,8 @@ from datetime import datetime
 
 import discord
 
-from bot.delivery import Undeliverable
-from bot.jobs import Job, Route
+from bot.delivery import Shown, Undeliverable
+from bot.jobs import Job
 from cogs.delivery import timeouts
 from cogs.delivery.error_codes import Meaning
 from cogs.delivery.errors import (
@@ -24,17 +24,15 @@ from cogs.delivery.errors import (
 )
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.follow_up import follow_up
-from cogs.delivery.lookup import find_result
 from cogs.delivery.messages import Message
+from cogs.delivery.posts import Posts, wants_link
 from cogs.delivery.rate_limits import Posting
 from cogs.delivery.refusals import Refused, permanent
-from cogs.delivery.reply import Replies
+from cogs.delivery.reply import Replies, reply_of
 from cogs.delivery.timeouts import within
 from cogs.ui.wording import Refusal
 
 log = logging.getLogger(__name__)
-
-PostChannel = discord.PartialMessageable | discord.DMChannel
 
 
 class FallBack(Exception):
@@ -54,8 +52,8 @@ class Destination:
     """
 
     name: DestinationName
-    send: Callable[[Job, Message], Awaitable[int | None]]
-    find: Callable[[Job], Awaitable[int | None]]
+    send: Callable[[Job, Message], Awaitable[Shown | None]]
+    find: Callable[[Job], Awaitable[Shown | None]]
 
 
 class Destinations:
@@ -75,12 +73,12 @@ class Destinations:
         self._client = client
         self._now = now
         self._delivered = delivered
-        self._posting = posting
+        self._posts = Posts(client, posting)
         self.replies = Replies(client, now)
 
     async def attempt(
-        self, job: Job, attempts: Attempts, shown: Awaitable[int | Undeliverable]
-    ) -> int | Undeliverable:
+        self, job: Job, attempts: Attempts, shown: Awaitable[Shown | Undeliverable]
+    ) -> Shown | Undeliverable:
         """Await one attempt; count its transient failure, and abandon the delivery after a day.
 
         Raises one of DELIVERY_ERRORS: retry later.
@@ -106,35 +104,35 @@ class Destinations:
             return not is_transient(error)
         return True
 
-    async def post(self, job: Job, message: Message, attempts: Attempts) -> int | Undeliverable:
+    async def post(self, job: Job, message: Message, attempts: Attempts) -> Shown | Undeliverable:
         """Search for the message of an earlier attempt, then try the destinations in order.
 
         Raises TooLarge, Filtered, NotDelivered, or one of DELIVERY_ERRORS: retry later.
         """
-        destinations, now = self._of(job.route, attempts), self._now()
+        destinations, now = self._of(job, attempts), self._now()
         doubts: dict[DestinationName, Exception] = {}  # destinations whose search has failed
         searched = [each for each in destinations if attempts.searches_first(each.name, job, now)]
         for each in searched:
-            if message_id := await self._search(each, job, doubts):
-                return await self._posted(each, job, message_id)
+            if found := await self._search(each, job, doubts):
+                return await self._posted(each, job, found, attempts, new=False)
         refusals: list[str] = []
         fallen_back: FallBack | None = None
         for each in destinations:
             try:
-                message_id = None
+                shown, new = None, False
                 if each not in searched and attempts.searches(each.name):
-                    message_id = await self._search(each, job, doubts)
-                if message_id is None:
+                    shown = await self._search(each, job, doubts)
+                if shown is None:
                     self._check_doubts(each, job, attempts, doubts)
-                    message_id = await self._try(each, job, message, attempts)
+                    shown, new = await self._try(each, job, message, attempts), True
             except Refused as refused:
                 refusals.append(str(refused))
                 attempts.reply_left |= each.name == DestinationName.REPLY
             except FallBack as error:
                 fallen_back = fallen_back or error
             else:
-                if message_id is not None:
-                    return await self._posted(each, job, message_id)
+                if shown is not None:
+                    return await self._posted(each, job, shown, attempts, new=new)
         if fallen_back is not None:
             raise fallen_back.error
         log.warning("undeliverable: every destination refused the result")
@@ -158,13 +156,13 @@ class Destinations:
                 continue
             if not attempts.gives_up_search(job, self._now()):
                 raise error
-            if _others_see(name, job.route) and _others_see(destination.name, job.route):
+            if _others_see(name, job) and _others_see(destination.name, job):
                 log.warning("destination %s cannot be searched: %r", name, error)
                 raise Refused(Refusal.DOUBTFUL)
 
     async def _try(
         self, destination: Destination, job: Job, message: Message, attempts: Attempts
-    ) -> int | None:
+    ) -> Shown | None:
         """Post the message; FallBack only if the destination surely does not have the result."""
         name, began, sent_at = destination.name, time.monotonic(), self._now()
         try:
@@ -197,7 +195,7 @@ class Destinations:
 
     async def _find_repeated(
         self, destination: Destination, job: Job, attempts: Attempts
-    ) -> int | None:
+    ) -> Shown | None:
         """Search for the first post: discord.py has sent the message twice."""
         found = await self._find(destination, job)
         if not found:
@@ -206,7 +204,7 @@ class Destinations:
 
     async def _search(
         self, destination: Destination, job: Job, doubts: dict[DestinationName, Exception]
-    ) -> int | None:
+    ) -> Shown | None:
         """Search the destination; if the search fails transiently, note the error in `doubts`."""
         try:
             return await self._find(destination, job)
@@ -214,7 +212,7 @@ class Destinations:
             doubts[destination.name] = error
             return None
 
-    async def _find(self, destination: Destination, job: Job) -> int | None:
+    async def _find(self, destination: Destination, job: Job) -> Shown | None:
         """Search the destination; raises if the search itself fails transiently."""
         try:
             async with within(self._client, timeouts.QUERY_TIMEOUT):
@@ -225,21 +223,39 @@ class Destinations:
             log.info("destination %s cannot be searched: %s", destination.name, error)
             return None
 
-    async def _posted(self, destination: Destination, job: Job, message_id: int) -> int:
-        self._delivered(destination.name)
-        await self.replies.end(job, message_id, destination.name)
-        return message_id
+    async def _posted(
+        self,
+        destination: Destination,
+        job: Job,
+        shown: Shown,
+        attempts: Attempts,
+        *,
+        new: bool,
+    ) -> Shown:
+        """End the delivery. Who wants a link by direct message gets one, and never a second.
 
-    def _of(self, route: Route, attempts: Attempts) -> list[Destination]:
-        """Return the destinations of a route, in their order."""
+        With a message that is not `new`, an earlier run may have sent the link.
+        """
+        self._delivered(destination.name)
+        again = attempts.told or (attempts.earlier_run and not new)
+        if wants_link(job) and _others_see(destination.name, job) and not again:
+            attempts.told = True
+            await self._posts.tell(job, shown)
+        await self.replies.end(job, shown, destination.name)
+        return shown
+
+    def _of(self, job: Job, attempts: Attempts) -> list[Destination]:
+        """Return the destinations of a job, in their order."""
+        route = job.route
         reply = Destination(DestinationName.REPLY, self._edit_reply, self.replies.find)
         member = Destination(
-            DestinationName.DIRECT_MESSAGE, self._send_to_member, self._find_in_direct_messages
+            DestinationName.DIRECT_MESSAGE,
+            self._posts.send_to_member,
+            self._posts.find_in_direct_messages,
         )
-        alone = self._follow_up(attempts)
-        if route.private:
-            return [reply, alone, member]
-        destinations = [reply, alone]
+        destinations = [reply, self._follow_up(attempts)]
+        if not job.seen_by_others:
+            return [*destinations, member]
         if route.postable:
             destinations.insert(0, self._channel(DestinationName.CHANNEL, route.channel_id))
         if route.parent_id is not None:  # of a public thread, which may be locked by now
@@ -249,11 +265,11 @@ class Destinations:
     def _channel(self, name: DestinationName, channel_id: int) -> Destination:
         channel = self._client.get_partial_messageable(channel_id)
 
-        async def send(job: Job, message: Message) -> int:
-            return await self._send(channel, job, message)
+        async def send(job: Job, message: Message) -> Shown:
+            return await self._posts.send(channel, job, message)
 
-        async def find(job: Job) -> int | None:
-            return await self._find_result(channel, job)
+        async def find(job: Job) -> Shown | None:
+            return await self._posts.find(channel, job)
 
         return Destination(name, send, find)
 
@@ -263,13 +279,13 @@ class Destinations:
         A follow-up is sent once: it has no nonce, and nothing finds it again.
         """
 
-        async def send(job: Job, message: Message) -> int | None:
+        async def send(job: Job, message: Message) -> Shown | None:
             token = job.route.token_at(self._now())
             if token is None or not attempts.reply_left or attempts.followed_up:
                 return None
             try:
                 sent = await follow_up(self._client, job, token, message, once=True)
-                return int(sent["id"])
+                return Shown(int(sent["id"]), 0)
             except DELIVERY_ERRORS as error:
                 attempts.followed_up = may_be_executed(error)
                 raise
@@ -279,41 +295,12 @@ class Destinations:
 
         return Destination(DestinationName.FOLLOW_UP, send, find)
 
-    async def _edit_reply(self, job: Job, message: Message) -> int | None:
+    async def _edit_reply(self, job: Job, message: Message) -> Shown | None:
         edited = await self.replies.edit(job, message.view, message.uploads)
-        return edited.id if edited else None
-
-    async def _send_to_member(self, job: Job, message: Message) -> int | None:
-        return await self._send(await self._direct_messages(job), job, message)
-
-    async def _find_in_direct_messages(self, job: Job) -> int | None:
-        return await self._find_result(await self._direct_messages(job), job)
-
-    async def _direct_messages(self, job: Job) -> discord.DMChannel:
-        user = await self._client.fetch_user(job.user_id)
-        return user.dm_channel or await user.create_dm()
-
-    async def _find_result(self, channel: PostChannel, job: Job) -> int | None:
-        with self._posting(channel.id):
-            return await find_result(self._client, channel, job)
-
-    async def _send(self, channel: PostChannel, job: Job, message: Message) -> int:
-        """Post a message that pings the requester; the nonce keeps a repeat from doubling it."""
-        only = [discord.Object(job.user_id)]
-        with message.uploads.opened() as files, self._posting(channel.id):
-            sent = await channel.send(
-                view=message.view,
-                files=files,
-                nonce=f"{job.id}-late" if job.overdue_at else job.id,
-                allowed_mentions=discord.AllowedMentions(
-                    everyone=False, roles=False, replied_user=False, users=only
-                ),
-            )
-        return sent.id
+        return reply_of(job) if edited else None
 
 
-def _others_see(name: DestinationName, route: Route) -> bool:
+def _others_see(name: DestinationName, job: Job) -> bool:
     """Return whether other members see a destination."""
-    if name == DestinationName.REPLY:
-        return not route.private
-    return name in {DestinationName.CHANNEL, DestinationName.PARENT_CHANNEL}
+    alone = {DestinationName.FOLLOW_UP, DestinationName.DIRECT_MESSAGE}
+    return not job.route.private and name not in alone

@@ -9,11 +9,12 @@ from functools import partial
 
 import discord
 
-from bot.delivery import NotDelivered, Undeliverable
+from bot.delivery import NotDelivered, Shown, Undeliverable
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME, UNREADABLE
 from cogs.delivery import timeouts
+from cogs.delivery.attachments import read_addresses
 from cogs.delivery.destinations import Destinations
 from cogs.delivery.errors import raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
@@ -23,7 +24,7 @@ from cogs.delivery.messages import Message, Messages
 from cogs.delivery.notices import Notices
 from cogs.delivery.rate_limits import RateLimits
 from cogs.delivery.refusals import Filtered, TooLarge
-from cogs.delivery.reply import Replies
+from cogs.delivery.reply import Replies, reply_of
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ class DiscordDelivery:
             log.info("status message not edited: %s", error)
 
     async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
+        if job.of_message:
+            return await read_addresses(self._connected(), job)
         async with AsyncExitStack() as lent:
             limit = self._upload_limit(job)
             copies = await self._messages.input_copies(job, pictures, limit, lent)
@@ -106,12 +109,13 @@ class DiscordDelivery:
         missing: int,
         again: bool,
         waits: Callable[[], None],
-    ) -> int | Undeliverable:
+    ) -> Shown | Undeliverable:
         attempts = self._attempts_of(job, again=again)
         posting = partial(self._limits.posting, waits=waits)
         destinations = Destinations(self._connected(), self._now, self._metrics.delivered, posting)
         if job.result_message_id is not None:
-            return await self._end_status(job, job.result_message_id)
+            shown_before = Shown(job.result_message_id, job.result_channel_id)
+            return await self._end_status(job, shown_before)
         with raising_not_delivered():
             shown = await destinations.attempt(
                 job,
@@ -125,10 +129,10 @@ class DiscordDelivery:
         self._attempts.pop(job.id, None)
         if job.id in self._stray_edits:
             self._stray_edits.discard(job.id)
-            if shown == job.route.status_message_id:
+            if isinstance(shown, Shown) and shown.message_id == job.route.status_message_id:
                 # After 20 s, a cancelled edit has arrived or never will.
                 raise NotDelivered("an earlier edit of the same message may still arrive", 20.0)
-            if isinstance(shown, int) and job.posts_to is None:  # the status message is a text
+            if isinstance(shown, Shown) and job.posts_to is None:  # the status message is a text
                 raise NotDelivered("an earlier edit may still arrive", 20.0, shown=shown)
         return shown
 
@@ -142,7 +146,7 @@ class DiscordDelivery:
             del self._attempts[next(iter(self._attempts))]
         return attempts
 
-    async def _end_status(self, job: Job, shown: int) -> int:
+    async def _end_status(self, job: Job, shown: Shown) -> Shown:
         """End the status message of a job that an earlier attempt has shown."""
         self._attempts.pop(job.id, None)
         await self._replies().end(job, shown, None)
@@ -156,7 +160,7 @@ class DiscordDelivery:
         *,
         missing: int,
         attempts: Attempts,
-    ) -> int | Undeliverable:
+    ) -> Shown | Undeliverable:
         if job.status is JobStatus.CANCELED:
             return await self._show_canceled(job)
         limit = min(self._upload_limit(job), attempts.limit or sys.maxsize)
@@ -174,13 +178,13 @@ class DiscordDelivery:
                 except Filtered:
                     log.info("Discord refuses the words of the prompt, hiding them")
 
-    async def _show_canceled(self, job: Job) -> int | Undeliverable:
+    async def _show_canceled(self, job: Job) -> Shown | Undeliverable:
         """Let the status message show the cancel; nothing pings: the member requested it."""
-        message_id = job.route.status_message_id
-        if message_id is None or not await self._replies().finish(job, self._messages.canceled):
+        shown = reply_of(job)
+        if shown is None or not await self._replies().finish(job, self._messages.canceled):
             return Undeliverable()
         self._metrics.delivered(DestinationName.REPLY)
-        return message_id
+        return shown
 
     def _upload_limit(self, job: Job) -> int:
         """Return the limit of the request, which a client without a gateway cannot know.

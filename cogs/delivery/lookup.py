@@ -18,6 +18,8 @@ from cogs.ui.result import mark
 
 log = logging.getLogger(__name__)
 
+SEARCHED = 200  # messages of a channel
+
 
 async def find_result(
     client: discord.Client, channel: discord.abc.Messageable, job: Job
@@ -54,22 +56,29 @@ async def find_reply(client: discord.Client, job: Job, token: str, now: datetime
     return int(message["id"])
 
 
-async def search_reply(client: discord.Client, job: Job) -> int:
-    """Return the reply without a token, found by its button.
+async def search_reply(client: discord.Client, job: Job) -> int | None:
+    """Return the status message without a token, found by its button.
 
-    ReplyUnknown if only the member sees the reply, or if the channel does not show it.
+    None if a message made the request, and the bot has surely not posted one. ReplyUnknown if only
+    the member sees the reply, or if the channel does not show it.
     """
-    if job.route.outlives_token:
-        channel = client.get_partial_messageable(job.route.channel_id)
-        try:
-            async for message in own_messages(client, channel, job):
-                for component in message.components:
-                    if cancel_id(job.id) in strings_of(component.to_dict()):
-                        return message.id
-        except discord.HTTPException as error:
-            if is_transient(error):
-                raise
-            log.info("channel cannot be searched for the reply: %s", error)
+    if not job.outlives_token:
+        raise ReplyUnknown
+    channel, seen = client.get_partial_messageable(job.route.channel_id), 0
+    try:
+        async for message in channel.history(limit=SEARCHED, after=_since(job)):
+            seen += 1
+            for component in message.components if _is_own(client, message) else ():
+                if cancel_id(job.id) in strings_of(component.to_dict()):
+                    return message.id
+    except discord.HTTPException as error:
+        if is_transient(error):
+            raise
+        log.info("channel cannot be searched for the reply: %s", error)
+        raise ReplyUnknown from error
+    # A reply to an interaction that is not there any more may have been deleted.
+    if job.of_message and seen < SEARCHED:
+        return None
     raise ReplyUnknown
 
 
@@ -77,14 +86,25 @@ async def own_messages(
     client: discord.Client, channel: discord.abc.Messageable, job: Job
 ) -> AsyncIterator[discord.Message]:
     """Yield the bot's own messages since the request, or since an overdue end."""
-    after: discord.Object | datetime = job.created_at
-    if job.overdue_at:  # an earlier message may show pictures that came in time
-        after = job.overdue_at - timedelta(minutes=1)  # the clocks may differ
-    elif job.route.status_message_id:  # has Discord's time, also for other channels
-        after = discord.Object(job.route.status_message_id)
-    async for message in channel.history(limit=200, after=after):
-        if client.user is not None and message.author.id == client.user.id:
+    async for message in channel.history(limit=SEARCHED, after=_since(job)):
+        if _is_own(client, message):
             yield message
+
+
+def _since(job: Job) -> discord.Object | datetime:
+    """Return the point in a channel after which the job's messages are."""
+    if job.overdue_at:  # an earlier message may show pictures that came in time
+        return job.overdue_at - timedelta(minutes=1)  # the clocks may differ
+    # Ids have Discord's time, also for other channels.
+    if job.route.status_message_id:
+        return discord.Object(job.route.status_message_id)
+    if job.of_message and job.origin_id:
+        return discord.Object(job.origin_id)
+    return job.created_at
+
+
+def _is_own(client: discord.Client, message: discord.Message) -> bool:
+    return client.user is not None and message.author.id == client.user.id
 
 
 def carries(message: discord.Message, job: Job) -> bool:

@@ -1,4 +1,7 @@
-"""The reply to a request: the status message, until the result replaces it or it ends."""
+"""The status message: the reply to an interaction, or a message of the bot's own.
+
+The result replaces it, or it ends.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -8,7 +11,7 @@ from datetime import datetime
 import discord
 from discord import ui
 
-from bot.delivery import NotDelivered
+from bot.delivery import NotDelivered, Shown
 from bot.jobs import Job
 from cogs.delivery import timeouts
 from cogs.delivery.error_codes import TOKEN_EXPIRED, UNKNOWN_WEBHOOK, Meaning
@@ -63,7 +66,7 @@ class Replies:
             except discord.HTTPException as error:
                 if not _is_own_message(job, error):
                     raise
-        if not job.route.outlives_token:
+        if not job.outlives_token:
             return None
         channel = self._client.get_partial_messageable(job.route.channel_id)
         with uploads.opened() if uploads else NONE as files:
@@ -77,8 +80,8 @@ class Replies:
         """Edit the reply; without the prompt if Discord refuses the prompt's words."""
         return await hiding_prompt(job, lambda shown: self.edit(shown, view(shown)))
 
-    async def find(self, job: Job) -> int | None:
-        """Return the id of the reply if the reply shows the result."""
+    async def find(self, job: Job) -> Shown | None:
+        """Return the reply if the reply shows the result."""
         message_id = job.route.status_message_id
         if message_id is None:
             return None
@@ -88,23 +91,23 @@ class Replies:
             try:
                 message = await webhook.fetch_message(message_id)
             except DELIVERY_ERRORS as error:
-                if not is_transient(error) or not job.route.outlives_token:
+                if not is_transient(error) or not job.outlives_token:
                     raise
                 message = await channel.fetch_message(message_id)
-        elif job.route.outlives_token:
+        elif job.outlives_token:
             message = await channel.fetch_message(message_id)
         else:
             return None
-        return message_id if carries(message, job) else None
+        return reply_of(job) if carries(message, job) else None
 
-    async def end(self, job: Job, shown: int, name: DestinationName | None) -> None:
+    async def end(self, job: Job, shown: Shown, name: DestinationName | None) -> None:
         """End the status message of a job whose result is the message `shown`.
 
         A result in the channel replaces the status message; otherwise a text names the place.
         `name` is None if an earlier attempt has shown the result. Raises NotDelivered if Discord
         does not answer now: the status message would report an unfinished job for ever.
         """
-        if job.route.status_message_id in {None, shown}:
+        if job.route.status_message_id in {None, shown.message_id}:
             return
         in_channel = name is DestinationName.CHANNEL or (name is None and job.posts_to is not None)
         text = Ended.ELSEWHERE if name is None else ENDED.get(name, Ended.ELSEWHERE)
@@ -175,6 +178,14 @@ class Replies:
         return meaning is Meaning.RETRY and waits_for_status(job, self._now())
 
 
+def reply_of(job: Job) -> Shown | None:
+    """Return the status message as the one that shows the result."""
+    message_id = job.route.status_message_id
+    if message_id is None:
+        return None
+    return Shown(message_id, job.route.channel_id if job.seen_by_others else 0)
+
+
 def _is_own_message(job: Job, error: discord.HTTPException) -> bool:
     """Return whether the bot can reach its reply without the token that Discord does not know."""
-    return error.code in {TOKEN_EXPIRED, UNKNOWN_WEBHOOK} and job.route.outlives_token
+    return error.code in {TOKEN_EXPIRED, UNKNOWN_WEBHOOK} and job.outlives_token

@@ -4,12 +4,18 @@ from bot.jobs import Job
 
 
 def result_link(job: Job) -> str | None:
-    """Return the address of the message that shows a job's result; None if there is none."""
-    if job.result_message_id is None:
+    """Return the address of the message that shows a job's result.
+
+    None if there is none, or if only the requester saw the message.
+    """
+    if job.result_message_id is None or not job.result_channel:
         return None
-    return message_link(job, job.result_channel or job.route.channel_id, job.result_message_id)
+    return message_link(job, job.result_channel, job.result_message_id)
 
 
 def message_link(job: Job, channel_id: int, message_id: int) -> str:
-    guild = job.route.guild_id or job.route.account_server_id or "@me"
-    return f"https://discord.com/channels/{guild}/{channel_id}/{message_id}"
+    """Return the address of a job's message in a channel: of the request, or direct messages."""
+    route = job.route
+    here = channel_id in {route.channel_id, route.parent_id}
+    guild = (route.guild_id or route.account_server_id) if here else 0
+    return f"https://discord.com/channels/{guild or '@me'}/{channel_id}/{message_id}"

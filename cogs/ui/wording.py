@@ -174,6 +174,7 @@ class Result:
         "{count} pictures are too large to be uploaded here.",
     )
     SHRUNK = "Shrunk to fit the upload limit here; the original is stored."
+    POSTED = "Your result is ready: {link}"
     NOT_YET_POSTED = (
         "The result is not posted yet, because Discord does not accept it at the moment. "
         "The bot will try again."
