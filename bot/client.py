@@ -255,6 +255,9 @@ class EaselClient(commands.AutoShardedBot):
     ) -> None:
         self.command_permissions.forget(event.guild.id)
 
+    async def on_message(self, message: discord.Message, /) -> None:
+        """Leave messages to cogs.replying: Easel has no commands in texts."""
+
     async def on_command_error(self, context: commands.Context[Any], error: Exception, /) -> None:
         """Ignore messages that mention the bot: Easel has no commands of that kind."""
 

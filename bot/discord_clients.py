@@ -40,13 +40,14 @@ class ClientOptions(TypedDict):
 def client_options(settings: Settings, services: Services) -> ClientOptions:
     """Return the arguments of a client, and send this process's requests to the configured API.
 
-    The intent for servers alone: no members, messages or presences. Nobody is pinged unless a
+    The intents for servers and for messages; none that is privileged, so that the text of a message
+    is there only if the message mentions the bot, or in direct messages. Nobody is pinged unless a
     message names them. Each client needs a trace of its own, so each calls this.
     """
     use_api(settings.discord_api_url)
     route = settings.proxies.options(settings.discord_api_url)
     return {
-        "intents": discord.Intents(guilds=True),
+        "intents": discord.Intents(guilds=True, guild_messages=True, dm_messages=True),
         "member_cache_flags": discord.MemberCacheFlags.none(),
         "max_messages": None,
         "max_ratelimit_timeout": MAX_RATE_LIMIT_WAIT,

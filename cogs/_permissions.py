@@ -15,6 +15,7 @@ import discord
 
 from bot.errors import UserError
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME, UNREADABLE
+from cogs.delivery.route import Where, granted_in
 from cogs.delivery.timeouts import QUERY_TIMEOUT, within
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,6 @@ MOST_SERVERS = 1000  # whose settings are known, those read last
 ROLE, USER, CHANNEL = 1, 2, 3  # Discord's kinds of settings
 
 Settings = Mapping[tuple[int, int], bool]  # by the kind and the id of the target
-Where = discord.abc.Snowflake | None  # any kind of channel
 
 
 class PermissionsUnread(UserError):
@@ -125,22 +125,6 @@ async def may_use(
     levels = await client.command_permissions.levels(client, guild.id, command_name)
     roles = [role.id for role in member.roles]
     return decide(levels, guild.id, _place(channel), member.id, roles)
-
-
-def granted_in(channel: Where, member: discord.Member) -> discord.Permissions:
-    """Return a member's permissions in a channel; none if they cannot be known.
-
-    Discord sends them with an interaction. Those of a message's author are computed from the roles
-    of the message and from the channel that the gateway has sent.
-    """
-    if member.resolved_permissions is not None:
-        return member.resolved_permissions
-    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-        return discord.Permissions.none()
-    try:
-        return channel.permissions_for(member)
-    except discord.ClientException:  # the channel of a thread is not known
-        return discord.Permissions.none()
 
 
 def _place(channel: Where) -> int:

@@ -86,7 +86,7 @@ async def submit_edit(interaction: Press, match: re.Match[str], _: Sequence[str]
         job,
         picture,
         fields.text(PROMPT),
-        url=_address_of(interaction.message, picture, int(number)),
+        url=address_of(interaction.message, picture, int(number)),
         references=fields.attachments(REFERENCES),
     )
     await request_draft(interaction, studio, draft)
@@ -152,7 +152,7 @@ def _chosen(fields: Fields, name: str, offered: Mapping[str, str], default: str)
     return value
 
 
-def _address_of(message: discord.Message | None, picture: Picture, number: int) -> str:
+def address_of(message: discord.Message | None, picture: Picture, number: int) -> str:
     """Return Discord's address of a picture in the message that shows it; "" for a reduced copy.
 
     The addresses of a message are new with each interaction, and valid for about a day.

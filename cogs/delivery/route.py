@@ -10,6 +10,8 @@ from bot.invite import missing
 from bot.jobs import TOKEN_LIFE, Route
 from bot.quotas import Member
 
+Where = discord.abc.Snowflake | None  # any kind of channel
+
 
 def member_of(interaction: discord.Interaction[Any]) -> Member:
     """Return who acts, with the roles and permissions that Discord sent."""
@@ -63,6 +65,75 @@ def _upload_limit(interaction: discord.Interaction[Any], *, posts: bool) -> int 
         return interaction.filesize_limit
     guild = interaction.client.get_guild(interaction.guild_id) if interaction.guild_id else None
     return guild.filesize_limit if guild else None
+
+
+def granted_in(channel: Where, member: discord.Member) -> discord.Permissions:
+    """Return a member's permissions in a channel; none if they cannot be known.
+
+    Discord sends them with an interaction. Those of a message's author are computed from the roles
+    of the message and from the channel that the gateway has sent.
+    """
+    if member.resolved_permissions is not None:
+        return member.resolved_permissions
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return discord.Permissions.none()
+    try:
+        return channel.permissions_for(member)
+    except discord.ClientException:  # the channel of a thread is not known
+        return discord.Permissions.none()
+
+
+def author_of(message: discord.Message) -> Member:
+    """Return who wrote a message, with the roles that Discord sent with the message."""
+    author, channel = message.author, message.channel
+    granted = discord.Permissions.none()
+    if isinstance(author, discord.Member):
+        granted = granted_in(channel, author)
+    is_nsfw = getattr(channel, "is_nsfw", None)
+    return Member(
+        user_id=author.id,
+        server_id=message.guild.id if message.guild else 0,
+        role_ids=frozenset(
+            role.id for role in (author.roles if isinstance(author, discord.Member) else ())
+        ),
+        may_manage=granted.manage_guild,
+        may_moderate=granted.manage_messages,
+        age_restricted=is_nsfw is not None and is_nsfw(),
+    )
+
+
+def route_of_reply(
+    message: discord.Message, client: discord.Client, now: datetime, *, private: bool
+) -> Route:
+    """Return the route of a request that a reply makes; there is no token, and nothing ephemeral.
+
+    A private one is in direct messages.
+    """
+    channel, guild = message.channel, message.guild
+    thread = channel if isinstance(channel, discord.Thread) else None
+    return Route(
+        channel_id=channel.id,
+        account_server_id=guild.id if guild else 0,
+        application_id=client.application_id or 0,
+        interaction_token=None,
+        token_expires_at=now,
+        private=private,
+        guild_id=guild.id if guild else None,
+        parent_id=thread.parent_id if thread and not thread.is_private() else None,
+        upload_limit=guild.filesize_limit if guild else None,
+        reply_to_id=message.reference.message_id if message.reference else None,
+    )
+
+
+def lacking_for_reply(message: discord.Message) -> list[str]:
+    """Return the permissions that an answer to a reply needs and the bot lacks."""
+    if message.guild is None:
+        return []
+    send = "Send Messages"
+    if isinstance(message.channel, discord.Thread):
+        send = "Send Messages in Threads"
+    granted = granted_in(message.channel, message.guild.me)
+    return missing(granted.value, (send, "View Channels", "Attach Files", "Read Message History"))
 
 
 def missing_permissions(interaction: discord.Interaction[Any]) -> list[str]:

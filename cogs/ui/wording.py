@@ -408,6 +408,25 @@ class Models:
     LIMITED_TEXT = "text, up to {longest} characters"
 
 
+class Replying:
+    """Answers to replies that edit nothing, which everybody in the channel can read for seconds."""
+
+    NEUTRAL = "This picture was not edited. See /help."
+    NO_INSTRUCTION = "Nothing was edited. Write after the mention which change to make."
+    NO_RESULT = "This message has no picture to edit. Reply to a result, or use /edit."
+    WRONG_NUMBER = Plural(
+        "This result has 1 picture. Leave the number out, as in “add snow”.",
+        "This result has {count} pictures. Begin with one of their numbers, as in “2: add snow”.",
+    )
+    NO_CREDITS = "This picture was not edited, because you have too few credits. See /usage."
+    TOO_MANY_JOBS = (
+        "This picture was not edited, because you have too many jobs in progress. Wait until one "
+        "ends, or stop one with /cancel."
+    )
+    TOO_FAST = "Your other replies are still being read. Reply again in a few seconds."
+    CANNOT_POST = "The bot cannot post a picture here. Missing permissions: {permissions}."
+
+
 class Help:
     """`/help`."""
 
@@ -415,7 +434,9 @@ class Help:
         "### Easel makes pictures\n"
         "Describe a picture with `/imagine`, or attach one to `/edit` and describe the change. "
         "The result is posted in this channel and mentions you, so you need not wait. "
-        "With `private`, nobody else sees the result."
+        "With `private`, nobody else sees the result.\n"
+        "To change a result, reply to the message: mention the bot and describe the change. "
+        "“2: add snow” changes the second picture."
     )
     COMMAND = "- `/{name}` {description}"
     MENU = "- *Apps → {name}* in the menu of a message with pictures"
