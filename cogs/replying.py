@@ -14,7 +14,7 @@ import discord
 from discord.ext import commands
 
 from bot.errors import NotNow, UserError
-from bot.jobs import Job
+from bot.jobs import JOB_ID_PATTERN, Job
 from bot.observability.logs import bind, hide
 from bot.quotas import Member, MemberBlocked, ServerNotAllowed, may_see
 from bot.studio import AlreadyRequested, PictureRequest, Studio
@@ -23,8 +23,9 @@ from cogs._notes import Notes, Refused
 from cogs._permissions import may_use
 from cogs._replies import REPLY_TIMEOUT, UNKNOWN_OUTCOME, UNREADABLE
 from cogs._results import address_of
-from cogs.delivery.attachments import attachment_of
+from cogs.delivery.attachments import attachment_of, pictures_in
 from cogs.delivery.errors import hiding_prompt, is_transient
+from cogs.delivery.lookup import carries
 from cogs.delivery.route import author_of, lacking_for_reply, route_of_reply
 from cogs.delivery.timeouts import within
 from cogs.ui import wording
@@ -35,7 +36,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 3  # replies of one member that are being read
 IN_ALL = 100  # of all members: others are read when those have ended
-NUMBERED = re.compile(r"(\d{1,3}):\s+(.*)", re.DOTALL)  # not a shape, such as 16:9
+NUMBERED = re.compile(r"(\d{1,3}):(?:\s+(.*))?", re.DOTALL)  # not a shape, such as 16:9
+FILE = re.compile(rf"easel-(?P<job>{JOB_ID_PATTERN})-\d+\..*")
 SEND = frozenset({"View Channels", "Send Messages", "Send Messages in Threads"})
 
 
@@ -96,7 +98,7 @@ class Replying(commands.Cog):
             self.studio.check_member(member)
         except (MemberBlocked, ServerNotAllowed):
             return  # whoever is not served gets no answer either
-        source = await self._source_of(message)
+        source = await self._source_of(message, member)
         if source is None:
             return
         draft = await self._draft_of(message, member, source, text)
@@ -114,7 +116,7 @@ class Replying(commands.Cog):
         bind(job=job.id)
         await self._show(message, job)
 
-    async def _source_of(self, message: discord.Message) -> Job | None:
+    async def _source_of(self, message: discord.Message, member: Member) -> Job | None:
         """Return the job of the result that a message replies to; None if nobody asked the bot.
 
         Raises Refused for another message of the bot.
@@ -127,10 +129,20 @@ class Replying(commands.Cog):
         replied, user = reference.resolved, self.client.user
         asked = user is not None and user.id in message.raw_mentions
         unknown = isinstance(replied, discord.DeletedReferencedMessage)
-        own = isinstance(replied, discord.Message) and replied.author == user
-        if asked and (own or unknown):
+        if isinstance(replied, discord.Message) and replied.author == user:
+            unknown = True
+            source = await self._just_posted(replied, member)
+        if source is None and asked and unknown:
             raise Refused(wording.Replying.NO_RESULT)
-        return None
+        return source
+
+    async def _just_posted(self, result: discord.Message, member: Member) -> Job | None:
+        """Return the job of a result whose message is not stored yet, by the names of its files."""
+        names = [FILE.fullmatch(each.name) for each in pictures_in(result)]
+        if not names or names[0] is None:
+            return None
+        source = await self.studio.results.seen(member, result.channel.id, names[0]["job"])
+        return source if carries(result, source) else None
 
     async def _draft_of(
         self, message: discord.Message, member: Member, source: Job, text: str
@@ -146,7 +158,7 @@ class Replying(commands.Cog):
         pictures = await self.studio.results.pictures(source)
         number, instruction = 1, text
         if match := NUMBERED.fullmatch(text):
-            number, instruction = int(match[1]), match[2].strip()
+            number, instruction = int(match[1]), (match[2] or "").strip()
         if not instruction:
             raise Refused(wording.Replying.NO_INSTRUCTION)
         if not 1 <= number <= len(pictures):
