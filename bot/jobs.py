@@ -211,7 +211,9 @@ class Job:
     def of_message(self) -> bool:
         """True if a message made the request: no token exists, and the bot itself posts the status
         message. A private one was sent in direct messages."""
-        return self.route.token_expires_at <= self.created_at
+        # Nothing that is seen by others may follow from a wrong clock alone.
+        replies = self.route.reply_to_id is not None
+        return replies and self.route.token_expires_at <= self.created_at
 
     @property
     def outlives_token(self) -> bool:

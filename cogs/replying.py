@@ -59,7 +59,7 @@ class Replying(commands.Cog):
         text = self._text_of(message)
         if text is None or self._reading.total() >= IN_ALL:
             return
-        bind(interaction=message.id)
+        bind(reply=message.id)
         hide(text)
         member = message.author.id
         if self._reading[member] >= AT_ONCE:

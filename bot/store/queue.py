@@ -54,7 +54,8 @@ RECENTLY_SETTLED = and_(
     ),
 )
 # The result becomes a message of a channel; else it replaces the reply.
-SEEN_BY_OTHERS = or_(~jobs.c.private, jobs.c.token_expires_at <= jobs.c.created_at)
+OF_MESSAGE = and_(jobs.c.reply_to_id.is_not(None), jobs.c.token_expires_at <= jobs.c.created_at)
+SEEN_BY_OTHERS = or_(~jobs.c.private, OF_MESSAGE)
 POSTED = and_(jobs.c.postable, SEEN_BY_OTHERS, jobs.c.status != JobStatus.CANCELED)
 IN_CHANNEL = 2  # deliveries at once in one channel, or by replies to one member
 BATCH = 25  # jobs of a list that the worker reads every two seconds

@@ -22,7 +22,9 @@ def statuses(at: Stage, said: Message) -> list[Message]:
     return [each for each in at.discord.world.messages.values() if each.reference is said]
 
 
-@pytest.mark.parametrize("fault", [AnswerAfter(503, {}), ResetAfter(), AnswerAfter(200, b"<html>")])
+@pytest.mark.parametrize(
+    "fault", [AnswerAfter(503, {}), AnswerAfter(500, {}), ResetAfter(), AnswerAfter(200, b"<html>")]
+)
 async def test_a_status_message_in_doubt_is_found_and_not_doubled(at: Stage, fault: Fault) -> None:
     async with at.easel():
         source = await result(at)
