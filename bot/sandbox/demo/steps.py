@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.edits import EDITS
+from bot.sandbox.demo.replies import REPLIES, SNOW
 from bot.sandbox.demo.results import HOUSE, RESULTS
 from bot.sandbox.demo.stage import (
     CREDITS_PER_USD,
@@ -134,7 +135,8 @@ async def cancel_by_button(stage: Stage) -> None:
 
 async def other_commands(stage: Stage) -> None:
     # Of the house, each of the two has requested one picture.
-    bens = stage.charged(FOX) + stage.charged(HOUSE) / 2 + stage.charged_by_skills(SEA)
+    bens = stage.charged(FOX) + stage.charged(HOUSE) / 2 + stage.charged(SNOW)
+    bens += stage.charged_by_skills(SEA)
     charges = {
         stage.ada: stage.charged() + stage.charged_by_skills() - bens,
         stage.ben: bens,
@@ -227,6 +229,7 @@ STEPS: Final = (
     Step("The Cancel button", cancel_by_button),
     *EDITS,
     *RESULTS,
+    *REPLIES,
     Step("/usage, /jobs, /models, /help", other_commands),
     Step("A value that is not in the list is refused in private", refusal),
     Step("The ledger in the database adds up", ledger),
