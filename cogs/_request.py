@@ -9,7 +9,7 @@ import discord
 from discord import ui
 
 from bot.errors import NotNow, UserError
-from bot.jobs import Attachment, Job, Option
+from bot.jobs import Attachment, Job, Option, Route
 from bot.observability.logs import bind, hide
 from bot.studio import AlreadyRequested, Studio
 from bot.studio.requests import PictureRequest
@@ -37,20 +37,21 @@ async def request_job(
     options: Mapping[str, Option],
     model: str | None,
     inputs: Sequence[Attachment] = (),
-    private: bool = False,
+    private: bool | None = None,
     source_job_id: str | None = None,
 ) -> None:
     """Request a job of the studio, then reply with the status message.
 
     Nothing is deferred, so that a refusal can be private. The worker claims the job only after
-    Discord has confirmed the reply.
+    Discord has confirmed the reply. `private` is None if the member has not said that, so that the
+    choice of `/my notify` decides.
     """
     hide(prompt, str(options.get("negative_prompt", "")))
     lacking = missing_permissions(interaction)
     try:
         job = await studio.requests.create(
             member_of(interaction),
-            route_of(interaction, studio.now(), lacking=lacking, private=private),
+            await _route(interaction, studio, lacking, private),
             PictureRequest(interaction.id, prompt, options, inputs, model, source_job_id),
         )
     except AlreadyRequested:
@@ -64,6 +65,18 @@ async def request_job(
         return status_view(as_job, spec, lacking=lacking, down=down)
 
     await _reply(interaction, studio, job, shown)
+
+
+async def _route(
+    interaction: discord.Interaction[Any],
+    studio: Studio,
+    lacking: Sequence[str],
+    private: bool | None,
+) -> Route:
+    """Return the route of a request, by the member's own choice where the command has none."""
+    received = studio.now()  # the token's life begins before the choice is read
+    notify = await studio.preferences.notify_of(interaction.user.id)
+    return route_of(interaction, received, lacking=lacking, private=private, notify=notify)
 
 
 async def _reply(

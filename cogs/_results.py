@@ -124,7 +124,7 @@ async def request_draft(interaction: Press, studio: Studio, draft: Draft) -> Non
         options=draft.options,
         model=draft.model,
         inputs=draft.inputs,
-        private=draft.source.route.private,
+        private=draft.source.route.private or None,  # else by the requester's choice
         source_job_id=draft.source.id,
     )
 

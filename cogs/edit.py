@@ -71,7 +71,7 @@ class Edit(commands.Cog):
         expand_prompt: bool | None = None,
         output_format: str | None = None,
         safety_checker: bool | None = None,
-        private: bool = False,
+        private: bool | None = None,
     ) -> None:
         given = [each for each in (image, image2, image3, image4) if each is not None]
         await request_job(

@@ -33,7 +33,7 @@ class Imagine(commands.Cog):
         expand_prompt: bool | None = None,
         output_format: str | None = None,
         safety_checker: bool | None = None,
-        private: bool = False,
+        private: bool | None = None,
     ) -> None:
         await request_job(
             interaction,

@@ -12,6 +12,7 @@ from cogs.edit import Edit
 from cogs.history import HistoryCommands
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
+from cogs.my import My
 from cogs.replying import Replying
 from cogs.usage import Usage
 
@@ -31,6 +32,7 @@ async def add_cogs(bot: commands.Bot | commands.AutoShardedBot, studio: Studio) 
     await bot.add_cog(HistoryCommands(studio))
     await bot.add_cog(Usage(studio))
     await bot.add_cog(Replying(studio, bot))
+    await bot.add_cog(My(studio))
 
 
 def payload_of(tree: app_commands.CommandTree[Any]) -> list[Json]:

@@ -10,6 +10,7 @@ from bot.services import Services
 from bot.studio.history import Histories
 from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob, UsageReports
 from bot.studio.menu import Menus
+from bot.studio.preferences import Preferences
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
 from bot.studio.results import Results
 
@@ -42,6 +43,7 @@ class Studio:
         self.histories = Histories(services)
         self.menus = Menus(services)
         self.usage = UsageReports(services)
+        self.preferences = Preferences(services)
 
     def close(self) -> None:
         """Refuse new requests: the program is about to end."""

@@ -7,7 +7,7 @@ from typing import Any
 import discord
 
 from bot.invite import missing
-from bot.jobs import TOKEN_LIFE, Route
+from bot.jobs import TOKEN_LIFE, Notify, Route
 from bot.quotas import Member
 
 Where = discord.abc.Snowflake | None  # any kind of channel
@@ -31,14 +31,23 @@ def member_of(interaction: discord.Interaction[Any]) -> Member:
 
 
 def route_of(
-    interaction: discord.Interaction[Any], now: datetime, *, lacking: Sequence[str], private: bool
+    interaction: discord.Interaction[Any],
+    now: datetime,
+    *,
+    lacking: Sequence[str],
+    private: bool | None,
+    notify: Notify = Notify.PING,
 ) -> Route:
     """Return the route of a request; `lacking` are the permissions that a post would need.
 
     The token's life counts from the receipt, `now`: the interaction's own time is Discord's, and
-    this machine's clock may differ.
+    this machine's clock may differ. `private` is None if the request does not say that: then the
+    member's choice `notify` decides.
     """
     present, channel = is_present(interaction), interaction.channel
+    private, notify = resolve_notify(
+        notify, private=private, alone=interaction.guild_id is None and present
+    )
     thread = channel if isinstance(channel, discord.Thread) else None
     postable = present and not lacking
     return Route(
@@ -52,7 +61,20 @@ def route_of(
         guild_id=interaction.guild_id,
         parent_id=thread.parent_id if present and thread and not thread.is_private() else None,
         upload_limit=_upload_limit(interaction, posts=postable and not private),
+        notify=notify,
     )
+
+
+def resolve_notify(chosen: Notify, *, private: bool | None, alone: bool) -> tuple[bool, Notify]:
+    """Return whether a job is private, and the manner in which its result reaches the requester.
+
+    The choice PRIVATE makes a job private, unless the request says otherwise or the member is
+    `alone` with the bot, in direct messages, where a private reply would only vanish. Such a job is
+    delivered like that of a member who has chosen nothing.
+    """
+    if private is None:
+        private = chosen is Notify.PRIVATE and not alone
+    return private, Notify.PING if chosen is Notify.PRIVATE and not private else chosen
 
 
 def _upload_limit(interaction: discord.Interaction[Any], *, posts: bool) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bot.errors import Reason
-from bot.jobs import JobStatus
+from bot.jobs import JobStatus, Notify
 
 
 class Plural(NamedTuple):
@@ -34,6 +34,8 @@ class Command:
     HISTORY = "Find your earlier jobs, with small pictures"
     SHOW = "Show one job in full, with its pictures and buttons"
     USAGE = "Show your credits this month: used, held and left"
+    MY = "Your own choices, in every server"
+    NOTIFY = "Choose how your results reach you, or see the present choice"
     MODELS = "List the models, their options and the price of a picture"
     HELP = "Show how to use this bot"
 
@@ -64,6 +66,7 @@ class Argument:
     FAVOURITES = "Your favourites alone"
     SINCE = "The first day (UTC), like 2026-01-31"
     UNTIL = "The last day (UTC), like 2026-01-31"
+    HOW = "How your results reach you; without it, the present choice is shown"
     DEFAULT_CHOICE = "{value} (default)"
 
 
@@ -387,6 +390,25 @@ class Usage:
     )
     RESET = (
         "-# Resets <t:{resets}:R>, on <t:{resets}:D> (UTC). Failed and canceled jobs cost nothing."
+    )
+
+
+# The labels of Discord's choices, at most 100 characters each.
+NOTIFY_CHOICES: Mapping[Notify, str] = {
+    Notify.PING: "Ping: a message in the channel, which pings you",
+    Notify.SILENT: "Silent: a message in the channel without a ping",
+    Notify.DIRECT: "Direct message: a link, and a message in the channel without a ping",
+    Notify.PRIVATE: "Private: nobody but you sees the result",
+}
+
+
+class Preferences:
+    """`/my notify`."""
+
+    NOTIFY = "**{choice}.** Choose how your results reach you with the option `how`."
+    NOTIFY_CHANGED = "**{choice}.** Your next results reach you in this manner."
+    SCOPE = (
+        "-# This choice holds in every server. The option `private` of a command goes before it."
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from discord import ui
 
 from bot.catalog import Catalog
-from bot.jobs import Job, JobStatus, Picture, PictureKind
+from bot.jobs import Job, JobStatus, Notify, Picture, PictureKind
 from bot.providers.oxen.model import oxen_spec
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
 from bot.studio.history import Page, Place, Wanted
@@ -15,7 +15,7 @@ from bot.studio.menu import Lineage, Menu
 from cogs.buttons import HANDLERS
 from cogs.delivery.originals import Numbered
 from cogs.delivery.uploads import Upload, Uploads
-from cogs.ui import lists, more, panel, result, status
+from cogs.ui import lists, more, panel, preferences, result, status
 from cogs.ui.history import history_view
 from cogs.ui.panel import PersistentItem
 from cogs.ui.wording import Ended
@@ -192,6 +192,7 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
     yield lists.models_view(catalog)
     yield lists.help_view([("imagine", "Make a picture")], ["Edit image"])
     yield panel.notice("No.")
+    yield preferences.notify_view(Notify.PING)
 
 
 def history_pages(job: Job, catalog: Catalog) -> Iterator[ui.LayoutView]:
@@ -227,7 +228,7 @@ def test_the_views_that_are_checked_are_all() -> None:
     """A view is a function of cogs/ui that returns one."""
     made = {
         name
-        for module in (lists, more, panel, result, status)
+        for module in (lists, more, panel, preferences, result, status)
         for name, value in vars(module).items()
         if getattr(value, "__module__", None) == module.__name__
         and getattr(value, "__annotations__", {}).get("return") is ui.LayoutView

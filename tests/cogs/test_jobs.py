@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -118,12 +120,22 @@ async def test_models_tells_what_oxen_tells_itself(at: Stage) -> None:
     assert "1:1, **16:9**, 9:16, 4:3, 3:4, 3:2, 2:3, 2:1, 1:2" in listed
 
 
+def subcommands(command: Mapping[str, Any]) -> list[list[str]]:
+    """Return the names below a command of groups; one empty list for a command without."""
+    below = [each for each in command.get("options", ()) if each["type"] == 1]
+    return [[each["name"]] for each in below] or [[]]
+
+
 async def test_help_names_every_command(at: Stage) -> None:
     async with at.easel():
         told = text_of(await at.command("help"))
-        names = {command["name"] for command in at.discord.commands}
+        names = {
+            " ".join((command["name"], *path))
+            for command in at.discord.commands
+            for path in subcommands(command)
+        }
 
-    assert names
+    assert "my notify" in names
     menus = {command["name"] for command in at.discord.commands if command["type"] == 3}
     assert menus == {"Edit image"}
     assert all(f"Apps → {name}" in told for name in menus)

@@ -18,6 +18,7 @@ from bot.store import (
     losses,
     members,
     pictures,
+    preferences,
     queue,
     stats,
 )
@@ -102,6 +103,7 @@ QUERIES: dict[str, Query] = {
     "deliverable, cut": lambda view: _number(
         queue.deliverable(view, MUCH_LATER, limit=2, served=[1, 3], closed=[99])
     ),
+    "notify": lambda view: preferences.notify_of(view, 1),
     "next wake": lambda view: queue.next_wake(view, BEFORE),
 }
 
