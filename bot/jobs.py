@@ -203,6 +203,7 @@ class Job:
     hidden_at: datetime | None = None  # when the result was deleted
     spoiler: bool = False
     result_channel_id: int | None = None  # None for a job of an older version
+    canceled_by: int | None = None  # the moderator who stopped the job; None for the requester
     slow_shown: bool = False  # the status message has said that the job is slower than usual
     source: "Job | None" = field(default=None, repr=False)  # that of `source_job_id`, if loaded
     origin_id: int | None = None  # the interaction or message; None for a job of an older version

@@ -19,6 +19,7 @@ from cogs._more import MENU_HANDLERS, open_menu
 from cogs._replies import FormLost, first_reply, is_lost_form, reply_error, studio_of
 from cogs._results import again, open_edit, open_remix, submit_edit, submit_remix
 from cogs.delivery.errors import hiding_prompt
+from cogs.delivery.route import member_of
 from cogs.history import show_job, turn_page
 from cogs.ui.actions import AGAIN, EDIT, MORE, REMIX
 from cogs.ui.history import PAGE
@@ -68,11 +69,13 @@ async def _handle(
 
 
 async def cancel(interaction: Press, match: re.Match[str], _: Sequence[str]) -> None:
-    """Cancel the job of a status message, if the member is the requester."""
+    """Cancel the job of a status message, if the member is the requester or a moderator."""
     bind(job=match["job"])
     studio = studio_of(interaction)
     try:
-        job = await studio.jobs.cancel(interaction.user.id, match["job"])
+        job = await studio.jobs.cancel_in(
+            member_of(interaction), interaction.channel_id or 0, match["job"]
+        )
     except NoSuchJob:
         message = interaction.message
         if message is not None and not await studio.jobs.is_known(match["job"]):

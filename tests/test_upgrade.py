@@ -32,7 +32,7 @@ ADDED = {
     *("model_auto", "delivery_error", "provider", "delivery_started_at"),
     *("origin_id", "secret", "input_bytes", "owner", "epoch", "upload_limit"),
     *("source_job_id", "expanded_prompt", "hidden_at", "spoiler", "notify", "reply_to_id"),
-    *("result_channel_id", "slow_shown"),
+    *("result_channel_id", "slow_shown", "canceled_by"),
 }
 NEW_OBJECTS = {
     "ix_jobs_origin_id",

@@ -35,6 +35,7 @@ class Columns(TypedDict, total=False):
     """Columns of jobs that change after the insert: mypy refuses any other name."""
 
     cancel_requested_at: datetime
+    canceled_by: int | None
     cost: int
     deliver_after: datetime | None
     delivered_at: datetime | None
@@ -213,9 +214,14 @@ async def start_running(tx: AsyncConnection, job_id: str, now: datetime) -> Job:
     return await move(tx, job_id, JobStatus.RUNNING, running_at=now)
 
 
-async def request_cancel(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
-    """Record that the member wants the job stopped; the worker acts at the next safe moment."""
-    return await change(tx, job_id, cancel_requested_at=now)
+async def request_cancel(
+    tx: AsyncConnection, job_id: str, now: datetime, *, moderator_id: int | None = None
+) -> Job | None:
+    """Record that the job is to be stopped; the worker acts at the next safe moment.
+
+    `moderator_id` is None for the wish of the requester.
+    """
+    return await change(tx, job_id, cancel_requested_at=now, canceled_by=moderator_id)
 
 
 async def confirm_reply(tx: AsyncConnection, job_id: str, message_id: int) -> Job | None:
@@ -386,6 +392,7 @@ def job_of(row: Row[Any]) -> Job:
         hidden_at=row.hidden_at,
         spoiler=row.spoiler,
         result_channel_id=row.result_channel_id,
+        canceled_by=row.canceled_by,
         slow_shown=row.slow_shown,
         origin_id=row.origin_id,
     )

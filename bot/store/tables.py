@@ -149,6 +149,7 @@ jobs = Table(
     Column("reply_to_id", BigInteger),  # the message to which the result replies
     Column("result_channel_id", BigInteger),  # null before revision 0010: `channel_id`
     Column("slow_shown", Boolean, nullable=False, server_default=false()),
+    Column("canceled_by", BigInteger),  # the moderator who stopped the job; null for the requester
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),

@@ -8,7 +8,14 @@ from collections.abc import Callable
 
 from bot.services import Services
 from bot.studio.history import Histories
-from bot.studio.jobs import CannotCancel, JobSettled, MemberJobs, NoSuchJob, UsageReports
+from bot.studio.jobs import (
+    CannotCancel,
+    JobSettled,
+    MemberJobs,
+    NoSuchJob,
+    NotYourJob,
+    UsageReports,
+)
 from bot.studio.menu import Menus
 from bot.studio.preferences import Preferences
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
@@ -19,6 +26,7 @@ __all__ = [
     "CannotCancel",
     "JobSettled",
     "NoSuchJob",
+    "NotYourJob",
     "PictureRequest",
     "Restarting",
     "Studio",

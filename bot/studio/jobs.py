@@ -1,6 +1,7 @@
 """A member's own jobs and credits: jobs cancelled, listed and shown, the month's usage."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from bot.errors import UserError
@@ -14,6 +15,8 @@ from bot.store.pictures import Role
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
 from bot.studio.results import ResultUnavailable
 
+log = logging.getLogger(__name__)
+
 LISTED = 25  # jobs of a list or a completion: Discord shows no more choices
 SHOWN_AT_ONCE = 2  # jobs whose pictures are being uploaded for /show
 
@@ -21,6 +24,14 @@ SHOWN_AT_ONCE = 2  # jobs whose pictures are being uploaded for /show
 class NoSuchJob(UserError):
     def __init__(self) -> None:
         super().__init__("You have no job with this id. See /jobs for yours.")
+
+
+class NotYourJob(UserError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Only the member who requested this job, and the moderators of its channel, can cancel "
+            "this job."
+        )
 
 
 class JobSettled(UserError):
@@ -61,24 +72,52 @@ class MemberJobs:
 
     async def cancel(self, user_id: int, job_id: str) -> Job:
         """Cancel an own job: at once while queued, else as soon as the provider can."""
-        job = await self._database.run(
-            lambda tx: self._cancel(tx, user_id, job_id), timeout=WRITE_LOCK_TIMEOUT
-        )
+
+        async def cancel(tx: Transaction) -> Job:
+            return await self._cancel(tx, _own(await jobs.lock(tx, job_id), user_id))
+
+        return await self._canceled(cancel)
+
+    async def cancel_in(self, member: Member, channel_id: int, job_id: str) -> Job:
+        """Cancel the job whose status message is in a channel, as its requester or a moderator.
+
+        NotYourJob for anybody else. The requester may be blocked; a private job, and one of another
+        channel, has no moderator.
+        """
+
+        async def cancel(tx: Transaction) -> Job:
+            job = await jobs.lock(tx, job_id)
+            if job is not None and job.user_id == member.user_id:
+                return await self._cancel(tx, job)
+            self._services.quotas.check_member(member)
+            if job is None or job.route.private:
+                raise NoSuchJob
+            if not member.may_moderate or job.route.channel_id != channel_id:
+                raise NotYourJob
+            return await self._cancel(tx, job, moderator_id=member.user_id)
+
+        canceled = await self._canceled(cancel)
+        if canceled.user_id != member.user_id:
+            log.info("cancel requested by moderator %s", member.user_id)
+        return canceled
+
+    async def _canceled(self, cancel: Callable[[Transaction], Awaitable[Job]]) -> Job:
+        job = await self._database.run(cancel, timeout=WRITE_LOCK_TIMEOUT)
         self._wake()
         return job
 
-    async def _cancel(self, tx: Transaction, user_id: int, job_id: str) -> Job:
+    async def _cancel(self, tx: Transaction, job: Job, *, moderator_id: int | None = None) -> Job:
+        """Cancel a locked job; the first who requests that is stored."""
         now = self._services.now()
-        job = _own(await jobs.lock(tx, job_id), user_id)
         if job.status.settled:
             raise JobSettled(job.status)
         spec = self._services.catalog.about(job.request.model)
         if job.status is not JobStatus.QUEUED and not spec.cancels:
             raise CannotCancel(spec.service)
         if job.cancel_requested_at is None:
-            job = await jobs.request_cancel(tx, job_id, now) or job
+            job = await jobs.request_cancel(tx, job.id, now, moderator_id=moderator_id) or job
         if job.status is JobStatus.QUEUED:
-            job = await settlement.cancel(tx, job_id, now)
+            job = await settlement.cancel(tx, job.id, now)
         return job
 
     async def is_known(self, job_id: str) -> bool:

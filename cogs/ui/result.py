@@ -65,6 +65,7 @@ def job_view(job: Job, spec: ModelSpec, uploads: Uploads, *, own: bool) -> ui.La
             prompt=quoted(job, QUOTED_ALONE),
         ),
         *([failure(job, spec)] if job.status is JobStatus.FAILED else ()),
+        *([Result.CANCELED_BY_MODERATOR] if _stopped_by_moderator(job) else ()),
         *(_delivery_remarks(job) if own else ()),
         *([" · ".join(options)] if options else ()),
         *result_gallery(job, uploads),
@@ -85,6 +86,10 @@ def job_view(job: Job, spec: ModelSpec, uploads: Uploads, *, own: bool) -> ui.La
 def failure(job: Job, spec: ModelSpec) -> str:
     """Return why a job failed; a remark stored with the job goes before its reason."""
     return job.remark or FAILURES[job.reason or Reason.UNKNOWN].format(service=spec.service)
+
+
+def _stopped_by_moderator(job: Job) -> bool:
+    return job.status is JobStatus.CANCELED and job.canceled_by is not None
 
 
 def _marked(job: Job, *facts: str) -> ui.TextDisplay[Any]:

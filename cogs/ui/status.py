@@ -48,7 +48,9 @@ def cancel_view(job: Job) -> ui.LayoutView:
 
 def canceled_view(job: Job) -> ui.LayoutView:
     """Return the final status message of a canceled job."""
-    return panel(Status.CANCELED.format(prompt=quoted(job)), small(f"job {job.id}"))
+    text = Status.CANCELED if job.canceled_by is None else Status.CANCELED_BY_MODERATOR
+    member = f"<@{job.user_id}>"
+    return panel(text.format(prompt=quoted(job), member=member), small(f"job {job.id}"))
 
 
 def elsewhere_view(job: Job, text: str) -> ui.LayoutView:

@@ -156,6 +156,7 @@ class Status:
         "Missing permissions: {permissions}."
     )
     CANCELED = "**Canceled.** You were not charged.\n{prompt}"
+    CANCELED_BY_MODERATOR = "**Canceled by a moderator.** {member} was not charged.\n{prompt}"
     CANCELING = "**Canceling.** The job stops as soon as its service allows that.\n{prompt}"
 
 
@@ -165,6 +166,7 @@ class Result:
     HEADING = "{member}\n{prompt}"
     ALT_TEXT = "AI-generated: {prompt}"
     FAILED = "{member} {reason} You were not charged.\n{prompt}"
+    CANCELED_BY_MODERATOR = "A moderator canceled this job. You were not charged."
     OVERDUE = "{service} finished this job after it had been given up. The job is charged."
     PARTIAL = "{service} made {made} of {count} pictures."
     ALL_REMOVED = "The pictures are no longer stored."

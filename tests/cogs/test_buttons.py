@@ -124,9 +124,9 @@ async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
         status = await at.said("Drawing")
         pressed = await at.discord.click(at.ben, status, await cancel_button(at))
 
-        assert (
-            text_of(await pressed.answered())
-            == "You have no job with this id. See /jobs for yours."
+        assert text_of(await pressed.answered()) == (
+            "Only the member who requested this job, and the moderators of its channel, can cancel "
+            "this job."
         )
         assert [each.status for each in at.oxen.generations.values()] == ["queued"]
 
@@ -171,6 +171,7 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
         yield status.copies_view(each, spec, uploads)
         yield status.cancel_view(each)
         yield status.canceled_view(each)
+        yield status.canceled_view(replace(each, canceled_by=2))
         yield status.undelivered_view(each)
         yield status.elsewhere_view(each, Ended.ELSEWHERE)
         yield result.result_view(each, spec, uploads, missing=1)

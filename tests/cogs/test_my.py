@@ -1,5 +1,7 @@
 """`/my notify`: a member's choice, which every request in any server obeys."""
 
+from typing import Any
+
 import pytest
 
 from bot.jobs import Job, Notify
@@ -15,9 +17,9 @@ CHOICES = {
 }
 
 
-async def requested(at: Stage, where: Channel | None = None, **options: object) -> Job:
+async def requested(at: Stage, where: Channel, **private: Any) -> Job:  # noqa: ANN401
     """Request a picture, and return the stored job after its delivery."""
-    await at.command("imagine", where=where, prompt="a fox", **options)
+    await at.command("imagine", where=where, prompt="a fox", **private)
     return (await at.settled())[0]
 
 

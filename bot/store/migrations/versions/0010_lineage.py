@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("reply_to_id", sa.BigInteger()),
         sa.Column("result_channel_id", sa.BigInteger()),
         sa.Column("slow_shown", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("canceled_by", sa.BigInteger()),
     ):
         op.add_column("jobs", column)
     for name, where in (("source_job_id", SOURCE), ("result_message_id", RESULT)):
