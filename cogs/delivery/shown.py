@@ -138,7 +138,7 @@ async def remove(client: discord.Client, place: Place) -> None:
 async def remove_status(client: discord.Client, job: Job) -> None:
     """Delete the status message of a job, if one is left and the bot can reach it."""
     message_id = job.route.status_message_id
-    if message_id in {None, job.result_message_id} or not job.route.outlives_token:
+    if message_id in {None, job.result_message_id} or not job.outlives_token:
         return
     channel = client.get_partial_messageable(job.route.channel_id)
     try:

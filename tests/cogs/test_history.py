@@ -42,7 +42,7 @@ def button(message: Message, label: str) -> str:
     return found
 
 
-async def drawn(at: Stage, count: int, **options: object) -> None:
+async def drawn(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN401
     """Let Ada have jobs with the prompts "a fox 1" and so on, in this order."""
     for number in range(1, count + 1):
         await at.imagine(f"a fox {number} of Ada", **options)
@@ -137,7 +137,7 @@ async def test_favourites_and_days_are_filters(at: Stage) -> None:
         ({"model": "a b:c"}, "There is no model “a b\\:c”. Choose one of: oxen, skills."),
     ],
 )
-async def test_a_wrong_filter_is_refused(at: Stage, options: dict[str, str], refusal: str) -> None:
+async def test_a_wrong_filter_is_refused(at: Stage, options: dict[str, Any], refusal: str) -> None:
     async with at.easel():
         told = text_of(await at.command("history", **options))
 
