@@ -102,8 +102,10 @@ class Replying(commands.Cog):
         if source is None:
             return
         draft = await self._draft_of(message, member, source, text)
+        received = self.studio.now()
+        notify = await self.studio.preferences.notify_of(member.user_id)
         route = route_of_reply(
-            message, self.client, self.studio.now(), private=source.route.private
+            message, self.client, received, private=source.route.private, notify=notify
         )
         request = PictureRequest(
             message.id, draft.prompt, draft.options, draft.inputs, draft.model, source.id

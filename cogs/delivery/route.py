@@ -125,7 +125,12 @@ def author_of(message: discord.Message) -> Member:
 
 
 def route_of_reply(
-    message: discord.Message, client: discord.Client, now: datetime, *, private: bool
+    message: discord.Message,
+    client: discord.Client,
+    now: datetime,
+    *,
+    private: bool,
+    notify: Notify,
 ) -> Route:
     """Return the route of a request that a reply makes; there is no token, and nothing ephemeral.
 
@@ -144,6 +149,8 @@ def route_of_reply(
         parent_id=thread.parent_id if thread and not thread.is_private() else None,
         upload_limit=guild.filesize_limit if guild else None,
         reply_to_id=message.reference.message_id if message.reference else None,
+        # Nothing that a message requests in a server can be private.
+        notify=Notify.PING if notify is Notify.PRIVATE else notify,
     )
 
 

@@ -414,3 +414,19 @@ async def test_a_reply_can_be_canceled(at: Stage) -> None:
     assert job.status is JobStatus.CANCELED
     assert "Canceled" in status.text()
     assert job.result_message_id == status.id
+
+
+@pytest.mark.parametrize(("choice", "silent"), [("silent", True), ("private", False)])
+async def test_a_reply_obeys_the_choice_of_who_replies(
+    at: Stage, choice: str, silent: bool
+) -> None:
+    """But for `private`: nothing that a message requests in a server can be private."""
+    async with at.easel():
+        source = await result(at)
+        await at.command("my notify", how=choice, by=at.ben)
+        await say(at, source, "add snow", by=at.ben)
+        _, shown = await edited(at, "add snow", by=at.ben)
+
+    assert bool(shown.flags & 1 << 12) is silent  # SUPPRESS_NOTIFICATIONS
+    assert (shown.pings == []) is silent
+    assert shown.ephemeral_to is None

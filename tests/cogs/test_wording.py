@@ -16,7 +16,7 @@ from cogs.ui.wording import Plural, plural
 ROOT = Path(__file__).parent.parent.parent
 WORDING = ROOT / "cogs" / "ui" / "wording.py"
 FILES = [path for path in sorted((ROOT / "cogs").rglob("*.py")) if path != WORDING]
-ALLOWED = {"Send Messages in Threads"}  # Discord's name of a permission
+ALLOWED = {"Send Messages in Threads", "Read Message History"}  # Discord's names of permissions
 
 
 def is_not_shown(node: ast.AST) -> bool:
