@@ -14,8 +14,7 @@ from discord.ext import commands
 from bot.errors import NotNow, ProviderError, UserError
 from bot.jobs import Job
 from bot.observability.logs import bind
-from bot.pictures import NotDecoded
-from bot.pictures.marks import mark_of
+from bot.pictures import NotDecoded, mark_of
 from bot.studio import Studio
 from bot.studio.history import LONGEST_TEXT, Page, Wanted
 from cogs._options import choices, complete_model

@@ -1,8 +1,8 @@
 """Pictures: downloaded with limits, recognised by their bytes, stored once, shrunk for posts.
 
 Everybody imports from here. Only download.py makes requests for pictures, to hosts that
-addresses.py allows, and only objects.py those to a bucket; only decoder_process.py decodes, and
-only retention.py knows the rows.
+addresses.py allows, and only objects.py those to a bucket; only decoder_process.py decodes, only
+marks/ writes metadata, and only retention.py knows the rows.
 """
 
 from bot.pictures.addresses import DiscordMedia, HostPort, ends_before
@@ -13,6 +13,7 @@ from bot.pictures.files import FileStore
 from bot.pictures.header import NotAPicture, measure, sniff
 from bot.pictures.inputs import InputPictures, InputRefused, Intake
 from bot.pictures.location import open_store
+from bot.pictures.marks import Mark, Recipe, Unmarkable, mark_of, marked, recipe_in
 from bot.pictures.reduced import ReducedCopies
 from bot.pictures.retention import Retention, RetentionPolicy
 from bot.pictures.store import PictureStore, PicturesUnavailable, StoreAway
@@ -27,16 +28,22 @@ __all__ = [
     "InputPictures",
     "InputRefused",
     "Intake",
+    "Mark",
     "NotAPicture",
     "NotDecoded",
     "PictureStore",
     "PicturesUnavailable",
+    "Recipe",
     "ReducedCopies",
     "Retention",
     "RetentionPolicy",
     "StoreAway",
+    "Unmarkable",
     "ends_before",
+    "mark_of",
+    "marked",
     "measure",
     "open_store",
+    "recipe_in",
     "sniff",
 ]

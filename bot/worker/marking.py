@@ -4,8 +4,7 @@ import asyncio
 import logging
 
 from bot.jobs import Job
-from bot.pictures import sniff
-from bot.pictures.marks import Unmarkable, mark_of, marked
+from bot.pictures import Unmarkable, mark_of, marked, sniff
 from bot.services import Services
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,7 @@ from bot.catalog import Catalog, ModelSpec
 from bot.delivery import NotDelivered
 from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
-from bot.pictures import NotDecoded, PicturesUnavailable, ReducedCopies
-from bot.pictures.marks import Mark, mark_of
+from bot.pictures import Mark, NotDecoded, PicturesUnavailable, ReducedCopies, mark_of
 from cogs.delivery.uploads import Uploads, prepare, share_of
 from cogs.ui.panel import hide_prompt
 from cogs.ui.result import failed_view, result_view

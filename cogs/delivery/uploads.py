@@ -10,8 +10,7 @@ import discord
 
 from bot.errors import ProviderError
 from bot.jobs import Job, Picture
-from bot.pictures import ReducedCopies
-from bot.pictures.marks import Mark
+from bot.pictures import Mark, ReducedCopies
 
 log = logging.getLogger(__name__)
 

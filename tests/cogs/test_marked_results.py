@@ -14,6 +14,7 @@ from bot.sandbox.discord import Message, Upload
 from bot.sandbox.discord.components import walk
 from bot.sandbox.http.faults import Answer
 from bot.store import pictures
+from bot.store.tables import jobs
 from tests.cogs.test_delivery import RESULT
 from tests.cogs.test_show import shown as shown_to
 from tests.support.easel import Stage, text_of
@@ -193,7 +194,7 @@ async def test_an_odd_picture_is_delivered_without_a_mark(
 )
 @pytest.mark.parametrize("shown", [False, True], ids=["posted", "shown again"])
 async def test_a_reduced_copy_is_marked(at: Stage, name: str, data: bytes, shown: bool) -> None:
-    """Also one of a file whose C2PA data end with the new encoding."""
+    """Include a file whose C2PA data end with the new encoding."""
     serve(at, data)
     if shown:
         at.discord.set_upload_limit(at.server, 50 * MIB)
@@ -236,3 +237,23 @@ async def test_a_job_without_a_result_is_not_called_ai_generated(at: Stage) -> N
 
     assert "AI-generated" not in failure.text()
     assert "AI-generated" not in text_of(shown)
+
+
+async def test_a_recipe_that_cannot_be_written_holds_no_picture_back(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    at.fails = True
+    at.oxen.manual = True
+    async with at.easel(embed_recipe=True):
+        await at.imagine("a fox", model="oxen")
+        await at.said("Drawing")
+    async with at.database() as database, database.transaction() as tx:
+        await tx.execute(jobs.update().values(prompt="a secret " * 1000))  # longer than any
+    async with at.easel(embed_recipe=True):
+        await at.finish()
+        result = await at.result("a secret")
+        await at.settled()
+
+    assert await posted(result) == drawn(at)
+    assert "without a mark as AI-generated, by an unexpected error" in caplog.text
+    assert "secret" not in "".join(each.exc_text or "" for each in caplog.records)

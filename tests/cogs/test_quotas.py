@@ -181,4 +181,4 @@ async def test_hostile_prompts_ping_nobody_and_keep_the_form(at: Stage) -> None:
         assert len(lines) == 3
         assert lines[0] in (f"<@{at.ada.id}>", f"<@{at.ben.id}>")
         assert lines[1].startswith("> ")
-        assert lines[2].startswith("-# Qwen Image 2 Pro at Oxen.ai")
+        assert lines[2].startswith("-# AI-generated · Qwen Image 2 Pro at Oxen.ai")

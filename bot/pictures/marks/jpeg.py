@@ -1,7 +1,6 @@
 """XMP in JPEG: an APP1 segment (XMP Specification Part 3, 1.1.3).
 
-Extended XMP, in segments of its own, stays as it is: the packet here names it by a hash of its own
-bytes alone.
+Segments of extended XMP stay: the packet names their content by a hash that no change here affects.
 """
 
 import struct

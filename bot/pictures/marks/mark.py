@@ -40,7 +40,8 @@ class Recipe(BaseModel):
     Anybody may have written the file: nothing here is proof of a job.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    # An error would hold the prompt, which no log may have.
+    model_config = ConfigDict(frozen=True, strict=True, hide_input_in_errors=True)
 
     model: Name
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
