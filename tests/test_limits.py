@@ -138,6 +138,16 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "LONGEST_TEXT": 100,
         "PREPARED_AT_ONCE": 4,
     },
+    "bot.studio.recipes": {
+        "PICTURES": 4,
+        "SAME_PICTURE": 25,
+        "LOOKUPS_AT_ONCE": 2,
+        "LOOKUP_TIMEOUT": 60.0,
+    },
+    "cogs.ui.recipe": {
+        "LONGEST_COMMAND": 2900,
+        "TEXTS": 3800,
+    },
     "cogs.history": {
         "THUMBNAIL_BYTES": 48 * 1024,
         "THUMBNAIL_SECONDS": 20.0,

@@ -48,7 +48,14 @@ NEW_OBJECTS = {
     "ix_favourites_user_id_created_at",
     "ix_favourites_job_id",
 }
-NEW_TABLES = {"sqlite_sequence", "processes", "circuits", "favourites", "preferences"}
+NEW_TABLES = {
+    "sqlite_sequence",
+    "processes",
+    "circuits",
+    "favourites",
+    "preferences",
+    "reduced_copies",
+}
 
 # Each job's status after the upgrade, and the number of messages that show a result of the job.
 ENDS = {

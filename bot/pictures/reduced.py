@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.errors import ProviderError, Reason
+from bot.errors import NotNow, ProviderError, Reason
 from bot.jobs import Picture, PictureKind
 from bot.pictures.decoder import Decoder, Undecodable
 from bot.pictures.marks import Mark, packet_for_copy
@@ -70,6 +70,8 @@ class ReducedCopies:
                 )
             size = (await asyncio.to_thread(unfinished.stat)).st_size
             name = _name(picture, limit, kind)
+            with suppress(NotNow):  # a result that nobody recognises later is posted all the same
+                await self._retention.note_copy(unfinished, picture)
             async with self._retention.room(size):
                 await self._store.add(unfinished, name)
             return StoredFile(name, size, original.touched)

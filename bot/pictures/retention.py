@@ -5,6 +5,7 @@ uncharged go at once.
 """
 
 import asyncio
+import hashlib
 import logging
 import math
 from collections import Counter
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+from pathlib import Path
 
 from bot.errors import NotNow
 from bot.jobs import Picture
@@ -172,6 +174,13 @@ class Retention:
             yield fits
         finally:
             self._claimed -= size
+
+    async def note_copy(self, copy: Path, original: Picture) -> None:
+        """Store of which picture a file is a reduced copy, so that the copy is recognised."""
+        data = await asyncio.to_thread(copy.read_bytes)
+        sha256 = hashlib.sha256(data).hexdigest()
+        async with self._database.transaction() as tx:
+            await pictures.note_copy(tx, sha256, original.sha256)
 
     async def disk_is_full(self) -> bool:
         return await asyncio.to_thread(self._store.free_bytes) < MIN_FREE

@@ -13,6 +13,7 @@ from cogs.history import HistoryCommands
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
 from cogs.my import My
+from cogs.recipe import RecipeMenu
 from cogs.replying import Replying
 from cogs.usage import Usage
 
@@ -30,6 +31,7 @@ async def add_cogs(bot: commands.Bot | commands.AutoShardedBot, studio: Studio) 
     await bot.add_cog(Edit(studio, bot.tree))
     await bot.add_cog(Jobs(studio, bot.tree))
     await bot.add_cog(HistoryCommands(studio))
+    await bot.add_cog(RecipeMenu(studio, bot.tree))
     await bot.add_cog(Usage(studio))
     await bot.add_cog(Replying(studio, bot))
     await bot.add_cog(My(studio))

@@ -9,13 +9,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, func, insert, or_, select
+from sqlalchemy import Row, String, and_, bindparam, case, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs import ACTIVE, JobStatus, Picture, PictureKind
+from bot.jobs import ACTIVE, Job, JobStatus, Picture, PictureKind
 from bot.store import dialects
 from bot.store.dialects import keep_row
-from bot.store.tables import Utc, job_pictures, jobs, pictures
+from bot.store.jobs import job_of
+from bot.store.tables import Utc, job_pictures, jobs, pictures, reduced_copies
 
 
 class Role(StrEnum):
@@ -53,6 +54,23 @@ INPUTS_OF_UNCHARGED = _inputs_of_uncharged.where(jobs.c.delivered_at.is_(None)).
 
 GET = select(pictures).where(pictures.c.sha256 == bindparam("sha256"))
 KNOW = keep_row(dialects.insert(pictures))
+NOTE_COPY = keep_row(dialects.insert(reduced_copies))
+_originals = select(reduced_copies.c.original).where(
+    reduced_copies.c.sha256 == bindparam("sha256", type_=String)
+)
+JOBS_OF = (
+    select(jobs)
+    .join(job_pictures, job_pictures.c.job_id == jobs.c.id)
+    .where(
+        job_pictures.c.role == Role.OUTPUT,
+        or_(
+            job_pictures.c.sha256 == bindparam("sha256", type_=String),
+            job_pictures.c.sha256.in_(_originals),
+        ),
+    )
+    .order_by(jobs.c.created_at.desc())
+    .limit(bindparam("limit"))
+)
 
 
 async def attach(
@@ -135,6 +153,17 @@ async def get(connection: AsyncConnection, sha256: str) -> Picture | None:
     """Return a picture that was stored once; the file may have been removed."""
     row = (await connection.execute(GET, {"sha256": sha256})).one_or_none()
     return picture_of(row) if row else None
+
+
+async def note_copy(tx: AsyncConnection, sha256: str, original: str) -> None:
+    """Store of which picture a reduced copy is."""
+    await tx.execute(NOTE_COPY, {"sha256": sha256, "original": original})
+
+
+async def jobs_of(connection: AsyncConnection, sha256: str, limit: int) -> list[Job]:
+    """Return the newest jobs with this result, or with the picture that this is a copy of."""
+    rows = await connection.execute(JOBS_OF, {"sha256": sha256, "limit": limit})
+    return [job_of(row) for row in rows]
 
 
 async def of_job(connection: AsyncConnection, job_id: str, role: Role) -> list[Picture]:

@@ -187,6 +187,13 @@ pictures = Table(
     Column("created_at", Utc, nullable=False),
 )
 
+reduced_copies = Table(  # by which a copy is recognised that a member has saved
+    "reduced_copies",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("original", String(64), nullable=False),  # the hash of the picture
+)
+
 job_pictures = Table(
     "job_pictures",
     metadata,

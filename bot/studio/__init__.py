@@ -18,6 +18,7 @@ from bot.studio.jobs import (
 )
 from bot.studio.menu import Menus
 from bot.studio.preferences import Preferences
+from bot.studio.recipes import Recipes
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
 from bot.studio.results import Results
 
@@ -48,6 +49,7 @@ class Studio:
         self.reduced = services.reduced
         self.jobs = MemberJobs(services, wake)
         self.results = Results(services)
+        self.recipes = Recipes(services)
         self.histories = Histories(services)
         self.menus = Menus(services)
         self.usage = UsageReports(services)

@@ -1,13 +1,15 @@
 """The recipe of a result: everything needed to repeat the request, and the command to copy."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from discord import ui
 
 from bot.catalog import ModelSpec
 from bot.jobs import Job, Option
 from bot.ledger import credits_text
-from cogs.ui.panel import ago, panel, small
+from bot.pictures.marks import Recipe as FileRecipe
+from cogs.ui.panel import AMBER, ago, panel, small
 from cogs.ui.text import plain, tidy
 from cogs.ui.wording import Fact, Recipe, plural
 
@@ -15,12 +17,14 @@ LONGEST_COMMAND = 2900  # characters: all texts of a message have 4000
 TEXTS = 3800  # characters of all texts of a recipe
 SHORTEST_PART = 60  # characters of a prompt that gives way to the command
 LONGEST_PART = 1200
+MOST_OPTIONS = 10
+OPTION = re.compile(r"[a-z_]{1,32}")  # the name of an option; a file may hold any other text
 
 
 def recipe_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
     """Return the recipe of a job: the prompts, the model, the options, the cost, the command."""
     command = command_block(job)
-    options = _options_line(job)
+    options = _listed(job.request.options)
     negative = str(job.request.options.get("negative_prompt", ""))
     left = TEXTS - len(command) - len(options)
     share = min(max(left // 3, SHORTEST_PART), LONGEST_PART)
@@ -34,13 +38,27 @@ def recipe_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
     )
 
 
+def file_recipe_view(recipe: FileRecipe) -> ui.LayoutView:
+    """Return the recipe that a file claims to have."""
+    options = {name: value for name, value in recipe.options.items() if OPTION.fullmatch(name)}
+    command = _block(_command("imagine", recipe.prompt, recipe.model, options))
+    listed = _listed(options)
+    share = min(max((TEXTS - len(command) - len(listed)) // 3, SHORTEST_PART), LONGEST_PART)
+    negative = str(options.get("negative_prompt", ""))
+    return panel(
+        Recipe.FILE_TITLE.format(prompt=plain(recipe.prompt, share)),
+        *([Recipe.NEGATIVE.format(prompt=plain(negative, share))] if negative else ()),
+        *([listed] if listed else ()),
+        command,
+        small(plain(recipe.model, 100), Recipe.FILE_REMARK),
+        colour=AMBER,
+    )
+
+
 def command_block(job: Job) -> str:
     """Return the command in a block of code, which a phone copies by a touch."""
-    command = command_text(job)
-    if len(command) > LONGEST_COMMAND:
-        return Recipe.LONG_COMMAND
     note = f"\n{plural(Recipe.ATTACH, len(job.inputs))}" if job.inputs else ""
-    return f"```\n{command}\n```{note}"
+    return _block(command_text(job), note)
 
 
 def command_text(job: Job) -> str:
@@ -48,11 +66,15 @@ def command_text(job: Job) -> str:
 
     The pictures of an /edit have to be attached again: no text stands for them.
     """
-    name = "edit" if job.inputs else "imagine"
-    given: dict[str, Option] = {"prompt": job.request.prompt, "model": job.request.model}
-    given |= job.request.options
+    options = dict(job.request.options)
     if job.route.private:
-        given["private"] = True
+        options["private"] = True
+    name = "edit" if job.inputs else "imagine"
+    return _command(name, job.request.prompt, job.request.model, options)
+
+
+def _command(name: str, prompt: str, model: str, options: Mapping[str, Option]) -> str:
+    given: dict[str, Option] = {"prompt": prompt, "model": model, **options}
     return " ".join([f"/{name}", *(f"{key}:{_typed(value)}" for key, value in given.items())])
 
 
@@ -61,13 +83,19 @@ def _typed(value: Option) -> str:
     return tidy(str(value)).replace("`", "'")
 
 
-def _options_line(job: Job) -> str:
+def _block(command: str, note: str = "") -> str:
+    if len(command) > LONGEST_COMMAND:
+        return Recipe.LONG_COMMAND
+    return f"```\n{command}\n```{note}"
+
+
+def _listed(options: Mapping[str, Option]) -> str:
     named = [
         f"{name} {plain(str(value), 60)}"
-        for name, value in job.request.options.items()
+        for name, value in options.items()
         if name != "negative_prompt"
     ]
-    return " · ".join(named)
+    return " · ".join(named[:MOST_OPTIONS])
 
 
 def _drawn(job: Job, share: int) -> Iterator[str]:

@@ -29,6 +29,7 @@ class Command:
     IMAGINE = "Make a picture from a description"
     EDIT = "Change a picture, or make one from several"
     EDIT_MENU = "Edit image"
+    RECIPE_MENU = "Recipe"
     JOBS = "List your jobs: those in progress and the last that ended"
     CANCEL = "Cancel one of your jobs in progress"
     HISTORY = "Find your earlier jobs, with small pictures"
@@ -367,6 +368,8 @@ class Recipe:
     ATTACH = Plural(
         "Attach the picture as `image`.", "Attach the {count} pictures, as `image` first."
     )
+    FILE_TITLE = "### Recipe, as the file says\n> {prompt}"
+    FILE_REMARK = "anybody can write this into a file: no proof that the picture was made so"
     LONG_COMMAND = "The command is too long for a message."
 
 

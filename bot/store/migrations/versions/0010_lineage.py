@@ -52,3 +52,9 @@ def upgrade() -> None:
         sa.Column("notify", sa.String(length=8), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_preferences")),
     )
+    op.create_table(
+        "reduced_copies",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("original", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_reduced_copies")),
+    )
