@@ -60,7 +60,6 @@ POSTED = and_(jobs.c.postable, SEEN_BY_OTHERS, jobs.c.status != JobStatus.CANCEL
 IN_CHANNEL = 2  # deliveries at once in one channel, or by replies to one member
 BATCH = 25  # jobs of a list that the worker reads every two seconds
 
-
 AT_PROVIDER = jobs.c.provider == bindparam("at_provider")
 WITHOUT_INPUTS = by_last_turns(
     turns(QUEUED, CONFIRMED, SUBMIT_DUE, FREE, ~jobs.c.inputs_stored), *LAST_SUBMIT

@@ -10,10 +10,10 @@ from bot.jobs import JobStatus
 from bot.sandbox.discord import Message, Upload
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter
 from bot.worker import inputs
-from tests.cogs.test_replying import edited, result, say
 from tests.support.delivery import posts_to, until
 from tests.support.easel import Stage
 from tests.support.files import picture
+from tests.support.replying import edited, result, say
 
 CAT = Upload("cat.png", picture())
 
