@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from bot.errors import EaselError
@@ -51,11 +52,40 @@ class Undeliverable:
     reason: str = ""
 
 
+PLACES = 10  # in the queue that are shown; the next one stands for all behind
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The usual time of a job: the median and the 90th percentile of others."""
+
+    median: timedelta
+    most: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The knowledge about the wait for a job, beside its state.
+
+    `place` is that in the queue, from 1, and PLACES + 1 for all places behind; `usual` belongs to a
+    running job.
+    """
+
+    place: int | None = None
+    usual: Usual | None = None
+
+
+UNKNOWN = Wait()
+
+
 class Delivery(Protocol):
     """Implemented by cogs.delivery for Discord."""
 
-    async def show(self, job: Job) -> None:
-        """Edit the status message to show the job's state. Best effort: never raises."""
+    async def show(self, job: Job, wait: Wait = UNKNOWN) -> bool:
+        """Edit the status message to show the job's state. Best effort: never raises.
+
+        Return False if Discord did not answer; a refusal is an answer.
+        """
 
     async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
         """Return fresh addresses of a job's input pictures, in the order of the pictures.

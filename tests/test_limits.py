@@ -67,8 +67,18 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "EXCHANGE": 2.0,
         "PRICES": timedelta(minutes=1),
     },
+    "bot.delivery": {
+        "PLACES": 10,
+    },
     "bot.worker.deliver": {
         "REPLY_GRACE": timedelta(seconds=15),
+    },
+    "bot.worker.estimates": {
+        "TIMES": 50,
+        "TIMES_OF": timedelta(days=30),
+        "FEWEST": 10,
+        "READ": 100,
+        "CACHED": timedelta(minutes=1),
     },
     "bot.worker.housekeeping": {
         "INTERVAL": timedelta(seconds=2),
@@ -90,6 +100,10 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "bot.worker.overdue": {
         "INTERVAL": timedelta(minutes=5),
+    },
+    "bot.worker.places": {
+        "EVERY": timedelta(seconds=30),
+        "FIRST": timedelta(seconds=3),
     },
     "bot.worker.poll": {
         "MISSES": 5,
@@ -121,6 +135,11 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "bot.worker.turns": {
         "REMEMBERED": 1000,
+    },
+    "bot.worker.waiting": {
+        "EDITS": 5,
+        "PAUSE": timedelta(seconds=30),
+        "SLOW_MARGIN": timedelta(seconds=2),
     },
     "bot.worker.worker": {
         "CONCURRENT_DELIVERIES": 8,

@@ -21,7 +21,7 @@ class Duty(StrEnum):
     """Work that just one of all processes does at a time, one of those that advance jobs."""
 
     RETENTION = "retention"
-    AFTERCARE = "aftercare"  # of settled jobs, as overdue results and late costs; failover
+    AFTERCARE = "aftercare"  # of settled jobs, as overdue results and late costs; failover; places
     PROBES = "probes"  # of providers that are down
     EVENTS = "events"  # the streams of the providers
 

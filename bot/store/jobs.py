@@ -89,6 +89,9 @@ HAND_OVER = UPDATE.where(
     jobs.c.model_auto,
     jobs.c.model == bindparam("from_model"),
 ).values({jobs.c.submit_after: None, jobs.c.reason: None})
+MARK_SLOW = UPDATE.where(
+    jobs.c.status == JobStatus.RUNNING, jobs.c.cancel_requested_at.is_(None), ~jobs.c.slow_shown
+).values({jobs.c.slow_shown: True})
 MOVES = {target: UPDATE.where(jobs.c.status.in_(sources(target))) for target in JobStatus}
 
 
@@ -262,6 +265,11 @@ async def hand_over(
 async def mark_final_status(tx: AsyncConnection, job_id: str) -> Job | None:
     """Record that the status message was edited for the last time."""
     return await change(tx, job_id, final_status_sent=True)
+
+
+async def mark_slow(tx: AsyncConnection, job_id: str) -> Job | None:
+    """Record that the status message says that a running job is slow; None if that is stored."""
+    return await _one(tx, MARK_SLOW, job_id)
 
 
 async def postpone_delivery(

@@ -7,12 +7,14 @@ from datetime import timedelta
 
 from bot.backoff import Backoff
 from bot.clock import elapsed
-from bot.delivery import NotDelivered, ReplyUnknown, Undeliverable
+from bot.delivery import NotDelivered, ReplyUnknown, Undeliverable, Wait
 from bot.jobs import TOKEN_MARGIN, Job, JobStatus
 from bot.services import Services
 from bot.store import claims, jobs, pictures
 from bot.store.pictures import Role
+from bot.worker.estimates import Estimates
 from bot.worker.leases import LeaseLost, Leases
+from bot.worker.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +29,20 @@ class Deliverer:
         self._delivery = services.delivery
         self._now = services.now
         self._metrics = services.metrics
+        self.places = Places(services)
+        self.estimates = Estimates(services)
 
-    async def show(self, job: Job) -> None:
-        """Let the status message show the job's state."""
-        await self._delivery.show(job)
+    async def show(self, job: Job) -> bool:
+        """Let the status message show the job's state, and what is known about the wait.
+
+        Return whether Discord has answered, as `Delivery.show` does.
+        """
+        running = job.status is JobStatus.RUNNING
+        usual = await self.estimates.usual(job) if running else None
+        answered = await self._delivery.show(job, Wait(self.places.show(job), usual))
+        if not answered:
+            self.places.miss(job)
+        return answered
 
     async def show_final_status(self, job: Job) -> None:
         """Edit the status message for the last time, before the interaction's token expires."""

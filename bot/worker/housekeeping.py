@@ -14,6 +14,7 @@ from bot.worker.overdue import OverduePoller
 from bot.worker.recovery import Recovery
 from bot.worker.settle import Settler
 from bot.worker.tasks import Due, Tasks
+from bot.worker.waiting import Waiting
 
 INTERVAL = timedelta(seconds=2)
 
@@ -26,6 +27,7 @@ class Housekeeping:
         settler: Settler,
         deliverer: Deliverer,
         recovery: Recovery,
+        waiting: Waiting,
     ) -> None:
         self._database = services.database
         self._coordination = services.coordination
@@ -33,6 +35,7 @@ class Housekeeping:
         self._settler = settler
         self._deliverer = deliverer
         self._recovery = recovery
+        self._waiting = waiting
         self._overdue = OverduePoller(services, leases, settler, recovery)
         self._failover = Failover(services, deliverer)
         self._late_losses = LateLosses(services, leases)
@@ -55,6 +58,9 @@ class Housekeeping:
             ]
             if self._coordination.has(Duty.AFTERCARE):
                 due += await self._aftercare(view, now)
+            else:
+                self._waiting.places.leave()
+        due += await self._waiting.slow(now)
         await tasks.start_all(due)
 
     async def _aftercare(self, view: Connection, now: datetime) -> list[Due]:
@@ -68,6 +74,7 @@ class Housekeeping:
             *await self._overdue.due(view, now),
             *await self._late_losses.due(view, now),
             *((self._settler.correct_cost, job) for job in estimated),
+            *await self._waiting.moved(view, now),
         ]
 
     async def _refresh_prices(self, now: datetime) -> None:

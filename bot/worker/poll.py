@@ -168,6 +168,11 @@ class Poller:
         """The ids of the running jobs that are polled, or wait for the key of their provider."""
         return self._watches.keys() | self._without_key
 
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that are polled here, as they began, but those that are to be stopped."""
+        return [each.job for each in self._watches.values() if not each.cancel_requested]
+
     def is_watching(self, job_id: str) -> bool:
         """Return whether a running job is polled here."""
         return job_id in self._watches

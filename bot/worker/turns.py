@@ -70,6 +70,11 @@ class Slots:
             if channel is not None and number >= self.in_channel
         )
 
+    @property
+    def is_full(self) -> bool:
+        """True while a piece of work that is due would wait for a slot."""
+        return len(self._active()) >= self.total
+
     def _active(self) -> list[Job]:
         return [job for job in self._jobs.values() if job.id not in self._waiting]
 

@@ -28,6 +28,7 @@ from bot.worker.settle import Settler
 from bot.worker.submit import MEMBER_SUBMITS, Submitter
 from bot.worker.tasks import COOL_DOWN, Tasks
 from bot.worker.turns import Slots
+from bot.worker.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,6 @@ class Worker:
         self._poller = Poller(services, settler, freed=self._wake.set)
         self._recovery = Recovery(services, leases, self._poller, self._deliverer)
         self._submitter = Submitter(services, leases, self._inputs, self._recovery)
-        self._housekeeping = Housekeeping(
-            services, leases, settler, self._deliverer, self._recovery
-        )
         self._submits = {key: Counter[int]() for key in self._providers}  # by member
         self._deliveries = Slots(
             CONCURRENT_DELIVERIES,
@@ -66,6 +64,10 @@ class Worker:
             with_waiting=4 * CONCURRENT_DELIVERIES,
         )
         self._downloads = Slots(CONCURRENT_DOWNLOADS, of_member=1)
+        waiting = Waiting(services, leases, self._deliverer, self._poller, self._deliveries)
+        self._housekeeping = Housekeeping(
+            services, leases, settler, self._deliverer, self._recovery, waiting
+        )
         self._rows_changed = True
         self._started = self._stopping = False
         self._next_row: datetime | None = None

@@ -9,14 +9,14 @@ from functools import partial
 
 import discord
 
-from bot.delivery import NotDelivered, Shown, Undeliverable
+from bot.delivery import UNKNOWN, NotDelivered, Shown, Undeliverable, Wait
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME, UNREADABLE
 from cogs.delivery import timeouts
 from cogs.delivery.attachments import read_addresses
 from cogs.delivery.destinations import Destinations
-from cogs.delivery.errors import raising_not_delivered
+from cogs.delivery.errors import is_transient, raising_not_delivered
 from cogs.delivery.fallback import Attempts, DestinationName
 from cogs.delivery.follow_up import follow_up
 from cogs.delivery.lookup import find_reply, search_reply, strings_of
@@ -51,17 +51,21 @@ class DiscordDelivery:
         if client.http.http_trace is not None:
             self._limits.add_to(client.http.http_trace)
 
-    async def show(self, job: Job) -> None:
+    async def show(self, job: Job, wait: Wait = UNKNOWN) -> bool:
         if job.route.status_message_id is None:
-            return
+            return True
+        view = partial(self._messages.status, wait=wait)
         try:
             async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
-                await self._replies().edit_text(job, self._messages.status)
+                await self._replies().edit_text(job, view)
         except (*UNKNOWN_OUTCOME, *UNREADABLE) as error:
             self._stray_edits.add(job.id)
             log.info("edit of a status message unconfirmed: %r", error)
+            return False
         except (*REFUSED, NotDelivered) as error:
             log.info("status message not edited: %s", error)
+            return not is_transient(error)
+        return True
 
     async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
         if job.of_message:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from discord import ui
 
 from bot.catalog import Catalog, ModelSpec
-from bot.delivery import NotDelivered
+from bot.delivery import NotDelivered, Wait
 from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.pictures import Mark, NotDecoded, PicturesUnavailable, ReducedCopies, mark_of
@@ -33,8 +33,9 @@ class Messages:
         self._reduced = reduced
         self._health = health
 
-    def status(self, job: Job) -> ui.LayoutView:
-        return status_view(job, self._spec(job), down=self._health.has_outage(job.provider))
+    def status(self, job: Job, wait: Wait) -> ui.LayoutView:
+        down = self._health.has_outage(job.provider)
+        return status_view(job, self._spec(job), down=down, wait=wait)
 
     def canceled(self, job: Job) -> ui.LayoutView:
         return canceled_view(job)

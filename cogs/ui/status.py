@@ -1,17 +1,22 @@
 """The status message of a job that waits, and the messages about a cancel."""
 
+import math
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import discord
 from discord import ui
 
 from bot.catalog import ModelSpec
+from bot.delivery import PLACES, UNKNOWN, Usual, Wait
 from bot.jobs import Job, JobStatus
 from bot.ledger import credits_text
 from cogs.delivery.uploads import Uploads
 from cogs.ui.panel import PersistentItem, ago, cancel_id, gallery, panel, quoted, small
 from cogs.ui.wording import STATES, Ended, Fact, Status, plural
+
+SHORT = timedelta(minutes=2)  # longer times are shown in minutes
 
 
 def status_view(
@@ -20,14 +25,16 @@ def status_view(
     *,
     lacking: Sequence[str] = (),
     down: bool = False,
+    wait: Wait = UNKNOWN,
 ) -> ui.LayoutView:
     """Return the status message of a job that is not delivered.
 
     `lacking` are the permissions without which the bot cannot post the result as a message;
-    `down` is true while the service does not work. The button is left out once a cancel was
+    `down` is true while the service does not work. `wait` is the knowledge about the rest of the
+    wait. The button is left out once a cancel was
     requested, or the job is settled.
     """
-    view = panel(*_texts(job, spec, lacking=lacking, down=down))
+    view = panel(*_texts(job, spec, wait, lacking=lacking, down=down))
     if not job.cancel_requested_at and not job.status.settled:
         view.add_item(_cancel_row(job))
     return view
@@ -68,7 +75,7 @@ def undelivered_view(job: Job) -> ui.LayoutView:
 
 
 def _texts(
-    job: Job, spec: ModelSpec, *, lacking: Sequence[str] = (), down: bool = False
+    job: Job, spec: ModelSpec, wait: Wait, *, lacking: Sequence[str], down: bool
 ) -> Iterator[str]:
     state = Status.FINAL_STATE if job.final_status_sent else STATES[job.status]
     yield Status.HEADING.format(
@@ -79,6 +86,8 @@ def _texts(
     yield small(*_facts(job, spec))
     if down and job.status in {JobStatus.QUEUED, JobStatus.SUBMITTING}:
         yield Status.DOWN.format(service=spec.service)
+    elif not job.final_status_sent and not job.cancel_requested_at:
+        yield from _wait(job, wait)
     if job.final_status_sent:
         yield Status.FINAL
     elif not job.route.postable and not job.route.private:
@@ -86,6 +95,33 @@ def _texts(
             yield Status.CANNOT_POST_LACKING.format(permissions=", ".join(lacking))
         else:
             yield Status.CANNOT_POST
+
+
+def _wait(job: Job, wait: Wait) -> Iterator[str]:
+    """Yield the place in the queue, or the usual time of a running job."""
+    if job.status is JobStatus.QUEUED and wait.place is not None:
+        yield _place(wait.place)
+    elif job.status is JobStatus.RUNNING and job.slow_shown:
+        yield Status.SLOW
+    elif job.status is JobStatus.RUNNING and wait.usual is not None:
+        yield small(usual_text(wait.usual))
+
+
+def _place(place: int) -> str:
+    if place > PLACES:
+        return Status.BEHIND.format(count=PLACES)
+    ahead = plural(Status.AHEAD, place - 1) if place > 1 else Status.NONE_AHEAD
+    return Status.PLACE.format(place=place, ahead=ahead)
+
+
+def usual_text(usual: Usual) -> str:
+    """Return a range of whole seconds, or of minutes; one figure if both ends are the same."""
+    in_seconds = usual.most < SHORT
+    texts = Status.USUAL_SECONDS if in_seconds else Status.USUAL_MINUTES
+    unit = timedelta(seconds=1) if in_seconds else timedelta(minutes=1)
+    first = max(round(usual.median / unit), 1)
+    last = max(math.ceil(usual.most / unit), first)
+    return (texts.one if first == last else texts.many).format(first=first, last=last)
 
 
 def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:

@@ -18,6 +18,13 @@ class Plural(NamedTuple):
     many: str
 
 
+class Range(NamedTuple):
+    """The same text for one figure, `{last}`, and for a range from `{first}` to `{last}`."""
+
+    one: str
+    many: str
+
+
 def plural(texts: Plural, count: int) -> str:
     """Return the text that fits the number, with the number filled in."""
     return (texts.one if count == 1 else texts.many).format(count=count)
@@ -142,6 +149,13 @@ class Status:
         "{service} does not work at the moment. The job starts as soon as {service} works again; "
         "after half an hour of waiting, the job fails and costs nothing."
     )
+    PLACE = "Place {place} in the queue: {ahead}."
+    NONE_AHEAD = "this job is next"
+    AHEAD = Plural("1 job is ahead", "{count} jobs are ahead")
+    BEHIND = "At least {count} jobs are ahead in the queue."
+    USUAL_SECONDS = Range("usually about {last} s", "usually {first}–{last} s")
+    USUAL_MINUTES = Range("usually about {last} min", "usually {first}–{last} min")
+    SLOW = "Slower than usual. The service is still drawing, and the result will follow."
     FINAL_STATE = "Taking longer"
     FINAL = (
         "The job takes longer than this message can be edited. The result will be sent to you by "

@@ -21,6 +21,7 @@ from bot.store import (
     preferences,
     queue,
     stats,
+    waiting,
 )
 from bot.store.backends import open_database
 from bot.store.database import Connection
@@ -104,6 +105,11 @@ QUERIES: dict[str, Query] = {
         queue.deliverable(view, MUCH_LATER, limit=2, served=[1, 3], closed=[99])
     ),
     "notify": lambda view: preferences.notify_of(view, 1),
+    "first in line": lambda view: waiting.first_in_line(
+        view, "oxen", LATER, created_after=BEFORE, limit=11
+    ),
+    "waiting behind": lambda view: waiting.waiting_behind(view, "oxen", known=set()),
+    "recent times": lambda view: waiting.recent_times(view, "oxen", BEFORE, limit=100),
     "next wake": lambda view: queue.next_wake(view, BEFORE),
 }
 

@@ -31,6 +31,7 @@ from bot.sandbox.skills.server import FakeSkills
 from bot.store import leases, ledger, members
 from bot.store.audit import verify
 from bot.store.backends import inspected, open_database
+from bot.store.coordination import Role
 from bot.store.database import Database
 from bot.worker.worker import Worker
 from tests.support.openapi import description
@@ -78,7 +79,7 @@ class Stage:
         self.ada: User = self.discord.add_user("Ada")
         self.ben: User = self.discord.add_user("Ben")
 
-    def app(self, **changes: object) -> AbstractAsyncContextManager[App]:
+    def app(self, *, role: Role = Role.ALL, **changes: object) -> AbstractAsyncContextManager[App]:
         """Return the bot, to be opened and run."""
         values = {
             "discord_token": TOKEN,
@@ -95,7 +96,8 @@ class Stage:
             **self.settings,
             **changes,
         }
-        return open_app(Config.load(None, values, self.entries), now=self.now or self.clock)
+        config = Config.load(None, values, self.entries)
+        return open_app(config, now=self.now or self.clock, role=role)
 
     @asynccontextmanager
     async def easel(self, **changes: object) -> AsyncIterator[App]:
@@ -105,7 +107,8 @@ class Stage:
         """
         if self.postgres_url:
             await self._end_leases()
-        async with self.app(**changes) as app:
+        values: dict[str, Any] = changes
+        async with self.app(**values) as app:
             running = asyncio.create_task(app.run())
             connected = asyncio.create_task(self.discord.connected())
             try:
