@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -45,7 +46,7 @@ async def saved(at: Stage, data: bytes, *, where: Channel | None = None) -> Mess
     return await at.discord.say(at.ben, where or at.channel, "look", [file])
 
 
-async def result(at: Stage, **options: object) -> Message:
+async def result(at: Stage, **options: Any) -> Message:  # noqa: ANN401
     await at.imagine("a fox", model="oxen", seed=5, **options)
     (job, *_) = await at.settled()
     return await at.discord.wait_for_message(lambda it: it.id == job.result_message_id)

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from bot.jobs import JobStatus
 from bot.sandbox.discord import ChannelKind, Upload
 from bot.sandbox.http.faults import Hold
