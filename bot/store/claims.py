@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from bot.jobs import Job, JobStatus
-from bot.store.jobs import job_of
+from bot.store.job_rows import job_of
 from bot.store.leases import FREE, NEW_LEASE, Terms
 from bot.store.queue import AT_PROVIDER, CONFIRMED, QUEUED, SUBMIT_DUE, UNDELIVERED
 from bot.store.tables import Utc, jobs

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import SETTLED, Job, Picture
-from bot.store.jobs import job_of
+from bot.store.job_rows import job_of
 from bot.store.pictures import Role, picture_of
 from bot.store.tables import Utc, favourites, job_pictures, jobs, pictures
 

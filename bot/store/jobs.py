@@ -6,11 +6,10 @@ in bot.store.queue, those of a member's lists in bot.store.members.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -18,16 +17,13 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from bot.errors import Reason
 from bot.jobs import (
     Attachment,
-    GenerationRequest,
     Job,
     JobStatus,
     NewJob,
-    Notify,
-    Route,
-    attached_bytes,
     sources,
 )
 from bot.store.dialects import violates
+from bot.store.job_rows import job_of, rows_of, stored, values_of
 from bot.store.tables import jobs
 
 
@@ -105,58 +101,14 @@ class MoveRefused(Exception):
 
 async def add(tx: AsyncConnection, new: NewJob) -> Job:
     """Insert a job as `queued`; its hold belongs into the same transaction. OriginTaken."""
-    values = {
-        "id": new.id,
-        "status": JobStatus.QUEUED,
-        "user_id": new.user_id,
-        "account_server_id": new.route.account_server_id,
-        "channel_id": new.route.channel_id,
-        "application_id": new.route.application_id,
-        "interaction_token": new.route.interaction_token,
-        "token_expires_at": new.route.token_expires_at,
-        "postable": new.route.postable,
-        "private": new.route.private,
-        "guild_id": new.route.guild_id,
-        "parent_id": new.route.parent_id,
-        "upload_limit": new.route.upload_limit,
-        "inputs": rows_of(new.inputs),
-        "input_bytes": attached_bytes(new.inputs),
-        "inputs_stored": not new.inputs,
-        "model": new.request.model,
-        "provider": new.provider,
-        "model_auto": new.model_auto,
-        "prompt": new.request.prompt,
-        "options": dict(new.request.options),
-        "price": new.price,
-        "created_at": new.created_at,
-        "origin_id": new.origin_id,
-        "secret": new.secret,
-        "source_job_id": new.source_job_id,
-        "reply_to_id": new.route.reply_to_id,
-        "notify": new.route.notify,
-    }
     try:
-        await tx.execute(INSERT, values)
+        await tx.execute(INSERT, values_of(new))
     except IntegrityError as error:
         if violates(error, ORIGIN):
             raise OriginTaken from None
         raise
     # Not read back: 54 columns take longer than the insert, and the member waits.
-    return Job(
-        id=new.id,
-        status=JobStatus.QUEUED,
-        user_id=new.user_id,
-        route=new.route,
-        request=new.request,
-        provider=new.provider,
-        price=new.price,
-        created_at=new.created_at,
-        inputs=new.inputs,
-        model_auto=new.model_auto,
-        secret=new.secret,
-        source_job_id=new.source_job_id,
-        origin_id=new.origin_id,
-    )
+    return stored(new)
 
 
 async def get(connection: AsyncConnection, job_id: str) -> Job | None:
@@ -326,11 +278,6 @@ async def set_spoiler(tx: AsyncConnection, job_id: str, spoiler: bool) -> Job | 
     return await change(tx, job_id, spoiler=spoiler)
 
 
-def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:
-    """Return attachments in the form of the column `inputs`."""
-    return [asdict(each) for each in inputs]
-
-
 async def _one(
     tx: AsyncConnection,
     statement: ReturningUpdate[Any],
@@ -342,65 +289,3 @@ async def _one(
     parameters = {**(values or {}), **conditions, "job_id": job_id}
     row = (await tx.execute(statement, parameters)).one_or_none()
     return job_of(row) if row else None
-
-
-def job_of(row: Row[Any]) -> Job:
-    inputs = tuple(Attachment(**each) for each in row.inputs)
-    return Job(
-        id=row.id,
-        status=JobStatus(row.status),
-        user_id=row.user_id,
-        route=Route(
-            channel_id=row.channel_id,
-            account_server_id=row.account_server_id,
-            application_id=row.application_id,
-            interaction_token=row.interaction_token,
-            token_expires_at=row.token_expires_at,
-            status_message_id=row.status_message_id,
-            postable=row.postable,
-            private=row.private,
-            guild_id=row.guild_id,
-            parent_id=row.parent_id,
-            upload_limit=row.upload_limit,
-            reply_to_id=row.reply_to_id,
-            notify=Notify(row.notify),
-        ),
-        request=GenerationRequest(
-            model=row.model,
-            prompt=row.prompt,
-            options=row.options,
-            inputs=tuple(each.url for each in inputs),
-        ),
-        provider=row.provider,
-        price=row.price,
-        created_at=row.created_at,
-        submitted_at=row.submitted_at,
-        running_at=row.running_at,
-        settled_at=row.settled_at,
-        delivered_at=row.delivered_at,
-        result_message_id=row.result_message_id,
-        cancel_requested_at=row.cancel_requested_at,
-        submit_after=row.submit_after,
-        reason=Reason(row.reason) if row.reason else None,
-        cost=row.cost,
-        estimated=row.estimated,
-        deliver_after=row.deliver_after,
-        delivery_attempts=row.delivery_attempts,
-        delivery_started_at=row.delivery_started_at,
-        delivery_error=row.delivery_error,
-        inputs=inputs,
-        model_auto=row.model_auto,
-        remark=row.remark,
-        overdue_at=row.overdue_at,
-        final_status_sent=row.final_status_sent,
-        secret=row.secret,
-        epoch=row.epoch,
-        source_job_id=row.source_job_id,
-        expanded_prompt=row.expanded_prompt,
-        hidden_at=row.hidden_at,
-        spoiler=row.spoiler,
-        result_channel_id=row.result_channel_id,
-        canceled_by=row.canceled_by,
-        slow_shown=row.slow_shown,
-        origin_id=row.origin_id,
-    )

@@ -31,7 +31,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from bot.jobs import Job, JobStatus
-from bot.store.jobs import job_of
+from bot.store.job_rows import job_of
 from bot.store.tables import Utc, jobs
 
 LEASE = timedelta(seconds=30)  # of a process that shares the database

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import Job
-from bot.store.jobs import job_of
+from bot.store.job_rows import job_of
 from bot.store.tables import jobs
 
 MAX_ANCESTORS = 20

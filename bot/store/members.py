@@ -7,7 +7,7 @@ from sqlalchemy import Text, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job
-from bot.store.jobs import job_of
+from bot.store.job_rows import job_of
 from bot.store.tables import Utc, jobs
 
 OF_MEMBER = select(jobs).where(jobs.c.user_id == bindparam("user"))

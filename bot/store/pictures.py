@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.jobs import ACTIVE, Job, JobStatus, Picture, PictureKind
 from bot.store import dialects
 from bot.store.dialects import keep_row
-from bot.store.jobs import job_of
+from bot.store.job_rows import job_of
 from bot.store.tables import Utc, job_pictures, jobs, pictures, reduced_copies
 
 

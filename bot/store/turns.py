@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import Job
 from bot.store.dialects import elements
-from bot.store.jobs import job_of
+from bot.store.job_rows import job_of
 from bot.store.tables import jobs
 
 _others = jobs.alias()
