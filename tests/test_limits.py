@@ -259,6 +259,9 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "CHECK_TIMEOUT": 1.2,
         "PLACES": 4,
     },
+    "bot.pictures.marks": {
+        "PACKET_SHARE": 4,
+    },
     "bot.pictures.marks.mark": {
         "MAX_TEXT": 6000,
         "MAX_OPTIONS": 32,

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.pictures.marks import Mark, SourceType, Unmarkable, marked, packet_for_copy, recipe_in
+from bot.pictures.marks import (
+    Mark,
+    Recipe,
+    SourceType,
+    Unmarkable,
+    marked,
+    packet_for_copy,
+    recipe_in,
+)
 from tests.support.files import picture
 from tests.support.marks import (
     COMPOSITE,
@@ -40,6 +48,7 @@ from tests.support.marks import (
     xmp_in,
 )
 
+MIB = 1024 * 1024
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 
 
@@ -341,17 +350,28 @@ def test_a_copy_takes_over_the_packet_of_a_marked_file(kind: str, tmp_path: Path
     (path := tmp_path / "file").write_bytes(marked(with_xmp(kind, FOREIGN), MARK_WITH_RECIPE))
     other = Mark(SourceType.COMPOSITE, "Another model")
 
-    assert packet_for_copy(path, None) == xmp_in(path.read_bytes())
-    assert packet_for_copy(path, other) == xmp_in(path.read_bytes())
+    assert packet_for_copy(path, None, MIB) == xmp_in(path.read_bytes())
+    assert packet_for_copy(path, other, MIB) == xmp_in(path.read_bytes())
 
 
 def test_a_packet_that_no_jpeg_can_hold_is_made_anew_for_a_copy(tmp_path: Path) -> None:
     data = with_xmp("PNG", FOREIGN.replace(b"Another > 'tool'", b"x" * 70_000))
     (path := tmp_path / "file").write_bytes(marked(data, MARK_WITH_RECIPE))
 
-    packet = packet_for_copy(path, None)
+    packet = packet_for_copy(path, None, MIB)
 
     assert packet == xmp_in(marked(picture("JPEG"), MARK_WITH_RECIPE))
+
+
+@pytest.mark.parametrize(("size", "recipe"), [(10_000, RECIPE), (3000, None), (100, None)])
+def test_a_small_copy_has_less_metadata(size: int, recipe: Recipe | None, tmp_path: Path) -> None:
+    long = FOREIGN.replace(b"Another > 'tool'", b"x" * 10_000)
+    (path := tmp_path / "file").write_bytes(marked(with_xmp("PNG", long), MARK_WITH_RECIPE))
+
+    packet = packet_for_copy(path, None, size)
+
+    mark = Mark(SourceType.GENERATED, SYSTEM, recipe)
+    assert packet == xmp_in(marked(picture("PNG"), mark))
 
 
 @pytest.mark.parametrize(
@@ -362,5 +382,5 @@ def test_a_packet_that_no_jpeg_can_hold_is_made_anew_for_a_copy(tmp_path: Path) 
 def test_a_copy_of_an_unmarked_file_has_the_mark_that_is_given(data: bytes, tmp_path: Path) -> None:
     (path := tmp_path / "file").write_bytes(data)
 
-    assert packet_for_copy(path, None) is None
-    assert packet_for_copy(path, MARK) == xmp_in(marked(picture("PNG"), MARK))
+    assert packet_for_copy(path, None, MIB) is None
+    assert packet_for_copy(path, MARK, MIB) == xmp_in(marked(picture("PNG"), MARK))

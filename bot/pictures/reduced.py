@@ -64,7 +64,7 @@ class ReducedCopies:
         unfinished = await asyncio.to_thread(self._store.temporary, picture)
         try:
             async with self._store.local(original) as path:
-                xmp = await asyncio.to_thread(packet_for_copy, path, mark)
+                xmp = await asyncio.to_thread(packet_for_copy, path, mark, limit)
                 kind = await self._decoder.shrink(
                     path, unfinished, limit, picture, member=member, xmp=xmp
                 )

@@ -25,6 +25,7 @@ from bot.pictures.marks.xmp import (
     properties_of,
     recipe_of,
     values_in,
+    without_recipe,
 )
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "packet_for_copy",
     "recipe_in",
 ]
+
+PACKET_SHARE = 4  # a packet has this part of a copy at most
 
 FORMATS: Mapping[PictureKind, Format] = {
     PictureKind.PNG: Png(),
@@ -73,14 +76,16 @@ def recipe_in(data: bytes) -> Recipe | None:
         return None
 
 
-def packet_for_copy(path: Path, mark: Mark | None) -> bytes | None:
+def packet_for_copy(path: Path, mark: Mark | None, size: int) -> bytes | None:
     """Return the XMP packet for a re-encoded copy of a file: that of a marked file, or a new one.
 
-    None for a file without a mark if `mark` is None. The packet fits a JPEG.
+    None for a file without a mark if `mark` is None. The packet fits a JPEG, and leaves most of
+    the `size` of the copy in bytes to the pixels: without other properties, or recipe, if need be.
     """
-    found = _marked_packets(path)
-    for packet, values in found:
-        return packet if len(packet) <= Jpeg.longest else new_packet(values)
+    longest = min(Jpeg.longest, size // PACKET_SHARE)
+    for packet, values in _marked_packets(path):
+        forms = (packet, new_packet(values), new_packet(without_recipe(values)))
+        return next((each for each in forms if len(each) <= longest), forms[-1])
     return None if mark is None else new_packet(properties_of(mark))
 
 

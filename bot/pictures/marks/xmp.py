@@ -43,6 +43,10 @@ def properties_of(mark: Mark) -> dict[str, str]:
     return found
 
 
+def without_recipe(properties: Properties) -> dict[str, str]:
+    return {name: properties[name] for name in (SOURCE, SYSTEM) if name in properties}
+
+
 def new_packet(properties: Properties) -> bytes:
     return PACKET.format(rdf=RDF, description=_description(properties)).encode()
 
@@ -74,8 +78,7 @@ def fitted(packet: bytes | None, properties: Properties, longest: int) -> bytes:
 
     Raises Unmarkable if there is too little room even then.
     """
-    without_recipe = {name: properties[name] for name in (SOURCE, SYSTEM)}
-    for each in (properties, without_recipe):
+    for each in (properties, without_recipe(properties)):
         made = new_packet(each) if packet is None else merged(packet, each)
         if len(made) > longest:
             made = _without_padding(made)
