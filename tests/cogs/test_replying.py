@@ -14,8 +14,6 @@ from tests.support.files import picture
 from tests.support.replying import edited, ignored, result, say
 
 CAT = Upload("cat.png", picture())
-GIF = Upload("cat.gif", b"GIF89a" + bytes(20))
-NEUTRAL = "This picture was not edited. See /help."
 
 
 async def test_a_reply_edits_the_result_for_who_replies(at: Stage) -> None:

@@ -1,17 +1,19 @@
 """Jobs that a message made: the status message found or withdrawn, and addresses read again."""
 
 import asyncio
+import signal
 from datetime import timedelta
 
 import pytest
 
 from bot.errors import Reason
 from bot.jobs import JobStatus
+from bot.sandbox.demo.process import run_bot
 from bot.sandbox.discord import Message, Upload
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter
 from bot.worker import inputs
 from tests.support.delivery import posts_to, until
-from tests.support.easel import Stage
+from tests.support.easel import KEY, TOKEN, Stage
 from tests.support.files import picture
 from tests.support.replying import edited, result, say
 
@@ -91,6 +93,41 @@ async def test_a_restart_between_the_hold_and_the_status_message(
     at.clock.move(seconds=16)
     async with at.easel():
         job = await until(at, lambda job: job.delivered_at)
+
+    assert job.status is (JobStatus.SUCCEEDED if arrives else JobStatus.CANCELED)
+    assert len(statuses(at, said)) == arrives
+    assert (await at.balance() < before) is arrives
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("fault", "arrives"), [(Answer(503, {}, held=True), False), (Hold(), True)]
+)
+async def test_a_kill_between_the_hold_and_the_status_message(
+    at: Stage, fault: Fault, arrives: bool
+) -> None:
+    async with at.easel():
+        source = await result(at)
+        before = await at.balance()
+    settings = {
+        "DISCORD_TOKEN": TOKEN,
+        "DISCORD_API_URL": at.discord.url,
+        "OXEN_API_KEY": KEY,
+        "OXEN_API_URL": at.oxen.url,
+        "PRIVATE_HOSTS": at.private_hosts,
+        "DATABASE_URL": f"sqlite:///{at.path}",
+    }
+    async with run_bot(at.folder, settings) as bot:
+        await at.discord.connected(20)
+        met = at.discord.faults.add("POST", posts_to(at.channel), fault)
+        said = await say(at, source, "add snow")
+        await met.reached(20)
+        bot.send(signal.SIGKILL)
+        await bot.ended()
+    met.remove()
+    at.clock.move(seconds=16)  # the grace has passed
+    async with at.easel():
+        job = await until(at, lambda job: job.delivered_at and job.request.prompt == "add snow")
 
     assert job.status is (JobStatus.SUCCEEDED if arrives else JobStatus.CANCELED)
     assert len(statuses(at, said)) == arrives
