@@ -13,7 +13,7 @@ from discord.ext import commands
 
 from bot.errors import NotNow, ProviderError, UserError
 from bot.jobs import Job
-from bot.observability.logs import bind
+from bot.observability.logs import bind, hide
 from bot.pictures import NotDecoded, mark_of
 from bot.studio import Studio
 from bot.studio.history import LONGEST_TEXT, Page, Wanted
@@ -62,6 +62,7 @@ class HistoryCommands(commands.Cog, name="History"):
         since: str = "",
         until: str = "",
     ) -> None:
+        hide(text)
         wanted = self.studio.histories.wanted(
             text=tidy(text), model=model, favourites=favourites, since=since, until=until
         )
@@ -116,6 +117,7 @@ async def turn_page(interaction: Press, match: re.Match[str], _: Sequence[str]) 
         wanted, place = wanted_of(match, message)
     except ValueError:
         raise PageLost from None
+    hide(wanted.text)
     member = interaction.user.id
     with studio.histories.preparing(member):
         page = await studio.histories.page(member, wanted, place, newer=match["way"] == "newer")
@@ -130,6 +132,7 @@ async def show_job(interaction: Press, studio: Studio, job_id: str) -> None:
     shown = studio.jobs.shown(member, interaction.channel_id or 0, job_id.strip().lower())
     async with shown as (job, pictures), AsyncExitStack() as lent:
         bind(job=job.id)
+        hide(*job.texts)
         async with first_reply():
             await interaction.response.defer(ephemeral=True, thinking=True)
         spec = studio.catalog.about(job.request.model)
@@ -151,6 +154,7 @@ async def show_job(interaction: Press, studio: Studio, job_id: str) -> None:
 
 async def _show_page(interaction: Press, studio: Studio, page: Page, wanted: Wanted) -> None:
     """Put a page into the message of an interaction whose reply was deferred."""
+    hide(*(text for job in page.jobs for text in job.texts))
     async with AsyncExitStack() as lent:
         small = await _thumbnails(studio, page, lent)
         uploads = Uploads(tuple(small.values()))

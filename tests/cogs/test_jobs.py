@@ -137,7 +137,7 @@ async def test_help_names_every_command(at: Stage) -> None:
 
     assert "my notify" in names
     menus = {command["name"] for command in at.discord.commands if command["type"] == 3}
-    assert menus == {"Edit image"}
+    assert menus == {"Edit image", "Recipe"}
     assert all(f"Apps → {name}" in told for name in menus)
     assert all(f"`/{name}`" in told for name in names - menus)
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.dialects import sqlite
 
 from bot.jobs import JobStatus, NewJob
-from bot.store import history
+from bot.store import history, pictures
 from bot.store.backends import open_database
 from bot.store.database import Database
 from bot.store.history import Place, Wanted
@@ -139,3 +139,13 @@ def test_a_page_is_a_range_of_the_index(empty_file: Path, newer: bool, favourite
     index = "ix_jobs_user_id_created_at (user_id=? AND created_at>? AND created_at<?)"
     assert plan[0] == f"SEARCH jobs USING INDEX {index}"
     assert not [step for step in plan if "SCAN" in step]
+
+
+def test_the_jobs_of_a_picture_are_found_by_the_index(empty_file: Path) -> None:
+    statement = pictures.JOBS_OF.params({"sha256": "a" * 64, "limit": 25})
+    compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    with closing(connect(empty_file)) as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {compiled}")]
+
+    assert "SEARCH job_pictures USING INDEX ix_job_pictures_sha256 (sha256=?)" in plan
+    assert not [step for step in plan if step.startswith("SCAN")]

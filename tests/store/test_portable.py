@@ -12,6 +12,7 @@ from bot.store import (
     claims,
     favourites,
     generations,
+    history,
     jobs,
     ledger,
     lineage,
@@ -25,6 +26,7 @@ from bot.store import (
 )
 from bot.store.backends import open_database
 from bot.store.database import Connection
+from bot.store.history import Place, Wanted
 from bot.store.pictures import Role, Use
 from tests.support.books import (
     CANCELED,
@@ -73,6 +75,14 @@ QUERIES: dict[str, Query] = {
     "children": lambda view: lineage.children(view, PARTIAL, 10),
     "figures": lambda view: stats.figures_of(view, NOW),
     "dearest": lambda view: stats.dearest_picture(view, "oxen", BEFORE, limit=50),
+    "history": lambda view: history.older(view, 1, Wanted(), None, 25),
+    "history, filtered": lambda view: history.older(
+        view, 1, Wanted("É", "oxen", favourites=True), None, 25
+    ),
+    "history, newer": lambda view: history.newer(view, 2, Wanted(), Place(BEFORE, ""), 25),
+    "first pictures": lambda view: history.first_pictures(view, [OVERDUE, "none"]),
+    "favourites among jobs": lambda view: history.favourites_among(view, 1, [OVERDUE]),
+    "jobs of a picture": lambda view: pictures.jobs_of(view, f"{1:064x}", 25),
     "active": lambda view: members.active_of(view, 1, 25),
     "recent, oldest": lambda view: members.recent_of(view, 2, 1),
     "ended": lambda view: members.ended_of(view, 2, 25),
