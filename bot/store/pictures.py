@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, String, and_, bindparam, case, func, insert, or_, select
+from sqlalchemy import Integer, Row, String, and_, bindparam, case, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, Job, JobStatus, Picture, PictureKind
@@ -69,7 +69,7 @@ JOBS_OF = (
         ),
     )
     .order_by(jobs.c.created_at.desc())
-    .limit(bindparam("limit"))
+    .limit(bindparam("limit", type_=Integer))
 )
 
 

@@ -191,7 +191,7 @@ async def test_a_forged_button_does_nothing_and_says_so_privately(at: Stage) -> 
 
 async def test_a_forged_choice_of_the_history_is_no_such_job(at: Stage) -> None:
     async with at.easel():
-        await at.imagine("of Ben", by=at.ben)
+        await at.imagine("of Ben", by=at.ben, private=True)
         await at.result("of Ben")
         (others,) = await at.jobs(at.ben)
         await at.imagine("a fox")
