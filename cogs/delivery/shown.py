@@ -107,7 +107,7 @@ async def set_spoiler(client: discord.Client, place: Place, *, spoiler: bool) ->
     with explained(place, Permission.VIEW, Permission.READ_HISTORY):
         async with timeouts.within(client, timeouts.QUERY_TIMEOUT):
             message = await client.http.request(place.request("GET"))
-        components = message["components"] if isinstance(message, dict) else []
+        components = message.get("components", ()) if isinstance(message, dict) else ()
         if not has_pictures(components):
             raise NothingToHide
         try:

@@ -18,7 +18,7 @@ from cogs.ui.panel import PersistentItem
 from tests.support.rows import NOW, new_job
 
 NEW = new_job(2**63 - 1)
-ROUTE = replace(NEW.route, guild_id=2**63 - 1)
+ROUTE = replace(NEW.route, guild_id=2**63 - 1, channel_id=2**63 - 1)
 JOB = Job(
     NEW.id,
     JobStatus.SUCCEEDED,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.edits import EDITS
+from bot.sandbox.demo.menus import MENUS
 from bot.sandbox.demo.replies import REPLIES, SNOW
 from bot.sandbox.demo.results import HOUSE, RESULTS
 from bot.sandbox.demo.stage import (
@@ -230,6 +231,7 @@ STEPS: Final = (
     *EDITS,
     *RESULTS,
     *REPLIES,
+    *MENUS,
     Step("/usage, /jobs, /models, /help", other_commands),
     Step("A value that is not in the list is refused in private", refusal),
     Step("The ledger in the database adds up", ledger),
