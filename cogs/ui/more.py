@@ -1,7 +1,7 @@
 """The private menu behind the button *More*, and its pages."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import discord
@@ -29,7 +29,8 @@ THREAD = re.compile(rf"{PREFIX}thread:{JOB}")
 EXPANDED = re.compile(rf"{PREFIX}expanded:{JOB}")
 DELETE = re.compile(rf"{PREFIX}delete:{JOB}")
 DELETE_SURELY = re.compile(rf"{PREFIX}delete:{JOB}:yes")
-IN_ROW = 4  # buttons, so that two rows have the same width
+# About the width of a row in a window of 360 px, and of a button without its label.
+ROW_WIDTH, BUTTON_WIDTH, LETTER_WIDTH = 290, 32, 7  # px
 LINE = 50  # characters of a prompt in a list
 LONGEST_LIST = 3800  # characters; all texts of a message have 4,000
 THREAD_NAME = 100  # characters of a thread's name, at most
@@ -43,9 +44,8 @@ def menu_view(menu: Menu, spec: ModelSpec, *, thread: bool) -> ui.LayoutView:
         *([More.DELETED] if job.hidden_at else ()),
         small(spec.title, f"job {job.id}"),
     )
-    buttons = list(_buttons(menu, thread=thread))
-    for first in range(0, len(buttons), IN_ROW):
-        view.add_item(_row(*buttons[first : first + IN_ROW]))
+    for row in _rows(_buttons(menu, thread=thread)):
+        view.add_item(_row(*row))
     return view
 
 
@@ -118,16 +118,30 @@ def _buttons(menu: Menu, *, thread: bool) -> Iterator[ui.Button[Any]]:
     shown = job.result_message_id is not None and job.hidden_at is None
     yield _button(More.RECIPE, f"recipe:{job.id}")
     yield _button(More.ORIGINALS, f"originals:{job.id}")
+    yield _button(More.LINEAGE, f"lineage:{job.id}")
     yield _switch(More.FAVOURITE, More.NO_FAVOURITE, f"favourite:{job.id}", on=menu.favourite)
     if shown and menu.may_change:
         yield _switch(More.SPOILER, More.NO_SPOILER, f"spoiler:{job.id}", on=job.spoiler)
-    yield _button(More.LINEAGE, f"lineage:{job.id}")
     if thread:
         yield _button(More.THREAD, f"thread:{job.id}")
     if job.expanded_prompt:
         yield _button(More.EXPANDED, f"expanded:{job.id}")
     if job.hidden_at is None and menu.may_change:
         yield _button(More.DELETE, f"delete:{job.id}", discord.ButtonStyle.danger)
+
+
+def _rows(buttons: Iterable[ui.Button[Any]]) -> Iterator[list[ui.Button[Any]]]:
+    """Yield as many buttons together as fit side by side on a phone."""
+    row: list[ui.Button[Any]] = []
+    left = ROW_WIDTH
+    for each in buttons:
+        width = BUTTON_WIDTH + LETTER_WIDTH * len(each.label or "")
+        if row and width > left:
+            yield row
+            row, left = [], ROW_WIDTH
+        row.append(each)
+        left -= width
+    yield row
 
 
 def _switch(on_label: str, off_label: str, name: str, *, on: bool) -> ui.Button[Any]:

@@ -43,8 +43,8 @@ async def test_the_requester_is_offered_everything(at: Stage) -> None:
         opened = await menu(at, await drawn(at))
 
     assert labels(opened) == [
-        *("Recipe", "Originals", "Favourite", "Spoiler"),
-        *("Lineage", "Continue in a thread", "Delete"),
+        *("Recipe", "Originals", "Lineage", "Favourite", "Spoiler"),
+        *("Continue in a thread", "Delete"),
     ]
     assert "a fox" in opened.text()
 
@@ -54,7 +54,7 @@ async def test_others_are_offered_no_change_of_the_result(at: Stage) -> None:
         opened = await menu(at, await drawn(at), by=at.ben)
 
     assert labels(opened) == [
-        *("Recipe", "Originals", "Favourite", "Lineage", "Continue in a thread"),
+        *("Recipe", "Originals", "Lineage", "Favourite", "Continue in a thread"),
     ]
 
 

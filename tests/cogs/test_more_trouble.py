@@ -118,7 +118,7 @@ async def test_the_menu_of_a_job_that_was_deleted(at: Stage) -> None:
         await press(at, other, "Recipe")
         await press(at, other, "Menu")
 
-    assert labels(other) == ["Recipe", "Originals", "Favourite", "Lineage"]
+    assert labels(other) == ["Recipe", "Originals", "Lineage", "Favourite"]
     assert "Only you still see the job" in other.text()
 
 

@@ -79,6 +79,23 @@ def test_every_page_keeps_the_limits(prompt: str) -> None:
     assert 1 <= len(more.thread_name(job)) <= 100
 
 
+def test_the_rows_of_the_menu_fit_on_a_phone() -> None:
+    menu = Menu(replace(JOB, spoiler=True), favourite=True, may_change=True)
+    view = more.menu_view(menu, oxen_spec(price=1), thread=True)
+    rows = [
+        [each.item.label for each in row.children if isinstance(each.item, ui.Button)]
+        for row in view.children
+        if isinstance(row, ui.ActionRow)
+    ]
+
+    assert rows == [
+        ["Recipe", "Originals", "Lineage"],
+        ["Remove favourite", "Remove spoiler"],
+        ["Continue in a thread"],
+        ["Remix expanded prompt", "Delete"],
+    ]
+
+
 def test_a_lineage_that_is_too_long_shows_the_nearest_and_says_so() -> None:
     chain = tuple(
         replace(JOB, id=f"{number:016}", result_message_id=number) for number in range(1, 21)
