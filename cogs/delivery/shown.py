@@ -144,6 +144,8 @@ async def remove_status(client: discord.Client, job: Job) -> None:
     try:
         async with timeouts.within(client, timeouts.SHOW_TIMEOUT):
             await channel.get_partial_message(int(message_id or 0)).delete()
+    except discord.NotFound:  # the usual case: the delivery has deleted the message
+        pass
     except (*REFUSED, *UNKNOWN_OUTCOME) as error:
         log.info("status message of a deleted result not deleted: %s", failure_of(error))
 

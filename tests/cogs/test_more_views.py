@@ -83,7 +83,11 @@ def test_the_rows_of_the_menu_fit_on_a_phone() -> None:
     menu = Menu(replace(JOB, spoiler=True), favourite=True, may_change=True)
     view = more.menu_view(menu, oxen_spec(price=1), thread=True)
     rows = [
-        [each.item.label for each in row.children if isinstance(each.item, ui.Button)]
+        [
+            each.item.label
+            for each in row.children
+            if isinstance(each, PersistentItem) and isinstance(each.item, ui.Button)
+        ]
         for row in view.children
         if isinstance(row, ui.ActionRow)
     ]

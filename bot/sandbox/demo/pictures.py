@@ -37,12 +37,17 @@ class Shown:
 
 async def fetch_pictures(message: Message) -> list[Shown]:
     """Download and decode every picture. Raise if one fails."""
+    return [await asyncio.to_thread(_decode, data) for data in await download(message)]
+
+
+async def download(message: Message) -> list[bytes]:
+    """Return the bytes of every picture. Raise if one cannot be downloaded."""
     limit = aiohttp.ClientTimeout(total=FETCH_SECONDS)
     async with aiohttp.ClientSession(timeout=limit, raise_for_status=True) as http:
-        found: list[Shown] = []
+        found: list[bytes] = []
         for url in message.pictures():
             async with http.get(url) as answer:
-                found.append(await asyncio.to_thread(_decode, await answer.read()))
+                found.append(await answer.read())
         return found
 
 

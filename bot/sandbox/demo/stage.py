@@ -71,6 +71,7 @@ class Stage:
         self.server = self.discord.add_guild("Easel Sandbox", owner=self.ada)
         self.channel = self.discord.add_channel(self.server, "art")
         self.direct = self.discord.dm_channel(self.ada)
+        self.transcript.names |= {user.mention: user.name for user in (self.ada, self.ben)}
 
     async def use(
         self, user: User, command: str, *, where: Channel | None = None, **options: object
@@ -94,12 +95,15 @@ class Stage:
             lambda: fact(message) or None, WAIT_SECONDS, f"{what}: {brief(message.text())}"
         )
 
-    async def result_after(self, status: Message, user: User) -> Message:
-        """Return the first message with pictures after the status message that pings the member."""
+    async def result_after(self, status: Message, user: User, *, pings: bool = True) -> Message:
+        """Return the first message with pictures after the status message, for the member.
+
+        With `pings`, the message pings the member.
+        """
 
         def fits(message: Message) -> bool:
-            later = message.id > status.id
-            return later and bool(message.pictures()) and user.id in message.pings
+            later = message.id > status.id and bool(message.pictures())
+            return later and (user.id in message.pings or not pings)
 
         try:
             return await self.discord.wait_for_message(fits, WAIT_SECONDS, self.channel)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.edits import EDITS
+from bot.sandbox.demo.finding import FINDING, MARKET
 from bot.sandbox.demo.menus import MENUS
 from bot.sandbox.demo.replies import REPLIES, SNOW
 from bot.sandbox.demo.results import HOUSE, RESULTS
@@ -28,7 +29,7 @@ from bot.sandbox.demo.stage import (
 
 COMMANDS: Final = {
     *("imagine", "edit", "Edit image", "jobs", "cancel"),
-    *("history", "show", "usage", "models", "help", "my"),
+    *("history", "show", "usage", "models", "help", "my", "Recipe"),
 }
 LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
@@ -136,8 +137,10 @@ async def cancel_by_button(stage: Stage) -> None:
 
 async def other_commands(stage: Stage) -> None:
     # Of the house, each of the two has requested one picture.
-    bens = stage.charged(FOX) + stage.charged(HOUSE) / 2 + stage.charged(SNOW)
-    bens += stage.charged_by_skills(SEA)
+    bens = (
+        stage.charged(FOX) + stage.charged(HOUSE) / 2 + stage.charged(MARKET) + stage.charged(SNOW)
+    )
+    bens += stage.charged(MARKET) + stage.charged_by_skills(SEA)
     charges = {
         stage.ada: stage.charged() + stage.charged_by_skills() - bens,
         stage.ben: bens,
@@ -232,6 +235,7 @@ STEPS: Final = (
     *RESULTS,
     *REPLIES,
     *MENUS,
+    *FINDING,
     Step("/usage, /jobs, /models, /help", other_commands),
     Step("A value that is not in the list is refused in private", refusal),
     Step("The ledger in the database adds up", ledger),

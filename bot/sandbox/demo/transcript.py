@@ -10,6 +10,7 @@ class Transcript:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._since = time.perf_counter()
+        self.names: dict[str, str] = {}  # of members, by their mentions
 
     @property
     def seconds(self) -> float:
@@ -35,4 +36,6 @@ class Transcript:
         self._at(f"  seen:     {seen}")
 
     def _at(self, text: str) -> None:
+        for mention, name in self.names.items():
+            text = text.replace(mention, f"@{name}")
         self.say(f"{self.seconds:6.1f} s  {text}")
