@@ -30,7 +30,8 @@ class Places:
         self._health = services.health
         self._providers = services.providers
         self._now = services.now
-        self._since: datetime | None = None  # another process, or run, has shown places before
+        # Another run has shown places before, or another process until this one has the duty.
+        self._since = None if services.database.shared else services.now()
         self._places: dict[str, int] = {}
         self._full: set[str] = set()  # providers with more than PLACES waiting jobs
         self._shown: dict[str, _Shown] = {}
