@@ -215,7 +215,7 @@ async def test_a_moderator_reads_that_a_service_cannot_cancel(moderated: Stage) 
 async def test_a_moderator_stops_a_job_of_a_member_who_installed_the_bot(
     moderated: Stage,
 ) -> None:
-    """Its status message is public in the channel, where the bot itself is not at work."""
+    """The status message of such a job is public in the channel."""
     at = moderated
     at.settings = {"user_install": True}
     async with at.easel():
