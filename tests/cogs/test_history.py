@@ -1,6 +1,5 @@
 """/history: pages with small pictures, filters, and buttons that work at any time."""
 
-import asyncio
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -282,8 +281,9 @@ async def test_jobs_without_stored_pictures_are_listed_as_text(at: Stage) -> Non
 )
 async def test_any_prompt_looks_right(at: Stage, prompt: str) -> None:
     async with at.easel():
-        await asyncio.gather(*(at.imagine(prompt) for _ in range(5)))
-        await at.settled(5)
+        for number in range(1, 6):
+            await at.imagine(prompt)
+            await at.settled(number, timeout=30)
         page = await at.history()
 
     text = page.text()
