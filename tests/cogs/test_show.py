@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
+from sqlalchemy import update
 
 from bot.sandbox.discord import Message, User
 from bot.sandbox.http.faults import HoldBefore, Rule
+from bot.store.tables import jobs
 from cogs.delivery import uploads
 from tests.support.easel import Stage, text_of
 
@@ -101,3 +103,29 @@ async def test_a_picture_over_the_limit_is_shrunk_once(
 
     assert all("Shrunk to fit the upload limit here" in each.text() for each in messages)
     assert all(each.pictures()[0].partition("?")[0].endswith(".jpg") for each in messages)
+
+
+async def test_others_are_shown_a_public_result_in_its_channel_alone(at: Stage) -> None:
+    """One sentence for everything else, which says nothing about the job."""
+    elsewhere = at.discord.add_channel(at.server, "elsewhere")
+    async with at.easel() as app:
+        job = await drawn(at, at.ada)
+        await at.discord.command(at.ben, at.channel, "show", {"job": job.upper()})
+        (message,) = await shown(at, at.ben)
+        refused = [
+            await at.command("show", by=at.ben, where=elsewhere, job=job),
+            await at.command("show", by=at.ben, job="aaaaaaaaaaaaaaaa"),
+        ]
+        async with app.services.database.transaction() as tx:
+            await tx.execute(update(jobs).values(hidden_at=at.clock()))
+        refused.append(await at.command("show", by=at.ben, job=job))
+        await at.discord.command(at.ada, elsewhere, "show", {"job": job})
+        (own,) = await shown(at, at.ada)
+
+    assert f"by <@{at.ada.id}>" in message.text()
+    labels = [each["label"] for each in message.buttons()]
+    assert labels == ["Again", "Remix", "Edit", "More"]
+    assert f"by <@{at.ada.id}>" not in own.text()
+    assert {text_of(each) for each in refused} == {
+        "This result is private, was deleted, or is unknown here. Request a picture with /imagine."
+    }
