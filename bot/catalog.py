@@ -167,9 +167,7 @@ class LongText(OptionRefused):
 class ExclusiveOptions(OptionRefused):
     def __init__(self, first: str, second: str) -> None:
         super().__init__(
-            "{first} and {second} exclude each other. Give one of them.",
-            first=first,
-            second=second,
+            "{first} and {second} exclude each other. Give one of them.", first=first, second=second
         )
 
 
