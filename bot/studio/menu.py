@@ -22,6 +22,11 @@ class NotEnded(UserError):
         super().__init__("This job has not ended yet. Press More under its result; see /jobs.")
 
 
+class NotPosted(UserError):
+    def __init__(self) -> None:
+        super().__init__("This result is not posted yet. Try again after it is.")
+
+
 class TooManyFavourites(UserError):
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -71,6 +76,11 @@ class Menu:
     favourite: bool
     may_change: bool
 
+    @property
+    def posted(self) -> bool:
+        """True if the delivery of the result has ended, with a message or without."""
+        return self.job.delivered_at is not None or self.job.result_message_id is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
@@ -104,11 +114,13 @@ class Menus:
     async def change(self, member: Member, channel_id: int, job_id: str) -> Job:
         """Return a job whose result the member may change: the requester, and moderators.
 
-        Raises NotYours, NotEnded.
+        Raises NotYours, NotEnded, NotPosted: a result that is deleted too early would be posted.
         """
         menu = await self.see(member, channel_id, job_id)
         if not menu.may_change:
             raise NotYours
+        if not menu.posted:
+            raise NotPosted
         return menu.job
 
     async def add_favourite(self, member: Member, channel_id: int, job_id: str) -> Menu:

@@ -126,7 +126,7 @@ def _buttons(menu: Menu, *, thread: bool) -> Iterator[ui.Button[Any]]:
         yield _button(More.THREAD, f"thread:{job.id}")
     if job.expanded_prompt:
         yield _button(More.EXPANDED, f"expanded:{job.id}")
-    if job.hidden_at is None and menu.may_change:
+    if job.hidden_at is None and menu.may_change and menu.posted:
         yield _button(More.DELETE, f"delete:{job.id}", discord.ButtonStyle.danger)
 
 

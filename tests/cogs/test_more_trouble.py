@@ -23,6 +23,7 @@ VERBS = [
     *("favourite:{}:on", "favourite:{}:off", "spoiler:{}:on", "spoiler:{}:off", "delete:{}:yes"),
 ]
 MESSAGES = r"/api/v10/channels/\d+/messages/\d+"
+POSTS = r"/api/v10/channels/\d+/messages"
 NO_FILE = Answer(
     400,
     {
@@ -231,6 +232,48 @@ async def test_a_job_that_runs_has_no_menu(at: Stage) -> None:
         assert "This job has not ended yet." in await told(pressed)
         await at.finish()
         await at.settled()
+
+
+async def test_a_result_that_is_not_posted_yet_is_not_deleted(at: Stage) -> None:
+    rule = at.discord.faults.add("POST", POSTS, Answer(503), times=None)
+    async with at.easel():
+        await at.imagine("a fox")
+        await rule.reached()
+        (job,) = await at.jobs()
+        await at.command("show", job=job.id)
+        shown = await at.discord.wait_for_message(lambda it: bool(it.pictures()))
+        opened = await menu(at, shown)
+        assert "Delete" not in labels(opened)
+        said = await told(await forge(at, at.ada, opened, f"easel:delete:{job.id}:yes"))
+        assert "This result is not posted yet." in said
+        rule.remove()
+        at.clock.move(minutes=1)
+        await at.settled()
+
+    assert (await at.jobs())[0].hidden_at is None
+
+
+async def test_the_copy_of_a_result_changes_the_result(at: Stage) -> None:
+    """As shown by /show, to the requester alone and in another channel."""
+    elsewhere = at.discord.add_channel(at.server, "talk")
+    async with at.easel():
+        result = await drawn(at)
+        (job,) = await at.jobs()
+        await at.command("show", where=elsewhere, job=job.id)
+        copy = await at.discord.wait_for_message(
+            lambda it: it.ephemeral_to is at.ada and bool(it.pictures())
+        )
+        opened = await menu(at, copy)
+        assert "Continue in a thread" not in labels(opened)
+        await press(at, opened, "Spoiler")
+        await until(lambda: "Remove spoiler" in labels(opened))
+        assert (spoilers(result), spoilers(copy)) == ([True], [False])
+        await press(at, opened, "Delete")
+        await press(at, opened, "Delete for everybody")
+        await until(lambda: "The result is deleted" in opened.text())
+
+    assert result.deleted
+    assert not copy.deleted
 
 
 def test_tokens_expire_and_are_bounded() -> None:

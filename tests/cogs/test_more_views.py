@@ -30,6 +30,7 @@ JOB = Job(
     NEW.created_at,
     result_message_id=2**63 - 1,
     result_channel_id=2**63 - 1,
+    delivered_at=NOW,
     expanded_prompt="a red fox",
 )
 PROMPTS = [
