@@ -1,4 +1,4 @@
-"""Members' sentences have one home, cogs/ui/wording.py, where a translator finds them whole."""
+"""Members' sentences have one home, cogs/ui/wording, where a translator finds them whole."""
 
 import ast
 import re
@@ -14,8 +14,8 @@ from cogs.ui import wording
 from cogs.ui.wording import Plural, plural
 
 ROOT = Path(__file__).parent.parent.parent
-WORDING = ROOT / "cogs" / "ui" / "wording.py"
-FILES = [path for path in sorted((ROOT / "cogs").rglob("*.py")) if path != WORDING]
+WORDING = sorted((ROOT / "cogs" / "ui" / "wording").glob("*.py"))
+FILES = [path for path in sorted((ROOT / "cogs").rglob("*.py")) if path not in WORDING]
 ALLOWED = {"Send Messages in Threads", "Read Message History"}  # Discord's names of permissions
 
 
@@ -71,9 +71,10 @@ def test_no_sentence_stands_outside_the_wording(path: Path) -> None:
 
 
 def sentences() -> Iterator[str]:
-    for node in ast.walk(ast.parse(WORDING.read_text())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+    for path in WORDING:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 def test_every_placeholder_has_a_name() -> None:

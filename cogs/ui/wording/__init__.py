@@ -1,0 +1,64 @@
+"""The wording: every text that members read, apart from the UserError classes.
+
+Texts will be translated, so each is whole and each placeholder has a name. A text that depends on
+a number is a pair of two whole texts, of which `plural` picks one. Everybody imports from here.
+"""
+
+from cogs.ui.wording.commands import Actions, Argument, Command, EditForm, RemixForm
+from cogs.ui.wording.jobs import (
+    BUG,
+    FAILURES,
+    STATES,
+    Ended,
+    Fact,
+    HiddenPrompt,
+    Refusal,
+    Result,
+    Status,
+)
+from cogs.ui.wording.lists import MORE_VALUES, Help, History, Lists, Models, Usage
+from cogs.ui.wording.menus import (
+    NOTIFY_CHOICES,
+    Deletion,
+    Lineages,
+    More,
+    Permission,
+    Preferences,
+    Recipe,
+    Replying,
+)
+from cogs.ui.wording.texts import Plural, Range, plural
+
+__all__ = [
+    "BUG",
+    "FAILURES",
+    "MORE_VALUES",
+    "NOTIFY_CHOICES",
+    "STATES",
+    "Actions",
+    "Argument",
+    "Command",
+    "Deletion",
+    "EditForm",
+    "Ended",
+    "Fact",
+    "Help",
+    "HiddenPrompt",
+    "History",
+    "Lineages",
+    "Lists",
+    "Models",
+    "More",
+    "Permission",
+    "Plural",
+    "Preferences",
+    "Range",
+    "Recipe",
+    "Refusal",
+    "RemixForm",
+    "Replying",
+    "Result",
+    "Status",
+    "Usage",
+    "plural",
+]
