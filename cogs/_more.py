@@ -12,7 +12,7 @@ from discord import ui
 
 from bot.errors import UserError
 from bot.jobs import Job
-from bot.observability.logs import bind
+from bot.observability.logs import bind, hide
 from bot.quotas import Member
 from bot.studio import Studio
 from bot.studio.menu import Menu, OriginalsRemoved, expanded_prompt
@@ -82,6 +82,7 @@ async def open_menu(interaction: Press, match: Match, _: Sequence[str]) -> None:
     Where only the token of this press reaches the result, the token is held for the menu.
     """
     studio, job = await job_of_press(interaction, match)
+    _hide(job)
     menu = await studio.menus.see(*_acting(interaction), job.id)
     view = _menu_view(interaction, studio, menu)
     source = interaction.message
@@ -99,6 +100,7 @@ async def show_menu(interaction: Press, match: Match, _: Sequence[str]) -> None:
     """Show the menu in place of a page, or that of the parent."""
     studio = _studio_for(interaction, match)
     menu = await studio.menus.see(*_acting(interaction), match["job"])
+    _hide(menu.job)
     await _show(interaction, menu.job, _menu_view(interaction, studio, menu))
 
 
@@ -106,6 +108,7 @@ async def show_recipe(interaction: Press, match: Match, _: Sequence[str]) -> Non
     """Show everything that repeats the request."""
     studio = _studio_for(interaction, match)
     job = (await studio.menus.see(*_acting(interaction), match["job"])).job
+    _hide(job)
     view = recipe_view(job, studio.catalog.about(job.request.model))
     view.add_item(more.back_row(job))
     await _show(interaction, job, view)
@@ -123,6 +126,7 @@ async def mark_favourite(interaction: Press, match: Match, _: Sequence[str]) -> 
             await reply_privately(interaction, notice(More.FAVOURITE_GONE))
             return
         menu = removed
+    _hide(menu.job)
     await _show(interaction, menu.job, _menu_view(interaction, studio, menu))
 
 
@@ -133,6 +137,7 @@ async def show_originals(interaction: Press, match: Match, _: Sequence[str]) -> 
     with studio.jobs.uploading(member.user_id):
         pictures = await studio.menus.originals(member, channel_id, match["job"])
         job = (await studio.menus.see(member, channel_id, match["job"])).job
+        _hide(job)
         async with first_reply():
             await interaction.response.defer(ephemeral=True, thinking=True)
         most = MOST_MESSAGES if is_present(interaction) else MOST_FOLLOW_UPS - 1
@@ -175,6 +180,7 @@ async def mark_spoiler(interaction: Press, match: Match, _: Sequence[str]) -> No
     studio = _studio_for(interaction, match)
     member, channel_id = _acting(interaction)
     job = await studio.menus.change(member, channel_id, match["job"])
+    _hide(job)
     place = _place_of(interaction, job)
     if place is None:
         raise shown.MessageGone
@@ -191,6 +197,7 @@ async def ask_deletion(interaction: Press, match: Match, _: Sequence[str]) -> No
     """Ask before a result is deleted."""
     studio = _studio_for(interaction, match)
     job = await studio.menus.change(*_acting(interaction), match["job"])
+    _hide(job)
     await _show(interaction, job, more.delete_view(job))
 
 
@@ -201,6 +208,7 @@ async def delete_result(interaction: Press, match: Match, _: Sequence[str]) -> N
     """
     studio = _studio_for(interaction, match)
     job = await studio.menus.change(*_acting(interaction), match["job"])
+    _hide(job)
     place = _place_of(interaction, job)
     async with first_reply():
         await interaction.response.defer()
@@ -215,6 +223,7 @@ async def show_lineage(interaction: Press, match: Match, _: Sequence[str]) -> No
     """Show what the job was made from, and what was made from it."""
     studio = _studio_for(interaction, match)
     lineage = await studio.menus.lineage(*_acting(interaction), match["job"])
+    _hide(lineage.job, *lineage.ancestors, *lineage.children)
     await _show(interaction, lineage.job, more.lineage_view(lineage))
 
 
@@ -222,6 +231,7 @@ async def continue_in_thread(interaction: Press, match: Match, _: Sequence[str])
     """Open a public thread at a result, or link the one that is there."""
     studio = _studio_for(interaction, match)
     job = (await studio.menus.see(*_acting(interaction), match["job"])).job
+    _hide(job)
     if job.route.private or job.hidden_at is not None:
         raise PrivateThread
     if job.result_message_id is None or not _may_have_thread(interaction, job):
@@ -258,6 +268,7 @@ async def _begin_thread(client: discord.Client, job: Job, thread_id: int) -> Non
 async def remix_expanded(interaction: Press, match: Match, _: Sequence[str]) -> None:
     """Open the form *Remix* with the prompt that was drawn, which is not expanded again."""
     studio, job = await job_of_press(interaction, match)
+    _hide(job)
     spec = studio.catalog.about(job.request.model)
     prompt = expanded_prompt(job, spec.longest_prompt)
     await open_form(interaction, remix_form(job, spec, prompt=prompt, expand=False))
@@ -266,6 +277,13 @@ async def remix_expanded(interaction: Press, match: Match, _: Sequence[str]) -> 
 def _studio_for(interaction: Press, match: Match) -> Studio:
     bind(job=match["job"])
     return studio_of(interaction)
+
+
+def _hide(*jobs: Job | None) -> None:
+    """Keep the prompts of these jobs out of the log: an error may quote a request to Discord."""
+    for job in jobs:
+        if job is not None:
+            hide(*job.texts, job.expanded_prompt or "")
 
 
 def _acting(interaction: Press) -> tuple[Member, int]:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bot.observability.logs import redact
 from bot.sandbox.discord.permissions import (
     EVERYONE,
     MANAGE_MESSAGES,
@@ -203,6 +204,26 @@ async def test_another_refusal_of_the_edit_is_a_sentence(at: Stage) -> None:
     assert not (await at.jobs())[0].spoiler
 
 
+async def test_the_log_has_no_prompt_that_discord_quotes(
+    at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, lines = "a fox of remarkable beauty", list[str]()
+    # In the task of the press, as the log's own formatter.
+    monkeypatch.setattr(
+        caplog.handler, "emit", lambda each: lines.append(redact(each.getMessage(), ()))
+    )
+    refused = Answer(400, {"code": 50006, "message": f"Refused: {prompt}"})
+    async with at.easel():
+        result = await drawn(at, prompt)
+        at.discord.faults.add("PATCH", MESSAGES, refused)
+        with caplog.at_level("INFO"):
+            await told(await press(at, await menu(at, result), "Spoiler"))
+
+    (line,) = [each for each in lines if "change of a result failed" in each]
+    assert "Refused" in line
+    assert prompt not in line
+
+
 async def test_a_result_without_a_row_is_a_sentence(at: Stage) -> None:
     """As after the restore of a backup."""
     async with at.easel():
@@ -254,7 +275,7 @@ async def test_a_result_that_is_not_posted_yet_is_not_deleted(at: Stage) -> None
 
 
 async def test_the_copy_of_a_result_changes_the_result(at: Stage) -> None:
-    """As shown by /show, to the requester alone and in another channel."""
+    """A copy that /show sends to the requester alone, in another channel."""
     elsewhere = at.discord.add_channel(at.server, "talk")
     async with at.easel():
         result = await drawn(at)
