@@ -25,7 +25,7 @@ async def finished(at: Stage, notify: Notify, count: int = 1) -> list[Job]:
     await drawing(at, count)
     await wish(at, notify)
     await at.finish()
-    return await at.settled(count)
+    return await at.settled(count, timeout=30)
 
 
 def links(at: Stage) -> list[str]:
@@ -99,7 +99,7 @@ async def test_a_link_is_not_sent_again_after_a_restart(at: Stage) -> None:
     assert len(links(at)) == 1
     at.clock.move(minutes=10)  # Discord has forgotten the nonce
     async with at.easel():
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=30)
 
     assert job.result_message_id is not None
     assert len(links(at)) == 1
@@ -131,7 +131,7 @@ async def test_the_channel_of_a_result_is_stored(
 ) -> None:
     async with at.easel():
         await at.command("imagine", prompt="a fox", **setup(at))  # type: ignore[arg-type]
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=30)
 
     assert job.result_channel_id == job.result_channel == channel(at)
 
@@ -143,7 +143,7 @@ async def test_a_result_by_direct_message_is_linked_there(at: Stage) -> None:
         await at.oxen.created()
         at.clock.move(minutes=16)
         await at.finish()
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=30)
 
     assert job.result_channel_id == at.discord.dm_channel(at.ada).id
 
@@ -153,7 +153,7 @@ async def test_a_result_that_becomes_the_reply_has_the_channel_of_the_reply(at: 
     at.discord.faults.add("POST", posts_to(at.channel), refused, times=None)
     async with at.easel():
         await at.imagine()
-        (job,) = await at.settled()
+        (job,) = await at.settled(timeout=30)
 
     assert job.result_message_id == job.route.status_message_id
     assert job.result_channel_id == at.channel.id
