@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import Any
 
 import discord
@@ -15,8 +14,9 @@ from bot.jobs import Job
 from bot.observability.logs import bind, hide
 from bot.quotas import Member
 from bot.studio import Studio
-from bot.studio.menu import Menu, OriginalsRemoved, expanded_prompt
+from bot.studio.menu import Menu, expanded_prompt
 from cogs._forms import open_form
+from cogs._originals import follow_up, send_originals
 from cogs._replies import (
     REFUSED,
     REPLY_TIMEOUT,
@@ -29,10 +29,8 @@ from cogs._replies import (
 from cogs._results import job_of_press
 from cogs.delivery import shown, timeouts
 from cogs.delivery.errors import failure_of
-from cogs.delivery.originals import Numbered, lend, plan
 from cogs.delivery.route import is_present, member_of
 from cogs.delivery.shown import Place, PressMoreAgain
-from cogs.delivery.uploads import Uploads
 from cogs.ui import more
 from cogs.ui.actions import result_row
 from cogs.ui.forms import remix_form
@@ -46,9 +44,6 @@ Press = discord.Interaction[Any]
 Match = re.Match[str]
 Handler = Callable[[Press, Match, Sequence[str]], Awaitable[None]]
 
-MOST_FOLLOW_UPS = 5  # for one interaction, where only the member installed the bot
-MOST_MESSAGES = 10
-NO_UPLOADS = Uploads()
 THREADED = {discord.ChannelType.text, discord.ChannelType.news}  # channels that may have threads
 
 
@@ -91,7 +86,7 @@ async def open_menu(interaction: Press, match: Match, _: Sequence[str]) -> None:
         return
     async with first_reply():
         await interaction.response.defer()
-    sent = await _follow_up(interaction, view)
+    sent = await follow_up(interaction, view)
     tokens = menu_tokens_of(interaction)
     tokens.add(sent.id, source.id, interaction.application_id, interaction.token)
 
@@ -140,39 +135,7 @@ async def show_originals(interaction: Press, match: Match, _: Sequence[str]) -> 
         _hide(job)
         async with first_reply():
             await interaction.response.defer(ephemeral=True, thinking=True)
-        most = MOST_MESSAGES if is_present(interaction) else MOST_FOLLOW_UPS - 1
-        planned = plan(pictures, interaction.filesize_limit, most=most)
-        found = [await _send_originals(interaction, studio, job, m) for m in planned.messages]
-        gone = sum(found)
-        if gone == len(pictures):
-            raise OriginalsRemoved
-        if gone or planned.left_out:
-            await _follow_up(interaction, more.left_out_view(job, planned.left_out, gone=gone))
-
-
-async def _send_originals(
-    interaction: Press, studio: Studio, job: Job, pictures: Sequence[Numbered]
-) -> int:
-    """Send one message with those originals that are stored; return the number of the others."""
-    async with AsyncExitStack() as lent:
-        uploads = await lend(job, pictures, studio.reduced, lent)
-        if uploads.names:
-            await _follow_up(interaction, more.originals_view(job, uploads), uploads)
-    return uploads.gone
-
-
-async def _follow_up(
-    interaction: Press, view: ui.LayoutView, uploads: Uploads = NO_UPLOADS
-) -> discord.WebhookMessage:
-    with uploads.opened() as files:
-        async with asyncio.timeout(timeouts.send_timeout(uploads.total)):
-            return await interaction.followup.send(
-                view=view,
-                files=files,
-                ephemeral=True,
-                allowed_mentions=discord.AllowedMentions.none(),
-                wait=True,
-            )
+        await send_originals(interaction, studio, job, pictures)
 
 
 async def mark_spoiler(interaction: Press, match: Match, _: Sequence[str]) -> None:
