@@ -1,4 +1,4 @@
-"""The permissions that the bot needs, and the link that adds the bot with exactly these."""
+"""The permissions that the bot needs, and the link that adds the bot with them."""
 
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
@@ -11,6 +11,8 @@ NEEDED: Mapping[str, int] = {
     "Read Message History": 1 << 16,
     "Send Messages in Threads": 1 << 38,
 }
+# For a part of the work alone: a server that refuses these is served all the same.
+OPTIONAL: Mapping[str, int] = {"Create Public Threads": 1 << 35}
 ADMINISTRATOR = 1 << 3  # implies every other permission
 
 
@@ -26,6 +28,6 @@ def invite_link(application_id: int) -> str:
     query = {
         "client_id": str(application_id),
         "scope": "bot applications.commands",
-        "permissions": str(sum(NEEDED.values())),
+        "permissions": str(sum((*NEEDED.values(), *OPTIONAL.values()))),
     }
     return f"https://discord.com/oauth2/authorize?{urlencode(query)}"
