@@ -71,6 +71,9 @@ class Replying(commands.Cog):
         except UserError as error:
             await self._notes.refuse(message, error)
         except Exception:
+            if self.client.is_closed():  # no connection is left for an answer
+                log.info("reply %s ended with the shutdown", message.id)
+                return
             log.exception("reply %s failed", message.id)
             await self._notes.send(message, wording.BUG)
         finally:

@@ -240,7 +240,10 @@ async def test_a_picture_without_a_reported_size_counts_when_it_is_stored(at: St
     async with at.easel():
         await at.imagine("a fox")
         result = await at.result("a fox")
-        opened = await at.discord.menu(at.ben, at.channel, "Edit image", result)
+        items = [{"media": {"url": result.pictures()[0]}}]
+        body = {"flags": 1 << 15, "components": [{"type": 12, "items": items}]}
+        shared = await at.discord.say(at.ben, at.channel, body=body)
+        opened = await at.discord.menu(at.ben, at.channel, "Edit image", shared)
         await opened.answered()
         assert opened.modal is not None
         field = opened.modal["components"][0]["component"]["custom_id"]

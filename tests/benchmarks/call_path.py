@@ -15,7 +15,8 @@ The path until the reply is that of the command's own task, so the figure is the
 machine. The longer paths include the turns that the worker makes meanwhile, because a turn claims
 the job: their figures differ by a few functions from run to run.
 
-The goals are 60 functions, 25 files and 40 changes until the reply. Until the job runs, version
+The goals were 60 functions, 25 files and 40 changes until the reply. A member's choice of the
+notification and values in other spellings have made that 64, 28 and 41. Until the job runs, version
 0.1.0 has 102, 41 and 75.
 """
 

@@ -67,7 +67,7 @@ class Trap:
 
 async def edit(at: Stage, body: Mapping[str, object], prompt: str) -> str:
     """Use the message menu on a message of this body; return the text of the reply."""
-    message = await at.discord.say(at.ada, at.channel, body=body)
+    message = await at.discord.say(at.ben, at.channel, body=body)
     menu = await at.discord.menu(at.ben, at.channel, "Edit image", message)
     opened = await menu.answered()
     if opened.modal is None:

@@ -31,7 +31,7 @@ async def test_a_button_is_pressed_by_its_label(at: Stage) -> None:
 
 async def test_a_menu_opens_a_modal_that_is_filled_in_by_labels(at: Stage) -> None:
     async with at.easel():
-        said = await at.discord.say(at.ada, at.channel, "look", [picture()])
+        said = await at.discord.say(at.ben, at.channel, "look", [picture()])
         opened = await menu(at, "Edit image", said, by=at.ben)
         (label,) = fields_of(opened)
         await submit(at, opened, {label: "as a watercolour"})

@@ -315,7 +315,7 @@ async def test_an_older_database_is_migrated_by_alembic(
         "ALTER TABLE jobs DROP source_job_id, DROP expanded_prompt, DROP hidden_at, DROP spoiler, "
         "DROP notify, DROP reply_to_id, DROP result_channel_id, DROP slow_shown, DROP canceled_by",
         "DROP INDEX ix_jobs_result_message_id",
-        "DROP TABLE favourites, preferences",
+        "DROP TABLE favourites, preferences, reduced_copies",
         "UPDATE alembic_version SET version_num = '0009'",
         url=own_postgres_url,
     )
