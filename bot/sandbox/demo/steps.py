@@ -137,9 +137,7 @@ async def cancel_by_button(stage: Stage) -> None:
 
 async def other_commands(stage: Stage) -> None:
     # Of the house, each of the two has requested one picture.
-    bens = (
-        stage.charged(FOX) + stage.charged(HOUSE) / 2 + stage.charged(MARKET) + stage.charged(SNOW)
-    )
+    bens = stage.charged(FOX) + stage.charged(HOUSE) / 2 + stage.charged(SNOW)
     bens += stage.charged(MARKET) + stage.charged_by_skills(SEA)
     charges = {
         stage.ada: stage.charged() + stage.charged_by_skills() - bens,
