@@ -14,7 +14,7 @@ from bot.jobs import Job
 from bot.observability.logs import bind, hide
 from bot.quotas import Member
 from bot.studio import Studio
-from bot.studio.menu import Menu, expanded_prompt
+from bot.studio.menu import Menu, NotPosted, expanded_prompt
 from cogs._forms import open_form
 from cogs._originals import follow_up, send_originals
 from cogs._replies import (
@@ -193,10 +193,13 @@ async def show_lineage(interaction: Press, match: Match, _: Sequence[str]) -> No
 async def continue_in_thread(interaction: Press, match: Match, _: Sequence[str]) -> None:
     """Open a public thread at a result, or link the one that is there."""
     studio = _studio_for(interaction, match)
-    job = (await studio.menus.see(*_acting(interaction), match["job"])).job
+    menu = await studio.menus.see(*_acting(interaction), match["job"])
+    job = menu.job
     _hide(job)
     if job.route.private or job.hidden_at is not None:
         raise PrivateThread
+    if not menu.posted:
+        raise NotPosted
     if job.result_message_id is None or not _may_have_thread(interaction, job):
         raise NoThreadHere
     if not interaction.permissions.create_public_threads:
@@ -254,14 +257,21 @@ def _acting(interaction: Press) -> tuple[Member, int]:
 
 
 def _menu_view(interaction: Press, studio: Studio, menu: Menu) -> ui.LayoutView:
-    job = menu.job
+    """Return the menu for the place of this press.
+
+    A public message that was pressed shows that the result is posted, also if the delivery has not
+    been stored yet.
+    """
+    job, source = menu.job, interaction.message
+    posted = menu.posted or (source is not None and not source.flags.ephemeral)
     thread = (
-        job.result_message_id is not None
+        posted
         and job.hidden_at is None
         and not job.route.private
         and _may_have_thread(interaction, job)
     )
-    return more.menu_view(menu, studio.catalog.about(job.request.model), thread=thread)
+    spec = studio.catalog.about(job.request.model)
+    return more.menu_view(menu, spec, posted=posted, thread=thread)
 
 
 def _may_have_thread(interaction: Press, job: Job) -> bool:

@@ -36,15 +36,18 @@ LONGEST_LIST = 3800  # characters; all texts of a message have 4,000
 THREAD_NAME = 100  # characters of a thread's name, at most
 
 
-def menu_view(menu: Menu, spec: ModelSpec, *, thread: bool) -> ui.LayoutView:
-    """Return the menu; `thread` is true where a thread can be opened at the result."""
+def menu_view(menu: Menu, spec: ModelSpec, *, posted: bool, thread: bool) -> ui.LayoutView:
+    """Return the menu.
+
+    `posted` is true if the result has been posted, `thread` where a thread can be opened at it.
+    """
     job = menu.job
     view = panel(
         More.HEADING.format(prompt=quoted(job)),
         *([More.DELETED] if job.hidden_at else ()),
         small(spec.title, f"job {job.id}"),
     )
-    for row in _rows(_buttons(menu, thread=thread)):
+    for row in _rows(_buttons(menu, posted=posted, thread=thread)):
         view.add_item(_row(*row))
     return view
 
@@ -113,9 +116,10 @@ def thread_name(job: Job) -> str:
     return shorten(job.request.prompt, THREAD_NAME) or More.THREAD_NAME.format(job=job.id)
 
 
-def _buttons(menu: Menu, *, thread: bool) -> Iterator[ui.Button[Any]]:
+def _buttons(menu: Menu, *, posted: bool, thread: bool) -> Iterator[ui.Button[Any]]:
     job = menu.job
-    shown = job.result_message_id is not None and job.hidden_at is None
+    undelivered = job.delivered_at is not None and job.result_message_id is None
+    shown = posted and not undelivered and job.hidden_at is None
     yield _button(More.RECIPE, f"recipe:{job.id}")
     yield _button(More.ORIGINALS, f"originals:{job.id}")
     yield _button(More.LINEAGE, f"lineage:{job.id}")
@@ -126,7 +130,7 @@ def _buttons(menu: Menu, *, thread: bool) -> Iterator[ui.Button[Any]]:
         yield _button(More.THREAD, f"thread:{job.id}")
     if job.expanded_prompt:
         yield _button(More.EXPANDED, f"expanded:{job.id}")
-    if job.hidden_at is None and menu.may_change and menu.posted:
+    if job.hidden_at is None and menu.may_change and posted:
         yield _button(More.DELETE, f"delete:{job.id}", discord.ButtonStyle.danger)
 
 

@@ -181,7 +181,7 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
         for on in (True, False):
             shown = replace(each, spoiler=on, expanded_prompt="a red fox", result_message_id=1)
             menu = Menu(shown, favourite=on, may_change=True)
-            yield more.menu_view(menu, spec, thread=True)
+            yield more.menu_view(menu, spec, posted=True, thread=True)
             yield more.thread_view(each, 1, new=on)
         yield more.lineage_view(Lineage(each, (shown, None), (each,), cut=True))
         yield more.originals_view(each, uploads)

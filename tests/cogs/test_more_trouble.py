@@ -11,7 +11,7 @@ from bot.sandbox.discord.permissions import (
     USE_APPLICATION_COMMANDS,
     VIEW_CHANNEL,
 )
-from bot.sandbox.http.faults import Answer, Reset
+from bot.sandbox.http.faults import Answer, Hold, Reset
 from cogs._menu_tokens import REMEMBERED, MenuTokens
 from cogs.delivery import timeouts
 from tests.support.acting import press
@@ -272,6 +272,23 @@ async def test_a_result_that_is_not_posted_yet_is_not_deleted(at: Stage) -> None
         await at.settled()
 
     assert (await at.jobs())[0].hidden_at is None
+
+
+async def test_a_result_is_changed_after_its_delivery_is_stored(at: Stage) -> None:
+    """The result is seen before: the status message is deleted in between."""
+    held = at.discord.faults.add("DELETE", r"/api/v10/.*/messages/.*", Hold(), times=None)
+    async with at.easel():
+        await at.imagine("a fox")
+        await held.reached()
+        result = await at.discord.wait_for_message(lambda it: bool(it.pictures()))
+        opened = await menu(at, result)
+        for label in ("Spoiler", "Continue in a thread", "Delete"):
+            assert "This result is not posted yet." in await told(await press(at, opened, label))
+        held.remove()
+        await at.settled()
+        await press(at, opened, "Delete")
+        await press(at, opened, "Delete for everybody")
+        await until(lambda: result.deleted)
 
 
 async def test_the_copy_of_a_result_changes_the_result(at: Stage) -> None:

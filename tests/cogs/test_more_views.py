@@ -47,10 +47,9 @@ def picture(size: int, number: int = 1) -> Picture:
 def pages(job: Job) -> Iterator[ui.LayoutView]:
     spec = oxen_spec(price=1)
     uploads = Uploads(tuple(Upload(f"{number}.png", Path(), 1) for number in range(10)))
-    yield more.menu_view(Menu(job, favourite=True, may_change=True), spec, thread=True)
-    yield more.menu_view(
-        Menu(replace(job, hidden_at=NOW), favourite=False, may_change=True), spec, thread=False
-    )
+    yield more.menu_view(Menu(job, favourite=True, may_change=True), spec, posted=True, thread=True)
+    hidden = Menu(replace(job, hidden_at=NOW), favourite=False, may_change=True)
+    yield more.menu_view(hidden, spec, posted=True, thread=False)
     yield more.originals_view(job, uploads)
     left_out = [Numbered(number, picture(99 * MB)) for number in range(1, 11)]
     yield more.left_out_view(job, left_out, gone=3)
@@ -82,7 +81,7 @@ def test_every_page_keeps_the_limits(prompt: str) -> None:
 
 def test_the_rows_of_the_menu_fit_on_a_phone() -> None:
     menu = Menu(replace(JOB, spoiler=True), favourite=True, may_change=True)
-    view = more.menu_view(menu, oxen_spec(price=1), thread=True)
+    view = more.menu_view(menu, oxen_spec(price=1), posted=True, thread=True)
     rows = [
         [
             each.item.label
