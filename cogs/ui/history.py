@@ -22,7 +22,7 @@ from cogs.ui.wording import STATES, Fact, History, Lists, Result, plural
 
 PAGE = re.compile(
     rf"{PREFIX}page:(?P<way>newer|older):(?P<at>[0-9a-f]{{1,14}})-(?P<job>[a-z2-7]{{0,17}}):"
-    r"(?P<since>[0-9a-f]{0,5}):(?P<until>[0-9a-f]{0,5}):(?P<favourites>f?):"
+    r"(?P<since>[0-9a-f]{0,6}):(?P<until>[0-9a-f]{0,6}):(?P<favourites>f?):"
     r"(?P<model>[a-z0-9_.\-]{0,32})"
 )
 TEXT_ID = 4100  # of the component that shows the filter by text

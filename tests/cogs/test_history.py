@@ -88,7 +88,8 @@ async def test_filters_are_kept_over_pages(at: Stage) -> None:
             await at.imagine(f"{text} {number}" if number != 4 else "another", model="oxen")
             await at.settled(number)
             at.clock.move(seconds=5)
-        page = await at.history(text=text.upper(), model="OXEN", since="2020-01-01")
+        days = {"since": "2020-01-01", "until": "8999-12-30"}
+        page = await at.history(text=text.upper(), model="OXEN", **days)
         assert page.text().count("Done") == 5
         await turned(at, page, "Older", f"{'*'[:0]} 1")
         older = page.text()
@@ -97,6 +98,7 @@ async def test_filters_are_kept_over_pages(at: Stage) -> None:
     assert older.count("Done") == 1
     assert "model oxen" in older
     assert "since 2020-01-01" in older
+    assert "until 8999-12-30" in older
     assert all(len(str(each["custom_id"])) <= 100 for each in page.buttons())
 
 
