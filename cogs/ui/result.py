@@ -100,12 +100,16 @@ def _marked(job: Job, *facts: str) -> ui.TextDisplay[Any]:
 def _origin(job: Job) -> str | None:
     """Return what a result was made from, as a link; None if those who see it may not see that.
 
-    The readers are the requester, of a private result, else everybody in its channel.
+    The readers are the requester, of a private result, else everybody in its channel, who in a
+    public thread see the thread's channel too.
     """
     source = job.source
     if source is None or (link := result_link(source)) is None:
         return None
-    reader = Member(user_id=job.user_id if job.route.private else 0)
+    reader = Member(
+        user_id=job.user_id if job.route.private else 0,
+        parent_channel_id=job.route.parent_id or 0,
+    )
     if not may_see(reader, job.route.channel_id, source):
         return None
     return Fact.SOURCE.format(link=link, member=f"<@{source.user_id}>")

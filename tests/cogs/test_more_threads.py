@@ -50,6 +50,7 @@ async def test_everything_made_in_the_thread_is_posted_there(at: Stage) -> None:
         await press(at, lineage, "Lineage", by=at.ada)
 
     assert f"/{at.channel.id}/{result.id})" in lineage.text()
+    assert f"/{at.channel.id}/{result.id}) by <@{at.ada.id}>" in again.text()
     assert [each for each in at.discord.channel_messages(at.channel) if each.pictures()] == [result]
 
 
