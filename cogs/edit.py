@@ -95,33 +95,41 @@ class Edit(commands.Cog):
             job = await self.studio.results.seen(member, channel_id, job.id)
             await open_edit_form(interaction, self.studio, job)
             return
-        self.studio.check_edit(member, _origin(interaction, message))
-        await EditModal(interaction, self.studio, pictures).open(interaction)
+        own = message.flags.ephemeral and message.author.id == interaction.application_id
+        self.studio.check_edit(member, _origin(interaction, message, own=own))
+        await EditModal(interaction, self.studio, pictures, private=own).open(interaction)
 
 
-def _origin(interaction: discord.Interaction[Any], message: discord.Message) -> PictureOrigin:
+def _origin(
+    interaction: discord.Interaction[Any], message: discord.Message, *, own: bool
+) -> PictureOrigin:
     """Return the origin of the pictures of a message that is no result.
 
-    A private message of the bot's was made for the member who sees it. The author of a forwarded
-    picture is unknown.
+    A private message of the bot's is the member's `own`. The author of a forwarded picture is
+    unknown.
     """
-    own = message.flags.ephemeral and message.author.id == interaction.application_id
     author_id = None if message.message_snapshots else message.author.id
     channel_id = interaction.channel_id or 0
     return PictureOrigin(channel_id, author_id=interaction.user.id if own else author_id)
 
 
 class EditModal(Form, title=Command.EDIT_MENU):
-    """The form for the change, with a select of pictures if the message has several."""
+    """The form for the change, with a select of pictures if the message has several.
+
+    With `private`, the pictures are in a private message, and the job is private too.
+    """
 
     def __init__(
         self,
         interaction: discord.Interaction[Any],
         studio: Studio,
         pictures: Sequence[Attachment],
+        *,
+        private: bool,
     ) -> None:
         super().__init__(interaction, "edit")
         self._studio = studio
+        self._private = private
         self._pictures = pictures
         self._prompt = ui.TextInput[Any](style=discord.TextStyle.paragraph, max_length=MAX_PROMPT)
         self.add_item(ui.Label(text=EditForm.PROMPT, component=self._prompt))
@@ -151,4 +159,5 @@ class EditModal(Form, title=Command.EDIT_MENU):
             options={},
             model=None,
             inputs=[self._pictures[number] for number in chosen],
+            private=self._private or None,  # else by the requester's choice
         )

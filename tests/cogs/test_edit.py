@@ -316,6 +316,29 @@ async def test_the_menu_edits_a_result_of_the_bots_own(at: Stage, menu: Open) ->
     assert str(at.created()[-1]["input_image"]).startswith("data:image/png")  # the stored one
 
 
+async def test_the_menu_on_a_private_message_of_the_bot_makes_a_private_job(
+    at: Stage, menu: Open
+) -> None:
+    async with at.easel():
+        await at.imagine("a secret", by=at.ben, private=True)
+        async with asyncio.timeout(10):
+            while not (jobs := await at.jobs(at.ben)) or not jobs[0].delivered_at:
+                await asyncio.sleep(0.02)
+        shown = (await at.command("show", by=at.ben, job=jobs[0].id)).message
+        assert shown is not None
+        await at.discord.wait_for_message(lambda it: it is shown and not it.loading)
+        opened = await menu(shown)
+        (prompt,) = fields(opened)
+        sent = await at.discord.submit_modal(at.ben, opened, {prompt: "as a watercolour"})
+        await sent.answered()
+        assert sent.message is not None
+        assert sent.message.ephemeral_to is at.ben
+        await at.result("as a watercolour")
+
+    edited, _ = await at.jobs(at.ben)
+    assert edited.route.private
+
+
 async def test_of_several_pictures_the_modal_asks_which(at: Stage, menu: Open) -> None:
     files = [Upload(f"{name}.png", picture()) for name in ("x" * 150, *"bcde")]
     async with at.easel():
