@@ -20,6 +20,7 @@ from bot.store.pictures import Role
 
 log = logging.getLogger(__name__)
 
+SAME_PICTURE = 25  # jobs whose result has the same bytes
 FIND_TIMEOUT = 1.2  # seconds: the member waits for a form or a reply, and Discord for 3 s
 SHAPES = ("aspect_ratio", "image_size", "match_input_image")  # options of which one sets the shape
 
@@ -180,20 +181,29 @@ class Results:
             return ()
         async with self._database.reading() as view:
             stored = await pictures.of_job(view, job.id, Role.INPUT)
-            source = await jobs.get(view, job.source_job_id) if job.source_job_id else None
-            made = await pictures.of_job(view, source.id, Role.OUTPUT) if source else []
-        results = {picture.sha256 for picture in made}
-        for picture in stored:
-            of_result = source if picture.sha256 in results else None
-            origin = PictureOrigin(channel_id, author_id=job.user_id, job=of_result)
-            if job.user_id != member.user_id:
-                self._services.quotas.check_edit(member, origin)
+            makers = [await pictures.jobs_of(view, each.sha256, SAME_PICTURE) for each in stored]
+        for made_by in makers:
+            self._check_edit(member, channel_id, job, made_by)
         if len(stored) != len(job.inputs) or len(await self._stored(stored)) != len(stored):
             raise PicturesRemoved
         return tuple(
             replace(attachment, url="", copied=False, sha256=picture.sha256)
             for attachment, picture in zip(job.inputs, stored, strict=True)
         )
+
+    def _check_edit(
+        self, member: Member, channel_id: int, job: Job, made_by: Sequence[Job]
+    ) -> None:
+        """Raise OthersPicture if the member may not edit an input of a job, made by these jobs.
+
+        The requester's own inputs are edited anywhere, but no results that were deleted since.
+        """
+        seen = (each for each in made_by if may_see(member, channel_id, each))
+        result = next(seen, next(iter(made_by), None))
+        deleted = all(each.hidden_at is not None for each in made_by)
+        if job.user_id != member.user_id or (result is not None and deleted):
+            origin = PictureOrigin(channel_id, author_id=job.user_id, job=result)
+            self._services.quotas.check_edit(member, origin)
 
     async def _stored(self, known: Sequence[Picture]) -> list[Picture]:
         """Return those whose files are stored; all, if the store does not answer in time.
