@@ -42,9 +42,8 @@ def status_view(
 
 def copies_view(job: Job, spec: ModelSpec, inputs: Uploads) -> ui.LayoutView:
     """Return the private message with copies of the input pictures, for the service to download."""
-    return panel(
-        Status.COPIES.format(service=spec.service), *gallery(job.request.prompt, inputs.names)
-    )
+    alt_text = Status.COPY_ALT_TEXT.format(prompt=job.request.prompt)
+    return panel(Status.COPIES.format(service=spec.service), *gallery(alt_text, inputs.names))
 
 
 def cancel_view(job: Job) -> ui.LayoutView:

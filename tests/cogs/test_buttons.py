@@ -1,26 +1,8 @@
 import asyncio
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
-import pytest
-from discord import ui
-
-from bot.catalog import Catalog
-from bot.jobs import Job, JobStatus, Notify, Picture, PictureKind
-from bot.providers.oxen.model import oxen_spec
+from bot.jobs import JobStatus, Picture, PictureKind
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
-from bot.studio.history import Page, Place, Wanted
-from bot.studio.menu import Lineage, Menu
-from cogs.buttons import HANDLERS
-from cogs.delivery.originals import Numbered
-from cogs.delivery.uploads import Upload, Uploads
-from cogs.ui import lists, more, panel, preferences, result, status
-from cogs.ui.history import history_view
-from cogs.ui.panel import PersistentItem
-from cogs.ui.wording import Ended
 from tests.support.easel import Stage, text_of
-from tests.support.rows import NOW, one
 
 PICTURE = Picture("a" * 64, PictureKind.PNG, 99_000_000, 9, 9)
 
@@ -159,82 +141,3 @@ async def test_buttons_work_after_a_restart(at: Stage) -> None:
         (job,) = await at.settled()
 
     assert job.status is JobStatus.CANCELED
-
-
-def views(job: Job) -> Iterator[ui.LayoutView]:
-    """Yield every view that the bot sends, of jobs in all states."""
-    spec = oxen_spec(price=1)
-    catalog = Catalog([spec])
-    uploads = Uploads((Upload("a.png", Path(), 0),), shrunk=True, left_out=1, gone=1)
-    for each in (replace(job, status=one_of) for one_of in JobStatus):
-        yield status.status_view(each, spec, lacking=["Send Messages"], down=True)
-        yield status.copies_view(each, spec, uploads)
-        yield status.cancel_view(each)
-        yield status.canceled_view(each)
-        yield status.canceled_view(replace(each, canceled_by=2))
-        yield status.undelivered_view(each)
-        yield status.elsewhere_view(each, Ended.ELSEWHERE)
-        yield result.result_view(each, spec, uploads, missing=1)
-        yield result.failed_view(each, spec)
-        yield result.job_view(each, spec, uploads, own=True)
-        yield result.job_view(each, spec, uploads, own=False)
-        for on in (True, False):
-            shown = replace(each, spoiler=on, expanded_prompt="a red fox", result_message_id=1)
-            menu = Menu(shown, favourite=on, may_change=True)
-            yield more.menu_view(menu, spec, posted=True, thread=True)
-            yield more.thread_view(each, 1, new=on)
-        yield more.lineage_view(Lineage(each, (shown, None), (each,), cut=True))
-        yield more.originals_view(each, uploads)
-        yield more.left_out_view(each, [Numbered(1, PICTURE)], gone=1)
-        yield more.delete_view(each)
-        yield more.deleted_view(each)
-        yield lists.jobs_view([each], catalog)
-        yield from history_pages(each, catalog)
-    yield lists.models_view(catalog)
-    yield lists.help_view([("imagine", "Make a picture")], ["Edit image"])
-    yield panel.notice("No.")
-    yield preferences.notify_view(Notify.PING)
-
-
-def history_pages(job: Job, catalog: Catalog) -> Iterator[ui.LayoutView]:
-    """Yield pages with and without pictures, and the longest filters."""
-    longest = Wanted("*" * 100, "m" * 32, favourites=True, since=NOW, until=NOW)
-    place = Place(NOW, job.id)
-    jobs = tuple(replace(job, id=f"{number}aaaaaaaaaaaaaaa") for number in range(2, 7))
-    names = {each.id: f"easel-{each.id}-small-1.jpg" for each in jobs}
-    for wanted in (Wanted(), longest):
-        yield history_view(Page((), {}, frozenset(), None, None), wanted, catalog, {})
-        page = Page(jobs, {}, frozenset({jobs[0].id}), place, place)
-        yield history_view(page, wanted, catalog, names)
-        yield history_view(page, wanted, catalog, {})
-
-
-async def test_every_item_of_every_view_is_persistent_and_has_a_handler(at: Stage) -> None:
-    """An ordinary button in a view would make discord.py forget all items of the class."""
-    async with at.database() as database:
-        job = await one(database)
-    handled = set()
-    for view in views(job):
-        assert view.timeout is None
-        for item in view.walk_children():
-            if isinstance(item, ui.Button | ui.Select):
-                pytest.fail(f"an ordinary item: {item!r}")
-            if isinstance(item, PersistentItem):
-                handled |= {template for template in HANDLERS if template.fullmatch(item.custom_id)}
-
-    assert handled == set(HANDLERS)
-
-
-def test_the_views_that_are_checked_are_all() -> None:
-    """A view is a function of cogs/ui that returns one."""
-    made = {
-        name
-        for module in (lists, more, panel, preferences, result, status)
-        for name, value in vars(module).items()
-        if getattr(value, "__module__", None) == module.__name__
-        and getattr(value, "__annotations__", {}).get("return") is ui.LayoutView
-        and not name.startswith("_")
-    }
-    called = {name for name in made if name in views.__code__.co_names}
-
-    assert made - called == {"usage_view"}  # has no items

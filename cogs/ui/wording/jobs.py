@@ -57,6 +57,7 @@ class Status:
         "Copies of your pictures, for {service} to download. Only you see this message; keep it "
         "until the job ends."
     )
+    COPY_ALT_TEXT = "Input picture for: {prompt}"
     CANNOT_POST = "The bot cannot post here, so the result will replace this message."
     CANNOT_POST_LACKING = (
         "The bot cannot post here, so the result will replace this message. "
