@@ -14,7 +14,7 @@ class Command:
     SHOW = "Show one job in full, with its pictures and buttons"
     USAGE = "Show your credits this month: used, held and left"
     MY = "Your own choices, in every server"
-    NOTIFY = "Choose how your results reach you, or see the present choice"
+    NOTIFY = "Choose how your results reach you, or see the current choice"
     MODELS = "List the models, their options and the price of a picture"
     HELP = "Show how to use this bot"
 
@@ -45,7 +45,7 @@ class Argument:
     FAVOURITES = "Your favourites alone"
     SINCE = "The first day (UTC), like 2026-01-31"
     UNTIL = "The last day (UTC), like 2026-01-31"
-    HOW = "How your results reach you; without it, the present choice is shown"
+    HOW = "How your results reach you; without it, the current choice is shown"
     DEFAULT_CHOICE = "{value} (default)"
 
 

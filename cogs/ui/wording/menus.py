@@ -119,8 +119,9 @@ NOTIFY_CHOICES: Mapping[Notify, str] = {
 class Preferences:
     """`/my notify`."""
 
-    NOTIFY = "**{choice}.** Choose how your results reach you with the option `how`."
-    NOTIFY_CHANGED = "**{choice}.** Your next results reach you in this manner."
+    NOTIFY = "**{choice}.** Choose another with the option `how`."
+    NOTIFY_CHANGED = "**{choice}.** Your next results arrive like this."
     SCOPE = (
-        "-# This choice holds in every server. The option `private` of a command goes before it."
+        "-# This choice applies in every server. "
+        "The option `private` of a command takes precedence."
     )
