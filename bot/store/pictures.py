@@ -55,19 +55,16 @@ INPUTS_OF_UNCHARGED = _inputs_of_uncharged.where(jobs.c.delivered_at.is_(None)).
 GET = select(pictures).where(pictures.c.sha256 == bindparam("sha256"))
 KNOW = keep_row(dialects.insert(pictures))
 NOTE_COPY = keep_row(dialects.insert(reduced_copies))
-_originals = select(reduced_copies.c.original).where(
-    reduced_copies.c.sha256 == bindparam("sha256", type_=String)
+# One list: PostgreSQL reads every row for an OR with a subquery.
+_same = select(bindparam("sha256", type_=String)).union_all(
+    select(reduced_copies.c.original).where(
+        reduced_copies.c.sha256 == bindparam("sha256", type_=String)
+    )
 )
 JOBS_OF = (
     select(jobs)
     .join(job_pictures, job_pictures.c.job_id == jobs.c.id)
-    .where(
-        job_pictures.c.role == Role.OUTPUT,
-        or_(
-            job_pictures.c.sha256 == bindparam("sha256", type_=String),
-            job_pictures.c.sha256.in_(_originals),
-        ),
-    )
+    .where(job_pictures.c.role == Role.OUTPUT, job_pictures.c.sha256.in_(_same))
     .order_by(jobs.c.created_at.desc())
     .limit(bindparam("limit", type_=Integer))
 )

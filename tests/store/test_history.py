@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlite3 import connect
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.dialects import sqlite
 
 from bot.jobs import JobStatus, NewJob
@@ -17,6 +17,16 @@ from bot.store.database import Database
 from bot.store.history import Place, Wanted
 from bot.store.tables import favourites, jobs
 from tests.support.rows import NOW, add, new_job
+
+# Results of one job, so many that PostgreSQL would rather not read them all.
+MANY_PICTURES = (
+    "INSERT INTO pictures (sha256, kind, size, width, height, created_at)"
+    " SELECT lpad(n::text, 64, '0'), 'png', 1, 1, 1, now() FROM generate_series(1, 3000) AS n",
+    "INSERT INTO job_pictures (job_id, role, position, sha256)"
+    " SELECT jobs.id, 'output', n, lpad(n::text, 64, '0')"
+    " FROM jobs, generate_series(1, 3000) AS n",
+    "ANALYZE job_pictures",
+)
 
 
 async def ended(database: Database, new: Sequence[NewJob]) -> list[str]:
@@ -148,4 +158,20 @@ def test_the_jobs_of_a_picture_are_found_by_the_index(empty_file: Path) -> None:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {compiled}")]
 
     assert "SEARCH job_pictures USING INDEX ix_job_pictures_sha256 (sha256=?)" in plan
-    assert not [step for step in plan if step.startswith("SCAN")]
+    scans = [step for step in plan if step.startswith("SCAN")]
+    assert scans == ["SCAN CONSTANT ROW"]  # the picture itself, beside the original of a copy
+
+
+async def test_the_jobs_of_a_picture_are_found_by_the_index_of_postgresql(
+    postgres_url: str,
+) -> None:
+    statement = pictures.JOBS_OF.params({"sha256": "a" * 64, "limit": 25})
+    async with open_database(postgres_url) as database, database.transaction() as tx:
+        await add(tx, new_job())
+        for each in MANY_PICTURES:
+            await tx.execute(text(each))
+        compiled = statement.compile(dialect=tx.dialect, compile_kwargs={"literal_binds": True})
+        plan = " ".join([line for (line,) in await tx.execute(text(f"EXPLAIN {compiled}"))])
+
+    assert "Index Scan using ix_job_pictures_sha256" in plan
+    assert "Seq Scan on job_pictures" not in plan
