@@ -30,6 +30,8 @@ from tests.support.marks import (
     with_xmp,
 )
 
+pytestmark = pytest.mark.long
+
 MIB = 1024 * 1024
 CAT = Upload("cat.png", picture())
 MODELS = [

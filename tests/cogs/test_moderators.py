@@ -12,6 +12,8 @@ from bot.sandbox.http.faults import Answer, Hold
 from cogs.ui.status import status_view
 from tests.support.easel import Stage, gateway_of, text_of
 
+pytestmark = pytest.mark.long
+
 MANAGE_MESSAGES = 1 << 13
 OTHERS = (
     "Only the member who requested this job, and the moderators of its channel, can cancel "

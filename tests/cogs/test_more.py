@@ -58,6 +58,7 @@ async def test_others_are_offered_no_change_of_the_result(at: Stage) -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prompt", PROMPTS, ids=["short", "Chinese", "Markdown", "long"])
 async def test_every_page_takes_every_prompt(at: Stage, prompt: str) -> None:
     """The stand-in holds every page against Discord's limits, and the audit of views the rest."""

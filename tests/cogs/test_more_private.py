@@ -8,6 +8,8 @@ from tests.support.acting import press
 from tests.support.easel import Stage
 from tests.support.menus import labels, menu, spoilers, told, until
 
+pytestmark = pytest.mark.long
+
 EXPIRED = Answer(401, {"code": 50027, "message": "Invalid Webhook Token"})
 AGAIN = "Press More under the result again."
 

@@ -1,5 +1,7 @@
 """*More → Continue in a thread*, and *More → Lineage*."""
 
+import pytest
+
 from bot.sandbox.discord import Channel, ChannelKind, Interaction, Message, User
 from bot.sandbox.discord.permissions import CREATE_PUBLIC_THREADS, EVERYONE, VIEW_CHANNEL
 from bot.sandbox.http.faults import Answer
@@ -7,6 +9,8 @@ from bot.store import jobs
 from tests.support.acting import press
 from tests.support.easel import Stage
 from tests.support.menus import drawn, forge, labels, menu, told, until
+
+pytestmark = pytest.mark.long
 
 THREADS = r"/api/v10/channels/\d+/messages/\d+/threads"
 

@@ -18,6 +18,8 @@ from tests.support.acting import press
 from tests.support.easel import Clock, Stage, text_of
 from tests.support.menus import drawn, forge, labels, menu, spoilers, told, until
 
+pytestmark = pytest.mark.long
+
 UNAVAILABLE = "This result is private, was deleted, or is unknown here. "
 VERBS = [
     *("more", "menu", "recipe", "originals", "lineage", "thread", "expanded", "delete"),

@@ -12,6 +12,8 @@ from bot.store.tables import jobs as rows
 from tests.support.delivery import OPEN_DM, drawing, posts_to
 from tests.support.easel import Stage
 
+pytestmark = pytest.mark.long
+
 SILENT = 1 << 12  # Discord's flag SUPPRESS_NOTIFICATIONS
 
 

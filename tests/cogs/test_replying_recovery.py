@@ -17,6 +17,8 @@ from tests.support.easel import KEY, TOKEN, Stage
 from tests.support.files import picture
 from tests.support.replying import edited, result, say
 
+pytestmark = pytest.mark.long
+
 CAT = Upload("cat.png", picture())
 
 

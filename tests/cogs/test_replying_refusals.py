@@ -11,6 +11,8 @@ from tests.support.easel import Stage
 from tests.support.files import picture
 from tests.support.replying import ignored, note, result, say
 
+pytestmark = pytest.mark.long
+
 CAT = Upload("cat.png", picture())
 GIF = Upload("cat.gif", b"GIF89a" + bytes(20))
 NEUTRAL = "This picture was not edited. See /help."

@@ -9,6 +9,8 @@ from tests.support.easel import Stage, text_of
 from tests.support.menus import drawn
 from tests.support.replying import edited
 
+pytestmark = pytest.mark.long
+
 REFUSED = "Pictures of other members are not edited here"
 
 
