@@ -39,7 +39,7 @@ async def test_the_whole_demonstration_succeeds(
     assert "✗" not in output
     assert output.count("✓") >= 20
     pictures = sorted((folder / "pictures").iterdir())
-    assert len(pictures) == 29
+    assert len(pictures) == 30
     for picture in pictures:
         with Image.open(picture) as opened:
             opened.load()

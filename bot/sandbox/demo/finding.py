@@ -4,7 +4,7 @@ from typing import Final
 
 from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.pictures import download
-from bot.sandbox.demo.results import AUTUMN, newest_result, press
+from bot.sandbox.demo.results import AUTUMN, ROW, newest_result, press
 from bot.sandbox.demo.stage import Stage, Step, brief, expect, reply_of
 from bot.sandbox.discord import Message, Upload
 from bot.sandbox.http.faults import HoldBefore
@@ -48,6 +48,17 @@ async def history(stage: Stage) -> None:
     stage.transcript.saw(f"only Ada sees: {brief(message.text())}")
 
 
+async def show(stage: Stage) -> None:
+    source = await newest_result(stage, AUTUMN)
+    job = str(source.buttons()[0]["custom_id"]).rpartition(":")[2]
+    message = await page_of(stage, reply_of(await stage.use(stage.ben, "show", job=job)))
+    expect(message.ephemeral_to is stage.ben, "a message for Ben alone", "a public message")
+    expect(message.pictures(), "the picture of a result by Ada", message.text())
+    labels = [str(each["label"]) for each in message.buttons()]
+    expect(labels == ROW, "the buttons of a result", labels)
+    stage.transcript.saw(f"only Ben sees: {brief(message.text())}")
+
+
 async def page_of(stage: Stage, message: Message) -> Message:
     await stage.until(message, lambda it: bool(it.text()), "the history was not shown")
     return message
@@ -80,6 +91,7 @@ async def notify(stage: Stage) -> None:
 FINDING: Final = (
     Step("The place in the queue, and Cancel for a moderator", place_in_the_queue, seconds=30),
     Step("/history finds earlier jobs by a word", history),
+    Step("/show: a result of another member with its buttons", show),
     Step("The message menu Recipe on a saved picture", recipe),
     Step("/my notify: results without a ping", notify),
 )

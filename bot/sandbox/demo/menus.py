@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from bot.sandbox.demo.results import AUTUMN, HOUSE, newest_result, press
+from bot.sandbox.demo.results import AUTUMN, HOUSE, SEA, newest_result, press
 from bot.sandbox.demo.stage import WAIT_SECONDS, Stage, Step, brief, expect, reply_of
 from bot.sandbox.discord import Message, User
 from bot.sandbox.discord.components import walk
@@ -51,7 +51,10 @@ async def lineage_and_thread(stage: Stage) -> None:
     await press(stage, stage.ada, menu, "Lineage")
     expect("Made from" in menu.text(), "what the picture was made from", menu.text())
     stage.transcript.saw(brief(menu.text()))
-    await press(stage, stage.ada, menu, "Menu")
+    await press(stage, stage.ada, menu, "Back")
+    expect(HOUSE in menu.text() and AUTUMN not in menu.text(), "the first picture", menu.text())
+    stage.transcript.saw(f"Back leads to: {brief(menu.text())}")
+    menu = await open_menu(stage, stage.ada, result)
     await press(stage, stage.ada, menu, "Continue in a thread")
     await stage.until(menu, lambda it: "The thread is open" in it.text(), "no thread was opened")
     if result.thread is None:
@@ -60,16 +63,29 @@ async def lineage_and_thread(stage: Stage) -> None:
         lambda it: bool(it.buttons()), WAIT_SECONDS, result.thread
     )
     stage.transcript.saw(f"in the thread: {brief(start.text())}")
-    await press(stage, stage.ada, start, "Again")
+    status = reply_of(await press(stage, stage.ada, start, "Again"))
     made = await stage.discord.wait_for_message(
         lambda it: bool(it.pictures()), WAIT_SECONDS, result.thread
     )
     stage.transcript.saw(f"in the thread: {brief(made.text())}")
+    await stage.until(status, lambda it: it.deleted, "the status message was not deleted")
     menu = await open_menu(stage, stage.ada, made)
     await ask_to_delete(stage, menu)
     await press(stage, stage.ada, menu, "Delete for everybody")
     await stage.until(made, lambda it: it.deleted, "the result was not deleted")
     stage.transcript.saw("the result in the thread is deleted")
+
+
+async def drawn_prompt(stage: Stage) -> None:
+    result = await newest_result(stage, SEA)
+    menu = await open_menu(stage, stage.ben, result)
+    opened = await press(stage, stage.ben, menu, "Remix expanded prompt")
+    fields = (opened.modal or {"components": []})["components"]
+    expect(fields, "a form", opened.response)
+    prompt = str(fields[0]["component"].get("value"))
+    longer = prompt.startswith(SEA) and len(prompt) > len(SEA)
+    expect(longer, "the longer prompt that skills.video has drawn", prompt)
+    stage.transcript.saw(f"the form has the longer prompt: {brief(prompt)}")
 
 
 async def ask_to_delete(stage: Stage, menu: Message) -> None:
@@ -91,6 +107,7 @@ def _spoilers(message: Message) -> list[bool]:
 
 MENUS: Final = (
     Step("The button More: recipe, originals and favourite", recipe_and_favourite),
+    Step("The button More: the prompt that the service has drawn", drawn_prompt),
     Step("The button More: a spoiler", spoiler),
     Step("The button More: lineage, a thread, and a deletion", lineage_and_thread, seconds=15),
 )

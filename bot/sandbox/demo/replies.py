@@ -8,13 +8,14 @@ from bot.sandbox.demo.stage import Stage, Step, brief, expect
 from bot.sandbox.discord import Message, User
 
 SNOW: Final = "let it snow"
+CLOUDS: Final = "add some clouds"
 MOON: Final = "add a full moon"
 WAIT_SECONDS: Final = 10.0  # the machine may be busy
 
 
 async def reply(stage: Stage, user: User, source: Message, text: str) -> Message:
     stage.transcript.did(user.name, f"replies: {text.replace(mention(stage), '@Easel')}")
-    return await stage.discord.say(user, stage.channel, text, reply_to=source)
+    return await stage.discord.say(user, source.channel, text, reply_to=source)
 
 
 def mention(stage: Stage) -> str:
@@ -34,6 +35,17 @@ async def edit_by_replying(stage: Stage) -> None:
     expect(not bought, "nothing made of a reply without a mention", bought)
 
 
+async def edit_in_direct_messages(stage: Stage) -> None:
+    """Reply without a mention: each reply to a result counts there."""
+    seen = stage.discord.channel_messages(stage.direct, stage.ada)
+    source = next(each for each in reversed(seen) if each.pictures())
+    said = await reply(stage, stage.ada, source, CLOUDS)
+    result = await stage.discord.wait_for_message(
+        lambda it: it.id > said.id and bool(it.pictures()), WAIT_SECONDS, stage.direct
+    )
+    await check_result(stage, result, stage.ada, CLOUDS, ratio=16 / 9, count=1)
+
+
 async def reply_without_instruction(stage: Stage) -> None:
     source = await newest_result(stage, MOON)
     said = await reply(stage, stage.ada, source, mention(stage))
@@ -45,5 +57,6 @@ async def reply_without_instruction(stage: Stage) -> None:
 
 REPLIES: Final = (
     Step("Replies to a result that mention the bot: a chain of changes", edit_by_replying, 20),
+    Step("A reply in direct messages, without a mention", edit_in_direct_messages),
     Step("A reply without an instruction", reply_without_instruction),
 )

@@ -7,6 +7,7 @@ from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.stage import Stage, Step, brief, expect
 from bot.sandbox.discord import Interaction, Message, User
 
+SEA: Final = "a city under the sea at night"
 HOUSE: Final = "a house by a lake"
 AUTUMN: Final = "a house by a lake in autumn"
 WINTER: Final = "a house by a lake in winter"

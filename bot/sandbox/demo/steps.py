@@ -15,7 +15,7 @@ from bot.sandbox.demo.edits import EDITS
 from bot.sandbox.demo.finding import FINDING, MARKET
 from bot.sandbox.demo.menus import MENUS
 from bot.sandbox.demo.replies import REPLIES, SNOW
-from bot.sandbox.demo.results import HOUSE, RESULTS
+from bot.sandbox.demo.results import HOUSE, RESULTS, SEA
 from bot.sandbox.demo.stage import (
     CREDITS_PER_USD,
     Stage,
@@ -33,7 +33,6 @@ COMMANDS: Final = {
 }
 LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
-SEA: Final = "a city under the sea at night"
 CASTLE: Final = "a castle in the clouds, seen from below"
 START_SECONDS: Final = 18.0  # the machine may be busy
 STOP_SECONDS: Final = 10.0
@@ -161,6 +160,12 @@ async def refusal(stage: Stage) -> None:
     message = reply_of(interaction)
     expect(message.ephemeral_to is stage.ada, "a refusal that only Ada sees", "a public message")
     expect("16:9" in message.text(), "the list of allowed ratios", message.text())
+    stage.transcript.saw(f"only Ada sees: {brief(message.text())}")
+    refused = await stage.use(
+        stage.ada, "imagine", prompt="a pear", model="oxen", image_size="square"
+    )
+    message = reply_of(refused)
+    expect("skills" in message.text(), "the model that has this option", message.text())
     expect(len(stage.oxen.generations) == before, "no request to Oxen.ai", "a generation")
     stage.transcript.saw(f"only Ada sees: {brief(message.text())}")
 
@@ -235,7 +240,7 @@ STEPS: Final = (
     *MENUS,
     *FINDING,
     Step("/usage, /jobs, /models, /help", other_commands),
-    Step("A value that is not in the list is refused in private", refusal),
+    Step("A value or an option that a model does not have is refused in private", refusal),
     Step("The ledger in the database adds up", ledger),
     Step("No request broke a rule of Discord or of the services", nothing_wrong),
     Step("The bot stops on SIGTERM", stop, seconds=STOP_SECONDS),
