@@ -292,6 +292,32 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "GRACE": timedelta(hours=1),
         "ESTIMATE_AGE": timedelta(hours=1),
     },
+    "cogs._notes": {
+        "NOTE_SECONDS": 15.0,
+        "MOST_NOTES": 100,
+        "REMEMBERED": 1000,
+        "CLOSE_SECONDS": 2.0,
+    },
+    "cogs._permissions": {
+        "KNOWN_FOR": timedelta(minutes=10),
+        "ASKED_AGAIN_AFTER": timedelta(seconds=10),
+        "MOST_SERVERS": 1000,
+    },
+    "cogs._menu_tokens": {
+        "REMEMBERED": 1000,
+    },
+    "cogs.replying": {
+        "AT_ONCE": 3,
+        "IN_ALL": 100,
+    },
+    "bot.studio.menu": {
+        "MAX_FAVOURITES": 1000,
+        "MAX_CHILDREN": 10,
+        "CHILDREN_READ": 50,
+    },
+    "bot.store.lineage": {
+        "MAX_ANCESTORS": 20,
+    },
     "cogs._replies": {
         "REPLY_TIMEOUT": 10.0,
         "FORM_SECONDS": 3600.0,
