@@ -30,8 +30,11 @@ def new_secret() -> int:
 
 
 def plain(text: str) -> str:
-    """Return a text without NUL, which PostgreSQL refuses and no message shows."""
-    return text.replace("\0", "")
+    """Return a text without NUL and halves of surrogate pairs.
+
+    PostgreSQL refuses NUL, both databases refuse the halves, and no message shows either.
+    """
+    return text.replace("\0", "").encode(errors="ignore").decode()
 
 
 class JobStatus(StrEnum):

@@ -153,7 +153,7 @@ def _prompt(value: object) -> str:
     """Return a text that can be stored, else an empty one."""
     if not isinstance(value, str) or len(value) > LONGEST_PROMPT:
         return ""
-    return plain(value).encode(errors="ignore").decode().strip()  # half a surrogate pair is no text
+    return plain(value).strip()
 
 
 def pictures(body: JsonObject) -> tuple[str, ...]:
