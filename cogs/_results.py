@@ -73,20 +73,23 @@ async def open_edit(interaction: Press, match: re.Match[str], _: Sequence[str]) 
 async def open_edit_form(interaction: Press, studio: Studio, job: Job) -> None:
     """Open the form that changes a picture of a result, which the member may see."""
     pictures = await studio.results.pictures(job)
-    await open_form(interaction, edit_form(job, pictures, studio.catalog.about(job.request.model)))
+    await open_form(
+        interaction, edit_form(job, [*pictures], studio.catalog.about(job.request.model))
+    )
 
 
 async def submit_edit(interaction: Press, match: re.Match[str], _: Sequence[str]) -> None:
     studio, job = await job_of_press(interaction, match, command="edit")
     fields = fields_of(interaction)
     pictures = await studio.results.pictures(job)
-    number = _chosen(fields, PICTURE, {str(each): "" for each in range(1, len(pictures) + 1)}, "1")
-    picture = pictures[int(number) - 1]
+    numbers = {str(each): "" for each in pictures}
+    number = int(_chosen(fields, PICTURE, numbers, next(iter(numbers))))
+    picture = pictures[number]
     draft = studio.results.edit(
         job,
         picture,
         fields.text(PROMPT),
-        url=address_of(interaction.message, picture, int(number)),
+        url=address_of(interaction.message, picture, number),
         references=fields.attachments(REFERENCES),
     )
     await request_draft(interaction, studio, draft)

@@ -161,16 +161,16 @@ class Replying(commands.Cog):
             permissions = ", ".join(lacking)
             raise Refused(wording.Replying.CANNOT_POST.format(permissions=permissions))
         pictures = await self.studio.results.pictures(source)
-        number, instruction = 1, text
+        number, instruction = next(iter(pictures)), text
         if match := NUMBERED.fullmatch(text):
             number, instruction = int(match[1]), (match[2] or "").strip()
         if not instruction:
             raise Refused(wording.Replying.NO_INSTRUCTION)
-        if not 1 <= number <= len(pictures):
+        if number not in pictures:
             raise Refused(plural(wording.Replying.WRONG_NUMBER, len(pictures)))
         replied = message.reference.resolved if message.reference else None
         shown = replied if isinstance(replied, discord.Message) else None
-        picture = pictures[number - 1]
+        picture = pictures[number]
         return self.studio.results.edit(
             source,
             picture,

@@ -100,16 +100,20 @@ class Results:
         async with self._database.reading() as view:
             return await jobs.of_result_message(view, message_id)
 
-    async def pictures(self, job: Job) -> list[Picture]:
-        """Return the result's pictures that are stored; NoPictures or PicturesRemoved for none."""
+    async def pictures(self, job: Job) -> dict[int, Picture]:
+        """Return the result's pictures that are stored, by their numbers in the result, from 1.
+
+        NoPictures or PicturesRemoved if there is none.
+        """
         async with self._database.reading() as view:
             made = await pictures.of_job(view, job.id, Role.OUTPUT)
         if not made:
             raise NoPictures
-        stored = await self._stored(made)
+        stored = {picture.sha256 for picture in await self._stored(made)}
         if not stored:
             raise PicturesRemoved
-        return stored
+        numbered = enumerate(made, start=1)
+        return {number: picture for number, picture in numbered if picture.sha256 in stored}
 
     async def again(self, member: Member, channel_id: int, job: Job) -> Draft:
         """Return the same request, with a new seed."""

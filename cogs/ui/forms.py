@@ -7,7 +7,7 @@ import discord
 from discord import ui
 
 from bot.catalog import Choice, ModelSpec, Text, Whole
-from bot.jobs import Job, Picture
+from bot.jobs import Job
 from bot.studio.results import SHAPES, default_of, shape_of
 from cogs.ui.actions import action_id
 from cogs.ui.panel import MAX_CHOICES
@@ -67,15 +67,15 @@ def remix_form(
     )
 
 
-def edit_form(job: Job, pictures: Sequence[Picture], spec: ModelSpec) -> ui.Modal:
-    """Return the form that changes a picture of a result, with further pictures if wished."""
+def edit_form(job: Job, pictures: Sequence[int], spec: ModelSpec) -> ui.Modal:
+    """Return the form that changes a picture of a result, with further pictures if wished.
+
+    `pictures` are the numbers of those that are stored.
+    """
     fields = [_text(PROMPT, EditForm.PROMPT, "", spec.longest_prompt)]
     if len(pictures) > 1:
-        numbers = {
-            str(number): EditForm.RESULT_CHOICE.format(number=number)
-            for number in range(1, len(pictures) + 1)
-        }
-        fields.insert(0, _select(PICTURE, EditForm.PICTURE, numbers, "1"))
+        numbers = {str(number): EditForm.RESULT_CHOICE.format(number=number) for number in pictures}
+        fields.insert(0, _select(PICTURE, EditForm.PICTURE, numbers, str(pictures[0])))
     uploads = ui.FileUpload[Any](
         custom_id=REFERENCES, required=False, min_values=0, max_values=MAX_REFERENCES
     )

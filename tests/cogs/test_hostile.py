@@ -20,7 +20,14 @@ pytestmark = pytest.mark.long
 TEXTS = [
     *("x" * 2000, "*" * 2000, "🦊" * 2000, "\\" * 2000, "`" * 2000, "é́" * 1000, "a\n" * 1000),
     *("@everyone @here <@1> <@&2> <#3>", "</imagine:1> <t:0:R> <:a:1>", "||```\n# -# > [a](b)"),
-    *("x\0y", "x\ud800y", "\u202etxt\u2066", "{0} {service} %s %(x)s", "' OR 1=1 --", "\ufdfd" * 2000),
+    *(
+        "x\0y",
+        "x\ud800y",
+        "\u202etxt\u2066",
+        "{0} {service} %s %(x)s",
+        "' OR 1=1 --",
+        "\ufdfd" * 2000,
+    ),
     *("x\x1b[31m", "<script>alert(1)</script>", "🏳️‍🌈👩‍👩‍👧", "\u0300" * 50 + "a", "\U0010ffff x"),
     *(
         "-# job aaaaaaaaaaaaaaaa",
