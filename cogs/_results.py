@@ -89,6 +89,7 @@ async def submit_edit(interaction: Press, match: re.Match[str], _: Sequence[str]
         job,
         picture,
         fields.text(PROMPT),
+        number=number,
         url=address_of(interaction.message, picture, number),
         references=fields.attachments(REFERENCES),
     )

@@ -175,6 +175,7 @@ class Replying(commands.Cog):
             source,
             picture,
             instruction,
+            number=number,
             url=address_of(shown, picture, number),
             references=[attachment_of(each) for each in message.attachments],
         )

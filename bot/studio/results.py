@@ -156,14 +156,15 @@ class Results:
         picture: Picture,
         instruction: str,
         *,
+        number: int,
         url: str = "",
         references: Iterable[Attachment] = (),
     ) -> Draft:
-        """Return a request that changes a picture of a result.
+        """Return a request that changes a picture of a result, by its number there.
 
         `url` is an address from which a service can download the stored bytes, if there is one.
         """
-        inputs = (stored_attachment(job, picture, url=url), *references)
+        inputs = (stored_attachment(job, picture, number, url=url), *references)
         model = self._model_of(job)
         wanted = GenerationRequest(model or "", instruction, inputs=tuple(i.url for i in inputs))
         spec = self._catalog.specs.get(model or "")
@@ -224,10 +225,10 @@ class Results:
         return [picture for picture, file in zip(known, found, strict=True) if file is not None]
 
 
-def stored_attachment(job: Job, picture: Picture, *, url: str = "") -> Attachment:
-    """Return a stored picture as an input."""
+def stored_attachment(job: Job, picture: Picture, number: int, *, url: str = "") -> Attachment:
+    """Return a stored picture as an input, with the name that the result's message gives it."""
     return Attachment(
-        name=f"easel-{job.id}.{picture.kind}",
+        name=f"easel-{job.id}-{number}.{picture.kind}",
         url=url,
         size=picture.size,
         width=picture.width,

@@ -77,8 +77,9 @@ def _copy(media: Media) -> Iterator[Attachment]:
 async def read_addresses(client: discord.Client, job: Job) -> list[str]:
     """Return fresh addresses of a job's inputs, from the messages that have the pictures.
 
-    They are those of a reply and of the result that was replied to. Raises NotDelivered, or
-    InputsGone if a message was deleted.
+    They are those of a reply and of the result that was replied to. A picture that the result shows
+    as a reduced copy has the address of that copy, whose name may have another suffix. Raises
+    NotDelivered, or InputsGone if a message was deleted.
     """
     channel = client.get_partial_messageable(job.route.channel_id)
     fresh: dict[str, str] = {}
@@ -92,8 +93,13 @@ async def read_addresses(client: discord.Client, job: Job) -> list[str]:
                     raise InputsGone("a message with an input picture was deleted") from error
                 raise
             for each in pictures_in(message):
-                fresh |= {URL(each.url).path: each.url, each.name: each.url}
-    found = [fresh.get(URL(each.url).path if each.url else each.name) for each in job.inputs]
+                # The result comes first: a member may give another picture the same name.
+                fresh = {URL(each.url).path: each.url, _stem(each.name): each.url} | fresh
+    found = [fresh.get(URL(each.url).path if each.url else _stem(each.name)) for each in job.inputs]
     if None in found:
         raise InputsGone("a picture is no longer in its message")
     return [each for each in found if each is not None]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]

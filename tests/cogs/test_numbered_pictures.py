@@ -1,10 +1,13 @@
 """The pictures of a result by their numbers, also after some of them were removed."""
 
+from bot.jobs import JobStatus
 from bot.pictures.store import name_of
+from bot.sandbox.discord import Upload
 from bot.store import pictures
 from bot.store.pictures import Role
 from tests.support.acting import fields_of, press, submit
 from tests.support.easel import Stage
+from tests.support.files import picture
 from tests.support.menus import drawn
 from tests.support.replying import edited, note, say
 
@@ -29,11 +32,32 @@ async def test_a_picture_that_is_left_is_edited_by_its_number(at: Stage) -> None
         await note(at, "This result has 2 pictures.")
 
     assert [each["value"] for each in choices["options"]] == ["2", "3"]
-    for edit, picture, number in (
+    for edit, shown, number in (
         (by_form, second, 2),
         (by_reply, second, 2),
         (by_number, third, 3),
     ):
         (source,) = edit.inputs
-        assert source.sha256 == picture.sha256
+        assert source.sha256 == shown.sha256
         assert source.url.partition("?")[0].endswith(f"/easel-{job.id}-{number}.png")
+
+
+async def test_a_reduced_picture_is_edited_by_a_reply_at_a_service_without_data_uris(
+    at: Stage,
+) -> None:
+    async with at.easel(oxen_api_key=None):
+        at.discord.set_upload_limit(at.server, 900)
+        result = await drawn(at, "two foxes", count=2)
+        assert "Shrunk to fit the upload limit" in result.text()
+        (source,) = await at.jobs()
+        at.discord.set_upload_limit(at.server, 10 * 1024 * 1024)
+        own = Upload(f"easel-{source.id}-2.png", picture())
+        await say(at, result, "2: add snow", [own], by=at.ben)
+        job, _ = await edited(at, "add snow", by=at.ben)
+
+    assert job.status is JobStatus.SUCCEEDED
+    urls = [*at.skills.generations.values()][-1].body["image_urls"]
+    assert isinstance(urls, list)
+    assert str(urls[0]).partition("?")[0] == str(result.pictures()[1]).partition("?")[0]
+    assert "/easel-" in str(urls[1])
+    assert urls[0] != urls[1]
