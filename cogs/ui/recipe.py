@@ -79,8 +79,8 @@ def _command(name: str, prompt: str, model: str, options: Mapping[str, Option]) 
 
 
 def _typed(value: Option) -> str:
-    """Return a value as a member types it. Backticks would end the block of code."""
-    return tidy(str(value)).replace("`", "'")
+    """Return a value as a member types it. Three backticks would end the block of code."""
+    return tidy(str(value)).replace("```", "'''")
 
 
 def _block(command: str, note: str = "") -> str:

@@ -53,7 +53,7 @@ def text_of(job: Job) -> str:
         ),
         (
             job_of(options={"negative_prompt": "blur, `code`"}),
-            "/imagine prompt:a fox model:oxen negative_prompt:blur, 'code'",
+            "/imagine prompt:a fox model:oxen negative_prompt:blur, `code`",
         ),
         (job_of("a\nfox\r\n\tby ```night```"), "/imagine prompt:a fox by '''night''' model:oxen"),
         (job_of("雪中的狐狸"), "/imagine prompt:雪中的狐狸 model:oxen"),

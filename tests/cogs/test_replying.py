@@ -14,6 +14,14 @@ from tests.support.files import picture
 from tests.support.replying import edited, ignored, result, say
 
 CAT = Upload("cat.png", picture())
+GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES = 1 << 0, 1 << 9, 1 << 12
+
+
+async def test_no_privileged_intent_is_used(at: Stage) -> None:
+    async with at.easel():
+        intents = [session.intents for session in at.discord.gateway.live]
+
+    assert intents == [GUILDS | GUILD_MESSAGES | DIRECT_MESSAGES]
 
 
 async def test_a_reply_edits_the_result_for_who_replies(at: Stage) -> None:

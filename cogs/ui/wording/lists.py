@@ -96,7 +96,8 @@ class Help:
         "Describe a picture with `/imagine`, or attach one to `/edit` and describe the change. "
         "The result is posted in this channel and mentions you, so you need not wait. "
         "With `private`, nobody else sees the result.\n"
-        "To change a result, reply to the message: mention the bot and describe the change. "
+        "To change a result, press Remix or Edit under the picture. Or reply to the message: "
+        "mention the bot and describe the change. "
         "“2: add snow” changes the second picture."
     )
     COMMAND = "- `/{name}` {description}"
