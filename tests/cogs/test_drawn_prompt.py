@@ -22,6 +22,7 @@ async def test_the_prompt_that_skills_has_drawn_is_stored(at: Stage) -> None:
     assert job.expanded_prompt == DRAWN
 
 
+@pytest.mark.long
 async def test_the_prompt_that_oxen_has_drawn_is_stored_where_it_is_sent(at: Stage) -> None:
     at.oxen.revised_in_rows = True
     async with at.easel():
@@ -31,6 +32,7 @@ async def test_the_prompt_that_oxen_has_drawn_is_stored_where_it_is_sent(at: Sta
     assert job.expanded_prompt == REVISED
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["skills", "oxen"])
 async def test_a_prompt_that_was_drawn_as_it_is_is_not_stored_twice(at: Stage, model: str) -> None:
     at.oxen.revised_in_rows = True
@@ -63,6 +65,7 @@ async def test_an_overdue_picture_brings_its_prompt(at: Stage) -> None:
     assert job.expanded_prompt == DRAWN
 
 
+@pytest.mark.long
 async def test_the_drawn_prompt_is_in_no_line_of_the_log(at: Stage) -> None:
     """Discord repeats the words, or a library does."""
     lines = Lines()

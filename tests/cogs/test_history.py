@@ -80,6 +80,7 @@ async def test_pages_have_small_pictures_and_go_on_after_a_restart(at: Stage) ->
         assert picture.format in {"JPEG", "PNG", "WEBP"}
 
 
+@pytest.mark.long
 async def test_filters_are_kept_over_pages(at: Stage) -> None:
     """Also a text of 100 characters that are all escaped."""
     text = "50%_" + "*" * 96
@@ -124,6 +125,7 @@ async def test_favourites_and_days_are_filters(at: Stage) -> None:
     assert [choice["name"].partition(" ")[2] for choice in offered] == ["(a week ago)"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "refusal"),
     [
@@ -155,6 +157,7 @@ async def test_an_empty_history_says_what_to_do(at: Stage) -> None:
     assert empty.buttons() == []
 
 
+@pytest.mark.long
 async def test_a_page_of_anothers_is_of_no_use(at: Stage) -> None:
     """Nobody sees the message of another; a forged press lists the own jobs at most."""
     async with at.easel():
@@ -168,6 +171,7 @@ async def test_a_page_of_anothers_is_of_no_use(at: Stage) -> None:
     assert "a fox" not in page.text()
 
 
+@pytest.mark.long
 async def test_a_button_outside_of_a_private_message_turns_nothing(at: Stage) -> None:
     async with at.easel():
         await drawn(at, 6)
@@ -195,6 +199,7 @@ FORGED = {
 }
 
 
+@pytest.mark.long
 async def test_a_forged_button_is_refused(at: Stage) -> None:
     async with at.easel():
         await drawn(at, 6)
@@ -207,6 +212,7 @@ async def test_a_forged_button_is_refused(at: Stage) -> None:
             assert refusal in text_of(await pressed.answered()), forged
 
 
+@pytest.mark.long
 async def test_a_second_press_waits_for_the_first(at: Stage) -> None:
     async with at.easel():
         await drawn(at, 6)
@@ -226,6 +232,7 @@ async def test_a_second_press_waits_for_the_first(at: Stage) -> None:
     assert refused.startswith("Another page of your history is being prepared.")
 
 
+@pytest.mark.long
 async def test_a_page_whose_jobs_have_vanished_leads_back(at: Stage) -> None:
     at.audited = False
     async with at.easel() as app:
@@ -241,6 +248,7 @@ async def test_a_page_whose_jobs_have_vanished_leads_back(at: Stage) -> None:
     assert prompts(page) == ["6", "5", "4", "3", "2"]
 
 
+@pytest.mark.long
 async def test_a_page_follows_in_another_message_if_discord_takes_no_new_pictures(
     at: Stage,
 ) -> None:
@@ -258,6 +266,7 @@ async def test_a_page_follows_in_another_message_if_discord_takes_no_new_picture
     assert len(thumbnails(follow_up)) == 1
 
 
+@pytest.mark.long
 async def test_jobs_without_stored_pictures_are_listed_as_text(at: Stage) -> None:
     async with at.easel(keep_days=1) as app:
         await drawn(at, 1)
@@ -277,6 +286,7 @@ async def test_jobs_without_stored_pictures_are_listed_as_text(at: Stage) -> Non
     assert "The pictures are no longer stored." in shown.text()
 
 
+@pytest.mark.long
 async def test_any_prompt_looks_right(at: Stage) -> None:
     prompts = ["x", "狐", "狐" * 1500, "**" * 750, "# a > b ||c|| `d` [e](https://f.example)"]
     async with at.easel():

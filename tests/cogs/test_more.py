@@ -121,6 +121,7 @@ async def test_originals_follow_in_several_messages(
     assert [len(each.pictures()) for each in sent] == [1, 1]
 
 
+@pytest.mark.long
 async def test_an_original_over_every_limit_is_named(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +137,7 @@ async def test_an_original_over_every_limit_is_named(
     assert f"Too large to be sent here: easel-{job.id}-1.png ({size} MB)." in text_of(pressed)
 
 
+@pytest.mark.long
 async def test_a_year_later_after_restarts_everything_works(at: Stage) -> None:
     async with at.easel(keep_days=500):
         result = await drawn(at)
@@ -157,6 +159,7 @@ async def test_a_year_later_after_restarts_everything_works(at: Stage) -> None:
     assert (await stored(at, job.id)).hidden_at is not None
 
 
+@pytest.mark.long
 async def test_originals_that_are_removed_are_a_sentence(at: Stage) -> None:
     async with at.easel(keep_days=30) as app:
         result = await drawn(at)
@@ -169,6 +172,7 @@ async def test_originals_that_are_removed_are_a_sentence(at: Stage) -> None:
     assert "The original pictures are no longer stored." in text_of(pressed)
 
 
+@pytest.mark.long
 async def test_a_favourite_is_each_members_own(at: Stage) -> None:
     async with at.easel():
         result = await drawn(at)
@@ -187,6 +191,7 @@ async def test_a_favourite_is_each_members_own(at: Stage) -> None:
         assert await favourites.number_of(view, at.ben.id) == 0
 
 
+@pytest.mark.long
 async def test_favourites_have_a_limit(at: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert use_cases.MAX_FAVOURITES == 1000
     monkeypatch.setattr(use_cases, "MAX_FAVOURITES", 1)
@@ -203,6 +208,7 @@ async def test_favourites_have_a_limit(at: Stage, monkeypatch: pytest.MonkeyPatc
     assert "Remove favourite" in labels(other)
 
 
+@pytest.mark.long
 async def test_a_spoiler_is_put_on_and_taken_off_and_nothing_else_changes(at: Stage) -> None:
     async with at.easel():
         result = await drawn(at, "two foxes", count=2)
@@ -225,6 +231,7 @@ async def test_a_spoiler_is_put_on_and_taken_off_and_nothing_else_changes(at: St
     assert result.pings == [at.ada.id]
 
 
+@pytest.mark.long
 async def test_a_moderator_may_change_what_others_have_requested(at: Stage) -> None:
     at.discord.set_permissions(at.server, at.ben, MANAGE_MESSAGES)
     async with at.easel():
@@ -243,6 +250,7 @@ async def test_a_moderator_may_change_what_others_have_requested(at: Stage) -> N
     assert "a fox" in text_of(again)  # the requester keeps the pictures
 
 
+@pytest.mark.long
 async def test_a_deleted_result_is_charged_and_seen_by_its_requester_alone(at: Stage) -> None:
     async with at.easel():
         result = await drawn(at)
@@ -261,6 +269,7 @@ async def test_a_deleted_result_is_charged_and_seen_by_its_requester_alone(at: S
     assert await at.balance() == before < 0
 
 
+@pytest.mark.long
 async def test_a_status_message_that_is_left_is_deleted_with_the_result(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():
@@ -280,6 +289,7 @@ async def test_a_status_message_that_is_left_is_deleted_with_the_result(at: Stag
     assert status.deleted
 
 
+@pytest.mark.long
 async def test_the_drawn_prompt_is_remixed_without_another_expansion(at: Stage) -> None:
     async with at.easel():
         result = await drawn(at)
@@ -302,6 +312,7 @@ async def test_the_drawn_prompt_is_remixed_without_another_expansion(at: Stage) 
     assert "a red fox in deep snow at dawn" in opened.text()
 
 
+@pytest.mark.long
 async def test_a_drawn_prompt_that_is_too_long_is_refused(at: Stage) -> None:
     async with at.easel():
         result = await drawn(at)

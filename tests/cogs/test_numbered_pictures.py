@@ -1,5 +1,7 @@
 """The pictures of a result by their numbers, also after some of them were removed."""
 
+import pytest
+
 from bot.jobs import JobStatus
 from bot.pictures.store import name_of
 from bot.sandbox.discord import Upload
@@ -12,6 +14,7 @@ from tests.support.menus import drawn
 from tests.support.replying import edited, note, say
 
 
+@pytest.mark.long
 async def test_a_picture_that_is_left_is_edited_by_its_number(at: Stage) -> None:
     async with at.easel() as app:
         result = await drawn(at, "three foxes", count=3, model="skills")
@@ -42,6 +45,7 @@ async def test_a_picture_that_is_left_is_edited_by_its_number(at: Stage) -> None
         assert source.url.partition("?")[0].endswith(f"/easel-{job.id}-{number}.png")
 
 
+@pytest.mark.long
 async def test_a_reduced_picture_is_edited_by_a_reply_at_a_service_without_data_uris(
     at: Stage,
 ) -> None:

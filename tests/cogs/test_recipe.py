@@ -82,6 +82,7 @@ async def test_a_saved_picture_is_recognised_by_its_bytes(at: Stage) -> None:
     assert told[2] == NONE  # the result is in another channel
 
 
+@pytest.mark.long
 async def test_a_reduced_copy_is_recognised_too(at: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "UPLOAD_BYTES", 60_000)
     async with at.easel() as app:
@@ -95,6 +96,7 @@ async def test_a_reduced_copy_is_recognised_too(at: Stage, monkeypatch: pytest.M
     assert COMMAND in told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["hidden", "private"])
 async def test_a_result_that_may_not_be_seen_has_no_recipe(at: Stage, change: str) -> None:
     async with at.easel() as app:
@@ -132,6 +134,7 @@ async def test_what_a_file_says_is_shown_as_that(at: Stage) -> None:
     assert nothing == NONE
 
 
+@pytest.mark.long
 async def test_a_file_that_names_a_job_is_no_proof(at: Stage) -> None:
     """Neither by its name nor by its metadata."""
     async with at.easel():
@@ -150,6 +153,7 @@ async def test_a_file_that_names_a_job_is_no_proof(at: Stage) -> None:
     assert "as the file says" in told
 
 
+@pytest.mark.long
 async def test_other_messages_have_no_recipe(at: Stage) -> None:
     async with at.easel():
         text = await at.discord.say(at.ben, at.channel, "just words")
@@ -162,6 +166,7 @@ async def test_other_messages_have_no_recipe(at: Stage) -> None:
     assert told == [NONE] * 4
 
 
+@pytest.mark.long
 async def test_one_recipe_of_a_member_is_searched_for_at_once(at: Stage) -> None:
     async with at.easel():
         photo = await saved(at, picture())
@@ -179,6 +184,7 @@ async def test_one_recipe_of_a_member_is_searched_for_at_once(at: Stage) -> None
     assert again == NONE
 
 
+@pytest.mark.long
 async def test_the_recipe_of_any_prompt_looks_right(at: Stage) -> None:
     prompts = ["x", "狐" * 1500, "`" * 1500, "# a > b ||c|| [e](https://f)"]
     async with at.easel():

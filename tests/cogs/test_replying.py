@@ -17,6 +17,7 @@ CAT = Upload("cat.png", picture())
 GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES = 1 << 0, 1 << 9, 1 << 12
 
 
+@pytest.mark.long
 async def test_no_privileged_intent_is_used(at: Stage) -> None:
     async with at.easel():
         intents = [session.intents for session in at.discord.gateway.live]
@@ -45,6 +46,7 @@ async def test_a_reply_edits_the_result_for_who_replies(at: Stage) -> None:
     assert f"/easel-{made_from.id}-1.png" in str(body)
 
 
+@pytest.mark.long
 async def test_a_chain_of_replies_and_references(at: Stage) -> None:
     async with at.easel():
         first = await result(at)
@@ -58,6 +60,7 @@ async def test_a_chain_of_replies_and_references(at: Stage) -> None:
     assert two.source_job_id == one.id
 
 
+@pytest.mark.long
 async def test_a_reply_may_come_before_the_end_of_the_delivery(at: Stage) -> None:
     """The status message is deleted first, which may take seconds; then the result is stored."""
     slow = at.discord.faults.add("DELETE", r"/api/v10/.*/messages/.*", Hold(), times=None)
@@ -103,6 +106,7 @@ async def test_in_direct_messages_every_reply_counts(at: Stage) -> None:
     assert not job.route.private
 
 
+@pytest.mark.long
 async def test_what_is_made_from_a_private_result_is_private(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel(job_timeout=3600):
@@ -123,6 +127,7 @@ async def test_what_is_made_from_a_private_result_is_private(at: Stage) -> None:
     assert [each for each in at.discord.channel_messages(where) if "Queued" in each.text()] == []
 
 
+@pytest.mark.long
 async def test_a_reply_in_a_thread_is_answered_there(at: Stage) -> None:
     thread = at.discord.add_channel(
         at.server, "foxes", kind=ChannelKind.PUBLIC_THREAD, parent=at.channel
@@ -147,6 +152,7 @@ async def test_the_same_reply_twice_makes_one_job(at: Stage) -> None:
         await ignored(at, count=2)
 
 
+@pytest.mark.long
 async def test_two_replies_at_once_make_two_jobs(at: Stage) -> None:
     async with at.easel():
         source = await result(at)
@@ -157,6 +163,7 @@ async def test_two_replies_at_once_make_two_jobs(at: Stage) -> None:
     assert len(await at.jobs()) == 3
 
 
+@pytest.mark.long
 async def test_a_result_is_edited_by_a_reply_after_a_restart(at: Stage) -> None:
     async with at.easel():
         source = await result(at)
@@ -169,6 +176,7 @@ async def test_a_result_is_edited_by_a_reply_after_a_restart(at: Stage) -> None:
     assert job.created_at - at.clock() < timedelta(minutes=1)
 
 
+@pytest.mark.long
 async def test_a_reply_can_be_canceled(at: Stage) -> None:
     async with at.easel():
         source = await result(at)
@@ -186,6 +194,7 @@ async def test_a_reply_can_be_canceled(at: Stage) -> None:
     assert job.result_message_id == status.id
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("choice", "silent"), [("silent", True), ("private", False)])
 async def test_a_reply_obeys_the_choice_of_who_replies(
     at: Stage, choice: str, silent: bool

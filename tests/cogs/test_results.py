@@ -88,6 +88,7 @@ async def test_remix_carries_over_everything_but_the_changes(at: Stage) -> None:
     assert first["seed"] == 7
 
 
+@pytest.mark.long
 async def test_remix_changes_every_field(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox", aspect_ratio="16:9", seed=7, count=1, model="oxen")
@@ -131,6 +132,7 @@ async def test_edit_takes_the_chosen_stored_picture_and_references(at: Stage) ->
     assert "made from" in edited.text()
 
 
+@pytest.mark.long
 async def test_a_result_of_a_year_ago_is_edited_from_the_store(at: Stage) -> None:
     async with at.easel(keep_days=500):
         await at.imagine("a fox")
@@ -156,6 +158,7 @@ async def test_a_form_that_was_open_during_a_restart_is_read(at: Stage) -> None:
         await at.result("a hare")
 
 
+@pytest.mark.long
 async def test_removed_pictures_are_named(at: Stage) -> None:
     async with at.easel() as app:
         await at.imagine("a fox")
@@ -169,6 +172,7 @@ async def test_removed_pictures_are_named(at: Stage) -> None:
         await at.settled(2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("label", ["Again", "Remix", "Edit"])
 async def test_a_hidden_result_is_shown_to_nobody_else(at: Stage, label: str) -> None:
     async with at.easel():
@@ -216,6 +220,7 @@ async def test_references_of_others_are_not_used_again(at: Stage) -> None:
         )
 
 
+@pytest.mark.long
 async def test_a_model_that_is_gone_is_named(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox", model="skills")
@@ -229,6 +234,7 @@ async def test_a_model_that_is_gone_is_named(at: Stage) -> None:
         await at.result("a hare")
 
 
+@pytest.mark.long
 async def test_two_presses_at_once_are_two_requests(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -240,6 +246,7 @@ async def test_two_presses_at_once_are_two_requests(at: Stage) -> None:
     assert len({job.id for job in jobs}) == 3
 
 
+@pytest.mark.long
 async def test_a_member_without_the_permission_is_refused(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -266,6 +273,7 @@ async def test_the_menu_edits_own_pictures_and_results_of_easel(at: Stage) -> No
         await at.settled()
 
 
+@pytest.mark.long
 async def test_the_servers_settings_for_a_command_hold_for_its_buttons(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -278,6 +286,7 @@ async def test_the_servers_settings_for_a_command_hold_for_its_buttons(at: Stage
         assert opened.modal is not None
 
 
+@pytest.mark.long
 async def test_a_bot_that_may_not_post_any_more_answers_in_the_reply(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -292,6 +301,7 @@ async def test_a_bot_that_may_not_post_any_more_answers_in_the_reply(at: Stage) 
     assert pressed.message.pictures()
 
 
+@pytest.mark.long
 async def test_a_job_that_is_unknown_is_refused(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -305,6 +315,7 @@ async def test_a_job_that_is_unknown_is_refused(at: Stage) -> None:
             assert text_of(refused).startswith("This result is private, was deleted, or is unknown")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spelling", Spelling)
 async def test_a_choice_is_understood_in_any_spelling(at: Stage, spelling: Spelling) -> None:
     async with at.easel():
@@ -320,6 +331,7 @@ async def test_a_choice_is_understood_in_any_spelling(at: Stage, spelling: Spell
     assert at.created()[1]["enable_prompt_expansion"] is False
 
 
+@pytest.mark.long
 async def test_an_edit_by_the_menu_at_skills_gets_a_copy_of_the_stored_picture(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox", model="skills")
@@ -336,6 +348,7 @@ async def test_an_edit_by_the_menu_at_skills_gets_a_copy_of_the_stored_picture(a
     assert "-input-1.png" in str(urls[0])  # the form of a menu brings no message with addresses
 
 
+@pytest.mark.long
 async def test_settings_that_discord_does_not_tell_in_time_refuse_the_press(at: Stage) -> None:
     at.discord.faults.add("GET", r"/api/v10/applications/.*/permissions", HoldBefore(), times=None)
     async with at.easel():

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Upload
 from bot.store.jobs import change
@@ -20,6 +22,7 @@ async def hide(at: Stage, job_id: str) -> None:
         await change(tx, job_id, hidden_at=at.clock())
 
 
+@pytest.mark.long
 async def test_a_form_of_a_result_that_was_deleted_meanwhile_requests_nothing(at: Stage) -> None:
     async with at.easel():
         result = await drawn(at)
@@ -37,6 +40,7 @@ async def test_a_form_of_a_result_that_was_deleted_meanwhile_requests_nothing(at
     assert len(at.created()) == 1
 
 
+@pytest.mark.long
 async def test_a_reference_that_was_removed_is_named_by_each_button(at: Stage) -> None:
     async with at.easel() as app:
         await at.edit(CAT, prompt="make it blue")
@@ -53,6 +57,7 @@ async def test_a_reference_that_was_removed_is_named_by_each_button(at: Stage) -
     assert len(await at.jobs()) == 1
 
 
+@pytest.mark.long
 async def test_pictures_that_are_removed_while_the_form_is_open(at: Stage) -> None:
     async with at.easel() as app:
         result = await drawn(at)
@@ -65,6 +70,7 @@ async def test_pictures_that_are_removed_while_the_form_is_open(at: Stage) -> No
     assert len(await at.jobs()) == 1
 
 
+@pytest.mark.long
 async def test_a_result_of_a_model_that_is_gone_is_edited_and_has_its_menu(at: Stage) -> None:
     async with at.easel():
         result = await drawn(at, model="skills")
@@ -83,6 +89,7 @@ async def test_a_result_of_a_model_that_is_gone_is_edited_and_has_its_menu(at: S
     assert (made.status, made.request.model) == (JobStatus.SUCCEEDED, "oxen")
 
 
+@pytest.mark.long
 async def test_a_form_sent_twice_at_once_requests_twice(at: Stage) -> None:
     """Discord gives each submit an interaction of its own."""
     async with at.easel():
