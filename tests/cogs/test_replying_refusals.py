@@ -191,7 +191,7 @@ async def test_no_note_tells_a_members_credits(at: Stage) -> None:
         source = await result(at)
     async with at.easel(monthly_credits=1):
         await say(at, source, "add snow", by=at.ben)
-        shown = await note(at, "you have too few credits")
+        shown = await note(at, "This picture was not edited. See /usage.")
 
     assert not any(each.isdigit() for each in shown.text())
     assert await at.jobs(at.ben) == []

@@ -98,11 +98,8 @@ class Replying:
         "This result has 1 picture. Leave the number out, as in “add snow”.",
         "This result has {count} pictures. Begin with one of their numbers, as in “2: add snow”.",
     )
-    NO_CREDITS = "This picture was not edited, because you have too few credits. See /usage."
-    TOO_MANY_JOBS = (
-        "This picture was not edited, because you have too many jobs in progress. Wait until one "
-        "ends, or stop one with /cancel."
-    )
+    NO_CREDITS = "This picture was not edited. See /usage."
+    TOO_MANY_JOBS = "This picture was not edited. See /jobs."
     TOO_FAST = "Your other replies are still being read. Reply again in a few seconds."
     CANNOT_POST = "The bot cannot post a picture here. Missing permissions: {permissions}."
 
