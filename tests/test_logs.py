@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from unicodedata import normalize
 import aiohttp
 import pytest
 
+from bot.observability import logs
 from bot.observability.logs import hide, redact
 from bot.sandbox.discord import Interaction
 from bot.sandbox.http.faults import Answer, Fault, Reset, ResetAfter, Truncate
@@ -267,3 +269,15 @@ async def test_a_long_traceback_with_a_long_prompt_takes_no_time() -> None:
 
     async with asyncio.timeout(5):
         assert len(await asyncio.create_task(line())) == 200_000
+
+
+def test_many_prompts_are_hidden_without_being_remembered_in_pieces() -> None:
+    prompts = [f"{number:04} {'fox ' * 500}" for number in range(40)]
+
+    def redacted() -> str:
+        hide(*prompts)
+        return redact(f"refused: {prompts[30][1:41]} and the rest", [])
+
+    before = logs._pieces.cache_info().currsize
+    assert copy_context().run(redacted) == "refused: [prompt] and the rest"
+    assert logs._pieces.cache_info().currsize == before

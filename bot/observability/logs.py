@@ -114,6 +114,7 @@ TOKENS = (
 # A shorter prompt is a common word, and its removal would garble unrelated lines.
 SHORTEST = 8  # characters
 HEAD = 24  # characters that identify a prompt; the rest may be cut off
+REMEMBERED = 16_384  # characters of the prompts of a task whose pieces stay in memory
 PIECE = 12  # characters of any part of a prompt: a line may quote a service or a library
 
 _hidden: ContextVar[tuple[str, ...]] = ContextVar("hidden", default=())
@@ -134,9 +135,11 @@ def redact(text: str, secrets: Iterable[str]) -> str:
         text = text.replace(secret, "[secret]")
     for pattern in TOKENS:
         text = pattern.sub(r"\g<before>[token]", text)
-    for prompt in _hidden.get():
+    prompts = _hidden.get()
+    for prompt in prompts:
         text = _without(text, prompt)
-    return _without_pieces(text, _pieces(_hidden.get()))
+    is_small = sum(map(len, prompts)) <= REMEMBERED
+    return _without_pieces(text, _pieces(prompts) if is_small else _pieces_in(text, prompts))
 
 
 @lru_cache(maxsize=64)
@@ -144,6 +147,15 @@ def _pieces(prompts: tuple[str, ...]) -> frozenset[str]:
     return frozenset(
         prompt[at : at + PIECE] for prompt in prompts for at in range(len(prompt) - PIECE + 1)
     )
+
+
+def _pieces_in(text: str, prompts: tuple[str, ...]) -> Set[str]:
+    """Return the pieces of many prompts that a text has: all of them would take much memory."""
+    parts = {text[at : at + PIECE] for at in range(len(text) - PIECE + 1)}
+    pieces = (
+        prompt[at : at + PIECE] for prompt in prompts for at in range(len(prompt) - PIECE + 1)
+    )
+    return parts.intersection(pieces)
 
 
 def _without_pieces(text: str, known: Set[str]) -> str:
