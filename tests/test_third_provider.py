@@ -68,6 +68,7 @@ def logging_as_before() -> Iterator[None]:
         logging.getLogger(name).setLevel(before)
 
 
+@pytest.mark.long
 async def test_each_of_its_models_makes_pictures_from_end_to_end(
     studio: Stage, painter: FakePainter
 ) -> None:

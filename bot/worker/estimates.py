@@ -16,6 +16,9 @@ TIMES_OF = timedelta(days=30)  # ... within this time
 FEWEST = 10  # of which an estimate is made
 READ = 2 * TIMES  # rows: those with one picture and those with several are not separated in SQL
 CACHED = timedelta(minutes=1)
+CACHED_WITHOUT = timedelta(
+    seconds=2
+)  # while a model has no estimate yet: its next job may bring one
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Estimates:
             found = await waiting.recent_times(view, model, now - TIMES_OF, limit=READ)
         one = [each.time for each in found if each.pictures == 1][:TIMES]
         several = [each.time for each in found if each.pictures > 1][:TIMES]
-        return _Estimate(usual_of(one), usual_of(several), now + CACHED)
+        usual = usual_of(one), usual_of(several)
+        return _Estimate(*usual, now + (CACHED if any(usual) else CACHED_WITHOUT))
 
 
 def usual_of(times: Sequence[timedelta]) -> Usual | None:

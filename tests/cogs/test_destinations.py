@@ -213,6 +213,7 @@ async def test_retries_back_off(at: Stage, fault: Answer, private: bool) -> None
     assert job.result_message_id is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("private", [False, True])
 async def test_retry_after_is_obeyed(at: Stage, private: bool) -> None:
     async with at.easel():

@@ -14,6 +14,7 @@ DRAWN = f"{FOX}, in soft morning light, finely detailed, with a calm background"
 REVISED = f"{FOX}. The scene is lit from the left, and every surface shows its texture."
 
 
+@pytest.mark.long
 async def test_the_prompt_that_skills_has_drawn_is_stored(at: Stage) -> None:
     async with at.easel():
         await at.imagine(FOX, model="skills", count=2)

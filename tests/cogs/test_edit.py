@@ -144,6 +144,7 @@ async def test_an_attachment_that_vanished_fails_the_job_by_name(at: Stage) -> N
     assert asked(at) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [Answer(503, "busy"), Reset()], ids=str)
 async def test_a_cdn_that_fails_is_asked_again(at: Stage, fault: Fault) -> None:
     at.discord.faults.add("GET", CDN, fault, times=4)
@@ -247,6 +248,7 @@ async def test_after_the_token_expired_skills_video_gets_no_copy_and_the_member_
     assert at.skills.generations == {}
 
 
+@pytest.mark.long
 async def test_a_picture_inside_a_request_waits_for_the_bytes_in_flight(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ async def test_filters_are_kept_over_pages(at: Stage) -> None:
     assert all(len(str(each["custom_id"])) <= 100 for each in page.buttons())
 
 
+@pytest.mark.long
 async def test_favourites_and_days_are_filters(at: Stage) -> None:
     async with at.easel() as app:
         await drawn(at, 2)
@@ -147,6 +148,7 @@ async def test_a_wrong_filter_is_refused(at: Stage, options: dict[str, Any], ref
     assert told.replace("\\", "") == refusal.replace("\\", "")
 
 
+@pytest.mark.long
 async def test_an_empty_history_says_what_to_do(at: Stage) -> None:
     async with at.easel():
         empty = await at.history()

@@ -31,6 +31,7 @@ async def test_jobs_lists_what_is_under_way_and_what_has_ended(at: Stage) -> Non
     assert "are listed" not in listed
 
 
+@pytest.mark.long
 async def test_fifty_jobs_fit_into_one_answer(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():

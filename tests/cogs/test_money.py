@@ -54,6 +54,7 @@ async def test_parallel_requests_do_not_exceed_the_jobs_of_a_member(at: Stage) -
     assert (len(await at.jobs()), len(refused)) == (3, 5)
 
 
+@pytest.mark.long
 async def test_a_charge_for_a_failed_job_is_a_loss_that_counts_in_the_budget(at: Stage) -> None:
     at.skills.charge_failed = True
     async with at.easel(budget_monthly=60, monthly_credits=60):
@@ -76,6 +77,7 @@ async def test_a_charge_for_a_failed_job_is_a_loss_that_counts_in_the_budget(at:
     assert await adds_up(at)
 
 
+@pytest.mark.long
 async def test_an_unknown_outcome_is_a_loss_of_the_price(at: Stage) -> None:
     at.skills.faults.add("POST", GENERATION, Reset())
     async with at.easel(budget_monthly=30):
@@ -158,6 +160,7 @@ async def test_the_end_of_a_job_that_was_given_up_ends_the_reservation(at: Stage
     assert await adds_up(at)
 
 
+@pytest.mark.long
 async def test_zero_for_a_finished_picture_is_charged_as_the_price(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -284,6 +287,7 @@ async def test_a_generation_that_oxen_lists_late_is_delivered_and_its_loss_rever
     assert await adds_up(at)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["failed", "canceled"])
 async def test_a_charge_that_is_reported_after_the_end_is_a_loss(at: Stage, end: str) -> None:
     at.oxen.charge_failed = at.oxen.charge_cancelled = True
@@ -316,6 +320,7 @@ async def test_a_charge_that_is_reported_after_the_end_is_a_loss(at: Stage, end:
     assert await adds_up(at)
 
 
+@pytest.mark.long
 async def test_a_charge_for_pictures_that_are_gone_is_a_loss(at: Stage) -> None:
     at.skills.faults.add("GET", OUTPUT, Answer(404, b"gone"), times=None)
     async with at.easel(budget_monthly=25):
@@ -340,6 +345,7 @@ async def test_a_charge_for_pictures_that_are_gone_is_a_loss(at: Stage) -> None:
     assert await adds_up(at)
 
 
+@pytest.mark.long
 async def test_the_price_of_a_generation_that_the_service_does_not_find_stays_reserved(
     at: Stage,
 ) -> None:

@@ -49,6 +49,7 @@ async def test_the_requester_is_offered_everything(at: Stage) -> None:
     assert "a fox" in opened.text()
 
 
+@pytest.mark.long
 async def test_others_are_offered_no_change_of_the_result(at: Stage) -> None:
     async with at.easel():
         opened = await menu(at, await drawn(at), by=at.ben)
@@ -84,6 +85,7 @@ async def test_every_page_takes_every_prompt(at: Stage, prompt: str) -> None:
     assert not any(each.pings_everyone for each in at.discord.world.messages.values())
 
 
+@pytest.mark.long
 async def test_the_recipe_has_the_command_to_copy(at: Stage) -> None:
     async with at.easel():
         opened = await menu(at, await drawn(at, seed=7, aspect_ratio="16:9"), by=at.ben)
@@ -108,6 +110,7 @@ async def test_the_originals_are_sent_as_they_were_made(at: Stage) -> None:
     assert sorted(got) == sorted(made)
 
 
+@pytest.mark.long
 async def test_originals_follow_in_several_messages(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

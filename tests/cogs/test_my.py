@@ -23,6 +23,7 @@ async def requested(at: Stage, where: Channel, **private: Any) -> Job:  # noqa: 
     return (await at.settled())[0]
 
 
+@pytest.mark.long
 async def test_the_choice_is_one_subcommand_with_four_values(at: Stage) -> None:
     async with at.easel():
         (command,) = [each for each in at.discord.commands if each["name"] == "my"]
@@ -34,6 +35,7 @@ async def test_the_choice_is_one_subcommand_with_four_values(at: Stage) -> None:
     assert {each["value"]: each["name"] for each in how["choices"]} == CHOICES
 
 
+@pytest.mark.long
 async def test_the_choice_is_shown_changed_and_survives_a_restart(at: Stage) -> None:
     async with at.easel():
         assert CHOICES["ping"] in text_of(await at.command("my notify"))
@@ -56,6 +58,7 @@ async def test_a_request_carries_the_choice(at: Stage, choice: str) -> None:
     assert not job.route.private
 
 
+@pytest.mark.long
 async def test_private_is_the_default_of_the_requests_that_do_not_say_otherwise(at: Stage) -> None:
     async with at.easel():
         await at.command("my notify", how="private")
@@ -74,6 +77,7 @@ async def test_private_is_the_default_of_the_requests_that_do_not_say_otherwise(
         assert asked.message.ephemeral_to is None
 
 
+@pytest.mark.long
 async def test_in_direct_messages_the_choice_hides_nothing(at: Stage) -> None:
     async with at.easel():
         await at.command("my notify", how="private")
@@ -85,6 +89,7 @@ async def test_in_direct_messages_the_choice_hides_nothing(at: Stage) -> None:
     assert hidden.route.private
 
 
+@pytest.mark.long
 async def test_where_only_the_member_installed_the_bot_the_choice_holds(at: Stage) -> None:
     at.settings = {"user_install": True}
     async with at.easel():
@@ -96,6 +101,7 @@ async def test_where_only_the_member_installed_the_bot_the_choice_holds(at: Stag
     assert job.route.private
 
 
+@pytest.mark.long
 async def test_a_blocked_member_chooses_nothing(at: Stage) -> None:
     async with at.easel(blocked_users=[at.ada.id]):
         assert "blocked" in text_of(await at.command("my notify", how="silent"))

@@ -1,9 +1,12 @@
 """Options as Discord's clients send them: labels, other cases, and those of another model."""
 
+import pytest
+
 from bot.sandbox.discord import Interaction
 from tests.support.easel import Stage, text_of
 
 
+@pytest.mark.long
 async def test_labels_and_other_cases_are_understood(at: Stage) -> None:
     async with at.easel() as app:
         title = app.services.catalog.get("oxen").title
@@ -16,6 +19,7 @@ async def test_labels_and_other_cases_are_understood(at: Stage) -> None:
     assert at.created()[0]["aspect_ratio"] == "4:3"
 
 
+@pytest.mark.long
 async def test_a_refusal_names_the_model_that_has_the_option(at: Stage) -> None:
     async with at.easel():
         answers: list[Interaction] = [
@@ -35,6 +39,7 @@ async def test_a_refusal_names_the_model_that_has_the_option(at: Stage) -> None:
     assert "Choose one of: 1:1, 16:9" in told[2]  # no model takes all of them
 
 
+@pytest.mark.long
 async def test_completion_follows_a_model_that_was_typed(at: Stage) -> None:
     async with at.easel():
         offered = await at.discord.complete(

@@ -179,6 +179,7 @@ async def test_an_edit_that_fails_is_retried_and_goes_to_no_other_destination(
     assert in_channel(at) == in_direct_messages(at) == []
 
 
+@pytest.mark.long
 async def test_a_direct_message_with_an_unknown_outcome_is_not_sent_again(at: Stage) -> None:
     """The search also works after the nonce has expired."""
     at.oxen.manual = True

@@ -161,6 +161,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.long
 async def test_hostile_prompts_ping_nobody_and_keep_the_form(at: Stage) -> None:
     async with at.easel():
         for number, prompt in enumerate(HOSTILE):

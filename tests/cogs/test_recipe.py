@@ -65,6 +65,7 @@ async def test_a_result_has_its_recipe_for_everybody_in_the_channel(at: Stage) -
     assert "The service has drawn this longer prompt:\n> a fox" in own
 
 
+@pytest.mark.long
 async def test_a_saved_picture_is_recognised_by_its_bytes(at: Stage) -> None:
     elsewhere = at.discord.add_channel(at.server, "memes")
     async with at.easel():
@@ -113,6 +114,7 @@ async def test_a_result_that_may_not_be_seen_has_no_recipe(at: Stage, change: st
     assert all("/imagine prompt:a fox model:oxen seed:5" in each for each in own)
 
 
+@pytest.mark.long
 async def test_what_a_file_says_is_shown_as_that(at: Stage) -> None:
     forged = Recipe(
         model="oxen",

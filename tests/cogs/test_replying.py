@@ -81,6 +81,7 @@ async def test_a_reply_may_come_before_the_end_of_the_delivery(at: Stage) -> Non
     assert job.route.reply_to_id == source.id
 
 
+@pytest.mark.long
 async def test_a_number_chooses_the_picture(at: Stage) -> None:
     async with at.easel():
         source = await result(at, count=3)

@@ -32,6 +32,7 @@ def modes(folder: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.long
 async def test_files_and_folders_are_the_users_alone(at: Stage) -> None:
     settings = {
         "DISCORD_TOKEN": TOKEN,
@@ -100,6 +101,7 @@ async def test_a_backup_opens_no_attachment(at: Stage, tmp_path: Path) -> None:
     assert [each["url"] for each in json.loads(inputs)] == [address]
 
 
+@pytest.mark.long
 async def test_a_job_whose_key_was_taken_out_ends_after_a_day(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():

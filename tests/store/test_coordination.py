@@ -47,6 +47,7 @@ async def process(
             await running
 
 
+@pytest.mark.long
 async def test_processes_count_each_other(shared: PostgresDatabase) -> None:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(process(shared, Role.GATEWAY))
@@ -97,6 +98,7 @@ async def test_a_process_that_was_stopped_has_no_duty(shared: PostgresDatabase) 
         assert not made.has(Duty.PROBES)
 
 
+@pytest.mark.long
 async def test_a_lost_session_is_replaced_and_the_duties_return(
     shared: PostgresDatabase, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

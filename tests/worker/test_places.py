@@ -83,6 +83,7 @@ async def test_the_places_are_the_turns_of_the_members(at: Stage, slots: Submits
     assert [each["prompt"] for each in at.created()] == ["one", "new", "two"]
 
 
+@pytest.mark.long
 async def test_a_job_that_is_requested_behind_ten_others_says_that(
     at: Stage, slots: Submits
 ) -> None:

@@ -39,6 +39,7 @@ async def test_without_a_stream_polling_finds_the_end(at: Stage) -> None:
     assert job.status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.long
 async def test_what_is_finished_after_its_time_out_is_charged_and_shown(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -288,6 +289,7 @@ async def test_what_is_never_finished_is_asked_about_for_a_day(at: Stage) -> Non
     assert await at.balance() == 0
 
 
+@pytest.mark.long
 async def test_one_failed_poll_is_no_failed_job(at: Stage) -> None:
     at.oxen.faults.add("GET", ROW, Answer(502, "<html>"), times=4)
     at.oxen.faults.add("GET", ROW, Reset(), times=1)
@@ -298,6 +300,7 @@ async def test_one_failed_poll_is_no_failed_job(at: Stage) -> None:
     assert job.status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.long
 async def test_a_new_id_may_be_unknown_for_a_moment(at: Stage) -> None:
     at.oxen.initial_404s = 2
     async with at.easel():
@@ -307,6 +310,7 @@ async def test_a_new_id_may_be_unknown_for_a_moment(at: Stage) -> None:
     assert job.status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.long
 async def test_an_id_that_stays_unknown_is_lost(at: Stage) -> None:
     at.oxen.initial_404s = 1000
     async with at.easel():

@@ -78,6 +78,7 @@ async def test_a_cost_that_is_never_told_is_estimated_by_the_price(at: Stage) ->
     assert await at.balance() == -7500
 
 
+@pytest.mark.long
 async def test_a_cost_that_is_told_late_corrects_the_estimate_once(at: Stage) -> None:
     at.oxen.cost_delay = None
     async with at.easel(oxen_price=3):

@@ -36,6 +36,7 @@ async def test_what_was_surely_not_taken_is_sent_again(at: Stage, fault: Fault) 
     assert (job.status, len(at.oxen.generations)) == (JobStatus.SUCCEEDED, 1)
 
 
+@pytest.mark.long
 async def test_retry_after_is_obeyed(at: Stage) -> None:
     at.oxen.faults.add("POST", QUEUE, Answer(429, {}, {"Retry-After": "40"}))
     async with at.easel():
@@ -79,6 +80,7 @@ async def test_a_request_whose_answer_was_lost_is_found_and_adopted(
     assert await at.balance() == -15_000
 
 
+@pytest.mark.long
 async def test_a_request_that_nobody_can_find_fails_uncharged_and_is_not_sent_again(
     at: Stage,
 ) -> None:

@@ -5,13 +5,16 @@ from typing import Final
 from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.pictures import download
 from bot.sandbox.demo.results import AUTUMN, ROW, newest_result, press
-from bot.sandbox.demo.stage import Stage, Step, brief, expect, reply_of
+from bot.sandbox.demo.stage import WAIT_SECONDS, Stage, Step, brief, expect, reply_of
 from bot.sandbox.discord import Message, Upload
 from bot.sandbox.http.faults import HoldBefore
 
 BRIDGE: Final = "a bridge in the fog"
 MARKET: Final = "a market at night"
 QUIET: Final = "a quiet pond"
+LINKED: Final = "a windmill in spring"
+ALONE: Final = "a birthday card"
+SLOW: Final = "a very detailed map"
 SILENT: Final = 1 << 12  # Discord's flag SUPPRESS_NOTIFICATIONS
 
 
@@ -85,7 +88,32 @@ async def notify(stage: Stage) -> None:
     result = await stage.result_after(status, stage.ada, pings=False)
     expect(result.flags & SILENT, "a message without a notification", result.flags)
     await check_result(stage, result, stage.ada, QUIET, ratio=16 / 9, count=1, pings=False)
+    await stage.use(stage.ada, "my notify", how="direct")
+    status = await request(stage, stage.ada, "imagine", prompt=LINKED, model="oxen")
+    result = await stage.result_after(status, stage.ada, pings=False)
+    link = f"/{stage.channel.id}/{result.id}"
+    await stage.discord.wait_for_message(
+        lambda each: link in each.text() and each.channel is stage.direct, WAIT_SECONDS
+    )
+    stage.transcript.saw("a direct message links the result")
+    await stage.use(stage.ada, "my notify", how="private")
+    status = await request(stage, stage.ada, "imagine", alone=True, prompt=ALONE, model="oxen")
+    await stage.until(status, lambda it: bool(it.pictures()), "no picture in the private reply")
     await stage.use(stage.ada, "my notify", how="ping")
+
+
+async def slower_than_usual(stage: Stage) -> None:
+    """Hold a picture at Oxen.ai, which has made more than ten by now."""
+    with stage.oxen_slow():
+        status = await request(stage, stage.ben, "imagine", prompt=SLOW, model="oxen")
+        await stage.until(status, lambda it: "usually" in it.text(), "no usual time was shown")
+        stage.transcript.saw(f"then: {brief(status.text())}")
+        await stage.until(
+            status, lambda it: "Slower than usual" in it.text(), "nothing was called slow"
+        )
+        stage.transcript.saw(f"then: {brief(status.text())}")
+    result = await stage.result_after(status, stage.ben)
+    await check_result(stage, result, stage.ben, SLOW, ratio=16 / 9, count=1)
 
 
 FINDING: Final = (
@@ -93,5 +121,6 @@ FINDING: Final = (
     Step("/history finds earlier jobs by a word", history),
     Step("/show: a result of another member with its buttons", show),
     Step("The message menu Recipe on a saved picture", recipe),
-    Step("/my notify: results without a ping", notify),
+    Step("/my notify: silent, by direct message, and private", notify, seconds=30),
+    Step("The usual time, and a job that is slower", slower_than_usual, seconds=30),
 )

@@ -77,7 +77,7 @@ class Stage:
         self, user: User, command: str, *, where: Channel | None = None, **options: object
     ) -> Interaction:
         """Use a command as a member would, and wait for the bot's reply."""
-        written = " ".join(f"{name}:{_typed(value)}" for name, value in options.items())
+        written = " ".join(f"{name}:{typed(value)}" for name, value in options.items())
         self.transcript.did(user.name, f"/{command} {written}".rstrip())
         interaction = await self.discord.command(user, where or self.channel, command, options)
         return await interaction.answered()
@@ -146,7 +146,8 @@ class Step:
     seconds: float = 10.0
 
 
-def _typed(value: object) -> object:
+def typed(value: object) -> object:
+    """Return a value as a member would name it: a file by its name."""
     return f"[{value.filename}]" if isinstance(value, Upload) else value
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.edits import EDITS
-from bot.sandbox.demo.finding import FINDING, MARKET
+from bot.sandbox.demo.finding import FINDING, MARKET, SLOW
 from bot.sandbox.demo.menus import MENUS
 from bot.sandbox.demo.replies import REPLIES, SNOW
 from bot.sandbox.demo.results import HOUSE, RESULTS, SEA
@@ -137,7 +137,7 @@ async def cancel_by_button(stage: Stage) -> None:
 async def other_commands(stage: Stage) -> None:
     # Of the house, each of the two has requested one picture.
     bens = stage.charged(FOX) + stage.charged(HOUSE) / 2 + stage.charged(SNOW)
-    bens += stage.charged(MARKET) + stage.charged_by_skills(SEA)
+    bens += stage.charged(MARKET) + stage.charged(SLOW) + stage.charged_by_skills(SEA)
     charges = {
         stage.ada: stage.charged() + stage.charged_by_skills() - bens,
         stage.ben: bens,
