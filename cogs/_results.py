@@ -139,7 +139,7 @@ def _remix_of(fields: Fields, job: Job, spec: ModelSpec) -> Remix:
     switches = [pick(each, SWITCH_LABELS) for each in fields.chosen(SWITCHES)]
     return Remix(
         prompt=fields.text(PROMPT),
-        negative_prompt=fields.text(NEGATIVE),
+        negative_prompt=fields.text(NEGATIVE) if NEGATIVE in fields.values else None,
         shape=None if shape == DEFAULT_SHAPE else (name, value),
         count=int(_chosen(fields, COUNT, counts_of(spec), str(job.request.count))),
         new_seed=NEW_SEED in switches,

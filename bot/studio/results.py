@@ -66,10 +66,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Remix:
-    """The changes of a remix; `shape` is an option with its value, or None for the default."""
+    """The changes of a remix; `shape` is an option with its value, or None for the default.
+
+    `negative_prompt` is None if the form had no such field.
+    """
 
     prompt: str
-    negative_prompt: str
+    negative_prompt: str | None
     shape: tuple[str, str] | None
     count: int
     new_seed: bool
@@ -125,7 +128,10 @@ class Results:
         return Draft(job, job.request.prompt, options, model, inputs)
 
     async def remix(self, member: Member, channel_id: int, job: Job, changes: Remix) -> Draft:
-        """Return the request with a member's changes; everything else carries over."""
+        """Return the request with a member's changes; everything else carries over.
+
+        Options that the model no longer has are dropped.
+        """
         options = dict(job.request.options)
         if changes.new_seed:
             options.pop("seed", None)
@@ -140,13 +146,15 @@ class Results:
             for name, value in changed.items()
             if value != (options.get(name, default_of(spec, name)))
         }
-        if changes.negative_prompt:
+        if changes.negative_prompt is not None:
             options["negative_prompt"] = changes.negative_prompt
-        else:
+        if not options.get("negative_prompt"):
             options.pop("negative_prompt", None)
         model = self._model_of(job)
-        if model not in self._catalog.specs:
+        if (offered := self._catalog.specs.get(job.request.model)) is None:
             model = None
+        else:
+            options = {name: value for name, value in options.items() if name in offered.options}
         inputs = await self._inputs_again(member, channel_id, job)
         return Draft(job, changes.prompt, options, model, inputs)
 

@@ -1,6 +1,7 @@
 """The buttons under a result, when something has gone in the meantime."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -100,3 +101,39 @@ async def test_a_form_sent_twice_at_once_requests_twice(at: Stage) -> None:
         jobs = await at.settled(3)
 
     assert [job.request.prompt for job in jobs].count("a hare") == 2
+
+
+@pytest.mark.long
+async def test_an_option_that_the_model_has_lost_is_dropped_by_a_remix(at: Stage) -> None:
+    async with at.easel() as app:
+        await at.imagine("a fox", model="oxen", negative_prompt="rain", aspect_ratio="16:9")
+        result = await at.result("a fox")
+        catalog = app.services.catalog
+        spec = catalog.get("oxen")
+        left = {name: each for name, each in spec.options.items() if name != "negative_prompt"}
+        catalog.update(replace(spec, options=left))
+        refused = await press(at, result, "Again")
+        assert "negative_prompt" in text_of(refused)
+        opened = await press(at, result, "Remix")
+        await submit(at, opened, {"The picture to draw": "a hare"})
+        await at.result("a hare")
+
+    _, body = at.created()
+    assert body["aspect_ratio"] == "16:9"
+    assert "negative_prompt" not in body
+
+
+@pytest.mark.long
+async def test_a_field_that_a_form_does_not_have_carries_over(at: Stage) -> None:
+    """The form of a model that is gone knows nothing of its options."""
+    async with at.easel():
+        await at.imagine("a fox", model="skills", negative_prompt="rain")
+        result = await at.result("a fox")
+        await at.settled()
+    async with at.easel(skills_api_key=None):
+        opened = await press(at, result, "Remix")
+        await submit(at, opened, {"The picture to draw": "a hare"})
+        await at.result("a hare")
+
+    (body,) = at.created()
+    assert body["negative_prompt"] == "rain"
