@@ -212,7 +212,7 @@ async def test_the_menu_edits_the_picture_of_a_forwarded_message(
     at: Stage, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """The stand-in forwards nothing: the snapshot is added as Discord sends it."""
-    async with at.easel():
+    async with at.easel(edit_others=True):  # whose picture it is cannot be known
         if place == "files":
             original = await at.discord.say(at.ada, at.channel, "look", [CAT])
             url = str(original.attachments[0]["url"])

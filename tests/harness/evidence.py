@@ -151,7 +151,7 @@ class Gallery:
         for each in made(arena).values():
             for index, data in each.generation.drawn.items():
                 picture = Picture(each.id, index, data)
-                self._by_digest[_digest(data)] = picture
+                self._by_digest[digest(data)] = picture
                 self._of.setdefault(each.id, []).append(picture)
 
     def shown(self, message: Message, own: Sequence[Made] = ()) -> list[str]:
@@ -163,12 +163,12 @@ class Gallery:
         if SHRUNK not in message.text():
             likely = []
         return [
-            str(self._by_digest.get(_digest(data)) or _most_like(data, likely) or "unknown")
+            str(self._by_digest.get(digest(data)) or _most_like(data, likely) or "unknown")
             for data in files(message)
         ]
 
 
-def _digest(data: bytes) -> bytes:
+def digest(data: bytes) -> bytes:
     """Return a hash of the pixels: the bot writes a mark beside them."""
     try:
         with Image.open(io.BytesIO(data)) as opened:
