@@ -237,9 +237,9 @@ class Destinations:
         With a message that is not `new`, an earlier run may have sent the link.
         """
         self._delivered(destination.name)
-        again = attempts.told or (attempts.earlier_run and not new)
+        again = attempts.link_sent or (attempts.earlier_run and not new)
         if wants_link(job) and _others_see(destination.name, job) and not again:
-            attempts.told = True
+            attempts.link_sent = True
             await self._posts.tell(job, shown)
         await self.replies.end(job, shown, destination.name)
         return shown

@@ -49,7 +49,7 @@ class Attempts:
     unknown: dict[DestinationName, datetime] = field(default_factory=dict)
     reply_left: bool = False  # the edit of the reply was refused, or is no longer tried
     followed_up: bool = False  # a follow-up was sent, or may have been
-    told: bool = False  # the direct message with a link was sent, or may have been
+    link_sent: bool = False  # the direct message with a link was sent, or may have been
     webhook_unknown_since: datetime | None = None
     instead: str = ""  # the text in place of a prompt that Discord refuses
     text_accepted: set[DestinationName] = field(default_factory=set)  # only the files were refused

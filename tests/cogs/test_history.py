@@ -82,7 +82,7 @@ async def test_pages_have_small_pictures_and_go_on_after_a_restart(at: Stage) ->
 
 @pytest.mark.long
 async def test_filters_are_kept_over_pages(at: Stage) -> None:
-    """Also a text of 100 characters that are all escaped."""
+    """The text has 100 characters, all of which are escaped."""
     text = "50%_" + "*" * 96
     async with at.easel():
         for number in range(1, 8):

@@ -227,7 +227,7 @@ async def test_the_log_has_no_prompt_that_discord_quotes(
 
 
 async def test_a_result_without_a_row_is_a_sentence(at: Stage) -> None:
-    """As after the restore of a backup."""
+    """A restored backup may lack the job."""
     async with at.easel():
         result = await drawn(at)
         pressed = await forge(at, at.ada, result, f"easel:more:{'b' * 16}")

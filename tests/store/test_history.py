@@ -48,7 +48,7 @@ async def found(database: Database, wanted: Wanted, limit: int = 100) -> list[st
 
 
 async def test_pages_go_to_the_end_and_back(database_url: str) -> None:
-    """Also over jobs of the same moment."""
+    """Pages also divide jobs of the same moment."""
     async with open_database(database_url) as database:
         times = [NOW - timedelta(seconds=number // 3) for number in range(10)]
         ids = await ended(database, [new_job(at=at) for at in times])

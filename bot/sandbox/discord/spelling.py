@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class Spelling(Enum):
-    """How clients send the choices of commands and the options of selects, radios and checkboxes.
+    """The spelling of chosen values in commands, selects, radios and checkboxes.
 
     `VALUE` is what Discord documents. Bots have received the label instead, or the value in
     another case; the other members are these faults, for tests.
