@@ -281,6 +281,11 @@ def text_of(interaction: Interaction) -> str:
     return interaction.message.text()
 
 
+# Discord waits 3 s for a reply. A test is not about that limit unless it sets the limit itself: on a
+# loaded machine everything takes longer.
+RESPONSE_SECONDS = 10.0
+
+
 @asynccontextmanager
 async def stage(
     folder: Path, *, postgres_url: str = "", **settings: object
@@ -289,6 +294,7 @@ async def stage(
     oracle = description()
     discord = FakeDiscord(
         limit_messages=False,  # tests of that limit switch it on
+        response_seconds=RESPONSE_SECONDS,
         token=TOKEN,
         clock=clock.seconds,
         on_request=oracle.check if oracle else None,
