@@ -6,6 +6,7 @@ EaselError
 └── ProviderError    an image API refused, failed or did not answer: mapped to a Reason
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +35,20 @@ class UserError(EaselError):
         super().__init__(text.format(**words) if words else text)
         self.text = text
         self.values = values
+
+
+class Mentions:
+    """Channels or roles in a message: Discord shows their names in the place of their ids."""
+
+    MOST = 10
+
+    def __init__(self, mark: str, ids: Iterable[int]) -> None:
+        """`mark` is that of the kind: `#` for channels, `@&` for roles."""
+        self._listed = [f"<{mark}{each}>" for each in sorted(ids)]
+
+    def __str__(self) -> str:
+        more = len(self._listed) - self.MOST
+        return ", ".join(self._listed[: self.MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 class NotNow(UserError):

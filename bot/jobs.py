@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.errors import Reason
+from bot.rights import Allowance
 
 JOB_ID_PATTERN = "[a-z2-7]{16}"
 SECRETS = range(2**20, 2**31 - 1, 2)  # above the ids that Discord gives to components
@@ -164,6 +165,8 @@ class NewJob:
     model_auto: bool = False  # chosen by Easel: the member named none
     origin_id: int | None = None  # the interaction or message: each has one job at most
     source_job_id: str | None = None  # the job whose result, or request, this one begins with
+    allowance: Allowance | None = None  # of the requester in the server at this moment
+    locale: str | None = None  # of the requester, as Discord names languages
     id: str = field(default_factory=new_job_id)
     secret: int = field(default_factory=new_secret, repr=False)
 
@@ -208,6 +211,9 @@ class Job:
     result_channel_id: int | None = None  # None for a job of an older version
     canceled_by: int | None = None  # the moderator who stopped the job; None for the requester
     slow_shown: bool = False  # the status message has said that the job is slower than usual
+    allowance: Allowance | None = None  # of the requester in the server at that time
+    granted: int = 0  # the part of `price` that grants pay
+    locale: str | None = None  # of the requester, as Discord names languages
     source: "Job | None" = field(default=None, repr=False)  # that of `source_job_id`, if loaded
     origin_id: int | None = None  # the interaction or message; None for a job of an older version
 

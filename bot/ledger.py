@@ -3,14 +3,16 @@
 A request holds its price (a negative `hold`). The settlement releases the whole hold and captures
 the cost in one transaction, so that a settled job's entries add up to minus its cost, also when
 the cost exceeds the price. A charge that no member owes is a `loss` in the account of the server.
+
+An allowance is for a period, a `grant` lasts until it is used. A hold takes the allowance first,
+and the rest from grants; what is not used of a hold goes back to the grants first.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from typing import NamedTuple
 
 CREDIT = 1000  # thousandths
 
@@ -42,15 +44,10 @@ class LedgerEntry:
     counted_at: datetime
     created_at: datetime
     job_id: str | None = None
+    provider: str = ""  # of the job at that time; empty without a job
+    granted: int = 0  # the part of `amount` that grants give or pay, with the same sign
     reason: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
-
-
-class Period(NamedTuple):
-    """A range of time: from `begin`, before `end`, when allowances and budgets reset."""
-
-    begin: datetime
-    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +77,10 @@ Charges = Mapping[str, Sequence[Charge]]  # by the provider's key; several after
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The use of credits in a member's month. `left` is None without a limit.
+    """The use of credits of a member in a period. `left` is None without a limit.
 
     `reserved` is the price of jobs that were given up and may still be charged, until
-    `reserved_until` at the latest.
+    `reserved_until` at the latest. `granted` is what is left of grants, which `left` contains.
     """
 
     used: int
@@ -94,6 +91,8 @@ class Usage:
     jobs: int
     pictures: int
     resets_at: datetime
+    allowance: int | None = None
+    granted: int = 0
 
 
 def thousandths(credits: Decimal) -> int:
@@ -107,15 +106,24 @@ def credits_text(amount: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def share_of_grants(price: int, allowance_left: int | None) -> int:
+    """Return the part of a hold that grants pay: what the rest of the allowance does not cover.
+
+    `allowance_left` may be below zero, if a cost exceeded its price; None is no limit.
+    """
+    if allowance_left is None:
+        return 0
+    return price - min(price, max(allowance_left, 0))
+
+
+def share_of_cost(cost: int, price: int, granted: int) -> int:
+    """Return the part of a cost that grants pay, of a job whose hold took `granted` from them.
+
+    What is left of the hold goes back to the grants first; a cost above the price is on the
+    allowance.
+    """
+    return min(max(cost - (price - granted), 0), granted)
+
+
 def balance(entries: Iterable[LedgerEntry]) -> int:
     return sum(entry.amount for entry in entries)
-
-
-def month_of(moment: datetime) -> Period:
-    """Return the month, in UTC, in which a job counts that is requested at this moment."""
-    moment = moment.astimezone(UTC)
-    years, month = divmod(moment.month, 12)
-    return Period(
-        datetime(moment.year, moment.month, 1, tzinfo=UTC),
-        datetime(moment.year + years, month + 1, 1, tzinfo=UTC),
-    )

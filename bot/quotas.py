@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.errors import UserError
@@ -11,24 +11,110 @@ from bot.ledger import credits_text
 
 MAX_LOSSES = 5  # jobs of one member ...
 LOSS_WINDOW = timedelta(hours=1)  # ... within this time
+WARN_AT = 80  # per cent of a limit
 
 
-class NotEnoughCredits(UserError):
-    def __init__(self, *, price: int, left: int, resets_at: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A limit of credits in a period, and what is left of it, in thousandths.
+
+    `resets_at` is None if waiting brings nothing.
+    """
+
+    limit: int
+    left: int
+    resets_at: datetime | None
+
+    def has_passed(self, price: int) -> bool:
+        """Return whether 80 % of the limit are used after a hold of `price`."""
+        return self.limit > 0 and (self.limit - self.left + price) * 100 >= self.limit * WARN_AT
+
+
+class NotEnough(UserError):
+    """A hold of `price` for `count` pictures is refused, because `left` is less."""
+
+    def __init__(
+        self, text: str, price: int, count: int, left: Sum, *, wait: str, **values: object
+    ) -> None:
+        fits = max(left.left, 0) * count // price
+        one = "One picture fits: set count to 1. " if count > 1 else ""
+        possible = {0: "", 1: one}.get(fits, "{fits} pictures fit: set count to {fits}. ")
         super().__init__(
-            "This costs {price} credits, and you have {left} left this month. "
-            "Request fewer pictures, or wait until {day}.",
+            f"{text} {possible}{wait}".rstrip(),
             price=credits_text(price),
-            left=credits_text(left),
-            day=_day(resets_at),
+            left=credits_text(left.left),
+            count=count,
+            fits=fits,
+            time=0 if left.resets_at is None else _seconds(left.resets_at),
+            **values,
         )
 
 
-class BudgetExhausted(UserError):
-    def __init__(self, *, resets_at: datetime) -> None:
+class NotEnoughCredits(NotEnough):
+    def __init__(self, price: int, count: int, left: Sum) -> None:
+        begin = "One picture costs" if count == 1 else "{count} pictures cost"
+        wait = "Your credits are renewed <t:{time}:R>."
         super().__init__(
-            "This bot's budget for the month is used up. Try again after {day}.",
-            day=_day(resets_at),
+            begin + " {price} credits, and you have {left} left.",
+            price,
+            count,
+            left,
+            wait=wait if left.resets_at else "Ask a manager of this server for more.",
+        )
+
+
+class BudgetExhausted(NotEnough):
+    def __init__(self, price: int, count: int, left: Sum) -> None:
+        super().__init__(
+            "This bot's budget for the month is used up.",
+            price,
+            count,
+            left,
+            wait="Try again <t:{time}:R>.",
+        )
+
+
+class ProviderBudgetExhausted(NotEnough):
+    def __init__(self, price: int, count: int, left: Sum, service: str) -> None:
+        super().__init__(
+            "This bot's budget at {service} for the month is used up.",
+            price,
+            count,
+            left,
+            wait="Choose a model of another service, or try again <t:{time}:R>.",
+            service=service,
+        )
+
+
+class ServerBudgetExhausted(NotEnough):
+    def __init__(self, price: int, count: int, left: Sum) -> None:
+        super().__init__(
+            "This server's budget is used up: {left} credits are left, and this costs {price}.",
+            price,
+            count,
+            left,
+            wait="The budget is renewed <t:{time}:R>."
+            if left.resets_at
+            else "Ask a manager of this server.",
+        )
+
+
+class TooManyJobsHere(UserError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "Your roles may have {limit} jobs in progress at once in this server. Wait until one "
+            "ends, or stop one with /cancel.",
+            limit=limit,
+        )
+
+
+class CooldownLasts(UserError):
+    def __init__(self, seconds: int, ends_at: datetime) -> None:
+        super().__init__(
+            "Your roles may make one request in {seconds} seconds in this server. Try again "
+            "<t:{time}:R>.",
+            seconds=seconds,
+            time=_seconds(ends_at),
         )
 
 
@@ -174,7 +260,8 @@ class Quotas:
     servers: frozenset[int] = frozenset()  # empty: all, and direct messages
     blocked_users: frozenset[int] = frozenset()
     budget: int | None = None  # of the whole bot, in a month
-    allowance: int | None = None  # of one member, in a month
+    provider_budgets: Mapping[str, int] = field(default_factory=dict)  # by provider, in a month
+    allowance: int | None = None  # of one member over all servers, in a month
     max_jobs: int | None = None  # unsettled ones of a member, over all servers
     allow_unsafe: bool = False
     user_install: bool = False  # members may install the bot for themselves
@@ -219,27 +306,10 @@ class Quotas:
             ends_at = recent[-MAX_LOSSES] + LOSS_WINDOW
             raise TooManyLosses(losses=len(recent), ends_at=ends_at)
 
-    def check_budget(self, price: int, balance: int, resets_at: datetime) -> None:
-        """Raise BudgetExhausted; `balance` is the sum of everybody's entries of the month, less
-        the amount reserved."""
-        if self.budget is not None and price > self.budget + balance:
-            raise BudgetExhausted(resets_at=resets_at)
-
-    def check_allowance(self, price: int, balance: int, resets_at: datetime) -> None:
-        """Raise NotEnoughCredits; `balance` is the sum of the member's entries of the month, less
-        the amount reserved."""
-        if self.allowance is not None and price > (left := self.allowance + balance):
-            raise NotEnoughCredits(price=price, left=left, resets_at=resets_at)
-
 
 def _seconds(moment: datetime) -> int:
     """Return Unix seconds for Discord's `<t:…>`, rounded up: nothing is allowed before."""
     return math.ceil(moment.timestamp())
-
-
-def _day(moment: datetime) -> str:
-    """Return a date that Discord shows in the reader's time zone."""
-    return f"<t:{int(moment.timestamp())}:D>"
 
 
 def _megabytes(size: int) -> str:

@@ -49,14 +49,18 @@ async def request_job(
     hide(prompt, str(options.get("negative_prompt", "")))
     lacking = missing_permissions(interaction)
     try:
-        job = await studio.requests.create(
+        held = await studio.requests.create(
             member_of(interaction),
             await _route(interaction, studio, lacking, private),
-            PictureRequest(interaction.id, prompt, options, inputs, model, source_job_id),
+            PictureRequest(
+                *(interaction.id, prompt, options, inputs, model, source_job_id),
+                locale=str(interaction.locale),
+            ),
         )
     except AlreadyRequested:
         log.warning("interaction %s arrived twice: its job exists already", interaction.id)
         return
+    job = held.job
     bind(job=job.id)
     spec = studio.catalog.about(job.request.model)
     down = studio.health.has_outage(job.provider)

@@ -114,7 +114,7 @@ class Replying(commands.Cog):
             message.id, draft.prompt, draft.options, draft.inputs, draft.model, source.id
         )
         try:
-            job = await self.studio.requests.create(member, route, request)
+            job = (await self.studio.requests.create(member, route, request)).job
         except AlreadyRequested:
             log.warning("reply %s arrived twice: its job exists already", message.id)
             return

@@ -28,7 +28,7 @@ LAYERS = (
         *("bot.http_client", "bot.http_headers", "bot.ledger", "bot.quotas", "bot.settings"),
         "bot.identify_permits",
         *("bot.clock", "bot.proxies", "bot.rest_pace", "bot.second_copy", "bot.session_starts"),
-        "bot.option_values",
+        *("bot.option_values", "bot.periods", "bot.rights"),
         "bot.shards",
     },
 )

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ledger import Cost, Period, credits_text, month_of, thousandths
+from bot.ledger import Cost, credits_text, thousandths
+from bot.periods import Period, month_of
 
 
 @pytest.mark.parametrize(

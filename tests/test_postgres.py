@@ -19,6 +19,7 @@ from bot.store import jobs, members
 from bot.store.backends import open_database
 from bot.store.database_file import InstanceLock
 from bot.store.dialects import lock_quotas
+from bot.store.holds import Held
 from bot.store.migrations import upgrade
 from bot.store.postgres import WRITERS
 from bot.store.sqlite import SQLiteDatabase
@@ -79,7 +80,7 @@ async def test_one_of_eight_requests_to_two_processes_gets_the_last_credit(
             return_exceptions=True,
         )
 
-    assert sum(isinstance(each, Job) for each in outcomes) == 1
+    assert sum(isinstance(each, Held) for each in outcomes) == 1
     assert sum(isinstance(each, UserError) for each in outcomes) == 7
     assert len(await stored(database_url)) == 1
 
@@ -114,7 +115,7 @@ async def test_one_interaction_makes_one_job_in_two_processes(
             return_exceptions=True,
         )
 
-    assert [type(each) for each in outcomes if not isinstance(each, Job)] == [AlreadyRequested]
+    assert [type(each) for each in outcomes if not isinstance(each, Held)] == [AlreadyRequested]
 
 
 async def test_input_bytes_are_counted_before_others_are_accepted(
@@ -122,9 +123,9 @@ async def test_input_bytes_are_counted_before_others_are_accepted(
 ) -> None:
     attached = (Attachment("1.png", "https://a.b/1.png", 250_000_000),)
 
-    async def request(requests: Requests, number: int) -> Job:
+    async def request(requests: Requests, number: int) -> Held:
         new = replace(new_job(), id=f"{number:016}", inputs=attached, origin_id=number)
-        return await requests._database.run(lambda tx: requests._store(tx, new))
+        return await requests._database.run(lambda tx: requests._store(tx, ADA, new))
 
     async with (
         requests_on(postgres_url, tmp_path / "a") as (one, _),
@@ -135,14 +136,14 @@ async def test_input_bytes_are_counted_before_others_are_accepted(
             return_exceptions=True,
         )
 
-    assert sum(isinstance(each, Job) for each in outcomes) == 1
+    assert sum(isinstance(each, Held) for each in outcomes) == 1
 
 
 async def test_a_cancel_and_a_claim_at_once_leave_one_outcome(
     postgres_url: str, tmp_path: Path
 ) -> None:
     async with requests_on(postgres_url, tmp_path) as (requests, member):
-        job = await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))
+        job = (await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))).job
         async with open_database(postgres_url) as another, another.transaction() as tx:
             await jobs.lock(tx, job.id)
             canceling = asyncio.create_task(member.cancel(ADA.user_id, job.id))
@@ -160,9 +161,8 @@ async def test_a_job_that_begins_during_a_cancel_cannot_be_canceled_at_every_ser
     async with open_database(postgres_url) as database:
         catalog = Catalog([replace(oxen_spec(price=1), cancels=False)])
         services = replace(services_on(database, tmp_path, lambda: NOW), catalog=catalog)
-        job = await Requests(services, lambda: None).create(
-            ADA, ROUTE, PictureRequest(1, "a fox", {})
-        )
+        requests = Requests(services, lambda: None)
+        job = (await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))).job
         async with database.transaction() as tx:
             await jobs.lock(tx, job.id)
             canceling = asyncio.create_task(
@@ -182,7 +182,7 @@ async def test_a_request_whose_commit_was_not_confirmed_is_read_again(
 ) -> None:
     async with requests_on(relay.url, tmp_path) as (requests, _):
         relay.loss = Loss.AFTER_COMMIT
-        job = await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))
+        job = (await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))).job
 
     assert await stored(postgres_url) == [job]
 
@@ -215,7 +215,7 @@ async def test_a_request_that_cannot_be_read_again_may_be_stored(
 async def test_nul_is_no_part_of_a_request(postgres_url: str, tmp_path: Path) -> None:
     options = {"negative_prompt": "rain\0"}
     async with requests_on(postgres_url, tmp_path) as (requests, _):
-        job = await requests.create(ADA, ROUTE, PictureRequest(1, "a\0 fox", options))
+        job = (await requests.create(ADA, ROUTE, PictureRequest(1, "a\0 fox", options))).job
 
     assert job.request.prompt == "a fox"
     assert job.request.options == {"negative_prompt": "rain"}

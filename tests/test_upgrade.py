@@ -33,6 +33,7 @@ ADDED = {
     *("origin_id", "secret", "input_bytes", "owner", "epoch", "upload_limit"),
     *("source_job_id", "expanded_prompt", "hidden_at", "spoiler", "notify", "reply_to_id"),
     *("result_channel_id", "slow_shown", "canceled_by"),
+    *("allowance", "allowance_period", "granted", "locale"),
 }
 NEW_OBJECTS = {
     "ix_jobs_origin_id",
@@ -47,6 +48,8 @@ NEW_OBJECTS = {
     "ix_jobs_result_message_id",
     "ix_favourites_user_id_created_at",
     "ix_favourites_job_id",
+    *("ix_ledger_server_id_counted_at", "ix_ledger_granted", "ix_changes_server_id"),
+    *("ledger_adds", "changes_refuses_update", "changes_refuses_delete"),
 }
 NEW_TABLES = {
     "sqlite_sequence",
@@ -55,6 +58,7 @@ NEW_TABLES = {
     "favourites",
     "preferences",
     "reduced_copies",
+    *("sums", "servers", "rights", "changes", "warnings"),
 }
 
 # Each job's status after the upgrade, and the number of messages that show a result of the job.
@@ -222,9 +226,12 @@ async def test_the_migration_keeps_every_value(revision: str, tmp_path: Path) ->
     for table in before.keys() - {"jobs", "ledger", "alembic_version"}:
         assert before[table] == after[table]
     requested = {row["id"]: row["created_at"] for row in before["jobs"]}
+    provider_of = {row["id"]: row["provider"] for row in after["jobs"]}
     for old, new in zip(before["ledger"], after["ledger"], strict=True):
         month = old.pop("month")
         counted_at = new.pop("counted_at")
+        assert new.pop("granted") == 0
+        assert new.pop("provider") == provider_of[new["job_id"]]
         assert old == new
         assert counted_at == requested[new["job_id"]]
         assert str(counted_at).startswith(str(month))

@@ -1,11 +1,24 @@
-"""The job of a row."""
+"""The job of a row, and the row of a job."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row
 
 from bot.errors import Reason
-from bot.jobs import Attachment, GenerationRequest, Job, JobStatus, Notify, Route
+from bot.jobs import (
+    Attachment,
+    GenerationRequest,
+    Job,
+    JobStatus,
+    NewJob,
+    Notify,
+    Route,
+    attached_bytes,
+)
+from bot.periods import PeriodKind
+from bot.rights import Allowance
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -67,4 +80,76 @@ def job_of(row: Row[Any]) -> Job:
         canceled_by=row.canceled_by,
         slow_shown=row.slow_shown,
         origin_id=row.origin_id,
+        allowance=_allowance_of(row),
+        granted=row.granted,
+        locale=row.locale,
+    )
+
+
+def _allowance_of(row: Row[Any]) -> Allowance | None:
+    if row.allowance_period is None:
+        return None
+    return Allowance(amount=row.allowance, period=PeriodKind(row.allowance_period))
+
+
+def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:
+    """Return attachments in the form of the column `inputs`."""
+    return [asdict(each) for each in inputs]
+
+
+def row_of(new: NewJob) -> dict[str, object]:
+    """Return the columns of a new job, by their names."""
+    return {
+        "id": new.id,
+        "status": JobStatus.QUEUED,
+        "user_id": new.user_id,
+        "account_server_id": new.route.account_server_id,
+        "channel_id": new.route.channel_id,
+        "application_id": new.route.application_id,
+        "interaction_token": new.route.interaction_token,
+        "token_expires_at": new.route.token_expires_at,
+        "postable": new.route.postable,
+        "private": new.route.private,
+        "guild_id": new.route.guild_id,
+        "parent_id": new.route.parent_id,
+        "upload_limit": new.route.upload_limit,
+        "inputs": rows_of(new.inputs),
+        "input_bytes": attached_bytes(new.inputs),
+        "inputs_stored": not new.inputs,
+        "model": new.request.model,
+        "provider": new.provider,
+        "model_auto": new.model_auto,
+        "prompt": new.request.prompt,
+        "options": dict(new.request.options),
+        "price": new.price,
+        "created_at": new.created_at,
+        "origin_id": new.origin_id,
+        "secret": new.secret,
+        "source_job_id": new.source_job_id,
+        "reply_to_id": new.route.reply_to_id,
+        "notify": new.route.notify,
+        "allowance": new.allowance and new.allowance.amount,
+        "allowance_period": new.allowance and new.allowance.period,
+        "locale": new.locale,
+    }
+
+
+def stored_job(new: NewJob) -> Job:
+    """Return the job that `job_of` would return for the row of a new job."""
+    return Job(
+        id=new.id,
+        status=JobStatus.QUEUED,
+        user_id=new.user_id,
+        route=new.route,
+        request=new.request,
+        provider=new.provider,
+        price=new.price,
+        created_at=new.created_at,
+        inputs=new.inputs,
+        model_auto=new.model_auto,
+        secret=new.secret,
+        source_job_id=new.source_job_id,
+        origin_id=new.origin_id,
+        allowance=new.allowance,
+        locale=new.locale,
     )

@@ -5,7 +5,6 @@ the queries by which the worker finds jobs in bot.store.queue, those of lists in
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -20,11 +19,10 @@ from bot.jobs import (
     Job,
     JobStatus,
     NewJob,
-    attached_bytes,
     sources,
 )
 from bot.store.dialects import violates
-from bot.store.job_rows import job_of
+from bot.store.job_rows import job_of, row_of, rows_of, stored_job
 from bot.store.tables import jobs
 
 
@@ -42,6 +40,7 @@ class Columns(TypedDict, total=False):
     estimated: bool
     expanded_prompt: str | None
     final_status_sent: bool
+    granted: int
     hidden_at: datetime | None
     input_bytes: int
     inputs: list[dict[str, object]]
@@ -103,13 +102,13 @@ class MoveRefused(Exception):
 async def add(tx: AsyncConnection, new: NewJob) -> Job:
     """Insert a job as `queued`; its hold belongs into the same transaction. OriginTaken."""
     try:
-        await tx.execute(INSERT, _values_of(new))
+        await tx.execute(INSERT, row_of(new))
     except IntegrityError as error:
         if violates(error, ORIGIN):
             raise OriginTaken from None
         raise
     # Not read back: 54 columns take longer than the insert, and the member waits.
-    return _stored(new)
+    return stored_job(new)
 
 
 async def get(connection: AsyncConnection, job_id: str) -> Job | None:
@@ -269,6 +268,11 @@ async def mark_delivered(
     )
 
 
+async def set_granted(tx: AsyncConnection, job_id: str, granted: int) -> None:
+    """Store the part of the price that grants pay."""
+    await change(tx, job_id, granted=granted)
+
+
 async def hide(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
     """Record that the result was deleted: the first time stays."""
     return await _one(tx, HIDE, job_id, {"hidden_at": now})
@@ -277,64 +281,6 @@ async def hide(tx: AsyncConnection, job_id: str, now: datetime) -> Job | None:
 async def set_spoiler(tx: AsyncConnection, job_id: str, spoiler: bool) -> Job | None:
     """Record whether the pictures of the result are hidden until a member clicks on them."""
     return await change(tx, job_id, spoiler=spoiler)
-
-
-def rows_of(inputs: Iterable[Attachment]) -> list[dict[str, object]]:
-    """Return attachments in the form of the column `inputs`."""
-    return [asdict(each) for each in inputs]
-
-
-def _values_of(new: NewJob) -> dict[str, object]:
-    """Return the columns of a new job, by their names."""
-    return {
-        "id": new.id,
-        "status": JobStatus.QUEUED,
-        "user_id": new.user_id,
-        "account_server_id": new.route.account_server_id,
-        "channel_id": new.route.channel_id,
-        "application_id": new.route.application_id,
-        "interaction_token": new.route.interaction_token,
-        "token_expires_at": new.route.token_expires_at,
-        "postable": new.route.postable,
-        "private": new.route.private,
-        "guild_id": new.route.guild_id,
-        "parent_id": new.route.parent_id,
-        "upload_limit": new.route.upload_limit,
-        "inputs": rows_of(new.inputs),
-        "input_bytes": attached_bytes(new.inputs),
-        "inputs_stored": not new.inputs,
-        "model": new.request.model,
-        "provider": new.provider,
-        "model_auto": new.model_auto,
-        "prompt": new.request.prompt,
-        "options": dict(new.request.options),
-        "price": new.price,
-        "created_at": new.created_at,
-        "origin_id": new.origin_id,
-        "secret": new.secret,
-        "source_job_id": new.source_job_id,
-        "reply_to_id": new.route.reply_to_id,
-        "notify": new.route.notify,
-    }
-
-
-def _stored(new: NewJob) -> Job:
-    """Return the job that `job_of` would return for the row of a new job."""
-    return Job(
-        id=new.id,
-        status=JobStatus.QUEUED,
-        user_id=new.user_id,
-        route=new.route,
-        request=new.request,
-        provider=new.provider,
-        price=new.price,
-        created_at=new.created_at,
-        inputs=new.inputs,
-        model_auto=new.model_auto,
-        secret=new.secret,
-        source_job_id=new.source_job_id,
-        origin_id=new.origin_id,
-    )
 
 
 async def _one(

@@ -1,21 +1,22 @@
 """Every query on the ledger, which is append-only: triggers refuse an update or a delete.
 
-Holds are written here; releases, captures, adjustments and losses in bot.store.settlement.
+Holds are written in bot.store.holds; releases, captures, adjustments and losses in
+bot.store.settlement.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, func, insert, select
+from sqlalchemy import and_, bindparam, case, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs import ACTIVE, SETTLED, Job
-from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Period, Usage, month_of
-from bot.quotas import LOSS_WINDOW, MAX_LOSSES, Quotas
-from bot.store.dialects import lock_quotas
+from bot.jobs import SETTLED, Job
+from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage
+from bot.periods import Period, PeriodKind, ZoneChange, current_period, month_of
+from bot.rights import Allowance
 from bot.store.pictures import Role
-from bot.store.tables import LOSS, Utc, generations, job_pictures, jobs, ledger
+from bot.store.tables import Utc, generations, job_pictures, jobs, ledger, sums
 
 RESERVED_FOR = timedelta(hours=24)  # after the settlement, as long as a job's end is polled for
 
@@ -27,48 +28,11 @@ OF_PERIOD = and_(
     ledger.c.counted_at < bindparam("end", type_=Utc),
 )
 OF_USER = ledger.c.user_id == bindparam("user")
-SUM = select(func.coalesce(func.sum(ledger.c.amount), 0)).where(OF_PERIOD)
-SUM_OF_USER = SUM.where(OF_USER)
-# A grant gives a member more to use, and the whole bot no more to spend.
-SUM_OF_ALL = SUM.where(ledger.c.kind != EntryKind.GRANT)
-ACTIVE_JOBS = select(func.count()).where(
-    jobs.c.user_id == bindparam("user"), jobs.c.status.in_(ACTIVE)
-)
-_of_job = ledger.alias()
-_lost = (
-    select(func.sum(_of_job.c.amount))
-    .where(_of_job.c.job_id == ledger.c.job_id, _of_job.c.kind == LOSS)
-    .scalar_subquery()
-)
-LOSSES = (
-    select(ledger.c.job_id, ledger.c.created_at)
-    .join(jobs, jobs.c.id == ledger.c.job_id)
-    .where(
-        ledger.c.kind == LOSS,
-        ledger.c.amount < 0,
-        ledger.c.created_at > bindparam("since", type_=Utc),
-        # The sum keeps SQLite from the member's jobs, which may be many: losses are few.
-        jobs.c.user_id + 0 == bindparam("user"),
-        _lost < 0,  # of a generation that was found later, the loss was reversed
-    )
-    .order_by(ledger.c.created_at)
-)
-_counts = select(
-    ACTIVE_JOBS.scalar_subquery().label("active"),
-    select(func.count())
-    .select_from(LOSSES.order_by(None).subquery())
-    .scalar_subquery()
-    .label("losses"),
-).cte("counts")
-# A hold returns both counts: another query takes a fifth of a millisecond, and a member waits.
-HOLD = APPEND.returning(
-    select(_counts.c.active).scalar_subquery().label("active"),
-    select(_counts.c.losses).scalar_subquery().label("losses"),
-)
 _open = select(generations.c.job_id).where(generations.c.state.is_(None)).distinct()
 _given_up = (
     select(
         jobs.c.price,
+        jobs.c.granted,
         jobs.c.settled_at,
         func.count(case((generations.c.state.is_(None), 1))).label("open"),
         func.count().label("all"),
@@ -78,25 +42,14 @@ _given_up = (
         jobs.c.id.in_(_open),
         jobs.c.status.in_(SETTLED),
         jobs.c.settled_at > bindparam("since", type_=Utc),
-        jobs.c.created_at >= bindparam("begin", type_=Utc),
-        jobs.c.created_at < bindparam("end", type_=Utc),
     )
     .group_by(jobs.c.id)
 )
-
-
-def _balance(entries: Select[Any], given_up: Select[Any]) -> Select[Any]:
-    """Return a query of a sum of entries less the price of the generations that were given up.
-
-    One statement: between two, another process may move a price from one to the other.
-    """
-    rows = given_up.subquery()
-    reserved = select(func.coalesce(func.sum(rows.c.price * rows.c.open // rows.c["all"]), 0))
-    return select(entries.scalar_subquery() - reserved.scalar_subquery())
-
-
-BALANCE_OF_USER = _balance(SUM_OF_USER, _given_up.where(jobs.c.user_id == bindparam("user")))
-BALANCE_OF_ALL = _balance(SUM_OF_ALL, _given_up)
+OF_SCOPE = select(func.coalesce(func.sum(sums.c.amount), 0)).where(
+    sums.c.scope == bindparam("scope"),
+    sums.c.begins_at >= bindparam("begin", type_=Utc),
+    sums.c.begins_at < bindparam("end", type_=Utc),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,88 +64,89 @@ async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
     await tx.execute(APPEND, [_values_of(entry) for entry in entries])
 
 
-async def hold(tx: AsyncConnection, job: Job, quotas: Quotas) -> None:
-    """Hold the whole price of a job that was inserted in the same transaction.
-
-    TooManyJobs, TooManyLosses, BudgetExhausted or NotEnoughCredits if a quota has less left: the
-    caller's transaction must end with the error, and takes the hold back. In one transaction, so
-    that two requests cannot both take the last credit.
-    """
-    await lock_quotas(tx)
-    window = {"user": job.user_id, "since": job.created_at - LOSS_WINDOW}
-    entry = entry_of(job, EntryKind.HOLD, -job.price, job.created_at)
-    counts = (await tx.execute(HOLD, {**_values_of(entry), **window})).one()
-    if counts.losses >= MAX_LOSSES:
-        by_job = {row.job_id: row.created_at for row in await tx.execute(LOSSES, window)}
-        quotas.check_losses(sorted(by_job.values()), job.created_at)
-    if quotas.max_jobs is not None and counts.active > quotas.max_jobs:
-        usage = await usage_of(tx, job.user_id, job.created_at, None)
-        quotas.check_jobs(counts.active, held=usage.held - job.price, used=usage.used)
-    await _check_quotas(tx, job, job.price, quotas)
-
-
-async def hold_difference(
-    tx: AsyncConnection, job: Job, before: int, now: datetime, quotas: Quotas
-) -> None:
-    """Hold the difference to the price `before`: the job was handed over to another model.
-
-    A higher price is checked as in `hold`.
-    """
-    await lock_quotas(tx)
-    if job.price != before:
-        reason = moved_reason(job.request.model, now)
-        await append(tx, entry_of(job, EntryKind.HOLD, before - job.price, now, reason=reason))
-    if job.price > before:
-        await _check_quotas(tx, job, job.price - before, quotas)
-
-
 def moved_reason(model: str, now: datetime) -> str:
     """Return the reason of a hold for another model, different for each change of the model."""
     return f"moved to {model} at {now:%Y-%m-%d %H:%M:%S} UTC"
 
 
-async def sum_of(connection: AsyncConnection, period: Period, *, user_id: int | None = None) -> int:
-    """Return the sum of a period's entries in all accounts of a member.
+def left_reason(model: str, now: datetime) -> str:
+    """Return the reason of the entry that takes the hold for the former model back."""
+    return f"moved from {model} at {now:%Y-%m-%d %H:%M:%S} UTC"
 
-    Without `user_id`, of everybody's accounts, with the losses and without grants.
+
+async def spent(connection: AsyncConnection, scope: str, period: Period) -> int:
+    """Return what a period's jobs hold, have cost and have lost, in thousandths.
+
+    `scope` is `bot`, `provider:<key>` or `server:<id>`. Grants are no part of it.
     """
-    statement = SUM_OF_ALL if user_id is None else SUM_OF_USER
-    values = {**period._asdict(), **({} if user_id is None else {"user": user_id})}
-    return int((await connection.execute(statement, values)).scalar_one())
+    values = {"scope": scope, **period._asdict()}
+    return -int((await connection.execute(OF_SCOPE, values)).scalar_one())
 
 
-async def reserved_of(
-    connection: AsyncConnection, period: Period, now: datetime, *, user_id: int | None = None
-) -> Reserved:
-    """Return the price of a member's generations, or of everybody's, whose end is not known yet.
-
-    Each open generation counts for its part of the job's price, for RESERVED_FOR at most.
-    """
-    statement = _given_up if user_id is None else _given_up.where(jobs.c.user_id == user_id)
-    values = {**period._asdict(), "since": now - RESERVED_FOR}
-    rows = (await connection.execute(statement, values)).all()
-    if not rows:
-        return Reserved()
-    amount = sum(row.price * row.open // row.all for row in rows)
-    return Reserved(amount, max(row.settled_at for row in rows) + RESERVED_FOR)
+async def grants_left(connection: AsyncConnection, account: Account) -> int:
+    """Return the rest of an account's grants, with the part that jobs in doubt may still take."""
+    statement = select(func.coalesce(func.sum(ledger.c.granted), 0)).where(
+        OF_USER, ledger.c.server_id == account.server_id, ledger.c.granted != 0
+    )
+    return int((await connection.execute(statement, {"user": account.user_id})).scalar_one())
 
 
 async def usage_of(
     connection: AsyncConnection, user_id: int, now: datetime, allowance: int | None
 ) -> Usage:
-    """Return the usage of a member's month, over all of their accounts."""
-    month = month_of(now)
-    values = {**month._asdict(), "user": user_id}
+    """Return the usage of a member's month (UTC), over all of their accounts."""
+    return await _usage(connection, user_id, month_of(now), now, allowance)
+
+
+async def account_usage(
+    connection: AsyncConnection,
+    account: Account,
+    allowance: Allowance | None,
+    zones: Sequence[ZoneChange],
+    now: datetime,
+) -> Usage:
+    """Return the usage of one account in the current period of its allowance, else of its month."""
+    kind = PeriodKind.MONTH if allowance is None else allowance.period
+    period = current_period(kind, zones, now)
+    limit = None if allowance is None else allowance.amount
+    granted = await grants_left(connection, account)
+    return await _usage(
+        connection,
+        account.user_id,
+        period,
+        now,
+        limit,
+        server_id=account.server_id,
+        granted=granted,
+    )
+
+
+async def _usage(
+    connection: AsyncConnection,
+    user_id: int,
+    period: Period,
+    now: datetime,
+    limit: int | None,
+    *,
+    server_id: int | None = None,
+    granted: int = 0,
+) -> Usage:
+    """Return the usage in all accounts, or in that of one server, which has grants besides."""
+    of_account = [] if server_id is None else [ledger.c.server_id == server_id]
+    values = {**period._asdict(), "user": user_id}
     held = ledger.c.kind.in_((EntryKind.HOLD, EntryKind.RELEASE))
     used = ledger.c.kind.in_((EntryKind.CAPTURE, EntryKind.ADJUSTMENT))
-    sums = (
+    paid = ledger.c.amount if server_id is None else ledger.c.amount - ledger.c.granted
+    totals = (
         await connection.execute(
             select(
                 func.coalesce(func.sum(case((held, ledger.c.amount))), 0).label("held"),
                 func.coalesce(func.sum(case((used, ledger.c.amount))), 0).label("used"),
-                func.coalesce(func.sum(ledger.c.amount), 0).label("balance"),
+                func.coalesce(func.sum(case((ledger.c.kind != EntryKind.GRANT, paid))), 0).label(
+                    "balance"
+                ),
                 func.count(case((OF_REQUEST, 1))).label("jobs"),
-            ).where(OF_USER, OF_PERIOD),
+            ).where(OF_USER, OF_PERIOD, *of_account),
             values,
         )
     ).one()
@@ -200,20 +154,56 @@ async def usage_of(
         select(func.count())
         .select_from(ledger)
         .join(job_pictures, job_pictures.c.job_id == ledger.c.job_id)
-        .where(OF_USER, OF_PERIOD, OF_REQUEST, job_pictures.c.role == Role.OUTPUT)
+        .where(OF_USER, OF_PERIOD, OF_REQUEST, job_pictures.c.role == Role.OUTPUT, *of_account)
     )
-    reserved = await reserved_of(connection, month, now, user_id=user_id)
-    left = None if allowance is None else allowance + int(sums.balance) - reserved.amount
+    reserved = await reserved_of(connection, period, now, user_id=user_id, server_id=server_id)
+    left = None if limit is None else limit + int(totals.balance) + granted - reserved.amount
     return Usage(
-        used=-int(sums.used),
-        held=-int(sums.held),
+        used=-int(totals.used),
+        held=-int(totals.held),
         reserved=reserved.amount,
         reserved_until=reserved.until,
         left=left,
-        jobs=sums.jobs,
+        jobs=totals.jobs,
         pictures=int((await connection.execute(pictures, values)).scalar_one()),
-        resets_at=month.end,
+        resets_at=period.end,
+        allowance=limit,
+        granted=granted,
     )
+
+
+async def reserved_of(
+    connection: AsyncConnection,
+    period: Period,
+    now: datetime,
+    *,
+    user_id: int | None = None,
+    server_id: int | None = None,
+) -> Reserved:
+    """Return the price of a member's generations, or of everybody's, whose end is not known yet.
+
+    Each open generation counts for its part of the job's price, for RESERVED_FOR at most. With
+    `server_id`, of one account: what grants pay counts there in any period.
+    """
+    statement = _given_up
+    in_period = and_(jobs.c.created_at >= period.begin, jobs.c.created_at < period.end)
+    if user_id is not None:
+        statement = statement.where(jobs.c.user_id == user_id)
+    if server_id is not None:
+        statement = statement.where(jobs.c.account_server_id == server_id)
+        part = jobs.c.granted + case((in_period, jobs.c.price - jobs.c.granted), else_=0)
+    else:
+        statement = statement.where(in_period)
+        part = jobs.c.price
+    rows = (
+        await connection.execute(
+            statement.add_columns(part.label("part")), {"since": now - RESERVED_FOR}
+        )
+    ).all()
+    if not rows:
+        return Reserved()
+    amount = sum(row.part * row.open // row.all for row in rows)
+    return Reserved(amount, max(row.settled_at for row in rows) + RESERVED_FOR)
 
 
 async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEntry]:
@@ -226,27 +216,13 @@ async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEnt
             counted_at=row.counted_at,
             created_at=row.created_at,
             job_id=row.job_id,
+            provider=row.provider,
+            granted=row.granted,
             reason=row.reason,
             details=row.details,
         )
         for row in await connection.execute(statement)
     ]
-
-
-async def _check_quotas(tx: AsyncConnection, job: Job, price: int, quotas: Quotas) -> None:
-    """Compare a hold of `price`, which the ledger contains already, with what was left before."""
-    month = month_of(job.created_at)
-    values = {
-        **month._asdict(),
-        "since": job.created_at - RESERVED_FOR,
-        "user": job.user_id,
-    }
-    if quotas.budget is not None:
-        balance = int((await tx.execute(BALANCE_OF_ALL, values)).scalar_one()) + price
-        quotas.check_budget(price, balance, month.end)
-    if quotas.allowance is not None:
-        balance = int((await tx.execute(BALANCE_OF_USER, values)).scalar_one()) + price
-        quotas.check_allowance(price, balance, month.end)
 
 
 def _values_of(entry: LedgerEntry) -> dict[str, object]:
@@ -256,6 +232,8 @@ def _values_of(entry: LedgerEntry) -> dict[str, object]:
         "server_id": entry.account.server_id,
         "kind": entry.kind,
         "amount": entry.amount,
+        "granted": entry.granted,
+        "provider": entry.provider,
         "counted_at": entry.counted_at,
         "reason": entry.reason,
         "details": dict(entry.details),
@@ -271,8 +249,12 @@ def entry_of(
     *,
     reason: str = "",
     details: Cost | None = None,
+    granted: int = 0,
 ) -> LedgerEntry:
-    """Return an entry in the job's account, counted at the time of its hold."""
+    """Return an entry in the job's account, counted at the time of its hold.
+
+    `granted` is the part of the amount that grants give or pay, with the same sign.
+    """
     return LedgerEntry(
         account=Account(job.user_id, job.route.account_server_id),
         kind=kind,
@@ -280,6 +262,8 @@ def entry_of(
         counted_at=job.created_at,
         created_at=now,
         job_id=job.id,
+        provider=job.provider,
+        granted=granted,
         reason=reason,
         details=details.details if details else {},
     )

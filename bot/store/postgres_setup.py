@@ -23,6 +23,16 @@ SERVER = text(
 )
 APPEND_ONLY = "the ledger is append-only"
 TRIGGERED = f"BEGIN RAISE integrity_constraint_violation USING MESSAGE = '{APPEND_ONLY}'; END"
+QUARTER = "to_timestamp(floor(extract(epoch FROM NEW.counted_at) / 900) * 900)"
+ADDED = (  # to bot.store.tables.sums
+    "BEGIN IF NEW.kind <> 'grant' THEN "  # noqa: S608  # no value of anybody
+    f"INSERT INTO sums (scope, begins_at, amount) VALUES ('bot', {QUARTER}, NEW.amount), "
+    f"('provider:' || NEW.provider, {QUARTER}, NEW.amount), "
+    f"('server:' || NEW.server_id, {QUARTER}, NEW.amount) "
+    "ON CONFLICT (scope, begins_at) DO UPDATE SET amount = sums.amount + excluded.amount; "
+    "END IF; RETURN NULL; END"
+)
+FUNCTIONS = {"ledger_refuses": TRIGGERED, "ledger_adds": ADDED}
 TRIGGERS = (
     f"CREATE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS $${TRIGGERED}$$",
     *(
@@ -30,6 +40,13 @@ TRIGGERS = (
         "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()"
         for action in ("UPDATE", "DELETE", "TRUNCATE")
     ),
+    *(
+        f"CREATE TRIGGER changes_refuses_{action.lower()} BEFORE {action} ON changes "
+        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()"
+        for action in ("UPDATE", "DELETE")
+    ),
+    f"CREATE FUNCTION ledger_adds() RETURNS trigger LANGUAGE plpgsql AS $${ADDED}$$",
+    "CREATE TRIGGER ledger_adds AFTER INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION ledger_adds()",
 )
 
 

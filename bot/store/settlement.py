@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
-from bot.ledger import Account, Cost, EntryKind
+from bot.ledger import Account, Cost, EntryKind, share_of_cost
 from bot.store import generations as generation_rows
 from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
@@ -62,7 +62,10 @@ async def succeed(
     await picture_rows.attach(tx, job.id, Role.OUTPUT, pictures, now)
     await _end_generations(tx, ends)
     await _release(tx, settled, now)
-    entry = ledger.entry_of(settled, EntryKind.CAPTURE, -charged.amount, now, details=charged)
+    share = _share(settled, charged.amount)
+    entry = ledger.entry_of(
+        settled, EntryKind.CAPTURE, -charged.amount, now, details=charged, granted=-share
+    )
     await ledger.append(tx, entry)
     await lose(tx, settled, losses or {}, now)
     return settled
@@ -153,7 +156,17 @@ async def correct_cost(tx: AsyncConnection, job_id: str, cost: Cost, now: dateti
     if stored is None or stored.cost is None or not stored.estimated:
         return  # corrected already
     await jobs.change(tx, job_id, cost=cost.amount, estimated=False)
-    await _adjust(tx, stored, stored.cost - cost.amount, now, reason=CORRECTED, cost=cost)
+    share = share_of_cost(cost.amount, stored.price, stored.granted)
+    before = share_of_cost(stored.cost, stored.price, stored.granted)
+    await _adjust(
+        tx,
+        stored,
+        stored.cost - cost.amount,
+        now,
+        reason=CORRECTED,
+        cost=cost,
+        granted=before - share,
+    )
 
 
 async def charge_overdue(
@@ -175,7 +188,9 @@ async def charge_overdue(
     await _end_generations(tx, {each.id: JobStatus.SUCCEEDED for each in finished})
     # One adjustment for each overdue end: adjustments are unique by job and reason.
     reason = f"{OVERDUE}{finished[0].remote_id}"
-    await _adjust(tx, job, -charged.amount, now, reason=reason, cost=charged)
+    before = stored.cost or 0
+    granted = _share(stored, before) - _share(stored, before + charged.amount)
+    await _adjust(tx, job, -charged.amount, now, reason=reason, cost=charged, granted=granted)
     await jobs.change(
         tx,
         job.id,
@@ -227,15 +242,29 @@ def estimate(job: Job, pictures: int) -> Cost:
     return Cost(job.price * made // job.request.count, {"estimated": "yes"})
 
 
+def _share(job: Job, cost: int) -> int:
+    return share_of_cost(cost, job.price, job.granted)
+
+
 async def _release(tx: AsyncConnection, job: Job, now: datetime) -> None:
     """Return the whole hold."""
-    await ledger.append(tx, ledger.entry_of(job, EntryKind.RELEASE, job.price, now))
+    entry = ledger.entry_of(job, EntryKind.RELEASE, job.price, now, granted=job.granted)
+    await ledger.append(tx, entry)
 
 
 async def _adjust(
-    tx: AsyncConnection, job: Job, amount: int, now: datetime, *, reason: str, cost: Cost
+    tx: AsyncConnection,
+    job: Job,
+    amount: int,
+    now: datetime,
+    *,
+    reason: str,
+    cost: Cost,
+    granted: int,
 ) -> None:
-    entry = ledger.entry_of(job, EntryKind.ADJUSTMENT, amount, now, reason=reason, details=cost)
+    entry = ledger.entry_of(
+        job, EntryKind.ADJUSTMENT, amount, now, reason=reason, details=cost, granted=granted
+    )
     await ledger.append(tx, entry)
 
 

@@ -8,7 +8,8 @@ from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import SETTLED, JobStatus
-from bot.ledger import EntryKind, month_of
+from bot.ledger import EntryKind
+from bot.periods import month_of
 from bot.store.ledger import OF_PERIOD
 from bot.store.pictures import Role
 from bot.store.queue import QUEUED, UNDELIVERED

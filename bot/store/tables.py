@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from bot.jobs import JobStatus, Notify, plain
 from bot.ledger import EntryKind
+from bot.rights import Subject
 
 metadata = MetaData(
     naming_convention={
@@ -150,6 +151,11 @@ jobs = Table(
     Column("result_channel_id", BigInteger),  # null before revision 0010: `channel_id`
     Column("slow_shown", Boolean, nullable=False, server_default=false()),
     Column("canceled_by", BigInteger),  # the moderator who stopped the job; null for the requester
+    # Of the requester in the server when the job was requested: a failover needs no roles.
+    Column("allowance", BigInteger),
+    Column("allowance_period", String(8)),
+    Column("granted", BigInteger, nullable=False, server_default="0"),  # of the price, by grants
+    Column("locale", String(8)),  # of the requester, as Discord names languages
     one_of("status", JobStatus),
     Index("ix_jobs_status_delivered_at", "status", "delivered_at"),
     Index("ix_jobs_user_id_submitted_at", "user_id", "submitted_at"),
@@ -229,6 +235,8 @@ ledger = Table(
     Column("server_id", BigInteger, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("amount", BigInteger, nullable=False),
+    Column("granted", BigInteger, nullable=False, server_default="0"),  # the part by grants
+    Column("provider", String(32), nullable=False, server_default=""),
     Column("counted_at", Utc, nullable=False),  # the time of the job's hold
     # SQLite stores a longer one, too: a remote id (200) and the words before.
     Column(
@@ -244,13 +252,65 @@ ledger = Table(
     UniqueConstraint("job_id", "kind", "reason"),
     Index("ix_ledger_user_id_counted_at", "user_id", "counted_at"),
     Index("ix_ledger_counted_at", "counted_at"),
+    Index("ix_ledger_server_id_counted_at", "server_id", "counted_at"),
     partial_index("ix_ledger_losses", "created_at", where="kind = 'loss'"),
+    Index(
+        "ix_ledger_granted",
+        *("user_id", "server_id", "granted"),
+        sqlite_where=text("granted <> 0"),
+        postgresql_where=text("granted <> 0"),
+    ),
     sqlite_autoincrement=True,  # an id is never used again, so that a deleted entry leaves a gap
 )
 
 # For comparisons with ledger.c.kind: with a parameter SQLite would prepare the statement again at
 # each execution, because whether it may use ix_ledger_losses would depend on the value.
 LOSS: ColumnElement[str] = literal_column("'loss'")
+
+sums = Table(  # of the ledger without grants, for each quarter of an hour; written by a trigger
+    "sums",
+    metadata,
+    Column("scope", String(40), primary_key=True),  # bot, provider:<key>, server:<id>
+    Column("begins_at", Utc, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+)
+
+servers = Table(  # the choices of managers: bot.rights.ServerSettings
+    "servers",
+    metadata,
+    Column("server_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("settings", JSON, nullable=False),
+)
+
+rights = Table(  # bot.rights.Rights of a subject
+    "rights",
+    metadata,
+    Column("server_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("subject", String(8), primary_key=True),
+    Column("name", String(32), primary_key=True),  # an id, the name of a tier, empty: the default
+    Column("rights", JSON, nullable=False),
+    one_of("subject", Subject),
+)
+
+changes = Table(  # by managers: append-only, like the ledger
+    "changes",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("server_id", BigInteger, nullable=False),
+    Column("user_id", BigInteger, nullable=False),  # who made the change
+    Column("created_at", Utc, nullable=False),
+    Column("subject", Plain(100), nullable=False),  # what was changed
+    Column("before", PlainText, nullable=False),
+    Column("after", PlainText, nullable=False),
+    Index("ix_changes_server_id", "server_id", "id"),
+)
+
+warnings = Table(  # that were given once in a period
+    "warnings",
+    metadata,
+    Column("scope", String(60), primary_key=True),
+    Column("begins_at", Utc, primary_key=True),
+)
 
 notes = Table(  # small facts that survive a restart, such as the registered commands
     "notes",

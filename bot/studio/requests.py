@@ -19,9 +19,10 @@ from bot.jobs import (
 from bot.option_values import fit
 from bot.quotas import INPUT_PERIOD, Member, check_input_bytes
 from bot.services import Services
-from bot.store import jobs, ledger, members, settlement
+from bot.store import holds, jobs, members, servers, settlement
 from bot.store.database import Transaction
 from bot.store.dialects import lock_quotas
+from bot.store.holds import Held
 
 WRITE_LOCK_TIMEOUT = 1.0  # seconds: Discord waits 3 s for a reply, and SQLite needs some of them
 READ_AGAIN = (0.0, 0.5)  # seconds before each attempt to read a job whose commit was not confirmed
@@ -41,7 +42,7 @@ class PictureRequest:
     """The arguments of a command, and the interaction or message that brought them.
 
     `model` is None if the member named none. `source_job_id` is the job whose result, or request,
-    this one begins with.
+    this one begins with. `locale` is that of the member, by Discord's name.
     """
 
     origin_id: int
@@ -50,6 +51,7 @@ class PictureRequest:
     inputs: Sequence[Attachment] = ()
     model: str | None = None
     source_job_id: str | None = None
+    locale: str | None = None
 
 
 class Requests:
@@ -63,7 +65,7 @@ class Requests:
     def close(self) -> None:
         self._closed = True
 
-    async def create(self, member: Member, route: Route, request: PictureRequest) -> Job:
+    async def create(self, member: Member, route: Route, request: PictureRequest) -> Held:
         """Check a request, then hold its price and store the job in one transaction.
 
         The worker claims the job only after `confirm`. Raises a UserError, or AlreadyRequested.
@@ -99,14 +101,15 @@ class Requests:
             model_auto=request.model is None,
             origin_id=request.origin_id,
             source_job_id=request.source_job_id,
+            locale=request.locale,
         )
         try:
             async with self._turn():
                 return await self._database.run(
-                    lambda tx: self._store(tx, new), timeout=WRITE_LOCK_TIMEOUT
+                    lambda tx: self._store(tx, member, new), timeout=WRITE_LOCK_TIMEOUT
                 )
         except OutcomeUnknown:
-            return await self._stored(new.id)
+            return Held(await self._stored(new.id))
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -128,15 +131,23 @@ class Requests:
         finally:
             self._turns.release()
 
-    async def _store(self, tx: Transaction, new: NewJob) -> Job:
+    async def _store(self, tx: Transaction, member: Member, new: NewJob) -> Held:
         await lock_quotas(tx)
         await self._check_input_bytes(tx, new)
+        policy = await servers.policy_of(tx, member)
+        policy.check(
+            channel_ids=(new.route.channel_id, member.parent_channel_id),
+            role_ids=member.role_ids,
+            model=new.request.model,
+            count=new.request.count,
+            private=new.route.private,
+            edits=bool(new.inputs),
+        )
         try:
-            job = await jobs.add(tx, new)
+            job = await jobs.add(tx, replace(new, allowance=policy.rights.allowance))
         except jobs.OriginTaken:
             raise AlreadyRequested from None
-        await ledger.hold(tx, job, self._services.quotas)
-        return job
+        return await holds.hold(tx, job, self._services.quotas, policy)
 
     async def _stored(self, job_id: str) -> Job:
         """Return the job that the commit has stored.

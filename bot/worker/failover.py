@@ -13,7 +13,7 @@ from bot.catalog import ModelSpec, check_request
 from bot.errors import UserError
 from bot.jobs import Job
 from bot.services import Services
-from bot.store import jobs, ledger, queue
+from bot.store import holds, jobs, queue
 from bot.store.database import Connection
 from bot.worker.deliver import Deliverer
 from bot.worker.tasks import Due
@@ -86,9 +86,7 @@ class Failover:
                 )
                 if moved is None:
                     return
-                await ledger.hold_difference(
-                    tx, moved, job.price, self._now(), self._services.quotas
-                )
+                await holds.hold_difference(tx, moved, job, self._now(), self._services.quotas)
         except UserError:
             log.info("job stays: %s costs more than its member has left", spec.key)
             self._staying.add(job.id)  # the next turn lets its status message report the outage

@@ -131,7 +131,7 @@ async def test_a_job_that_was_given_up_stays_reserved_until_its_end(at: Stage) -
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
     assert "Reserved: **20** credits" in usage
     assert "Left: **5** credits" in usage
-    assert "you have 5 left this month" in refused
+    assert "you have 5 left" in refused
     assert "budget for the month is used up" in refused_too
     assert "Reserved" not in later
     assert "Left: **25** credits" in later

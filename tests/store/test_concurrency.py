@@ -10,9 +10,10 @@ import pytest
 
 from bot.errors import Reason, UserError
 from bot.jobs import JobStatus, Picture, PictureKind
-from bot.ledger import Cost, EntryKind, month_of
+from bot.ledger import Cost, EntryKind
+from bot.periods import month_of
 from bot.quotas import NotEnoughCredits, Quotas
-from bot.store import generations, jobs, ledger, pictures, settlement
+from bot.store import generations, holds, jobs, ledger, pictures, settlement
 from bot.store.backends import open_database
 from bot.store.database import Database, Transaction, write_note
 from bot.store.pictures import Role
@@ -40,7 +41,7 @@ async def test_one_of_eight_requests_gets_the_last_credit(databases: list[Databa
         try:
             async with database.transaction() as tx:
                 job = await jobs.add(tx, new_job(price=PRICE))
-                await ledger.hold(tx, job, quotas)
+                await holds.hold(tx, job, quotas)
         except NotEnoughCredits:
             return False
         return True
@@ -48,7 +49,7 @@ async def test_one_of_eight_requests_gets_the_last_credit(databases: list[Databa
     accepted = await asyncio.gather(*(request(databases[n % 2]) for n in range(AT_ONCE)))
 
     async with databases[0].reading() as view:
-        assert await ledger.sum_of(view, month_of(NOW), user_id=1) == -PRICE
+        assert await ledger.spent(view, "bot", month_of(NOW)) == PRICE
     assert sum(accepted) == 1
 
 
@@ -67,7 +68,7 @@ async def test_one_of_eight_jobs_moves_to_a_dearer_model_for_the_last_credits(
                     tx, job, model="skills", provider="skills", price=PRICE + 5000
                 )
                 assert moved is not None
-                await ledger.hold_difference(tx, moved, PRICE, NOW, quotas)
+                await holds.hold_difference(tx, moved, job, NOW, quotas)
         except UserError:
             return False
         return True
@@ -273,4 +274,4 @@ async def test_a_settlement_during_a_hold_frees_no_credits(
         async with databases[0].transaction() as tx:
             other = await jobs.add(tx, new_job(price=PRICE))
             during = Interposed(tx, number, charge if settled else give_up)
-            await ledger.hold(cast("Transaction", during), other, Quotas(allowance=PRICE))
+            await holds.hold(cast("Transaction", during), other, Quotas(allowance=PRICE))

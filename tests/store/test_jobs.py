@@ -6,6 +6,8 @@ import pytest
 
 from bot.errors import Reason
 from bot.jobs import NEXT, Attachment, Job, JobStatus, NewJob, Notify, Route
+from bot.periods import PeriodKind
+from bot.rights import Allowance
 from bot.store import claims, generations, jobs, leases, queue
 from bot.store.database import Database, Transaction
 from bot.store.jobs import MoveRefused
@@ -61,6 +63,8 @@ async def test_what_the_insert_returns_is_what_the_row_holds(database: Database)
         model_auto=True,
         origin_id=7,
         source_job_id="a" * 16,
+        allowance=Allowance(amount=5, period=PeriodKind.WEEK),
+        locale="de",
     )
     optional = {each.name: each.default for each in (*fields(NewJob), *fields(Route))}
     assert [

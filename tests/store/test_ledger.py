@@ -8,7 +8,7 @@ from bot.errors import Reason
 from bot.jobs import Job, JobStatus, NewJob, Picture, PictureKind
 from bot.ledger import Cost, EntryKind, balance
 from bot.quotas import MAX_LOSSES, Quotas, TooManyLosses
-from bot.store import generations, jobs, ledger, pictures, settlement
+from bot.store import generations, holds, jobs, ledger, pictures, settlement
 from bot.store.database import Database, Transaction
 from bot.store.pictures import Role
 from tests.support.rows import NOW, new_job, one
@@ -190,11 +190,11 @@ async def test_losses_that_were_reversed_stop_nobody(database: Database, reverse
     failed = await lost(database, MAX_LOSSES)
     async with database.transaction() as tx:
         with pytest.raises(TooManyLosses):
-            await ledger.hold(tx, await jobs.add(tx, new_job()), Quotas())
+            await holds.hold(tx, await jobs.add(tx, new_job()), Quotas())
     async with database.transaction() as tx:
         for number, job in enumerate(failed[:reversed_]):
             await settlement.find_unknown(tx, job, [f"remote {number}"], NOW)
-        await ledger.hold(tx, await jobs.add(tx, new_job()), Quotas())
+        await holds.hold(tx, await jobs.add(tx, new_job()), Quotas())
 
 
 async def test_a_loss_after_a_reversal_counts_again(database: Database) -> None:
@@ -203,4 +203,4 @@ async def test_a_loss_after_a_reversal_counts_again(database: Database) -> None:
         await settlement.find_unknown(tx, failed[0], ["remote"], NOW)
         await settlement.lose(tx, failed[0], {"remote": COST}, NOW)
         with pytest.raises(TooManyLosses):
-            await ledger.hold(tx, await jobs.add(tx, new_job()), Quotas())
+            await holds.hold(tx, await jobs.add(tx, new_job()), Quotas())

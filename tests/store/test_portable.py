@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bot.jobs import Job
-from bot.ledger import month_of
+from bot.ledger import Account
+from bot.periods import month_of
 from bot.store import (
     claims,
     favourites,
@@ -64,8 +65,8 @@ QUERIES: dict[str, Query] = {
     "uses, some": lambda view: _sorted(pictures.uses(view, [f"{1:064x}", "none"])),
     "inputs of uncharged": lambda view: pictures.inputs_of_uncharged(view, BEFORE),
     "entries": lambda view: ledger.entries_of(view, OVERDUE),
-    "sum": lambda view: ledger.sum_of(view, month_of(NOW)),
-    "sum of a member": lambda view: ledger.sum_of(view, month_of(NOW), user_id=1),
+    "sum": lambda view: ledger.spent(view, "bot", month_of(NOW)),
+    "grants": lambda view: ledger.grants_left(view, Account(1, 10)),
     "reserved": lambda view: ledger.reserved_of(view, month_of(NOW), LATER),
     "reserved of a member": lambda view: ledger.reserved_of(view, month_of(NOW), NOW, user_id=1),
     "usage": lambda view: ledger.usage_of(view, 1, NOW, 10**6),

@@ -313,9 +313,14 @@ async def test_an_older_database_is_migrated_by_alembic(
 ) -> None:
     await postgres.execute(
         "ALTER TABLE jobs DROP source_job_id, DROP expanded_prompt, DROP hidden_at, DROP spoiler, "
-        "DROP notify, DROP reply_to_id, DROP result_channel_id, DROP slow_shown, DROP canceled_by",
-        "DROP INDEX ix_jobs_result_message_id",
+        "DROP notify, DROP reply_to_id, DROP result_channel_id, DROP slow_shown, DROP canceled_by, "
+        "DROP allowance, DROP allowance_period, DROP granted, DROP locale",
+        "ALTER TABLE ledger DROP granted, DROP provider",
+        "DROP INDEX ix_ledger_server_id_counted_at",
+        "DROP TRIGGER ledger_adds ON ledger",
+        "DROP FUNCTION ledger_adds",
         "DROP TABLE favourites, preferences, reduced_copies",
+        "DROP TABLE sums, servers, rights, changes, warnings",
         "UPDATE alembic_version SET version_num = '0009'",
         url=own_postgres_url,
     )

@@ -14,8 +14,10 @@ from tests.test_architecture import ROOT, module_of, sources
 
 STORE = ROOT / "bot" / "store"
 SETTLEMENT, JOBS, LEDGER = STORE / "settlement.py", STORE / "jobs.py", STORE / "ledger.py"
+HOLDS = STORE / "holds.py"
 READERS = {
     STORE / "stats.py",
+    STORE / "balances.py",
     STORE / "losses.py",
     *(STORE / "audit").glob("*.py"),
 }  # name kinds in order to sum them
@@ -42,7 +44,7 @@ def attributes(node: ast.AST, owner: str) -> set[str]:
 # Everything that can write a status or an entry, and the modules that may name it.
 WRITES = {
     "bot.store.jobs": ({"move", "change", "MOVES", "UPDATE"}, {SETTLEMENT, JOBS}),
-    "bot.store.ledger": ({"append", "entry_of", "APPEND"}, {SETTLEMENT, LEDGER}),
+    "bot.store.ledger": ({"append", "entry_of", "APPEND"}, {SETTLEMENT, LEDGER, HOLDS}),
     "bot.store.tables": ({"ledger"}, {LEDGER, *READERS}),
 }
 QUEUE = STORE / "queue.py"
@@ -93,12 +95,12 @@ def test_only_the_settlement_names_settled_statuses_and_their_entries_in_a_write
 
 
 def test_the_named_writes_of_jobs_and_of_the_queue_set_no_settled_status() -> None:
-    """`jobs.move` is called for the unsettled states alone; the ledger appends holds alone."""
+    """`jobs.move` is called for the unsettled states alone; a hold appends holds alone."""
     moved = [call for call in calls(JOBS) if name_of(call) == "move"]
     targets = {name for call in moved for name in attributes(call, "JobStatus")}
     assert targets == {"QUEUED", "RUNNING"}
 
-    appended = [call for call in calls(LEDGER) if name_of(call) == "entry_of"]
+    appended = [call for call in calls(HOLDS) if name_of(call) == "entry_of"]
     kinds = [attributes(call, "EntryKind") for call in appended]
     assert kinds
     assert all(each == {"HOLD"} for each in kinds)

@@ -13,7 +13,7 @@ from bot.errors import Reason
 from bot.jobs import Generation, Job, JobStatus, Picture, PictureKind
 from bot.ledger import Charges, Cost
 from bot.quotas import Quotas
-from bot.store import generations, jobs, ledger, settlement
+from bot.store import generations, holds, jobs, settlement
 from bot.store.audit import Verification, verify
 from bot.store.backends import inspected
 from bot.store.database import Database, Transaction
@@ -118,7 +118,7 @@ async def _hand_over(tx: Transaction, job_id: str) -> Job:
     job = await add(tx, replace(new_job(), id=job_id, model_auto=True))
     moved = await jobs.hand_over(tx, job, model="skills", provider="skills", price=20_000)
     assert moved is not None
-    await ledger.hold_difference(tx, moved, job.price, LATER, Quotas())
+    await holds.hold_difference(tx, moved, job, LATER, Quotas())
     return moved
 
 

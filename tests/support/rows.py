@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.jobs import GenerationRequest, Job, NewJob, Option, Route
 from bot.quotas import Quotas
-from bot.store import jobs, ledger
+from bot.store import holds, jobs
 from bot.store.database import Database, Transaction
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -33,7 +33,7 @@ def new_job(
 async def add(tx: Transaction, new: NewJob, *, message_id: int | None = 40) -> Job:
     """Store a job with a hold, and confirm the reply unless `message_id` is None."""
     job = await jobs.add(tx, new)
-    await ledger.hold(tx, job, Quotas())
+    job = (await holds.hold(tx, job, Quotas())).job
     if message_id is not None:
         job = await jobs.confirm_reply(tx, job.id, message_id) or job
     return job

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.audit.columns import LIMIT, WORDS, about, rule_of
 from bot.store.audit.lines import Finding
-from bot.store.postgres_setup import TRIGGERED, TRIGGERS
+from bot.store.postgres_setup import FUNCTIONS, TRIGGERS
 from bot.store.tables import RowId, ledger, metadata
 
 CLOCK_ERROR = 3600  # seconds by which the clocks of processes, and of a machine, may differ
@@ -116,7 +116,8 @@ def _right() -> Iterator[tuple[str, str]]:
                 yield f"unique {table.name} ({', '.join(each.name for each in index.columns)})", ""
     for statement in TRIGGERS:
         if created := re.fullmatch(r"CREATE TRIGGER (\w+) .* ON (\w+) .*", statement):
-            rule = f"{statement}: {TRIGGERED}"
+            function = statement.rpartition(" ")[2].removesuffix("()")
+            rule = f"{statement}: {FUNCTIONS[function]}"
             yield f"trigger {created[1]} on {created[2]}", " ".join(rule.split())
 
 

@@ -11,7 +11,7 @@ from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.ledger import CREDIT, Account, Charges, EntryKind, credits_text
 from bot.store.audit.lines import ESTIMATED, EntryLine, Finding, Record
-from bot.store.ledger import moved_reason
+from bot.store.ledger import left_reason, moved_reason
 from bot.store.settlement import CORRECTED, FOUND, OVERDUE, UNKNOWN_OUTCOME
 
 ByKind = Mapping[str, Sequence[EntryLine]]
@@ -66,8 +66,11 @@ def _holds(record: Record, holds: Sequence[EntryLine], _: Charges | None) -> Ite
 
 
 def _is_move(entry: EntryLine) -> bool:
-    model = entry.reason.removeprefix("moved to ").partition(" at ")[0]
-    return entry.reason == moved_reason(model, entry.created_at)
+    for prefix, reason in (("moved to ", moved_reason), ("moved from ", left_reason)):
+        model = entry.reason.removeprefix(prefix).partition(" at ")[0]
+        if entry.reason == reason(model, entry.created_at):
+            return True
+    return False
 
 
 def _releases(record: Record, releases: Sequence[EntryLine], _: Charges | None) -> Iterator[str]:

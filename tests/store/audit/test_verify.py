@@ -17,7 +17,7 @@ from bot.errors import Reason, StartupError
 from bot.jobs import SETTLED, JobStatus
 from bot.ledger import Account, EntryKind
 from bot.quotas import Quotas
-from bot.store import jobs, ledger, settlement
+from bot.store import holds, jobs, ledger, settlement
 from bot.store.audit import Audit, Finding, Verification, verify
 from bot.store.audit.lines import ESTIMATED, EntryLine, GenerationLine, JobLine, Record
 from bot.store.database import REVISION
@@ -252,7 +252,7 @@ async def test_a_job_that_goes_to_another_model_and_back_adds_up(tmp_path: Path)
                 moved = await jobs.hand_over(tx, job, model=model, provider=model, price=price)
                 assert moved is not None
                 at = NOW + timedelta(minutes=minute)
-                await ledger.hold_difference(tx, moved, job.price, at, Quotas())
+                await holds.hold_difference(tx, moved, job, at, Quotas())
             job = moved
         async with database.reading() as view:
             assert (await verify(view)).findings == ()

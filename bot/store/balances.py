@@ -1,0 +1,140 @@
+"""The balances that quotas are compared with: one statement for all levels of a request.
+
+The sums of budgets are few rows (bot.store.tables.sums); a member's own entries are few as well.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, func, select
+
+from bot.jobs import ACTIVE, SETTLED
+from bot.ledger import EntryKind
+from bot.store.tables import LOSS, Utc, generations, jobs, ledger, sums
+
+
+class Level(StrEnum):
+    """The levels of quotas. GRANTS is the rest of a member's grants, in no period."""
+
+    MEMBER = "member"  # in a server, by the allowance
+    GRANTS = "grants"
+    MONTH = "month"  # of a member, over all servers
+    SERVER = "server"
+    PROVIDER = "provider"
+    BOT = "bot"
+
+
+OWN_MEMBER = ledger.c.user_id == bindparam("user")
+OWN_SERVER = ledger.c.server_id == bindparam("server")
+_open = select(generations.c.job_id).where(generations.c.state.is_(None)).distinct()
+_of_job = ledger.alias()
+_lost = (
+    select(func.sum(_of_job.c.amount))
+    .where(_of_job.c.job_id == ledger.c.job_id, _of_job.c.kind == LOSS)
+    .scalar_subquery()
+)
+LOSSES = (
+    select(ledger.c.job_id, ledger.c.created_at)
+    .join(jobs, jobs.c.id == ledger.c.job_id)
+    .where(
+        ledger.c.kind == LOSS,
+        ledger.c.amount < 0,
+        ledger.c.created_at > bindparam("losses_since", type_=Utc),
+        # The sum keeps SQLite from the member's jobs, which may be many: losses are few.
+        jobs.c.user_id + 0 == bindparam("user"),
+        _lost < 0,  # of a generation that was found later, the loss was reversed
+    )
+    .order_by(ledger.c.created_at)
+)
+_active = (jobs.c.user_id == bindparam("user"), jobs.c.status.in_(ACTIVE))
+_here = jobs.c.account_server_id == bindparam("server")
+COUNTS: Mapping[str, ScalarSelect[Any]] = {
+    "active": select(func.count()).where(*_active).scalar_subquery(),
+    "losses": select(func.count()).select_from(LOSSES.order_by(None).subquery()).scalar_subquery(),
+    "active_here": select(func.count()).where(*_active, _here).scalar_subquery(),
+    "last_at": select(func.max(jobs.c.created_at))
+    .where(jobs.c.user_id == bindparam("user"), _here, jobs.c.id != bindparam("job"))
+    .scalar_subquery(),
+}
+
+
+def in_period(column: ColumnElement[datetime], level: Level) -> list[ColumnElement[bool]]:
+    """Return the conditions that a time is in the period of a level."""
+    return [
+        column >= bindparam(f"{level}_begin", type_=Utc),
+        column < bindparam(f"{level}_end", type_=Utc),
+    ]
+
+
+def _reserved(part: ColumnElement[int], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """Return the sum of a part of the price of jobs that were given up and may still be charged.
+
+    Each open generation counts for its share of the job's price, for RESERVED_FOR at most.
+    """
+    rows = (
+        select(
+            part.label("part"),
+            func.count(case((generations.c.state.is_(None), 1))).label("open"),
+            func.count().label("all"),
+        )
+        .join(generations, generations.c.job_id == jobs.c.id)
+        .where(
+            jobs.c.id.in_(_open),
+            jobs.c.status.in_(SETTLED),
+            jobs.c.settled_at > bindparam("reserved_since", type_=Utc),
+            *conditions,
+        )
+        .group_by(jobs.c.id)
+        .subquery()
+    )
+    amount = func.coalesce(func.sum(rows.c.part * rows.c.open // rows.c["all"]), 0)
+    return select(amount).scalar_subquery()
+
+
+def _total(amount: ColumnElement[int], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    return select(func.coalesce(func.sum(amount), 0)).where(*conditions).scalar_subquery()
+
+
+def balance(level: Level) -> ColumnElement[int]:
+    """Return the sum of a level's entries in its period, less the amount that is reserved.
+
+    In one expression: between two, another process may move a price from one to the other.
+    """
+    of_member = jobs.c.user_id == bindparam("user")
+    created = in_period(jobs.c.created_at, level)
+    match level:
+        case Level.MEMBER:
+            counted = in_period(ledger.c.counted_at, level)
+            paid = _total(ledger.c.amount - ledger.c.granted, OWN_MEMBER, OWN_SERVER, *counted)
+            return paid - _reserved(jobs.c.price - jobs.c.granted, of_member, _here, *created)
+        case Level.GRANTS:
+            granted = _total(ledger.c.granted, OWN_MEMBER, OWN_SERVER, ledger.c.granted != 0)
+            return granted - _reserved(jobs.c.granted, of_member, _here)
+        case Level.MONTH:
+            counted = in_period(ledger.c.counted_at, level)
+            used = _total(ledger.c.amount, OWN_MEMBER, ledger.c.kind != EntryKind.GRANT, *counted)
+            return used - _reserved(jobs.c.price, of_member, *created)
+        case Level.SERVER:
+            conditions = (_here, *created)
+        case Level.PROVIDER:
+            conditions = (jobs.c.provider == bindparam("provider"), *created)
+        case Level.BOT:
+            conditions = tuple(created)
+    spent = _total(
+        sums.c.amount,
+        sums.c.scope == bindparam(f"{level}_scope"),
+        *in_period(sums.c.begins_at, level),
+    )
+    return spent - _reserved(jobs.c.price, *conditions)
+
+
+@cache
+def figures(levels: frozenset[Level], counts: frozenset[str]) -> Select[Any]:
+    columns: list[ColumnElement[Any]] = [
+        *(balance(each).label(each) for each in sorted(levels)),
+        *(COUNTS[each].label(each) for each in sorted(counts)),
+    ]
+    return select(*columns)

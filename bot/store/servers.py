@@ -1,0 +1,130 @@
+"""The choices of a server's managers: settings, rights of roles and members, changed tiers."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.quotas import Member
+from bot.rights import Policy, Rights, ServerSettings, Subject
+from bot.store.dialects import elements, insert, replace_row
+from bot.store.tables import rights, servers
+
+SETTINGS = select(servers.c.settings).where(servers.c.server_id == bindparam("server"))
+STORE_SETTINGS = replace_row(insert(servers), servers)
+STORE_RIGHTS = replace_row(insert(rights), rights)
+_key = and_(
+    rights.c.server_id == bindparam("server"),
+    rights.c.subject == bindparam("subject"),
+    rights.c.name == bindparam("name"),
+)
+REMOVE_RIGHTS = delete(rights).where(_key)
+RIGHTS_OF = select(rights.c.rights).where(_key)
+ALL_RIGHTS = (
+    select(rights.c.subject, rights.c.name, rights.c.rights)
+    .where(rights.c.server_id == bindparam("server"))
+    .order_by(rights.c.subject, rights.c.name)
+    .limit(bindparam("limit"))
+)
+
+
+def _of(subject: Subject, names: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
+    condition = rights.c.subject == subject
+    return condition if names is None else and_(condition, names)
+
+
+_roles = elements("roles").table_valued("key", "value")
+OF_MEMBER = select(rights.c.subject, rights.c.name, rights.c.rights).where(
+    rights.c.server_id == bindparam("server"),
+    or_(
+        _of(Subject.DEFAULT),
+        _of(Subject.TIER),
+        _of(Subject.MEMBER, rights.c.name == bindparam("member")),
+        _of(Subject.ROLE, rights.c.name.in_(select(_roles.c.value))),
+    ),
+)
+
+
+class Granted(NamedTuple):
+    """The rights of a subject; `name` is an id, the name of a tier, or empty for the default."""
+
+    subject: Subject
+    name: str
+    rights: Rights
+
+
+async def settings_of(connection: AsyncConnection, server_id: int) -> ServerSettings:
+    """Return a server's settings; those of a server that has chosen nothing are empty."""
+    found = (await connection.execute(SETTINGS, {"server": server_id})).scalar_one_or_none()
+    return ServerSettings() if found is None else ServerSettings.model_validate(found)
+
+
+async def store_settings(tx: AsyncConnection, server_id: int, settings: ServerSettings) -> None:
+    values = {"server_id": server_id, "settings": settings.model_dump(mode="json")}
+    await tx.execute(STORE_SETTINGS, values)
+
+
+async def rights_of(
+    connection: AsyncConnection, server_id: int, subject: Subject, name: str = ""
+) -> Rights:
+    """Return the rights that were set for one subject; they are empty for any other."""
+    key = {"server": server_id, "subject": subject, "name": name}
+    found = (await connection.execute(RIGHTS_OF, key)).scalar_one_or_none()
+    return Rights() if found is None else Rights.model_validate(found)
+
+
+async def all_rights(connection: AsyncConnection, server_id: int, limit: int) -> list[Granted]:
+    """Return the rights of a server's subjects, at most `limit`, ordered by the subject's kind."""
+    rows = await connection.execute(ALL_RIGHTS, {"server": server_id, "limit": limit})
+    return [_granted(*row) for row in rows]
+
+
+async def store_rights(
+    tx: AsyncConnection, server_id: int, subject: Subject, name: str, granted: Rights
+) -> None:
+    """Replace the rights of one subject. Empty rights remove the row, except those of a tier."""
+    key = {"subject": subject, "name": name}
+    if granted.is_empty and subject is not Subject.TIER:
+        await tx.execute(REMOVE_RIGHTS, {"server": server_id, **key})
+        return
+    stored = granted.model_dump(mode="json", exclude_none=True)
+    await tx.execute(STORE_RIGHTS, {"server_id": server_id, **key, "rights": stored})
+
+
+async def tiers_of(connection: AsyncConnection, server_id: int) -> Mapping[str, Rights]:
+    """Return the tiers that a server has changed."""
+    tiers = ALL_RIGHTS.where(_of(Subject.TIER))
+    rows = await connection.execute(tiers, {"server": server_id, "limit": 100})
+    return {name: Rights.model_validate(stored) for _, name, stored in rows}
+
+
+async def remove_tier(tx: AsyncConnection, server_id: int, name: str) -> None:
+    """Let a tier be as it was ready-made."""
+    await tx.execute(REMOVE_RIGHTS, {"server": server_id, "subject": Subject.TIER, "name": name})
+
+
+async def policy_of(connection: AsyncConnection, member: Member) -> Policy:
+    """Return the settings of a member's server, and the rights that the member has there."""
+    if not member.server_id:
+        return Policy()
+    settings = await settings_of(connection, member.server_id)
+    roles = json.dumps([str(each) for each in sorted(member.role_ids)])
+    values = {"server": member.server_id, "member": str(member.user_id), "roles": roles}
+    rows = [_granted(*row) for row in await connection.execute(OF_MEMBER, values)]
+    return Policy.of(
+        settings,
+        own=_first(rows, Subject.MEMBER),
+        default=_first(rows, Subject.DEFAULT),
+        roles=[each.rights for each in rows if each.subject is Subject.ROLE],
+        tiers={each.name: each.rights for each in rows if each.subject is Subject.TIER},
+    )
+
+
+def _first(rows: Iterable[Granted], subject: Subject) -> Rights:
+    return next((each.rights for each in rows if each.subject is subject), Rights())
+
+
+def _granted(subject: str, name: str, stored: object) -> Granted:
+    return Granted(Subject(subject), name, Rights.model_validate(stored))
