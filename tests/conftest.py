@@ -12,6 +12,7 @@ from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
 from tests.support import cluster
 from tests.support.bucket import Bucket, bucket
+from tests.support.compiling import share_compiled
 from tests.support.easel import Stage, stage
 from tests.support.stores import Shelf
 
@@ -26,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if cluster.FOLDER not in os.environ:  # in the first process of this run
         os.environ[cluster.FOLDER] = str(cluster.make_folder())
         config.add_cleanup(lambda: cluster.remove(Path(os.environ.pop(cluster.FOLDER))))
+    share_compiled()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
