@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TypeGuard
@@ -83,11 +83,16 @@ def sources() -> list[Path]:
     return [path for folder in ("bot", "cogs") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
+@lru_cache(1)  # all trees would be 100 MB
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 @cache
 def imports(path: Path) -> frozenset[str]:
     """Full names of modules, also where `from package import module` names them."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -101,12 +106,14 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+UNITS = frozenset(name for layer in LAYERS for name in layer)
+
+
 def unit_of(module: str) -> str | None:
     """The entry of LAYERS that a module belongs to."""
-    names = {name for layer in LAYERS for name in layer}
     parts = module.split(".")
     return next(
-        (name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in names), None
+        (name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in UNITS), None
     )
 
 
@@ -126,13 +133,11 @@ def test_every_module_has_its_layer() -> None:
     assert not strays
 
 
-@pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_imports_go_downwards_only(path: Path) -> None:
-    importer = unit_of(module_of(path))
-    if importer is None:  # the sandbox has a rule of its own below
-        return
+def test_imports_go_downwards_only() -> None:
     upwards = {
-        name
+        (module_of(path), name)
+        for path in sources()
+        if (importer := unit_of(module_of(path))) is not None  # the sandbox has a rule of its own
         for name in imports(path)
         if (imported := unit_of(name)) is not None
         and imported != importer
@@ -155,7 +160,7 @@ def test_no_two_units_import_each_other_in_a_circle() -> None:
 def private_imports(path: Path) -> Iterator[str]:
     """Names with a leading underscore that a module takes from another package."""
     package = path.parent.relative_to(ROOT).as_posix()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if not isinstance(node, ast.ImportFrom) or not node.module:
             continue
         for alias in node.names:
@@ -172,10 +177,15 @@ def private_imports(path: Path) -> Iterator[str]:
 WORKAROUNDS = {"bot/store/aiosqlite_driver.py"}
 
 
-@pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_no_private_name_of_another_package_is_imported(path: Path) -> None:
-    if path.relative_to(ROOT).as_posix() not in WORKAROUNDS:
-        assert list(private_imports(path)) == []
+def test_no_private_name_of_another_package_is_imported() -> None:
+    found = {
+        (module_of(path), name)
+        for path in sources()
+        if path.relative_to(ROOT).as_posix() not in WORKAROUNDS
+        for name in private_imports(path)
+    }
+
+    assert not found
 
 
 # The parts of libraries that the workarounds need; tests/test_workarounds.py pins them.
@@ -186,28 +196,39 @@ WORKAROUND_FILES = (
 )
 
 
-@pytest.mark.parametrize("path", sources(), ids=module_of)
-def test_no_private_part_of_another_object_is_used(path: Path) -> None:
-    if path.relative_to(ROOT).as_posix().startswith(WORKAROUND_FILES):
-        return
-    tree = ast.parse(path.read_text())
-    own = {node.attr for node in ast.walk(tree) if _is_of(node, {"self", "cls"})}
-    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    foreign = {
+def foreign_parts(path: Path) -> set[str]:
+    """Attributes with a leading underscore that a module does not define itself."""
+    nodes = list(ast.walk(tree_of(path)))
+    own = {node.attr for node in nodes if _is_of(node, {"self", "cls"})}
+    own |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    own |= {"_asdict", "_replace", "_exit"}  # public, of named tuples and os
+    return {
         ast.unparse(node)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Attribute)
         and node.attr.startswith("_")
         and not node.attr.startswith("__")
-        and node.attr
-        not in own | {"_asdict", "_replace", "_exit"}  # public, of named tuples and os
+        and node.attr not in own
     }
-
-    assert not foreign
 
 
 def _is_of(node: ast.AST, owners: set[str]) -> TypeGuard[ast.Attribute]:
-    return isinstance(node, ast.Attribute) and ast.unparse(node.value) in owners
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in owners
+    )
+
+
+def test_no_private_part_of_another_object_is_used() -> None:
+    foreign = {
+        (module_of(path), part)
+        for path in sources()
+        if not path.relative_to(ROOT).as_posix().startswith(WORKAROUND_FILES)
+        for part in foreign_parts(path)
+    }
+
+    assert not foreign
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -252,7 +273,7 @@ def test_a_public_module_of_cogs_defines_a_cog(path: Path) -> None:
     """Parts that several cogs share have a leading underscore; presses are no commands."""
     bases = [
         ast.unparse(base)
-        for node in ast.parse(path.read_text()).body
+        for node in tree_of(path).body
         if isinstance(node, ast.ClassDef)
         for base in node.bases
     ]

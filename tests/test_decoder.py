@@ -7,7 +7,9 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -41,11 +43,13 @@ def encoded(kind: str, width: int, height: int, **options: object) -> bytes:
     return out.getvalue()
 
 
+@cache
 def large_webp() -> bytes:
     """Return a WebP of 40 megapixels and few bytes."""
     return encoded("WEBP", 8000, 5000, lossless=True)
 
 
+@cache
 def large_jpeg() -> bytes:
     """Return a JPEG of 40 megapixels whose decoder needs 240 MB."""
     return encoded("JPEG", 8000, 5000, progressive=True, subsampling=0)
@@ -119,19 +123,19 @@ async def test_a_webp_of_40_megapixels_delays_nobody(at: Stage) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "data",
+    "make",
     [
-        large_webp(),
-        large_jpeg(),
-        encoded("WEBP", 2048, 2048),
-        encoded("JPEG", 4000, 2500, progressive=True, subsampling=0),
-        encoded("JPEG", 5600, 3700, progressive=True),
+        large_webp,
+        large_jpeg,
+        partial(encoded, "WEBP", 2048, 2048),
+        partial(encoded, "JPEG", 4000, 2500, progressive=True, subsampling=0),
+        partial(encoded, "JPEG", 5600, 3700, progressive=True),
     ],
     ids=["large WebP", "large JPEG", "WebP", "JPEG, all colours", "JPEG, half the colours"],
 )
-async def test_a_check_needs_less_than_100_mb(at: Stage, data: bytes) -> None:
+async def test_a_check_needs_less_than_100_mb(at: Stage, make: Callable[[], bytes]) -> None:
     async with at.easel():
-        await at.edit(Upload("wide.bin", data))
+        await at.edit(Upload("wide.bin", make()))
         await at.result("make it blue")
         (pid,) = decoders()
         peak = resident(pid, "VmHWM")
@@ -139,10 +143,12 @@ async def test_a_check_needs_less_than_100_mb(at: Stage, data: bytes) -> None:
     assert 15 < peak < 100
 
 
-@pytest.mark.parametrize("whole", [large_webp(), large_jpeg()], ids=["WebP", "JPEG"])
-async def test_a_large_picture_that_ends_early_is_refused(at: Stage, whole: bytes) -> None:
+@pytest.mark.parametrize("make", [large_webp, large_jpeg], ids=["WebP", "JPEG"])
+async def test_a_large_picture_that_ends_early_is_refused(
+    at: Stage, make: Callable[[], bytes]
+) -> None:
     async with at.easel():
-        await at.edit(Upload("wide.bin", whole[:-3]))
+        await at.edit(Upload("wide.bin", make()[:-3]))
         await at.said("`wide.bin` is damaged and cannot be read to the end. Save the picture")
         await failed(at)
 

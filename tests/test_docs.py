@@ -130,11 +130,11 @@ def told_lines() -> Iterator[str]:
                     yield re.sub("%[a-z]", "…", str(text.value).removeprefix("job %s: "))
 
 
-@pytest.mark.parametrize("line", sorted(set(told_lines())))
-def test_the_operators_document_tells_what_a_line_of_the_log_means(line: str) -> None:
+def test_the_operators_document_tells_what_a_line_of_the_log_means() -> None:
     (log,) = re.findall(r"(?s)\n## The log\n(.*?)\n## ", OPERATING)
+    told = set(re.findall(r"(?m)^\| (?:error|warning) \| `(.*?)` \|", log))
 
-    assert re.search(rf"(?m)^\| (error|warning) \| `{re.escape(line)}` \|", log)
+    assert set(told_lines()) - told == set()
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/operating.md"])
