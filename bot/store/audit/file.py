@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Select,
     String,
     Table,
     and_,
@@ -132,18 +133,23 @@ async def _types(view: AsyncConnection) -> list[Finding]:
 
 
 async def _types_of(view: AsyncConnection, table: Table) -> list[Finding]:
-    wrong = [not_(func.coalesce(_right(column), literal_column("0"))) for column in table.c]
-    keys = [raw(column) for column in table.primary_key]
-    statement = select(*keys, *(case((each, literal_column("1"))) for each in wrong)).where(
-        or_(*wrong)
-    )
-    rows = (await view.execute(statement.limit(LIMIT))).all()
+    rows = (await view.execute(_wrong_rows(table))).all()
+    keys = len(table.primary_key)
     return [
-        Finding(about(table, row[: len(keys)]), f"{column.name} is {rule_of(column)}")
+        Finding(about(table, row[:keys]), f"{column.name} is {rule_of(column)}")
         for row in rows
-        for column, found in zip(table.c, row[len(keys) :], strict=True)
+        for column, found in zip(table.c, row[keys:], strict=True)
         if found
     ]
+
+
+@cache
+def _wrong_rows(table: Table) -> Select[Any]:
+    """Select the key of each row that has a wrong value, and of each column whether it has one."""
+    wrong = [not_(func.coalesce(_right(column), literal_column("0"))) for column in table.c]
+    keys = [raw(column) for column in table.primary_key]
+    found = select(*keys, *(case((each, literal_column("1"))) for each in wrong))
+    return found.where(or_(*wrong)).limit(LIMIT)
 
 
 def _right(column: Column[Any]) -> ColumnElement[bool]:
