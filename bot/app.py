@@ -20,6 +20,7 @@ from bot.shards import Shards
 from bot.store.backends import open_permits
 from bot.store.coordination import ADVANCING, Duty, News, Role
 from bot.studio import Studio
+from bot.worker.balances import BalanceReader
 from bot.worker.circuits import follow_workers
 from bot.worker.prices import Prices
 from bot.worker.worker import Worker
@@ -123,6 +124,7 @@ async def open_app(
     async with AsyncExitStack() as stack:
         services, delivery = await open_services(stack, config, now, role)
         await Prices(services).refresh()
+        await BalanceReader(services).exchange()
         worker = Worker(services) if role in ADVANCING else None
         studio = Studio(services, partial(services.coordination.announce, News.ROWS))
         discord: DiscordSession | RestSession
@@ -139,6 +141,6 @@ async def open_app(
         if settings.http_port is not None:
             server = HealthServer(report, settings.http_host, settings.http_port)
             await stack.enter_async_context(server)
-        if settings.budget_monthly is None and settings.monthly_credits is None:
+        if not services.quotas.is_limited(services.providers):
             log.warning("no limit of credits is set: BUDGET_MONTHLY and MONTHLY_CREDITS are unset")
         yield App(services, studio, worker, discord, report, server)

@@ -270,15 +270,20 @@ class Catalog:
         return self._specs.get(wanted) or next(titled, None)
 
     def about(self, key: str) -> ModelSpec:
-        """Return the model of a stored job, which may no longer be on offer, or even known."""
-        return self._specs.get(key) or self._known.get(key) or _unknown(key)
+        """Return the model of a stored job; one that is no longer known has no options."""
+        found = self._specs.get(key) or self._known.get(key)
+        return found or ModelSpec(key, key, key, key, options={}, max_inputs=0, price=0)
 
-    def choose(self, request: GenerationRequest, *, down: Container[str] = ()) -> ModelSpec:
+    def choose(
+        self, request: GenerationRequest, *, down: Container[str] = (), closed: Container[str] = ()
+    ) -> ModelSpec:
         """Return the first model that takes the whole request, for a member who named none.
 
-        Models of providers that are not `down` come first.
+        Models of providers that are not `down` come first, and last those of providers that are
+        `closed`, which accept no new job.
         """
         specs = sorted(self._specs.values(), key=lambda spec: spec.provider in down)
+        specs.sort(key=lambda spec: spec.provider in closed)
         return next((spec for spec in specs if spec.takes(request)), specs[0])
 
     def values(self, option: str, model: str | None = None) -> tuple[str, ...]:
@@ -343,8 +348,3 @@ def _is_visible(character: str) -> bool:
 def _quoted(value: Option) -> str:
     text = str(value)
     return f"“{text[:40]}…”" if len(text) > 40 else f"“{text}”"
-
-
-def _unknown(key: str) -> ModelSpec:
-    """Return a model without options, for a stored job whose provider was removed."""
-    return ModelSpec(key, key, key, key, options={}, max_inputs=0, price=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.catalog import Catalog, ModelSpec
 from bot.errors import StartupError
-from bot.ledger import Charge, Charges
+from bot.ledger import Charge, Charges, thousandths
 from bot.providers import PROVIDERS
 from bot.providers.base import AnyEntry, Http, Provider
 from bot.settings import (
@@ -73,6 +73,17 @@ class Config:
     def key_names(self) -> dict[str, str]:
         """The settings of the configured providers' API keys, by provider."""
         return {each.key: each.settings.env_name("api_key") for each in self.configured}
+
+    @property
+    def service_names(self) -> dict[str, str]:
+        """The names of all services for members, by provider."""
+        return {each.key: spec.service for each in self.providers for spec in each.specs}
+
+    @property
+    def floors(self) -> dict[str, int]:
+        """The balances, in thousandths of a credit, under which services get no new jobs."""
+        found = {each.key: each.entry.floor(each.settings) for each in self.configured}
+        return {key: thousandths(floor) for key, floor in found.items() if floor is not None}
 
     @property
     def private_hosts(self) -> frozenset[tuple[str, int]]:

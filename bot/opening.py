@@ -35,6 +35,7 @@ from bot.providers.base import Http
 from bot.quotas import Quotas
 from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
+from bot.service_balances import ServiceBalances
 from bot.services import Services
 from bot.settings import Settings
 from bot.store.backends import open_coordination, open_database
@@ -86,7 +87,7 @@ async def open_services(
         database=database,
         coordination=coordination,
         catalog=catalog,
-        quotas=_quotas(config.core),
+        quotas=_quotas(config),
         providers=config.make_providers(Http(session, metrics, proxies)),
         downloader=downloader,
         pictures=pictures,
@@ -96,6 +97,7 @@ async def open_services(
         retention=retention,
         delivery=delivery,
         health=health,
+        balances=ServiceBalances(now, config.floors),
         metrics=metrics,
         now=now,
         clock=clock,
@@ -103,6 +105,7 @@ async def open_services(
         pace=RestPace(lambda: coordination.processes) if database.shared else None,
         job_timeout=config.core.timeout,
         embed_recipe=config.core.embed_recipe,
+        operator_server=config.core.operator_server,
     )
     return services, delivery
 
@@ -189,11 +192,18 @@ def _retention_policy(settings: Settings) -> RetentionPolicy:
     )
 
 
-def _quotas(settings: Settings) -> Quotas:
+def _quotas(config: Config) -> Quotas:
+    settings = config.core
     return Quotas(
         servers=settings.servers,
         blocked_users=settings.blocked_users,
         budget=_limit(settings.budget_monthly),
+        provider_budgets={
+            each.key: limit
+            for each in config.configured
+            if (limit := _limit(each.settings.budget_monthly)) is not None
+        },
+        services=config.service_names,
         allowance=_limit(settings.monthly_credits),
         max_jobs=None if settings.max_jobs == "unlimited" else settings.max_jobs,
         allow_unsafe=settings.allow_unsafe,

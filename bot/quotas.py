@@ -1,7 +1,7 @@
 """Quotas: who may use the bot, and for how many credits. Pure: sums are arguments."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -261,11 +261,17 @@ class Quotas:
     blocked_users: frozenset[int] = frozenset()
     budget: int | None = None  # of the whole bot, in a month
     provider_budgets: Mapping[str, int] = field(default_factory=dict)  # by provider, in a month
+    services: Mapping[str, str] = field(default_factory=dict)  # their names, by provider
     allowance: int | None = None  # of one member over all servers, in a month
     max_jobs: int | None = None  # unsettled ones of a member, over all servers
     allow_unsafe: bool = False
     user_install: bool = False  # members may install the bot for themselves
     edit_others: bool = False  # pictures that other members have posted may be edited
+
+    def is_limited(self, providers: Iterable[str]) -> bool:
+        """Return whether a limit bounds what the bot, or each of its members, can use."""
+        limited = self.budget is not None or self.allowance is not None
+        return limited or {*providers} <= {*self.provider_budgets}
 
     def check_member(self, member: Member) -> None:
         """Raise MemberBlocked or ServerNotAllowed if this member is not served here."""

@@ -24,6 +24,7 @@ from bot.providers.base import Provider
 from bot.quotas import Quotas
 from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
+from bot.service_balances import ServiceBalances
 from bot.store.coordination import Coordination
 from bot.store.database import Database
 
@@ -48,6 +49,7 @@ class Services:
     retention: Retention
     delivery: Delivery
     health: ServiceHealth
+    balances: ServiceBalances
     metrics: Metrics
     now: Callable[[], datetime]
     clock: ClockWatch
@@ -55,3 +57,4 @@ class Services:
     pace: RestPace | None
     job_timeout: timedelta
     embed_recipe: bool
+    operator_server: int | None = None  # where the operator reads what concerns the whole bot

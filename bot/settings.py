@@ -231,6 +231,7 @@ class ProviderSettings(SettingsGroup):
 
     api_key: SecretStr | None = None
     api_url: Address
+    budget_monthly: Credits | None = None
 
     @property
     def key(self) -> SecretStr:
@@ -262,6 +263,7 @@ class Settings(SettingsGroup):
     allow_unsafe: bool = False
     edit_others: bool = False
     user_install: bool = False
+    operator_server: Annotated[int, Field(gt=0, lt=2**63)] | None = None
     embed_recipe: bool = False
     private_hosts: Places = frozenset()
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365

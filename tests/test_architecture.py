@@ -29,6 +29,7 @@ LAYERS = (
         "bot.identify_permits",
         *("bot.clock", "bot.proxies", "bot.rest_pace", "bot.second_copy", "bot.session_starts"),
         *("bot.option_values", "bot.periods", "bot.rights"),
+        "bot.service_balances",
         "bot.shards",
     },
 )

@@ -255,6 +255,36 @@ async def test_an_account_without_credits_is_a_warning(at: Stage) -> None:
     assert "not enough for a picture" in lines["skills"][0]["finding"]
 
 
+@pytest.mark.parametrize(
+    ("floor", "state", "finding", "remedy"),
+    [
+        ("1500", "ok", "credits: total 1500", ""),
+        ("1500", "ok", "; SKILLS_FLOOR is 1500", ""),
+        ("1500.5", "warning", "under SKILLS_FLOOR (1500.5), new jobs are refused", "Buy credits"),
+    ],
+)
+async def test_the_balance_is_compared_with_the_floor(
+    at: Stage, floor: str, state: str, finding: str, remedy: str
+) -> None:
+    code, lines = await lines_of(at, SKILLS_FLOOR=floor)
+
+    assert code == 0
+    assert lines["skills"][0]["state"] == state
+    assert finding in lines["skills"][0]["finding"]
+    assert lines["skills"][0]["remedy"].startswith(remedy)
+    assert bool(lines["skills"][0]["remedy"]) is bool(remedy)
+
+
+async def test_a_floor_without_a_balance_is_a_warning(at: Stage) -> None:
+    at.skills.credits_shape = "text"
+
+    code, lines = await lines_of(at, SKILLS_FLOOR="100")
+
+    assert code == 0
+    assert lines["skills"][0]["state"] == "warning"
+    assert "SKILLS_FLOOR has no effect" in lines["skills"][0]["remedy"]
+
+
 async def test_a_database_that_is_none_is_wrong(at: Stage) -> None:
     at.path.write_text("Dear reader, this is a letter and no database. " * 50)
 

@@ -63,6 +63,15 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "READERS": 3,
         "CHECKPOINT_SECONDS": 5.0,
     },
+    "bot.service_balances": {
+        "FRESH": timedelta(hours=1),
+    },
+    "bot.worker.balances": {
+        "EVERY": timedelta(minutes=5),
+        "AGAIN": timedelta(seconds=10),
+        "READ_SECONDS": 30.0,
+        "EXCHANGE": 2.0,
+    },
     "bot.worker.circuits": {
         "EXCHANGE": 2.0,
         "PRICES": timedelta(minutes=1),

@@ -57,6 +57,11 @@ def test_what_is_missing_is_named_with_the_remedy(environment: dict[str, str], s
         ("OXEN_PRICE", "-1"),
         ("OXEN_PRICE", "cheap"),
         ("MONTHLY_CREDITS", "-5"),
+        ("OXEN_BUDGET_MONTHLY", "-5"),
+        ("SKILLS_BUDGET_MONTHLY", "much"),
+        ("SKILLS_FLOOR", "-1"),
+        ("OPERATOR_SERVER", "here"),
+        ("OPERATOR_SERVER", "0"),
         ("JOB_TIMEOUT", "0"),
         ("LOG_LEVEL", "LOUD"),
         ("CREDITS_PER_USD", "0"),
@@ -112,6 +117,7 @@ def test_the_names_in_the_environment_do_not_change() -> None:
     assert {name for name in names if name.startswith(("OXEN_", "SKILLS_", "CREDITS_"))} == {
         *("OXEN_API_KEY", "OXEN_API_URL", "OXEN_MODEL", "OXEN_PRICE", "CREDITS_PER_USD"),
         *("SKILLS_API_KEY", "SKILLS_API_URL", "SKILLS_MODEL", "SKILLS_PRICE"),
+        *("OXEN_BUDGET_MONTHLY", "SKILLS_BUDGET_MONTHLY", "SKILLS_FLOOR"),
     }
     assert len(names) == len(set(names))
 

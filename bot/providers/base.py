@@ -94,6 +94,9 @@ class Provider(Protocol):
     async def ping(self) -> None:
         """Send a request that costs nothing, to learn whether the API works."""
 
+    async def balance(self) -> int | None:
+        """Return the credits that are left, in thousandths; None if the API reports no balance."""
+
     async def submit(self, request: GenerationRequest) -> tuple[Submitted, ...]:
         """Send the creating request once, for the API's model behind `request.model`.
 
@@ -156,6 +159,7 @@ class ProviderEntry(Generic[S]):
     operator creates an API key. `specs` returns the models, in the order in which they are tried,
     with the prices of the settings. `credits_of` recomputes a cost from the figures in
     `Cost.details`, for the audit of the ledger; None if they are not the figures of this API.
+    `floor` returns the balance, in credits, under which the operator wants no new jobs.
     """
 
     key: str
@@ -164,6 +168,7 @@ class ProviderEntry(Generic[S]):
     specs: Callable[[S], tuple[ModelSpec, ...]]
     make: Callable[[S, Http], Provider]
     credits_of: Callable[[S, Figures], Decimal | None] | None = None  # None: costs have no figures
+    floor: Callable[[S], Decimal | None] = lambda _: None
 
 
 AnyEntry = ProviderEntry[Any]  # each entry has settings of its own type

@@ -22,7 +22,7 @@ class Duty(StrEnum):
 
     RETENTION = "retention"
     AFTERCARE = "aftercare"  # of settled jobs, as overdue results and late costs; failover; places
-    PROBES = "probes"  # of providers that are down
+    PROBES = "probes"  # of providers that are down, and the balances at all
     EVENTS = "events"  # the streams of the providers
 
 
@@ -30,6 +30,7 @@ class News(StrEnum):
     """Hints between processes. Each may be lost: the rows are read every two seconds."""
 
     ROWS = "rows"  # rows have changed that concern a worker
+    CREDITS = "credits"  # the provider in the text has refused a job for missing credits
     ENDED = "ended"  # a provider's stream reported the end of the generation in the text
 
 

@@ -90,7 +90,7 @@ async def hold(tx: AsyncConnection, job: Job, quotas: Quotas, policy: Policy | N
         ends_at = found["last_at"] + timedelta(seconds=rights.cooldown)
         if ends_at > job.created_at:
             raise CooldownLasts(rights.cooldown, ends_at)
-    warned = _check(job, limits, found)
+    warned = _check(job, limits, found, quotas)
     job = await _with_share(tx, job, limits, found)
     await entries.append(
         tx, entries.entry_of(job, EntryKind.HOLD, -job.price, job.created_at, granted=-job.granted)
@@ -120,11 +120,11 @@ async def hold_difference(
     limits = _limits(job, quotas, Policy(settings=settings))
     if job.price > before.price:
         found = await _read(tx, job, limits, set())
-        _check(job, limits, found)
+        _check(job, limits, found, quotas)
         job = await _with_share(tx, job, limits, found)
     else:
         limits = {level: each for level, each in limits.items() if level is Level.PROVIDER}
-        _check(job, limits, await _read(tx, job, limits, set()))
+        _check(job, limits, await _read(tx, job, limits, set()), quotas)
         share = max(before.granted - (before.price - job.price), 0)
         job = await _store_share(tx, job, share)
     reason = entries.moved_reason(job.request.model, now)
@@ -179,7 +179,9 @@ async def _read(
     return dict((await tx.execute(statement, values)).mappings().one())
 
 
-def _check(job: Job, limits: Mapping[Level, _Limit], found: Mapping[str, Any]) -> list[Warned]:
+def _check(
+    job: Job, limits: Mapping[Level, _Limit], found: Mapping[str, Any], quotas: Quotas
+) -> list[Warned]:
     """Raise NotEnough for the first limit that the price exceeds; return the warnings."""
     warned = []
     for level, limit in limits.items():
@@ -189,19 +191,20 @@ def _check(job: Job, limits: Mapping[Level, _Limit], found: Mapping[str, Any]) -
         resets_at = limit.period.end if limit.amount else None
         left_of = Sum(limit.amount, left, resets_at)
         if job.price > left:
-            raise _refusal(level, job, left_of)
+            raise _refusal(level, job, left_of, quotas)
         if left_of.has_passed(job.price):
             warned.append(Warned(level, replace(left_of, left=left - job.price), limit.period))
     return warned
 
 
-def _refusal(level: Level, job: Job, left: Sum) -> Exception:
+def _refusal(level: Level, job: Job, left: Sum, quotas: Quotas) -> Exception:
     price, count = job.price, job.request.count
     match level:
         case Level.SERVER:
             return ServerBudgetExhausted(price, count, left)
         case Level.PROVIDER:
-            return ProviderBudgetExhausted(price, count, left, job.provider)
+            service = quotas.services.get(job.provider, job.provider)
+            return ProviderBudgetExhausted(price, count, left, service)
         case Level.BOT:
             return BudgetExhausted(price, count, left)
     return NotEnoughCredits(price, count, left)

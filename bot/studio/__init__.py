@@ -7,6 +7,7 @@ anything is stored. Nothing in this package knows Discord.
 from collections.abc import Callable
 
 from bot.services import Services
+from bot.studio.balances import BalanceLine, Balances
 from bot.studio.history import Histories
 from bot.studio.jobs import (
     CannotCancel,
@@ -24,6 +25,7 @@ from bot.studio.results import Results
 
 __all__ = [
     "AlreadyRequested",
+    "BalanceLine",
     "CannotCancel",
     "JobSettled",
     "NoSuchJob",
@@ -54,6 +56,7 @@ class Studio:
         self.menus = Menus(services)
         self.usage = UsageReports(services)
         self.preferences = Preferences(services)
+        self.balances = Balances(services)
 
     def close(self) -> None:
         """Refuse new requests: the program is about to end."""

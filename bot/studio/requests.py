@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
+from bot.catalog import ModelSpec
 from bot.errors import EaselError, NotNow, OutcomeUnknown, UserError
 from bot.jobs import (
     Attachment,
@@ -17,7 +18,8 @@ from bot.jobs import (
     plain,
 )
 from bot.option_values import fit
-from bot.quotas import INPUT_PERIOD, Member, check_input_bytes
+from bot.quotas import INPUT_PERIOD, Member, ProviderBudgetExhausted, check_input_bytes
+from bot.service_balances import NoCreditsAtService
 from bot.services import Services
 from bot.store import holds, jobs, members, servers, settlement
 from bot.store.database import Transaction
@@ -87,15 +89,54 @@ class Requests:
             spec = services.catalog.get(request.model)
         else:
             spec = services.catalog.choose(wanted, down=services.health.down)
-        wanted = fit(wanted, spec, services.catalog)
-        services.quotas.check_safety(member, wanted.options)
+        fitted = fit(wanted, spec, services.catalog)
+        services.quotas.check_safety(member, fitted.options)
+        closed = services.balances.low
+        if spec.provider in closed:
+            spec = self._elsewhere(wanted, closed, NoCreditsAtService(spec.service))
         await services.inputs.check(request.inputs)
-        new = NewJob(
+        first: UserError | None = None
+        while True:
+            try:
+                return await self._hold(member, self._job(member, route, request, wanted, spec))
+            except ProviderBudgetExhausted as refusal:
+                first = first or refusal
+                closed |= {spec.provider}
+                spec = self._elsewhere(wanted, closed, first)
+
+    def _elsewhere(
+        self, wanted: GenerationRequest, closed: frozenset[str], refusal: UserError
+    ) -> ModelSpec:
+        """Return a model of a provider that is not closed, for a member who named none.
+
+        Raise the refusal if there is none that takes the request as it is.
+        """
+        catalog, down = self._services.catalog, self._services.health.down
+        while not wanted.model:
+            spec = catalog.choose(wanted, down=down, closed=closed)
+            if spec.provider in closed:
+                break
+            with suppress(UserError):
+                fit(wanted, spec, catalog)
+                return spec
+            closed |= {spec.provider}
+        raise refusal
+
+    def _job(
+        self,
+        member: Member,
+        route: Route,
+        request: PictureRequest,
+        wanted: GenerationRequest,
+        spec: ModelSpec,
+    ) -> NewJob:
+        wanted = fit(wanted, spec, self._services.catalog)
+        return NewJob(
             user_id=member.user_id,
             route=route,
             request=replace(wanted, model=spec.key),
             price=spec.price * wanted.count,
-            created_at=services.now(),
+            created_at=self._services.now(),
             provider=spec.provider,
             inputs=tuple(request.inputs),
             model_auto=request.model is None,
@@ -103,6 +144,8 @@ class Requests:
             source_job_id=request.source_job_id,
             locale=request.locale,
         )
+
+    async def _hold(self, member: Member, new: NewJob) -> Held:
         try:
             async with self._turn():
                 return await self._database.run(

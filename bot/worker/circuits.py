@@ -8,6 +8,7 @@ from bot.errors import NotNow
 from bot.health import CircuitState
 from bot.services import Services
 from bot.store import circuits
+from bot.worker.balances import BalanceReader
 from bot.worker.prices import Prices
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,12 @@ CLOSED = CircuitState()
 
 async def follow_workers(services: Services) -> None:
     """Keep what a gateway shows true until cancelled: which providers are down, and the prices."""
-    shared, prices = SharedCircuits(services), Prices(services)
+    shared, prices, balances = SharedCircuits(services), Prices(services), BalanceReader(services)
     next_prices = services.now() + PRICES
     while True:
         try:
             await shared.exchange()
+            await balances.exchange()
             if services.now() >= next_prices:
                 await prices.refresh()
                 next_prices = services.now() + PRICES

@@ -5,13 +5,14 @@ member named; its own status message reports the outage, and the end of the outa
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from bot.catalog import ModelSpec, check_request
 from bot.errors import UserError
 from bot.jobs import Job
+from bot.quotas import ProviderBudgetExhausted
 from bot.services import Services
 from bot.store import holds, jobs, queue
 from bot.store.database import Connection
@@ -30,6 +31,7 @@ class Failover:
         self._now = services.now
         self._reported: dict[str, str] = {}  # jobs whose status message reports it: the provider
         self._down: frozenset[str] = frozenset()  # at the last turn
+        self._low: frozenset[str] = frozenset()  # the same of balances
         self._staying: set[str] = set()  # jobs that no other provider takes, or at no such price
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
@@ -37,15 +39,15 @@ class Failover:
 
         A batch of each every two seconds, however many wait.
         """
-        if self._down != self._health.down:
-            self._down = self._health.down
+        if (self._down, self._low) != (self._health.down, self._services.balances.low):
+            self._down, self._low = self._health.down, self._services.balances.low
             self._staying.clear()
         transferable = [
             job
             for provider in self._down
             for job in await queue.transferable(view, provider, known=self._staying)
         ]
-        moving = [job for job in transferable if self._elsewhere(job)]
+        moving = [job for job in transferable if any(self._elsewhere(job))]
         self._staying |= {job.id for job in transferable} - {job.id for job in moving}
         return [
             *((self.hand_over, job) for job in moving),
@@ -75,25 +77,32 @@ class Failover:
 
     async def hand_over(self, job: Job) -> None:
         """Let the job wait for the other provider at that one's price, if the member has enough."""
-        spec = self._elsewhere(job)
-        if spec is None:
+        for spec in self._elsewhere(job):
+            try:
+                moved = await self._moved(job, spec)
+            except ProviderBudgetExhausted:
+                log.info("job not moved to %s: the provider's budget is used up", spec.key)
+                continue
+            except UserError:
+                log.info("job stays: %s costs more than its member has left", spec.key)
+                break
+            if moved is not None:
+                log.info("job moved to %s: %s is down", spec.key, job.provider)
+                self._reported.pop(job.id, None)
+                await self._deliverer.show(moved)
             return
+        self._staying.add(job.id)  # the next turn lets its status message report the outage
+
+    async def _moved(self, job: Job, spec: ModelSpec) -> Job | None:
+        """Store the move, and return the job; None if it no longer waits. UserError."""
         price = spec.price * job.request.count
-        try:
-            async with self._database.transaction() as tx:
-                moved = await jobs.hand_over(
-                    tx, job, model=spec.key, provider=spec.provider, price=price
-                )
-                if moved is None:
-                    return
+        async with self._database.transaction() as tx:
+            moved = await jobs.hand_over(
+                tx, job, model=spec.key, provider=spec.provider, price=price
+            )
+            if moved is not None:
                 await holds.hold_difference(tx, moved, job, self._now(), self._services.quotas)
-        except UserError:
-            log.info("job stays: %s costs more than its member has left", spec.key)
-            self._staying.add(job.id)  # the next turn lets its status message report the outage
-            return
-        log.info("job moved to %s: %s is down", spec.key, job.provider)
-        self._reported.pop(job.id, None)
-        await self._deliverer.show(moved)
+        return moved
 
     async def report(self, job: Job) -> None:
         """Let the status message of a waiting job report the outage, or its end."""
@@ -108,14 +117,14 @@ class Failover:
         began = self._health.of(job.provider).outage_since
         return began is not None and job.created_at >= began
 
-    def _elsewhere(self, job: Job) -> ModelSpec | None:
-        """Return a model of a provider that is up and can take the request."""
+    def _elsewhere(self, job: Job) -> Iterator[ModelSpec]:
+        """Yield the models that can take the request, of providers that are up and have credits."""
+        closed = self._health.down | self._services.balances.low
         for spec in self._services.catalog.specs.values():
-            if self._health.is_down(spec.provider):
+            if spec.provider in closed:
                 continue
             try:
                 check_request(replace(job.request, model=spec.key), spec)
             except UserError:
                 continue
-            return spec
-        return None
+            yield spec

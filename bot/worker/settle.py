@@ -16,6 +16,7 @@ from bot.providers.base import Canceled, Failed, Finished, Provider, Update
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import settlement
+from bot.worker.balances import refused
 from bot.worker.leases import Leases
 from bot.worker.marking import Marker
 from bot.worker.prices import Prices
@@ -167,7 +168,7 @@ class Settler:
             return await self._fail(job, ends, Reason.NO_PICTURE)
         failures = [end for _, end in ends if isinstance(end, Failed | Abandoned)]
         for failure in failures:
-            self._services.health.refused(job.provider, failure.reason, failure.detail)
+            refused(self._services, job.provider, failure.reason, failure.detail)
         if failures:
             return await self._fail(job, ends, failures[0].reason)
         losses = await self.losses(job, ends)

@@ -16,6 +16,7 @@ from bot.providers.base import Provider, Submitted
 from bot.services import Services
 from bot.store import claims, generations, jobs, pictures, settlement
 from bot.store.database import Connection
+from bot.worker.balances import refused
 from bot.worker.inputs import Inputs
 from bot.worker.leases import LeaseLost, Leases
 from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
@@ -113,7 +114,7 @@ class Submitter:
         try:
             submitted = await provider.submit(job.request)
         except ProviderError as error:
-            self._health.refused(job.provider, error.reason, error.detail)
+            refused(self._services, job.provider, error.reason, error.detail)
             self._health.submitted(job.provider, await self._cause(job), error)
             return await self._not_running(job, error)
         self._retries.end(job.id)

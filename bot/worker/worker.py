@@ -17,6 +17,7 @@ from bot.store import queue
 from bot.store.coordination import Duty, News
 from bot.store.database import Connection
 from bot.store.jobs import MoveRefused
+from bot.worker.balances import BalanceReader
 from bot.worker.circuits import SharedCircuits
 from bot.worker.deliver import Deliverer
 from bot.worker.housekeeping import Housekeeping
@@ -47,6 +48,7 @@ class Worker:
         self._health = services.health
         self._coordination = services.coordination
         self._circuits = SharedCircuits(services)
+        self._balances = BalanceReader(services)
         self._now = services.now
         self._leases = leases = Leases(services)
         settler = Settler(services, leases)
@@ -98,6 +100,7 @@ class Worker:
                 for key in self._providers
             ]
             beside.append(self._tasks.spawn(self._leases.run(self._lost), name="leases"))
+            beside.append(self._tasks.spawn(self._balances.run(), name="balances"))
             try:
                 while not self._stopping:
                     self._wake.clear()

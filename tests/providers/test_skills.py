@@ -414,6 +414,42 @@ async def test_the_accounts_credits_are_read_in_many_forms(
     assert api_service.asked[0].path == "/api/v1/credits"
 
 
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        (usage(120, 100, 20), 120_000),
+        ({"data": usage("1e3", 0, 0)}, 1_000_000),
+        ({"subscription": 100, "permanent": "0.5"}, 100_500),
+        ({"permanent": 7}, 7000),
+        ({"data": {"balance": "12.5"}}, 12_500),
+        ({"credits": {"remaining": 5_000_000}}, 5_000_000_000),
+        ({"credits": {"total": 1000, "used": 990, "remaining": 10}}, 10_000),
+        ({"balance": 3, "total": 1000}, 3000),
+        ({"available": 0, "total": 1000}, 0),
+    ],
+)
+async def test_the_balance_is_what_is_left_in_both_buckets(
+    skills: Skills, api_service: Service, answer: dict[str, object], left: int
+) -> None:
+    api_service.answers(answer)
+
+    assert await skills.balance() == left
+    assert (api_service.asked[0].method, api_service.asked[0].path) == ("GET", "/api/v1/credits")
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, None, [120], "120", {"total": -1}, {"total": True}, {"balance": "NaN"}]
+)
+async def test_an_answer_without_a_balance_is_malformed(
+    skills: Skills, api_service: Service, answer: dict[str, object] | list[object] | str | None
+) -> None:
+    api_service.answers(answer)
+
+    with pytest.raises(ProviderError, match="no balance in the answer") as caught:
+        await skills.balance()
+    assert caught.value.reason is Reason.MALFORMED
+
+
 async def test_there_is_no_cancel_no_list_and_no_stream(
     skills: Skills, api_service: Service
 ) -> None:
@@ -453,6 +489,7 @@ async def test_any_json_becomes_an_update_or_a_provider_error(answer: object) ->
         lambda: skills.fetch("gen_123"),
         lambda: skills.cost("gen_123"),
         lambda: skills.credits(),
+        lambda: skills.balance(),
     )
     for call in calls:
         try:

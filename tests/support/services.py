@@ -23,6 +23,7 @@ from bot.providers.base import Provider
 from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Quotas
 from bot.second_copy import CopyWatch
+from bot.service_balances import ServiceBalances
 from bot.services import Services
 from bot.store.coordination import Alone
 from bot.store.database import Database
@@ -78,6 +79,7 @@ def services_on(
         retention=retention,
         delivery=DiscordDelivery(Messages(catalog, reduced, health), metrics, now),
         health=health,
+        balances=ServiceBalances(now),
         metrics=metrics,
         now=now,
         clock=clock,

@@ -65,6 +65,10 @@ class Oxen:
     def headers_for(self, url: str) -> Mapping[str, str]:
         return self._api.headers_for(url)
 
+    async def balance(self) -> int | None:
+        """Return None, because the API has no balance."""
+        return None
+
     async def ping(self) -> None:
         await self._api.request("GET", f"/ai/models/{_path(self._model)}")
 

@@ -12,4 +12,5 @@ SKILLS = ProviderEntry(
     specs=lambda settings: (skills_spec(price=thousandths(settings.price)),),
     make=Skills,
     credits_of=lambda _, figures: credits_of(figures),
+    floor=lambda settings: settings.floor,
 )

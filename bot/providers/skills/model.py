@@ -35,8 +35,12 @@ def skills_spec(*, price: int) -> ModelSpec:
 
 
 class SkillsSettings(ProviderSettings, env_prefix="SKILLS_"):
-    """`price` is in credits per picture: the API reports no list price."""
+    """`price` is in credits per picture: the API reports no list price.
+
+    With a balance under `floor`, in credits, no new job is sent.
+    """
 
     api_url: Address = "https://open.skills.video/api/v1"
     model: str = "qwen/qwen-image-2-pro"
     price: Credits = Decimal(20)
+    floor: Credits | None = None

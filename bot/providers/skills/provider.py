@@ -39,7 +39,9 @@ NAMES: Mapping[str, str] = {
 IDS = ("id", "generation_id", "prediction_id", "task_id")
 STATUSES = ("status", "state", "queue_state", "prediction_status")
 USAGE = ("total", "subscription", "permanent")
-BALANCES = (*USAGE, "balance", "credits", "remaining", "available")
+REST = ("remaining", "available", "balance", "credits")  # names that say what is left
+BALANCES = (*USAGE, *REST)
+MOST_CREDITS = Decimal(10**15)
 
 
 class Skills:
@@ -52,6 +54,7 @@ class Skills:
         self._api = Api(self.key, settings, http)
         self._model = settings.model
         self._spec = skills_spec(price=thousandths(settings.price))
+        self._floor = settings.floor
         self._words = Vocabulary("skills")
 
     def headers_for(self, url: str) -> Mapping[str, str]:
@@ -66,13 +69,26 @@ class Skills:
 
     async def check(self) -> tuple[Finding, ...]:
         balances = await self.credits()
-        if not balances:
-            return (Finding("the key is valid; reports no credits"),)
+        left = _left(balances)
+        if left is None:
+            remedy = "SKILLS_FLOOR has no effect without a balance." if self._floor else ""
+            return (Finding("the key is valid; reports no credits", remedy),)
         listed = ", ".join(f"{name} {number:f}" for name, number in balances.items())
-        if thousandths(max(balances.values())) < self._spec.price:
-            remedy = "Buy credits at https://skills.video."
-            return (Finding(f"not enough for a picture: {listed}", remedy),)
-        return (Finding(f"the key is valid; credits: {listed}"),)
+        buy = "Buy credits at https://skills.video"
+        if thousandths(left) < self._spec.price:
+            return (Finding(f"not enough for a picture: {listed}", f"{buy}."),)
+        if self._floor is not None and left < self._floor:
+            found = f"under SKILLS_FLOOR ({self._floor:f}), new jobs are refused: {listed}"
+            return (Finding(found, f"{buy}, or lower SKILLS_FLOOR."),)
+        floor = "" if self._floor is None else f"; SKILLS_FLOOR is {self._floor:f}"
+        return (Finding(f"the key is valid; credits: {listed}{floor}"),)
+
+    async def balance(self) -> int:
+        """Return the credits of both buckets, in thousandths. ProviderError if none are named."""
+        left = _left(await self.credits())
+        if left is None:
+            raise ProviderError(Reason.MALFORMED, "no balance in the answer")
+        return thousandths(left)
 
     async def submit(self, request: GenerationRequest) -> tuple[Submitted, ...]:
         body: dict[str, object] = {"prompt": request.prompt}
@@ -132,7 +148,7 @@ class Skills:
             name: number
             for part in (body, *inner)
             for name in BALANCES
-            if (number := amount(part.get(name), Decimal(10**15))) is not None
+            if (number := amount(part.get(name), MOST_CREDITS)) is not None
         }
 
     async def _get(self, remote_id: str) -> JsonObject:
@@ -179,6 +195,15 @@ def _id(row: JsonObject) -> str | None:
 def _word(row: JsonObject) -> str | None:
     words = (row.get(name) for name in STATUSES)
     return next((word for word in words if isinstance(word, str) and word.strip()), None)
+
+
+def _left(balances: Figures) -> Decimal | None:
+    """Return the credits that are left, by the names that say so, else by the sum of the buckets.
+
+    A `total` may count what was used too, so the plain names come first.
+    """
+    plain = next((balances[name] for name in REST if name in balances), None)
+    return credits_of(balances) if plain is None else plain
 
 
 def _cost(row: JsonObject) -> Cost | None:

@@ -74,6 +74,9 @@ class Painter:
     def headers_for(self, url: str) -> Mapping[str, str]:
         return self._api.headers_for(url)
 
+    async def balance(self) -> int | None:
+        return None
+
     async def ping(self) -> None:
         await self._api.request("GET", "/account")
 
