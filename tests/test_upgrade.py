@@ -14,6 +14,8 @@ from bot.sandbox.discord import Message
 from bot.store.audit import verify
 from bot.store.database import REVISION
 from bot.store.sqlite import SQLiteDatabase
+from tests.support import old_books
+from tests.support.books import charges
 from tests.support.command_line import Ended, easel
 from tests.support.easel import KEY, SKILLS_KEY, TOKEN, Stage
 from tests.support.old_database import FOLDER, REVISIONS, OldJob, load, restore
@@ -329,6 +331,18 @@ async def test_commands_refuse_an_old_file_until_the_first_start(at: Stage, revi
     assert (checked.code, checked.errors) == (0, "")
     assert f"revision {REVISION}" in checked.out
     assert "older Easel" not in checked.out
+
+
+@pytest.mark.parametrize("revision", old_books.REVISIONS)
+async def test_the_sums_of_an_older_file_are_those_of_its_entries(
+    tmp_path: Path, revision: str
+) -> None:
+    path = tmp_path / "easel.db"
+    await old_books.write_old_file(path, revision)
+
+    async with SQLiteDatabase(path) as database, database.reading() as view:
+        assert (await verify(view, charges())).findings == ()
+        assert (await old_books.stored_sums(view)) == (await old_books.counted_sums(view)) != {}
 
 
 def test_the_dumps_are_small_and_hold_no_token() -> None:

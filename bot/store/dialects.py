@@ -5,7 +5,16 @@ A construct of this module renders another SQL text for each database.
 
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, FunctionElement, Table, bindparam, func, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    FunctionElement,
+    Table,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +29,7 @@ __all__ = [
     "is_postgresql",
     "keep_row",
     "lock_quotas",
+    "quarter",
     "replace_row",
     "violates",
 ]
@@ -65,6 +75,33 @@ def _in_postgresql(element: elements, compiler: SQLCompiler, **options: Any) -> 
     listed = compiler.process(element.clause_expr.element, **options)
     array = f"jsonb_array_elements_text(CAST({listed} AS JSONB))"
     return f"(SELECT ordinality - 1 AS key, value FROM {array} WITH ORDINALITY)"  # noqa: S608
+
+
+class quarter(FunctionElement[Any]):  # noqa: N801  # as above
+    """The quarter of an hour that a time is in, as the triggers of bot.store.tables.sums write it.
+
+    The value has no type: text in SQLite, a time in PostgreSQL.
+    """
+
+    name = "quarter"
+    inherit_cache = True
+    type = NullType()
+
+    def __init__(self, moment: ColumnElement[Any]) -> None:
+        super().__init__(moment)
+
+
+@compiles(quarter)
+def _quarter_in_sqlite(element: quarter, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    moment = compiler.process(element.clauses, **options)
+    minutes = f"printf('%02d', CAST(substr({moment}, 15, 2) AS INTEGER) / 15 * 15)"
+    return f"(substr({moment}, 1, 14) || {minutes} || ':00.000000')"
+
+
+@compiles(quarter, POSTGRESQL)
+def _quarter_in_postgresql(element: quarter, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    moment = compiler.process(element.clauses, **options)
+    return f"to_timestamp(floor(extract(epoch FROM {moment}) / 900) * 900)"
 
 
 LOCK_QUOTAS = select(func.pg_advisory_xact_lock(QUOTAS))

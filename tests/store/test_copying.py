@@ -60,7 +60,7 @@ async def test_every_row_is_copied_and_the_numbers_go_on(books: Path, postgres_u
             (made,) = await generations.add(tx, job.id, "oxen", ["new"])
             newest = (await tx.execute(text("SELECT max(id) FROM ledger"))).scalar_one()
             prompts = (await tx.execute(text("SELECT prompt FROM jobs"))).scalars().all()
-    assert (made.id, newest) == (14, 40)
+    assert (made.id, newest) == (16, 54)
     assert "afox" in prompts
 
 

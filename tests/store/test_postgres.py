@@ -31,7 +31,14 @@ from bot.store.database import (
 )
 from bot.store.postgres import WRITERS, PostgresDatabase
 from bot.store.tables import metadata
+from tests.support.books import charges
 from tests.support.cluster import Cluster
+from tests.support.old_books import (
+    REVISIONS,
+    counted_sums,
+    stored_sums,
+    write_old_postgres,
+)
 from tests.support.relay import Loss, Relay, relayed
 from tests.support.rows import NOW, new_job, one
 
@@ -308,30 +315,27 @@ async def test_another_revision_is_refused_with_the_remedy(
             pass
 
 
+@pytest.mark.parametrize("revision", REVISIONS)
 async def test_an_older_database_is_migrated_by_alembic(
-    own_postgres_url: str, postgres: Cluster
+    own_postgres_url: str, postgres: Cluster, revision: str
 ) -> None:
-    await postgres.execute(
-        "ALTER TABLE jobs DROP source_job_id, DROP expanded_prompt, DROP hidden_at, DROP spoiler, "
-        "DROP notify, DROP reply_to_id, DROP result_channel_id, DROP slow_shown, DROP canceled_by, "
-        "DROP allowance, DROP allowance_period, DROP granted, DROP locale",
-        "ALTER TABLE ledger DROP granted, DROP provider",
-        "DROP INDEX ix_ledger_server_id_counted_at",
-        "DROP TRIGGER ledger_adds ON ledger",
-        "DROP FUNCTION ledger_adds",
-        "DROP TABLE favourites, preferences, reduced_copies",
-        "DROP TABLE sums, servers, rights, changes, warnings",
-        "UPDATE alembic_version SET version_num = '0009'",
-        url=own_postgres_url,
-    )
+    await write_old_postgres(postgres, own_postgres_url, revision)
     database = open_database(own_postgres_url)
     try:
-        assert await database.migrate() == "0009"
+        assert await database.migrate() == revision
     finally:
         await database.close()
 
     async with open_database(own_postgres_url) as opened, opened.reading() as view:
-        assert (await verify(view)).findings == ()
+        assert (await verify(view, charges())).findings == ()
+        stored, counted = await stored_sums(view), await counted_sums(view)
+    assert stored == counted
+    assert {scope for scope, _ in stored} == {
+        "bot",
+        "provider:oxen",
+        "provider:skills",
+        "server:10",
+    }
 
 
 async def test_a_table_of_another_program_is_not_overwritten(

@@ -4,16 +4,18 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from bot.config import Config
 from bot.errors import Reason
-from bot.jobs import Generation, Job, JobStatus, Picture, PictureKind
-from bot.ledger import Charges, Cost
+from bot.jobs import Generation, Job, JobStatus, NewJob, Picture, PictureKind
+from bot.ledger import Account, Charges, Cost, EntryKind, LedgerEntry
+from bot.periods import PeriodKind, ZoneChange
 from bot.quotas import Quotas
-from bot.store import generations, holds, jobs, settlement
+from bot.rights import Allowance, Rights, ServerSettings, Subject
+from bot.store import changes, generations, holds, jobs, ledger, servers, settlement
 from bot.store.audit import Verification, verify
 from bot.store.backends import inspected
 from bot.store.database import Database, Transaction
@@ -28,19 +30,26 @@ REPORTED, ESTIMATED, CORRECTED, PARTIAL = (letter * 16 for letter in "abcd")
 REFUSED, EMPTY, OVERDUE, DOUBTFUL = (letter * 16 for letter in "efgh")
 CANCELED, STOPPED, WITHDRAWN, SKILLS = (letter * 16 for letter in "ijkl")
 QUEUED, MOVED, SUBMITTING, RUNNING = (letter * 16 for letter in "mnop")
+GRANTED, SHARED = (letter * 16 for letter in "qr")
+
+GIFTED = Account(4, 10)  # the account with grants
 
 
 def picture(number: int) -> Picture:
     return Picture(f"{number:064x}", PictureKind.PNG, 9, 1, 1)
 
 
-async def write_books(database: Database) -> None:
+async def write_books(database: Database, *, grants: bool = True) -> None:
+    """Store the jobs; without grants, those that versions before revision 0011 could store."""
     async with database, database.transaction() as tx:
         await _succeeded(tx)
         await _failed(tx)
         await _canceled(tx)
         await _moved(tx, SKILLS)
         await _active(tx)
+        if grants:
+            await _granted(tx)
+            await _chosen(tx)
 
 
 async def _running(
@@ -105,7 +114,7 @@ async def _canceled(tx: Transaction) -> None:
 
 async def _moved(tx: Transaction, job_id: str) -> None:
     """Store a job that was handed over to skills.video, and has succeeded there."""
-    moved = await _hand_over(tx, job_id)
+    moved = await _hand_over(tx, replace(new_job(), id=job_id, model_auto=True))
     await jobs.move(tx, job_id, JobStatus.SUBMITTING, submitted_at=NOW)
     await jobs.start_running(tx, job_id, NOW)
     (made,) = await generations.add(tx, job_id, "skills", ["video"])
@@ -114,8 +123,8 @@ async def _moved(tx: Transaction, job_id: str) -> None:
     await settlement.succeed(tx, moved, LATER, cost=cost, pictures=[picture(30)], ends=ends)
 
 
-async def _hand_over(tx: Transaction, job_id: str) -> Job:
-    job = await add(tx, replace(new_job(), id=job_id, model_auto=True))
+async def _hand_over(tx: Transaction, new: NewJob) -> Job:
+    job = await add(tx, new)
     moved = await jobs.hand_over(tx, job, model="skills", provider="skills", price=20_000)
     assert moved is not None
     await holds.hold_difference(tx, moved, job, LATER, Quotas())
@@ -124,10 +133,49 @@ async def _hand_over(tx: Transaction, job_id: str) -> Job:
 
 async def _active(tx: Transaction) -> None:
     await add(tx, replace(new_job(), id=QUEUED))
-    await _hand_over(tx, MOVED)
+    await _hand_over(tx, replace(new_job(), id=MOVED, model_auto=True))
     await add(tx, replace(new_job(), id=SUBMITTING))
     await jobs.move(tx, SUBMITTING, JobStatus.SUBMITTING, submitted_at=NOW)
     await _running(tx, RUNNING, ["running"])
+
+
+async def _granted(tx: Transaction) -> None:
+    """Store a grant, jobs that grants pay in part, a refund, and a correction by the operator."""
+    await ledger.append(tx, _given(EntryKind.GRANT, 20_000, NOW, reason="contest"))
+    new = replace(new_job(4), id=GRANTED, allowance=Allowance(amount=5_000, period=PeriodKind.WEEK))
+    await add(tx, new)  # grants pay 2.5
+    await jobs.move(tx, GRANTED, JobStatus.SUBMITTING, submitted_at=NOW)
+    job = await jobs.start_running(tx, GRANTED, NOW)
+    (made,) = await generations.add(tx, GRANTED, "oxen", ["granted"])
+    ends = {made.id: JobStatus.SUCCEEDED}
+    await settlement.succeed(tx, job, LATER, cost=OXEN_COST, pictures=[picture(40)], ends=ends)
+    refund = _given(EntryKind.GRANT, 3_000, MUCH_LATER, reason="refund")
+    await ledger.append(tx, replace(refund, job_id=GRANTED))
+    await ledger.append(tx, _given(EntryKind.ADJUSTMENT, -250, MUCH_LATER, reason="a mistake"))
+    handed = await _hand_over(tx, replace(new, id=SHARED, model_auto=True))  # grants pay all of it
+    await jobs.move(tx, SHARED, JobStatus.SUBMITTING, submitted_at=MUCH_LATER)
+    await jobs.start_running(tx, SHARED, MUCH_LATER)
+    (made,) = await generations.add(tx, SHARED, "skills", ["shared"])
+    ends = {made.id: JobStatus.SUCCEEDED}
+    handed = await jobs.get(tx, SHARED) or handed
+    await settlement.succeed(tx, handed, MUCH_LATER, cost=None, pictures=[picture(41)], ends=ends)
+    await settlement.correct_cost(tx, SHARED, Cost(18_000, {"total": "18"}), MUCH_LATER)
+
+
+def _given(kind: EntryKind, amount: int, now: datetime, *, reason: str) -> LedgerEntry:
+    granted = amount if kind is EntryKind.GRANT else 0
+    return LedgerEntry(GIFTED, kind, amount, now, now, granted=granted, reason=reason)
+
+
+async def _chosen(tx: Transaction) -> None:
+    """Store the choices of a server's managers."""
+    settings = ServerSettings(zones=(ZoneChange(NOW, "Asia/Tokyo"),), channels=frozenset({20}))
+    await servers.store_settings(tx, 10, settings)
+    await servers.store_rights(tx, 10, Subject.DEFAULT, "", Rights(tier="member"))
+    await servers.store_rights(tx, 10, Subject.ROLE, "77", Rights(pictures=4))
+    await servers.store_rights(tx, 10, Subject.TIER, "guest", Rights(jobs=1))
+    for after in ("Europe/Berlin", "Asia/Tokyo"):
+        await changes.append(tx, changes.Change(10, 9, NOW, "time zone", "UTC", after))
 
 
 def change(path: Path, script: str) -> None:
@@ -167,6 +215,9 @@ async def findings(path: Path) -> list[str]:
     return [str(each) for each in (await verified(path)).findings]
 
 
+MADE_AT = "'2026-11-21 12:30:00.000000'"
+
+
 def entry(job_id: str, kind: str, amount: int, **columns: str) -> str:
     """Return an INSERT of an entry like Easel's own."""
     values = {
@@ -175,10 +226,12 @@ def entry(job_id: str, kind: str, amount: int, **columns: str) -> str:
         "server_id": "10",
         "kind": f"'{kind}'",
         "amount": str(amount),
-        "counted_at": "'2026-11-21 12:00:00.000000'",
+        "granted": str(amount if kind == "grant" else 0),
+        "provider": "'oxen'" if job_id and kind != "grant" else "''",
+        "counted_at": "'2026-11-21 12:00:00.000000'" if kind != "grant" and job_id else MADE_AT,
         "reason": "''",
         "details": "'{}'",
-        "created_at": "'2026-11-21 12:30:00.000000'",
+        "created_at": MADE_AT,
         **columns,
     }
     names, listed = ", ".join(values), ", ".join(values.values())

@@ -4,6 +4,9 @@
 - `catalog`: the schema of a PostgreSQL database, references, words, sequences;
 - `outcome`: each job's columns against the status, the pictures and the generations;
 - `money`: each job's entries against the job, and their amounts against the providers' figures;
+- `grants`: entries that a person made, the provider and the granted part of each entry;
+- `choices`: the settings and rights that the managers of servers have stored;
+- `sums`: the sums of budgets, recomputed from the ledger;
 - `verify`: reads page by page, applies these rules, and adds up the accounts.
 
 Values are read as they are in the file, since a manual change may break every enum and every type.

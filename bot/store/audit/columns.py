@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Boolean, Column, String, Table
 
 from bot.errors import Reason
 from bot.jobs import PictureKind
+from bot.periods import PeriodKind
 from bot.store.pictures import Role
 from bot.store.tables import Plain, Utc, generations, job_pictures, jobs, ledger, pictures
 
@@ -15,6 +16,7 @@ LIMIT = 100  # findings of one check: a broken file has thousands
 ABOUT = {ledger.name: "entry", jobs.name: "job", generations.name: "generation"}
 WORDS: Mapping[Column[Any], type[StrEnum]] = {  # statuses and kinds: see `outcome` and `money`
     jobs.c.reason: Reason,
+    jobs.c.allowance_period: PeriodKind,
     pictures.c.kind: PictureKind,
     job_pictures.c.role: Role,
 }

@@ -32,6 +32,7 @@ from bot.store.audit.lines import Finding, raw
 from bot.store.tables import (
     Plain,
     Utc,
+    changes,
     generations,
     jobs,
     ledger,
@@ -185,6 +186,7 @@ async def _gaps(view: AsyncConnection) -> list[Finding]:
     numbers: tuple[tuple[Table, Column[Any], ColumnElement[int]], ...] = (
         (ledger, ledger.c.id, ledger.c.id),
         (generations, generations.c.id, generations.c.id),
+        (changes, changes.c.id, changes.c.id),
         (jobs, jobs.c.id, literal_column("rowid")),
     )
     found: list[Finding] = []

@@ -49,6 +49,7 @@ class JobLine:
     delivered_at: datetime | None = None
     overdue_at: datetime | None = None
     guild_id: int | None = None
+    granted: int = 0
 
     @property
     def settled(self) -> bool:
@@ -71,6 +72,8 @@ class EntryLine:
     amount: int
     counted_at: datetime
     created_at: datetime
+    provider: str = ""
+    granted: int = 0
     reason: str = ""
     details: Mapping[str, str] | None = field(default_factory=dict)
 
@@ -133,6 +136,7 @@ JOB_COLUMNS = tuple(
         jobs.c.settled_at,
         jobs.c.delivered_at,
         jobs.c.overdue_at,
+        jobs.c.granted,
     )
 )
 ENTRY_COLUMNS = tuple(raw(column) for column in ledger.c)
@@ -159,6 +163,7 @@ def job_line(row: Row[Any]) -> JobLine | None:
             delivered_at=_maybe_time(row.delivered_at),
             overdue_at=_maybe_time(row.overdue_at),
             guild_id=row.guild_id if row.guild_id is None else _whole(row.guild_id),
+            granted=_whole(row.granted),
         )
     except (TypeError, ValueError, AttributeError):
         return None
@@ -175,6 +180,8 @@ def entry_line(row: Row[Any]) -> EntryLine | None:
             amount=_whole(row.amount),
             counted_at=_time(row.counted_at),
             created_at=_time(row.created_at),
+            provider=_text(row.provider),
+            granted=_whole(row.granted),
             reason=_text(row.reason),
             details=_details(row.details),
         )

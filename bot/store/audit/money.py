@@ -10,7 +10,9 @@ from decimal import Decimal
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.ledger import CREDIT, Account, Charges, EntryKind, credits_text
-from bot.store.audit.lines import ESTIMATED, EntryLine, Finding, Record
+from bot.store.audit.grants import check_grants, check_shares, paid_until
+from bot.store.audit.lines import ESTIMATED, EntryLine, Record
+from bot.store.audit.words import account_name, at, named, strange, with_article
 from bot.store.ledger import left_reason, moved_reason
 from bot.store.settlement import CORRECTED, FOUND, OVERDUE, UNKNOWN_OUTCOME
 
@@ -28,23 +30,9 @@ def check_money(record: Record, charges: Charges | None) -> Iterator[str]:
     for kind in sorted(by_kind):  # words that are no kind, and kinds that nothing writes
         yield from _none(record, by_kind[kind])
     yield from _sums(record)
+    yield from check_shares(record)
     for entry in record.entries:
         yield from _misplaced(record, entry)
-
-
-def check_stray(entry: EntryLine) -> Finding:
-    """Return the finding about an entry without a job, or of a job that is gone.
-
-    No version of Easel has written a grant, so that a grant is as wrong as anything else.
-    """
-    amount = credits_text(entry.amount)
-    if entry.job_id is not None:
-        text = f"{_a(entry.kind)} of {amount} for job {entry.job_id}, which is missing"
-    elif entry.kind == EntryKind.GRANT:
-        text = f"a grant of {amount}, and Easel writes no grants"
-    else:
-        text = f"{_a(entry.kind)} of {amount} without a job"
-    return Finding(f"entry {entry.id}", text)
 
 
 def _holds(record: Record, holds: Sequence[EntryLine], _: Charges | None) -> Iterator[str]:
@@ -62,7 +50,7 @@ def _holds(record: Record, holds: Sequence[EntryLine], _: Charges | None) -> Ite
             if entry.amount > 0:
                 yield f"has a hold of {credits_text(entry.amount)}, which gives instead of taking"
         elif not _is_move(entry):
-            yield _strange(entry)
+            yield strange(entry)
 
 
 def _is_move(entry: EntryLine) -> bool:
@@ -87,7 +75,7 @@ def _releases(record: Record, releases: Sequence[EntryLine], _: Charges | None) 
         yield from _plain(entry)
         yield from _at(entry, job.settled_at, "the settlement")
         if entry.reason:
-            yield _strange(entry)
+            yield strange(entry)
 
 
 def _captures(
@@ -102,7 +90,7 @@ def _captures(
         return
     (entry,) = captures
     if entry.reason:
-        yield _strange(entry)
+        yield strange(entry)
     if entry.amount > 0:
         yield f"has a capture of {credits_text(entry.amount)}, which gives instead of taking"
     yield from _at(entry, job.settled_at, "the settlement")
@@ -125,26 +113,16 @@ def _adjustments(
     overdue = [entry for entry in adjustments if entry.reason.startswith(OVERDUE)]
     for entry in adjustments:
         if entry.reason == CORRECTED:
-            yield from _charged(record, entry, _paid_until(record, entry), charges)
+            yield from _charged(record, entry, paid_until(record, entry), charges)
         elif entry.reason.startswith(OVERDUE):
             if entry.reason.removeprefix(OVERDUE) not in remote_ids:
                 yield f"has an adjustment “{entry.reason}”, and no such generation has succeeded"
             yield from _charged(record, entry, -entry.amount, charges)
         else:
-            yield _strange(entry)
+            yield strange(entry)
     newest = max((entry.created_at for entry in overdue), default=None)
     if job.overdue_at != newest:
-        yield f"has an overdue result {_time(job.overdue_at)}, and a charge for one {_time(newest)}"
-
-
-def _time(moment: object) -> str:
-    return "never" if moment is None else f"at {moment}"
-
-
-def _paid_until(record: Record, last: EntryLine) -> int:
-    """Return the cost after an entry."""
-    used = (EntryKind.CAPTURE, EntryKind.ADJUSTMENT)
-    return -sum(e.amount for e in record.entries if e.kind in used and e.id <= last.id)
+        yield f"has an overdue result {at(job.overdue_at)}, and a charge for one {at(newest)}"
 
 
 def _charged(record: Record, entry: EntryLine, cost: int, charges: Charges | None) -> Iterator[str]:
@@ -153,23 +131,23 @@ def _charged(record: Record, entry: EntryLine, cost: int, charges: Charges | Non
         right = _estimates(record, entry)
         if cost not in right:
             listed = " or ".join(credits_text(-each) for each in right) or "none"
-            yield f"has {_of(entry)} as an estimate where {listed} is right"
+            yield f"has {named(entry)} as an estimate where {listed} is right"
         return
     figures = entry.figures
     if figures is None:
-        yield f"has {_of(entry)} with details that cannot be read"
+        yield f"has {named(entry)} with details that cannot be read"
         return
     rates = None if charges is None else charges.get(record.job.provider)
     if rates is None:
         return  # the provider states no figures, or no rate is known
     possible = [each for rate in rates if (each := rate(figures)) is not None]
     if not possible:
-        yield f"has {_of(entry)} without the figures of {record.job.provider}"
+        yield f"has {named(entry)} without the figures of {record.job.provider}"
     # Each generation's cost was rounded to a thousandth, and then added.
     elif all(abs(each * CREDIT - cost) > Decimal(len(record.made)) / 2 for each in possible):
         given = ", ".join(f"{name} {text}" for name, text in (entry.details or {}).items())
         sums = " or ".join(credits_text(round(each * CREDIT)) for each in possible)
-        yield f"has {_of(entry)} for a cost of {credits_text(cost)}, and {given} make {sums}"
+        yield f"has {named(entry)} for a cost of {credits_text(cost)}, and {given} make {sums}"
 
 
 def _estimates(record: Record, entry: EntryLine) -> list[int]:
@@ -196,7 +174,8 @@ def _sums(record: Record) -> Iterator[str]:
             f"was charged {credits_text(charged)} by capture and adjustments, "
             f"and cost {credits_text(job.cost or 0)}"
         )
-    total = sum(entry.amount for entry in record.entries if entry.kind != EntryKind.LOSS)
+    apart = (EntryKind.LOSS, EntryKind.GRANT)
+    total = sum(entry.amount for entry in record.entries if entry.kind not in apart)
     if total != job.expected:
         yield f"adds up to {credits_text(total)} where {credits_text(job.expected)} is right"
 
@@ -206,16 +185,16 @@ def _misplaced(record: Record, entry: EntryLine) -> Iterator[str]:
     is_loss = entry.kind == EntryKind.LOSS
     account = Account(0, job.account.server_id) if is_loss else job.account
     if entry.account != account:
-        yield f"has {_a(entry.kind)} in the account of {account_name(entry.account)}"
-    if entry.counted_at != job.created_at:
+        yield f"has {with_article(entry.kind)} in the account of {account_name(entry.account)}"
+    if entry.counted_at != job.created_at and entry.kind != EntryKind.GRANT:
         yield (
-            f"has {_a(entry.kind)} that counts {_time(entry.counted_at)}, and was requested "
-            f"{_time(job.created_at)}"
+            f"has {with_article(entry.kind)} that counts {at(entry.counted_at)}, and was requested "
+            f"{at(job.created_at)}"
         )
 
 
 def _none(record: Record, entries: Sequence[EntryLine]) -> Iterator[str]:
-    return (f"has {_of(entry)}, and is {record.job.status}" for entry in entries)
+    return (f"has {named(entry)}, and is {record.job.status}" for entry in entries)
 
 
 def _losses(record: Record, losses: Sequence[EntryLine], charges: Charges | None) -> Iterator[str]:
@@ -230,13 +209,14 @@ def _losses(record: Record, losses: Sequence[EntryLine], charges: Charges | None
         if entry.reason in (UNKNOWN_OUTCOME, FOUND):
             right = job.price if entry.reason == FOUND else -job.price
             if entry.amount != right or entry.details != ESTIMATED:
-                yield f"has {_of(entry)} of an unknown outcome where {credits_text(right)} is right"
+                text = f"has {named(entry)} of an unknown outcome"
+                yield f"{text} where {credits_text(right)} is right"
         elif entry.reason in remote_ids:
             if entry.amount >= 0:
-                yield f"has {_of(entry)}, which gives instead of taking"
+                yield f"has {named(entry)}, which gives instead of taking"
             yield from _charged(record, entry, -entry.amount, charges)
         else:
-            yield _strange(entry)
+            yield strange(entry)
     unknown = any(entry.reason == UNKNOWN_OUTCOME for entry in losses)
     if unknown and job.reason != Reason.DOUBTFUL:
         yield f"has a loss of an unknown outcome, and is {job.status} with the reason {job.reason}"
@@ -244,34 +224,14 @@ def _losses(record: Record, losses: Sequence[EntryLine], charges: Charges | None
         yield "has generations of an unknown outcome, and its losses contradict them"
 
 
-def _grants(record: Record, grants: Sequence[EntryLine], _: Charges | None) -> Iterator[str]:
-    return (f"has {_of(entry)}, and Easel writes no grants" for entry in grants)
-
-
 def _plain(entry: EntryLine) -> Iterator[str]:
     if entry.details != {}:
-        yield f"has {_of(entry)} with details"
+        yield f"has {named(entry)} with details"
 
 
 def _at(entry: EntryLine, right: object, of: str) -> Iterator[str]:
     if entry.created_at != right:
-        yield f"has {_of(entry)} {_time(entry.created_at)}, and {of} was {_time(right)}"
-
-
-def _strange(entry: EntryLine) -> str:
-    return f"has {_of(entry)} with the reason “{entry.reason}”, which Easel does not write"
-
-
-def _of(entry: EntryLine) -> str:
-    return f"{_a(entry.kind)} of {credits_text(entry.amount)}"
-
-
-def account_name(account: Account) -> str:
-    return f"user {account.user_id}, server {account.server_id}"
-
-
-def _a(kind: str) -> str:
-    return f"an {kind}" if kind.startswith("a") else f"a {kind}"
+        yield f"has {named(entry)} {at(entry.created_at)}, and {of} was {at(right)}"
 
 
 RULES: Mapping[str, Rule] = {
@@ -279,6 +239,6 @@ RULES: Mapping[str, Rule] = {
     EntryKind.RELEASE: _releases,
     EntryKind.CAPTURE: _captures,
     EntryKind.ADJUSTMENT: _adjustments,
-    EntryKind.GRANT: _grants,
+    EntryKind.GRANT: check_grants,
     EntryKind.LOSS: _losses,
 }

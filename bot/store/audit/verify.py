@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.ledger import Account, Charges, EntryKind, credits_text
 from bot.store.audit.catalog import check_catalog
+from bot.store.audit.choices import check_choices
 from bot.store.audit.file import check_file
+from bot.store.audit.grants import check_stray
 from bot.store.audit.lines import (
     ENTRY_COLUMNS,
     GENERATION_COLUMNS,
@@ -24,8 +26,10 @@ from bot.store.audit.lines import (
     generation_line,
     job_line,
 )
-from bot.store.audit.money import account_name, check_money, check_stray
+from bot.store.audit.money import check_money
 from bot.store.audit.outcome import check_outcome
+from bot.store.audit.sums import check_sums
+from bot.store.audit.words import account_name
 from bot.store.dialects import is_postgresql
 from bot.store.pictures import Role
 from bot.store.tables import generations, job_pictures, jobs, ledger
@@ -82,7 +86,7 @@ class Audit:
         self._expected[record.job.account] += record.job.expected
         for entry in record.entries:
             self._balances[entry.account] += entry.amount
-            if entry.kind == EntryKind.LOSS:
+            if entry.kind in (EntryKind.LOSS, EntryKind.GRANT):
                 self._expected[entry.account] += entry.amount
 
     def check_row(self, row: JobRow) -> None:
@@ -108,8 +112,10 @@ class Audit:
 
     def check_stray(self, entry: EntryLine) -> None:
         """Check an entry that belongs to no job."""
-        self.findings.append(check_stray(entry))
+        found = [Finding(f"entry {entry.id}", text) for text in check_stray(entry)]
+        self.findings += found
         self._balances[entry.account] += entry.amount
+        self._expected[entry.account] += 0 if found else entry.amount
 
     @property
     def accounts(self) -> frozenset[Account]:
@@ -133,9 +139,10 @@ async def verify(view: AsyncConnection, charges: Charges | None = None) -> Verif
     audit = Audit(charges)
     counts = [0, 0]
     try:
-        check = check_catalog if is_postgresql(view) else check_file
-        async for finding in check(view):
-            audit.findings.append(finding)
+        whole = check_catalog if is_postgresql(view) else check_file
+        for check in (whole, check_choices, check_sums):
+            async for finding in check(view):
+                audit.findings.append(finding)
         counts = [await _count(view, ledger), await _count(view, jobs)]
         async for job in _jobs(view):
             audit.check_row(job)

@@ -100,12 +100,27 @@ CHANGES = [
     (
         "a sequence behind its rows",
         "ALTER SEQUENCE generations_id_seq RESTART WITH 2",
-        "generations: the sequence is at 0, and the newest id 13",
+        "generations: the sequence is at 0, and the newest id 15",
     ),
     (
         "a clock that was set back",
         "UPDATE ledger SET created_at = created_at - interval '2 hours' WHERE id = 10",
         "entry 10: has an earlier time than entry 9 before it",
+    ),
+    (
+        "a sum of a budget",
+        "UPDATE sums SET amount = amount + 1000 WHERE scope = 'bot'",
+        "sum of bot at 2026-11-21 12:00: is -151 where -152 is right",
+    ),
+    (
+        "rights that cannot be read",
+        "UPDATE rights SET rights = '{\"pictures\": 11}' WHERE subject = 'role'",
+        "row 10, role, 77 of rights: has rights that cannot be read",
+    ),
+    (
+        "settings that cannot be read",
+        "UPDATE servers SET settings = '{\"zones\": 7}'",
+        "row 10 of servers: has settings that cannot be read",
     ),
     (
         "an amount",
@@ -126,7 +141,7 @@ async def test_the_books_add_up(own_postgres_url: str) -> None:
     found = await verified(own_postgres_url)
 
     assert found.findings == ()
-    assert (found.jobs, found.entries) == (16, 39)
+    assert (found.jobs, found.entries) == (18, 53)
 
 
 async def test_a_transaction_that_was_rolled_back_leaves_no_finding(

@@ -27,12 +27,12 @@ CHANGES = [
     (
         "a deleted job",
         f"DELETE FROM jobs WHERE id = '{QUEUED}'",
-        f"entry 35: a hold of -7.5 for job {QUEUED}, which is missing",
+        f"entry 36: a hold of -7.5 for job {QUEUED}, which is missing",
     ),
     (
         "a deleted job with its entries",
         f"DELETE FROM ledger WHERE job_id = '{QUEUED}'; DELETE FROM jobs WHERE id = '{QUEUED}'",
-        "entry 36: 1 row that was stored before is missing",
+        "entry 37: 1 row that was stored before is missing",
     ),
     (
         "a gap in the jobs",
@@ -57,17 +57,17 @@ CHANGES = [
     (
         "an entry that is older than those before it",
         entry("", "grant", 5, created_at="'2026-11-20 12:00:00.000000'"),
-        "entry 40: has an earlier time than entry 39 before it",
+        "entry 54: has an earlier time than entry 53 before it",
     ),
     (
         "a text amount",
         f"UPDATE ledger SET amount = 'much' WHERE {of(QUEUED, 'hold')}",
-        "entry 35: amount is no integer",
+        "entry 36: amount is no integer",
     ),
     (
         "a part of a thousandth",
         f"UPDATE ledger SET amount = -7500.5 WHERE {of(QUEUED, 'hold')}",
-        "entry 35: amount is no integer",
+        "entry 36: amount is no integer",
     ),
     (
         "a text price",
@@ -77,7 +77,7 @@ CHANGES = [
     (
         "a time that is none",
         f"UPDATE ledger SET created_at = '2026-02-30 12:00:00.000000' WHERE {of(QUEUED, 'hold')}",
-        "entry 35: created_at is no time",
+        "entry 36: created_at is no time",
     ),
     (
         "a time that is a number",
@@ -88,7 +88,7 @@ CHANGES = [
         (
             f"the time {moment}",
             f"UPDATE ledger SET created_at = '{moment}' WHERE {of(QUEUED, 'hold')}",
-            "entry 35: created_at is no time",
+            "entry 36: created_at is no time",
         )
         for moment in (
             "2026-11-21 12:60:00.000000",
@@ -100,7 +100,7 @@ CHANGES = [
     (
         "a time that only SQLite reads",
         f"UPDATE ledger SET created_at = '2026-11-21 24:00:00' WHERE {of(QUEUED, 'hold')}",
-        "entry 35: cannot be read",
+        "entry 36: cannot be read",
     ),
     (
         "a position that is text",
@@ -125,7 +125,7 @@ CHANGES = [
     (
         "broken JSON",
         f"UPDATE ledger SET details = '{{' WHERE {of(QUEUED, 'hold')}",
-        "entry 35: details is no JSON",
+        "entry 36: details is no JSON",
     ),
     (
         "a reason that is none",
@@ -135,7 +135,17 @@ CHANGES = [
     (
         "a number where text is right",
         f"UPDATE ledger SET reason = x'00' WHERE {of(QUEUED, 'hold')}",
-        "entry 35: reason is no text of the right length",
+        "entry 36: reason is no text of the right length",
+    ),
+    (
+        "a deleted change of a manager",
+        "DELETE FROM changes WHERE id = 1",
+        "row 2 of changes: 1 row that was stored before is missing",
+    ),
+    (
+        "an allowance for a strange period",
+        f"UPDATE jobs SET allowance_period = 'year' WHERE id = '{QUEUED}'",
+        f"job {QUEUED}: allowance_period is none of the words that Easel stores in jobs",
     ),
     (
         "a switch that is neither",

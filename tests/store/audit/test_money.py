@@ -26,21 +26,6 @@ from tests.support.books import (
 
 CHANGES = [
     (
-        "a forged grant",
-        entry("", "grant", 5000),
-        "entry 40: a grant of 5, and Easel writes no grants",
-    ),
-    (
-        "a forged grant with a job",
-        entry(REPORTED, "grant", 7750),
-        f"job {REPORTED}: has a grant of 7.75, and Easel writes no grants",
-    ),
-    (
-        "a forged adjustment without a job",
-        entry("", "adjustment", 5000, reason="'thanks'"),
-        "entry 40: an adjustment of 5 without a job",
-    ),
-    (
         "a forged adjustment that the job agrees with",
         entry(REPORTED, "adjustment", 7750, reason="'goodwill'")
         + f"; UPDATE jobs SET cost = 0 WHERE id = '{REPORTED}'",

@@ -33,7 +33,7 @@ async def test_books_that_add_up_have_no_findings(books: Path) -> None:
     found = await verified(books)
 
     assert [str(each) for each in found.findings] == []
-    assert found.summary == "39 entries, 16 jobs, 3 accounts: it adds up"
+    assert found.summary == "53 entries, 18 jobs, 4 accounts: it adds up"
 
 
 @pytest.mark.parametrize(("found", "says"), [(1, "1 finding"), (2, "2 findings")])
@@ -62,20 +62,17 @@ async def test_a_former_rate_is_accepted_if_named(books: Path) -> None:
 @st.composite
 def right_books(draw: st.DrawFn) -> list[Record]:
     accounts = st.builds(Account, st.integers(1, 3), st.integers(0, 2))
-    amounts = st.integers(1, 10**6)
-    return [
-        right_record(
-            number,
-            draw(accounts),
-            draw(st.sampled_from(JobStatus)),
-            *draw(st.tuples(amounts, amounts)),
-        )
-        for number in range(draw(st.integers(1, 6)))
-    ]
+    prices = st.integers(1, 10**6)
+    books = []
+    for number in range(draw(st.integers(1, 6))):
+        price, overdue = draw(st.tuples(prices, prices))
+        status, granted = draw(st.sampled_from(JobStatus)), draw(st.integers(0, price))
+        books.append(right_record(number, draw(accounts), status, price, overdue, granted))
+    return books
 
 
 def right_record(
-    number: int, account: Account, status: JobStatus, price: int, overdue: int
+    number: int, account: Account, status: JobStatus, price: int, overdue: int, granted: int
 ) -> Record:
     """Return a job with its rows; a job that has succeeded has an overdue picture, too."""
     succeeded, settled = status is JobStatus.SUCCEEDED, status in SETTLED
@@ -93,19 +90,28 @@ def right_record(
         running_at=NOW if status is JobStatus.RUNNING else None,
         settled_at=NOW if settled else None,
         overdue_at=NOW if succeeded else None,
+        granted=granted,
     )
-    hold = EntryLine(10 * number, job.id, account, EntryKind.HOLD, -price, NOW, NOW)
-    release = replace(hold, id=hold.id + 1, kind=EntryKind.RELEASE, amount=price)
+    hold = EntryLine(
+        10 * number, job.id, account, EntryKind.HOLD, -price, NOW, NOW, "oxen", -granted
+    )
+    release = replace(hold, id=hold.id + 1, kind=EntryKind.RELEASE, amount=price, granted=granted)
     capture = replace(hold, id=hold.id + 2, kind=EntryKind.CAPTURE, details=ESTIMATED)
     adjustment = replace(
         hold,
         id=hold.id + 3,
         kind=EntryKind.ADJUSTMENT,
         amount=-overdue,
+        granted=0,  # the whole price was captured already
         reason=f"{OVERDUE}remote",
         details={"usd": f"{overdue / 10**5}"},
     )
-    entries = [hold, *([release] if settled else []), *([capture, adjustment] if succeeded else [])]
+    refund = EntryLine(
+        *(hold.id + 4, job.id, account, EntryKind.GRANT, price, NOW, NOW, "", price),
+        reason="refund",
+    )
+    charged = [capture, adjustment, refund] if succeeded else []
+    entries = [hold, *([release] if settled else []), *charged]
     runs = succeeded or status is JobStatus.RUNNING
     made = GenerationLine(1, "oxen", "remote", JobStatus.SUCCEEDED if succeeded else None)
     return Record(job, entries, [made] if runs else [], [0, 1] if succeeded else [])
@@ -121,13 +127,19 @@ def audited(records: Sequence[Record], *strays: EntryLine) -> list[Finding]:
 
 
 def changes_of(entry: EntryLine) -> Iterator[Sequence[EntryLine]]:
-    yield []
+    if entry.kind == EntryKind.GRANT:
+        yield [replace(entry, details=None)]
+    else:
+        yield []  # a lost grant leaves a gap in the ids alone
+        yield [replace(entry, details={"usd": "no number"})]
     yield [entry, entry]
     yield [replace(entry, amount=entry.amount + 1)]
     yield [replace(entry, amount=-entry.amount)]
     yield [replace(entry, counted_at=NOW - timedelta(days=30))]
+    yield [replace(entry, granted=entry.granted + 1)]
+    yield [replace(entry, granted=entry.granted - 1)]
+    yield [replace(entry, provider="skills")]
     yield [replace(entry, reason="because")]
-    yield [replace(entry, details={"usd": "no number"})]
     yield [replace(entry, account=Account(entry.account.user_id, 99))]
     yield from ([replace(entry, kind=kind)] for kind in EntryKind if kind != entry.kind)
 
@@ -143,7 +155,8 @@ def test_any_one_entry_that_is_lost_doubled_or_changed_is_found(books: list[Reco
             for changed in changes_of(entry):
                 assert audited([*others, replace(record, entries=[*before, *changed, *after])])
             gone = replace(record, entries=[*before, *after])
-            assert audited([*others, gone], replace(entry, job_id=None))
+            if entry.kind != EntryKind.GRANT:  # that may be without a job
+                assert audited([*others, gone], replace(entry, job_id=None))
             assert audited([*others, gone], replace(entry, job_id="gone"))
 
 
@@ -156,7 +169,7 @@ async def test_a_hundred_thousand_entries_are_read_page_by_page(books: Path) -> 
 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (found.findings, found.entries) == ((), 100_038)
+    assert (found.findings, found.entries) == ((), 100_052)
     assert peak < 30_000_000  # bytes
 
 
@@ -263,4 +276,4 @@ async def test_a_job_that_goes_to_another_model_and_back_adds_up(tmp_path: Path)
             await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
     assert (await verified(path)).findings == ()
     change(path, "DELETE FROM ledger WHERE reason LIKE 'moved to oxen%'")
-    assert f"job {job.id}: has a hold of -32.5 where -20 is right" in await findings(path)
+    assert f"job {job.id}: has a hold of -12.5 where -20 is right" in await findings(path)
