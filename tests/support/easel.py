@@ -281,8 +281,8 @@ def text_of(interaction: Interaction) -> str:
     return interaction.message.text()
 
 
-# Discord waits 3 s for a reply. A test is not about that limit unless it sets the limit itself: on a
-# loaded machine everything takes longer.
+# Discord waits 3 s for a reply. A test is not about that limit unless it sets the limit itself: on
+# a loaded machine everything takes longer.
 RESPONSE_SECONDS = 10.0
 
 
