@@ -1,11 +1,11 @@
 """Periods of allowances and budgets: days, weeks and months in the time zone of a server. Pure."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
-from itertools import pairwise
+from functools import cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from bot.errors import UserError
 
@@ -44,11 +44,16 @@ class ZoneChange(NamedTuple):
 
 def zone_named(name: str) -> str:
     """Return the IANA name of a time zone that a member has typed, in any case. UnknownZone."""
-    wanted = name.strip().replace(" ", "_").casefold()
-    for known in available_timezones():
-        if known.casefold() == wanted:
-            return known
-    raise UnknownZone(name)
+    try:
+        return _zones()[name.strip().replace(" ", "_").casefold()]
+    except KeyError:
+        raise UnknownZone(name) from None
+
+
+@cache
+def _zones() -> Mapping[str, str]:
+    """Return the names of all time zones without regard to case: read from many files, once."""
+    return {name.casefold(): name for name in available_timezones() - {"localtime", "Factory"}}
 
 
 def period_in(kind: PeriodKind, zone: str, moment: datetime) -> Period:
@@ -56,8 +61,9 @@ def period_in(kind: PeriodKind, zone: str, moment: datetime) -> Period:
 
     Where a change of the clock leaves midnight out, the period begins with the change.
     """
-    place = ZoneInfo(zone)
-    midnight = moment.astimezone(place).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    midnight = moment.astimezone(_place(zone)).replace(
+        hour=0, minute=0, second=0, microsecond=0, fold=0
+    )
     if kind is PeriodKind.DAY:
         begin, days = midnight, 1
     elif kind is PeriodKind.WEEK:
@@ -70,6 +76,16 @@ def period_in(kind: PeriodKind, zone: str, moment: datetime) -> Period:
     return Period(begin.astimezone(UTC), end.astimezone(UTC))
 
 
+def _place(zone: str) -> tzinfo:
+    """Return a time zone; UTC for one that this machine's data have not, or no longer."""
+    if zone == DEFAULT_ZONE:
+        return UTC
+    try:
+        return ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
 def current_period(kind: PeriodKind, zones: Sequence[ZoneChange], moment: datetime) -> Period:
     """Return a server's period around a moment; `zones` are its changes of time zone, in order.
 
@@ -77,14 +93,31 @@ def current_period(kind: PeriodKind, zones: Sequence[ZoneChange], moment: dateti
     until then. Before the first change, the zone is DEFAULT_ZONE.
     """
     first = ZoneChange(datetime.min.replace(tzinfo=UTC), DEFAULT_ZONE)
-    history = [first, *(each for each in zones if each.since <= moment)]
-    end = period_in(kind, history[-1].zone, moment).end
-    # Of each zone, the boundaries count that lie after its change, and not after the next one.
-    for later, earlier in pairwise([ZoneChange(moment, ""), *reversed(history)]):
-        begin = period_in(kind, earlier.zone, later.since).begin
-        if begin > earlier.since:
-            return Period(begin, end)
+    past = [first, *(each for each in zones if each.since <= moment)]
+    coming = [each for each in zones if each.since > moment]
+    return Period(_begin(kind, past, moment), _end(kind, past[-1].zone, coming, moment))
+
+
+# Of each zone, the boundaries count that lie after its change, and not after the next one.
+def _begin(kind: PeriodKind, past: Sequence[ZoneChange], moment: datetime) -> datetime:
+    """Return the last boundary that is not after a moment."""
+    until = moment
+    for change in reversed(past):
+        begin = period_in(kind, change.zone, until).begin
+        if begin > change.since:
+            return begin
+        until = change.since
     raise AssertionError("the first zone has no beginning")
+
+
+def _end(kind: PeriodKind, zone: str, coming: Sequence[ZoneChange], moment: datetime) -> datetime:
+    """Return the first boundary after a moment; a job may be older than a change of the zone."""
+    end = period_in(kind, zone, moment).end
+    for change in coming:
+        if end <= change.since:
+            break
+        end = period_in(kind, change.zone, change.since).end
+    return end
 
 
 def month_of(moment: datetime) -> Period:

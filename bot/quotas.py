@@ -36,7 +36,7 @@ class NotEnough(UserError):
     def __init__(
         self, text: str, price: int, count: int, left: Sum, *, wait: str, **values: object
     ) -> None:
-        fits = max(left.left, 0) * count // price
+        fits = max(left.left, 0) * count // price if price else 0
         one = "One picture fits: set count to 1. " if count > 1 else ""
         possible = {0: "", 1: one}.get(fits, "{fits} pictures fit: set count to {fits}. ")
         super().__init__(
@@ -70,7 +70,7 @@ class BudgetExhausted(NotEnough):
             price,
             count,
             left,
-            wait="Try again <t:{time}:R>.",
+            wait="Try again <t:{time}:R>." if left.resets_at else "Ask the bot's operator.",
         )
 
 
@@ -81,7 +81,8 @@ class ProviderBudgetExhausted(NotEnough):
             price,
             count,
             left,
-            wait="Choose a model of another service, or try again <t:{time}:R>.",
+            wait="Choose a model of another service, or "
+            + ("try again <t:{time}:R>." if left.resets_at else "ask the bot's operator."),
             service=service,
         )
 

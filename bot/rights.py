@@ -193,7 +193,8 @@ def best_of(several: Iterable[Rights]) -> Rights:
 def _better(name: str, one: object, other: object) -> object:
     match one, other:
         case Allowance(), Allowance():
-            return max(one, other, key=lambda each: each.in_a_month)
+            # Of two that are as large, that of the longer period, which leaves more freedom.
+            return max(one, other, key=lambda each: (each.in_a_month, -PER_MONTH[each.period]))
         case frozenset(), frozenset():
             return one | other
         case int(), int():  # bool too
@@ -244,7 +245,8 @@ class PrivateNotAllowed(UserError):
 class ModelNotAllowed(UserError):
     def __init__(self, model: str, allowed: frozenset[str]) -> None:
         super().__init__(
-            "Your roles may not use {model} in this server. Choose one of these: {allowed}.",
+            "Your roles may not use {model} in this server. "
+            + ("Choose one of these: {allowed}." if allowed else "Ask a manager of this server."),
             model=model,
             allowed=tuple(sorted(allowed)),
         )

@@ -5,15 +5,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.jobs import Job, JobStatus
 from bot.quotas import (
     LOSS_WINDOW,
     MAX_LOSSES,
+    BudgetExhausted,
     Member,
+    NotEnough,
+    NotEnoughCredits,
     OthersPicture,
     PictureOrigin,
+    ProviderBudgetExhausted,
     Quotas,
+    ServerBudgetExhausted,
+    Sum,
     TooManyInputBytes,
     TooManyLosses,
     check_input_bytes,
@@ -122,3 +130,145 @@ def test_pictures_of_others_are_edited_by_the_setting(edit_others: bool) -> None
             assert not allowed
         else:
             assert allowed
+
+
+RENEWED = datetime(2026, 12, 1, tzinfo=UTC)
+WHEN = f"<t:{int(RENEWED.timestamp())}:R>"
+
+
+def left(amount: int, limit: int = 200_000, resets_at: datetime | None = RENEWED) -> Sum:
+    return Sum(limit, amount, resets_at)
+
+
+@pytest.mark.parametrize(
+    ("price", "count", "amount", "text"),
+    [
+        (
+            80_000,
+            4,
+            50_000,
+            "4 pictures cost 80 credits, and you have 50 left. "
+            f"2 pictures fit: set count to 2. Your credits are renewed {WHEN}.",
+        ),
+        (
+            80_000,
+            4,
+            20_000,
+            "4 pictures cost 80 credits, and you have 20 left. "
+            f"One picture fits: set count to 1. Your credits are renewed {WHEN}.",
+        ),
+        (
+            80_000,
+            4,
+            19_999,
+            "4 pictures cost 80 credits, and you have 19.999 left. "
+            f"Your credits are renewed {WHEN}.",
+        ),
+        (
+            7500,
+            1,
+            7499,
+            "One picture costs 7.5 credits, and you have 7.499 left. "
+            f"Your credits are renewed {WHEN}.",
+        ),
+        (
+            20_000,
+            1,
+            -3000,  # a cost has exceeded its price
+            f"One picture costs 20 credits, and you have -3 left. Your credits are renewed {WHEN}.",
+        ),
+    ],
+)
+def test_a_refusal_says_the_price_the_rest_what_fits_and_when_it_is_renewed(
+    price: int, count: int, amount: int, text: str
+) -> None:
+    assert str(NotEnoughCredits(price, count, left(amount))) == text
+
+
+def test_where_waiting_brings_nothing_no_time_is_named() -> None:
+    none = left(0, 0, None)
+    found = {
+        NotEnoughCredits(7500, 1, none): "you have 0 left. Ask a manager of this server for more.",
+        BudgetExhausted(7500, 1, none): "used up. Ask the bot's operator.",
+        ServerBudgetExhausted(7500, 1, none): "costs 7.5. Ask a manager of this server.",
+        ProviderBudgetExhausted(7500, 1, none, "Oxen.ai"): (
+            "budget at Oxen.ai for the month is used up. Choose a model of another service, or ask "
+            "the bot's operator."
+        ),
+    }
+    for refusal, words in found.items():
+        assert str(refusal).endswith(words)
+        assert "<t:" not in str(refusal)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        NotEnoughCredits(60_000, 3, left(45_000)),
+        BudgetExhausted(60_000, 3, left(45_000)),
+        ServerBudgetExhausted(60_000, 3, left(45_000)),
+        ProviderBudgetExhausted(60_000, 3, left(45_000), "skills.video"),
+    ],
+)
+def test_every_level_says_what_fits_and_when_it_is_renewed(refusal: NotEnough) -> None:
+    assert "2 pictures fit: set count to 2." in str(refusal)
+    assert WHEN in str(refusal)
+
+
+@given(
+    st.integers(1, 10**9).flatmap(
+        lambda price: st.tuples(st.just(price), st.integers(-(10**6), price - 1))
+    ),
+    st.integers(1, 10),
+)
+def test_what_fits_can_be_paid_and_one_more_cannot(amounts: tuple[int, int], count: int) -> None:
+    each, rest = amounts[0], amounts[1] * count
+    fits = NotEnoughCredits(each * count, count, left(rest)).values["fits"]
+    assert isinstance(fits, int)
+
+    assert fits < count
+    assert fits * each <= max(rest, 0) < (fits + 1) * each
+
+
+def test_the_seconds_of_a_refusal_are_rounded_up() -> None:
+    soon = RENEWED + timedelta(microseconds=1)
+
+    assert f"<t:{int(RENEWED.timestamp()) + 1}:R>" in str(
+        NotEnoughCredits(7500, 1, left(0, resets_at=soon))
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "rest", "price", "passed"),
+    [
+        (100_000, 100_000, 79_999, False),
+        (100_000, 100_000, 80_000, True),
+        (100_000, 20_001, 0, False),
+        (100_000, 20_000, 0, True),
+        (100_000, 0, 0, True),
+        (100_000, -5000, 0, True),
+        (100_000, 150_000, 80_000, False),  # grants besides
+        (3, 3, 2, False),
+        (3, 3, 3, True),
+        (0, 0, 0, False),  # who has nothing needs no warning
+        (0, 50_000, 50_000, False),
+    ],
+)
+def test_a_warning_is_due_at_80_per_cent(limit: int, rest: int, price: int, passed: bool) -> None:
+    assert left(rest, limit).has_passed(price) is passed
+
+
+@pytest.mark.parametrize(
+    ("quotas", "limited"),
+    [
+        (Quotas(), False),
+        (Quotas(budget=0), True),
+        (Quotas(allowance=5), True),
+        (Quotas(provider_budgets={"oxen": 5}), False),
+        (Quotas(provider_budgets={"oxen": 5, "skills": 0}), True),
+    ],
+)
+def test_a_bot_is_limited_if_nothing_can_be_used_without_limit(
+    quotas: Quotas, limited: bool
+) -> None:
+    assert quotas.is_limited(["oxen", "skills"]) is limited

@@ -190,7 +190,7 @@ def _check(
             left += int(found[Level.GRANTS])
         resets_at = limit.period.end if limit.amount else None
         left_of = Sum(limit.amount, left, resets_at)
-        if job.price > left:
+        if job.price > max(left, 0):  # what costs nothing is never refused
             raise _refusal(level, job, left_of, quotas)
         if left_of.has_passed(job.price):
             warned.append(Warned(level, replace(left_of, left=left - job.price), limit.period))

@@ -89,7 +89,8 @@ async def store_rights(
     if granted.is_empty and subject is not Subject.TIER:
         await tx.execute(REMOVE_RIGHTS, {"server": server_id, **key})
         return
-    stored = granted.model_dump(mode="json", exclude_none=True)
+    # Not without None: that is the amount of an allowance without limit.
+    stored = granted.model_dump(mode="json", exclude_defaults=True)
     await tx.execute(STORE_RIGHTS, {"server_id": server_id, **key, "rights": stored})
 
 
