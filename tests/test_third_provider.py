@@ -152,6 +152,7 @@ async def test_the_check_uses_its_key(
     assert {line["about"]: line["finding"] for line in lines} == {
         "PAINTER_API_KEY": "set (environment)",
         "PAINTER_API_URL": lines[1]["finding"],
+        "PAINTER_BUDGET_MONTHLY": "not set (default)",
         "PAINTER_PRICE": "3 (default)",
         "PAINTER_MURAL_PRICE": "11 (default)",
         "painter": "the key is valid",

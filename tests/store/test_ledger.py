@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus, NewJob, Picture, PictureKind
 from bot.ledger import Cost, EntryKind, balance
-from bot.quotas import MAX_LOSSES, Quotas, TooManyLosses
+from bot.quotas import MAX_LOSSES, BudgetExhausted, Quotas, TooManyLosses
 from bot.store import generations, holds, jobs, ledger, pictures, settlement
 from bot.store.database import Database, Transaction
 from bot.store.pictures import Role
@@ -204,3 +204,16 @@ async def test_a_loss_after_a_reversal_counts_again(database: Database) -> None:
         await settlement.lose(tx, failed[0], {"remote": COST}, NOW)
         with pytest.raises(TooManyLosses):
             await holds.hold(tx, await jobs.add(tx, new_job()), Quotas())
+
+
+async def test_what_costs_nothing_is_held_also_where_less_than_nothing_is_left(
+    database: Database,
+) -> None:
+    await one(database)
+    quotas = Quotas(budget=0, allowance=0)
+    async with database.transaction() as tx:
+        held = await holds.hold(tx, await jobs.add(tx, new_job(price=0)), quotas)
+        assert held.warnings == []
+    async with database.transaction() as tx:
+        with pytest.raises(BudgetExhausted, match="Ask the bot's operator"):
+            await holds.hold(tx, await jobs.add(tx, new_job(price=1)), Quotas(budget=0))
