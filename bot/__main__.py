@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -18,13 +17,11 @@ from bot.app import open_app
 from bot.check.spelling import refuse_misspelt
 from bot.config import Config
 from bot.errors import StartupError
-from bot.ledger import Charges
+from bot.ledger_commands import ledger_cli
 from bot.observability.logs import start_logging
 from bot.settings import Settings
 from bot.shards import Shards
-from bot.store.audit import Verification
-from bot.store.audit import verify as verify_ledger
-from bot.store.backends import inspected, open_database
+from bot.store.backends import open_database
 from bot.store.coordination import Role
 from bot.store.database import REVISION
 from bot.store.database_file import InstanceLock
@@ -38,7 +35,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ledger_cli = typer.Typer(help="Inspect the ledger of credits.", no_args_is_help=True)
 cli.add_typer(ledger_cli, name="ledger")
 
 
@@ -146,26 +142,6 @@ def backup(
         typer.echo(f"{pictures}: {copied} new pictures")
 
 
-@ledger_cli.command()
-def verify(
-    former_rate: Annotated[
-        list[str] | None,
-        typer.Option(help="A former CREDITS_PER_USD, if changed. May be repeated."),
-    ] = None,
-) -> None:
-    """Audit the ledger and everything that belongs to its entries; exit code 1 for a finding."""
-    config = Config.load()
-    try:
-        rates = [Decimal(each) for each in former_rate or ()]
-    except InvalidOperation:
-        raise StartupError("--former-rate takes a number, e.g. --former-rate 100.") from None
-    found = asyncio.run(_verify(config.core.database_url, config.charges(rates)))
-    for finding in found.findings:
-        typer.echo(str(finding))
-    typer.echo(found.summary)
-    raise SystemExit(bool(found.findings))
-
-
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's tables. Stop every process that uses it before."""
@@ -230,11 +206,6 @@ def _named(argument: str) -> Iterator[None]:
         yield
     except StartupError as error:
         raise StartupError(str(error).replace("DATABASE_URL:", f"{argument}:", 1)) from error
-
-
-async def _verify(url: str, charges: Charges) -> Verification:
-    async with inspected(url) as database, database.reading() as view:
-        return await verify_ledger(view, charges)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -17,7 +17,7 @@ LAYERS = (
     {
         *("bot.app", "bot.check", "bot.client", "bot.discord_clients"),
         *("bot.discord_origin_workaround", "bot.rest_session"),
-        "bot.opening",
+        *("bot.ledger_commands", "bot.opening"),
         *("bot.discord_session", "bot.registration"),
     },
     {"bot.observability.endpoint", "cogs"},
@@ -68,7 +68,7 @@ LIBRARIES = {
     "rich": ("bot/check/",),
     "dotenv": ("bot/check/", "bot/pictures/bucket_access.py"),
     "obstore": ("bot/pictures/bucket_access.py", "bot/pictures/objects.py"),
-    "typer": ("bot/__main__.py",),
+    "typer": ("bot/__main__.py", "bot/ledger_commands.py"),
     "structlog": ("bot/observability/logs.py",),
     "stamina": ("bot/providers/api_client.py", "bot/pictures", "bot/observability/logs.py"),
     "uvloop": ("bot/__main__.py",),

@@ -4,11 +4,12 @@ Holds are written in bot.store.holds; releases, captures, adjustments and losses
 bot.store.settlement.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, insert, select
+from sqlalchemy import Row, and_, bindparam, case, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import SETTLED, Job
@@ -208,21 +209,34 @@ async def reserved_of(
 
 async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEntry]:
     statement = select(ledger).where(ledger.c.job_id == job_id).order_by(ledger.c.id)
-    return [
-        LedgerEntry(
-            account=Account(row.user_id, row.server_id),
-            kind=EntryKind(row.kind),
-            amount=row.amount,
-            counted_at=row.counted_at,
-            created_at=row.created_at,
-            job_id=row.job_id,
-            provider=row.provider,
-            granted=row.granted,
-            reason=row.reason,
-            details=row.details,
-        )
-        for row in await connection.execute(statement)
-    ]
+    return [_entry(row) for row in await connection.execute(statement)]
+
+
+async def all_entries(
+    view: AsyncConnection, *, page: int = 1000
+) -> AsyncIterator[tuple[int, LedgerEntry]]:
+    """Yield each entry with its id, in order; at most `page` of them are in memory at once."""
+    statement = select(ledger).order_by(ledger.c.id).limit(page)
+    last = 0
+    while rows := (await view.execute(statement.where(ledger.c.id > last))).all():
+        for row in rows:
+            yield row.id, _entry(row)
+        last = rows[-1].id
+
+
+def _entry(row: Row[Any]) -> LedgerEntry:
+    return LedgerEntry(
+        account=Account(row.user_id, row.server_id),
+        kind=EntryKind(row.kind),
+        amount=row.amount,
+        counted_at=row.counted_at,
+        created_at=row.created_at,
+        job_id=row.job_id,
+        provider=row.provider,
+        granted=row.granted,
+        reason=row.reason,
+        details=row.details,
+    )
 
 
 def _values_of(entry: LedgerEntry) -> dict[str, object]:

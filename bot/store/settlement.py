@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
-from bot.ledger import Account, Cost, EntryKind, share_of_cost
+from bot.ledger import Account, Cost, EntryKind, LedgerEntry, share_of_cost
 from bot.store import generations as generation_rows
 from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
@@ -167,6 +167,14 @@ async def correct_cost(tx: AsyncConnection, job_id: str, cost: Cost, now: dateti
         cost=cost,
         granted=before - share,
     )
+
+
+async def correct_account(
+    tx: AsyncConnection, account: Account, amount: int, now: datetime, *, reason: str
+) -> None:
+    """Add an amount to an account, or take it if negative, without a job: by the operator."""
+    entry = LedgerEntry(account, EntryKind.ADJUSTMENT, amount, now, now, reason=reason)
+    await ledger.append(tx, entry)
 
 
 async def charge_overdue(
