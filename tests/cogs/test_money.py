@@ -115,7 +115,7 @@ async def test_after_five_losses_in_an_hour_a_member_waits(at: Stage) -> None:
 
 async def test_a_job_that_was_given_up_stays_reserved_until_its_end(at: Stage) -> None:
     at.skills.manual = True
-    limits = {"budget_monthly": 45, "monthly_credits": 25}
+    limits = {"budget_monthly": 45, "monthly_credits": 30}
     async with at.easel(**limits):
         await at.imagine("a hen", **SKILLS)
         await at.said("Drawing")
@@ -130,11 +130,11 @@ async def test_a_job_that_was_given_up_stays_reserved_until_its_end(at: Stage) -
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
     assert "Reserved: **20** credits" in usage
-    assert "Left: **5** credits" in usage
-    assert "you have 5 left" in refused
+    assert "Left: **10** credits" in usage
+    assert "you have 10 left" in refused
     assert "budget for the month is used up" in refused_too
     assert "Reserved" not in later
-    assert "Left: **25** credits" in later
+    assert "Left: **30** credits" in later
 
 
 async def test_the_end_of_a_job_that_was_given_up_ends_the_reservation(at: Stage) -> None:
