@@ -12,7 +12,7 @@ COPY cogs cogs
 # Compiled once, here: nothing may be written there later. Hashes, since times do not last.
 # The build backend is that of the lock, and not needed later.
 RUN /opt/easel/bin/pip install --no-compile --no-deps --no-build-isolation . && \
-    /opt/easel/bin/pip uninstall --yes hatchling packaging pathspec pluggy tomlkit trove-classifiers && \
+    /opt/easel/bin/pip uninstall --yes hatchling pathspec pluggy tomlkit trove-classifiers && \
     /opt/easel/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/easel/lib
 
 FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b

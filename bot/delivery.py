@@ -78,6 +78,18 @@ class Wait:
 UNKNOWN = Wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The credits of the requester when a settled job is delivered, in thousandths.
+
+    `left` is None without a limit. `reserved` is the part of the price of a failed or canceled job
+    that may still be charged.
+    """
+
+    left: int | None = None
+    reserved: int = 0
+
+
 class Delivery(Protocol):
     """Implemented by cogs.delivery for Discord."""
 
@@ -112,6 +124,7 @@ class Delivery(Protocol):
         missing: int,
         again: bool,
         waits: Callable[[], None],
+        receipt: Receipt,
     ) -> Shown | Undeliverable:
         """Show a settled job by its route; return the message, or Undeliverable.
 

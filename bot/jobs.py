@@ -236,6 +236,14 @@ class Job:
         return self.of_message or not self.route.private
 
     @property
+    def read_alone(self) -> bool:
+        """True if nobody but the requester reads the status message: ephemeral, or sent in direct
+        messages with the bot, which are the only place without a server that the bot posts to."""
+        route = self.route
+        direct = route.postable and route.guild_id is None and not route.account_server_id
+        return direct or not self.seen_by_others
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The member's words and those that a provider made of them, which no log may hold."""
         return (*self.request.texts, self.expanded_prompt or "")

@@ -14,6 +14,7 @@ from bot.observability.logs import bind, hide
 from bot.studio import AlreadyRequested, Studio
 from bot.studio.requests import PictureRequest
 from cogs._replies import ALREADY_REPLIED, REPLY_TIMEOUT, UNKNOWN_OUTCOME, UNREADABLE
+from cogs._warnings import warn_member
 from cogs.delivery.errors import hidden_by, hiding_prompt, is_transient
 from cogs.delivery.route import member_of, missing_permissions, route_of
 from cogs.ui.status import status_view
@@ -68,7 +69,8 @@ async def request_job(
     def shown(as_job: Job) -> ui.LayoutView:
         return status_view(as_job, spec, lacking=lacking, down=down)
 
-    await _reply(interaction, studio, job, shown)
+    if await _reply(interaction, studio, job, shown):
+        await warn_member(interaction, held)
 
 
 async def _route(
@@ -88,9 +90,10 @@ async def _reply(
     studio: Studio,
     job: Job,
     view: Callable[[Job], ui.LayoutView],
-) -> None:
+) -> bool:
     """Show the stored job, then confirm or withdraw it by the outcome of the reply.
 
+    Return whether the reply has surely arrived.
     If that outcome is unknown or cannot be stored, the worker queries Discord later. No error is
     shown then: a job whose reply arrived goes on and costs credits, and after a refused reply a
     message about an error would be taken for the job's reply.
@@ -99,7 +102,7 @@ async def _reply(
         reply = await hiding_prompt(job, lambda shown: _send(interaction, shown, view(shown)))
     except (*UNKNOWN_OUTCOME, *UNREADABLE) as error:
         log.warning("outcome of a reply unknown, will look it up: %r", error)
-        return
+        return False
     except discord.HTTPException as error:
         # discord.py repeats the request after a 5xx; this refusal may concern the repeated one.
         elsewhere = error.code == ALREADY_REPLIED and studio.copies.replied_elsewhere(
@@ -107,12 +110,12 @@ async def _reply(
         )
         if not elsewhere and (error.code == ALREADY_REPLIED or is_transient(error)):
             log.warning("outcome of a reply unknown, will look it up: %r", error)
-            return
+            return False
         try:
             await studio.requests.withdraw(job.id)
         except NotNow:
             log.warning("could not store the outcome of a reply, will look it up")
-            return
+            return False
         if hidden_by(error):
             raise RefusedByAutoMod from error
         raise
@@ -121,6 +124,7 @@ async def _reply(
             await studio.requests.confirm(job.id, reply.message_id)
         except NotNow:
             log.warning("could not store the outcome of a reply, will look it up")
+    return True
 
 
 async def _send(

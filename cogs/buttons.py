@@ -10,6 +10,7 @@ from typing import Any
 
 import discord
 
+from bot.delivery import Receipt
 from bot.errors import UserError
 from bot.jobs import Job
 from bot.observability.logs import bind
@@ -89,7 +90,8 @@ async def cancel(interaction: Press, match: re.Match[str], _: Sequence[str]) -> 
 
     async def show(shown: Job) -> None:
         spec = studio.catalog.about(shown.request.model)
-        view = canceled_view(shown) if shown.status.settled else status_view(shown, spec)
+        settled = shown.status.settled
+        view = canceled_view(shown, spec, Receipt()) if settled else status_view(shown, spec)
         async with first_reply():
             await interaction.response.edit_message(view=view)
 

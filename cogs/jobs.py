@@ -30,7 +30,8 @@ class Jobs(commands.Cog):
     async def cancel(self, interaction: discord.Interaction[Any], job: str) -> None:
         canceled = await self.studio.jobs.cancel(interaction.user.id, job.strip().lower())
         bind(job=canceled.id)
-        await reply_privately(interaction, cancel_view(canceled))
+        spec = self.studio.catalog.about(canceled.request.model)
+        await reply_privately(interaction, cancel_view(canceled, spec))
 
     @cancel.autocomplete("job")
     async def complete_active(
@@ -41,7 +42,8 @@ class Jobs(commands.Cog):
 
     @app_commands.command(description=Command.MODELS)
     async def models(self, interaction: discord.Interaction[Any]) -> None:
-        await reply_privately(interaction, models_view(self.studio.catalog))
+        view = models_view(self.studio.catalog, str(interaction.locale))
+        await reply_privately(interaction, view)
 
     @app_commands.command(description=Command.HELP)
     async def help(self, interaction: discord.Interaction[Any]) -> None:

@@ -23,6 +23,7 @@ from cogs._notes import Notes, Refused
 from cogs._permissions import may_use
 from cogs._replies import REPLY_TIMEOUT, UNKNOWN_OUTCOME, UNREADABLE
 from cogs._results import address_of
+from cogs._warnings import warn_author
 from cogs.delivery.attachments import attachment_of, pictures_in
 from cogs.delivery.errors import hiding_prompt, is_transient
 from cogs.delivery.lookup import carries
@@ -114,12 +115,13 @@ class Replying(commands.Cog):
             message.id, draft.prompt, draft.options, draft.inputs, draft.model, source.id
         )
         try:
-            job = (await self.studio.requests.create(member, route, request)).job
+            held = await self.studio.requests.create(member, route, request)
         except AlreadyRequested:
             log.warning("reply %s arrived twice: its job exists already", message.id)
             return
-        bind(job=job.id)
-        await self._show(message, job)
+        bind(job=held.job.id)
+        if await self._show(message, held.job):
+            await warn_author(self.client, message, held)
 
     async def _source_of(self, message: discord.Message, member: Member) -> Job | None:
         """Return the job of the result that a message replies to; None if nobody asked the bot.
@@ -192,9 +194,10 @@ class Replying(commands.Cog):
         if not await may_use(self.client, message.guild, here, message.author, "edit"):
             raise Refused(wording.Replying.NEUTRAL)
 
-    async def _show(self, message: discord.Message, job: Job) -> None:
+    async def _show(self, message: discord.Message, job: Job) -> bool:
         """Post the status message, then confirm or withdraw the job by the outcome.
 
+        Return whether the status message has surely arrived.
         If that outcome is unknown or cannot be stored, the worker searches the channel later.
         """
         studio = self.studio
@@ -205,15 +208,16 @@ class Replying(commands.Cog):
             )
         except (*UNKNOWN_OUTCOME, *UNREADABLE) as error:
             log.warning("outcome of a reply unknown, will look it up: %r", error)
-            return
+            return False
         except (discord.HTTPException, discord.RateLimited) as error:
             if isinstance(error, discord.HTTPException) and is_transient(error):
                 log.warning("outcome of a reply unknown, will look it up: %r", error)
-                return
+                return False
             log.info("status message refused, job withdrawn: %s", error)
             await self._store(studio.requests.withdraw(job.id))
-            return
+            return False
         await self._store(studio.requests.confirm(job.id, sent.id))
+        return True
 
     async def _send(
         self, message: discord.Message, job: Job, view: discord.ui.LayoutView

@@ -1,15 +1,28 @@
 """/usage: a member's credits."""
 
+import asyncio
+import io
+import logging
+from functools import partial
 from typing import Any
 
 import discord
-from discord import app_commands
+from discord import app_commands, ui
 from discord.ext import commands
 
+from bot.charts import ChartFailed, days_chart
 from bot.studio import Studio
-from cogs._replies import reply_privately
-from cogs.ui.lists import usage_view
+from bot.studio.usage import Report
+from cogs._replies import first_reply, reply_privately
+from cogs.delivery.route import member_of
+from cogs.ui.numbers import number_in
+from cogs.ui.usage import CHART, chart_title, usage_view
 from cogs.ui.wording import Command
+from cogs.ui.wording import Usage as Words
+
+log = logging.getLogger(__name__)
+
+UPLOAD_SECONDS = 30.0
 
 
 class Usage(commands.Cog):
@@ -18,5 +31,44 @@ class Usage(commands.Cog):
 
     @app_commands.command(description=Command.USAGE)
     async def usage(self, interaction: discord.Interaction[Any]) -> None:
-        month = await self.studio.usage.month_of(interaction.user.id)
-        await reply_privately(interaction, usage_view(month))
+        locale = str(interaction.locale)
+        report = await self.studio.usage.of(member_of(interaction))
+        view = partial(usage_view, report, self.studio.catalog, locale)
+        if report.is_empty:
+            await reply_privately(interaction, view())
+            return
+        async with first_reply():
+            await interaction.response.defer(ephemeral=True, thinking=True)
+        chart = await _chart(report, locale)
+        if chart is None or not await _send(interaction, view(chart=True), chart):
+            await reply_privately(interaction, view(failed=True))
+
+
+async def _chart(report: Report, locale: str) -> bytes | None:
+    """Return the chart of the last days; None if there is none now."""
+    number = partial(number_in, locale=locale)
+    try:
+        return await days_chart(
+            report.days, title=chart_title(report), unit=Words.UNIT, number=number
+        )
+    except ChartFailed as error:
+        log.warning("chart not drawn: %s", error)
+        return None
+
+
+async def _send(interaction: discord.Interaction[Any], view: ui.LayoutView, chart: bytes) -> bool:
+    """Send the reply with its chart; return False if Discord refuses the file."""
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            await interaction.followup.send(
+                view=view,
+                file=discord.File(io.BytesIO(chart), CHART),
+                ephemeral=True,
+                allowed_mentions=discord.AllowedMentions.none(),
+            )
+    except discord.DiscordServerError:
+        raise  # the reply may have arrived
+    except discord.HTTPException as error:
+        log.warning("chart not uploaded: %s", error)
+        return False
+    return True

@@ -30,6 +30,7 @@ LAYERS = (
         *("bot.clock", "bot.proxies", "bot.rest_pace", "bot.second_copy", "bot.session_starts"),
         *("bot.option_values", "bot.periods", "bot.rights"),
         "bot.service_balances",
+        "bot.charts",
         "bot.shards",
     },
 )
@@ -62,6 +63,8 @@ LIBRARIES = {
         "cogs/delivery/rate_limits.py",  # the trace of the responses
         "cogs/_replies.py",  # only to name the error that discord.py lets through
     ),
+    "babel": ("cogs/ui/numbers.py",),
+    "matplotlib": ("bot/charts.py",),
     "prometheus_client": ("bot/observability/metrics.py",),
     "PIL": ("bot/pictures", "bot/sandbox/"),
     "pydantic_settings": ("bot/settings.py",),

@@ -85,7 +85,10 @@ class Scene:
         assert job.settled_at is not None
         result = self.result(requested)
         words = UNKNOWN_REPORTED if reported else "It failed."
-        result.tree = [text(f"{words} You were not charged."), text(f"-# job {job.id}")]
+        result.tree = [
+            text(f"{words} Nothing was charged: 7.5 credits are released."),
+            text(f"-# job {job.id}"),
+        ]
         result.files = []
         if logged:
             self.arena.log.append({"level": "error", "event": UNKNOWN_LOGGED, "job": job.id})

@@ -15,13 +15,13 @@ from bot.studio.jobs import (
     MemberJobs,
     NoSuchJob,
     NotYourJob,
-    UsageReports,
 )
 from bot.studio.menu import Menus
 from bot.studio.preferences import Preferences
 from bot.studio.recipes import Recipes
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
 from bot.studio.results import Results
+from bot.studio.usage import UsageReports
 
 __all__ = [
     "AlreadyRequested",

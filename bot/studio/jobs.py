@@ -1,4 +1,4 @@
-"""A member's own jobs and credits: jobs cancelled, listed and shown, the month's usage."""
+"""A member's own jobs: cancelled, listed and shown."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 from bot.errors import UserError
 from bot.jobs import Job, JobStatus, Picture
-from bot.ledger import Usage
 from bot.quotas import Member, may_see
 from bot.services import Services
-from bot.store import jobs, ledger, members, pictures, settlement
+from bot.store import jobs, members, pictures, settlement
 from bot.store.database import Transaction
 from bot.store.pictures import Role
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
@@ -174,14 +173,3 @@ def _own(job: Job | None, user_id: int) -> Job:
     if job is None or job.user_id != user_id:
         raise NoSuchJob
     return job
-
-
-class UsageReports:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    async def month_of(self, user_id: int) -> Usage:
-        """Return the current month (UTC) of a member, over all servers."""
-        services = self._services
-        async with services.database.reading() as view:
-            return await ledger.usage_of(view, user_id, services.now(), services.quotas.allowance)

@@ -15,6 +15,7 @@ from bot.store.pictures import Role
 from bot.worker.estimates import Estimates
 from bot.worker.leases import LeaseLost, Leases
 from bot.worker.places import Places
+from bot.worker.receipts import Receipts
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Deliverer:
         self._delivery = services.delivery
         self._now = services.now
         self._metrics = services.metrics
+        self._receipts = Receipts(services)
         self.places = Places(services)
         self.estimates = Estimates(services)
 
@@ -66,10 +68,11 @@ class Deliverer:
         missing = max(job.request.count - len(stored), 0) if stored else 0
         try:
             job = await self._with_reply(job)
+            receipt = await self._receipts.of(job)
             again = job.delivery_attempts > 1
             self._leases.check(job)
             shown = await self._delivery.deliver(
-                job, stored, missing=missing, again=again, waits=waits
+                job, stored, missing=missing, again=again, waits=waits, receipt=receipt
             )
         except NotDelivered as error:
             await self._postpone(job, error)

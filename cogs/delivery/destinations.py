@@ -284,7 +284,7 @@ class Destinations:
             if token is None or not attempts.reply_left or attempts.followed_up:
                 return None
             try:
-                sent = await follow_up(self._client, job, token, message, once=True)
+                sent = await follow_up(self._client, job, token, message.private, once=True)
                 return Shown(int(sent["id"]), 0)
             except DELIVERY_ERRORS as error:
                 attempts.followed_up = may_be_executed(error)

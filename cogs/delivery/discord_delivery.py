@@ -9,7 +9,7 @@ from functools import partial
 
 import discord
 
-from bot.delivery import UNKNOWN, NotDelivered, Shown, Undeliverable, Wait
+from bot.delivery import UNKNOWN, NotDelivered, Receipt, Shown, Undeliverable, Wait
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME, UNREADABLE
@@ -113,6 +113,7 @@ class DiscordDelivery:
         missing: int,
         again: bool,
         waits: Callable[[], None],
+        receipt: Receipt,
     ) -> Shown | Undeliverable:
         attempts = self._attempts_of(job, again=again)
         posting = partial(self._limits.posting, waits=waits)
@@ -124,7 +125,9 @@ class DiscordDelivery:
             shown = await destinations.attempt(
                 job,
                 attempts,
-                self._show_settled(destinations, job, pictures, missing=missing, attempts=attempts),
+                self._show_settled(
+                    *(destinations, job, pictures, receipt), missing=missing, attempts=attempts
+                ),
             )
             if isinstance(shown, Undeliverable) and job.status is not JobStatus.CANCELED:
                 await Notices(self._connected(), self._now, self._messages).send(job, attempts)
@@ -161,18 +164,19 @@ class DiscordDelivery:
         destinations: Destinations,
         job: Job,
         pictures: Sequence[Picture],
+        receipt: Receipt,
         *,
         missing: int,
         attempts: Attempts,
     ) -> Shown | Undeliverable:
         if job.status is JobStatus.CANCELED:
-            return await self._show_canceled(job)
+            return await self._show_canceled(job, receipt)
         limit = min(self._upload_limit(job), attempts.limit or sys.maxsize)
         while True:
             async with AsyncExitStack() as lent:
                 instead = attempts.instead
                 message = await self._messages.settled(
-                    job, pictures, lent, missing=missing, limit=limit, instead=instead
+                    *(job, pictures, receipt, lent), missing=missing, limit=limit, instead=instead
                 )
                 try:
                     return await destinations.post(job, message, attempts)
@@ -182,10 +186,11 @@ class DiscordDelivery:
                 except Filtered:
                     log.info("Discord refuses the words of the prompt, hiding them")
 
-    async def _show_canceled(self, job: Job) -> Shown | Undeliverable:
+    async def _show_canceled(self, job: Job, receipt: Receipt) -> Shown | Undeliverable:
         """Let the status message show the cancel; nothing pings: the member requested it."""
         shown = reply_of(job)
-        if shown is None or not await self._replies().finish(job, self._messages.canceled):
+        view = partial(self._messages.canceled, receipt=receipt)
+        if shown is None or not await self._replies().finish(job, view):
             return Undeliverable()
         self._metrics.delivered(DestinationName.REPLY)
         return shown

@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from discord import ui
 
 from bot.catalog import Catalog, ModelSpec
-from bot.delivery import NotDelivered, Wait
+from bot.delivery import NotDelivered, Receipt, Wait
 from bot.health import ServiceHealth
 from bot.jobs import Job, JobStatus, Picture
 from bot.pictures import Mark, NotDecoded, PicturesUnavailable, ReducedCopies, mark_of
@@ -25,6 +25,12 @@ class Message:
     view: ui.LayoutView
     uploads: Uploads = field(default_factory=Uploads)
     hidden: bool = False  # without the prompt
+    private_view: ui.LayoutView | None = None  # where only the requester reads it
+
+    @property
+    def private(self) -> "Message":
+        """The same message for a destination that only the requester reads."""
+        return self if self.private_view is None else replace(self, view=self.private_view)
 
 
 class Messages:
@@ -37,8 +43,8 @@ class Messages:
         down = self._health.has_outage(job.provider)
         return status_view(job, self._spec(job), down=down, wait=wait)
 
-    def canceled(self, job: Job) -> ui.LayoutView:
-        return canceled_view(job)
+    def canceled(self, job: Job, receipt: Receipt) -> ui.LayoutView:
+        return canceled_view(job, self._spec(job), _shown_to_all(job, receipt))
 
     def undelivered(self, job: Job) -> ui.LayoutView:
         return undelivered_view(job)
@@ -47,6 +53,7 @@ class Messages:
         self,
         job: Job,
         pictures: Sequence[Picture],
+        receipt: Receipt,
         lent: AsyncExitStack,
         *,
         missing: int,
@@ -56,17 +63,21 @@ class Messages:
         """Return the result, with pictures of at most `limit` bytes each, or the failure.
 
         The files are there until `lent` ends. `instead` replaces the prompt, if Discord refuses the
-        prompt. Raises NotDelivered if pictures cannot be read or shrunk now.
+        prompt. Where others read the message, it does not say what is left by the `receipt`.
+        Raises NotDelivered if pictures cannot be read or shrunk now.
         """
         if instead:
             job = hide_prompt(job, instead)
         spec = self._spec(job)
+        shown, hidden = _shown_to_all(job, receipt), bool(instead)
         if job.status is JobStatus.FAILED and not job.overdue_at:
-            return Message(failed_view(job, spec), hidden=bool(instead))
+            view, private = failed_view(job, spec, shown), failed_view(job, spec, receipt)
+            return Message(view, hidden=hidden, private_view=private)
         mark = mark_of(job, spec.title)
         uploads = await self._prepare(job, pictures, limit, lent, mark=mark)
-        view = result_view(job, spec, uploads, missing=missing)
-        return Message(view, uploads, hidden=bool(instead))
+        view = result_view(job, spec, uploads, shown, missing=missing)
+        private = result_view(job, spec, uploads, receipt, missing=missing)
+        return Message(view, uploads, hidden=hidden, private_view=private)
 
     async def input_copies(
         self, job: Job, pictures: Sequence[Picture], limit: int, lent: AsyncExitStack
@@ -101,3 +112,8 @@ class Messages:
 
     def _spec(self, job: Job) -> ModelSpec:
         return self._catalog.about(job.request.model)
+
+
+def _shown_to_all(job: Job, receipt: Receipt) -> Receipt:
+    """Return the receipt that the first destinations of a job show."""
+    return receipt if job.read_alone else replace(receipt, left=None)

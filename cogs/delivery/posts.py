@@ -58,7 +58,7 @@ class Posts:
         return Shown(found, channel.id) if found else None
 
     async def send_to_member(self, job: Job, message: Message) -> Shown | None:
-        return await self.send(await self._direct_messages(job), job, message)
+        return await self.send(await self._direct_messages(job), job, message.private)
 
     async def find_in_direct_messages(self, job: Job) -> Shown | None:
         return await self.find(await self._direct_messages(job), job)

@@ -13,10 +13,10 @@ from discord import ui
 
 from bot.catalog import Catalog
 from bot.jobs import Job
-from bot.ledger import credits_text
 from bot.studio.history import FIRST, LAST, Page, Place, Wanted
 from cogs.ui.lists import job_choice, link_of
 from cogs.ui.panel import HISTORY, PREFIX, PersistentItem, ago, panel, small
+from cogs.ui.receipts import cost_of
 from cogs.ui.text import plain, shorten
 from cogs.ui.wording import STATES, Fact, History, Lists, Result, plural
 
@@ -137,7 +137,7 @@ def _job(job: Job, catalog: Catalog, *, is_favourite: bool) -> str:
     if job.request.count > 1:
         facts.append(plural(Fact.PICTURES, job.request.count))
     if job.cost is not None:
-        facts.append(Fact.CREDITS.format(credits=credits_text(job.cost)))
+        facts.append(cost_of(job))
     if is_favourite:
         facts.append(History.FAVOURITE)
     if link := link_of(job):

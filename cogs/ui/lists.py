@@ -1,4 +1,4 @@
-"""The replies to /jobs, /usage, /models and /help."""
+"""The replies to /jobs, /models and /help."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,9 +6,8 @@ from discord import ui
 
 from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whole
 from bot.jobs import Job
-from bot.ledger import Usage, credits_text
-from cogs.ui import wording
 from cogs.ui.links import message_link, result_link
+from cogs.ui.numbers import credits_in
 from cogs.ui.panel import ago, panel
 from cogs.ui.text import listing, plain, shorten, word
 from cogs.ui.wording import STATES, Help, Lists, Models, plural
@@ -29,29 +28,9 @@ def job_choice(job: Job) -> str:
     )
 
 
-def usage_view(usage: Usage) -> ui.LayoutView:
-    text = wording.Usage.UNLIMITED if usage.left is None else wording.Usage.LIMITED
-    reserved = []
-    if usage.reserved_until is not None:
-        until = int(usage.reserved_until.timestamp())
-        amount = credits_text(usage.reserved)
-        reserved.append(wording.Usage.RESERVED.format(reserved=amount, until=until))
-    return panel(
-        wording.Usage.TITLE,
-        text.format(
-            used=credits_text(usage.used),
-            held=credits_text(usage.held),
-            left=credits_text(usage.left or 0),
-            pictures=usage.pictures,
-            jobs=usage.jobs,
-        ),
-        *reserved,
-        wording.Usage.RESET.format(resets=int(usage.resets_at.timestamp())),
-    )
-
-
-def models_view(catalog: Catalog) -> ui.LayoutView:
-    return panel(*(_model(spec) for spec in catalog.specs.values()))
+def models_view(catalog: Catalog, locale: str) -> ui.LayoutView:
+    """Return the models. `locale` is Discord's name of the member's language."""
+    return panel(*(_model(spec, locale) for spec in catalog.specs.values()))
 
 
 def help_view(commands: Iterable[tuple[str, str]], menus: Iterable[str]) -> ui.LayoutView:
@@ -61,7 +40,7 @@ def help_view(commands: Iterable[tuple[str, str]], menus: Iterable[str]) -> ui.L
     return panel(Help.INTRODUCTION, "\n".join(lines), Help.COSTS)
 
 
-def _model(spec: ModelSpec) -> str:
+def _model(spec: ModelSpec, locale: str) -> str:
     if spec.problem:
         return Models.UNUSABLE.format(title=spec.title, key=spec.key)
     price = Models.PRICE if spec.price_known else Models.ESTIMATED_PRICE
@@ -72,7 +51,7 @@ def _model(spec: ModelSpec) -> str:
     return Models.MODEL.format(
         title=spec.title,
         key=spec.key,
-        price=price.format(credits=credits_text(spec.price)),
+        price=price.format(credits=credits_in(spec.price, locale)),
         inputs=plural(Models.INPUTS, spec.max_inputs) if spec.max_inputs else Models.NO_INPUTS,
         options="\n".join(options),
     )

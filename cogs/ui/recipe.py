@@ -7,9 +7,9 @@ from discord import ui
 
 from bot.catalog import ModelSpec
 from bot.jobs import Job, Option
-from bot.ledger import credits_text
 from bot.pictures.marks import Recipe as FileRecipe
 from cogs.ui.panel import AMBER, ago, panel, small
+from cogs.ui.receipts import cost_of
 from cogs.ui.text import plain, tidy
 from cogs.ui.wording import Fact, Recipe, plural
 
@@ -108,7 +108,6 @@ def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
     if job.inputs:
         yield plural(Fact.INPUTS, len(job.inputs))
     if job.cost is not None:
-        cost = Fact.ESTIMATED_CREDITS if job.estimated else Fact.CREDITS
-        yield cost.format(credits=credits_text(job.cost))
+        yield cost_of(job)
     yield ago(job.created_at)
     yield f"job {job.id}"

@@ -6,23 +6,26 @@ from typing import Any
 from discord import ui
 
 from bot.catalog import ModelSpec
+from bot.delivery import Receipt
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
-from bot.ledger import credits_text
 from bot.quotas import Member, may_see
 from cogs.delivery.uploads import Uploads
 from cogs.ui.actions import failed_row, result_row
 from cogs.ui.links import result_link
 from cogs.ui.panel import AMBER, QUOTED_ALONE, ago, gallery, panel, quoted, small
+from cogs.ui.receipts import cost_of, left_in, released
 from cogs.ui.text import plain
 from cogs.ui.wording import FAILURES, STATES, Fact, Result, Status, plural
 
 
-def result_view(job: Job, spec: ModelSpec, uploads: Uploads, *, missing: int) -> ui.LayoutView:
+def result_view(
+    job: Job, spec: ModelSpec, uploads: Uploads, receipt: Receipt, *, missing: int
+) -> ui.LayoutView:
     """Return the message with a job's pictures; `missing` of them were not made."""
     remarks = []
     if job.overdue_at:
-        remarks.append(Result.OVERDUE.format(service=spec.service))
+        remarks.append(Result.OVERDUE.format(service=spec.service, cost=cost_of(job)))
     elif missing:
         count = job.request.count
         remarks.append(
@@ -33,19 +36,27 @@ def result_view(job: Job, spec: ModelSpec, uploads: Uploads, *, missing: int) ->
         *result_gallery(job, uploads),
         *remarks,
         *_upload_remarks(uploads),
-        _marked(job, *_facts(job, spec), *(() if uploads.names else (mark(job),))),
+        _marked(
+            job,
+            *_facts(job, spec),
+            *left_in(receipt, job),
+            *(() if uploads.names else (mark(job),)),
+        ),
     )
     view.add_item(result_row(job))
     return view
 
 
-def failed_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
+def failed_view(job: Job, spec: ModelSpec, receipt: Receipt) -> ui.LayoutView:
     """Return the message of a failed job: the event and the remedy."""
     view = panel(
         Result.FAILED.format(
-            member=f"<@{job.user_id}>", reason=failure(job, spec), prompt=quoted(job)
+            member=f"<@{job.user_id}>",
+            reason=failure(job, spec),
+            released=released(job, spec, receipt),
+            prompt=quoted(job),
         ),
-        _marked(job, spec.title, mark(job)),
+        _marked(job, spec.title, *left_in(receipt, job), mark(job)),
         colour=AMBER,
     )
     view.add_item(failed_row(job))
@@ -165,5 +176,4 @@ def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
     if job.settled_at is not None:
         yield Fact.SECONDS.format(seconds=round((job.settled_at - job.created_at).total_seconds()))
     if job.cost is not None:
-        cost = Fact.ESTIMATED_CREDITS if job.estimated else Fact.CREDITS
-        yield cost.format(credits=credits_text(job.cost))
+        yield cost_of(job)

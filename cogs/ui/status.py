@@ -9,11 +9,12 @@ import discord
 from discord import ui
 
 from bot.catalog import ModelSpec
-from bot.delivery import PLACES, UNKNOWN, Usual, Wait
+from bot.delivery import PLACES, UNKNOWN, Receipt, Usual, Wait
 from bot.jobs import Job, JobStatus
-from bot.ledger import credits_text
 from cogs.delivery.uploads import Uploads
+from cogs.ui.numbers import credits_in
 from cogs.ui.panel import PersistentItem, ago, cancel_id, gallery, panel, quoted, small
+from cogs.ui.receipts import left_in, released
 from cogs.ui.wording import STATES, Ended, Fact, Status, plural
 
 SHORT = timedelta(minutes=2)  # longer times are shown in minutes
@@ -46,17 +47,19 @@ def copies_view(job: Job, spec: ModelSpec, inputs: Uploads) -> ui.LayoutView:
     return panel(Status.COPIES.format(service=spec.service), *gallery(alt_text, inputs.names))
 
 
-def cancel_view(job: Job) -> ui.LayoutView:
+def cancel_view(job: Job, spec: ModelSpec) -> ui.LayoutView:
     """Return the private reply to `/cancel`."""
     text = Status.CANCELED if job.status.settled else Status.CANCELING
-    return panel(text.format(prompt=quoted(job)))
+    return panel(text.format(prompt=quoted(job), released=released(job, spec, Receipt())))
 
 
-def canceled_view(job: Job) -> ui.LayoutView:
+def canceled_view(job: Job, spec: ModelSpec, receipt: Receipt) -> ui.LayoutView:
     """Return the final status message of a canceled job."""
     text = Status.CANCELED if job.canceled_by is None else Status.CANCELED_BY_MODERATOR
-    member = f"<@{job.user_id}>"
-    return panel(text.format(prompt=quoted(job), member=member), small(f"job {job.id}"))
+    text = text.format(
+        prompt=quoted(job), member=f"<@{job.user_id}>", released=released(job, spec, receipt)
+    )
+    return panel(text, small(*left_in(receipt, job), f"job {job.id}"))
 
 
 def elsewhere_view(job: Job, text: str) -> ui.LayoutView:
@@ -128,7 +131,7 @@ def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
     yield Fact.CHOSEN_MODEL.format(model=spec.title) if job.model_auto else spec.title
     if job.inputs:
         yield plural(Fact.INPUTS, len(job.inputs))
-    yield Fact.CREDITS.format(credits=credits_text(job.price))
+    yield credits_in(job.price, job.locale)
 
 
 def _cancel_row(job: Job) -> ui.ActionRow[Any]:

@@ -199,7 +199,7 @@ async def test_a_failure_inside_a_200_costs_the_member_nothing(at: Stage) -> Non
         failure = await at.said("refused this prompt or picture")
         await at.settled()
 
-    assert "You were not charged." in failure.text()
+    assert "Nothing was charged" in failure.text()
     assert await at.balance() == 0
 
 

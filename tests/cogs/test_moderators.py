@@ -63,7 +63,7 @@ async def test_a_moderator_stops_a_running_job_and_the_requester_pays_nothing(
 
     assert (job.status, job.canceled_by) == (JobStatus.CANCELED, at.ben.id)
     assert "Canceled by a moderator." in status.text()
-    assert f"<@{at.ada.id}> was not charged" in status.text()
+    assert f"<@{at.ada.id}> Nothing was charged" in status.text()
     assert status.buttons() == []
     assert [each.status for each in at.oxen.generations.values()] == ["cancelled"]
     assert await at.balance() == await at.balance(at.ben) == 0
@@ -154,7 +154,7 @@ async def test_a_requester_who_moderates_is_no_moderator_of_an_own_job(at: Stage
         (job,) = await at.settled()
 
     assert job.canceled_by is None
-    assert "Canceled.** You were not charged" in status.text()
+    assert "Canceled.** Nothing was charged: 7.5 credits are released." in status.text()
 
 
 async def test_a_moderator_of_another_channel_stops_nothing(moderated: Stage) -> None:

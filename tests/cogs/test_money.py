@@ -62,14 +62,14 @@ async def test_a_charge_for_a_failed_job_is_a_loss_that_counts_in_the_budget(at:
             at.skills.fail_next("Content was rejected", "IMAGE_GENERATION_CONTENT_REJECTED")
             await at.imagine(f"a hen {number}", **SKILLS)
             await at.settled(number + 1)
-        usage = text_of(await at.command("usage"))
+        usage = (await at.usage()).text()
         await at.imagine("a hen 2", **SKILLS)
         await at.result("a hen 2")
         refused = text_of(await at.imagine("a hen 3", **SKILLS))
 
     assert "budget for the month is used up" in refused
-    assert "Used: **0** credits" in usage
-    assert "Left: **60** credits" in usage
+    assert "Used: **0 credits**" in usage
+    assert "Left: **60 credits**" in usage
     losses = await at.losses()
     assert [entry.amount for entry in losses] == [-20_000, -20_000]
     assert {account(entry) for entry in losses} == {Account(0, at.server.id)}
@@ -121,20 +121,20 @@ async def test_a_job_that_was_given_up_stays_reserved_until_its_end(at: Stage) -
         await at.said("Drawing")
         at.clock.move(minutes=14)
         (job,) = await at.settled(timeout=20)
-        usage = text_of(await at.command("usage"))
+        usage = (await at.usage()).text()
         refused = text_of(await at.imagine("a hare", **SKILLS))
         await at.imagine("an owl", by=at.ben, **SKILLS)  # 20 of 45 are reserved
         refused_too = text_of(await at.imagine("a fox", by=at.ben))
         at.clock.move(hours=25)
-        later = text_of(await at.command("usage"))
+        later = (await at.usage()).text()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
-    assert "Reserved: **20** credits" in usage
-    assert "Left: **10** credits" in usage
+    assert "Reserved: **20 credits**" in usage
+    assert "Left: **10 credits**" in usage
     assert "you have 10 left" in refused
     assert "budget for the month is used up" in refused_too
     assert "Reserved" not in later
-    assert "Left: **30** credits" in later
+    assert "Left: **30 credits**" in later
 
 
 async def test_the_end_of_a_job_that_was_given_up_ends_the_reservation(at: Stage) -> None:
@@ -152,10 +152,10 @@ async def test_the_end_of_a_job_that_was_given_up_ends_the_reservation(at: Stage
         async with asyncio.timeout(10):
             while not await at.losses():
                 await asyncio.sleep(0.05)
-        usage = text_of(await at.command("usage"))
+        usage = (await at.usage()).text()
 
     assert "Reserved" not in usage
-    assert "Left: **25** credits" in usage
+    assert "Left: **25 credits**" in usage
     assert [entry.amount for entry in await at.losses()] == [-20_000]
     assert await adds_up(at)
 

@@ -36,7 +36,7 @@ async def test_a_refusal_of_skills_video_is_one_sentence_and_costs_nothing(
         setattr(at.skills, name, value)
     async with at.easel(**settings):
         await at.imagine(prompt, model="skills")
-        failure = await at.said("You were not charged.")
+        failure = await at.said("Nothing was charged")
         (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, reason)

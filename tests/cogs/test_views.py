@@ -10,23 +10,28 @@ import pytest
 from discord import ui
 
 from bot.catalog import Catalog
+from bot.delivery import Receipt
 from bot.jobs import Job, JobStatus, Notify, Option, Picture, PictureKind
 from bot.ledger import Usage
+from bot.periods import PeriodKind
 from bot.pictures.marks import Recipe
 from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills.model import skills_spec
+from bot.store.usage import ModelUse
 from bot.studio.history import Page, Place, Wanted
 from bot.studio.menu import Lineage, Menu
+from bot.studio.usage import Report
 from cogs.buttons import FORMS, HANDLERS
 from cogs.delivery.originals import Numbered
 from cogs.delivery.uploads import Upload, Uploads
-from cogs.ui import forms, history, lists, more, panel, preferences, recipe, result, status
+from cogs.ui import forms, history, lists, more, panel, preferences, recipe, result, status, usage
 from cogs.ui.panel import PersistentItem
 from cogs.ui.wording import Ended
 from tests.support.rows import NOW, new_job
 
 PICTURE = Picture("a" * 64, PictureKind.PNG, 99_000_000, 9, 9)
 LARGEST = 2**63 - 1  # an id of Discord
+RECEIPT = Receipt(left=-1, reserved=2500)
 NEW = new_job(LARGEST)
 JOB = Job(
     NEW.id,
@@ -53,6 +58,7 @@ PROMPTS = {
 }
 MODULES: tuple[ModuleType, ...] = (
     *(forms, history, lists, more, panel, preferences, recipe, result, status),
+    usage,
 )
 
 
@@ -78,13 +84,13 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
     for each in (replace(job, status=one_of) for one_of in JobStatus):
         yield status.status_view(each, spec, lacking=["Send Messages"], down=True)
         yield status.copies_view(each, spec, uploads)
-        yield status.cancel_view(each)
-        yield status.canceled_view(each)
-        yield status.canceled_view(replace(each, canceled_by=2))
+        yield status.cancel_view(each, spec)
+        yield status.canceled_view(each, spec, RECEIPT)
+        yield status.canceled_view(replace(each, canceled_by=2), spec, RECEIPT)
         yield status.undelivered_view(each)
         yield status.elsewhere_view(each, Ended.ELSEWHERE)
-        yield result.result_view(each, spec, uploads, missing=1)
-        yield result.failed_view(each, spec)
+        yield result.result_view(each, spec, uploads, RECEIPT, missing=1)
+        yield result.failed_view(each, spec, RECEIPT)
         yield result.job_view(each, spec, uploads, own=True)
         yield result.job_view(each, spec, uploads, own=False)
         yield from menu_pages(each, uploads)
@@ -93,9 +99,15 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
         yield recipe.recipe_view(each, spec)
     claimed = Recipe(model="oxen", prompt=job.request.prompt, options=job.request.options)
     yield recipe.file_recipe_view(claimed)
-    yield lists.models_view(catalog)
+    yield lists.models_view(catalog, "de")
     yield lists.help_view([("imagine", "Make a picture")], ["Edit image"])
-    yield lists.usage_view(Usage(1, 1, 1, NOW, 1, 1, 1, NOW))
+    for here in (None, Usage(1, 1, 1, NOW, 1, 1, 1, NOW, 1, 1)):
+        month = Usage(1, 1, 1, NOW, -1, 1, 1, NOW, 1)
+        models = [ModelUse(f"model-{each}", 2**31, 2**31, 10**12) for each in range(40)]
+        report = Report(
+            month, here, PeriodKind.WEEK, "Asia/Kolkata", models, [(NOW.date(), 10**12)]
+        )
+        yield usage.usage_view(report, catalog, "hi", chart=True, failed=True)
     yield panel.notice("No.")
     yield preferences.notify_view(Notify.PING)
 

@@ -16,7 +16,7 @@ from bot.sandbox.generations import FakeGeneration
 from bot.sandbox.http.service import Request
 from tests.harness.crash import Arena, Requested
 
-NOT_CHARGED: Final = "You were not charged."
+NOT_CHARGED: Final = "Nothing was charged"
 CANCELED: Final = "Canceled."
 SHRUNK: Final = "Shrunk to fit the upload limit"
 # Excludes copies of input pictures.

@@ -187,6 +187,13 @@ class Stage:
         assert message is not None
         return await self.discord.wait_for_message(lambda it: it is message and not it.loading)
 
+    async def usage(self, *, by: User | None = None, where: Channel | None = None) -> Message:
+        """Return the reply to /usage, which follows a deferral if there is a chart."""
+        message = (await self.command("usage", by=by, where=where)).message
+        assert message is not None
+        assert message.ephemeral_to is (by or self.ada)
+        return await self.discord.wait_for_message(lambda it: it is message and not it.loading)
+
     async def edit(
         self,
         *files: Upload,

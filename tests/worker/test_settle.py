@@ -62,7 +62,7 @@ async def test_a_generation_that_failed_costs_nothing_and_says_why(
         (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, reason)
-    assert "You were not charged." in failure.text()
+    assert "Nothing was charged" in failure.text()
     assert await at.balance() == 0
 
 

@@ -201,7 +201,7 @@ async def test_a_refusal_fails_the_job_with_a_sentence(at: Stage, fault: Answer,
     at.oxen.faults.add("POST", QUEUE, fault)
     async with at.easel():
         asked = await at.imagine("a fox")
-        failure = await at.said("You were not charged.")
+        failure = await at.said("Nothing was charged")
         await at.settled()
 
     assert says in failure.text()

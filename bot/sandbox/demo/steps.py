@@ -36,7 +36,7 @@ FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>
 CASTLE: Final = "a castle in the clouds, seen from below"
 START_SECONDS: Final = 18.0  # the machine may be busy
 STOP_SECONDS: Final = 10.0
-USED: Final = re.compile(r"Used: \*\*([\d.]+)\*\*")
+USED: Final = re.compile(r"Used: \*\*([\d.]+) credits\*\*")
 
 
 async def log_in(stage: Stage) -> None:

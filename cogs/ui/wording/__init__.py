@@ -7,14 +7,17 @@ a number is a pair of two whole texts, of which `plural` picks one. Everybody im
 from cogs.ui.wording.commands import Actions, Argument, Command, EditForm, RemixForm
 from cogs.ui.wording.jobs import (
     BUG,
+    CREDITS,
     FAILURES,
     STATES,
     Ended,
     Fact,
     HiddenPrompt,
+    Receipts,
     Refusal,
     Result,
     Status,
+    Warnings,
 )
 from cogs.ui.wording.lists import MORE_VALUES, Help, History, Lists, Models, Usage
 from cogs.ui.wording.menus import (
@@ -31,6 +34,7 @@ from cogs.ui.wording.texts import Plural, Range, plural
 
 __all__ = [
     "BUG",
+    "CREDITS",
     "FAILURES",
     "MORE_VALUES",
     "NOTIFY_CHOICES",
@@ -53,6 +57,7 @@ __all__ = [
     "Plural",
     "Preferences",
     "Range",
+    "Receipts",
     "Recipe",
     "Refusal",
     "RemixForm",
@@ -60,5 +65,6 @@ __all__ = [
     "Result",
     "Status",
     "Usage",
+    "Warnings",
     "plural",
 ]

@@ -27,8 +27,7 @@ class Fact:
     SOURCE = "made from [a picture]({link}) by {member}"
     SEED = "seed {seed}"
     SECONDS = "{seconds} s"
-    CREDITS = "{credits} credits"
-    ESTIMATED_CREDITS = "about {credits} credits"
+    ESTIMATED_CREDITS = "about {credits}"
 
 
 class Status:
@@ -63,9 +62,37 @@ class Status:
         "The bot cannot post here, so the result will replace this message. "
         "Missing permissions: {permissions}."
     )
-    CANCELED = "**Canceled.** You were not charged.\n{prompt}"
-    CANCELED_BY_MODERATOR = "**Canceled by a moderator.** {member} was not charged.\n{prompt}"
+    CANCELED = "**Canceled.** {released}\n{prompt}"
+    CANCELED_BY_MODERATOR = "**Canceled by a moderator.** {member} {released}\n{prompt}"
     CANCELING = "**Canceling.** The job stops as soon as its service allows that.\n{prompt}"
+
+
+CREDITS = Plural("1 credit", "{count} credits")
+
+
+class Receipts:
+    """What a job has cost or released, and what is left: the member's own sentences and facts."""
+
+    RELEASED = Plural(
+        "Nothing was charged: 1 credit is released.",
+        "Nothing was charged: {count} credits are released.",
+    )
+    NOTHING_YET = "Nothing was charged so far."
+    RESERVED = "Up to {credits} may be charged within a day, if {service} still finishes the job."
+    LEFT = "{credits} left"
+    BELOW_ZERO = "{credits} below zero"
+
+
+class Warnings:
+    """The message to a member whose credits are almost used."""
+
+    MEMBER = (
+        "You have used {percent} % of your credits, and have {credits} left until <t:{time}:R>."
+    )
+    MONTH = (
+        "You have used {percent} % of your credits for this month, in all servers, and have "
+        "{credits} left until <t:{time}:R>."
+    )
 
 
 class Result:
@@ -73,9 +100,9 @@ class Result:
 
     HEADING = "{member}\n{prompt}"
     ALT_TEXT = "AI-generated: {prompt}"
-    FAILED = "{member} {reason} You were not charged.\n{prompt}"
-    CANCELED_BY_MODERATOR = "A moderator canceled this job. You were not charged."
-    OVERDUE = "{service} finished this job after it had been given up. The job is charged."
+    FAILED = "{member} {reason} {released}\n{prompt}"
+    CANCELED_BY_MODERATOR = "A moderator canceled this job. Nothing was charged."
+    OVERDUE = "{service} finished this job after it had been given up. The job is charged: {cost}."
     PARTIAL = "{service} made {made} of {count} pictures."
     ALL_REMOVED = "The pictures are no longer stored."
     SOME_REMOVED = Plural(
@@ -113,7 +140,7 @@ class Ended:
         "{member} The result could not be posted, and is stored. See `/show` with the job `{job}`."
     )
     FAILED = (
-        "{member} The job failed, and the reason could not be posted. You were not charged. "
+        "{member} The job failed, and the reason could not be posted. Nothing was charged. "
         "See `/show` with the job `{job}`."
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bot.periods import PeriodKind
 from cogs.ui.wording.texts import Plural
 
 MORE_VALUES = "{values} and {number} more"
@@ -48,34 +49,48 @@ class History:
 class Usage:
     """`/usage`."""
 
-    TITLE = "### Your month"
-    LIMITED = (
-        "Used: **{used}** credits\n"
-        "Held for jobs in progress: **{held}** credits\n"
-        "Left: **{left}** credits\n"
-        "Pictures: **{pictures}** · Jobs: **{jobs}**"
-    )
-    UNLIMITED = (
-        "Used: **{used}** credits\n"
-        "Held for jobs in progress: **{held}** credits\n"
-        "Left: **no limit**\n"
-        "Pictures: **{pictures}** · Jobs: **{jobs}**"
-    )
+    HERE: Mapping[PeriodKind, str] = {
+        PeriodKind.DAY: "### Your credits today in this server",
+        PeriodKind.WEEK: "### Your credits this week in this server",
+        PeriodKind.MONTH: "### Your credits this month in this server",
+    }
+    MONTH = "### Your credits this month in all servers"
+    LEFT = "Left: **{credits}**"
+    NO_LIMIT = "Left: **no limit**"
+    BELOW_ZERO = "Left: **{credits} below zero**, because a job has cost more than was held for it"
+    GRANTS = "Grants among these: **{credits}**, which last until they are used"
+    ALLOWANCE = "Allowance: **{credits}**"
+    USED = "Used: **{credits}**"
+    HELD = "Held for jobs in progress: **{credits}**"
     RESERVED = (
-        "Reserved: **{reserved}** credits for jobs that were given up and may still be charged, "
-        "until <t:{until}:R> at the latest"
+        "Reserved: **{credits}** for jobs that were given up and may still be charged, until "
+        "<t:{until}:R> at the latest"
     )
-    RESET = (
-        "-# Resets <t:{resets}:R>, on <t:{resets}:D> (UTC). Failed and canceled jobs cost nothing."
+    PICTURES = "Pictures: **{pictures}** · Jobs: **{jobs}**"
+    RESET = "-# Resets <t:{resets}:R>, on <t:{resets}:D> ({zone})"
+    COSTS = "-# Failed and canceled jobs cost nothing."
+    LAST_DAYS = "### The last {days} days in this server"
+    LAST_DAYS_ANYWHERE = "### The last {days} days in all servers"
+    MODEL = "- {model}: **{credits}** · {pictures} · {jobs}"
+    OTHER_MODELS = "- other models: **{credits}**"
+    JOBS = Plural("1 job", "{count} jobs")
+    NOTHING = "No credits were used."
+    CHART = "Credits a day in this server"
+    CHART_ANYWHERE = "Credits a day in all servers"
+    UNIT = "credits"
+    ALT_TEXT = (
+        "Bar chart: {credits} from {first} to {last}. The dearest day is {highest}, with {most}."
     )
+    DAY = "{day} {month}"
+    CHART_FAILED = "-# There is no chart at the moment."
 
 
 class Models:
     """`/models`."""
 
     MODEL = "### {title}\n`model:{key}` · {price} · {inputs}\n{options}"
-    PRICE = "{credits} credits a picture"
-    ESTIMATED_PRICE = "about {credits} credits a picture"
+    PRICE = "{credits} a picture"
+    ESTIMATED_PRICE = "about {credits} a picture"
     UNUSABLE = "### {title}\n`model:{key}` · makes no pictures at the moment"
     NO_INPUTS = "edits no pictures"
     INPUTS = Plural("edits one picture", "edits up to {count} pictures")
