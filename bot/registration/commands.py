@@ -8,6 +8,7 @@ from discord.ext import commands
 
 from bot.registration.compare import Json
 from bot.studio import Studio
+from cogs.credits import Credits
 from cogs.edit import Edit
 from cogs.history import HistoryCommands
 from cogs.imagine import Imagine
@@ -35,6 +36,7 @@ async def add_cogs(bot: commands.Bot | commands.AutoShardedBot, studio: Studio) 
     await bot.add_cog(Usage(studio))
     await bot.add_cog(Replying(studio, bot))
     await bot.add_cog(My(studio))
+    await bot.add_cog(Credits(studio))
 
 
 def payload_of(tree: app_commands.CommandTree[Any]) -> list[Json]:

@@ -1,11 +1,12 @@
 """The choices of a server's managers: settings, rights of roles and members, changed tiers."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Row,
     String,
     and_,
     bindparam,
@@ -126,12 +127,10 @@ async def policy_of(connection: AsyncConnection, member: Member) -> Policy:
     """Return the settings of a member's server, and the rights that the member has there."""
     if not member.server_id:
         return Policy()
-    roles = json.dumps([str(each) for each in sorted(member.role_ids)])
-    values = {"server": member.server_id, "member": str(member.user_id), "roles": roles}
-    found = (await connection.execute(OF_MEMBER, values)).all()
+    found = await _choices(connection, member)
     if not found:
         return Policy()
-    rows = [_granted(*row) for row in found if row[0] != "settings"]
+    rows = _rights_in(found)
     return Policy.of(
         next((_settings(row[2]) for row in found if row[0] == "settings"), ServerSettings()),
         own=_first(rows, Subject.MEMBER),
@@ -139,6 +138,21 @@ async def policy_of(connection: AsyncConnection, member: Member) -> Policy:
         roles=[each.rights for each in rows if each.subject is Subject.ROLE],
         tiers={each.name: each.rights for each in rows if each.subject is Subject.TIER},
     )
+
+
+async def granted_to(connection: AsyncConnection, member: Member) -> list[Granted]:
+    """Return all rights from which those of a member follow, and the changed tiers."""
+    return _rights_in(await _choices(connection, member))
+
+
+async def _choices(connection: AsyncConnection, member: Member) -> Sequence[Row[Any]]:
+    roles = json.dumps([str(each) for each in sorted(member.role_ids)])
+    values = {"server": member.server_id, "member": str(member.user_id), "roles": roles}
+    return (await connection.execute(OF_MEMBER, values)).all()
+
+
+def _rights_in(found: Iterable[Row[Any]]) -> list[Granted]:
+    return [_granted(*row) for row in found if row[0] != "settings"]
 
 
 def _first(rows: Iterable[Granted], subject: Subject) -> Rights:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from bot.services import Services
 from bot.studio.balances import BalanceLine, Balances
+from bot.studio.credit_reports import CreditReports
+from bot.studio.credits import ServerCredits
 from bot.studio.history import Histories
 from bot.studio.jobs import (
     CannotCancel,
@@ -21,6 +23,7 @@ from bot.studio.preferences import Preferences
 from bot.studio.recipes import Recipes
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
 from bot.studio.results import Results
+from bot.studio.tiers import Tiers
 from bot.studio.usage import UsageReports
 
 __all__ = [
@@ -57,6 +60,9 @@ class Studio:
         self.usage = UsageReports(services)
         self.preferences = Preferences(services)
         self.balances = Balances(services)
+        self.credits = ServerCredits(services)
+        self.tiers = Tiers(services)
+        self.credit_reports = CreditReports(services)
 
     def close(self) -> None:
         """Refuse new requests: the program is about to end."""

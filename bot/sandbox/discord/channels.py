@@ -118,6 +118,31 @@ class Channels:
         """
         self.world.grant(guild, user, permissions)
 
+    def add_role(self, guild: Guild, name: str, permissions: int = 0) -> Role:
+        """Add a role to a server, which no member has yet."""
+        role = Role(self.world.ids.next(), name, permissions, len(guild.roles))
+        guild.roles.append(role)
+        data = {"guild_id": str(guild.id), "role": role.to_json()}
+        self._dispatch("GUILD_ROLE_CREATE", data, guild)
+        return role
+
+    def give_role(self, guild: Guild, user: User, role: Role) -> None:
+        """Give a member a role; the member's next interaction carries it."""
+        member = self.world.join(guild, user)
+        if role not in member.roles:
+            member.roles.append(role)
+
+    def take_role(self, guild: Guild, user: User, role: Role) -> None:
+        self.world.join(guild, user).roles.remove(role)
+
+    def leave(self, guild: Guild, user: User) -> None:
+        """Let a member leave a server. An action of the user there is that of a new member."""
+        guild.members.pop(user.id, None)
+
+    def invite_bot(self, guild: Guild) -> None:
+        """Let the bot join a server from which it was removed."""
+        self.world.invite(guild)
+
     def add_keyword_rule(self, guild: Guild, *keywords: str, bots: bool = True) -> None:
         """Add a rule of AutoMod that blocks messages with a keyword; with `bots`, the bot's too."""
         guild.auto_mod.append(KeywordRule(keywords, bots=bots))

@@ -91,11 +91,18 @@ class World:
         self.guilds[guild.id] = guild
         self.join(guild, guild.owner)
         if bot:
-            role = Role(self.ids.next(), self.bot.name, permissions.EVERYONE, 1, bot_id=self.bot.id)
-            guild.roles.append(role)
-            guild.members[self.bot.id] = Member(self.bot, self.now(), [role])
-            self.dispatch("GUILD_CREATE", guild.to_gateway(self.bot, joined=True), guild=guild)
+            self.invite(guild)
         return guild
+
+    def invite(self, guild: Guild) -> None:
+        """Let the bot join a server, with a role of its own."""
+        guild.bot_present = True
+        guild.roles = [role for role in guild.roles if role.bot_id != self.bot.id]  # of before
+        place = len(guild.roles)
+        role = Role(self.ids.next(), self.bot.name, permissions.EVERYONE, place, bot_id=self.bot.id)
+        guild.roles.append(role)
+        guild.members[self.bot.id] = Member(self.bot, self.now(), [role])
+        self.dispatch("GUILD_CREATE", guild.to_gateway(self.bot, joined=True), guild=guild)
 
     def join(self, guild: Guild, user: User) -> Member:
         if user.id not in guild.members:

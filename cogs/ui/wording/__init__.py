@@ -5,6 +5,14 @@ a number is a pair of two whole texts, of which `plural` picks one. Everybody im
 """
 
 from cogs.ui.wording.commands import Actions, Argument, Command, EditForm, RemixForm
+from cogs.ui.wording.credits import (
+    PERIODS,
+    Credits,
+    CreditsArgument,
+    CreditsCommand,
+    Report,
+    Tiers,
+)
 from cogs.ui.wording.jobs import (
     BUG,
     CREDITS,
@@ -38,10 +46,14 @@ __all__ = [
     "FAILURES",
     "MORE_VALUES",
     "NOTIFY_CHOICES",
+    "PERIODS",
     "STATES",
     "Actions",
     "Argument",
     "Command",
+    "Credits",
+    "CreditsArgument",
+    "CreditsCommand",
     "Deletion",
     "EditForm",
     "Ended",
@@ -62,8 +74,10 @@ __all__ = [
     "Refusal",
     "RemixForm",
     "Replying",
+    "Report",
     "Result",
     "Status",
+    "Tiers",
     "Usage",
     "Warnings",
     "plural",
