@@ -120,6 +120,24 @@ def _end(kind: PeriodKind, zone: str, coming: Sequence[ZoneChange], moment: date
     return end
 
 
+def reached(zones: Sequence[ZoneChange], moment: datetime) -> tuple[ZoneChange, ...]:
+    """Return the changes that count in a period around `moment`, or in a later one, in order.
+
+    Without the others, `current_period` is the same for these moments.
+    """
+    past = [each for each in zones if each.since <= moment]
+    first = 0  # the index of the oldest change that counts
+    for kind in PeriodKind:
+        for index in range(len(past) - 1, -1, -1):
+            until = past[index + 1].since if index + 1 < len(past) else moment
+            if period_in(kind, past[index].zone, until).begin > past[index].since:
+                first = index if kind is PeriodKind.DAY else min(first, index)
+                break
+        else:
+            return tuple(zones)
+    return tuple(zones[first:])
+
+
 def month_of(moment: datetime) -> Period:
     """Return the month, in UTC, in which a job counts that is requested at this moment."""
     return period_in(PeriodKind.MONTH, DEFAULT_ZONE, moment)

@@ -13,6 +13,7 @@ from bot.jobs import Attachment, Job, Option, Route
 from bot.observability.logs import bind, hide
 from bot.studio import AlreadyRequested, Studio
 from bot.studio.requests import PictureRequest
+from cogs._notices import post_notices
 from cogs._replies import ALREADY_REPLIED, REPLY_TIMEOUT, UNKNOWN_OUTCOME, UNREADABLE
 from cogs._warnings import warn_member
 from cogs.delivery.errors import hidden_by, hiding_prompt, is_transient
@@ -69,8 +70,11 @@ async def request_job(
     def shown(as_job: Job) -> ui.LayoutView:
         return status_view(as_job, spec, lacking=lacking, down=down)
 
-    if await _reply(interaction, studio, job, shown):
-        await warn_member(interaction, held)
+    try:
+        if await _reply(interaction, studio, job, shown):
+            await warn_member(interaction, held)
+    finally:  # each warning is given once, also if the reply was refused
+        await post_notices(interaction.client, held)
 
 
 async def _route(

@@ -22,6 +22,7 @@ from cogs._results import again, open_edit, open_remix, submit_edit, submit_remi
 from cogs.delivery.errors import hiding_prompt
 from cogs.delivery.route import member_of
 from cogs.history import show_job, turn_page
+from cogs.server import SERVER_FORMS, SERVER_HANDLERS
 from cogs.ui.actions import AGAIN, EDIT, MORE, REMIX
 from cogs.ui.history import PAGE
 from cogs.ui.panel import CANCEL, HISTORY, PREFIX
@@ -114,8 +115,10 @@ HANDLERS: Mapping[re.Pattern[str], Handler] = {
     EDIT: open_edit,
     MORE: open_menu,
     **MENU_HANDLERS,
+    **SERVER_HANDLERS,
 }
 FORMS: Mapping[re.Pattern[str], Handler] = {
     REMIX: submit_remix,
     EDIT: submit_edit,
+    **SERVER_FORMS,
 }  # without memory; their values are empty

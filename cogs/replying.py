@@ -20,6 +20,7 @@ from bot.quotas import Member, MemberBlocked, ServerNotAllowed, may_see
 from bot.studio import AlreadyRequested, PictureRequest, Studio
 from bot.studio.results import Draft
 from cogs._notes import Notes, Refused
+from cogs._notices import post_notices
 from cogs._permissions import may_use
 from cogs._replies import REPLY_TIMEOUT, UNKNOWN_OUTCOME, UNREADABLE
 from cogs._results import address_of
@@ -120,8 +121,11 @@ class Replying(commands.Cog):
             log.warning("reply %s arrived twice: its job exists already", message.id)
             return
         bind(job=held.job.id)
-        if await self._show(message, held.job):
-            await warn_author(self.client, message, held)
+        try:
+            if await self._show(message, held.job):
+                await warn_author(self.client, message, held)
+        finally:  # each warning is given once, also if the status message was refused
+            await post_notices(self.client, held)
 
     async def _source_of(self, message: discord.Message, member: Member) -> Job | None:
         """Return the job of the result that a message replies to; None if nobody asked the bot.

@@ -16,6 +16,7 @@ from cogs.jobs import Jobs
 from cogs.my import My
 from cogs.recipe import RecipeMenu
 from cogs.replying import Replying
+from cogs.server import Server
 from cogs.usage import Usage
 
 
@@ -37,6 +38,7 @@ async def add_cogs(bot: commands.Bot | commands.AutoShardedBot, studio: Studio) 
     await bot.add_cog(Replying(studio, bot))
     await bot.add_cog(My(studio))
     await bot.add_cog(Credits(studio))
+    await bot.add_cog(Server(studio))
 
 
 def payload_of(tree: app_commands.CommandTree[Any]) -> list[Json]:

@@ -10,9 +10,12 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED
 from bot.ledger import EntryKind
+from bot.periods import Period
+from bot.store.ledger import RESERVED_FOR
 from bot.store.tables import LOSS, Utc, generations, jobs, ledger, sums
 
 
@@ -138,3 +141,18 @@ def figures(levels: frozenset[Level], counts: frozenset[str]) -> Select[Any]:
         *(COUNTS[each].label(each) for each in sorted(counts)),
     ]
     return select(*columns)
+
+
+async def used_in_server(
+    connection: AsyncConnection, server_id: int, period: Period, now: datetime
+) -> int:
+    """Return the part of a server's budget that a period has used, with what is reserved."""
+    values = {
+        "server": server_id,
+        "server_begin": period.begin,
+        "server_end": period.end,
+        "server_scope": f"server:{server_id}",
+        "reserved_since": now - RESERVED_FOR,
+    }
+    statement = figures(frozenset({Level.SERVER}), frozenset())
+    return -int((await connection.execute(statement, values)).scalar_one())

@@ -145,13 +145,13 @@ async def granted_to(connection: AsyncConnection, member: Member) -> list[Grante
     return _rights_in(await _choices(connection, member))
 
 
-async def _choices(connection: AsyncConnection, member: Member) -> Sequence[Row[Any]]:
+async def _choices(connection: AsyncConnection, member: Member) -> Sequence[Row[str, str, Any]]:
     roles = json.dumps([str(each) for each in sorted(member.role_ids)])
     values = {"server": member.server_id, "member": str(member.user_id), "roles": roles}
     return (await connection.execute(OF_MEMBER, values)).all()
 
 
-def _rights_in(found: Iterable[Row[Any]]) -> list[Granted]:
+def _rights_in(found: Iterable[Row[str, str, Any]]) -> list[Granted]:
     return [_granted(*row) for row in found if row[0] != "settings"]
 
 

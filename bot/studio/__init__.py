@@ -23,6 +23,7 @@ from bot.studio.preferences import Preferences
 from bot.studio.recipes import Recipes
 from bot.studio.requests import AlreadyRequested, PictureRequest, Requests, Restarting
 from bot.studio.results import Results
+from bot.studio.servers import Servers
 from bot.studio.tiers import Tiers
 from bot.studio.usage import UsageReports
 
@@ -63,6 +64,7 @@ class Studio:
         self.credits = ServerCredits(services)
         self.tiers = Tiers(services)
         self.credit_reports = CreditReports(services)
+        self.servers = Servers(services)
 
     def close(self) -> None:
         """Refuse new requests: the program is about to end."""

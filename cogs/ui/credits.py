@@ -8,7 +8,6 @@ from discord import ui
 
 from bot.catalog import Catalog
 from bot.jobs import Job
-from bot.ledger import credits_text
 from bot.quotas import Member, may_see
 from bot.rights import ALL_MODELS, Allowance, Rights, Subject
 from bot.store.reports import Sums
@@ -16,17 +15,13 @@ from bot.studio.credit_reports import Report
 from bot.studio.credits import Given, LimitSet, MemberCredits, Origin
 from bot.studio.tiers import Tier, TierTaken
 from cogs.ui import wording
+from cogs.ui.numbers import credits_in
 from cogs.ui.panel import ago, gallery, panel
 from cogs.ui.text import plain, shorten, word
-from cogs.ui.wording import PERIODS, STATES, Credits, Fact, Tiers, plural
+from cogs.ui.wording import PERIODS, STATES, Credits, Tiers, plural
 
 LISTED = 10  # members, models or days of a report
 PROMPT = 80
-
-
-def amount_in(amount: int, locale: str | None) -> str:
-    """Return an amount with its unit. `locale` is Discord's name of the reader's language."""
-    return Fact.CREDITS.format(credits=credits_text(amount))
 
 
 def mention(user_id: int | str) -> str:
@@ -46,16 +41,16 @@ def member_view(
     usage = found.usage
     left = Credits.UNLIMITED_LEFT
     if usage.left is not None:
-        left = Credits.LEFT.format(left=amount_in(usage.left, locale))
+        left = Credits.LEFT.format(left=credits_in(usage.left, locale))
     facts = [
         left,
-        Credits.HELD.format(held=amount_in(usage.held, locale)),
-        Credits.USED.format(used=amount_in(usage.used, locale)),
-        Credits.GRANTED.format(granted=amount_in(usage.granted, locale)),
+        Credits.HELD.format(held=credits_in(usage.held, locale)),
+        Credits.USED.format(used=credits_in(usage.used, locale)),
+        Credits.GRANTED.format(granted=credits_in(usage.granted, locale)),
     ]
     if usage.reserved_until is not None:
         until = int(usage.reserved_until.timestamp())
-        reserved = amount_in(usage.reserved, locale)
+        reserved = credits_in(usage.reserved, locale)
         facts.insert(2, Credits.RESERVED.format(reserved=reserved, until=until))
     allowance = Credits.NO_ALLOWANCE
     if found.allowance is not None and found.origin is not None:
@@ -103,7 +98,7 @@ def _job(job: Job, reader: Member, channel_id: int, locale: str | None) -> str:
 def cost_in(job: Job, locale: str | None) -> str:
     """Return the cost of a job; the price that is held while the job is in progress."""
     amount = job.cost if job.status.settled else job.price
-    return amount_in(amount, locale) if amount else Credits.FREE
+    return credits_in(amount, locale) if amount else Credits.FREE
 
 
 def job_choice(
@@ -118,11 +113,11 @@ def job_choice(
 
 def grant_view(given: Given, *, present: bool, locale: str | None) -> ui.LayoutView:
     """Return the answer to a grant, or to a refund, of which `given` has the job."""
-    member, amount = mention(given.user_id), amount_in(given.amount, locale)
+    member, amount = mention(given.user_id), credits_in(given.amount, locale)
     text = Credits.GRANT.format(member=member, amount=amount)
     if given.job is not None:
         text = Credits.REFUND.format(member=member, amount=amount, job=given.job.id)
-    parts = [text, Credits.GRANTS_LEFT.format(granted=amount_in(given.granted, locale))]
+    parts = [text, Credits.GRANTS_LEFT.format(granted=credits_in(given.granted, locale))]
     if not present:
         parts.append(Credits.LEFT_SERVER.format(member=member))
     if given.job is not None:
@@ -135,7 +130,7 @@ def limit_in(limit: Allowance, locale: str | None) -> str:
         return Credits.UNLIMITED
     if not limit.amount:
         return Credits.NONE
-    amount = amount_in(limit.amount, locale)
+    amount = credits_in(limit.amount, locale)
     return Credits.PER_PERIOD.format(amount=amount, period=PERIODS[limit.period])
 
 
@@ -167,7 +162,7 @@ def _left(name: str, done: LimitSet, locale: str | None) -> Iterator[str]:
         return
     resets, member = int(done.resets_at.timestamp()), mention(name)
     if done.left > 0:
-        left = amount_in(done.left, locale)
+        left = credits_in(done.left, locale)
         yield Credits.NOW_LEFT.format(member=member, left=left, resets=resets)
     elif done.limit is None or done.limit.amount:
         yield Credits.NOTHING_LEFT.format(member=member, resets=resets)
@@ -176,12 +171,12 @@ def _left(name: str, done: LimitSet, locale: str | None) -> Iterator[str]:
 def budget_view(done: LimitSet, *, locale: str | None) -> ui.LayoutView:
     text = Credits.BUDGET_SET if done.changed else Credits.BUDGET
     limit = Credits.UNLIMITED if done.limit is None else limit_in(done.limit, locale)
-    used = amount_in(done.used, locale)
+    used = credits_in(done.used, locale)
     parts = [text.format(limit=limit)]
     if done.left is None or done.resets_at is None:
         parts.append(Credits.NO_BUDGET_USED.format(used=used))
     else:
-        left, resets = amount_in(done.left, locale), int(done.resets_at.timestamp())
+        left, resets = credits_in(done.left, locale), int(done.resets_at.timestamp())
         parts.append(Credits.BUDGET_USED.format(used=used, left=left, resets=resets))
         if done.left <= 0:
             parts.append(Credits.BUDGET_NOTHING_LEFT)
@@ -293,7 +288,7 @@ def _sums(sums: Sums, locale: str | None) -> str:
         (wording.Report.LOST, sums.lost),
         (wording.Report.GRANTED, sums.granted),
     )
-    found = [text.format(amount=amount_in(amount, locale)) for text, amount in named if amount]
+    found = [text.format(amount=credits_in(amount, locale)) for text, amount in named if amount]
     return " · ".join(found) or wording.Report.NOTHING_USED
 
 
@@ -303,9 +298,9 @@ def alt_text(report: Report, locale: str | None) -> str:
     return wording.Report.ALT_TEXT.format(
         first=report.first,
         last=report.last,
-        used=amount_in(report.total.used, locale),
+        used=credits_in(report.total.used, locale),
         highest=highest,
-        most=amount_in(most.used, locale),
+        most=credits_in(most.used, locale),
     )
 
 

@@ -13,19 +13,37 @@ from bot.catalog import Catalog
 from bot.delivery import Receipt
 from bot.jobs import Job, JobStatus, Notify, Option, Picture, PictureKind
 from bot.ledger import Usage
-from bot.periods import PeriodKind
+from bot.periods import Period, PeriodKind
 from bot.pictures.marks import Recipe
 from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills.model import skills_spec
+from bot.rights import Allowance, Rights, ServerSettings, Subject
+from bot.store.changes import Change
+from bot.store.servers import Granted
 from bot.store.usage import ModelUse
 from bot.studio.history import Page, Place, Wanted
 from bot.studio.menu import Lineage, Menu
+from bot.studio.servers import Budget, SubjectRights, setting_text
 from bot.studio.usage import Report
 from cogs.buttons import FORMS, HANDLERS
 from cogs.delivery.originals import Numbered
 from cogs.delivery.uploads import Upload, Uploads
-from cogs.ui import forms, history, lists, more, panel, preferences, recipe, result, status, usage
+from cogs.ui import (
+    forms,
+    history,
+    lists,
+    more,
+    panel,
+    preferences,
+    recipe,
+    result,
+    server,
+    server_forms,
+    status,
+    usage,
+)
 from cogs.ui.panel import PersistentItem
+from cogs.ui.server_forms import Target
 from cogs.ui.wording import Ended
 from tests.support.rows import NOW, new_job
 
@@ -59,6 +77,7 @@ PROMPTS = {
 MODULES: tuple[ModuleType, ...] = (
     *(forms, history, lists, more, panel, preferences, recipe, result, status),
     usage,
+    *(server, server_forms),
 )
 
 
@@ -109,7 +128,49 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
         )
         yield usage.usage_view(report, catalog, "hi", chart=True, failed=True)
     yield panel.notice("No.")
+    yield from server_pages(job.request.prompt)
     yield preferences.notify_view(Notify.PING)
+
+
+MANY = frozenset(range(LARGEST - 25, LARGEST))
+SETTINGS = ServerSettings(
+    budget=Allowance(amount=1), channels=MANY, roles=MANY, notices=LARGEST, zones=()
+)
+RIGHTS = Rights(
+    tier="guest", models=frozenset({"oxen", *(f"{number:032}" for number in range(20))})
+)
+TARGETS = (
+    Target(Subject.DEFAULT),
+    Target(Subject.ROLE, str(LARGEST)),
+    Target(Subject.TIER, "guest"),
+)
+
+
+def server_pages(text: str) -> Iterator[ui.LayoutView]:
+    """Yield the pages of /server, with the longest settings, and a form with a typed text."""
+    ends = dict.fromkeys(PeriodKind, NOW)
+    for used, settings in ((1, SETTINGS), (0, ServerSettings())):
+        yield server.access_view(settings, "Changed.")
+        yield server.budget_view(Budget(settings, used, Period(NOW, NOW), ends), "Changed.")
+    for subject, name in TARGETS:
+        assert subject is not None
+        yield server.rights_view(SubjectRights(subject, name, RIGHTS, RIGHTS), "Changed.")
+    granted = [Granted(Subject.ROLE, str(LARGEST - each), RIGHTS) for each in range(300)]
+    yield server.roles_view(granted, "Changed.")
+    yield server.tiers_view([Granted(Subject.TIER, "guest", RIGHTS)], "Changed.")
+    yield server.audit_view([])
+    listed = setting_text("channels", MANY)
+    for what, value in (("a" * 100, listed), (text[:100] or "x", text)):
+        change = Change(LARGEST, LARGEST, NOW, what, value, value, LARGEST)
+        yield server.audit_view([change] * 11)
+    yield server.notice_view(1, 1, 1)
+    typed = {name: [text[:60]] for name in ("amount", "pictures", "jobs", "cooldown", "zone")}
+    many = [str(each) for each in MANY]
+    raw = {**typed, "period": ["month"], "channels": many, "roles": many, "notices": many[:1]}
+    raw |= {"models": sorted(RIGHTS.models or ()), "private": ["yes"], "edit": ["unset"]}
+    for form in server_forms.FIELDS:
+        marks = server_forms.marks_of(form, raw)
+        yield server.typed_view(text[:500] or "x", form, TARGETS[1], raw, marks)
 
 
 def menu_pages(job: Job, uploads: Uploads) -> Iterator[ui.LayoutView]:
@@ -146,6 +207,14 @@ def opened_forms(job: Job) -> Iterator[ui.Modal]:
         yield forms.remix_form(job, spec, prompt=job.request.prompt, expand=False)
         yield forms.edit_form(job, [1], spec)
         yield forms.edit_form(job, [*range(1, 11)], spec)
+        catalog = Catalog([spec])
+        for target in TARGETS:
+            for form in ("amounts", "models"):
+                raw = server_forms.raw_rights(RIGHTS)
+                yield server_forms.settings_form(form, target, raw, catalog)
+        for form in ("access", "budget"):
+            raw = server_forms.raw_settings(SETTINGS)
+            yield server_forms.settings_form(form, Target(None), raw, catalog)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
@@ -210,7 +279,7 @@ def test_the_views_and_forms_that_are_checked_are_all() -> None:
         and getattr(value, "__annotations__", {}).get("return") in (ui.LayoutView, ui.Modal)
         and not name.startswith("_")
     }
-    callers = (views, menu_pages, history_pages, opened_forms)
+    callers = (views, server_pages, menu_pages, history_pages, opened_forms)
     called = {name for each in callers for name in each.__code__.co_names}
 
     assert made - called == {"make_form"}  # of which the forms are made

@@ -30,7 +30,7 @@ class Description:
         self._registry: Registry[Any] = Registry().with_resource("urn:discord", resource)
         self._pointers = dict(self._bodies())
         rules = {name: partial(self._alternatives, name) for name in ("oneOf", "anyOf")}
-        self._validator = extend(Draft202012Validator, rules)
+        self._validator = extend(Draft202012Validator, rules)  # type: ignore[no-untyped-call]
         self._validators: dict[tuple[str, str], Any] = {}
         self._valid: set[bytes] = set()  # digests: the same commands come at every start
         self.checked: dict[tuple[str, str], int] = {}

@@ -29,7 +29,7 @@ from bot.sandbox.demo.stage import (
 
 COMMANDS: Final = {
     *("imagine", "edit", "Edit image", "jobs", "cancel"),
-    *("history", "show", "usage", "models", "help", "my", "Recipe"),
+    *("history", "show", "usage", "models", "help", "my", "server", "Recipe"),
 }
 LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"

@@ -270,7 +270,10 @@ class Actions:
         def find(number: int) -> object:
             guild = channel.guild
             roles = {role.id: role for role in guild.roles} if guild else {}
-            return world.users.get(number) or world.channels.get(number) or roles.get(number)
+            place = world.channels.get(number)
+            if place is not None and place.deleted:
+                return None
+            return world.users.get(number) or place or roles.get(number)
 
         return Entry(user, Resolved(), store, find, self.spelling)
 

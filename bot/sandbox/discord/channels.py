@@ -104,6 +104,26 @@ class Channels:
             channel.overwrites[target.id] = Overwrite(kind, allow, deny)
         self._dispatch("CHANNEL_UPDATE", channel.to_json(), channel.guild)
 
+    def add_role(self, guild: Guild, name: str, *members: User, permissions: int = 0) -> Role:
+        """Create a role for these members; by default, it grants nothing of its own."""
+        role = Role(self.world.ids.next(), name, permissions, len(guild.roles))
+        guild.roles.append(role)
+        for user in members:
+            self.world.join(guild, user).roles.append(role)
+        data = {"guild_id": str(guild.id), "role": role.to_json()}
+        self._dispatch("GUILD_ROLE_CREATE", data, guild)
+        return role
+
+    def delete_role(self, guild: Guild, role: Role) -> None:
+        """Delete a role: members and overwrites lose the role, too."""
+        guild.roles.remove(role)
+        for member in guild.members.values():
+            member.roles = [each for each in member.roles if each is not role]
+        for channel in guild.channels.values():
+            channel.overwrites.pop(role.id, None)
+        data = {"guild_id": str(guild.id), "role_id": str(role.id)}
+        self._dispatch("GUILD_ROLE_DELETE", data, guild)
+
     def set_role_permissions(self, guild: Guild, role: Role, permissions: int) -> None:
         """Set the permissions of a role in the whole server; `guild.roles[0]` is @everyone."""
         role.permissions = permissions
@@ -117,14 +137,6 @@ class Channels:
         take them from everyone (`set_role_permissions`).
         """
         self.world.grant(guild, user, permissions)
-
-    def add_role(self, guild: Guild, name: str, permissions: int = 0) -> Role:
-        """Add a role to a server, which no member has yet."""
-        role = Role(self.world.ids.next(), name, permissions, len(guild.roles))
-        guild.roles.append(role)
-        data = {"guild_id": str(guild.id), "role": role.to_json()}
-        self._dispatch("GUILD_ROLE_CREATE", data, guild)
-        return role
 
     def give_role(self, guild: Guild, user: User, role: Role) -> None:
         """Give a member a role; the member's next interaction carries it."""
@@ -158,9 +170,10 @@ class Channels:
             self._dispatch("CHANNEL_UPDATE", channel.to_json(), channel.guild)
 
     def remove_bot(self, guild: Guild) -> None:
-        """Remove the bot from a server."""
+        """Remove the bot from a server, with the role of its own."""
         guild.bot_present = False
         guild.members.pop(self.world.bot.id, None)
+        guild.roles = [each for each in guild.roles if each.bot_id is None]
         self._dispatch("GUILD_DELETE", {"id": str(guild.id)}, guild)
 
     def delete_channel(self, channel: Channel) -> None:

@@ -38,6 +38,7 @@ from cogs.ui.wording.menus import (
     Recipe,
     Replying,
 )
+from cogs.ui.wording.server import Audit, Notices, ServerForms, ServerPages
 from cogs.ui.wording.texts import Plural, Range, plural
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "STATES",
     "Actions",
     "Argument",
+    "Audit",
     "Command",
     "Credits",
     "CreditsArgument",
@@ -65,6 +67,7 @@ __all__ = [
     "Lists",
     "Models",
     "More",
+    "Notices",
     "Permission",
     "Plural",
     "Preferences",
@@ -76,6 +79,8 @@ __all__ = [
     "Replying",
     "Report",
     "Result",
+    "ServerForms",
+    "ServerPages",
     "Status",
     "Tiers",
     "Usage",

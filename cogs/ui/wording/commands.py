@@ -15,6 +15,9 @@ class Command:
     USAGE = "Show your credits this month: used, held and left"
     MY = "Your own choices, in every server"
     NOTIFY = "Choose how your results reach you, or see the current choice"
+    SERVER = "For managers: the bot's settings in this server"
+    SERVER_SETTINGS = "Show and change who may make pictures here, and for how many credits"
+    SERVER_AUDIT = "Show who changed which setting, and when"
     MODELS = "List the models, their options and the price of a picture"
     HELP = "Show how to use this bot"
 
