@@ -1,6 +1,7 @@
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -27,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if cluster.FOLDER not in os.environ:  # in the first process of this run
         os.environ[cluster.FOLDER] = str(cluster.make_folder())
         config.add_cleanup(lambda: cluster.remove(Path(os.environ.pop(cluster.FOLDER))))
+    # Hundreds of tests start Easel as a process, which would compile all modules without these.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     share_compiled()
 
 

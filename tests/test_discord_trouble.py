@@ -93,7 +93,7 @@ async def test_a_job_that_settles_meanwhile_is_delivered_once(at: Stage, trouble
         await at.imagine("a fox")
         await at.said("Drawing")
         await asyncio.gather(trouble(at), at.finish())
-        await at.settled(timeout=30)
+        await at.settled(timeout=90)
 
     assert len([m for m in at.discord.channel_messages(at.channel) if m.pictures()]) == 1
 

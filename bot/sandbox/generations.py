@@ -12,6 +12,8 @@ from typing import Final, Literal
 from bot.sandbox.drawing.draw import Format, draw
 from bot.sandbox.imaging import Size
 
+WAIT_SECONDS = 30.0  # as of bot.sandbox.discord.changes
+
 State = Literal["queued", "processing", "succeeded", "failed", "cancelled"]
 
 TERMINAL: Final[frozenset[State]] = frozenset({"succeeded", "failed", "cancelled"})
@@ -302,9 +304,9 @@ class GenerationControls:
     def release_generations(self) -> None:
         self.runner.hold(on=False)
 
-    async def settled(self, id: str, timeout: float = 10.0) -> FakeGeneration:
+    async def settled(self, id: str, timeout: float = WAIT_SECONDS) -> FakeGeneration:
         return await self.runner.settle(id, timeout)
 
-    async def created(self, number: int = 1, timeout: float = 10.0) -> list[FakeGeneration]:
+    async def created(self, number: int = 1, timeout: float = WAIT_SECONDS) -> list[FakeGeneration]:
         """Wait until `number` generations exist, and return all."""
         return await self.runner.count(number, timeout)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.jobs import Job, JobStatus
 from bot.sandbox.discord import Channel, Message, User
+from bot.sandbox.discord.changes import WAIT_SECONDS
 from bot.sandbox.http.faults import Fault, Rule
 from tests.support.easel import Stage
 
@@ -52,8 +53,8 @@ async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN40
     at.oxen.manual = True
     for number in range(count):
         await at.imagine(f"fox {number}", **options)
-    await at.oxen.created(count, timeout=20)
-    async with asyncio.timeout(20):
+    await at.oxen.created(count)
+    async with asyncio.timeout(WAIT_SECONDS):
         while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)  # the status messages are edited
@@ -61,7 +62,7 @@ async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN40
 
 async def until(at: Stage, ready: Callable[[Job], object]) -> Job:
     """Wait until Ada's newest job fulfils a condition, and return the job."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS):
         while True:
             found = await at.jobs()
             if found and ready(found[0]):

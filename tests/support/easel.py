@@ -26,6 +26,7 @@ from bot.sandbox.discord import (
     Upload,
     User,
 )
+from bot.sandbox.discord.changes import WAIT_SECONDS
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
 from bot.store import leases, ledger, members
@@ -118,7 +119,7 @@ class Stage:
                 await self.discord.commands_registered()
                 yield app
                 if app.stopping:
-                    await asyncio.wait_for(running, 15)
+                    await asyncio.wait_for(running, WAIT_SECONDS)
                 assert app.stopping or not running.done(), running.exception()
             finally:
                 connected.cancel()
@@ -205,13 +206,13 @@ class Stage:
         options |= {f"image{number}": file for number, file in enumerate(further, start=2)}
         return await self.command("edit", by=by, prompt=prompt, **options)
 
-    async def result(self, text: str, *, timeout: float = 10.0) -> Message:
+    async def result(self, text: str, *, timeout: float = WAIT_SECONDS) -> Message:
         """Return the first message in the channel with pictures whose text contains `text`."""
         return await self.discord.wait_for_message(
             lambda message: bool(message.pictures()) and text in message.text(), timeout
         )
 
-    async def said(self, text: str, *, timeout: float = 10.0) -> Message:
+    async def said(self, text: str, *, timeout: float = WAIT_SECONDS) -> Message:
         return await self.discord.wait_for_message(
             lambda message: not message.deleted and text in message.text(), timeout
         )
@@ -251,7 +252,7 @@ class Stage:
             entries = [each for job in found for each in await ledger.entries_of(view, job.id)]
         return [each for each in entries if each.kind is EntryKind.LOSS]
 
-    async def settled(self, count: int = 1, *, timeout: float = 10.0) -> list[Job]:
+    async def settled(self, count: int = 1, *, timeout: float = WAIT_SECONDS) -> list[Job]:
         """Wait until all of Ada's jobs are settled and delivered, at least `count` of them."""
         async with asyncio.timeout(timeout), self.database() as database:
             while True:
@@ -276,7 +277,7 @@ def worker_of(app: App) -> Worker:
 
 async def registered(app: App) -> None:
     """Wait until the bot knows, and has noted, that Discord has the commands."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while (client := gateway_of(app).client) is None or not client.commands_registered:
             await asyncio.sleep(0.02)
 

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+WAIT_SECONDS = 30.0  # for what should come at once, even on a machine with too much to do
+
 
 class Changes:
     """A notifier that wakes all waiters after any change; each waiter checks again."""

@@ -11,6 +11,7 @@ from typing import Self
 from aiohttp import web
 
 from bot.sandbox.discord.actions import Actions
+from bot.sandbox.discord.changes import WAIT_SECONDS
 from bot.sandbox.discord.channels import Channels
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.marking import Marking
@@ -158,7 +159,7 @@ class FakeDiscord(Channels, Actions, Marking):
             async with asyncio.timeout(STOP_SECONDS * 3):
                 await self._runner.cleanup()
 
-    async def connected(self, timeout: float = 10, *, sessions: int = 1) -> None:
+    async def connected(self, timeout: float = WAIT_SECONDS, *, sessions: int = 1) -> None:
         """Wait until so many gateway sessions are identified and connected."""
         await self.world.changes.until(
             lambda: True if len(self.gateway.live) >= sessions else None,
@@ -166,13 +167,13 @@ class FakeDiscord(Channels, Actions, Marking):
             f"no {sessions} sessions were identified",
         )
 
-    async def disconnected(self, timeout: float = 10) -> None:
+    async def disconnected(self, timeout: float = WAIT_SECONDS) -> None:
         """Wait until no client is connected."""
         await self.world.changes.until(
             lambda: None if self.gateway.live else True, timeout, "a client is still connected"
         )
 
-    async def commands_registered(self, timeout: float = 10) -> None:
+    async def commands_registered(self, timeout: float = WAIT_SECONDS) -> None:
         await self.world.changes.until(
             lambda: self.world.commands_arrived or None, timeout, "no commands were registered"
         )
@@ -190,7 +191,7 @@ class FakeDiscord(Channels, Actions, Marking):
     async def wait_for_message(
         self,
         predicate: Callable[[Message], bool],
-        timeout: float = 10,
+        timeout: float = WAIT_SECONDS,
         channel: Channel | None = None,
     ) -> Message:
         """Return the first present or future message that satisfies `predicate`.
