@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED
@@ -32,6 +32,9 @@ class Level(StrEnum):
 
 OWN_MEMBER = ledger.c.user_id == bindparam("user")
 OWN_SERVER = ledger.c.server_id == bindparam("server")
+# The sums keep SQLite from the entries of the whole server, and from all jobs of the member.
+OWN_ENTRIES = and_(OWN_MEMBER, ledger.c.server_id + 0 == bindparam("server"))
+_of_member = jobs.c.user_id + 0 == bindparam("user")
 _open = select(generations.c.job_id).where(generations.c.state.is_(None)).distinct()
 _of_job = ledger.alias()
 _lost = (
@@ -106,20 +109,19 @@ def balance(level: Level) -> ColumnElement[int]:
 
     In one expression: between two, another process may move a price from one to the other.
     """
-    of_member = jobs.c.user_id == bindparam("user")
     created = in_period(jobs.c.created_at, level)
     match level:
         case Level.MEMBER:
             counted = in_period(ledger.c.counted_at, level)
-            paid = _total(ledger.c.amount - ledger.c.granted, OWN_MEMBER, OWN_SERVER, *counted)
-            return paid - _reserved(jobs.c.price - jobs.c.granted, of_member, _here, *created)
+            paid = _total(ledger.c.amount - ledger.c.granted, OWN_ENTRIES, *counted)
+            return paid - _reserved(jobs.c.price - jobs.c.granted, _of_member, _here, *created)
         case Level.GRANTS:
             granted = _total(ledger.c.granted, OWN_MEMBER, OWN_SERVER, ledger.c.granted != 0)
-            return granted - _reserved(jobs.c.granted, of_member, _here)
+            return granted - _reserved(jobs.c.granted, _of_member, _here)
         case Level.MONTH:
             counted = in_period(ledger.c.counted_at, level)
             used = _total(ledger.c.amount, OWN_MEMBER, ledger.c.kind != EntryKind.GRANT, *counted)
-            return used - _reserved(jobs.c.price, of_member, *created)
+            return used - _reserved(jobs.c.price, _of_member, *created)
         case Level.SERVER:
             conditions = (_here, *created)
         case Level.PROVIDER:

@@ -250,7 +250,11 @@ ledger = Table(
     one_of("kind", EntryKind),
     # Hold, release and capture carry no reason: a job has one of each. Adjustments carry one.
     UniqueConstraint("job_id", "kind", "reason"),
-    Index("ix_ledger_user_id_counted_at", "user_id", "counted_at"),
+    # With all columns that a quota reads: a member may have thousands of entries in a month.
+    Index(
+        "ix_ledger_user_id_counted_at",
+        *("user_id", "counted_at", "server_id", "kind", "amount", "granted"),
+    ),
     Index("ix_ledger_counted_at", "counted_at"),
     Index("ix_ledger_server_id_counted_at", "server_id", "counted_at"),
     partial_index("ix_ledger_losses", "created_at", where="kind = 'loss'"),

@@ -25,7 +25,8 @@ FORMER_MOVES = (
 )
 UNDO_0011 = (
     "ALTER TABLE jobs DROP allowance, DROP allowance_period, DROP granted, DROP locale",
-    "ALTER TABLE ledger DROP granted, DROP provider",
+    "ALTER TABLE ledger DROP granted, DROP provider",  # and the indexes with these columns
+    "CREATE INDEX ix_ledger_user_id_counted_at ON ledger (user_id, counted_at)",
     "DROP INDEX ix_ledger_server_id_counted_at",
     "DROP TRIGGER ledger_adds ON ledger",
     "DROP FUNCTION ledger_adds",

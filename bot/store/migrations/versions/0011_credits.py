@@ -66,6 +66,12 @@ def _add_columns() -> None:
         sa.Column("provider", sa.String(length=32), nullable=False, server_default=""),
     ):
         op.add_column("ledger", column)
+    op.drop_index("ix_ledger_user_id_counted_at", "ledger")
+    op.create_index(
+        "ix_ledger_user_id_counted_at",
+        "ledger",
+        ["user_id", "counted_at", "server_id", "kind", "amount", "granted"],
+    )
     op.create_index("ix_ledger_server_id_counted_at", "ledger", ["server_id", "counted_at"])
     op.create_index(
         "ix_ledger_granted",
