@@ -18,12 +18,14 @@ WARN_AT = 80  # per cent of a limit
 class Sum:
     """A limit of credits in a period, and what is left of it, in thousandths.
 
-    `resets_at` is None if waiting brings nothing.
+    `resets_at` is None if waiting brings nothing. `least` is the rest of the limit, among those of
+    one request, that has least: a request for so much would be accepted.
     """
 
     limit: int
     left: int
     resets_at: datetime | None
+    least: int | None = None
 
     def has_passed(self, price: int) -> bool:
         """Return whether 80 % of the limit are used after a hold of `price`."""
@@ -36,7 +38,8 @@ class NotEnough(UserError):
     def __init__(
         self, text: str, price: int, count: int, left: Sum, *, wait: str, **values: object
     ) -> None:
-        fits = max(left.left, 0) * count // price if price else 0
+        least = left.left if left.least is None else left.least
+        fits = max(least, 0) * count // price if price else 0
         one = "One picture fits: set count to 1. " if count > 1 else ""
         possible = {0: "", 1: one}.get(fits, "{fits} pictures fit: set count to {fits}. ")
         super().__init__(
@@ -66,7 +69,8 @@ class NotEnoughCredits(NotEnough):
 class BudgetExhausted(NotEnough):
     def __init__(self, price: int, count: int, left: Sum) -> None:
         super().__init__(
-            "This bot's budget for the month is used up.",
+            "This bot's budget for the month is used up: {left} credits are left, and this costs "
+            "{price}.",
             price,
             count,
             left,
@@ -77,7 +81,8 @@ class BudgetExhausted(NotEnough):
 class ProviderBudgetExhausted(NotEnough):
     def __init__(self, price: int, count: int, left: Sum, service: str) -> None:
         super().__init__(
-            "This bot's budget at {service} for the month is used up.",
+            "This bot's budget at {service} for the month is used up: {left} credits are left, and "
+            "this costs {price}.",
             price,
             count,
             left,

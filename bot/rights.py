@@ -237,8 +237,8 @@ class EditNotAllowed(UserError):
 class PrivateNotAllowed(UserError):
     def __init__(self) -> None:
         super().__init__(
-            "Your roles may not make private pictures in this server. Leave private out, and "
-            "choose another way with /my notify."
+            "Your roles may not make private pictures in this server. Set private to False, or "
+            "choose another way with /my notify: the result is public then."
         )
 
 

@@ -7,8 +7,17 @@ from datetime import datetime, timedelta
 
 import discord
 
+from bot import rights
 from bot.errors import UserError
-from bot.quotas import NotEnoughCredits, OthersPicture, TooManyJobs, TooManyLosses
+from bot.quotas import (
+    CooldownLasts,
+    NotEnoughCredits,
+    OthersPicture,
+    ServerBudgetExhausted,
+    TooManyJobs,
+    TooManyJobsHere,
+    TooManyLosses,
+)
 from bot.studio.results import ResultUnavailable
 from cogs.delivery import timeouts
 from cogs.delivery.errors import DELIVERY_ERRORS
@@ -24,11 +33,21 @@ MOST_NOTES = 100  # that wait for their end
 REMEMBERED = 1000  # members whose last note is known
 CLOSE_SECONDS = 2.0  # for the deletion of all notes, when the program ends
 
-# Everybody reads a note: no rule, and no sums of a member.
+# Everybody reads a note: no rule, and no sums of a member or of the server.
 PUBLIC: dict[type[UserError], str] = {
     NotEnoughCredits: Replying.NO_CREDITS,
+    ServerBudgetExhausted: Replying.NO_CREDITS,
     TooManyJobs: Replying.TOO_MANY_JOBS,
+    TooManyJobsHere: Replying.TOO_MANY_JOBS,
     TooManyLosses: Replying.NEUTRAL,
+    CooldownLasts: Replying.NEUTRAL,
+    rights.ChannelNotAllowed: Replying.NEUTRAL,
+    rights.RoleNotAllowed: Replying.NEUTRAL,
+    rights.PicturesNotAllowed: Replying.NEUTRAL,
+    rights.TooManyPictures: Replying.NEUTRAL,
+    rights.EditNotAllowed: Replying.NEUTRAL,
+    rights.PrivateNotAllowed: Replying.NEUTRAL,
+    rights.ModelNotAllowed: Replying.NEUTRAL,
     OthersPicture: Replying.NEUTRAL,
     ResultUnavailable: Replying.NEUTRAL,
 }

@@ -182,19 +182,29 @@ async def _read(
 def _check(
     job: Job, limits: Mapping[Level, _Limit], found: Mapping[str, Any], quotas: Quotas
 ) -> list[Warned]:
-    """Raise NotEnough for the first limit that the price exceeds; return the warnings."""
+    """Raise NotEnough for the first limit that the price exceeds; return the warnings.
+
+    What the refusal offers instead fits into every limit.
+    """
+    sums = {level: _sum(level, job, limit, found) for level, limit in limits.items()}
+    least = min((each.left for each in sums.values()), default=0)
     warned = []
-    for level, limit in limits.items():
-        left = limit.amount + int(found[level])
-        if level is Level.MEMBER:
-            left += int(found[Level.GRANTS])
-        resets_at = limit.period.end if limit.amount else None
-        left_of = Sum(limit.amount, left, resets_at)
-        if job.price > max(left, 0):  # what costs nothing is never refused
-            raise _refusal(level, job, left_of, quotas)
-        if left_of.has_passed(job.price):
-            warned.append(Warned(level, replace(left_of, left=left - job.price), limit.period))
+    for level, of_level in sums.items():
+        if job.price > max(of_level.left, 0):  # what costs nothing is never refused
+            raise _refusal(level, job, replace(of_level, least=least), quotas)
+        if of_level.has_passed(job.price):
+            after = replace(of_level, left=of_level.left - job.price)
+            warned.append(Warned(level, after, limits[level].period))
     return warned
+
+
+def _sum(level: Level, job: Job, limit: _Limit, found: Mapping[str, Any]) -> Sum:
+    left = limit.amount + int(found[level])
+    if level is Level.MEMBER:
+        left += int(found[Level.GRANTS])
+    # If the limit is below the price of one picture, a new period brings none either.
+    renews = limit.amount > 0 and limit.amount >= job.price // job.request.count
+    return Sum(limit.amount, left, limit.period.end if renews else None)
 
 
 def _refusal(level: Level, job: Job, left: Sum, quotas: Quotas) -> Exception:

@@ -121,6 +121,7 @@ def author_of(message: discord.Message) -> Member:
         may_manage=granted.manage_guild,
         may_moderate=granted.manage_messages,
         age_restricted=is_nsfw is not None and is_nsfw(),
+        parent_channel_id=channel.parent_id if isinstance(channel, discord.Thread) else 0,
     )
 
 

@@ -1,12 +1,18 @@
-"""What the operator allows, and where the bot may not post."""
+"""What the operator and a server allow, and where the bot may not post."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.discord import ChannelKind
+from bot.periods import PeriodKind, ZoneChange
+from bot.sandbox.discord import ChannelKind, Interaction
 from bot.sandbox.discord.permissions import ATTACH_FILES, SEND_MESSAGES, VIEW_CHANNEL
+from bot.sandbox.http.faults import Answer
 from tests.support.easel import Stage, text_of
+from tests.support.rights import allow, choose, credits, grant, grants_left
+
+OWN_503 = Answer(503, {"error": {"message": "Service temporarily unavailable"}})
 
 
 async def test_a_server_that_is_not_allowed_is_refused_and_so_are_direct_messages(
@@ -145,6 +151,233 @@ async def test_each_permission_that_a_post_needs_is_named(
         (job,) = await at.settled()
 
     assert job.result_message_id == asked.message.id
+
+
+def refused(asked: Interaction) -> str:
+    """Return the text of a refusal; empty for a job, whose message has a button to stop it."""
+    assert asked.message is not None
+    return "" if asked.message.buttons() else text_of(asked)
+
+
+def reset_of(text: str) -> datetime:
+    return datetime.fromtimestamp(int(text.partition("<t:")[2].partition(":R>")[0]), UTC)
+
+
+def move_to(at: Stage, *date: int) -> None:
+    at.clock.moved += datetime(*date, tzinfo=UTC) - at.clock()  # type: ignore[arg-type, misc]
+
+
+async def test_the_allowance_of_a_member_comes_before_roles_and_the_best_role_before_the_default(
+    at: Stage,
+) -> None:
+    small = at.discord.add_role(at.server, "small", at.ada, at.ben)
+    large = at.discord.add_role(at.server, "large", at.ada, at.ben)
+    cat = at.discord.add_user("Cat")
+    await allow(at, allowance=credits(5))
+    await allow(at, small, allowance=credits(14, PeriodKind.MONTH))
+    await allow(at, large, allowance=credits(8, PeriodKind.WEEK))  # more in a month than 14
+    await allow(at, at.ada, allowance=credits(0))
+    async with at.easel():
+        own = refused(await at.imagine("a fox"))
+        by_role = refused(await at.imagine("a fox", by=at.ben, count=2))
+        default = refused(await at.imagine("a fox", by=cat))
+        assert refused(await at.imagine("a fox", by=at.ben)) == ""
+
+    assert "you have 0 left" in own
+    assert "<t:" not in own  # nothing is renewed
+    assert "Ask a manager of this server" in own
+    assert "2 pictures cost 15 credits, and you have 8 left. One picture fits: set count to 1." in (
+        by_role
+    )
+    assert reset_of(by_role).weekday() == 0
+    assert "you have 5 left" in default
+
+
+async def test_nothing_set_is_unlimited_and_none_at_all_is_none(at: Stage) -> None:
+    role = at.discord.add_role(at.server, "unlimited", at.ben)
+    async with at.easel():
+        assert refused(await at.imagine("a fox", count=4)) == ""
+        await allow(at, allowance=credits(0))
+        assert "you have -30 left" in refused(await at.imagine("a fox"))
+        await allow(at, role, allowance=credits(None))
+        assert refused(await at.imagine("a fox", by=at.ben, count=4)) == ""
+
+
+@pytest.mark.parametrize(
+    ("period", "reset"),
+    [
+        (PeriodKind.DAY, datetime(2027, 3, 27, 23, tzinfo=UTC)),
+        (PeriodKind.WEEK, datetime(2027, 3, 28, 22, tzinfo=UTC)),  # the clock changes that Sunday
+        (PeriodKind.MONTH, datetime(2027, 3, 31, 22, tzinfo=UTC)),
+    ],
+)
+async def test_an_allowance_is_renewed_at_the_boundary_in_the_zone_of_the_server(
+    at: Stage, period: PeriodKind, reset: datetime
+) -> None:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    await choose(at, zones=[ZoneChange(since, "Europe/Berlin")])
+    await allow(at, allowance=credits(8, period))
+    move_to(at, 2027, 3, 27, 12)
+    async with at.easel():
+        assert refused(await at.imagine("a fox")) == ""
+        assert reset_of(refused(await at.imagine("a hare"))) == reset
+        at.clock.moved += reset - at.clock() - timedelta(seconds=30)
+        assert "you have 0.5 left" in refused(await at.imagine("a hare"))
+        at.clock.move(seconds=31)
+        assert refused(await at.imagine("a hare")) == ""
+        await at.settled(2)
+
+
+async def test_a_new_zone_applies_from_its_next_boundary(at: Stage) -> None:
+    before, change = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 6, 1, 16, tzinfo=UTC)
+    zones = [ZoneChange(before, "Europe/Berlin"), ZoneChange(change, "Asia/Tokyo")]
+    await allow(at, allowance=credits(8, PeriodKind.DAY))
+    await choose(at, zones=zones[:1])
+    move_to(at, 2027, 6, 1, 14)  # 16:00 in Berlin, 23:00 in Tokyo
+    async with at.easel():
+        assert refused(await at.imagine("a fox")) == ""
+        await at.settled()
+        move_to(at, 2027, 6, 1, 16, 1)  # 01:01 of the next day in Tokyo
+        await choose(at, zones=zones)
+        text = refused(await at.imagine("a hare"))
+        assert reset_of(text) == datetime(2027, 6, 2, 15, tzinfo=UTC)
+        move_to(at, 2027, 6, 2, 15, 1)
+        assert refused(await at.imagine("a hare")) == ""
+
+
+async def test_a_hold_takes_the_allowance_first_and_a_release_returns_the_grant_first(
+    at: Stage,
+) -> None:
+    at.oxen.manual = True
+    await allow(at, allowance=credits(10, PeriodKind.WEEK))
+    await grant(at, 20)
+    async with at.easel():
+        at.oxen.fail_next()
+        asked = await at.imagine("a fox", count=2)  # 15: 10 of the allowance, 5 of the grant
+        held = await grants_left(at)
+        assert "you have 15 left" in refused(await at.imagine("a hare", count=4))
+        await at.said("Drawing")
+        await at.finish()  # one of two pictures: 7.5 is not used, 5 of it by the grant
+        (job,) = await at.settled()
+        after = await grants_left(at)
+        move_to(at, 2027, 6, 1, 14)  # grants last
+        text = refused(await at.imagine("a hare", count=4, model="skills"))
+
+    assert asked.message is not None
+    assert (job.granted, job.cost) == (5000, 7500)
+    assert (held, after) == (15, 20)
+    assert "4 pictures cost 80 credits, and you have 30 left. One picture fits" in text
+
+
+async def test_monthly_credits_limit_what_the_server_grants_over_all_servers(at: Stage) -> None:
+    other = at.discord.add_guild("Other")
+    there = at.discord.add_channel(other, "art")
+    await allow(at, allowance=credits(1000))
+    await grant(at, 1000)
+    async with at.easel(monthly_credits=25):
+        await at.command("imagine", where=there, prompt="a fox", count=2)
+        text = refused(await at.imagine("a hare", count=2))
+
+    assert "you have 10 left. One picture fits" in text
+    assert (reset_of(text).day, reset_of(text).hour) == (1, 0)
+
+
+async def test_a_server_budget_is_for_all_its_members_and_for_no_other_server(at: Stage) -> None:
+    there = at.discord.add_channel(at.discord.add_guild("Other"), "art")
+    await choose(at, budget=credits(20, PeriodKind.DAY))
+    await grant(at, 1000)
+    async with at.easel():
+        assert refused(await at.imagine("a fox", count=2)) == ""
+        text = refused(await at.imagine("a hare", by=at.ben))
+        assert refused(await at.command("imagine", where=there, prompt="a hare")) == ""
+
+    assert "This server's budget is used up: 5 credits are left, and this costs 7.5." in text
+    assert timedelta(0) < reset_of(text) - at.clock() <= timedelta(days=1)
+
+
+async def test_the_budget_of_a_provider_ends_its_models_alone(at: Stage) -> None:
+    await grant(at, 1000)
+    async with at.easel(oxen_budget_monthly=10):
+        assert refused(await at.imagine("a fox", model="oxen")) == ""
+        text = refused(await at.imagine("a hare", model="oxen"))
+        assert refused(await at.imagine("a hare", model="skills")) == ""
+
+    assert "budget at Oxen.ai for the month is used up: 2.5 credits are left" in text
+    assert "Choose a model of another service" in text
+
+
+async def test_a_refusal_offers_what_fits_every_limit(at: Stage) -> None:
+    await allow(at, allowance=credits(50))
+    async with at.easel(budget_monthly=25):
+        text = refused(await at.imagine("a fox", count=4, model="skills"))
+        assert refused(await at.imagine("a fox", model="skills")) == ""
+
+    assert "4 pictures cost 80 credits, and you have 50 left. One picture fits" in text
+
+
+async def test_an_allowance_under_the_amount_already_used_allows_nothing_more(at: Stage) -> None:
+    async with at.easel():
+        assert refused(await at.imagine("a fox", count=2)) == ""
+        await allow(at, at.ada, allowance=credits(10))
+        text = refused(await at.imagine("a hare"))
+
+    assert "you have -5 left" in text
+    assert "fit" not in text
+
+
+async def test_jobs_at_once_and_a_cooldown_are_by_role(at: Stage) -> None:
+    at.oxen.manual = True
+    patient = at.discord.add_role(at.server, "patient", at.ben)
+    await allow(at, jobs=1, cooldown=60)
+    await allow(at, patient, jobs=2, cooldown=30)
+    async with at.easel():
+        for user in (at.ada, at.ben):
+            assert refused(await at.imagine("a fox", by=user)) == ""
+        assert "Your roles may have 1 jobs in progress" in refused(await at.imagine("a fox"))
+        text = refused(await at.imagine("a fox", by=at.ben))
+        at.clock.move(seconds=31)
+        assert refused(await at.imagine("a fox", by=at.ben)) == ""
+        at.clock.move(seconds=31)
+        assert "may have 2 jobs" in refused(await at.imagine("a fox", by=at.ben))
+        await at.finish()
+        await at.settled()
+        assert refused(await at.imagine("a fox")) == ""
+
+    assert "one request in 30 seconds" in text
+    assert "<t:" in text
+
+
+async def test_roles_that_change_while_a_job_runs_leave_its_hold(at: Stage) -> None:
+    at.oxen.manual = True
+    artist = at.discord.add_role(at.server, "artist", at.ada)
+    await allow(at, allowance=credits(0))
+    await allow(at, artist, allowance=credits(100))
+    async with at.easel():
+        await at.imagine("a fox", count=2)
+        await at.said("Drawing")
+        at.discord.take_role(at.server, at.ada, artist)
+        text = refused(await at.imagine("a hare"))
+        await at.finish()
+        (job,) = await at.settled()
+
+    assert "you have -15 left" in text
+    assert (job.price, job.cost) == (15_000, 15_000)
+    assert job.allowance == credits(100)
+
+
+@pytest.mark.long
+async def test_a_failover_asks_the_allowance_of_the_job(at: Stage) -> None:
+    at.oxen.faults.add("GET", "/api/ai/models/.*", OWN_503, times=None)
+    at.oxen.faults.add("POST", "/api/ai/queue", OWN_503, times=None)
+    artist = at.discord.add_role(at.server, "artist", at.ada)
+    await allow(at, allowance=credits(0))
+    await allow(at, artist, allowance=credits(25))
+    async with at.easel():
+        await at.imagine("a fox")
+        at.discord.take_role(at.server, at.ada, artist)
+        (job,) = await at.settled(timeout=30)
+
+    assert (job.provider, job.price, job.cost) == ("skills", 20_000, 20_000)
 
 
 HOSTILE = [

@@ -130,6 +130,22 @@ class Channels:
         data = {"guild_id": str(guild.id), "role": role.to_json()}
         self._dispatch("GUILD_ROLE_UPDATE", data, guild)
 
+    def add_role(self, guild: Guild, name: str, *members: User, permissions: int = 0) -> Role:
+        """Create a role, and give it to members."""
+        role = self.world.add_role(guild, name, permissions)
+        for each in members:
+            self.give_role(guild, each, role)
+        return role
+
+    def give_role(self, guild: Guild, user: User, role: Role) -> None:
+        """Give a member a role. No event: the bot has no intent for members."""
+        held = self.world.join(guild, user).roles
+        if role not in held:
+            held.append(role)
+
+    def take_role(self, guild: Guild, user: User, role: Role) -> None:
+        self.world.join(guild, user).roles.remove(role)
+
     def set_permissions(self, guild: Guild, user: User, permissions: int) -> None:
         """Grant a member these permissions, in addition to those of everyone.
 

@@ -111,12 +111,15 @@ class World:
 
     def grant(self, guild: Guild, user: User, granted: int) -> None:
         """Grant a member these permissions by a new role, in addition to those of everyone."""
-        role = Role(self.ids.next(), f"{user.name}'s", granted, len(guild.roles))
+        role = self.add_role(guild, f"{user.name}'s", granted)
+        self.join(guild, user).roles.append(role)
+
+    def add_role(self, guild: Guild, name: str, granted: int) -> Role:
+        role = Role(self.ids.next(), name, granted, len(guild.roles))
         guild.roles.append(role)
-        member = self.join(guild, user)
-        member.roles.append(role)
         data = {"guild_id": str(guild.id), "role": role.to_json()}
         self.dispatch("GUILD_ROLE_CREATE", data, guild=guild)
+        return role
 
     def add_channel(self, channel: Channel) -> Channel:
         self.channels[channel.id] = channel
