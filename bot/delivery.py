@@ -83,11 +83,12 @@ class Receipt:
     """The credits of the requester when a settled job is delivered, in thousandths.
 
     `left` is None without a limit. `reserved` is the part of the price of a failed or canceled job
-    that may still be charged.
+    that may still be charged. `estimated` is true if a part of an overdue job's cost is.
     """
 
     left: int | None = None
     reserved: int = 0
+    estimated: bool = False
 
 
 class Delivery(Protocol):

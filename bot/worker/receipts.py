@@ -5,8 +5,9 @@ import logging
 from bot.delivery import Receipt
 from bot.errors import NotNow
 from bot.jobs import Job
+from bot.ledger import EntryKind
 from bot.services import Services
-from bot.store import generations, usage
+from bot.store import generations, ledger, usage
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,13 @@ class Receipts:
         try:
             async with self._database.reading() as view:
                 left = await usage.left_after(view, job, self._quotas, self._now())
+                if job.overdue_at is not None:
+                    entries = await ledger.entries_of(view, job.id)
+                    estimated = any(
+                        each.kind is EntryKind.ADJUSTMENT and "estimated" in each.details
+                        for each in entries
+                    )
+                    return Receipt(left, estimated=estimated)
                 if job.cost is not None:
                     return Receipt(left)
                 made = await generations.of_job(view, job.id)

@@ -9,10 +9,11 @@ from cogs.ui.numbers import counted, credits_in
 from cogs.ui.wording import Fact, Receipts
 
 
-def cost_of(job: Job) -> str:
+def cost_of(job: Job, receipt: Receipt | None = None) -> str:
     """Return the cost of a settled job, with a word before one that is estimated."""
     cost = credits_in(job.cost or 0, job.locale)
-    return Fact.ESTIMATED_CREDITS.format(credits=cost) if job.estimated else cost
+    estimated = job.estimated or (receipt is not None and receipt.estimated)
+    return Fact.ESTIMATED_CREDITS.format(credits=cost) if estimated else cost
 
 
 def left_in(receipt: Receipt, job: Job) -> Iterator[str]:

@@ -25,7 +25,7 @@ def result_view(
     """Return the message with a job's pictures; `missing` of them were not made."""
     remarks = []
     if job.overdue_at:
-        remarks.append(Result.OVERDUE.format(service=spec.service, cost=cost_of(job)))
+        remarks.append(Result.OVERDUE.format(service=spec.service, cost=cost_of(job, receipt)))
     elif missing:
         count = job.request.count
         remarks.append(
@@ -38,7 +38,7 @@ def result_view(
         *_upload_remarks(uploads),
         _marked(
             job,
-            *_facts(job, spec),
+            *_facts(job, spec, receipt),
             *left_in(receipt, job),
             *(() if uploads.names else (mark(job),)),
         ),
@@ -163,7 +163,7 @@ def result_gallery(job: Job, uploads: Uploads) -> list[ui.MediaGallery[Any]]:
     return gallery(alt_text, uploads.names, spoiler=job.spoiler)
 
 
-def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
+def _facts(job: Job, spec: ModelSpec, receipt: Receipt | None = None) -> Iterator[str]:
     if job.status is JobStatus.SUCCEEDED or job.overdue_at:
         yield Fact.AI_GENERATED
     yield spec.title
@@ -176,4 +176,4 @@ def _facts(job: Job, spec: ModelSpec) -> Iterator[str]:
     if job.settled_at is not None:
         yield Fact.SECONDS.format(seconds=round((job.settled_at - job.created_at).total_seconds()))
     if job.cost is not None:
-        yield cost_of(job)
+        yield cost_of(job, receipt)

@@ -36,7 +36,7 @@ FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>
 CASTLE: Final = "a castle in the clouds, seen from below"
 START_SECONDS: Final = 18.0  # the machine may be busy
 STOP_SECONDS: Final = 10.0
-USED: Final = re.compile(r"Used: \*\*([\d.]+) credits\*\*")
+USED: Final = re.compile(r"Used: \*\*([\d.,]+) credits\*\*")
 
 
 async def log_in(stage: Stage) -> None:
@@ -143,11 +143,16 @@ async def other_commands(stage: Stage) -> None:
         stage.ben: bens,
     }
     for user, charged in charges.items():
-        text = await stage.reply_text(user, "usage")
-        used = USED.search(text)
-        right = used is not None and Decimal(used[1]) == charged
-        expect(right, f"{plain(charged)} credits used, equal to the charges of the services", text)
-        stage.transcript.saw(f"{plain(charged)} credits used, equal to the charges of the services")
+        shown = reply_of(await stage.use(user, "usage"))
+        expect(shown.ephemeral_to is user, f"a reply for {user.name} only", "a public message")
+        await stage.until(shown, lambda it: bool(it.text()), "the credits were not shown")
+        used = USED.search(shown.text())
+        right = used is not None and Decimal(used[1].replace(",", "")) == charged
+        wanted = f"{plain(charged)} credits used, equal to the charges of the services"
+        expect(right, wanted, shown.text())
+        stage.transcript.saw(wanted)
+        expect(len(shown.pictures()) == 1, "a chart of the last days", shown.text())
+        stage.transcript.saw("a chart of the last 30 days, only for the member")
     for command, wanted in (("jobs", "Canceled"), ("models", "aspect_ratio"), ("help", "/imagine")):
         text = await stage.reply_text(stage.ada, command)
         expect(wanted in text, f"{wanted} in the reply", text)
