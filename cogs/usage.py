@@ -16,7 +16,7 @@ from bot.studio.usage import Report
 from cogs._replies import first_reply, reply_privately
 from cogs.delivery.route import member_of
 from cogs.ui.numbers import number_in
-from cogs.ui.usage import CHART, chart_title, usage_view
+from cogs.ui.usage import CHART, usage_view
 from cogs.ui.wording import Command
 from cogs.ui.wording import Usage as Words
 
@@ -48,9 +48,7 @@ async def _chart(report: Report, locale: str) -> bytes | None:
     """Return the chart of the last days; None if there is none now."""
     number = partial(number_in, locale=locale)
     try:
-        return await days_chart(
-            report.days, title=chart_title(report), unit=Words.UNIT, number=number
-        )
+        return await days_chart(report.days, title=Words.CHART, unit=Words.UNIT, number=number)
     except ChartFailed as error:
         log.warning("chart not drawn: %s", error)
         return None

@@ -19,7 +19,7 @@ IMPORTS = (
     "import sys, bot.__main__, bot.app, bot.client, cogs.usage; "
     "raise SystemExit('matplotlib' in sys.modules)"
 )
-PHONE = 360  # pixels
+PHONE = 250  # pixels of a picture in a message, on a phone of 360
 BAR = (0x5B, 0x6E, 0xE1)
 HIGHEST = (0x9A, 0xA7, 0xF5)
 
@@ -29,7 +29,7 @@ def days(amounts: Sequence[int]) -> list[tuple[date, int]]:
 
 
 async def drawn(*amounts: int) -> Image.Image:
-    data = await days_chart(days(amounts), title="Credits a day in all servers", unit="credits")
+    data = await days_chart(days(amounts), title="Used each day", unit="credits")
     assert len(data) <= 60_000
     picture = Image.open(io.BytesIO(data))
     assert picture.format == "PNG"

@@ -56,10 +56,6 @@ def alt_text(report: Report, locale: str) -> str:
     )
 
 
-def chart_title(report: Report) -> str:
-    return wording.Usage.CHART_ANYWHERE if report.here is None else wording.Usage.CHART
-
-
 def _sums(title: str, usage: Usage, zone: str, locale: str) -> Iterator[str]:
     """Yield the sums of a period, and when the period ends."""
     text = wording.Usage

@@ -26,6 +26,7 @@ from bot.sandbox.demo.stage import (
     reply_of,
     unmarked,
 )
+from bot.sandbox.discord import Channel, Message, User
 
 COMMANDS: Final = {
     *("imagine", "edit", "Edit image", "jobs", "cancel"),
@@ -143,20 +144,28 @@ async def other_commands(stage: Stage) -> None:
         stage.ben: bens,
     }
     for user, charged in charges.items():
-        shown = reply_of(await stage.use(user, "usage"))
-        expect(shown.ephemeral_to is user, f"a reply for {user.name} only", "a public message")
-        await stage.until(shown, lambda it: bool(it.text()), "the credits were not shown")
-        used = USED.search(shown.text())
+        # Direct messages show the use in all servers.
+        text = (await usage(stage, user, stage.discord.dm_channel(user))).text()
+        used = USED.search(text)
         right = used is not None and Decimal(used[1].replace(",", "")) == charged
         wanted = f"{plain(charged)} credits used, equal to the charges of the services"
-        expect(right, wanted, shown.text())
+        expect(right, wanted, text)
         stage.transcript.saw(wanted)
-        expect(len(shown.pictures()) == 1, "a chart of the last days", shown.text())
-        stage.transcript.saw("a chart of the last 30 days, only for the member")
+    shown = await usage(stage, stage.ada, stage.channel)
+    expect(len(shown.pictures()) == 1, "a chart of the last days", shown.text())
+    stage.transcript.saw(f"only Ada sees, with a chart: {brief(shown.text())}")
     for command, wanted in (("jobs", "Canceled"), ("models", "aspect_ratio"), ("help", "/imagine")):
         text = await stage.reply_text(stage.ada, command)
         expect(wanted in text, f"{wanted} in the reply", text)
         stage.transcript.saw(brief(text))
+
+
+async def usage(stage: Stage, user: User, where: Channel) -> Message:
+    """Return the whole reply to /usage, which follows a deferral."""
+    message = reply_of(await stage.use(user, "usage", where=where))
+    expect(message.ephemeral_to is user, f"a reply for {user.name} only", "a public message")
+    await stage.until(message, lambda it: bool(it.text()), "the credits were not shown")
+    return message
 
 
 async def refusal(stage: Stage) -> None:
@@ -244,7 +253,7 @@ STEPS: Final = (
     *REPLIES,
     *MENUS,
     *FINDING,
-    Step("/usage, /jobs, /models, /help", other_commands),
+    Step("/usage, /jobs, /models, /help", other_commands, seconds=20),
     Step("A value or an option that a model does not have is refused in private", refusal),
     Step("The ledger in the database adds up", ledger),
     Step("No request broke a rule of Discord or of the services", nothing_wrong),

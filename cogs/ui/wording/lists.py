@@ -75,8 +75,7 @@ class Usage:
     OTHER_MODELS = "- other models: **{credits}**"
     JOBS = Plural("1 job", "{count} jobs")
     NOTHING = "No credits were used."
-    CHART = "Credits a day in this server"
-    CHART_ANYWHERE = "Credits a day in all servers"
+    CHART = "Used each day"
     UNIT = "credits"
     ALT_TEXT = (
         "Bar chart: {credits} from {first} to {last}. The dearest day is {highest}, with {most}."
