@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import UserError
-from bot.ledger import credits_text
+from bot.ledger import CREDIT, credits_text
 from bot.rights import READY_MADE
 from bot.studio.credit_amounts import read_amount
 from bot.studio.credit_rules import NoSuchPeriod, check_manager
@@ -18,6 +18,7 @@ from cogs._options import choices
 from cogs._replies import studio_of
 from cogs.delivery.route import member_of
 from cogs.ui.credits import job_choice
+from cogs.ui.numbers import credits_in
 from cogs.ui.wording import CreditsArgument, History
 
 Press = discord.Interaction[Any]
@@ -48,12 +49,12 @@ def locale_of(interaction: Press) -> str:
 
 
 async def complete_grant(interaction: Press, typed: str) -> Found:
-    return _amounts(GRANTS, typed)
+    return _amounts(GRANTS, typed, locale_of(interaction))
 
 
 async def complete_limit(interaction: Press, typed: str) -> Found:
     words = [(name, value) for value, name in CreditsArgument.LIMITS.items()]
-    return _amounts(LIMITS, typed) + choices(words, typed)
+    return _amounts(LIMITS, typed, locale_of(interaction)) + choices(words, typed)
 
 
 async def complete_tier(interaction: Press, typed: str) -> Found:
@@ -83,12 +84,12 @@ async def complete_job(interaction: Press, typed: str) -> Found:
     return choices([(job_choice(job, *where, name_of, locale), job.id) for job in jobs], typed)
 
 
-def _amounts(suggested: Iterable[int], typed: str) -> Found:
+def _amounts(suggested: Iterable[int], typed: str, locale: str) -> Found:
     """Return the amount that was typed, if it is one, else those that begin with the text."""
-    found = [str(each) for each in suggested if str(each).startswith(typed.strip())]
+    found = [each * CREDIT for each in suggested if str(each).startswith(typed.strip())]
     with suppress(UserError):
-        found.insert(0, credits_text(read_amount(typed)))
+        found.insert(0, read_amount(typed))
     return [
-        app_commands.Choice(name=CreditsArgument.AMOUNT.format(amount=each), value=each)
+        app_commands.Choice(name=credits_in(each, locale), value=credits_text(each))
         for each in dict.fromkeys(found)
     ]

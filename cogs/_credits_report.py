@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+from functools import partial
 from typing import Any
 
 import discord
@@ -13,6 +14,7 @@ from bot.studio.credit_reports import Report
 from cogs._replies import reply_privately
 from cogs.ui import wording
 from cogs.ui.credits import alt_text, chart_days, report_view
+from cogs.ui.numbers import number_in
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ async def send_report(
         await reply_privately(interaction, view)
         return
     files = [discord.File(io.BytesIO(report.table), table)]
-    drawn = await _chart_of(report)
+    drawn = await _chart_of(report, locale)
     if drawn is not None:
         alt = alt_text(report, locale)
         files.insert(0, discord.File(io.BytesIO(drawn), chart, description=alt))
@@ -44,11 +46,14 @@ async def send_report(
         )
 
 
-async def _chart_of(report: Report) -> bytes | None:
+async def _chart_of(report: Report, locale: str) -> bytes | None:
     try:
         return await days_chart(
-            chart_days(report), title=wording.Report.CHART, unit=wording.Report.UNIT
+            chart_days(report),
+            title=wording.Report.CHART,
+            unit=wording.Report.UNIT,
+            number=partial(number_in, locale=locale),
         )
     except ChartFailed as error:
-        log.warning("chart of a report failed: %s", error)
+        log.warning("chart not drawn: %s", error)
         return None

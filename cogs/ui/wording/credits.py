@@ -38,7 +38,6 @@ class CreditsArgument:
     SPAN = "The days of the report; without it, this month"
     FROM = "The first day, like 2026-01-31"
     TO = "The last day, like 2026-01-31"
-    AMOUNT = "{amount} credits"
     LIMITS: Mapping[str, str] = {
         "unlimited": "unlimited",
         "none": "none (no credits at all)",
