@@ -41,7 +41,7 @@ Press = discord.Interaction[Any]
 PERIODS = choices_of(PeriodKind)
 
 
-@app_commands.guild_only()
+@app_commands.allowed_contexts(guilds=True, dms=False, private_channels=False)
 @app_commands.allowed_installs(guilds=True, users=False)
 @app_commands.default_permissions(manage_guild=True)
 class Credits(commands.GroupCog, group_name="credits", group_description=CreditsCommand.GROUP):

@@ -7,6 +7,7 @@ out, because each adds up to nothing with its release: what is held is the price
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +20,7 @@ from bot.store.job_rows import job_of
 from bot.store.ledger import OF_PERIOD, OF_REQUEST, RESERVED_FOR
 from bot.store.tables import Utc, jobs, ledger
 
+PAGE = 500  # lines that are read at once
 REFUND = "refund"  # the reason of a grant with the id of a job
 CHARGES = (EntryKind.CAPTURE, EntryKind.ADJUSTMENT)
 MOVES = (*CHARGES, EntryKind.LOSS, EntryKind.GRANT)
@@ -61,12 +63,23 @@ _lost = (
 )
 LINES = (
     select(
-        *(ledger.c.kind, ledger.c.user_id, ledger.c.job_id, ledger.c.amount, ledger.c.reason),
+        *(ledger.c.id, ledger.c.kind, ledger.c.user_id, ledger.c.job_id, ledger.c.amount),
+        ledger.c.reason,
         *(ledger.c.counted_at, jobs.c.model, jobs.c.status, jobs.c.private, jobs.c.hidden_at),
         *(jobs.c.price, jobs.c.cost, _lost.label("lost")),
     )
     .select_from(ledger.outerjoin(jobs, jobs.c.id == ledger.c.job_id))
-    .where(_here, OF_PERIOD, or_(ledger.c.kind == EntryKind.GRANT, OF_REQUEST))
+    .where(
+        _here,
+        ledger.c.counted_at >= bindparam("begin", type_=Utc),
+        ledger.c.counted_at <= bindparam("last_at", type_=Utc),
+        # After the last line of the page before.
+        or_(
+            ledger.c.counted_at < bindparam("last_at", type_=Utc),
+            ledger.c.id < bindparam("last_id"),
+        ),
+        or_(ledger.c.kind == EntryKind.GRANT, OF_REQUEST),
+    )
     .order_by(ledger.c.counted_at.desc(), ledger.c.id.desc())
     .limit(bindparam("limit"))
 )
@@ -161,32 +174,45 @@ async def held(connection: AsyncConnection, server_id: int, period: Period) -> l
 async def lines(
     connection: AsyncConnection, server_id: int, period: Period, limit: int
 ) -> AsyncIterator[Line]:
-    """Yield a server's jobs and grants of a period, newest first, at most `limit`."""
-    values = {"server": server_id, "limit": limit, **period._asdict()}
-    async with connection.stream(LINES, values) as rows:
-        async for row in rows:
-            if row.kind == EntryKind.GRANT:
-                private = bool(row.private or row.hidden_at)
-                yield Line(
-                    row.user_id,
-                    row.counted_at,
-                    Sums(granted=row.amount),
-                    job_id=row.job_id,
-                    private=private,
-                    reason=row.reason,
-                )
-                continue
-            is_active = row.status in ACTIVE
-            sums = Sums(row.cost or 0, row.price if is_active else 0, -int(row.lost))
-            yield Line(
-                row.user_id,
-                row.counted_at,
-                sums,
-                job_id=row.job_id,
-                model=row.model,
-                status=row.status,
-                private=bool(row.private or row.hidden_at),
-            )
+    """Yield a server's jobs and grants of a period, newest first, at most `limit`.
+
+    They are read in pages, so that other work of the event loop goes on between.
+    """
+    last_at, last_id = period.end, 0
+    while limit > 0:
+        values = {
+            "server": server_id,
+            "begin": period.begin,
+            "last_at": last_at,
+            "last_id": last_id,
+            "limit": min(limit, PAGE),
+        }
+        rows = (await connection.execute(LINES, values)).all()
+        for row in rows:
+            yield _line_of(row)
+        if len(rows) < min(limit, PAGE):
+            return
+        limit -= len(rows)
+        last_at, last_id = rows[-1].counted_at, rows[-1].id
+
+
+def _line_of(row: Any) -> Line:  # noqa: ANN401  # a row of LINES
+    is_grant = row.kind == EntryKind.GRANT
+    if is_grant:
+        sums = Sums(granted=row.amount)
+    else:
+        held = row.price if row.status in ACTIVE else 0
+        sums = Sums(row.cost or 0, held, -int(row.lost))
+    return Line(
+        row.user_id,
+        row.counted_at,
+        sums,
+        job_id=row.job_id,
+        model=None if is_grant else row.model,
+        status=None if is_grant else row.status,
+        private=bool(row.private or row.hidden_at),
+        reason=row.reason,
+    )
 
 
 async def is_refunded(connection: AsyncConnection, job_id: str) -> bool:

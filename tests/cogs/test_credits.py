@@ -1,6 +1,7 @@
 """`/credits member`, `grant` and `refund`, as a manager uses them."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,20 @@ from tests.support.easel import Stage, text_of
 BUDGET_USED = "This bot's budget for the month is used up."
 
 
-async def manage(at: Stage, command: str, **options: object) -> str:
+async def manage(
+    at: Stage,
+    command: str,
+    **options: Any,  # noqa: ANN401  # what a manager may type
+) -> str:
     """Return the reply to a command of Ben, who manages the server."""
     return text_of(await used(at, command, **options))
 
 
-async def used(at: Stage, command: str, **options: object) -> Interaction:
+async def used(
+    at: Stage,
+    command: str,
+    **options: Any,  # noqa: ANN401  # what a manager may type
+) -> Interaction:
     if not at.server.permissions_of(at.ben) & MANAGE_GUILD:
         at.discord.set_permissions(at.server, at.ben, MANAGE_GUILD)
     return await at.command(f"credits {command}", by=at.ben, **options)
@@ -39,14 +48,23 @@ async def grants(at: Stage, job: Job) -> list[int]:
     return [each.amount for each in found if each.kind is EntryKind.GRANT]
 
 
-async def charged(at: Stage, prompt: str = "a fox", *, count: int = 1, **options: object) -> Job:
+async def charged(
+    at: Stage,
+    prompt: str = "a fox",
+    *,
+    count: int = 1,
+    **options: Any,  # noqa: ANN401  # what a manager may type
+) -> Job:
     """Return a job of Ada that was charged."""
     before = len(await at.jobs())
-    await at.imagine(prompt, **({"count": count} if count > 1 else {}), **options)
+    await at.imagine(prompt, count=count, **options)
     return (await at.settled(before + 1))[0]
 
 
-async def drawing(at: Stage, **options: object) -> None:
+async def drawing(
+    at: Stage,
+    **options: Any,  # noqa: ANN401  # what a manager may type
+) -> None:
     """Let Ada request a fox, and wait until it is drawn."""
     await at.imagine("a fox", **options)
     async with asyncio.timeout(10):
@@ -249,7 +267,7 @@ async def test_the_operators_budget_ends_draws_and_refunds(at: Stage) -> None:
     """A manager draws, refunds and repeats."""
     await allow(at, 7.5)
     async with at.easel(budget_monthly=30):
-        drawn = []
+        drawn: list[Job] = []
         for _ in range(6):
             reply = await at.imagine("a fox")
             message = reply.message

@@ -102,7 +102,7 @@ async def test_refused_allowances_change_nothing(at: Stage) -> None:
 
 
 async def test_a_period_alone_changes_the_period(at: Stage) -> None:
-    at.discord.spelling = Spelling.NAME
+    at.discord.spelling = Spelling.CASE
     async with at.easel():
         await manage(at, "allowance", amount="5", period="day")
         reply = await manage(at, "allowance", period="week")

@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,10 @@ from tests.support.easel import Stage
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-async def report(at: Stage, **options: object) -> Message:
+async def report(
+    at: Stage,
+    **options: Any,  # noqa: ANN401  # what a manager may type
+) -> Message:
     """Return the report, which follows a deferral."""
     message = (await used(at, "report", **options)).message
     assert message is not None
@@ -115,7 +119,7 @@ async def test_a_time_without_entries_is_said(at: Stage) -> None:
     ],
 )
 async def test_days_that_are_no_period_are_refused(
-    at: Stage, options: dict[str, object], words: str
+    at: Stage, options: dict[str, Any], words: str
 ) -> None:
     async with at.easel():
         message = await report(at, **options)

@@ -104,16 +104,6 @@ class Channels:
             channel.overwrites[target.id] = Overwrite(kind, allow, deny)
         self._dispatch("CHANNEL_UPDATE", channel.to_json(), channel.guild)
 
-    def add_role(self, guild: Guild, name: str, *members: User, permissions: int = 0) -> Role:
-        """Create a role for these members; by default, it grants nothing of its own."""
-        role = Role(self.world.ids.next(), name, permissions, len(guild.roles))
-        guild.roles.append(role)
-        for user in members:
-            self.world.join(guild, user).roles.append(role)
-        data = {"guild_id": str(guild.id), "role": role.to_json()}
-        self._dispatch("GUILD_ROLE_CREATE", data, guild)
-        return role
-
     def delete_role(self, guild: Guild, role: Role) -> None:
         """Delete a role: members and overwrites lose the role, too."""
         guild.roles.remove(role)
@@ -153,15 +143,6 @@ class Channels:
         take them from everyone (`set_role_permissions`).
         """
         self.world.grant(guild, user, permissions)
-
-    def give_role(self, guild: Guild, user: User, role: Role) -> None:
-        """Give a member a role; the member's next interaction carries it."""
-        member = self.world.join(guild, user)
-        if role not in member.roles:
-            member.roles.append(role)
-
-    def take_role(self, guild: Guild, user: User, role: Role) -> None:
-        self.world.join(guild, user).roles.remove(role)
 
     def leave(self, guild: Guild, user: User) -> None:
         """Let a member leave a server. An action of the user there is that of a new member."""
