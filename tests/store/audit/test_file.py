@@ -201,7 +201,7 @@ async def test_a_damaged_index_is_found(books: Path) -> None:
     alter(
         books,
         "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master "
-        "WHERE name = 'ix_jobs_user_id_created_at') WHERE name = 'ix_ledger_user_id_counted_at'",
+        "WHERE name = 'ix_jobs_user_id_created_at') WHERE name = 'ix_ledger_server_id_counted_at'",
     )
 
     found = await findings(books)
