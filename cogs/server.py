@@ -65,8 +65,7 @@ class Server(commands.GroupCog, group_name="server", group_description=Command.S
 
     @app_commands.command(description=Command.SERVER_SETTINGS)
     async def settings(self, interaction: Press) -> None:
-        view = await _page(self.studio, member_of(interaction), "access")
-        await reply_privately(interaction, view)
+        await reply_privately(interaction, await _page(interaction, "access"))
 
     @app_commands.command(description=Command.SERVER_AUDIT)
     async def audit(self, interaction: Press) -> None:
@@ -77,7 +76,7 @@ class Server(commands.GroupCog, group_name="server", group_description=Command.S
 async def show_page(interaction: Press, _: Match, values: Sequence[str]) -> None:
     """Show the page of the subject that was chosen."""
     subject = _one_of(values, ServerPages.SUBJECTS)
-    await _show(interaction, await _page(studio_of(interaction), member_of(interaction), subject))
+    await _show(interaction, await _page(interaction, subject))
 
 
 async def show_role(interaction: Press, _: Match, values: Sequence[str]) -> None:
@@ -156,7 +155,7 @@ async def submit_settings(interaction: Press, match: Match, _: Sequence[str]) ->
         return
     note = ServerPages.CHANGED if changed else ServerPages.UNCHANGED
     if target.subject is None:
-        await _show(interaction, await _page(studio, member, form, note))
+        await _show(interaction, await _page(interaction, form, note))
     else:
         await _show_rights(interaction, target, note)
 
@@ -168,9 +167,9 @@ async def turn_audit(interaction: Press, match: Match, _: Sequence[str]) -> None
     await _show(interaction, view)
 
 
-async def _page(studio: Studio, member: Member, subject: str, *notes: str) -> ui.LayoutView:
+async def _page(interaction: Press, subject: str, *notes: str) -> ui.LayoutView:
     """Return the page of a subject, as the rows are now."""
-    servers = studio.servers
+    servers, member = studio_of(interaction).servers, member_of(interaction)
     match subject:
         case "budget":
             return pages.budget_view(await servers.budget(member), *notes)
@@ -180,7 +179,19 @@ async def _page(studio: Studio, member: Member, subject: str, *notes: str) -> ui
             return pages.roles_view(await servers.granted(member), *notes)
         case "tiers":
             return pages.tiers_view(await servers.granted(member), *notes)
-    return pages.access_view(await servers.settings(member), *notes)
+    settings = await servers.settings(member)
+    if settings.notices is not None and not _may_post(interaction.guild, settings.notices):
+        notes = (*notes, ServerPages.NO_POST)
+    return pages.access_view(settings, *notes)
+
+
+def _may_post(guild: discord.Guild | None, channel_id: int) -> bool:
+    """Return false if the bot surely cannot post in a channel: deleted, or not permitted."""
+    if guild is None or guild.unavailable or not guild.channels:
+        return True
+    channel = guild.get_channel(channel_id)
+    granted = discord.Permissions.none() if channel is None else channel.permissions_for(guild.me)
+    return granted.view_channel and granted.send_messages
 
 
 async def _audit(studio: Studio, member: Member, before_id: int) -> ui.LayoutView:

@@ -7,7 +7,7 @@ from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
 from bot.sandbox.discord import Interaction, MemberError, Message, User
 from bot.sandbox.discord.components import SELECTS, walk
 from bot.sandbox.discord.guilds import Role
-from bot.sandbox.discord.permissions import MANAGE_GUILD
+from bot.sandbox.discord.permissions import EVERYONE, MANAGE_GUILD, SEND_MESSAGES
 from bot.store import servers
 from tests.support.acting import fields_of, press, submit
 from tests.support.easel import Stage, text_of
@@ -127,6 +127,20 @@ async def test_access_is_limited_to_channels_and_roles(at: Stage) -> None:
         f"**channel for notices**\nnot set → <#{at.channel.id}>",
     ):
         assert line in listed
+
+
+async def test_a_channel_for_notices_where_the_bot_cannot_post_is_named(at: Stage) -> None:
+    silent = at.discord.add_channel(
+        at.server, "managers", bot_permissions=EVERYONE & ~SEND_MESSAGES
+    )
+    let_manage(at)
+    async with at.easel():
+        page, form = await opened(at, "access")
+        await submit(at, form, {"Channel for notices": [silent]})
+        assert "cannot post in the channel for notices" in page.text()
+        form = await press(at, page, "Change")
+        await submit(at, form, {"Channel for notices": [at.channel]})
+        assert "cannot post" not in page.text()
 
 
 async def test_an_unknown_zone_is_refused_and_nothing_typed_is_lost(at: Stage) -> None:

@@ -139,11 +139,8 @@ SETTINGS = ServerSettings(
 RIGHTS = Rights(
     tier="guest", models=frozenset({"oxen", *(f"{number:032}" for number in range(20))})
 )
-TARGETS = (
-    Target(Subject.DEFAULT),
-    Target(Subject.ROLE, str(LARGEST)),
-    Target(Subject.TIER, "guest"),
-)
+SUBJECTS = ((Subject.DEFAULT, ""), (Subject.ROLE, str(LARGEST)), (Subject.TIER, "guest"))
+TARGETS = [Target(*each) for each in SUBJECTS]
 
 
 def server_pages(text: str) -> Iterator[ui.LayoutView]:
@@ -152,8 +149,7 @@ def server_pages(text: str) -> Iterator[ui.LayoutView]:
     for used, settings in ((1, SETTINGS), (0, ServerSettings())):
         yield server.access_view(settings, "Changed.")
         yield server.budget_view(Budget(settings, used, Period(NOW, NOW), ends), "Changed.")
-    for subject, name in TARGETS:
-        assert subject is not None
+    for subject, name in SUBJECTS:
         yield server.rights_view(SubjectRights(subject, name, RIGHTS, RIGHTS), "Changed.")
     granted = [Granted(Subject.ROLE, str(LARGEST - each), RIGHTS) for each in range(300)]
     yield server.roles_view(granted, "Changed.")

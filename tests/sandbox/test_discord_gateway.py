@@ -310,6 +310,40 @@ async def test_events_which_nobody_asked_for_do_not_come(api: Api) -> None:
         assert "MESSAGE_CREATE" not in [payload["t"] for payload in quiet.seen]
 
 
+async def test_a_role_is_created_with_members_and_deleted(api: Api) -> None:
+    async with line(api) as bot:
+        await bot.ready()
+        role = api.discord.add_role(api.guild, "guests", api.ann)
+        created = await bot.event("GUILD_ROLE_CREATE")
+        assert created["role"] == role.to_json()
+        assert api.guild.members[api.ann.id].roles == [role]
+        api.discord.set_channel_permissions(api.channel, role, deny=may.SEND_MESSAGES)
+
+        api.discord.delete_role(api.guild, role)
+
+        deleted = {"guild_id": str(api.guild.id), "role_id": str(role.id)}
+        assert await bot.event("GUILD_ROLE_DELETE") == deleted
+        assert api.guild.members[api.ann.id].roles == []
+        assert api.channel.overwrites == {}
+
+
+async def test_the_bot_is_removed_from_a_server_and_invited_again(api: Api) -> None:
+    async with line(api) as bot:
+        await bot.ready()
+        roles = len(api.guild.roles)
+        api.discord.remove_bot(api.guild)
+        assert await bot.event("GUILD_DELETE") == {"id": str(api.guild.id)}
+        assert len(api.guild.roles) == roles - 1
+
+        api.discord.invite_bot(api.guild)
+
+        joined = await bot.event("GUILD_CREATE")
+        while "unavailable" in joined:  # of the first connection
+            joined = await bot.event("GUILD_CREATE")
+        assert joined["id"] == str(api.guild.id)
+        assert len(api.guild.roles) == roles
+
+
 async def test_a_server_is_told_to_its_shard_only(api: Api) -> None:
     async with line(api) as bot:
         number = (api.guild.id >> 22) % 2

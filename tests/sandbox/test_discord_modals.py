@@ -118,6 +118,28 @@ async def test_preselected_users_roles_and_channels_are_sent(api: Api) -> None:
     assert set(submitted.payload()["data"]["resolved"]) >= {"users", "roles", "channels"}
 
 
+async def test_deleted_ones_are_not_preselected(api: Api) -> None:
+    role = api.discord.add_role(api.guild, "gone", api.ann)
+    channel = api.discord.add_channel(api.guild, "gone")
+    more = {"min_values": 0, "required": False}
+    pressed = await opened(
+        api,
+        [
+            label({"type": kind, "custom_id": str(kind), "default_values": [chosen], **more})
+            for kind, chosen in {
+                6: {"id": str(role.id), "type": "role"},
+                8: {"id": str(channel.id), "type": "channel"},
+            }.items()
+        ],
+    )
+    api.discord.delete_role(api.guild, role)
+    api.discord.delete_channel(channel)
+
+    submitted = await api.discord.submit_modal(api.ann, pressed, {})
+
+    assert sent(submitted) == {"6": [], "8": []}
+
+
 @pytest.mark.parametrize(
     "component",
     [

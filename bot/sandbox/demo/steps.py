@@ -13,6 +13,7 @@ from typing import Any, Final
 from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.edits import EDITS
 from bot.sandbox.demo.finding import FINDING, MARKET, SLOW
+from bot.sandbox.demo.managing import MANAGING
 from bot.sandbox.demo.menus import MENUS
 from bot.sandbox.demo.replies import REPLIES, SNOW
 from bot.sandbox.demo.results import HOUSE, RESULTS, SEA
@@ -253,6 +254,7 @@ STEPS: Final = (
     *REPLIES,
     *MENUS,
     *FINDING,
+    *MANAGING,
     Step("/usage, /jobs, /models, /help", other_commands, seconds=20),
     Step("A value or an option that a model does not have is refused in private", refusal),
     Step("The ledger in the database adds up", ledger),

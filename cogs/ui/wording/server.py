@@ -40,6 +40,10 @@ class ServerPages:
         "-# The channel for notices hears once in a period that 80 % of the budget are used. "
         "Deleted channels and roles are dropped when you save the form."
     )
+    NO_POST = (
+        "**The bot cannot post in the channel for notices.** Let it view the channel and send "
+        "messages there, or choose another one."
+    )
     BUDGET_TITLE = "### Budget and time zone"
     BUDGET_TEXT = (
         "Budget of this server: **{budget}**\n"
