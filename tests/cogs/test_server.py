@@ -3,70 +3,24 @@
 import pytest
 
 from bot.periods import PeriodKind
-from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
-from bot.sandbox.discord import Interaction, MemberError, Message, User
-from bot.sandbox.discord.components import SELECTS, walk
-from bot.sandbox.discord.guilds import Role
-from bot.sandbox.discord.permissions import EVERYONE, MANAGE_GUILD, SEND_MESSAGES
-from bot.store import servers
+from bot.rights import Allowance, ServerSettings
+from bot.sandbox.discord import MemberError
+from bot.sandbox.discord.permissions import EVERYONE, SEND_MESSAGES
 from tests.support.acting import fields_of, press, submit
 from tests.support.easel import Stage, text_of
+from tests.support.managing import (
+    choose,
+    let_manage,
+    listed_changes,
+    opened,
+    settings,
+    stored,
+)
 
 AMOUNT = "Budget of this server, in credits"
 ZONE = "Time zone"
 PERIOD = "Period of the budget"
-ALLOWANCE = "Allowance of each member, in credits"
 CHANGED = "Your changes are stored"
-
-
-def let_manage(at: Stage, *users: User) -> None:
-    for user in users or (at.ada,):
-        at.discord.set_permissions(at.server, user, MANAGE_GUILD)
-
-
-async def settings(at: Stage, by: User | None = None) -> Message:
-    """Return the first page of /server settings."""
-    message = (await at.command("server settings", by=by)).message
-    assert message is not None
-    assert message.ephemeral_to is (by or at.ada)
-    return message
-
-
-async def choose(
-    at: Stage, page: Message, purpose: str, *values: object, by: User | None = None
-) -> Interaction:
-    """Choose in the select with this purpose."""
-    (select,) = [
-        each["custom_id"]
-        for each in walk(page.components)
-        if each["type"] in SELECTS and each["custom_id"].startswith(f"easel:server:{purpose}")
-    ]
-    used = await at.discord.select(by or at.ada, page, select, values)
-    return await used.answered()
-
-
-async def opened(
-    at: Stage, subject: str, button: str = "Change", by: User | None = None
-) -> tuple[Message, Interaction]:
-    """Open a form of a page; return the page and the form."""
-    page = await settings(at, by)
-    if subject != "access":
-        await choose(at, page, "page", subject, by=by)
-    return page, await press(at, page, button, by=by)
-
-
-async def stored(at: Stage) -> ServerSettings:
-    async with at.database() as database, database.reading() as view:
-        return await servers.settings_of(view, at.server.id)
-
-
-async def rights(at: Stage, subject: Subject, name: str = "") -> Rights:
-    async with at.database() as database, database.reading() as view:
-        return await servers.rights_of(view, at.server.id, subject, name)
-
-
-async def audit(at: Stage) -> str:
-    return text_of(await at.command("server audit"))
 
 
 async def test_only_managers_see_the_commands_and_only_where_the_bot_is(at: Stage) -> None:
@@ -84,6 +38,7 @@ async def test_only_managers_see_the_commands_and_only_where_the_bot_is(at: Stag
     assert "Channels in which the bot makes pictures: all" in page.text()
 
 
+@pytest.mark.long
 async def test_a_member_whom_the_server_lets_use_the_command_manages_nothing(at: Stage) -> None:
     """A server's setting for a command replaces the permission that Easel asks for."""
     async with at.easel():
@@ -113,7 +68,7 @@ async def test_access_is_limited_to_channels_and_roles(at: Stage) -> None:
         assert f"<#{other.id}>" in refused
         assert f"<@&{role.id}>" in text_of(await at.command("imagine", where=other, prompt="x"))
         drawn = await at.command("imagine", by=at.ben, where=other, prompt="a fox")
-        listed = await audit(at)
+        listed = await listed_changes(at)
 
     found = await stored(at)
     assert found.channels == {other.id}
@@ -129,6 +84,7 @@ async def test_access_is_limited_to_channels_and_roles(at: Stage) -> None:
         assert line in listed
 
 
+@pytest.mark.long
 async def test_a_channel_for_notices_where_the_bot_cannot_post_is_named(at: Stage) -> None:
     silent = at.discord.add_channel(
         at.server, "managers", bot_permissions=EVERYONE & ~SEND_MESSAGES
@@ -165,28 +121,44 @@ async def test_an_unknown_zone_is_refused_and_nothing_typed_is_lost(at: Stage) -
     assert CHANGED in refused.message.text()
 
 
-async def test_a_refused_form_keeps_the_roles_and_channels_too(at: Stage) -> None:
-    """A full database refuses the form; here, it is one with a number that cannot be read."""
+async def test_a_form_that_cannot_be_stored_keeps_its_channels_and_roles(at: Stage) -> None:
+    other = at.discord.add_channel(at.server, "sketches")
+    role = at.discord.add_role(at.server, "artists")
+    let_manage(at)
+    values = {
+        "Channels in which pictures are made": [other, at.channel],
+        "Roles whose members make pictures": [role],
+    }
+    async with at.easel():
+        _, form = await opened(at, "access")
+        async with at.database() as database, database.transaction():
+            refused = await submit(at, form, values)
+        assert "not possible right now" in text_of(refused)
+        assert refused.message is not None
+        again = await press(at, refused.message, "Open the form again")
+        await submit(at, again, {})
+
+    found = await stored(at)
+    assert found.channels == {other.id, at.channel.id}
+    assert found.roles == {role.id}
+
+
+@pytest.mark.long
+async def test_a_select_of_a_refused_form_keeps_its_choice(at: Stage) -> None:
     let_manage(at)
     async with at.easel():
-        page = await settings(at)
-        await choose(at, page, "page", "default")
-        form = await press(at, page, "Change amounts")
-        refused = await submit(
-            at, form, {"Pictures at once": "11", "Period of the allowance": ["day"]}
-        )
+        _, form = await opened(at, "default", "Change amounts")
+        typed = {"Pictures at once": "11", "Period of the allowance": ["day"]}
+        refused = await submit(at, form, typed)
         assert "not a number from 0 to 10" in text_of(refused)
         assert refused.message is not None
         again = await press(at, refused.message, "Open the form again")
-        chosen = [
-            each["value"]
-            for each in fields_of(again)["Period of the allowance"]["options"]
-            if each.get("default")
-        ]
+        options = fields_of(again)["Period of the allowance"]["options"]
 
-    assert chosen == ["day"]
+    assert [each["value"] for each in options if each.get("default")] == ["day"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("typed", "amount"), [("7,5", 7_500), ("7.5", 7_500), ("1000", 1_000_000), ("0", 0)]
 )
@@ -209,7 +181,7 @@ async def test_only_what_a_manager_has_changed_is_written(at: Stage) -> None:
         await submit(at, his, {ZONE: "Asia/Tokyo"})
         _, nothing = await opened(at, "budget")
         await submit(at, nothing, {})
-        listed = await audit(at)
+        listed = await listed_changes(at)
 
     found = await stored(at)
     assert found.zone == "Asia/Tokyo"
@@ -231,6 +203,7 @@ async def test_a_manager_who_has_lost_the_permission_changes_nothing(at: Stage) 
     assert await stored(at) == ServerSettings()
 
 
+@pytest.mark.long
 async def test_the_settings_survive_that_the_bot_is_removed_and_invited_again(at: Stage) -> None:
     let_manage(at)
     async with at.easel():
@@ -258,54 +231,7 @@ async def test_a_budget_below_what_is_used_is_used_up(at: Stage) -> None:
         assert "server's budget is used up" in text_of(await at.imagine())
 
 
-async def test_a_role_has_rights_by_a_tier_and_of_its_own(at: Stage) -> None:
-    role = at.discord.add_role(at.server, "guests", at.ben)
-    let_manage(at)
-    async with at.easel():
-        page = await role_page(at, role)
-        await choose(at, page, "take", "guest")
-        assert "Allowance of each member: **40 credits a week** (tier guest)" in page.text()
-        form = await press(at, page, "Change amounts")
-        await submit(at, form, {"Time between two requests": "2m", ALLOWANCE: "unlimited"})
-        form = await press(at, page, "Change models and pictures")
-        await submit(at, form, {"Models": ["oxen"], "Edit pictures": ["yes"]})
-        assert "Models: **oxen**" in page.text()
-        assert "not use skills" in text_of(await at.imagine(by=at.ben, model="skills"))
-        listed = await audit(at)
-
-    assert await rights(at, Subject.ROLE, str(role.id)) == Rights(
-        tier="guest",
-        allowance=Allowance(amount=None),
-        cooldown=120,
-        models=frozenset({"oxen"}),
-        edit=True,
-    )
-    assert f"**role <@&{role.id}>: cooldown**\nnot set → 120 s" in listed
-    assert f"**role <@&{role.id}>: tier**\nnot set → guest" in listed
-
-
-async def role_page(at: Stage, role: Role) -> Message:
-    page = await settings(at)
-    await choose(at, page, "page", "roles")
-    await choose(at, page, "role", role)
-    assert f"Rights of <@&{role.id}>" in page.text()
-    return page
-
-
-async def test_a_deleted_role_is_not_changed(at: Stage) -> None:
-    role = at.discord.add_role(at.server, "guests")
-    let_manage(at)
-    async with at.easel():
-        page = await role_page(at, role)
-        form = await press(at, page, "Change amounts")
-        at.discord.delete_role(at.server, role)
-        assert "was deleted" in text_of(await submit(at, form, {ALLOWANCE: "5"}))
-        assert "was deleted" in text_of(await press(at, page, "Change amounts"))
-        assert "was deleted" in text_of(await choose(at, page, "take", "guest"))
-
-    assert await rights(at, Subject.ROLE, str(role.id)) == Rights()
-
-
+@pytest.mark.long
 async def test_deleted_channels_and_roles_are_dropped_by_the_form(at: Stage) -> None:
     other = at.discord.add_channel(at.server, "sketches")
     role = at.discord.add_role(at.server, "guests")
@@ -328,39 +254,7 @@ async def test_deleted_channels_and_roles_are_dropped_by_the_form(at: Stage) -> 
     assert found.roles == frozenset()
 
 
-async def test_a_tier_is_changed_and_reset(at: Stage) -> None:
-    let_manage(at)
-    async with at.easel():
-        page = await settings(at)
-        await choose(at, page, "page", "tiers")
-        await choose(at, page, "tier", "member")
-        form = await press(at, page, "Change amounts")
-        await submit(at, form, {"Jobs at once": "7"})
-        assert "Jobs at once: **7**" in page.text()
-        assert "Changed by this server" in page.text()
-        await press(at, page, "Reset to ready-made")
-        listed = await audit(at)
-
-    assert f"Jobs at once: **{READY_MADE['member'].jobs}**" in page.text()
-    assert "**tier member: jobs at once**\n7 → 2" in listed
-    assert "**tier member: jobs at once**\n2 → 7" in listed
-
-
-async def test_default_rights_apply_to_everybody(at: Stage) -> None:
-    let_manage(at)
-    async with at.easel():
-        page, form = await opened(at, "default", "Change amounts")
-        await submit(at, form, {"Pictures at once": "2", ALLOWANCE: "10"})
-        assert "2 pictures at once" in text_of(await at.imagine(count=4))
-        form = await press(at, page, "Change models and pictures")
-        await submit(at, form, {"Private pictures": ["no"]})
-        assert "private" in text_of(await at.imagine(private=True))
-
-    assert await rights(at, Subject.DEFAULT) == Rights(
-        allowance=Allowance(amount=10_000), pictures=2, private=False
-    )
-
-
+@pytest.mark.long
 @pytest.mark.parametrize("typed", ["1,000", "-5", "0x10", "2000000", "lots"])
 async def test_an_amount_that_cannot_be_read_changes_nothing(at: Stage, typed: str) -> None:
     let_manage(at)
@@ -372,6 +266,7 @@ async def test_an_amount_that_cannot_be_read_changes_nothing(at: Stage, typed: s
     assert await stored(at) == ServerSettings()
 
 
+@pytest.mark.long
 async def test_the_audit_has_pages(at: Stage) -> None:
     let_manage(at)
     async with at.easel():

@@ -56,6 +56,7 @@ async def test_the_channel_hears_once_in_a_period(
     assert logged(caplog) == []
 
 
+@pytest.mark.long
 async def test_a_reply_to_a_result_is_a_request_too(at: Stage) -> None:
     notices = at.discord.add_channel(at.server, "managers")
     async with at.easel():
@@ -81,6 +82,7 @@ async def test_without_a_channel_the_operator_hears(
     ]
 
 
+@pytest.mark.long
 async def test_a_channel_that_refuses_changes_nothing_for_the_member(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -97,6 +99,7 @@ async def test_a_channel_that_refuses_changes_nothing_for_the_member(
     assert line.startswith(f"notice to server {at.server.id} not sent: ")
 
 
+@pytest.mark.long
 async def test_a_slow_notice_delays_no_reply(
     at: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -270,10 +270,8 @@ class Actions:
         def find(number: int) -> object:
             guild = channel.guild
             roles = {role.id: role for role in guild.roles} if guild else {}
-            place = world.channels.get(number)
-            if place is not None and place.deleted:
-                return None
-            return world.users.get(number) or place or roles.get(number)
+            places = {key: each for key, each in world.channels.items() if not each.deleted}
+            return world.users.get(number) or places.get(number) or roles.get(number)
 
         return Entry(user, Resolved(), store, find, self.spelling)
 
