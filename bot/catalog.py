@@ -279,11 +279,11 @@ class Catalog:
     ) -> ModelSpec:
         """Return the first model that takes the whole request, for a member who named none.
 
-        Models of providers that are not `down` come first, and last those of providers that are
-        `closed`, which accept no new job.
+        Models of providers that are not `down` come first, and last those that are `closed` to the
+        member, by their keys.
         """
         specs = sorted(self._specs.values(), key=lambda spec: spec.provider in down)
-        specs.sort(key=lambda spec: spec.provider in closed)
+        specs.sort(key=lambda spec: spec.key in closed)
         return next((spec for spec in specs if spec.takes(request)), specs[0])
 
     def values(self, option: str, model: str | None = None) -> tuple[str, ...]:

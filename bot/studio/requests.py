@@ -19,6 +19,7 @@ from bot.jobs import (
 )
 from bot.option_values import fit
 from bot.quotas import INPUT_PERIOD, Member, ProviderBudgetExhausted, check_input_bytes
+from bot.rights import ModelNotAllowed
 from bot.service_balances import NoCreditsAtService
 from bot.services import Services
 from bot.store import holds, jobs, members, servers, settlement
@@ -91,35 +92,36 @@ class Requests:
             spec = services.catalog.choose(wanted, down=services.health.down)
         fitted = fit(wanted, spec, services.catalog)
         services.quotas.check_safety(member, fitted.options)
-        closed = services.balances.low
-        if spec.provider in closed:
+        low, specs = services.balances.low, services.catalog.specs.values()
+        closed = frozenset(each.key for each in specs if each.provider in low)
+        if spec.key in closed:
             spec = self._elsewhere(wanted, closed, NoCreditsAtService(spec.service))
         await services.inputs.check(request.inputs)
         first: UserError | None = None
         while True:
             try:
                 return await self._hold(member, self._job(member, route, request, wanted, spec))
-            except ProviderBudgetExhausted as refusal:
+            except (ProviderBudgetExhausted, ModelNotAllowed) as refusal:
                 first = first or refusal
-                closed |= {spec.provider}
+                closed |= {spec.key}
                 spec = self._elsewhere(wanted, closed, first)
 
     def _elsewhere(
         self, wanted: GenerationRequest, closed: frozenset[str], refusal: UserError
     ) -> ModelSpec:
-        """Return a model of a provider that is not closed, for a member who named none.
+        """Return a model that is not closed, for a member who named none.
 
         Raise the refusal if there is none that takes the request as it is.
         """
         catalog, down = self._services.catalog, self._services.health.down
         while not wanted.model:
             spec = catalog.choose(wanted, down=down, closed=closed)
-            if spec.provider in closed:
+            if spec.key in closed:
                 break
             with suppress(UserError):
                 fit(wanted, spec, catalog)
                 return spec
-            closed |= {spec.provider}
+            closed |= {spec.key}
         raise refusal
 
     def _job(

@@ -220,3 +220,14 @@ async def test_rights_of_a_server_do_not_reach_direct_messages_or_other_servers(
         for where in (there, at.discord.dm_channel(at.ada)):
             assert refused(await at.command("imagine", where=where, prompt="a fox")) == ""
         assert "may not make pictures" in refused(await at.imagine("a fox"))
+
+
+async def test_easel_chooses_a_model_that_the_roles_allow(at: Stage) -> None:
+    await allow(at, models={"skills"})
+    async with at.easel():
+        assert refused(await at.imagine("a fox")) == ""
+        text = refused(await at.imagine("a fox", model="oxen"))
+        (job,) = await at.settled()
+
+    assert job.request.model == "skills"
+    assert text == "Your roles may not use oxen in this server. Choose one of these: skills."
