@@ -12,7 +12,7 @@ class Command:
     CANCEL = "Cancel one of your jobs in progress"
     HISTORY = "Find your earlier jobs, with small pictures"
     SHOW = "Show one job in full, with its pictures and buttons"
-    USAGE = "Show your credits this month: used, held and left"
+    USAGE = "Show your credits: left, held and used, by model and by day"
     MY = "Your own choices, in every server"
     NOTIFY = "Choose how your results reach you, or see the current choice"
     SERVER = "For managers: the bot's settings in this server"
