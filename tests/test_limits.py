@@ -319,6 +319,12 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "AT_ONCE": 3,
         "IN_ALL": 100,
     },
+    "bot.studio.servers": {
+        "ZONES_REACH": timedelta(days=31),
+        "MOST_ZONES": 20,
+        "MOST_SUBJECTS": 300,
+        "AUDIT_PAGE": 10,
+    },
     "bot.studio.menu": {
         "MAX_FAVOURITES": 1000,
         "MAX_CHILDREN": 10,

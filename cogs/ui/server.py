@@ -35,7 +35,7 @@ NO_TIER = "none"
 LONGEST_LIST = 1500  # characters of the roles on a page
 LONGEST_AUDIT = 3500  # characters; all texts of a message have 4000
 LONGEST_VALUE = 600  # characters of a setting before or after a change
-LONGEST_TYPED = 300
+LONGEST_TYPED = 1500  # characters of a field of a refused form
 # The mentions and times in a change, which Discord shows by their names.
 SHOWN = re.compile(r"(<(?:#|@&|@|t:)\d{1,20}(?::[a-zA-Z])?>)")
 
@@ -277,7 +277,7 @@ def _typed(kind: Kind, raw: Sequence[str]) -> str:
     marks = {Kind.CHANNELS: "#", Kind.CHANNEL: "#", Kind.ROLES: "@&"}
     if kind in marks:
         return ", ".join(f"<{marks[kind]}{each}>" for each in raw)
-    return plain(", ".join(raw), 2 * LONGEST_TYPED)
+    return plain(", ".join(raw), LONGEST_TYPED)
 
 
 def _texts(components: Sequence[object]) -> Iterator[tuple[int, str]]:

@@ -1,5 +1,8 @@
 """`/server settings`: pages, forms, and everything that managers may type there."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from bot.periods import PeriodKind
@@ -131,7 +134,8 @@ async def test_a_form_that_cannot_be_stored_keeps_its_channels_and_roles(at: Sta
     }
     async with at.easel():
         _, form = await opened(at, "access")
-        async with at.database() as database, database.transaction():
+        with closing(sqlite3.connect(at.path, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
             refused = await submit(at, form, values)
         assert "not possible right now" in text_of(refused)
         assert refused.message is not None

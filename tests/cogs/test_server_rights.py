@@ -1,8 +1,11 @@
 """`/server settings`: the rights of everybody, of roles, and of tiers."""
 
+import pytest
+
 from bot.rights import READY_MADE, Allowance, Rights, Subject
-from bot.sandbox.discord import Message
+from bot.sandbox.discord import Message, Spelling
 from bot.sandbox.discord.guilds import Role
+from bot.store import servers
 from tests.support.acting import press, submit
 from tests.support.easel import Stage, text_of
 from tests.support.managing import (
@@ -96,3 +99,33 @@ async def test_default_rights_apply_to_everybody(at: Stage) -> None:
     assert await rights(at, Subject.DEFAULT) == Rights(
         allowance=Allowance(amount=10_000), pictures=2, private=False
     )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("spelling", [Spelling.LABEL, Spelling.CASE])
+async def test_a_client_may_send_the_label_or_another_case(at: Stage, spelling: Spelling) -> None:
+    let_manage(at)
+    async with at.easel():
+        at.discord.spelling = spelling
+        page = await settings(at)
+        await choose(at, page, "page", "default")
+        await choose(at, page, "take", "artist")
+        form = await press(at, page, "Change models and pictures")
+        await submit(at, form, {"Models": ["oxen"], "Private pictures": ["no"]})
+
+    assert await rights(at, Subject.DEFAULT) == Rights(
+        tier="artist", models=frozenset({"oxen"}), private=False
+    )
+
+
+@pytest.mark.long
+async def test_a_model_that_is_no_longer_on_offer_stays_chosen(at: Stage) -> None:
+    let_manage(at)
+    async with at.easel():
+        async with at.database() as database, database.transaction() as tx:
+            stored = Rights(models=frozenset({"gone", "oxen"}))
+            await servers.store_rights(tx, at.server.id, Subject.DEFAULT, "", stored)
+        _, form = await opened(at, "default", "Change models and pictures")
+        await submit(at, form, {"Models": ["gone", "skills"]})
+
+    assert await rights(at, Subject.DEFAULT) == Rights(models=frozenset({"gone", "skills"}))

@@ -56,7 +56,7 @@ class ServerPages:
         "the budget."
     )
     BUDGET_NONE = "**The budget is 0.** No pictures can be made until you raise the budget."
-    BUDGET_NEARLY = "**More than 80 % of the budget are used.** It is renewed <t:{end}:R>."
+    BUDGET_NEARLY = "**80 % or more of the budget are used.** It is renewed <t:{end}:R>."
     NO_NOTICES = "No channel hears of that: choose one under “Access and notices”."
     BUDGET_HINT = (
         "-# Weeks begin on Monday. A new time zone applies from its next midnight, Monday or first "
@@ -156,6 +156,6 @@ class Notices:
     """Messages in the channel for notices."""
 
     SERVER = (
-        "More than 80 % of this server's budget are used: {used} of {limit} credits. The budget is "
+        "80 % or more of this server's budget are used: {used} of {limit} credits. The budget is "
         "renewed <t:{end}:R>."
     )
