@@ -29,9 +29,12 @@ async def test_the_stream_wakes_the_worker_before_the_first_poll(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(poll, "SCHEDULE", replace(poll.SCHEDULE, first=timedelta(minutes=5)))
+    at.oxen.manual = True
     async with at.easel():
         await at.oxen.events.joined(1, 10)
         await at.imagine("a fox")
+        await at.said("Drawing")  # an end before that is seen by the first poll
+        await at.finish()
         (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
