@@ -10,14 +10,17 @@ import pytest
 
 from bot.errors import Reason, UserError
 from bot.jobs import JobStatus, Picture, PictureKind
-from bot.ledger import Cost, EntryKind
+from bot.ledger import Account, Cost, EntryKind
 from bot.periods import month_of
-from bot.quotas import NotEnoughCredits, Quotas
+from bot.quotas import NotEnough, NotEnoughCredits, Quotas
+from bot.rights import Allowance, Policy, Rights, ServerSettings
 from bot.store import generations, holds, jobs, ledger, pictures, settlement
 from bot.store.backends import open_database
 from bot.store.database import Database, Transaction, write_note
+from bot.store.dialects import lock_quotas
 from bot.store.pictures import Role
 from tests.support.cluster import Cluster
+from tests.support.rights import add_grant
 from tests.support.rows import NOW, new_job, one
 
 PRICE = 7500
@@ -51,6 +54,60 @@ async def test_one_of_eight_requests_gets_the_last_credit(databases: list[Databa
     async with databases[0].reading() as view:
         assert await ledger.spent(view, "bot", month_of(NOW)) == PRICE
     assert sum(accepted) == 1
+
+
+MEMBERS, REQUESTS = 40, 200
+LIMIT = Allowance(amount=30 * PRICE + 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("policy", "quotas", "fit"),
+    [
+        (Policy(rights=Rights(allowance=Allowance(amount=2 * PRICE + 500))), {}, 2 * MEMBERS),
+        (Policy(rights=Rights(allowance=Allowance(amount=500))), {}, 3 * MEMBERS),
+        (Policy(settings=ServerSettings(budget=LIMIT)), {}, 30),
+        (Policy(), {"provider_budgets": {"oxen": 30 * PRICE}}, 30),
+        (Policy(), {"budget": 30 * PRICE}, 30),
+        (Policy(), {"allowance": 2 * PRICE}, 2 * MEMBERS),
+    ],
+    ids=["allowance", "grants", "server", "provider", "bot", "month"],
+)
+async def test_of_200_requests_of_40_members_just_those_are_held_that_fit(
+    databases: list[Database],
+    request: pytest.FixtureRequest,
+    policy: Policy,
+    quotas: dict[str, Any],
+    fit: int,
+) -> None:
+    if "grants" in request.node.callspec.id:
+        async with databases[0].transaction() as tx:
+            for user in range(MEMBERS):
+                await add_grant(tx, Account(user, 10), 3 * PRICE - 500, NOW)
+
+    async def place(tx: Transaction, number: int) -> None:
+        await lock_quotas(tx)
+        new = replace(new_job(number % MEMBERS, price=PRICE), allowance=policy.rights.allowance)
+        await holds.hold(tx, await jobs.add(tx, new), Quotas(**quotas), policy)
+
+    turns = [asyncio.Lock(), asyncio.Lock()]  # of each process, as in bot.studio.requests
+
+    async def ask(number: int) -> bool:
+        try:
+            async with turns[number % 2]:
+                await databases[number % 2].run(lambda tx: place(tx, number), timeout=30)
+        except NotEnough:
+            return False
+        return True
+
+    accepted = await asyncio.gather(*(ask(number) for number in range(REQUESTS)))
+
+    async with databases[0].reading() as view:
+        spent = await ledger.spent(view, "bot", month_of(NOW))
+        left = [await ledger.grants_left(view, Account(user, 10)) for user in range(MEMBERS)]
+    assert sum(accepted) == fit
+    assert spent == fit * PRICE
+    assert set(left) == {0}
 
 
 async def test_one_of_eight_jobs_moves_to_a_dearer_model_for_the_last_credits(
