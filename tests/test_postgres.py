@@ -13,9 +13,10 @@ from bot.catalog import Catalog
 from bot.errors import NotNow, OutcomeUnknown, UserError
 from bot.jobs import Attachment, Job, JobStatus, Route
 from bot.providers.oxen.model import oxen_spec
-from bot.quotas import Member, Quotas
+from bot.quotas import Member, NotEnough, Quotas
+from bot.rights import Allowance, Rights, ServerSettings, Subject
 from bot.settings import Settings
-from bot.store import jobs, members
+from bot.store import jobs, members, servers
 from bot.store.backends import open_database
 from bot.store.database_file import InstanceLock
 from bot.store.dialects import lock_quotas
@@ -36,6 +37,7 @@ from tests.support.services import services_on
 
 ROUTE: Route = replace(new_job().route)
 ADA = Member(1)
+SERVER = ROUTE.account_server_id
 
 
 @pytest.fixture
@@ -83,6 +85,50 @@ async def test_one_of_eight_requests_to_two_processes_gets_the_last_credit(
     assert sum(isinstance(each, Held) for each in outcomes) == 1
     assert sum(isinstance(each, UserError) for each in outcomes) == 7
     assert len(await stored(database_url)) == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("level", ["default", "server", "bot"])
+async def test_of_200_requests_to_two_processes_just_those_are_accepted_that_fit(
+    database_url: str, tmp_path: Path, level: str
+) -> None:
+    fit, quotas = (80, Quotas()) if level == "default" else (30, Quotas())
+    if level == "bot":
+        quotas = Quotas(budget=30)
+    async with AsyncExitStack() as stack:
+        processes = [
+            (await stack.enter_async_context(requests_on(database_url, tmp_path / str(n), quotas)))[
+                0
+            ]
+            for n in range(2 if "postgresql" in database_url else 1)
+        ]
+        async with processes[0]._database.transaction() as tx:
+            if level == "default":
+                rights = Rights(allowance=Allowance(amount=2))  # thousandths: two pictures
+                await servers.store_rights(tx, SERVER, Subject.DEFAULT, "", rights)
+            elif level == "server":
+                settings = ServerSettings(budget=Allowance(amount=30))
+                await servers.store_settings(tx, SERVER, settings)
+
+        async def ask(number: int) -> bool:
+            """Return whether a request is accepted; one that waited too long is repeated."""
+            member = Member(number % 40 + 1, server_id=SERVER)
+            request = PictureRequest(number, "a fox", {})
+            while True:
+                try:
+                    await processes[number % len(processes)].create(member, ROUTE, request)
+                except NotNow:
+                    continue
+                except NotEnough:
+                    return False
+                return True
+
+        accepted = await asyncio.gather(*(ask(number) for number in range(200)))
+        async with processes[0]._database.reading() as view:
+            counts = [len(await members.recent_of(view, user, 100)) for user in range(1, 41)]
+
+    assert sum(accepted) == sum(counts) == fit
+    assert level != "default" or set(counts) == {2}
 
 
 async def test_requests_that_wait_for_the_quotas_leave_connections_to_others(
