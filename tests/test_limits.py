@@ -161,6 +161,13 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "BATCH": 200,
         "BATCHES": 50,
     },
+    "bot.studio.credit_reports": {
+        "LONGEST": 366,
+        "MOST_LINES": 10_000,
+    },
+    "bot.studio.credits": {
+        "LONGEST_REASON": 200,
+    },
     "bot.studio.history": {
         "PAGE": 5,
         "LONGEST_TEXT": 100,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bot.sandbox.demo.checks import check_result, request
+from bot.sandbox.demo.credits import CREDITS
 from bot.sandbox.demo.edits import EDITS
 from bot.sandbox.demo.finding import FINDING, MARKET, SLOW
 from bot.sandbox.demo.managing import MANAGING
@@ -31,7 +32,7 @@ from bot.sandbox.discord import Channel, Message, User
 
 COMMANDS: Final = {
     *("imagine", "edit", "Edit image", "jobs", "cancel"),
-    *("history", "show", "usage", "models", "help", "my", "server", "Recipe"),
+    *("history", "show", "usage", "models", "help", "my", "server", "credits", "Recipe"),
 }
 LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
@@ -223,7 +224,7 @@ async def stop(stage: Stage) -> None:
 
 
 def read_ledger(path: Path) -> tuple[int, int, int]:
-    """Return the sum of all entries in thousandths, the number of entries, and of open holds."""
+    """Return the sum and the number of all entries but grants, and the number of open holds."""
     open_holds = """
         SELECT count(*) FROM (
             SELECT job_id FROM ledger WHERE kind IN ('hold', 'release')
@@ -232,7 +233,9 @@ def read_ledger(path: Path) -> tuple[int, int, int]:
     """
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
     try:
-        total, lines = database.execute("SELECT sum(amount), count(*) FROM ledger").fetchone()
+        total, lines = database.execute(
+            "SELECT sum(amount), count(*) FROM ledger WHERE kind <> 'grant'"
+        ).fetchone()
         (left,) = database.execute(open_holds).fetchone()
     finally:
         database.close()
@@ -256,6 +259,7 @@ STEPS: Final = (
     *FINDING,
     *MANAGING,
     Step("/usage, /jobs, /models, /help", other_commands, seconds=20),
+    *CREDITS,
     Step("A value or an option that a model does not have is refused in private", refusal),
     Step("The ledger in the database adds up", ledger),
     Step("No request broke a rule of Discord or of the services", nothing_wrong),
