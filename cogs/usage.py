@@ -13,7 +13,7 @@ from discord.ext import commands
 from bot.charts import ChartFailed, days_chart
 from bot.studio import Studio
 from bot.studio.usage import Report
-from cogs._replies import first_reply, reply_privately
+from cogs._replies import REFUSED, UNKNOWN_OUTCOME, first_reply, reply_privately
 from cogs.delivery.route import member_of
 from cogs.ui.numbers import number_in
 from cogs.ui.usage import CHART, usage_view
@@ -55,7 +55,10 @@ async def _chart(report: Report, locale: str) -> bytes | None:
 
 
 async def _send(interaction: discord.Interaction[Any], view: ui.LayoutView, chart: bytes) -> bool:
-    """Send the reply with its chart; return False if Discord refuses the file."""
+    """Send the reply with its chart; return False if Discord has not confirmed it.
+
+    The numbers follow then: twice, at worst, and to the member alone.
+    """
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
             await interaction.followup.send(
@@ -64,9 +67,7 @@ async def _send(interaction: discord.Interaction[Any], view: ui.LayoutView, char
                 ephemeral=True,
                 allowed_mentions=discord.AllowedMentions.none(),
             )
-    except discord.DiscordServerError:
-        raise  # the reply may have arrived
-    except discord.HTTPException as error:
-        log.warning("chart not uploaded: %s", error)
+    except (*REFUSED, *UNKNOWN_OUTCOME) as error:
+        log.warning("chart not uploaded: %r", error)
         return False
     return True

@@ -15,7 +15,8 @@ from bot import charts
 from bot.periods import PeriodKind
 from bot.sandbox.discord import Message
 from bot.sandbox.discord.components import walk
-from bot.sandbox.http.faults import Answer
+from bot.sandbox.http.faults import Answer, HoldLost
+from cogs import usage
 from tests.support.allowances import allow, grant, move_to
 from tests.support.delivery import FOLLOW_UPS, drawing
 from tests.support.easel import Stage
@@ -213,11 +214,16 @@ async def test_a_chart_that_is_too_slow_is_left_out(
     assert not told.pictures()
 
 
-async def test_a_chart_that_discord_refuses_is_left_out(at: Stage) -> None:
+@pytest.mark.parametrize("fault", [Answer(400, REFUSED), HoldLost()], ids=["refused", "unanswered"])
+async def test_a_chart_that_discord_does_not_take_is_left_out(
+    at: Stage, fault: Answer | HoldLost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "UPLOAD_SECONDS", 2.0)
     async with at.easel():
         await drawn(at, "a fox")
-        at.discord.faults.add("POST", FOLLOW_UPS, Answer(400, REFUSED))
+        rule = at.discord.faults.add("POST", FOLLOW_UPS, fault)
         told = await at.usage()
+        rule.release()
 
     assert "Used: **7.5 credits**" in told.text()
     assert not told.pictures()
