@@ -17,11 +17,12 @@ from bot.studio.tiers import Tier, TierTaken
 from cogs.ui import wording
 from cogs.ui.numbers import credits_in
 from cogs.ui.panel import ago, gallery, panel
-from cogs.ui.text import plain, shorten, word
+from cogs.ui.text import listing, plain, shorten, word
 from cogs.ui.wording import PERIODS, STATES, Credits, Tiers, plural
 
 LISTED = 10  # members, models or days of a report
 PROMPT = 80
+LONGEST_ROLES = 300  # characters of their mentions
 
 
 def mention(user_id: int | str) -> str:
@@ -75,9 +76,8 @@ def _origin(origin: Origin) -> str:
         case Subject.MEMBER:
             return Credits.OWN
         case Subject.ROLE:
-            text = Credits.ROLES.one if len(origin.names) == 1 else Credits.ROLES.many
-            listed = ", ".join(f"<@&{name}>" for name in origin.names[:LISTED])
-            return text.format(roles=listed, count=len(origin.names))
+            listed = [f"<@&{name}>" for name in origin.names]
+            return Credits.ROLES.format(roles=listing(listed, LONGEST_ROLES))
     return Credits.DEFAULT
 
 

@@ -42,7 +42,7 @@ async def test_allowances_of_the_default_a_role_and_a_member(at: Stage) -> None:
     assert "Whoever has used as much already has nothing left" in default
     assert "Allowance: **10 credits a week**, by the default of this server" in by_default
     assert f"The allowance of the role <@&{role.id}> is now **3 credits a day**" in of_role
-    assert f"Allowance: **3 credits a day**, by the role <@&{role.id}>" in by_role
+    assert f"Allowance: **3 credits a day**, by the best of the roles: <@&{role.id}>" in by_role
     assert f"<@{at.ada.id}> has **5 credits** left until <t:" in of_member
     assert "Allowance: **5 credits a month**, set for this member" in own
     assert unset == by_role
@@ -178,7 +178,7 @@ async def test_tiers_are_shown_taken_and_dropped(at: Stage) -> None:
     assert "The default of this server now has the tier **artist**." in default
     assert f"Taken by <@&{role.id}>" in with_takers
     assert "Taken by the default of this server" in with_takers
-    assert f"Allowance: **40 credits a week**, by the role <@&{role.id}>" in of_ada
+    assert f"Allowance: **40 credits a week**, by the best of the roles: <@&{role.id}>" in of_ada
     assert f"<@&{role.id}> no longer has the tier **guest**." in dropped
     assert "has no tier" in nothing
     assert "There is no tier king. Choose one of these: guest, member, artist." in unknown

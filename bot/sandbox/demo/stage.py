@@ -147,7 +147,9 @@ class Step:
 
 
 def typed(value: object) -> object:
-    """Return a value as a member would name it: a file by its name."""
+    """Return a value as a member would name it: a file or a member by the name."""
+    if isinstance(value, User):
+        return f"@{value.name}"
     return f"[{value.filename}]" if isinstance(value, Upload) else value
 
 

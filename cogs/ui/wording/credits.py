@@ -66,7 +66,7 @@ class Credits:
     ALLOWANCE = "Allowance: **{limit}**, {origin}"
     NO_ALLOWANCE = "Allowance: **unlimited**, because nobody has set one"
     OWN = "set for this member"
-    ROLES = Plural("by the role {roles}", "by the roles {roles} ({count})")
+    ROLES = "by the best of the roles: {roles}"
     DEFAULT = "by the default of this server"
     RENEWED = "Renewed <t:{resets}:R>"
     MONTH_ENDS = "This month ends <t:{resets}:R>"
