@@ -145,15 +145,15 @@ async def submit_settings(interaction: Press, match: Match, _: Sequence[str]) ->
     raw = _submitted(form, fields_of(interaction), studio)
     try:
         changed = changed_of(form, raw, match["marks"])
-        if changed and target.subject is None:
-            await studio.servers.change_settings(member, changed)
-        elif changed and target.subject is not None:
-            await studio.servers.change_rights(member, target.subject, target.name, changed)
+        if target.subject is None:
+            made = await studio.servers.change_settings(member, changed)
+        else:
+            made = await studio.servers.change_rights(member, target.subject, target.name, changed)
     except UserError as error:
         refusal = pages.typed_view(sentence(error), form, target, raw, match["marks"])
         await reply_privately(interaction, refusal)
         return
-    note = ServerPages.CHANGED if changed else ServerPages.UNCHANGED
+    note = ServerPages.CHANGED if made else ServerPages.UNCHANGED
     if target.subject is None:
         await _show(interaction, await _page(interaction, form, note))
     else:

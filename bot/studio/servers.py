@@ -158,11 +158,14 @@ class Servers:
                 view, member.server_id, AUDIT_PAGE + 1, before_id=before_id
             )
 
-    async def change_settings(self, member: Member, changed: Changed) -> None:
-        """Change some of `amount`, `period`, `zone`, `channels`, `roles` and `notices`."""
+    async def change_settings(self, member: Member, changed: Changed) -> Sequence[Change]:
+        """Change some of `amount`, `period`, `zone`, `channels`, `roles` and `notices`.
+
+        Return what is different afterwards.
+        """
         check_manager(member)
 
-        async def change(tx: Transaction) -> None:
+        async def change(tx: Transaction) -> Sequence[Change]:
             await lock_quotas(tx)
             before, now = await servers.settings_of(tx, member.server_id), self._now()
             after = changed_settings(before, changed, now)
@@ -171,16 +174,20 @@ class Servers:
                 await servers.store_settings(tx, member.server_id, after)
             for each in found:
                 await changes.append(tx, each)
+            return found
 
-        await self._database.run(change, timeout=WRITE_LOCK_TIMEOUT)
+        return await self._database.run(change, timeout=WRITE_LOCK_TIMEOUT)
 
     async def change_rights(
         self, member: Member, subject: Subject, name: str, changed: Changed
-    ) -> None:
-        """Change some rights of a subject, by their names, or by `amount` and `period`."""
+    ) -> Sequence[Change]:
+        """Change some rights of a subject, by their names, or by `amount` and `period`.
+
+        Return what is different afterwards.
+        """
         check_manager(member)
 
-        async def change(tx: Transaction) -> None:
+        async def change(tx: Transaction) -> Sequence[Change]:
             await lock_quotas(tx)
             before = await _rights_of(tx, member.server_id, subject, name)
             after = changed_rights(before, changed)
@@ -189,8 +196,9 @@ class Servers:
                 await servers.store_rights(tx, member.server_id, subject, name, after)
             for each in found:
                 await changes.append(tx, each)
+            return found
 
-        await self._database.run(change, timeout=WRITE_LOCK_TIMEOUT)
+        return await self._database.run(change, timeout=WRITE_LOCK_TIMEOUT)
 
     async def reset_tier(self, member: Member, name: str) -> None:
         """Let a tier be as it was ready-made."""
