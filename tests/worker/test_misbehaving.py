@@ -12,6 +12,7 @@ from bot.sandbox.http.faults import Answer, Fault, Hold, Reset, Rule, Stall, Tru
 from bot.sandbox.http.service import compact
 from bot.sandbox.oxen.responses import completed
 from bot.store.audit import verify
+from tests.support.cluster import sqlite_only
 from tests.support.easel import Stage
 from tests.support.files import picture, png_header
 
@@ -153,6 +154,7 @@ async def test_a_creation_that_is_its_end_is_settled(at: Stage, count: int) -> N
     assert job.cost == count * 20_000
 
 
+@sqlite_only  # the answer is judged before anything is stored
 @pytest.mark.parametrize("model", ["oxen", "skills"])
 @pytest.mark.parametrize(("asked", "sent", "shown"), [(1, 3, 3), (2, 12, 10), (3, 1, 1)])
 async def test_more_or_fewer_pictures_than_asked_are_shown(
@@ -186,6 +188,7 @@ NO_PICTURES = {
 }
 
 
+@sqlite_only  # the answer is judged before anything is stored
 @pytest.mark.parametrize("model", ["oxen", "skills"])
 @pytest.mark.parametrize("kind", NO_PICTURES)
 async def test_an_end_without_a_picture_fails_uncharged(at: Stage, model: str, kind: str) -> None:
