@@ -5,6 +5,7 @@ but by a charge above its hold, an overdue charge, a correction, or a limit that
 """
 
 import asyncio
+import atexit
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
@@ -65,6 +66,7 @@ def empty_file() -> Path:
     """A file without rows, migrated once; in memory where the system has a place for that."""
     memory = Path("/dev/shm")  # noqa: S108  # a folder of its own is made there
     folder = tempfile.mkdtemp(prefix="easel-", dir=memory if memory.is_dir() else None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder) / "easel.db"
 
     async def write() -> None:
