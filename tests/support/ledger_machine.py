@@ -205,6 +205,10 @@ class LedgerMachine(RuleBasedStateMachine):
             assert sum(each.kind is EntryKind.RELEASE for each in of_job) <= 1
             assert -sum(each.amount for each in of_job if each.kind in CHARGED) == known.cost
             held = (EntryKind.HOLD, EntryKind.RELEASE)
+            # The allowance pays first, then what the hold took from grants.
+            granted = self.books.granted_of(job_id)
+            by_grants = min(max(known.cost - (known.job.price - granted), 0), granted)
+            assert -sum(each.granted for each in of_job if each.kind in CHARGED) == by_grants
             open_hold = -known.job.price if known.status in ACTIVE else 0
             assert sum(each.amount for each in of_job if each.kind in held) == open_hold
         after = self.balances()
