@@ -109,6 +109,7 @@ def test_other_properties_stay_byte_for_byte(data: bytes) -> None:
     assert packet.startswith(FOREIGN[: FOREIGN.index(b"ext:DigitalSourceType") - 5])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES)
 @needs_exiftool
 def test_exiftool_reads_the_mark(data: bytes, tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ async def test_transient_failures_of_direct_messages_end_in_one_message(at: Stag
     assert at.discord.channel_messages(at.channel) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", REFUSALS, ids=str)
 async def test_a_permanent_refusal_leads_to_the_next_destination(
     at: Stage, caplog: pytest.LogCaptureFixture, fault: Answer

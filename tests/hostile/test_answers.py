@@ -35,6 +35,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("status", [200, 400, 500])
 async def test_a_long_text_of_an_error_delays_nobody(text: str, status: int) -> None:
@@ -142,6 +143,7 @@ AMOUNTS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", AMOUNTS, ids=range(len(AMOUNTS)))
 async def test_a_cost_is_a_number_that_can_be_written(text: str) -> None:
     row = {"generation_id": "g1", "status": "succeeded", "result_url": "https://a/b", "cost": text}

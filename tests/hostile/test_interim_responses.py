@@ -67,6 +67,7 @@ async def download_head(origin: str) -> None:
 REQUESTS = [request, create, stream, download, download_head]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forever", [INTERIM, HINTS], ids=["continue", "hints"])
 @pytest.mark.parametrize("send", REQUESTS)
 async def test_interim_responses_without_an_end_are_refused(

@@ -139,6 +139,7 @@ def orders(first: Sequence[str], second: Sequence[str], other: str) -> Iterator[
         yield from ((other, *after) for after in orders(first, second, ""))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("event", ["expire", "kill a", "kill b", "release"])
 async def test_every_order_of_steps_writes_one_outcome(database: Database, event: str) -> None:
     """Take, renew and write of two processes, and the end of a lease or of a process between."""
