@@ -114,6 +114,7 @@ async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
 
 
 async def test_a_job_that_has_ended_cannot_be_canceled(at: Stage) -> None:
+    at.discord.response_seconds = 30  # what is said matters here, and not when
     at.oxen.manual = True
     async with at.easel():
         await at.imagine("a fox")
