@@ -28,7 +28,8 @@ async def second(at: Stage, empty: Path) -> AsyncIterator[App]:
     folder.mkdir()
     shutil.copyfile(empty, folder / "easel.db")
     async with at.easel(database_url=f"sqlite:///{folder / 'easel.db'}") as app:
-        await registered(app)
+        await registered(app)  # which needs no connection
+        await at.discord.connected(sessions=2)
         yield app
 
 
@@ -40,7 +41,6 @@ async def last_seen(app: App) -> Any:  # noqa: ANN401  # a part of the report
 async def test_a_second_copy_is_noticed_and_one_of_both_draws(
     at: Stage, migrated: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    at.discord.response_seconds = 30  # for the slower copy on a busy machine
     async with at.easel() as one, second(at, migrated) as two:
         await at.imagine("a fox")
         await at.result("a fox")
