@@ -22,7 +22,7 @@ from bot.store import generations, holds, jobs, servers, settlement
 from bot.store.database import Transaction
 from bot.store.job_rows import stored_job
 from bot.store.sqlite import SQLiteDatabase
-from tests.support.ledger_machine import ACCOUNTS, ACTIVE, MODELS, LedgerMachine
+from tests.support.ledger_machine import ACCOUNTS, ACTIVE, MODELS, LedgerMachine, cost_of
 from tests.support.naive_ledger import Known
 from tests.support.rows import new_job
 
@@ -31,10 +31,11 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Asia
 # The first account does most, so that its limits are reached.
 accounts = st.sampled_from([ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[0], *ACCOUNTS[1:]])
 indexes = st.integers(0, 999)
-amounts = st.sampled_from([20_000, 40_000, 100_000, 0, None])
+amounts = st.sampled_from([10_000, 23_000, 100_000, 0, None])
 granted = st.builds(Allowance, amount=amounts, period=st.sampled_from(PeriodKind))
-budgets = st.sampled_from([None, None, 60_000, 150_000])
+budgets = st.sampled_from([None, None, 60_000, 200_000])
 models = st.sampled_from(sorted(MODELS))
+counts = st.sampled_from([1, 1, 2, 4])
 # Of the price, in per cent.
 costs = st.sampled_from([None, 0, 1, 60, 100, 130])
 
@@ -46,7 +47,7 @@ class Ledger(LedgerMachine):
         month=budgets,
         most=st.sampled_from([None, 3]),
         allowance=granted,
-        gift=st.sampled_from([30_000, 0, 100_000]),
+        gift=st.sampled_from([100_000, 30_000, 0]),
     )
     def configure(
         self,
@@ -68,8 +69,24 @@ class Ledger(LedgerMachine):
 
     # Requests
 
-    @rule(account=accounts, model=models, count=st.sampled_from([1, 1, 2, 4]), begins=st.booleans())
+    @rule(account=accounts, model=models, count=counts, begins=st.booleans())
     def request(self, account: Account, model: str, count: int, begins: bool) -> None:
+        known = self.order(account, model, count)
+        if known is not None and begins:
+            self.begin(known)
+
+    @rule(orders=st.lists(st.tuples(accounts, models, counts, costs), min_size=3, max_size=5))
+    def draw(self, orders: list[tuple[Account, str, int, int | None]]) -> None:
+        """Request several jobs that succeed at once: else few jobs meet the limits."""
+        for account, model, count, percent in orders:
+            known = self.order(account, model, count)
+            if known is not None:
+                self.begin(known)
+                self.complete(known, percent)
+            self.everything_adds_up()
+
+    def order(self, account: Account, model: str, count: int) -> Known | None:
+        """Request a job; return None after a refusal that is right."""
         self.now += timedelta(seconds=1)
         self.number += 1
         policy = self.policy(account)
@@ -97,7 +114,7 @@ class Ledger(LedgerMachine):
         if reasons:
             with pytest.raises(UserError):  # else accepted, and it does not fit
                 self.write(store)
-            return
+            return None
         held = self.write(store)  # else refused, and it would have fitted
         assert held.job.granted == share
         for each in held.warnings:
@@ -106,8 +123,7 @@ class Ledger(LedgerMachine):
             self.warned.add(key)
             assert (each.sum.limit - each.sum.left) * 100 >= each.sum.limit * 80
         known = self.jobs[held.job.id] = Known(held.job)
-        if begins:
-            self.begin(known)
+        return known
 
     @precondition(lambda self: self.having(JobStatus.QUEUED))
     @rule(index=indexes, model=models, factor=st.sampled_from([1, 2]))
@@ -147,19 +163,7 @@ class Ledger(LedgerMachine):
     @precondition(lambda self: self.having(JobStatus.RUNNING))
     @rule(index=indexes, percent=costs)
     def succeed(self, index: int, percent: int | None) -> None:
-        known = self.chosen(index, JobStatus.RUNNING)
-        job, cost = known.job, cost_of(known.job, percent)
-        ends = {each.id: JobStatus.SUCCEEDED for each in known.open}
-        pictures = [self.picture() for _ in known.open]
-        settled = self.write(
-            lambda tx: settlement.succeed(
-                tx, job, self.now, cost=cost, pictures=pictures, ends=ends
-            )
-        )
-        self.may_lower = cost is not None and cost.amount > job.price
-        known.cost, known.estimated = job.price if cost is None else cost.amount, cost is None
-        assert (settled.cost, settled.estimated) == (known.cost, known.estimated)
-        self.settle(known, JobStatus.SUCCEEDED)
+        self.complete(self.chosen(index, JobStatus.RUNNING), percent)
 
     @precondition(lambda self: any(each.estimated for each in self.jobs.values()))
     @rule(index=indexes, percent=costs)
@@ -329,10 +333,6 @@ class Ledger(LedgerMachine):
             return await SQLiteDatabase(self.path).__aenter__()
 
         self.database = self.runner.run(again())
-
-
-def cost_of(job: Job, percent: int | None) -> Cost | None:
-    return None if percent is None else Cost(job.price * percent // 100)
 
 
 def test_everything_adds_up_after_each_step() -> None:

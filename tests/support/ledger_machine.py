@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from bot.jobs import Job, JobStatus, Picture, PictureKind
-from bot.ledger import Account, EntryKind, LedgerEntry
+from bot.ledger import Account, Cost, EntryKind, LedgerEntry
 from bot.periods import month_of
 from bot.quotas import LOSS_WINDOW, MAX_LOSSES, Quotas
 from bot.rights import Policy, Rights, ServerSettings
-from bot.store import generations, jobs, ledger
+from bot.store import generations, jobs, ledger, settlement
 from bot.store.audit import verify
 from bot.store.balances import Level
 from bot.store.database import Transaction
@@ -195,6 +195,21 @@ class LedgerMachine(RuleBasedStateMachine):
         )
         self.write(lambda tx: ledger.append(tx, entry))
 
+    def complete(self, known: Known, percent: int | None) -> None:
+        """Let a running job succeed at this part of the price."""
+        job, cost = known.job, cost_of(known.job, percent)
+        ends = {each.id: JobStatus.SUCCEEDED for each in known.open}
+        pictures = [self.picture() for _ in known.open]
+        settled = self.write(
+            lambda tx: settlement.succeed(
+                tx, job, self.now, cost=cost, pictures=pictures, ends=ends
+            )
+        )
+        self.may_lower = cost is not None and cost.amount > job.price
+        known.cost, known.estimated = job.price if cost is None else cost.amount, cost is None
+        assert (settled.cost, settled.estimated) == (known.cost, known.estimated)
+        self.settle(known, JobStatus.SUCCEEDED)
+
     # After each step
 
     @invariant()
@@ -253,3 +268,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Return a job as a request in this account would make it now."""
         new = new_job(account.user_id, at=self.now, server_id=account.server_id)
         return replace(stored_job(new), allowance=self.policy(account).rights.allowance)
+
+
+def cost_of(job: Job, percent: int | None) -> Cost | None:
+    return None if percent is None else Cost(job.price * percent // 100)
