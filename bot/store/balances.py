@@ -75,14 +75,15 @@ def in_period(column: ColumnElement[datetime], level: Level) -> list[ColumnEleme
     ]
 
 
-def _reserved(part: ColumnElement[int], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
-    """Return the sum of a part of the price of jobs that were given up and may still be charged.
+def _reserved(part: str, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """Return the sum of what is reserved for jobs that were given up and may still be charged.
 
-    Each open generation counts for its share of the job's price, for RESERVED_FOR at most.
+    Each open generation counts for its share of the job's price, for RESERVED_FOR at most. `part`
+    is `whole`, or what `grants` or the `allowance` would pay of it.
     """
     rows = (
         select(
-            part.label("part"),
+            *(jobs.c.price, jobs.c.granted, func.coalesce(jobs.c.cost, 0).label("cost")),
             func.count(case((generations.c.state.is_(None), 1))).label("open"),
             func.count().label("all"),
         )
@@ -95,9 +96,20 @@ def _reserved(part: ColumnElement[int], *conditions: ColumnElement[bool]) -> Sca
         )
         .group_by(jobs.c.id)
         .subquery()
-    )
-    amount = func.coalesce(func.sum(rows.c.part * rows.c.open // rows.c["all"]), 0)
-    return select(amount).scalar_subquery()
+    ).c
+    whole = rows.price * rows.open // rows["all"]
+
+    def share(cost: ColumnElement[int]) -> ColumnElement[int]:  # bot.ledger.share_of_cost
+        allowance = rows.price - rows.granted
+        return case(
+            (cost <= allowance, 0), (cost >= rows.price, rows.granted), else_=cost - allowance
+        )
+
+    amount = whole
+    if part != "whole":
+        grants = share(rows.cost + whole) - share(rows.cost)
+        amount = grants if part == "grants" else whole - grants
+    return select(func.coalesce(func.sum(amount), 0)).scalar_subquery()
 
 
 def _total(amount: ColumnElement[int], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
@@ -114,14 +126,14 @@ def balance(level: Level) -> ColumnElement[int]:
         case Level.MEMBER:
             counted = in_period(ledger.c.counted_at, level)
             paid = _total(ledger.c.amount - ledger.c.granted, OWN_ENTRIES, *counted)
-            return paid - _reserved(jobs.c.price - jobs.c.granted, _of_member, _here, *created)
+            return paid - _reserved("allowance", _of_member, _here, *created)
         case Level.GRANTS:
             granted = _total(ledger.c.granted, OWN_MEMBER, OWN_SERVER, ledger.c.granted != 0)
-            return granted - _reserved(jobs.c.granted, _of_member, _here)
+            return granted - _reserved("grants", _of_member, _here)
         case Level.MONTH:
             counted = in_period(ledger.c.counted_at, level)
             used = _total(ledger.c.amount, OWN_MEMBER, ledger.c.kind != EntryKind.GRANT, *counted)
-            return used - _reserved(jobs.c.price, _of_member, *created)
+            return used - _reserved("whole", _of_member, *created)
         case Level.SERVER:
             conditions = (_here, *created)
         case Level.PROVIDER:
@@ -133,7 +145,7 @@ def balance(level: Level) -> ColumnElement[int]:
         sums.c.scope == bindparam(f"{level}_scope"),
         *in_period(sums.c.begins_at, level),
     )
-    return spent - _reserved(jobs.c.price, *conditions)
+    return spent - _reserved("whole", *conditions)
 
 
 @cache

@@ -201,7 +201,9 @@ def _check(
 def _sum(level: Level, job: Job, limit: _Limit, found: Mapping[str, Any]) -> Sum:
     left = limit.amount + int(found[level])
     if level is Level.MEMBER:
-        left += int(found[Level.GRANTS])
+        # Grants are below zero after a charge that nothing was reserved for: later grants pay that.
+        # Else the debt would be taken from the allowance of each later period once more.
+        left += max(int(found[Level.GRANTS]), 0)
     # If the limit is below the price of one picture, a new period brings none either.
     renews = limit.amount > 0 and limit.amount >= job.price // job.request.count
     return Sum(limit.amount, left, limit.period.end if renews else None)

@@ -13,7 +13,7 @@ from sqlalchemy import Row, and_, bindparam, case, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import SETTLED, Job
-from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage
+from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage, share_of_cost
 from bot.periods import Period, PeriodKind, ZoneChange, current_period, month_of
 from bot.rights import Allowance
 from bot.store.pictures import Role
@@ -34,6 +34,7 @@ _given_up = (
     select(
         jobs.c.price,
         jobs.c.granted,
+        func.coalesce(jobs.c.cost, 0).label("cost"),
         jobs.c.settled_at,
         func.count(case((generations.c.state.is_(None), 1))).label("open"),
         func.count().label("all"),
@@ -55,10 +56,14 @@ OF_SCOPE = select(func.coalesce(func.sum(sums.c.amount), 0)).where(
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The price of the generations that were given up and may still be charged."""
+    """The price of the generations that were given up and may still be charged.
+
+    `granted` is the part of `amount` that grants would pay.
+    """
 
     amount: int = 0
     until: datetime | None = None
+    granted: int = 0
 
 
 async def append(tx: AsyncConnection, *entries: LedgerEntry) -> None:
@@ -159,7 +164,10 @@ async def _usage(
         .where(OF_USER, OF_PERIOD, OF_REQUEST, job_pictures.c.role == Role.OUTPUT, *of_account)
     )
     reserved = await reserved_of(connection, period, now, user_id=user_id, server_id=server_id)
-    left = None if limit is None else limit + int(totals.balance) + granted - reserved.amount
+    left = None
+    if limit is not None:
+        of_grants = max(granted - reserved.granted, 0)  # a debt of grants: see bot.store.holds
+        left = limit + int(totals.balance) - (reserved.amount - reserved.granted) + of_grants
     return Usage(
         used=-int(totals.used),
         held=-int(totals.held),
@@ -191,21 +199,23 @@ async def reserved_of(
     in_period = and_(jobs.c.created_at >= period.begin, jobs.c.created_at < period.end)
     if user_id is not None:
         statement = statement.where(jobs.c.user_id + 0 == user_id)  # few jobs are open
-    if server_id is not None:
-        statement = statement.where(jobs.c.account_server_id == server_id)
-        part = jobs.c.granted + case((in_period, jobs.c.price - jobs.c.granted), else_=0)
-    else:
+    if server_id is None:
         statement = statement.where(in_period)
-        part = jobs.c.price
-    rows = (
-        await connection.execute(
-            statement.add_columns(part.label("part")), {"since": now - RESERVED_FOR}
-        )
-    ).all()
+    else:
+        statement = statement.where(jobs.c.account_server_id == server_id)
+    counted = statement.add_columns(case((in_period, 1), else_=0).label("counted"))
+    rows = (await connection.execute(counted, {"since": now - RESERVED_FOR})).all()
     if not rows:
         return Reserved()
-    amount = sum(row.part * row.open // row.all for row in rows)
-    return Reserved(amount, max(row.settled_at for row in rows) + RESERVED_FOR)
+    amount = granted = 0
+    for row in rows:
+        whole = row.price * row.open // row.all
+        by_grants = share_of_cost(row.cost + whole, row.price, row.granted)
+        by_grants -= share_of_cost(row.cost, row.price, row.granted)
+        granted += by_grants
+        amount += whole if row.counted else by_grants
+    until = max(row.settled_at for row in rows) + RESERVED_FOR
+    return Reserved(amount, until, 0 if server_id is None else granted)
 
 
 async def entries_of(connection: AsyncConnection, job_id: str) -> list[LedgerEntry]:

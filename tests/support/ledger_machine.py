@@ -248,10 +248,7 @@ class LedgerMachine(RuleBasedStateMachine):
             usage = await ledger.account_usage(view, account, allowance, zones, self.now)
             assert usage.granted == self.books.grants(account)
             left = self.left_of(account).get(Level.MEMBER)
-            # Each part of a reserved price is rounded down on its own.
-            assert (usage.left is None) == (left is None)
-            given_up = len([*self.books.given_up(self.now)])
-            assert left is None or 0 <= left - (usage.left or 0) <= given_up
+            assert usage.left == left
 
     def balances(self) -> dict[object, int]:
         """Return what is left of every limit."""

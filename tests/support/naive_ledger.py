@@ -46,6 +46,15 @@ class Books:
         holds = (each for each in self.entries if each.kind is EntryKind.HOLD)
         return -sum(each.granted for each in holds if each.job_id == job_id)
 
+    def granted_of_part(self, known: Known) -> int:
+        """Return the part that grants would pay of the open generations of a job."""
+        granted, cost = self.granted_of(known.job.id), known.cost
+        allowance = known.job.price - granted
+        return sum(
+            sign * min(max(paid - allowance, 0), granted)
+            for sign, paid in ((1, cost + _part(known)), (-1, cost))
+        )
+
     def sum(self, scope: str, period: Period) -> int:
         """Return the sum of a budget's entries in a period."""
         return sum(
@@ -78,15 +87,13 @@ class Books:
                     if each.account == account and within(each.counted_at, period)
                 )
                 return sum(paid) - sum(
-                    _part(each, each.job.price - self.granted_of(each.job.id))
+                    _part(each) - self.granted_of_part(each)
                     for each in in_period
                     if each.account == account
                 )
             case Level.GRANTS:
                 return self.grants(account) - sum(
-                    _part(each, self.granted_of(each.job.id))
-                    for each in given_up
-                    if each.account == account
+                    self.granted_of_part(each) for each in given_up if each.account == account
                 )
             case Level.MONTH:
                 used = (
@@ -130,7 +137,7 @@ class Books:
             if amount is not None
         }
         if Level.MEMBER in found:
-            found[Level.MEMBER] += self.balance(Level.GRANTS, job, month)
+            found[Level.MEMBER] += max(self.balance(Level.GRANTS, job, month), 0)
         return found
 
     def share(self, job: Job, policy: Policy) -> int:
@@ -148,9 +155,9 @@ def within(moment: datetime, period: Period) -> bool:
     return period.begin <= moment < period.end
 
 
-def _part(known: Known, amount: int) -> int:
-    return amount * len(known.open) // len(known.made)
+def _part(known: Known) -> int:
+    return known.job.price * len(known.open) // len(known.made)
 
 
 def _reserved(given_up: Iterator[Known]) -> int:
-    return sum(_part(each, each.job.price) for each in given_up)
+    return sum(_part(each) for each in given_up)
