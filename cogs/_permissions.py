@@ -15,7 +15,7 @@ import discord
 
 from bot.errors import UserError
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME, UNREADABLE
-from cogs.delivery.route import Where, granted_in
+from cogs.delivery.route import Where, granted_in, role_ids_of
 from cogs.delivery.timeouts import QUERY_TIMEOUT, within
 
 log = logging.getLogger(__name__)
@@ -123,8 +123,7 @@ async def may_use(
     if not granted.use_application_commands:
         return False
     levels = await client.command_permissions.levels(client, guild.id, command_name)
-    roles = [role.id for role in member.roles]
-    return decide(levels, guild.id, _place(channel), member.id, roles)
+    return decide(levels, guild.id, _place(channel), member.id, role_ids_of(member))
 
 
 def _place(channel: Where) -> int:

@@ -26,7 +26,7 @@ from cogs._credits_input import (
 )
 from cogs._credits_report import send_report
 from cogs._replies import first_reply, reply_privately
-from cogs.delivery.route import member_of
+from cogs.delivery.route import member_of, role_ids_of
 from cogs.ui.credits import (
     allowance_view,
     budget_view,
@@ -189,9 +189,8 @@ class Credits(commands.GroupCog, group_name="credits", group_description=Credits
 
 def _account_of(interaction: Press, user: discord.User | discord.Member) -> Member:
     """Return a member of the server with their roles; one who has left has none."""
-    roles = user.roles if isinstance(user, discord.Member) else []
     return Member(
         user_id=user.id,
         server_id=member_of(interaction).server_id,
-        role_ids=frozenset(role.id for role in roles),
+        role_ids=role_ids_of(user),
     )

@@ -4,6 +4,7 @@ import inspect
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import discord
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 from yarl import URL
 
 from bot.store.aiosqlite_driver import Connection
+from cogs.delivery.route import role_ids_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,3 +54,15 @@ async def test_aiosqlite_has_the_parts_of_the_faster_driver(tmp_path: Path) -> N
             await cursor.execute("SELECT 1 UNION SELECT 2")
             assert [row[0] for row in await cursor.fetchall()] == [1, 2]
     assert hasattr(aiosqlite.Cursor, "_execute")
+
+
+async def test_discord_py_keeps_the_ids_of_a_member_s_roles() -> None:
+    """Also in a server that the gateway has not sent yet, where `roles` has none of them."""
+    async with discord.Client(intents=discord.Intents.none()) as client:
+        guild = client._connection._get_or_create_unavailable_guild(5)
+        user = {"id": "1", "username": "ada", "discriminator": "0", "avatar": None}
+        data: Any = {"user": user, "roles": ["7"], "flags": 0, "joined_at": None}
+        member = discord.Member(data=data, guild=guild, state=client._connection)
+
+        assert member.roles == []
+        assert role_ids_of(member) == {5, 7}

@@ -16,18 +16,28 @@ Where = discord.abc.Snowflake | None  # any kind of channel
 def member_of(interaction: discord.Interaction[Any]) -> Member:
     """Return who acts, with the roles and permissions that Discord sent."""
     user, channel = interaction.user, interaction.channel
-    roles = user.roles if isinstance(user, discord.Member) else []
     # Text, announcement, voice, stage and forum channels, and threads; not direct messages.
     is_nsfw = getattr(channel, "is_nsfw", None)
     return Member(
         user_id=user.id,
         server_id=account_server_of(interaction),
-        role_ids=frozenset(role.id for role in roles),
+        role_ids=role_ids_of(user),
         may_manage=interaction.permissions.manage_guild,
         may_moderate=interaction.permissions.manage_messages,
         age_restricted=is_nsfw is not None and is_nsfw(),
         parent_channel_id=channel.parent_id if isinstance(channel, discord.Thread) else 0,
     )
+
+
+def role_ids_of(user: discord.User | discord.Member) -> frozenset[int]:
+    """Return the roles that Discord sent with a member, and that of everybody; else none.
+
+    `Member.roles` has only roles of servers that the gateway has sent: after a start, a member
+    without roles would have the rights of everybody, and none of the limits of a role.
+    """
+    if not isinstance(user, discord.Member):
+        return frozenset()
+    return frozenset({*user._roles, user.guild.id})
 
 
 def route_of(
@@ -115,9 +125,7 @@ def author_of(message: discord.Message) -> Member:
     return Member(
         user_id=author.id,
         server_id=message.guild.id if message.guild else 0,
-        role_ids=frozenset(
-            role.id for role in (author.roles if isinstance(author, discord.Member) else ())
-        ),
+        role_ids=role_ids_of(author),
         may_manage=granted.manage_guild,
         may_moderate=granted.manage_messages,
         age_restricted=is_nsfw is not None and is_nsfw(),
