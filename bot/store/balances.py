@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, case, func, select
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, and_, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED
@@ -34,7 +34,6 @@ OWN_MEMBER = ledger.c.user_id == bindparam("user")
 OWN_SERVER = ledger.c.server_id == bindparam("server")
 # The sums keep SQLite from the entries of the whole server, and from all jobs of the member.
 OWN_ENTRIES = and_(OWN_MEMBER, ledger.c.server_id + 0 == bindparam("server"))
-_of_member = jobs.c.user_id + 0 == bindparam("user")
 _open = select(generations.c.job_id).where(generations.c.state.is_(None)).distinct()
 _of_job = ledger.alias()
 _lost = (
@@ -75,14 +74,15 @@ def in_period(column: ColumnElement[datetime], level: Level) -> list[ColumnEleme
     ]
 
 
-def _reserved(part: str, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
-    """Return the sum of what is reserved for jobs that were given up and may still be charged.
+def _given_up() -> CTE:
+    """Return what is reserved for each job that was given up and may still be charged.
 
-    Each open generation counts for its share of the job's price, for RESERVED_FOR at most. `part`
-    is `whole`, or what `grants` or the `allowance` would pay of it.
+    Each open generation counts for its share of the job's price, for RESERVED_FOR at most. A
+    CTE is read once for all levels: thousands of jobs in progress have open generations, too.
     """
     rows = (
         select(
+            *(jobs.c.user_id, jobs.c.account_server_id, jobs.c.provider, jobs.c.created_at),
             *(jobs.c.price, jobs.c.granted, func.coalesce(jobs.c.cost, 0).label("cost")),
             func.count(case((generations.c.state.is_(None), 1))).label("open"),
             func.count().label("all"),
@@ -92,7 +92,6 @@ def _reserved(part: str, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
             jobs.c.id.in_(_open),
             jobs.c.status.in_(SETTLED),
             jobs.c.settled_at > bindparam("reserved_since", type_=Utc),
-            *conditions,
         )
         .group_by(jobs.c.id)
         .subquery()
@@ -105,11 +104,20 @@ def _reserved(part: str, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
             (cost <= allowance, 0), (cost >= rows.price, rows.granted), else_=cost - allowance
         )
 
-    amount = whole
-    if part != "whole":
-        grants = share(rows.cost + whole) - share(rows.cost)
-        amount = grants if part == "grants" else whole - grants
-    return select(func.coalesce(func.sum(amount), 0)).scalar_subquery()
+    grants = share(rows.cost + whole) - share(rows.cost)
+    return select(
+        *(rows.user_id, rows.account_server_id, rows.provider, rows.created_at),
+        *(whole.label("whole"), grants.label("grants")),
+    ).cte("given_up")
+
+
+_reservations = _given_up().c
+_of_member = _reservations.user_id == bindparam("user")
+_in_server = _reservations.account_server_id == bindparam("server")
+
+
+def _reserved(amount: ColumnElement[int], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    return select(func.coalesce(func.sum(amount), 0)).where(*conditions).scalar_subquery()
 
 
 def _total(amount: ColumnElement[int], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
@@ -121,23 +129,25 @@ def balance(level: Level) -> ColumnElement[int]:
 
     In one expression: between two, another process may move a price from one to the other.
     """
-    created = in_period(jobs.c.created_at, level)
+    created = in_period(_reservations.created_at, level)
     match level:
         case Level.MEMBER:
             counted = in_period(ledger.c.counted_at, level)
             paid = _total(ledger.c.amount - ledger.c.granted, OWN_ENTRIES, *counted)
-            return paid - _reserved("allowance", _of_member, _here, *created)
+            return paid - _reserved(
+                _reservations.whole - _reservations.grants, _of_member, _in_server, *created
+            )
         case Level.GRANTS:
             granted = _total(ledger.c.granted, OWN_MEMBER, OWN_SERVER, ledger.c.granted != 0)
-            return granted - _reserved("grants", _of_member, _here)
+            return granted - _reserved(_reservations.grants, _of_member, _in_server)
         case Level.MONTH:
             counted = in_period(ledger.c.counted_at, level)
             used = _total(ledger.c.amount, OWN_MEMBER, ledger.c.kind != EntryKind.GRANT, *counted)
-            return used - _reserved("whole", _of_member, *created)
+            return used - _reserved(_reservations.whole, _of_member, *created)
         case Level.SERVER:
-            conditions = (_here, *created)
+            conditions = (_in_server, *created)
         case Level.PROVIDER:
-            conditions = (jobs.c.provider == bindparam("provider"), *created)
+            conditions = (_reservations.provider == bindparam("provider"), *created)
         case Level.BOT:
             conditions = tuple(created)
     spent = _total(
@@ -145,7 +155,7 @@ def balance(level: Level) -> ColumnElement[int]:
         sums.c.scope == bindparam(f"{level}_scope"),
         *in_period(sums.c.begins_at, level),
     )
-    return spent - _reserved("whole", *conditions)
+    return spent - _reserved(_reservations.whole, *conditions)
 
 
 @cache
