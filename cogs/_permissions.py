@@ -15,7 +15,8 @@ import discord
 
 from bot.errors import UserError
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME, UNREADABLE
-from cogs.delivery.route import Where, granted_in, role_ids_of
+from cogs.delivery.member_roles_workaround import role_ids_of
+from cogs.delivery.route import Where, granted_in
 from cogs.delivery.timeouts import QUERY_TIMEOUT, within
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,8 @@ from cogs._credits_input import (
 )
 from cogs._credits_report import send_report
 from cogs._replies import first_reply, reply_privately
-from cogs.delivery.route import member_of, role_ids_of
+from cogs.delivery.member_roles_workaround import role_ids_of
+from cogs.delivery.route import member_of
 from cogs.ui.credits import (
     allowance_view,
     budget_view,

@@ -197,6 +197,7 @@ WORKAROUND_FILES = (
     "bot/discord_origin_workaround.py",
     "bot/store/aiosqlite_driver.py",
     "cogs/delivery/global_limit_workaround.py",
+    "cogs/delivery/member_roles_workaround.py",
 )
 
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from yarl import URL
 
 from bot.store.aiosqlite_driver import Connection
-from cogs.delivery.route import role_ids_of
+from cogs.delivery.member_roles_workaround import role_ids_of
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,6 +9,7 @@ import discord
 from bot.invite import missing
 from bot.jobs import TOKEN_LIFE, Notify, Route
 from bot.quotas import Member
+from cogs.delivery.member_roles_workaround import role_ids_of
 
 Where = discord.abc.Snowflake | None  # any kind of channel
 
@@ -27,17 +28,6 @@ def member_of(interaction: discord.Interaction[Any]) -> Member:
         age_restricted=is_nsfw is not None and is_nsfw(),
         parent_channel_id=channel.parent_id if isinstance(channel, discord.Thread) else 0,
     )
-
-
-def role_ids_of(user: discord.User | discord.Member) -> frozenset[int]:
-    """Return the roles that Discord sent with a member, and that of everybody; else none.
-
-    `Member.roles` has only roles of servers that the gateway has sent: after a start, a member
-    without roles would have the rights of everybody, and none of the limits of a role.
-    """
-    if not isinstance(user, discord.Member):
-        return frozenset()
-    return frozenset({*user._roles, user.guild.id})
 
 
 def route_of(
