@@ -62,6 +62,7 @@ class _Limit:
     scope: str
 
 
+OWN_LEVELS = frozenset({Level.MEMBER, Level.MONTH})  # of which only the member is warned
 WARN = keep_row(insert(warnings))
 
 
@@ -91,6 +92,9 @@ async def hold(tx: AsyncConnection, job: Job, quotas: Quotas, policy: Policy | N
         if ends_at > job.created_at:
             raise CooldownLasts(rights.cooldown, ends_at)
     warned = _check(job, limits, found, quotas)
+    if job.route.interaction_token is None and job.route.guild_id is not None:
+        # A message in a server has no private answer: the member's next command gives the warning.
+        warned = [each for each in warned if each.level not in OWN_LEVELS]
     job = await _with_share(tx, job, limits, found)
     await entries.append(
         tx, entries.entry_of(job, EntryKind.HOLD, -job.price, job.created_at, granted=-job.granted)

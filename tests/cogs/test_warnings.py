@@ -111,6 +111,19 @@ async def test_a_reply_in_a_server_warns_nobody(at: Stage) -> None:
     assert all("You have used" not in each.text() for each in everything)
 
 
+async def test_the_next_command_warns_after_a_reply_in_a_server(at: Stage) -> None:
+    async with at.easel(monthly_credits=37.5):
+        source = await result(at)
+        await at.imagine("two hares", model="oxen", count=2)
+        await at.settled(2)
+        await say(at, source, "add snow")  # 80 %
+        await edited(at, "add snow")
+        await at.settled(3)
+        assert warnings(at) == []
+        await at.imagine("a hen", model="oxen")
+        assert "credits for this month" in (await warned(at)).text()
+
+
 async def test_a_reply_in_direct_messages_warns_there(at: Stage) -> None:
     channel = at.discord.dm_channel(at.ada)
     async with at.easel(monthly_credits=16):
