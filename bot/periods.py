@@ -61,7 +61,7 @@ def period_in(kind: PeriodKind, zone: str, moment: datetime) -> Period:
 
     Where a change of the clock leaves midnight out, the period begins with the change.
     """
-    midnight = moment.astimezone(_place(zone)).replace(
+    midnight = moment.astimezone(zone_info(zone)).replace(
         hour=0, minute=0, second=0, microsecond=0, fold=0
     )
     if kind is PeriodKind.DAY:
@@ -76,7 +76,7 @@ def period_in(kind: PeriodKind, zone: str, moment: datetime) -> Period:
     return Period(begin.astimezone(UTC), end.astimezone(UTC))
 
 
-def _place(zone: str) -> tzinfo:
+def zone_info(zone: str) -> tzinfo:
     """Return a time zone; UTC for one that this machine's data have not, or no longer."""
     if zone == DEFAULT_ZONE:
         return UTC

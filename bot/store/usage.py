@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import Job
 from bot.ledger import Account, EntryKind
-from bot.periods import Period, PeriodKind, period_in
+from bot.periods import Period, PeriodKind, period_in, zone_info
 from bot.quotas import Quotas
 from bot.store import ledger as entries
 from bot.store import servers
@@ -43,7 +42,7 @@ def last_days(count: int, zone: str, now: datetime) -> list[Day]:
     found, moment = list[Day](), now
     for _ in range(count):
         period = period_in(PeriodKind.DAY, zone, moment)
-        found.append(Day(period.begin.astimezone(ZoneInfo(zone)).date(), period))
+        found.append(Day(period.begin.astimezone(zone_info(zone)).date(), period))
         moment = period.begin - timedelta(seconds=1)
     return found[::-1]
 

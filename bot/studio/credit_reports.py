@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from bot.errors import UserError
 from bot.ledger import credits_text
-from bot.periods import Period, PeriodKind, period_in
+from bot.periods import Period, PeriodKind, period_in, zone_info
 from bot.quotas import Member
 from bot.services import Services
 from bot.store import reports, servers
@@ -108,7 +107,7 @@ class CreditReports:
             raise PeriodGivenTwice
         async with self._turn, self._database.reading() as view:
             zone = (await servers.settings_of(view, manager.server_id)).zone
-            today = self._now().astimezone(ZoneInfo(zone)).date()
+            today = self._now().astimezone(zone_info(zone)).date()
             first, last = _typed_days(*typed, today) if any(typed) else days_of(span, today)
             days = [first + timedelta(days=each) for each in range((last - first).days + 1)]
             found = await _read(view, manager.server_id, days, zone)
@@ -161,7 +160,7 @@ async def _read(view: Connection, server_id: int, days: Sequence[date], zone: st
         held = Sums(held=each.amount)
         members[each.user_id] += held
         models[each.model] += held
-        by_day[each.created_at.astimezone(ZoneInfo(zone)).date()] += held
+        by_day[each.created_at.astimezone(zone_info(zone)).date()] += held
     found = reports.lines(view, server_id, whole, MOST_LINES + 1)
     return _Read(zone, by_day, members, models, [each async for each in found])
 
@@ -183,7 +182,7 @@ def _report(found: _Read) -> Report:
 
 
 def _period(day: date, zone: str) -> Period:
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone))
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=zone_info(zone))
     return period_in(PeriodKind.DAY, zone, noon)
 
 
@@ -216,7 +215,7 @@ def _cells(line: Line, zone: str) -> list[str]:
     """Return the cells of a line; of a private job, only the member, the amounts and the id."""
     known: Mapping[str, str | None] = {}
     if not line.private:
-        local = line.at.astimezone(ZoneInfo(zone))
+        local = line.at.astimezone(zone_info(zone))
         known = {
             "time": local.isoformat(sep=" ", timespec="seconds"),
             "model": line.model,

@@ -247,7 +247,9 @@ def changed_settings(before: ServerSettings, changed: Changed, now: datetime) ->
     budget = changed_allowance(before.budget, changed)
     values["budget"] = None if budget is None or budget.amount is None else budget
     if changed.get("zone", before.zone) != before.zone:
-        zones = reached((*before.zones, ZoneChange(now, changed["zone"])), now - ZONES_REACH)
+        # The clock may have been set back, or the last change have come by another process.
+        since = max([now, *(each.since for each in before.zones)])
+        zones = reached((*before.zones, ZoneChange(since, changed["zone"])), now - ZONES_REACH)
         values["zones"] = zones[-MOST_ZONES:]
     return before.model_copy(update=values)
 

@@ -99,6 +99,17 @@ async def test_days_are_those_of_the_servers_time_zone(at: Stage) -> None:
     assert "In all: used 7.5 credits" in yesterday.text()
 
 
+async def test_a_zone_that_the_machine_does_not_know_is_taken_for_utc(at: Stage) -> None:
+    at.audited = False  # the audit reports the zone
+    async with at.easel():
+        await charged(at, "a fox")
+        await move_to(at, "Mars/Base")
+        message = await report(at)
+
+    (row,) = rows_of(message)
+    assert row["time"].endswith("+00:00")
+
+
 async def test_a_time_without_entries_is_said(at: Stage) -> None:
     async with at.easel():
         await charged(at)

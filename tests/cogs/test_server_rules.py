@@ -135,6 +135,15 @@ def test_without_the_changes_that_no_period_reaches_nothing_is_different(
         assert current_period(kind, kept, moment) == current_period(kind, zones, moment)
 
 
+def test_a_clock_that_is_set_back_leaves_the_changes_of_zones_in_order() -> None:
+    once = changed_settings(ServerSettings(), {"zone": "Asia/Tokyo"}, NOW)
+    twice = changed_settings(once, {"zone": "UTC"}, NOW - timedelta(seconds=2))
+
+    assert twice.zone == "UTC"
+    assert [*twice.zones] == sorted(twice.zones, key=lambda each: each.since)
+    assert twice.zones[-1].since == NOW
+
+
 def test_old_changes_of_the_zone_are_dropped_and_several_stay_in_order() -> None:
     found, moment = ServerSettings(), NOW
     for number in range(400):

@@ -153,3 +153,9 @@ async def test_an_unlimited_allowance_leaves_the_month_alone(database: Database)
     async with database.reading() as view:
         assert await usage.left_after(view, job, Quotas(), NOW) is None
         assert await usage.left_after(view, job, Quotas(allowance=10_000), NOW) == 1000
+
+
+def test_days_of_a_zone_that_the_machine_does_not_know_are_those_of_utc() -> None:
+    """Time zone data differ between machines; allowances take UTC for such a zone, too."""
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    assert usage.last_days(3, "Mars/Base", now) == usage.last_days(3, "UTC", now)
