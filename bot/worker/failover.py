@@ -16,6 +16,7 @@ from bot.quotas import ProviderBudgetExhausted
 from bot.services import Services
 from bot.store import holds, jobs, queue
 from bot.store.database import Connection
+from bot.store.dialects import lock_quotas
 from bot.worker.deliver import Deliverer
 from bot.worker.tasks import Due
 
@@ -97,6 +98,7 @@ class Failover:
         """Store the move, and return the job; None if it no longer waits. UserError."""
         price = spec.price * job.request.count
         async with self._database.transaction() as tx:
+            await lock_quotas(tx)  # before the job's row, as a refund does: else a deadlock
             moved = await jobs.hand_over(
                 tx, job, model=spec.key, provider=spec.provider, price=price
             )
