@@ -72,7 +72,8 @@ def read_amount(typed: str) -> int:
         raise AmountAmbiguous(typed)
     found = NUMBER.fullmatch(text)
     decimals = "" if found is None else found["number"].replace(",", ".").partition(".")[2]
-    if found is None or len(decimals) > DECIMALS:
+    raised = any(each.isdigit() and not each.isdecimal() for each in typed)  # 10² is not 102
+    if found is None or raised or len(decimals) > DECIMALS:
         raise AmountUnread(typed)
     if len(number) > 30:
         raise AmountTooLarge(typed)

@@ -4,11 +4,12 @@ Nothing here exceeds the operator's limits: a grant or a budget of a server is c
 `MONTHLY_CREDITS`, and below the budgets of the providers and of the bot.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.jobs import Job
+from bot.jobs import JOB_ID_PATTERN, Job
 from bot.ledger import Account, EntryKind, LedgerEntry, Usage, credits_text
 from bot.periods import Period, PeriodKind, ZoneChange, current_period
 from bot.quotas import Member, Quotas
@@ -124,6 +125,9 @@ class ServerCredits:
     async def refund(self, manager: Member, job_id: str) -> Given:
         """Give the cost of a job back as a grant, once. Budgets do not become greater by it."""
         check_manager(manager)
+        # A text may be typed that a database takes for no text, such as one with NUL.
+        if not re.fullmatch(JOB_ID_PATTERN, job_id):
+            raise NoSuchJobHere(job_id)
 
         async def give(tx: Transaction) -> Given:
             await lock_quotas(tx)
