@@ -83,7 +83,7 @@ async def test_a_server_has_an_allowance_and_grants_besides_the_month(
     here, month = told.split("### Your credits this month in all servers")
     assert "### Your credits this week in this server" in here
     assert f"Left: **{left}**" in here
-    assert f"Grants among these: **{granted}**, which last until they are used" in here
+    assert f"Grants among these: **{granted}** (grants last until they are used)" in here
     assert f"Used: **{used}**" in here
     assert re.search(r"Resets <t:\d+:R>, on <t:\d+:D> \(UTC\)", here)
     assert "Grants" not in month

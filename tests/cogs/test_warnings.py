@@ -45,7 +45,7 @@ async def test_a_member_is_warned_once_in_a_period(at: Stage, locale: str, left:
         await at.settled(3)
 
     assert warning.ephemeral_to is at.ada
-    assert f"You have used 92 % of your credits, and have {left} left until <t:" in warning.text()
+    assert f"You have used 92 % of your credits, and have {left} left. Your" in warning.text()
     assert refused.message is not None
     assert len(warnings(at)) == 2
 
@@ -58,7 +58,7 @@ async def test_both_limits_are_named_in_one_message(at: Stage) -> None:
         await at.settled()
 
     here, month = warning.text().splitlines()
-    assert "93 % of your credits, and have 1 credit left until <t:" in here
+    assert "93 % of your credits, and have 1 credit left. Your credits are renewed <t:" in here
     assert "88 % of your credits for this month, in all servers, and have 2 credits" in month
     assert len(warnings(at)) == 1
 

@@ -61,7 +61,10 @@ class Credits:
     UNLIMITED_LEFT = "Left: **unlimited**"
     USED = "Used: **{used}**"
     HELD = "Held for jobs in progress: **{held}**"
-    RESERVED = "Reserved for jobs that may still be charged: **{reserved}**, until <t:{until}:R>"
+    RESERVED = (
+        "Reserved for jobs that may still be charged, until <t:{until}:f> at the latest: "
+        "**{reserved}**"
+    )
     GRANTED = "Granted, and not used yet: **{granted}**"
     ALLOWANCE = "Allowance: **{limit}**, {origin}"
     NO_ALLOWANCE = "Allowance: **unlimited**, because nobody has set one"
@@ -75,7 +78,7 @@ class Credits:
     JOB = "- **{state}** {time} · {prompt} · {cost} · `{job}`"
     PRIVATE_JOB = "- {cost} · `{job}`"
     FREE = "nothing charged"
-    GRANT = "{member} got **{amount}** on top, which last until they are used."
+    GRANT = "{member} got **{amount}** on top of the allowance. Grants last until they are used."
     REFUND = "{member} got **{amount}** back for job `{job}`."
     GRANTS_LEFT = "Of all grants, {granted} are left."
     BUDGETS_STAY = "The budgets of this server and of the operator do not become greater by that."

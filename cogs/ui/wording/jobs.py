@@ -87,11 +87,12 @@ class Warnings:
     """The message to a member whose credits are almost used."""
 
     MEMBER = (
-        "You have used {percent} % of your credits, and have {credits} left until <t:{time}:R>."
+        "You have used {percent} % of your credits, and have {credits} left. Your credits are "
+        "renewed <t:{time}:R>."
     )
     MONTH = (
         "You have used {percent} % of your credits for this month, in all servers, and have "
-        "{credits} left until <t:{time}:R>."
+        "{credits} left. Your credits are renewed <t:{time}:R>."
     )
 
 

@@ -58,13 +58,13 @@ class Usage:
     LEFT = "Left: **{credits}**"
     NO_LIMIT = "Left: **no limit**"
     BELOW_ZERO = "Left: **{credits} below zero**, because a job has cost more than was held for it"
-    GRANTS = "Grants among these: **{credits}**, which last until they are used"
+    GRANTS = "Grants among these: **{credits}** (grants last until they are used)"
     ALLOWANCE = "Allowance: **{credits}**"
     USED = "Used: **{credits}**"
     HELD = "Held for jobs in progress: **{credits}**"
     RESERVED = (
         "Reserved: **{credits}** for jobs that were given up and may still be charged, until "
-        "<t:{until}:R> at the latest"
+        "<t:{until}:f> at the latest"
     )
     PICTURES = "Pictures: **{pictures}** · Jobs: **{jobs}**"
     RESET = "-# Resets <t:{resets}:R>, on <t:{resets}:D> ({zone})"
