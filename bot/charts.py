@@ -91,6 +91,7 @@ def _label(axes: "Axes", days: Sequence[tuple[date, int]], highest: int, *, numb
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value * 1000))))
     axes.tick_params(colors=WORDS, labelsize=TEXT, length=0, pad=8)
+    axes.tick_params(axis="x", pad=22)  # below the 0 of the other axis, also under the first bar
     axes.grid(axis="y", color=LINES, linewidth=1.2)
     axes.set_axisbelow(True)
     for side, line in axes.spines.items():

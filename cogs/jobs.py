@@ -50,7 +50,15 @@ class Jobs(commands.Cog):
         described = [
             (command.qualified_name, command.description)
             for command in self.tree.walk_commands()
-            if isinstance(command, app_commands.Command)
+            if isinstance(command, app_commands.Command) and _offered(command, interaction)
         ]
         menus = [menu.name for menu in self.tree.get_commands(type=discord.AppCommandType.message)]
         await reply_privately(interaction, help_view(sorted(described), menus))
+
+
+def _offered(
+    command: app_commands.Command[Any, ..., Any], interaction: discord.Interaction[Any]
+) -> bool:
+    """Return whether the member has the permissions that a command needs by default."""
+    needed = (command.root_parent or command).default_permissions
+    return needed is None or needed <= interaction.permissions

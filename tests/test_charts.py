@@ -13,6 +13,7 @@ from PIL import Image
 
 from bot import charts
 from bot.charts import ChartFailed, days_chart
+from cogs.ui.wording import Report, Usage
 
 FIRST = date(2026, 10, 29)
 IMPORTS = (
@@ -50,6 +51,15 @@ async def test_each_day_with_use_has_a_bar_and_the_dearest_one_another_colour() 
 
     assert bars(picture, BAR) == 29
     assert bars(picture, HIGHEST) == 1
+
+
+@pytest.mark.parametrize("title", [Usage.CHART, Report.CHART])
+async def test_the_title_does_not_reach_the_unit(title: str) -> None:
+    data = await days_chart(days([7500]), title=title, unit=Report.UNIT)
+    head = Image.open(io.BytesIO(data)).convert("L").crop((0, 0, 800, 60))
+    dark = head.getpixel((0, 0))
+    lit = [x for x in range(head.width) if head.crop((x, 0, x + 1, 60)).getextrema()[1] != dark]
+    assert max(after - before for before, after in pairwise(lit)) >= 60
 
 
 @pytest.mark.parametrize(

@@ -73,11 +73,15 @@ async def drawing(
 
 
 async def test_only_managers_are_offered_the_commands(at: Stage) -> None:
+    at.settings = {"user_install": True}
     async with at.easel():
         with pytest.raises(MemberError, match="may not use"):
             await at.command("credits budget")
         with pytest.raises(MemberError, match="not available in this kind"):
             await at.command("credits budget", where=at.discord.dm_channel(at.ben), by=at.ben)
+        at.discord.set_permissions(at.server, at.ben, MANAGE_GUILD)
+        with pytest.raises(MemberError, match="not for this kind of install"):
+            await at.command("credits budget", by=at.ben, user_install_only=True)
 
 
 async def test_who_does_not_manage_the_server_is_refused_whatever_discord_allows(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from bot.jobs import JobStatus
+from bot.sandbox.discord.permissions import MANAGE_GUILD
 from bot.sandbox.http.faults import Answer
 from tests.support.easel import Stage, gateway_of, text_of
 
@@ -128,6 +129,7 @@ def subcommands(command: Mapping[str, Any]) -> list[list[str]]:
 
 
 async def test_help_names_every_command(at: Stage) -> None:
+    at.discord.set_permissions(at.server, at.ada, MANAGE_GUILD)
     async with at.easel():
         told = text_of(await at.command("help"))
         names = {
@@ -141,6 +143,17 @@ async def test_help_names_every_command(at: Stage) -> None:
     assert menus == {"Edit image", "Recipe"}
     assert all(f"Apps → {name}" in told for name in menus)
     assert all(f"`/{name}`" in told for name in names - menus)
+
+
+async def test_help_leaves_the_commands_of_managers_out_for_others(at: Stage) -> None:
+    async with at.easel():
+        here = text_of(await at.command("help"))
+        direct = text_of(await at.command("help", where=at.discord.dm_channel(at.ada)))
+
+    for told in (here, direct):
+        assert "`/usage`" in told
+        assert "/credits" not in told
+        assert "/server" not in told
 
 
 async def test_what_discord_did_not_take_is_no_mistake_of_ours(

@@ -85,7 +85,7 @@ async def test_a_server_has_an_allowance_and_grants_besides_the_month(
     assert f"Left: **{left}**" in here
     assert f"Grants among these: **{granted}** (grants last until they are used)" in here
     assert f"Used: **{used}**" in here
-    assert re.search(r"Resets <t:\d+:R>, on <t:\d+:D> \(UTC\)", here)
+    assert re.search(r"Resets <t:\d+:R>, on <t:\d+:f> \(midnight in UTC\)", here)
     assert "Grants" not in month
     assert f"Used: **{used}**" in month
 

@@ -154,7 +154,7 @@ class Report:
     CUT = "-# The table has the newest {count} jobs and grants."
     PRIVATE = "-# Of private jobs, the table has the member, the amounts and the id."
     NO_CHART = "-# The chart could not be drawn. Try again in a few minutes."
-    CHART = "Credits used on each day"
+    CHART = "Used each day"
     UNIT = "credits"
     ALT_TEXT = (
         "A chart of the credits used on each day from {first} to {last}: {used} in all, most on "

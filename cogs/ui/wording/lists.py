@@ -67,7 +67,7 @@ class Usage:
         "<t:{until}:f> at the latest"
     )
     PICTURES = "Pictures: **{pictures}** · Jobs: **{jobs}**"
-    RESET = "-# Resets <t:{resets}:R>, on <t:{resets}:D> ({zone})"
+    RESET = "-# Resets <t:{resets}:R>, on <t:{resets}:f> (midnight in {zone})"
     COSTS = "-# Failed and canceled jobs cost nothing."
     LAST_DAYS = "### The last {days} days in this server"
     LAST_DAYS_ANYWHERE = "### The last {days} days in all servers"
