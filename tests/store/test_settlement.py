@@ -17,6 +17,7 @@ READERS = {
     STORE / "stats.py",
     STORE / "balances.py",
     STORE / "losses.py",
+    STORE / "reports.py",
     *(STORE / "audit").glob("*.py"),
 }  # name kinds in order to sum them
 MONEY = {EntryKind.RELEASE, EntryKind.CAPTURE, EntryKind.ADJUSTMENT, EntryKind.LOSS}
