@@ -18,6 +18,7 @@ READERS = {
     STORE / "balances.py",
     STORE / "losses.py",
     STORE / "reports.py",
+    STORE / "usage.py",
     *(STORE / "audit").glob("*.py"),
 }  # name kinds in order to sum them
 MONEY = {EntryKind.RELEASE, EntryKind.CAPTURE, EntryKind.ADJUSTMENT, EntryKind.LOSS}
