@@ -78,7 +78,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What a report is made from: sums by day, member and model, and one line more than shown."""
+    """The data of a report: sums by day, member and model, and one line more than shown."""
 
     zone: str
     days: Mapping[date, Sums]

@@ -1,4 +1,4 @@
-"""Receipts: what a job has cost, what of its hold was released, and what is left."""
+"""Receipts: the cost of a job, the released part of the hold, and the rest of the credits."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The audit of what the managers of servers have chosen: all of it can be read.
+"""The audit of settings and rights of servers: each row can be read.
 
 A row that cannot be read would refuse every request of its server.
 """

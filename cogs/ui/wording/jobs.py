@@ -71,7 +71,7 @@ CREDITS = Plural("1 credit", "{count} credits")
 
 
 class Receipts:
-    """What a job has cost or released, and what is left: the member's own sentences and facts."""
+    """The cost of a job or the released hold, and the rest of the credits, for the requester."""
 
     RELEASED = Plural(
         "Nothing was charged: 1 credit is released.",

@@ -269,7 +269,7 @@ async def test_a_change_by_hand_is_found(books: Path, script: str, says: str) ->
 
 
 async def test_right_entries_of_a_person_add_up(books: Path) -> None:
-    """What the triggers of the sums have counted is all that a right entry needs."""
+    """A right entry needs nothing but the sums that the triggers have counted."""
     change(books, entry("", "grant", 5000))
 
     assert await findings(books) == []
