@@ -177,6 +177,25 @@ async def correct_account(
     await ledger.append(tx, entry)
 
 
+async def give(
+    tx: AsyncConnection,
+    account: Account,
+    amount: int,
+    now: datetime,
+    *,
+    reason: str,
+    job_id: str | None = None,
+) -> None:
+    """Grant an amount to an account, until it is used: by a manager, or as a job's refund."""
+    entry = LedgerEntry(
+        *(account, EntryKind.GRANT, amount, now, now),
+        job_id=job_id,
+        granted=amount,
+        reason=reason,
+    )
+    await ledger.append(tx, entry)
+
+
 async def charge_overdue(
     tx: AsyncConnection,
     job: Job,

@@ -5,7 +5,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -18,6 +18,7 @@ from bot.services import Services
 from bot.store import reports, servers
 from bot.store.database import Connection
 from bot.store.reports import Line, Sums
+from bot.studio.balances import BalanceLine, Balances
 from bot.studio.credit_rules import check_manager
 from bot.studio.history import DatesExchanged, day_of
 
@@ -70,6 +71,7 @@ class Report:
     table: bytes  # CSV
     lines: int  # in the table
     cut: bool  # the table has only the newest lines
+    balances: Sequence[BalanceLine] = ()  # for the operator's own server
 
     @property
     def is_empty(self) -> bool:
@@ -91,6 +93,7 @@ class CreditReports:
     def __init__(self, services: Services) -> None:
         self._database = services.database
         self._now = services.now
+        self._balances = Balances(services)
         self._turn = asyncio.Lock()  # a report of many entries takes its time
 
     async def of(
@@ -111,7 +114,10 @@ class CreditReports:
             first, last = _typed_days(*typed, today) if any(typed) else days_of(span, today)
             days = [first + timedelta(days=each) for each in range((last - first).days + 1)]
             found = await _read(view, manager.server_id, days, zone)
-        return await asyncio.to_thread(_report, found)
+        report = await asyncio.to_thread(_report, found)
+        if self._balances.are_shown_to(manager):
+            report = replace(report, balances=self._balances.known())
+        return report
 
 
 def days_of(span: Span | None, today: date) -> tuple[date, date]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.jobs import JOB_ID_PATTERN, Job
-from bot.ledger import Account, EntryKind, LedgerEntry, Usage, credits_text
+from bot.ledger import Account, Usage, credits_text
 from bot.periods import Period, PeriodKind, ZoneChange, current_period
 from bot.quotas import Member, Quotas
 from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
 from bot.services import Services
-from bot.store import changes, jobs, ledger, reports, servers
+from bot.store import changes, jobs, ledger, reports, servers, settlement
 from bot.store.database import Transaction
 from bot.store.dialects import lock_quotas
 from bot.store.reports import REFUND
@@ -117,8 +117,8 @@ class ServerCredits:
 
         async def give(tx: Transaction) -> Given:
             await lock_quotas(tx)
-            entry = _grant(account, amount, self._now(), reason=reason)
-            return await _give(tx, manager, entry, "grant")
+            now = self._now()
+            return await _give(tx, manager, account, amount, now, what="grant", reason=reason)
 
         return await self._database.run(give, timeout=WRITE_LOCK_TIMEOUT)
 
@@ -141,8 +141,13 @@ class ServerCredits:
             if await reports.is_refunded(tx, job_id):
                 raise AlreadyRefunded(job_id)
             account = Account(job.user_id, manager.server_id)
-            entry = _grant(account, job.cost, self._now(), reason=REFUND, job_id=job_id)
-            return replace(await _give(tx, manager, entry, f"refund of job {job_id}"), job=job)
+            given = await _give(
+                *(tx, manager, account, job.cost, self._now()),
+                what=f"refund of job {job_id}",
+                reason=REFUND,
+                job_id=job_id,
+            )
+            return replace(given, job=job)
 
         return await self._database.run(give, timeout=WRITE_LOCK_TIMEOUT)
 
@@ -277,30 +282,24 @@ def _period(limit: Allowance | None, zones: Sequence[ZoneChange], now: datetime)
     return current_period(kind, zones, now)
 
 
-def _grant(
-    account: Account, amount: int, now: datetime, *, reason: str, job_id: str | None = None
-) -> LedgerEntry:
-    return LedgerEntry(
-        account=account,
-        kind=EntryKind.GRANT,
-        amount=amount,
-        counted_at=now,
-        created_at=now,
-        job_id=job_id,
-        granted=amount,
-        reason=reason[:LONGEST_REASON],
-    )
-
-
-async def _give(tx: Transaction, manager: Member, entry: LedgerEntry, what: str) -> Given:
+async def _give(
+    tx: Transaction,
+    manager: Member,
+    account: Account,
+    amount: int,
+    now: datetime,
+    *,
+    what: str,
+    reason: str,
+    job_id: str | None = None,
+) -> Given:
     """Append a grant and the change that says who gave it."""
-    account, amount = entry.account, entry.amount
     before = await ledger.grants_left(tx, account)
-    await ledger.append(tx, entry)
+    await settlement.give(tx, account, amount, now, reason=reason[:LONGEST_REASON], job_id=job_id)
     await changes.append(
         tx,
         change_by(
-            *(manager, entry.created_at, f"member <@{account.user_id}>: {what}"),
+            *(manager, now, f"member <@{account.user_id}>: {what}"),
             f"{credits_text(before)} credits of grants",
             f"{credits_text(before + amount)} credits of grants",
         ),

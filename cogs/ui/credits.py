@@ -11,6 +11,7 @@ from bot.jobs import Job
 from bot.quotas import Member, may_see
 from bot.rights import ALL_MODELS, Allowance, Rights, Subject
 from bot.store.reports import Sums
+from bot.studio.balances import BalanceLine
 from bot.studio.credit_reports import Report
 from bot.studio.credits import Given, LimitSet, MemberCredits, Origin
 from bot.studio.tiers import Tier, TierTaken
@@ -23,6 +24,7 @@ from cogs.ui.wording import PERIODS, STATES, Credits, Tiers, plural
 LISTED = 10  # members, models or days of a report
 PROMPT = 80
 LONGEST_ROLES = 300  # characters of their mentions
+LONGEST_TABLE = 1000  # characters: a message has 4,000, and a report three tables
 
 
 def mention(user_id: int | str) -> str:
@@ -239,8 +241,9 @@ def report_view(
     title = wording.Report.TITLE.format(
         first=report.first, last=report.last, zone=plain(report.zone, 60)
     )
+    balances = [_balance(each, locale) for each in report.balances]
     if report.is_empty:
-        return panel(title, wording.Report.NOTHING)
+        return panel(title, wording.Report.NOTHING, *balances)
     members = [
         (mention(user_id) if user_id else wording.Report.NOBODY, sums)
         for user_id, sums in report.members
@@ -250,7 +253,7 @@ def report_view(
     parts: list[str | ui.Item[Any]] = [
         title,
         wording.Report.TOTAL.format(sums=_sums(report.total, locale)),
-        # The balances at the services (services.balances) belong here.
+        *balances,
     ]
     for heading, rows in (
         (wording.Report.MEMBERS, members),
@@ -268,6 +271,12 @@ def report_view(
     return panel(*parts, ui.File[Any](f"attachment://{table}"))
 
 
+def _balance(line: BalanceLine, locale: str | None) -> str:
+    text = wording.Report.LOW_BALANCE if line.low else wording.Report.BALANCE
+    amount = credits_in(line.credits, locale)
+    return text.format(service=line.service, time=ago(line.read_at), amount=amount)
+
+
 def _table(heading: str, rows: Sequence[tuple[str, Sums]], locale: str | None) -> Iterator[str]:
     """Yield the first rows under a heading, and the number of the others."""
     if not rows:
@@ -276,7 +285,9 @@ def _table(heading: str, rows: Sequence[tuple[str, Sums]], locale: str | None) -
         wording.Report.LINE.format(subject=subject, sums=_sums(sums, locale))
         for subject, sums in rows[:LISTED]
     ]
-    if more := len(rows) - LISTED if len(rows) > LISTED else 0:
+    while len("\n".join(lines)) > LONGEST_TABLE:
+        lines.pop()
+    if more := len(rows) - len(lines):
         lines.append(plural(wording.Report.MORE, more))
     yield "\n".join([heading, *lines])
 

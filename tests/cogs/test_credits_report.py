@@ -14,6 +14,7 @@ from bot.studio.credit_reports import Span, days_of, harmless, table_of
 from tests.cogs.test_credits import charged, manage, used
 from tests.support.allowances import grant, move_to
 from tests.support.easel import Stage
+from tests.support.menus import until
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -186,3 +187,16 @@ def test_no_cell_is_a_formula(cell: str) -> None:
 )
 def test_the_days_of_a_span(span: Span | None, first: date, last: date) -> None:
     assert days_of(span, date(2026, 3, 4)) == (first, last)
+
+
+@pytest.mark.parametrize(("own", "floor"), [(True, 1), (True, 100_000), (False, 1)])
+async def test_the_operators_server_alone_sees_the_balance(
+    at: Stage, own: bool, floor: int
+) -> None:
+    server = at.server.id if own else at.server.id + 1
+    async with at.easel(operator_server=server, skills_floor=floor) as app:
+        await until(lambda: bool(app.services.balances.known))
+        text = (await report(at)).text()
+
+    assert ("Balance at skills.video" in text) is own
+    assert ("New jobs there are refused." in text) is (own and floor > 1)

@@ -17,18 +17,25 @@ from bot.periods import Period, PeriodKind
 from bot.pictures.marks import Recipe
 from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills.model import skills_spec
-from bot.rights import Allowance, Rights, ServerSettings, Subject
+from bot.quotas import Member
+from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
 from bot.store.changes import Change
+from bot.store.reports import Sums
 from bot.store.servers import Granted
 from bot.store.usage import ModelUse
+from bot.studio.balances import BalanceLine
+from bot.studio.credit_reports import Report as CreditReport
+from bot.studio.credits import Given, LimitSet, MemberCredits, Origin
 from bot.studio.history import Page, Place, Wanted
 from bot.studio.menu import Lineage, Menu
 from bot.studio.servers import Budget, SubjectRights, setting_text
+from bot.studio.tiers import Tier, TierTaken
 from bot.studio.usage import Report
 from cogs.buttons import FORMS, HANDLERS
 from cogs.delivery.originals import Numbered
 from cogs.delivery.uploads import Upload, Uploads
 from cogs.ui import (
+    credits,
     forms,
     history,
     lists,
@@ -76,7 +83,7 @@ PROMPTS = {
 }
 MODULES: tuple[ModuleType, ...] = (
     *(forms, history, lists, more, panel, preferences, recipe, result, status),
-    usage,
+    *(credits, usage),
     *(server, server_forms),
 )
 
@@ -129,6 +136,7 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
         yield usage.usage_view(report, catalog, "hi", chart=True, failed=True)
     yield panel.notice("No.")
     yield from server_pages(job.request.prompt)
+    yield from credit_pages(job, catalog)
     yield preferences.notify_view(Notify.PING)
 
 
@@ -167,6 +175,39 @@ def server_pages(text: str) -> Iterator[ui.LayoutView]:
     for form in server_forms.FIELDS:
         marks = server_forms.marks_of(form, raw)
         yield server.typed_view(text[:500] or "x", form, TARGETS[1], raw, marks)
+
+
+def credit_pages(job: Job, catalog: Catalog) -> Iterator[ui.LayoutView]:
+    """Yield the replies of /credits, with the longest lists and amounts."""
+    unlimited, limit = Allowance(amount=None), Allowance(amount=10**9, period=PeriodKind.WEEK)
+    reader, roles = Member(2, 10), tuple(str(LARGEST - each) for each in range(100))
+    usage = Usage(10**9, 10**9, 10**9, NOW, -1, 1, 1, NOW, 10**9, 10**9)
+    for allowance in (None, unlimited, limit):
+        found = MemberCredits(usage, allowance, Origin(Subject.ROLE, roles), True, [job] * 20)
+        yield credits.member_view(
+            reader, found, reader=reader, channel_id=20, present=False, locale="de"
+        )
+        done = LimitSet(allowance, True, True, True, 10**9, -1, NOW)
+        yield credits.allowance_view(Subject.MEMBER, str(LARGEST), done, locale="de")
+        yield credits.budget_view(done, locale="de")
+    yield credits.grant_view(Given(LARGEST, 10**9, 10**9, job), present=False, locale="de")
+    ids = [LARGEST - each for each in range(250)]
+    tiers = [Tier(name, RIGHTS, True, ids, True) for name in READY_MADE]
+    yield credits.tiers_view(tiers, catalog, locale="de")
+    yield credits.tier_view(TierTaken("guest", "artist", True), LARGEST)
+    sums = Sums(10**12, 10**12, 10**12, 10**12)
+    report = CreditReport(
+        *(NOW.date(), NOW.date(), "Asia/Kathmandu", sums),
+        members=[(each, sums) for each in ids],
+        models=[(f"model-{each}", sums) for each in range(40)],
+        days=[(NOW.date(), sums)] * 92,
+        table=b"",
+        lines=10**4,
+        cut=True,
+        balances=[BalanceLine("skills.video", 1, NOW, 2, True)] * 2,
+    )
+    for chart in (None, "chart.png"):
+        yield credits.report_view(report, catalog, chart=chart, table="t.csv", locale="de")
 
 
 def menu_pages(job: Job, uploads: Uploads) -> Iterator[ui.LayoutView]:
@@ -275,7 +316,7 @@ def test_the_views_and_forms_that_are_checked_are_all() -> None:
         and getattr(value, "__annotations__", {}).get("return") in (ui.LayoutView, ui.Modal)
         and not name.startswith("_")
     }
-    callers = (views, server_pages, menu_pages, history_pages, opened_forms)
+    callers = (views, server_pages, credit_pages, menu_pages, history_pages, opened_forms)
     called = {name for each in callers for name in each.__code__.co_names}
 
     assert made - called == {"make_form"}  # of which the forms are made

@@ -19,8 +19,9 @@ READERS = {
     STORE / "losses.py",
     STORE / "reports.py",
     STORE / "usage.py",
+    ROOT / "bot" / "worker" / "receipts.py",
     *(STORE / "audit").glob("*.py"),
-}  # name kinds in order to sum them
+}  # name kinds in order to read or sum them
 MONEY = {EntryKind.RELEASE, EntryKind.CAPTURE, EntryKind.ADJUSTMENT, EntryKind.LOSS}
 
 

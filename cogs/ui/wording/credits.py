@@ -139,6 +139,8 @@ class Report:
 
     TITLE = "### Credits from {first} to {last}\n-# Days of the time zone {zone}"
     TOTAL = "In all: {sums}"
+    BALANCE = "Balance at {service}, {time}: {amount}"
+    LOW_BALANCE = "Balance at {service}, {time}: {amount}. New jobs there are refused."
     MEMBERS = "**Members**"
     MODELS = "**Models**"
     DAYS = "**Days**"
