@@ -54,23 +54,24 @@ class NotEnough(UserError):
 
 
 class NotEnoughCredits(NotEnough):
-    def __init__(self, price: int, count: int, left: Sum) -> None:
+    def __init__(self, price: int, count: int, left: Sum, *, by_operator: bool = False) -> None:
         begin = "One picture costs" if count == 1 else "{count} pictures cost"
         wait = "Your credits are renewed <t:{time}:R>."
+        whom = "the bot's operator" if by_operator else "a manager of this server"
         super().__init__(
             begin + " {price} credits, and you have {left} left.",
             price,
             count,
             left,
-            wait=wait if left.resets_at else "Ask a manager of this server for more.",
+            wait=wait if left.resets_at else f"Ask {whom} for more.",
         )
 
 
 class BudgetExhausted(NotEnough):
     def __init__(self, price: int, count: int, left: Sum) -> None:
         super().__init__(
-            "This bot's budget for the month is used up: {left} credits are left, and this costs "
-            "{price}.",
+            "This bot's budget for the month is not enough: {left} credits are left, and this "
+            "costs {price}.",
             price,
             count,
             left,
@@ -81,8 +82,8 @@ class BudgetExhausted(NotEnough):
 class ProviderBudgetExhausted(NotEnough):
     def __init__(self, price: int, count: int, left: Sum, service: str) -> None:
         super().__init__(
-            "This bot's budget at {service} for the month is used up: {left} credits are left, and "
-            "this costs {price}.",
+            "This bot's budget at {service} for the month is not enough: {left} credits are left, "
+            "and this costs {price}.",
             price,
             count,
             left,
@@ -95,7 +96,7 @@ class ProviderBudgetExhausted(NotEnough):
 class ServerBudgetExhausted(NotEnough):
     def __init__(self, price: int, count: int, left: Sum) -> None:
         super().__init__(
-            "This server's budget is used up: {left} credits are left, and this costs {price}.",
+            "This server's budget is not enough: {left} credits are left, and this costs {price}.",
             price,
             count,
             left,
@@ -108,8 +109,8 @@ class ServerBudgetExhausted(NotEnough):
 class TooManyJobsHere(UserError):
     def __init__(self, limit: int) -> None:
         super().__init__(
-            "Your roles may have {limit} jobs in progress at once in this server. Wait until one "
-            "ends, or stop one with /cancel.",
+            "The limit of jobs in progress is {limit} for your roles in this server. Wait until "
+            "one ends, or stop one with /cancel.",
             limit=limit,
         )
 
@@ -117,7 +118,7 @@ class TooManyJobsHere(UserError):
 class CooldownLasts(UserError):
     def __init__(self, seconds: int, ends_at: datetime) -> None:
         super().__init__(
-            "Your roles may make one request in {seconds} seconds in this server. Try again "
+            "The time between two requests is {seconds} s for your roles in this server. Try again "
             "<t:{time}:R>.",
             seconds=seconds,
             time=_seconds(ends_at),

@@ -255,7 +255,7 @@ class ModelNotAllowed(UserError):
 class TooManyPictures(UserError):
     def __init__(self, limit: int) -> None:
         super().__init__(
-            "Your roles may make {limit} pictures at once in this server. Set count to {limit} or "
-            "less.",
+            "The limit of pictures at once is {limit} for your roles in this server. Set count to "
+            "{limit} or less.",
             limit=limit,
         )

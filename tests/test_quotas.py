@@ -191,11 +191,11 @@ def test_where_waiting_brings_nothing_no_time_is_named() -> None:
         NotEnoughCredits(7500, 1, none): "you have 0 left. Ask a manager of this server for more.",
         BudgetExhausted(
             7500, 1, none
-        ): "used up: 0 credits are left, and this costs 7.5. Ask the bot's operator.",
+        ): "not enough: 0 credits are left, and this costs 7.5. Ask the bot's operator.",
         ServerBudgetExhausted(7500, 1, none): "costs 7.5. Ask a manager of this server.",
         ProviderBudgetExhausted(7500, 1, none, "Oxen.ai"): (
-            "budget at Oxen.ai for the month is used up: 0 credits are left, and this costs 7.5. "
-            "Choose a model of another service, or ask the bot's operator."
+            "budget at Oxen.ai for the month is not enough: 0 credits are left, and this costs "
+            "7.5. Choose a model of another service, or ask the bot's operator."
         ),
     }
     for refusal, words in found.items():

@@ -203,7 +203,7 @@ CASES: list[tuple[ServerSettings, Rights, dict[str, Any], type[UserError], str]]
         ModelNotAllowed,
         "may not use oxen in this server. Choose one of these: other, skills.",
     ),
-    (ServerSettings(), Rights(pictures=2), {"count": 3}, TooManyPictures, "2 pictures at once"),
+    (ServerSettings(), Rights(pictures=2), {"count": 3}, TooManyPictures, "pictures at once is 2"),
 ]
 
 

@@ -223,7 +223,7 @@ def _refusal(level: Level, job: Job, left: Sum, quotas: Quotas) -> Exception:
             return ProviderBudgetExhausted(price, count, left, service)
         case Level.BOT:
             return BudgetExhausted(price, count, left)
-    return NotEnoughCredits(price, count, left)
+    return NotEnoughCredits(price, count, left, by_operator=level is Level.MONTH)
 
 
 async def _with_share(

@@ -67,7 +67,7 @@ async def test_models_and_pictures_at_once_are_those_of_the_best_role(at: Stage)
         text = refused(await at.imagine("a fox", by=at.ben, model="oxen"))
         assert text.endswith("may not use oxen in this server. Choose one of these: skills.")
         text = refused(await at.imagine("a fox", by=at.ben, model="skills", count=2))
-        assert "may make 1 pictures at once" in text
+        assert "limit of pictures at once is 1" in text
         assert refused(await at.imagine("a fox", model="oxen", count=3)) == ""
         assert "set count to 3 or less" in refused(
             await at.imagine("a fox", model="oxen", count=4)
@@ -103,9 +103,9 @@ async def test_again_and_remix_have_the_rights_of_who_presses(at: Stage) -> None
         shown = await drawn(at, model="oxen", count=2)
         assert "may not use oxen" in refused(await press(at, shown, "Again"))
         await allow(at, pictures=1)
-        assert "may make 1 pictures at once" in refused(await press(at, shown, "Again"))
+        assert "limit of pictures at once is 1" in refused(await press(at, shown, "Again"))
         opened = await press(at, shown, "Remix")
-        assert "may make 1 pictures" in refused(
+        assert "limit of pictures at once is 1" in refused(
             await submit(at, opened, {"The picture to draw": "a hare"})
         )
         assert await at.jobs() == []

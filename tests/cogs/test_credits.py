@@ -15,7 +15,7 @@ from bot.store.changes import Change
 from tests.support.allowances import allow, grant
 from tests.support.easel import Stage, text_of
 
-BUDGET_USED = "This bot's budget for the month is used up"
+BUDGET_USED = "This bot's budget for the month is not enough"
 
 
 async def manage(

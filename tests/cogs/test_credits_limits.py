@@ -143,7 +143,7 @@ async def test_the_budget_of_the_server(at: Stage) -> None:
     assert "Used this month: **7.5 credits**" in before
     assert "The budget of this server is now **15 credits a day**." in reply
     assert "Used: **7.5 credits** · Left: **7.5 credits** · renewed <t:" in reply
-    assert "This server's budget is used up" in refused
+    assert "This server's budget is not enough" in refused
     assert "Left: **0 credits**" in shown
     assert "As much is used already: nothing is left" in lower
     assert "The budget of this server is now **unlimited**." in removed
@@ -174,7 +174,7 @@ async def test_tiers_are_shown_taken_and_dropped(at: Stage) -> None:
     assert "all models" in shown
     assert f"<@&{role.id}> now has the tier **guest**." in taken
     assert "has the tier **guest** already" in again
-    assert "may make 1 pictures at once" in refused
+    assert "limit of pictures at once is 1" in refused
     assert "The default of this server now has the tier **artist**." in default
     assert f"Taken by <@&{role.id}>" in with_takers
     assert "Taken by the default of this server" in with_takers

@@ -67,7 +67,7 @@ async def test_a_charge_for_a_failed_job_is_a_loss_that_counts_in_the_budget(at:
         await at.result("a hen 2")
         refused = text_of(await at.imagine("a hen 3", **SKILLS))
 
-    assert "budget for the month is used up" in refused
+    assert "budget for the month is not enough" in refused
     assert "Used: **0 credits**" in usage
     assert "Left: **60 credits**" in usage
     losses = await at.losses()
@@ -86,7 +86,7 @@ async def test_an_unknown_outcome_is_a_loss_of_the_price(at: Stage) -> None:
         refused = text_of(await at.imagine("a hare", **SKILLS))
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
-    assert "budget for the month is used up" in refused
+    assert "budget for the month is not enough" in refused
     assert [(entry.amount, entry.reason) for entry in await at.losses()] == [
         (-20_000, "unknown outcome")
     ]
@@ -132,7 +132,7 @@ async def test_a_job_that_was_given_up_stays_reserved_until_its_end(at: Stage) -
     assert "Reserved: **20 credits**" in usage
     assert "Left: **10 credits**" in usage
     assert "you have 10 left" in refused
-    assert "budget for the month is used up" in refused_too
+    assert "budget for the month is not enough" in refused_too
     assert "Reserved" not in later
     assert "Left: **30 credits**" in later
 
@@ -195,7 +195,7 @@ async def test_the_price_follows_the_dearest_reported_cost(at: Stage) -> None:
     assert "95 credits a picture" in models
     assert "95 credits a picture" in again
     assert "20 credits a picture" in later
-    assert "budget for the month is used up" in refused
+    assert "budget for the month is not enough" in refused
     assert {job.price for job in await at.jobs()} == {20_000, 95_000}
 
 

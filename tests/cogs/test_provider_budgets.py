@@ -25,7 +25,7 @@ async def test_a_used_up_budget_names_the_service_as_members_know_it(
     async with at.easel(**{setting: limit}):
         refused = text_of(await at.imagine("a fox", model=model))
 
-    assert f"This bot's budget at {service} for the month is used up: " in refused
+    assert f"This bot's budget at {service} for the month is not enough: " in refused
     assert "Choose a model of another service, or ask the bot's operator." in refused
     assert await at.jobs() == []
 

@@ -233,7 +233,7 @@ async def test_a_budget_below_what_is_used_is_used_up(at: Stage) -> None:
         await submit(at, form, {AMOUNT: "5"})
         assert "The budget is used up." in page.text()
         assert "No channel hears of that" in page.text()
-        assert "server's budget is used up" in text_of(await at.imagine())
+        assert "server's budget is not enough" in text_of(await at.imagine())
 
 
 @pytest.mark.long

@@ -91,7 +91,7 @@ async def test_default_rights_apply_to_everybody(at: Stage) -> None:
     async with at.easel():
         page, form = await opened(at, "default", "Change amounts")
         await submit(at, form, {"Pictures at once": "2", ALLOWANCE: "10"})
-        assert "2 pictures at once" in text_of(await at.imagine(count=4))
+        assert "pictures at once is 2" in text_of(await at.imagine(count=4))
         form = await press(at, page, "Change models and pictures")
         await submit(at, form, {"Private pictures": ["no"]})
         assert "private" in text_of(await at.imagine(private=True))
