@@ -18,6 +18,7 @@ from bot.rights import Allowance, Rights, ServerSettings, Subject
 from bot.settings import Settings
 from bot.store import jobs, members, servers
 from bot.store.backends import open_database
+from bot.store.database import REVISION
 from bot.store.database_file import InstanceLock
 from bot.store.dialects import lock_quotas
 from bot.store.holds import Held
@@ -345,7 +346,10 @@ async def test_the_commands_work_on_postgresql(
     copied = await command(tmp_path, "backup", "copy.db", url=own_postgres_url)
 
     assert (verified.code, verified.out) == (0, "0 entries, 0 jobs, 0 accounts: it adds up\n")
-    assert (migrated.code, migrated.out) == (0, "revision 0010 is this version's: nothing to do\n")
+    assert (migrated.code, migrated.out) == (
+        0,
+        f"revision {REVISION} is this version's: nothing to do\n",
+    )
     assert (copied.code, copied.errors.count("\n")) == (2, 1)
     assert "with pg_dump" in copied.errors
 
@@ -365,9 +369,9 @@ async def test_a_file_is_migrated_by_the_command_and_not_beside_a_bot(tmp_path: 
     new = await command(tmp_path, "migrate", url=f"sqlite:///{tmp_path}/new.db")
 
     assert "in use by another Easel" in beside.errors
-    assert first.out == "migrated from revision 0008 to 0010\n"
-    assert second.out == "revision 0010 is this version's: nothing to do\n"
-    assert new.out == "created with revision 0010\n"
+    assert first.out == f"migrated from revision 0008 to {REVISION}\n"
+    assert second.out == f"revision {REVISION} is this version's: nothing to do\n"
+    assert new.out == f"created with revision {REVISION}\n"
 
 
 @pytest.mark.long
@@ -391,7 +395,7 @@ async def test_a_check_names_the_fault_and_no_password(
     del settings["PICTURES_URL"]
     homeless = await easel(tmp_path, "check", **settings, DATABASE_URL=good)
 
-    assert "revision 0010" in right.out
+    assert f"revision {REVISION}" in right.out
     assert "0 entries, 0 jobs, 0 accounts: it adds up" in right.out
     assert (right.code, wrong.code, run.code, homeless.code) == (0, 1, 2, 1)
     assert "PICTURES_URL is not set" in homeless.out

@@ -259,13 +259,13 @@ async def test_a_confirmation_that_cannot_be_read_is_looked_up(at: Stage, fault:
         await at.result("a fox")
         (job,) = await at.settled()
         met = at.discord.faults.add("POST", CALLBACK, fault)
-        used = await at.command("usage")
+        used = await at.command("jobs")
         await met.reached()
         await asyncio.sleep(0.3)
 
     assert job.status is JobStatus.SUCCEEDED
     assert asked.followups == used.followups == []
-    assert "Your month" in text_of(used)
+    assert "Your jobs" in text_of(used)
     assert len(at.created()) == 1
 
 

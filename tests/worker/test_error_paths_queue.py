@@ -385,4 +385,4 @@ async def test_only_a_request_that_the_other_model_takes_is_handed_over(at: Stag
         moved = await stored(database, plain)
         assert moved is not None
         assert (moved.provider, moved.request.model, moved.price) == ("skills", "skills", 20_000)
-        assert await held_amounts(database, plain) == [-7_500, -12_500]
+        assert await held_amounts(database, plain) == [-7_500, 7_500, -20_000]
