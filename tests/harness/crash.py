@@ -288,9 +288,12 @@ class Arena:
     async def settled(self, timeout: float = SETTLE_SECONDS) -> None:
         """Wait until every stored job is settled and delivered, and every pending cost is known.
 
-        Raise TimeoutError with the remaining jobs.
+        Raise TimeoutError with the remaining jobs. A request that is on the way has no row yet.
         """
         left: Sequence[Job] = ()
+        for each in self.requested:
+            with contextlib.suppress(TimeoutError):
+                await each.interaction.answered()
         self.oxen.cost_delay = 0.0
         try:
             async with open_database(self.database_url) as database, asyncio.timeout(timeout):
