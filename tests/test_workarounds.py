@@ -57,7 +57,7 @@ async def test_aiosqlite_has_the_parts_of_the_faster_driver(tmp_path: Path) -> N
 
 
 async def test_discord_py_keeps_the_ids_of_a_member_s_roles() -> None:
-    """Also in a server that the gateway has not sent yet, where `roles` has none of them."""
+    """discord.py has the ids also before the gateway sends the server; `roles` is empty then."""
     async with discord.Client(intents=discord.Intents.none()) as client:
         guild = client._connection._get_or_create_unavailable_guild(5)
         user = {"id": "1", "username": "ada", "discriminator": "0", "avatar": None}

@@ -15,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.jobs import ACTIVE, Job
 from bot.ledger import EntryKind
 from bot.periods import Period
-from bot.store.balances import Level, figures
 from bot.store.job_rows import job_of
-from bot.store.ledger import OF_PERIOD, OF_REQUEST, RESERVED_FOR
+from bot.store.ledger import OF_PERIOD, OF_REQUEST
 from bot.store.tables import Utc, jobs, ledger
 
 PAGE = 500  # lines that are read at once
@@ -231,21 +230,6 @@ async def jobs_of(
     """Return a member's newest jobs in a server, newest first."""
     values = {"server": server_id, "user": user_id, "limit": limit}
     return [job_of(row) for row in await connection.execute(OF_MEMBER, values)]
-
-
-async def budget_used(
-    connection: AsyncConnection, server_id: int, period: Period, now: datetime
-) -> int:
-    """Return the part of a server's budget that a period has used, with what is reserved."""
-    values = {
-        "server": server_id,
-        "server_begin": period.begin,
-        "server_end": period.end,
-        "server_scope": f"server:{server_id}",
-        "reserved_since": now - RESERVED_FOR,
-    }
-    statement = figures(frozenset({Level.SERVER}), frozenset())
-    return -int((await connection.execute(statement, values)).scalar_one())
 
 
 def _sums_of(used: int, lost: int, granted: int) -> Sums:

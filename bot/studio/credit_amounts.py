@@ -10,6 +10,7 @@ from bot.ledger import CREDIT, credits_text, thousandths
 from bot.option_values import REMARK
 from bot.periods import PeriodKind
 from bot.rights import MOST_CREDITS, Allowance
+from bot.studio.setting_input import AmountAmbiguous
 
 NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<number>[0-9]+(?:[.,][0-9]+)?)(?: ?credits?)?")
 SEPARATED = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+(?:\.[0-9]{3}){2,}")
@@ -32,15 +33,6 @@ class AmountUnread(UserError):
         super().__init__(
             "“{typed}” is no amount of credits. Type a number such as 20 or 7.5, with 3 decimals "
             "at most.",
-            typed=typed,
-        )
-
-
-class AmountAmbiguous(UserError):
-    def __init__(self, typed: str) -> None:
-        super().__init__(
-            "“{typed}” can be read in two ways. Type the number without a mark between the "
-            "thousands, such as 1000 or 1.5.",
             typed=typed,
         )
 

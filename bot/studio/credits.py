@@ -16,6 +16,7 @@ from bot.quotas import Member, Quotas
 from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
 from bot.services import Services
 from bot.store import changes, jobs, ledger, reports, servers, settlement
+from bot.store.balances import used_in_server
 from bot.store.database import Transaction
 from bot.store.dialects import lock_quotas
 from bot.store.reports import REFUND
@@ -224,7 +225,7 @@ class ServerCredits:
     ) -> LimitSet:
         """Add what the budget's period has used; without a budget, what the month has."""
         period = _period(done.limit, settings.zones, self._now())
-        used = await reports.budget_used(tx, server_id, period, self._now())
+        used = await used_in_server(tx, server_id, period, self._now())
         amount = None if done.limit is None else done.limit.amount
         left = None if amount is None else amount - used
         return replace(done, used=used, left=left, resets_at=period.end)

@@ -99,7 +99,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class SubjectRights:
-    """The rights of a subject: those set for it, and those of its tier where none are set."""
+    """The rights of a subject: its own, and those of its tier where it has none of its own."""
 
     subject: Subject
     name: str

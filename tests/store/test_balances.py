@@ -11,7 +11,7 @@ from bot.store.balances import Level, figures
 
 
 def test_open_generations_are_read_once_for_all_levels(empty_file: Path) -> None:
-    """Those of jobs in progress are among them: thousands, for each hold."""
+    """A hold would otherwise read the generations of thousands of jobs once for each level."""
     compiled = str(figures(frozenset(Level), frozenset()).compile(dialect=sqlite.dialect()))
     query = re.sub(r"\?|__\[\w+\]", "1", compiled)
     with closing(connect(empty_file)) as connection:

@@ -7,6 +7,7 @@ from bot.jobs import Job, JobStatus, Picture, PictureKind
 from bot.ledger import Account, Cost, EntryKind, LedgerEntry
 from bot.periods import Period
 from bot.store import jobs, ledger, reports, settlement
+from bot.store.balances import used_in_server
 from bot.store.database import Database, Transaction
 from bot.store.reports import BY_MEMBER, BY_MODEL, LINES, REFUND, HeldPrice, Sums
 from tests.support.rows import NOW, add, new_job
@@ -121,7 +122,7 @@ async def test_jobs_that_can_be_refunded(database: Database) -> None:
 async def test_a_budget_has_what_is_used_held_and_lost(database: Database) -> None:
     _, _, held, _ = await fill(database)
     async with database.reading() as view:
-        used = await reports.budget_used(view, 10, TODAY, NOW)
+        used = await used_in_server(view, 10, TODAY, NOW)
 
     assert used == 9000 + 4000 + held.price
 
