@@ -10,10 +10,9 @@ from bot.ledger import CREDIT, credits_text, thousandths
 from bot.option_values import REMARK
 from bot.periods import PeriodKind
 from bot.rights import MOST_CREDITS, Allowance
-from bot.studio.setting_input import AmountAmbiguous
+from bot.studio.setting_input import SEPARATED, AmountAmbiguous
 
 NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<number>[0-9]+(?:[.,][0-9]+)?)(?: ?credits?)?")
-SEPARATED = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+(?:\.[0-9]{3}){2,}")
 DECIMALS = 3
 NOT_SET = "not set"
 

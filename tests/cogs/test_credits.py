@@ -151,6 +151,8 @@ async def test_a_grant_is_on_top_of_the_allowance_and_lasts_until_it_is_used(at:
         ("many", "is no amount of credits"),
         ("1e3", "is no amount of credits"),
         ("1,000", "can be read in two ways"),
+        ("1.000", "can be read in two ways"),
+        ("1.000.000", "can be read in two ways"),
     ],
 )
 async def test_a_wrong_amount_grants_nothing(at: Stage, amount: str, word: str) -> None:
