@@ -102,8 +102,22 @@ def thousandths(credits: Decimal) -> int:
 
 def credits_text(amount: int) -> str:
     """Return an amount for people, without trailing zeros: 7500 -> "7.5", -20000 -> "-20"."""
-    text = f"{Decimal(amount) / CREDIT:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    whole, rest = divmod(abs(amount), CREDIT)
+    text = f"{whole}.{rest:03}".rstrip("0") if rest else str(whole)
+    return f"-{text}" if amount < 0 else text
+
+
+@dataclass(frozen=True, slots=True)
+class AmountText:
+    """An amount in a text, with its unit: the text has it in English, a member in their language.
+
+    `amount` is in thousandths of a credit (cogs.ui.numbers.credits_in).
+    """
+
+    amount: int
+
+    def __str__(self) -> str:
+        return f"{credits_text(self.amount)} {'credit' if self.amount == CREDIT else 'credits'}"
 
 
 def share_of_grants(price: int, allowance_left: int | None) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bot.errors import UserError
 from bot.jobs import Job, Option
-from bot.ledger import credits_text
+from bot.ledger import AmountText
 
 MAX_LOSSES = 5  # jobs of one member ...
 LOSS_WINDOW = timedelta(hours=1)  # ... within this time
@@ -44,8 +44,8 @@ class NotEnough(UserError):
         possible = {0: "", 1: one}.get(fits, "{fits} pictures fit: set count to {fits}. ")
         super().__init__(
             f"{text} {possible}{wait}".rstrip(),
-            price=credits_text(price),
-            left=credits_text(left.left),
+            price=AmountText(price),
+            left=AmountText(left.left),
             count=count,
             fits=fits,
             time=0 if left.resets_at is None else _seconds(left.resets_at),
@@ -59,7 +59,7 @@ class NotEnoughCredits(NotEnough):
         wait = "Your credits are renewed <t:{time}:R>."
         whom = "the bot's operator" if by_operator else "a manager of this server"
         super().__init__(
-            begin + " {price} credits, and you have {left} left.",
+            begin + " {price}, and you have {left} left.",
             price,
             count,
             left,
@@ -70,8 +70,8 @@ class NotEnoughCredits(NotEnough):
 class BudgetExhausted(NotEnough):
     def __init__(self, price: int, count: int, left: Sum) -> None:
         super().__init__(
-            "This bot's budget for the month is not enough: {left} credits are left, and this "
-            "costs {price}.",
+            "This bot's budget for the month is not enough: it has {left} left, and this costs "
+            "{price}.",
             price,
             count,
             left,
@@ -82,8 +82,8 @@ class BudgetExhausted(NotEnough):
 class ProviderBudgetExhausted(NotEnough):
     def __init__(self, price: int, count: int, left: Sum, service: str) -> None:
         super().__init__(
-            "This bot's budget at {service} for the month is not enough: {left} credits are left, "
-            "and this costs {price}.",
+            "This bot's budget at {service} for the month is not enough: it has {left} left, and "
+            "this costs {price}.",
             price,
             count,
             left,
@@ -96,7 +96,7 @@ class ProviderBudgetExhausted(NotEnough):
 class ServerBudgetExhausted(NotEnough):
     def __init__(self, price: int, count: int, left: Sum) -> None:
         super().__init__(
-            "This server's budget is not enough: {left} credits are left, and this costs {price}.",
+            "This server's budget is not enough: it has {left} left, and this costs {price}.",
             price,
             count,
             left,
@@ -128,11 +128,11 @@ class CooldownLasts(UserError):
 class TooManyJobs(UserError):
     def __init__(self, *, limit: int, held: int, used: int) -> None:
         super().__init__(
-            "You may have {limit} jobs in progress at once. {held} credits are held for them, and "
-            "you have used {used} this month. Wait until one ends, or stop one with /cancel.",
+            "You may have {limit} jobs in progress at once. They hold {held}, and you have used "
+            "{used} this month. Wait until one ends, or stop one with /cancel.",
             limit=limit,
-            held=credits_text(held),
-            used=credits_text(used),
+            held=AmountText(held),
+            used=AmountText(used),
         )
 
 

@@ -12,10 +12,11 @@ from discord import app_commands
 from bot.errors import UserError
 from bot.ledger import CREDIT, credits_text
 from bot.rights import READY_MADE
-from bot.studio.credit_amounts import read_amount
-from bot.studio.credit_rules import NoSuchPeriod, check_manager
+from bot.studio.credit_rules import NoSuchPeriod
+from bot.studio.managers import check_manager
+from bot.studio.setting_input import read_amount
 from cogs._options import choices
-from cogs._replies import studio_of
+from cogs._replies import locale_of, studio_of
 from cogs.delivery.route import member_of
 from cogs.ui.credits import job_choice
 from cogs.ui.numbers import credits_in
@@ -41,11 +42,6 @@ def chosen(kind: type[Chosen], typed: str | None) -> Chosen | None:
         return kind(typed.strip().casefold())
     except ValueError:
         raise NoSuchPeriod(typed, tuple(each.value for each in kind)) from None
-
-
-def locale_of(interaction: Press) -> str:
-    """Return Discord's name of the language of the member's client."""
-    return str(interaction.locale)
 
 
 async def complete_grant(interaction: Press, typed: str) -> Found:

@@ -72,7 +72,7 @@ class Notes:
 
     async def refuse(self, message: discord.Message, error: UserError) -> None:
         """Answer a message with the reason why it requests nothing, if the reason is harmless."""
-        await self.send(message, PUBLIC.get(type(error)) or sentence(error))
+        await self.send(message, PUBLIC.get(type(error)) or sentence(error, None))
 
     async def send(self, message: discord.Message, text: str) -> None:
         """Answer a message, unless the member has just had a note, or too many notes wait."""

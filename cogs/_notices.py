@@ -50,7 +50,9 @@ async def _notify(client: discord.Client, server_id: int, warned: Warned) -> Non
         log.warning("budget of server %s nearly used, and no channel for notices", server_id)
         return
     used, limit = warned.sum.limit - warned.sum.left, warned.sum.limit
-    view = notice_view(used, limit, math.ceil(warned.period.end.timestamp()))
+    guild = client.get_guild(server_id)
+    locale = None if guild is None else str(guild.preferred_locale)
+    view = notice_view(used, limit, math.ceil(warned.period.end.timestamp()), locale=locale)
     try:
         async with within(client, timeouts.SHOW_TIMEOUT):
             await client.get_partial_messageable(channel_id, guild_id=server_id).send(

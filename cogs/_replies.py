@@ -32,6 +32,7 @@ NEVER_SENT = (discord.RateLimited, aiohttp.ClientConnectorError, aiohttp.ClientH
 REFUSED = (discord.HTTPException, discord.RateLimited)  # surely not executed, except for a 5xx
 # Discord's code for a second reply to an interaction; discord.py repeats a reply after a 5xx.
 ALREADY_REPLIED = 40060
+DEFERRED = "deferred"  # in an interaction's extras: its deferral probably arrived
 
 
 @runtime_checkable
@@ -62,6 +63,11 @@ class FormLost(UserError):
 def studio_of(interaction: discord.Interaction[Any]) -> Studio:
     """Return the studio of the client that received the interaction."""
     return _client(interaction).studio
+
+
+def locale_of(interaction: discord.Interaction[Any]) -> str:
+    """Return Discord's name of the language of the member's client."""
+    return str(interaction.locale)
 
 
 def menu_tokens_of(interaction: discord.Interaction[Any]) -> MenuTokens:
@@ -120,7 +126,7 @@ def is_lost_form(interaction: discord.Interaction[Any]) -> bool:
 async def reply_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:
     """Send a message that only the member sees: the first reply, or a follow-up after one."""
     nobody = discord.AllowedMentions.none()
-    if interaction.response.is_done():
+    if has_replied(interaction):
         async with asyncio.timeout(REPLY_TIMEOUT):
             await interaction.followup.send(view=view, ephemeral=True, allowed_mentions=nobody)
         return
@@ -138,6 +144,27 @@ async def first_reply() -> AsyncIterator[None]:
         raise ReplyUnread(repr(error)) from error
 
 
+def has_replied(interaction: discord.Interaction[Any]) -> bool:
+    """Return whether a first reply or a deferral was sent, so that follow-ups are due."""
+    return interaction.response.is_done() or DEFERRED in interaction.extras
+
+
+async def defer(interaction: discord.Interaction[Any], *, thinking: bool = True) -> None:
+    """Promise a private message, or without `thinking`, a change of the message that was pressed.
+
+    Discord's answer can be lost, or unreadable, although the member sees that the bot is thinking:
+    work goes on unless Discord surely has no deferral.
+    """
+    try:
+        async with first_reply():
+            await interaction.response.defer(ephemeral=thinking, thinking=thinking)
+    except ReplyUnread as error:
+        if not await _may_have_replied(interaction):
+            raise
+        log.info("outcome of the deferral of interaction %s unknown: %s", interaction.id, error)
+        interaction.extras[DEFERRED] = True
+
+
 async def reply_error(interaction: discord.Interaction[Any], error: Exception) -> None:
     """Show a member why a command failed: the text of a UserError, else one general sentence."""
     cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
@@ -146,6 +173,9 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
         if cause.code == ALREADY_REPLIED:
             studio_of(interaction).copies.replied_elsewhere(interaction.id)
         log.warning("interaction %s expired before the reply", interaction.id)
+        return
+    if _is_unknown(interaction, cause):
+        log.warning("deferral of interaction %s did not arrive: %s", interaction.id, cause)
         return
     if isinstance(cause, ReplyUnread) and (
         isinstance(cause, FormUnread) or await _may_have_replied(interaction)
@@ -157,7 +187,7 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
         return
     text = wording.BUG
     if isinstance(cause, UserError):
-        text = sentence(cause)
+        text = sentence(cause, locale_of(interaction))
     elif _is_caused_by_discord(cause):
         log.warning("request to Discord failed during interaction %s: %r", interaction.id, cause)
     else:
@@ -166,6 +196,18 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
         await reply_privately(interaction, notice(text))
     except (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE, ReplyUnread) as failure:
         log.warning("reply to interaction %s failed: %s", interaction.id, failure)
+
+
+def _is_unknown(interaction: discord.Interaction[Any], cause: BaseException) -> bool:
+    """Return whether Discord has no reply to follow, after a deferral of unknown outcome.
+
+    Discord itself tells the member that the bot did not respond.
+    """
+    return (
+        DEFERRED in interaction.extras
+        and isinstance(cause, discord.NotFound)
+        and cause.code == UNKNOWN_WEBHOOK
+    )
 
 
 async def _may_have_replied(interaction: discord.Interaction[Any]) -> bool:

@@ -14,7 +14,12 @@ from bot.observability.logs import bind, hide
 from bot.studio import AlreadyRequested, Studio
 from bot.studio.requests import PictureRequest
 from cogs._notices import post_notices
-from cogs._replies import ALREADY_REPLIED, REPLY_TIMEOUT, UNKNOWN_OUTCOME, UNREADABLE
+from cogs._replies import (
+    ALREADY_REPLIED,
+    REPLY_TIMEOUT,
+    UNKNOWN_OUTCOME,
+    UNREADABLE,
+)
 from cogs._warnings import warn_member
 from cogs.delivery.errors import hidden_by, hiding_prompt, is_transient
 from cogs.delivery.route import member_of, missing_permissions, route_of

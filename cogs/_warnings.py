@@ -15,6 +15,7 @@ from cogs._replies import (
     UNKNOWN_OUTCOME,
     UNREADABLE,
     ReplyUnread,
+    locale_of,
     reply_privately,
 )
 from cogs.delivery.timeouts import within
@@ -30,7 +31,7 @@ FAILURES = (*REFUSED, *UNKNOWN_OUTCOME, *UNREADABLE, ReplyUnread)
 
 async def warn_member(interaction: discord.Interaction[Any], held: Held) -> None:
     """Say privately, after the reply to a request, that few credits are left. Never raises."""
-    view = _view(held, str(interaction.locale))
+    view = _view(held, locale_of(interaction))
     if view is None:
         return
     try:

@@ -12,8 +12,9 @@ from bot.quotas import Member
 from bot.rights import Subject
 from bot.studio import Studio
 from bot.studio.credit_reports import Span
-from bot.studio.credit_rules import GrantToBot, OneSubject, check_manager
+from bot.studio.credit_rules import GrantToBot, OneSubject
 from bot.studio.credits import LONGEST_REASON
+from bot.studio.managers import check_manager
 from cogs._credits_input import (
     choices_of,
     chosen,
@@ -22,10 +23,9 @@ from cogs._credits_input import (
     complete_job,
     complete_limit,
     complete_tier,
-    locale_of,
 )
 from cogs._credits_report import send_report
-from cogs._replies import first_reply, reply_privately
+from cogs._replies import defer, locale_of, reply_privately
 from cogs.delivery.member_roles_workaround import role_ids_of
 from cogs.delivery.route import member_of
 from cogs.ui.credits import (
@@ -182,8 +182,7 @@ class Credits(commands.GroupCog, group_name="credits", group_description=Credits
     ) -> None:
         manager, span = member_of(interaction), chosen(Span, period)
         check_manager(manager)
-        async with first_reply():
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        await defer(interaction)
         report = await self.studio.credit_reports.of(manager, span=span, since=since, until=until)
         await send_report(interaction, report, self.studio.catalog, locale_of(interaction))
 

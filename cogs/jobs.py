@@ -9,7 +9,7 @@ from discord.ext import commands
 from bot.observability.logs import bind
 from bot.studio import Studio
 from cogs._options import choices
-from cogs._replies import reply_privately
+from cogs._replies import locale_of, reply_privately
 from cogs.ui.lists import help_view, job_choice, jobs_view, models_view
 from cogs.ui.status import cancel_view
 from cogs.ui.wording import Argument, Command
@@ -42,7 +42,7 @@ class Jobs(commands.Cog):
 
     @app_commands.command(description=Command.MODELS)
     async def models(self, interaction: discord.Interaction[Any]) -> None:
-        view = models_view(self.studio.catalog, str(interaction.locale))
+        view = models_view(self.studio.catalog, locale_of(interaction))
         await reply_privately(interaction, view)
 
     @app_commands.command(description=Command.HELP)

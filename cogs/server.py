@@ -17,9 +17,9 @@ from bot.quotas import Member
 from bot.rights import READY_MADE, Subject
 from bot.store.changes import NEWEST
 from bot.studio import Studio
-from bot.studio.servers import check_manager
+from bot.studio.managers import check_manager
 from cogs._forms import Fields, fields_of, open_form, pick
-from cogs._replies import first_reply, reply_privately, studio_of
+from cogs._replies import first_reply, locale_of, reply_privately, studio_of
 from cogs.delivery.route import member_of
 from cogs.ui import server as pages
 from cogs.ui.server_forms import (
@@ -150,7 +150,8 @@ async def submit_settings(interaction: Press, match: Match, _: Sequence[str]) ->
         else:
             made = await studio.servers.change_rights(member, target.subject, target.name, changed)
     except UserError as error:
-        refusal = pages.typed_view(sentence(error), form, target, raw, match["marks"])
+        text = sentence(error, locale_of(interaction))
+        refusal = pages.typed_view(text, form, target, raw, match["marks"])
         await reply_privately(interaction, refusal)
         return
     note = ServerPages.CHANGED if made else ServerPages.UNCHANGED
@@ -170,11 +171,13 @@ async def turn_audit(interaction: Press, match: Match, _: Sequence[str]) -> None
 async def _page(interaction: Press, subject: str, *notes: str) -> ui.LayoutView:
     """Return the page of a subject, as the rows are now."""
     servers, member = studio_of(interaction).servers, member_of(interaction)
+    locale = locale_of(interaction)
     match subject:
         case "budget":
-            return pages.budget_view(await servers.budget(member), *notes)
+            return pages.budget_view(await servers.budget(member), *notes, locale=locale)
         case "default":
-            return pages.rights_view(await servers.rights(member, Subject.DEFAULT), *notes)
+            rights = await servers.rights(member, Subject.DEFAULT)
+            return pages.rights_view(rights, *notes, locale=locale)
         case "roles":
             return pages.roles_view(await servers.granted(member), *notes)
         case "tiers":
@@ -205,7 +208,7 @@ async def _show_rights(interaction: Press, target: Target, *notes: str) -> None:
     check_manager(member)
     _check_role(interaction, target)
     rights = await studio_of(interaction).servers.rights(member, target.subject, target.name)
-    await _show(interaction, pages.rights_view(rights, *notes))
+    await _show(interaction, pages.rights_view(rights, *notes, locale=locale_of(interaction)))
 
 
 async def _show(interaction: Press, view: ui.LayoutView) -> None:

@@ -13,7 +13,7 @@ from discord.ext import commands
 from bot.charts import ChartFailed, days_chart
 from bot.studio import Studio
 from bot.studio.usage import Report
-from cogs._replies import REFUSED, UNKNOWN_OUTCOME, first_reply, reply_privately
+from cogs._replies import REFUSED, UNKNOWN_OUTCOME, defer, locale_of, reply_privately
 from cogs.delivery.route import member_of
 from cogs.ui.numbers import number_in
 from cogs.ui.usage import CHART, usage_view
@@ -31,14 +31,13 @@ class Usage(commands.Cog):
 
     @app_commands.command(description=Command.USAGE)
     async def usage(self, interaction: discord.Interaction[Any]) -> None:
-        locale = str(interaction.locale)
+        locale = locale_of(interaction)
         report = await self.studio.usage.of(member_of(interaction))
         view = partial(usage_view, report, self.studio.catalog, locale)
         if report.is_empty:
             await reply_privately(interaction, view())
             return
-        async with first_reply():
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        await defer(interaction)
         chart = await _chart(report, locale)
         if chart is None or not await _send(interaction, view(chart=True), chart):
             await reply_privately(interaction, view(failed=True))

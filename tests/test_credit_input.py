@@ -6,9 +6,9 @@ import pytest
 
 from bot.quotas import Member
 from bot.store.database import Database
-from bot.studio.credit_amounts import AmountUnread, read_amount
 from bot.studio.credit_rules import NoSuchJobHere
 from bot.studio.credits import ServerCredits
+from bot.studio.setting_input import AmountUnread, read_amount
 from tests.support.rows import NOW
 from tests.support.services import services_on
 

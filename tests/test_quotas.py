@@ -147,35 +147,36 @@ def left(amount: int, limit: int = 200_000, resets_at: datetime | None = RENEWED
             80_000,
             4,
             50_000,
-            "4 pictures cost 80 credits, and you have 50 left. "
+            "4 pictures cost 80 credits, and you have 50 credits left. "
             f"2 pictures fit: set count to 2. Your credits are renewed {WHEN}.",
         ),
         (
             80_000,
             4,
             20_000,
-            "4 pictures cost 80 credits, and you have 20 left. "
+            "4 pictures cost 80 credits, and you have 20 credits left. "
             f"One picture fits: set count to 1. Your credits are renewed {WHEN}.",
         ),
         (
             80_000,
             4,
             19_999,
-            "4 pictures cost 80 credits, and you have 19.999 left. "
+            "4 pictures cost 80 credits, and you have 19.999 credits left. "
             f"Your credits are renewed {WHEN}.",
         ),
         (
             7500,
             1,
             7499,
-            "One picture costs 7.5 credits, and you have 7.499 left. "
+            "One picture costs 7.5 credits, and you have 7.499 credits left. "
             f"Your credits are renewed {WHEN}.",
         ),
         (
             20_000,
             1,
             -3000,  # a cost has exceeded its price
-            f"One picture costs 20 credits, and you have -3 left. Your credits are renewed {WHEN}.",
+            "One picture costs 20 credits, and you have -3 credits left. "
+            f"Your credits are renewed {WHEN}.",
         ),
     ],
 )
@@ -188,14 +189,16 @@ def test_a_refusal_says_the_price_the_rest_what_fits_and_when_it_is_renewed(
 def test_where_waiting_brings_nothing_no_time_is_named() -> None:
     none = left(0, 0, None)
     found = {
-        NotEnoughCredits(7500, 1, none): "you have 0 left. Ask a manager of this server for more.",
+        NotEnoughCredits(
+            7500, 1, none
+        ): "you have 0 credits left. Ask a manager of this server for more.",
         BudgetExhausted(
             7500, 1, none
-        ): "not enough: 0 credits are left, and this costs 7.5. Ask the bot's operator.",
-        ServerBudgetExhausted(7500, 1, none): "costs 7.5. Ask a manager of this server.",
+        ): "not enough: it has 0 credits left, and this costs 7.5 credits. Ask the bot's operator.",
+        ServerBudgetExhausted(7500, 1, none): "costs 7.5 credits. Ask a manager of this server.",
         ProviderBudgetExhausted(7500, 1, none, "Oxen.ai"): (
-            "budget at Oxen.ai for the month is not enough: 0 credits are left, and this costs "
-            "7.5. Choose a model of another service, or ask the bot's operator."
+            "budget at Oxen.ai for the month is not enough: it has 0 credits left, and this costs "
+            "7.5 credits. Choose a model of another service, or ask the bot's operator."
         ),
     }
     for refusal, words in found.items():

@@ -19,8 +19,8 @@ from bot.store import reports, servers
 from bot.store.database import Connection
 from bot.store.reports import Line, Sums
 from bot.studio.balances import BalanceLine, Balances
-from bot.studio.credit_rules import check_manager
 from bot.studio.history import DatesExchanged, day_of
+from bot.studio.managers import check_manager
 
 LONGEST = 366  # days
 MOST_LINES = 10_000  # of the table
@@ -101,7 +101,7 @@ class CreditReports:
     ) -> Report:
         """Return the report of a span, else of the days that were typed, else of this month.
 
-        Raises ForManagers, NotInThisServer, NoDate, DatesExchanged, PeriodGivenTwice or
+        Raises ManagersOnly, BotNotInServer, NoDate, DatesExchanged, PeriodGivenTwice or
         TooManyDays.
         """
         check_manager(manager)

@@ -1,27 +1,6 @@
-"""Who may manage the credits of a server, the refusals, and the changes for the audit."""
-
-from datetime import datetime
+"""The refusals of `/credits`, beside those of what is typed (bot.studio.setting_input)."""
 
 from bot.errors import UserError
-from bot.quotas import Member
-from bot.rights import Subject
-from bot.store.changes import Change
-
-
-class ForManagers(UserError):
-    def __init__(self) -> None:
-        super().__init__(
-            "Credits are for those who manage this server. Ask a member with the permission "
-            "Manage Server."
-        )
-
-
-class NotInThisServer(UserError):
-    def __init__(self) -> None:
-        super().__init__(
-            "The bot itself is not in this server, so there are no credits to manage. Add the bot "
-            "to the server first."
-        )
 
 
 class GrantToBot(UserError):
@@ -84,25 +63,3 @@ class NoSuchPeriod(UserError):
             typed=typed,
             periods=periods,
         )
-
-
-def check_manager(member: Member) -> None:
-    """Raise NotInThisServer or ForManagers for a member who may not manage credits here."""
-    if not member.server_id:
-        raise NotInThisServer
-    if not member.may_manage:
-        raise ForManagers
-
-
-def subject_text(subject: Subject, name: str) -> str:
-    """Return the name of a subject for the audit: a role or a member as a mention."""
-    return {
-        Subject.ROLE: f"role <@&{name}>",
-        Subject.MEMBER: f"member <@{name}>",
-        Subject.TIER: f"tier {name}",
-        Subject.DEFAULT: "default rights",
-    }[subject]
-
-
-def change_by(manager: Member, now: datetime, subject: str, before: str, after: str) -> Change:
-    return Change(manager.server_id, manager.user_id, now, subject, before, after)

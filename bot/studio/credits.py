@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.jobs import JOB_ID_PATTERN, Job
-from bot.ledger import Account, Usage, credits_text
+from bot.ledger import Account, AmountText, Usage
 from bot.periods import Period, PeriodKind, ZoneChange, current_period
 from bot.quotas import Member, Quotas
 from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
@@ -21,18 +21,17 @@ from bot.store.database import Transaction
 from bot.store.dialects import lock_quotas
 from bot.store.reports import REFUND
 from bot.store.servers import Granted
-from bot.studio.credit_amounts import Word, limit_of, limit_text, read_grant, read_limit
 from bot.studio.credit_rules import (
     AlreadyRefunded,
     JobUnsettled,
     NoLimitYet,
     NoSuchJobHere,
     NothingCharged,
-    change_by,
-    check_manager,
-    subject_text,
 )
+from bot.studio.managers import change_by, check_manager
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
+from bot.studio.setting_changes import Changed, store_changed_rights, store_changed_settings
+from bot.studio.setting_input import read_grant, read_limit
 
 SHOWN_JOBS = 5  # of a member
 COMPLETED_JOBS = 200  # among which the completion of a refund searches
@@ -89,7 +88,7 @@ class LimitSet:
 
 
 class ServerCredits:
-    """The use cases of `/credits`. Each raises ForManagers or NotInThisServer for others."""
+    """The use cases of `/credits`. Each raises ManagersOnly or BotNotInServer for others."""
 
     def __init__(self, services: Services) -> None:
         self._database = services.database
@@ -173,22 +172,18 @@ class ServerCredits:
         `of` is the member, if the subject is one: the answer has what is left of the account.
         """
         check_manager(manager)
-        limit = None if typed is None else read_limit(typed)
+        changed = _changed(typed, period)
 
         async def change(tx: Transaction) -> LimitSet:
             await lock_quotas(tx)
-            known = await servers.rights_of(tx, manager.server_id, subject, name)
-            before, after = known.allowance, _changed(known.allowance, limit, period)
-            if before != after:
-                rights = known.model_copy(update={"allowance": after})
-                await servers.store_rights(tx, manager.server_id, subject, name, rights)
-                what = f"{subject_text(subject, name)}: allowance"
-                texts = (limit_text(before), limit_text(after))
-                await changes.append(tx, change_by(manager, self._now(), what, *texts))
+            now = self._now()
+            made = await store_changed_rights(tx, manager, subject, name, changed, now)
+            before, after = made.before.allowance, made.after.allowance
+            _check_period(before, changed)
             done = _limit_set(before, after, is_lower(self._quotas, after))
             if of is None:
                 return done
-            now, policy = self._now(), await servers.policy_of(tx, of)
+            policy = await servers.policy_of(tx, of)
             account = Account(of.user_id, manager.server_id)
             usage = await ledger.account_usage(
                 tx, account, policy.rights.allowance, policy.settings.zones, now
@@ -202,21 +197,15 @@ class ServerCredits:
     ) -> LimitSet:
         """Change the server's budget, or return it if nothing was typed. Unset is unlimited."""
         check_manager(manager)
-        limit = None if typed is None else read_limit(typed)
-        limit = Word.UNSET if limit is Word.UNLIMITED else limit
+        changed = _changed(typed, period)
 
         async def change(tx: Transaction) -> LimitSet:
             await lock_quotas(tx)
-            settings = await servers.settings_of(tx, manager.server_id)
-            before, after = settings.budget, _changed(settings.budget, limit, period)
-            if before != after:
-                stored = settings.model_copy(update={"budget": after})
-                await servers.store_settings(tx, manager.server_id, stored)
-                texts = (_budget_text(before), _budget_text(after))
-                what = "server budget"
-                await changes.append(tx, change_by(manager, self._now(), what, *texts))
+            made = await store_changed_settings(tx, manager, changed, self._now())
+            before, after = made.before.budget, made.after.budget
+            _check_period(before, changed)
             done = _limit_set(before, after, is_lower(self._quotas, after, budget=True))
-            return await self._with_use(tx, manager.server_id, settings, done)
+            return await self._with_use(tx, manager.server_id, made.after, done)
 
         return await self._database.run(change, timeout=WRITE_LOCK_TIMEOUT)
 
@@ -254,28 +243,22 @@ def is_lower(quotas: Quotas, limit: Allowance | None, *, budget: bool = False) -
     return limit is not None and any(limit.in_a_month > each for each in limits if each is not None)
 
 
-def _changed(
-    before: Allowance | None, limit: int | Word | None, period: PeriodKind | None
-) -> Allowance | None:
-    """Return a limit after a change of the amount, the period, or both."""
-    if limit is not None:
-        kind = PeriodKind.MONTH if before is None else before.period
-        return limit_of(limit, period or kind)
-    if period is None:
-        return before
-    if before is None:
+def _changed(typed: str | None, period: PeriodKind | None) -> Changed:
+    """Return what is to change of an allowance or a budget: the amount, the period, or both."""
+    amount = {} if typed is None else {"amount": read_limit(typed)}
+    return amount if period is None else {**amount, "period": period}
+
+
+def _check_period(before: Allowance | None, changed: Changed) -> None:
+    """Raise NoLimitYet for a period without an amount, new or stored."""
+    if before is None and changed.keys() == {"period"}:
         raise NoLimitYet
-    return before.model_copy(update={"period": period})
 
 
 def _limit_set(before: Allowance | None, after: Allowance | None, is_lower: bool) -> LimitSet:
     smaller = before is None or (after is not None and after.in_a_month < before.in_a_month)
     lowered = after is not None and after.amount is not None and smaller
     return LimitSet(after, before != after, lowered, operator_is_lower=is_lower)
-
-
-def _budget_text(budget: Allowance | None) -> str:
-    return Word.UNLIMITED.value if budget is None else limit_text(budget)
 
 
 def _period(limit: Allowance | None, zones: Sequence[ZoneChange], now: datetime) -> Period:
@@ -301,8 +284,8 @@ async def _give(
         tx,
         change_by(
             *(manager, now, f"member <@{account.user_id}>: {what}"),
-            f"{credits_text(before)} credits of grants",
-            f"{credits_text(before + amount)} credits of grants",
+            f"{AmountText(before)} of grants",
+            f"{AmountText(before + amount)} of grants",
         ),
     )
     return Given(account.user_id, amount, before + amount)

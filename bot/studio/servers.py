@@ -1,75 +1,31 @@
-"""The settings of a server, the rights of its subjects, and the changes that managers make.
-
-A change names the settings that the manager has changed, and is applied to the stored row as it is
-then: two managers who change different settings at once both have what they wanted.
-"""
+"""The settings of a server and the rights of its subjects, for its managers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from bot.errors import UserError
-from bot.ledger import credits_text
-from bot.periods import Period, PeriodKind, ZoneChange, current_period, reached
+from bot.periods import Period, PeriodKind, current_period
 from bot.quotas import WARN_AT, Member
-from bot.rights import (
-    ALL_MODELS,
-    READY_MADE,
-    RIGHTS,
-    Allowance,
-    Rights,
-    ServerSettings,
-    Subject,
-)
+from bot.rights import READY_MADE, Rights, ServerSettings, Subject
 from bot.services import Services
 from bot.store import changes, servers
 from bot.store.balances import used_in_server
 from bot.store.changes import NEWEST, Change
-from bot.store.database import Connection, Transaction
+from bot.store.database import Transaction
 from bot.store.dialects import lock_quotas
 from bot.store.servers import Granted
+from bot.studio.managers import check_manager
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
-from bot.studio.setting_input import UNLIMITED, Limit
+from bot.studio.setting_changes import (
+    Changed,
+    rights_changes,
+    rights_of,
+    store_changed_rights,
+    store_changed_settings,
+)
 
-ZONES_REACH = timedelta(days=31)  # before now: a job's period is that of its request
-MOST_ZONES = 20  # changes of the time zone that are stored
 MOST_SUBJECTS = 300  # with rights in a server that are read at once
 AUDIT_PAGE = 10
-
-SETTINGS: Mapping[str, str] = {
-    "budget": "server budget",
-    "channels": "allowed channels",
-    "roles": "allowed roles",
-    "notices": "channel for notices",
-    "zone": "time zone",
-    "tier": "tier",
-    "allowance": "allowance",
-    "models": "models",
-    "pictures": "pictures at once",
-    "private": "private pictures",
-    "edit": "editing pictures",
-    "jobs": "jobs at once",
-    "cooldown": "cooldown",
-}
-NOT_SET = "not set"
-# By the name of a setting as it is changed; `amount` and `period` are those of an allowance.
-Changed = Mapping[str, Any]
-
-
-class ManagersOnly(UserError):
-    def __init__(self) -> None:
-        super().__init__(
-            "You may not manage this server. Ask a member with the permission Manage Server."
-        )
-
-
-class BotNotInServer(UserError):
-    def __init__(self) -> None:
-        super().__init__(
-            "The bot itself is not in this server, so there is nothing to set. Add the bot to the "
-            "server first."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +95,7 @@ class Servers:
         """Return the rights of the default, a tier, a role or a member."""
         check_manager(member)
         async with self._database.reading() as view:
-            own = await _rights_of(view, member.server_id, subject, name)
+            own = await rights_of(view, member.server_id, subject, name)
             tiers = await servers.tiers_of(view, member.server_id)
         tier = {**READY_MADE, **tiers}.get(own.tier or "", Rights())
         return SubjectRights(subject, name, own, own.over(tier), name in tiers)
@@ -167,14 +123,8 @@ class Servers:
 
         async def change(tx: Transaction) -> Sequence[Change]:
             await lock_quotas(tx)
-            before, now = await servers.settings_of(tx, member.server_id), self._now()
-            after = changed_settings(before, changed, now)
-            found = settings_changes(member, now, before, after)
-            if found:
-                await servers.store_settings(tx, member.server_id, after)
-            for each in found:
-                await changes.append(tx, each)
-            return found
+            made = await store_changed_settings(tx, member, changed, self._now())
+            return made.changes
 
         return await self._database.run(change, timeout=WRITE_LOCK_TIMEOUT)
 
@@ -189,14 +139,9 @@ class Servers:
 
         async def change(tx: Transaction) -> Sequence[Change]:
             await lock_quotas(tx)
-            before = await _rights_of(tx, member.server_id, subject, name)
-            after = changed_rights(before, changed)
-            found = rights_changes(member, self._now(), subject, name, before, after)
-            if found:
-                await servers.store_rights(tx, member.server_id, subject, name, after)
-            for each in found:
-                await changes.append(tx, each)
-            return found
+            now = self._now()
+            made = await store_changed_rights(tx, member, subject, name, changed, now)
+            return made.changes
 
         return await self._database.run(change, timeout=WRITE_LOCK_TIMEOUT)
 
@@ -206,139 +151,10 @@ class Servers:
 
         async def reset(tx: Transaction) -> None:
             await lock_quotas(tx)
-            before = await _rights_of(tx, member.server_id, Subject.TIER, name)
+            before = await rights_of(tx, member.server_id, Subject.TIER, name)
             await servers.remove_tier(tx, member.server_id, name)
             key = (Subject.TIER, name, before, READY_MADE[name])
             for each in rights_changes(member, self._now(), *key):
                 await changes.append(tx, each)
 
         await self._database.run(reset, timeout=WRITE_LOCK_TIMEOUT)
-
-
-def check_manager(member: Member) -> None:
-    """Raise BotNotInServer or ManagersOnly for a member who may not set anything here."""
-    if not member.server_id:
-        raise BotNotInServer
-    if not member.may_manage:
-        raise ManagersOnly
-
-
-def limit_of(allowance: Allowance | None) -> Limit:
-    """Return the amount of an allowance or a budget, as managers type it."""
-    if allowance is None:
-        return None
-    return UNLIMITED if allowance.amount is None else allowance.amount
-
-
-def changed_allowance(before: Allowance | None, changed: Changed) -> Allowance | None:
-    """Return an allowance after a change of `amount`, `period` or both."""
-    limit: Limit = changed.get("amount", limit_of(before))
-    kind = changed.get("period", PeriodKind.MONTH if before is None else before.period)
-    if limit is None:
-        return None
-    return Allowance(amount=None if limit == UNLIMITED else limit, period=kind)
-
-
-def changed_settings(before: ServerSettings, changed: Changed, now: datetime) -> ServerSettings:
-    """Return the settings after a change. A new time zone is added to the changes of zones."""
-    values: dict[str, Any] = {
-        name: changed[name] for name in ("channels", "roles", "notices") if name in changed
-    }
-    budget = changed_allowance(before.budget, changed)
-    values["budget"] = None if budget is None or budget.amount is None else budget
-    if changed.get("zone", before.zone) != before.zone:
-        # The clock may have been set back, or the last change have come by another process.
-        since = max([now, *(each.since for each in before.zones)])
-        zones = reached((*before.zones, ZoneChange(since, changed["zone"])), now - ZONES_REACH)
-        values["zones"] = zones[-MOST_ZONES:]
-    return before.model_copy(update=values)
-
-
-def changed_rights(before: Rights, changed: Changed) -> Rights:
-    values = {name: changed[name] for name in ("tier", *RIGHTS) if name in changed}
-    return before.model_copy(
-        update={**values, "allowance": changed_allowance(before.allowance, changed)}
-    )
-
-
-def settings_changes(
-    member: Member, now: datetime, before: ServerSettings, after: ServerSettings
-) -> list[Change]:
-    """Return one change for each setting that is different."""
-    names = ("budget", "channels", "roles", "notices", "zone")
-    return [
-        _change(member, now, SETTINGS[name], name, getattr(before, name), getattr(after, name))
-        for name in names
-        if getattr(before, name) != getattr(after, name)
-    ]
-
-
-def rights_changes(
-    member: Member, now: datetime, subject: Subject, name: str, before: Rights, after: Rights
-) -> list[Change]:
-    """Return one change for each right of a subject that is different."""
-    of = subject_text(subject, name)
-    return [
-        _change(
-            *(member, now, f"{of}: {SETTINGS[right]}", right),
-            *(getattr(before, right), getattr(after, right)),
-        )
-        for right in ("tier", *RIGHTS)
-        if getattr(before, right) != getattr(after, right)
-    ]
-
-
-def subject_text(subject: Subject, name: str) -> str:
-    """Return the name of a subject in the audit: a role or a member as a mention."""
-    match subject:
-        case Subject.ROLE:
-            return f"role <@&{name}>"
-        case Subject.MEMBER:
-            return f"member <@{name}>"
-        case Subject.TIER:
-            return f"tier {name}"
-        case Subject.DEFAULT:
-            return "default rights"
-
-
-def setting_text(name: str, value: object) -> str:
-    """Return the value of a setting or a right for people; channels and roles as mentions."""
-    match name, value:
-        case (("channels" | "roles"), frozenset()):
-            mark = "#" if name == "channels" else "@&"
-            return ", ".join(f"<{mark}{each}>" for each in sorted(value)) or "all"
-        case _, None:
-            return "unlimited" if name == "budget" else NOT_SET
-        case _, Allowance(amount=None):
-            return UNLIMITED
-        case _, Allowance(amount=amount, period=period):
-            return f"{credits_text(amount or 0)} credits a {period}"
-        case "notices", _:
-            return f"<#{value}>"
-        case "models", frozenset():
-            return "all" if value >= ALL_MODELS else ", ".join(sorted(value)) or "none"
-        case _, bool():
-            return "allowed" if value else "not allowed"
-        case "cooldown", int():
-            return f"{value} s" if value else "none"
-    return str(value)
-
-
-def _change(
-    member: Member, now: datetime, subject: str, name: str, before: object, after: object
-) -> Change:
-    return Change(
-        server_id=member.server_id,
-        user_id=member.user_id,
-        created_at=now,
-        subject=subject,
-        before=setting_text(name, before),
-        after=setting_text(name, after),
-    )
-
-
-async def _rights_of(view: Connection, server_id: int, subject: Subject, name: str) -> Rights:
-    """Return the rights set for a subject; those of a tier that is as it was ready-made."""
-    if subject is Subject.TIER:
-        return (await servers.tiers_of(view, server_id)).get(name, READY_MADE[name])
-    return await servers.rights_of(view, server_id, subject, name)

@@ -1,30 +1,52 @@
-"""What managers type: amounts, numbers and times. Pure."""
+"""What managers type: amounts of credits, limits, numbers and times. Pure."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, Literal
+from enum import Enum
 
 from bot.errors import UserError
-from bot.ledger import credits_text, thousandths
-from bot.rights import MOST_COOLDOWN, MOST_CREDITS
+from bot.ledger import AmountText, credits_text, thousandths
+from bot.option_values import REMARK
+from bot.periods import PeriodKind
+from bot.rights import MOST_COOLDOWN, MOST_CREDITS, Allowance
 
-UNLIMITED: Final = "unlimited"
-Limit = int | Literal["unlimited"] | None  # thousandths of a credit; None is not set
-
-NUMBER = re.compile(r"\d+(?:[.,]\d{1,3})?")
+AMOUNT = re.compile(r"(?P<sign>[+-]?)(?P<number>[0-9]+(?:[.,][0-9]+)?)(?: ?credits?)?")
 SEPARATED = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+")  # 1,000: one, or a thousand?
+DECIMALS = 3
+LONGEST_AMOUNT = 30  # digits
 DURATION = re.compile(r"(\d{1,6})\s*(s|sec|seconds?|m|min|minutes?|h|hours?)?", re.IGNORECASE)
 SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
+
+
+class Word(Enum):
+    """The words that may be typed for an allowance or a budget, beside `none` for the amount 0."""
+
+    UNLIMITED = "unlimited"
+    UNSET = "unset"
+
+
+NONE = "none"
+Limit = int | Word  # thousandths of a credit
 
 
 class AmountUnread(UserError):
     def __init__(self, typed: str) -> None:
         super().__init__(
-            "“{typed}” is not an amount of credits. Type a number from 0 to {most}, such as 200 or "
-            "7.5, or the word unlimited.",
+            "“{typed}” is no amount of credits. Type a number such as 20 or 7.5, with 3 decimals "
+            "at most.",
             typed=typed,
-            most=credits_text(MOST_CREDITS),
+        )
+
+
+class LimitUnread(UserError):
+    def __init__(self, typed: str) -> None:
+        super().__init__(
+            "“{typed}” is no amount of credits. Type a number such as 200 or 7.5, with 3 decimals "
+            "at most, or one of these words: {words}.",
+            typed=typed,
+            words=(NONE, *(each.value for each in Word)),
         )
 
 
@@ -35,6 +57,25 @@ class AmountAmbiguous(UserError):
             "thousands, such as 1000 or 1.5.",
             typed=typed,
         )
+
+
+class AmountTooLarge(UserError):
+    def __init__(self, typed: str) -> None:
+        super().__init__(
+            "{typed} credits are too many. Type at most {most}.",
+            typed=typed,
+            most=AmountText(MOST_CREDITS),
+        )
+
+
+class AmountNegative(UserError):
+    def __init__(self, typed: str) -> None:
+        super().__init__("{typed} credits are less than none. Type 0 or more.", typed=typed)
+
+
+class NothingToGrant(UserError):
+    def __init__(self) -> None:
+        super().__init__("Nothing was granted. Type more than 0 credits.")
 
 
 class NumberUnread(UserError):
@@ -56,21 +97,52 @@ class TimeUnread(UserError):
         )
 
 
-def read_amount(typed: str) -> Limit:
-    """Return an amount in thousandths of a credit; None for no text. A comma may be the point."""
-    text = typed.strip()
-    if not text:
-        return None
-    if text.casefold() == UNLIMITED:
-        return UNLIMITED
-    if SEPARATED.fullmatch(text):
+def read_amount(typed: str) -> int:
+    """Return an amount in thousandths of a credit, from 0 to MOST_CREDITS. A comma may be the
+    point.
+    """
+    text = unicodedata.normalize("NFKC", typed).strip().casefold()
+    number = text.removesuffix("credits").removesuffix("credit").strip().lstrip("+-")
+    if SEPARATED.fullmatch(number):
         raise AmountAmbiguous(typed)
-    if not NUMBER.fullmatch(text) or len(text) > 20:
+    found = AMOUNT.fullmatch(text)
+    decimals = "" if found is None else found["number"].replace(",", ".").partition(".")[2]
+    raised = any(each.isdigit() and not each.isdecimal() for each in typed)  # 10² is not 102
+    if found is None or raised or len(decimals) > DECIMALS:
         raise AmountUnread(typed)
-    amount = thousandths(Decimal(text.replace(",", ".")))
+    if len(number) > LONGEST_AMOUNT:
+        raise AmountTooLarge(typed)
+    amount = thousandths(Decimal(found["number"].replace(",", ".")))
+    if found["sign"] == "-" and amount:
+        raise AmountNegative(typed)
     if amount > MOST_CREDITS:
-        raise AmountUnread(typed)
+        raise AmountTooLarge(found["number"])
     return amount
+
+
+def read_grant(typed: str) -> int:
+    """Return the amount of a grant, which is more than nothing."""
+    try:
+        amount = read_amount(typed)
+    except AmountNegative:
+        raise NothingToGrant from None
+    if not amount:
+        raise NothingToGrant
+    return amount
+
+
+def read_limit(typed: str) -> Limit:
+    """Return the amount of an allowance or a budget, or the word in its place."""
+    text = REMARK.sub("", typed.strip()).casefold()
+    if text == NONE:
+        return 0
+    for word in Word:
+        if text == word.value:
+            return word
+    try:
+        return read_amount(typed)
+    except AmountUnread:
+        raise LimitUnread(typed) from None
 
 
 def read_number(typed: str, least: int, most: int) -> int | None:
@@ -97,8 +169,30 @@ def read_seconds(typed: str) -> int | None:
     return seconds
 
 
-def amount_text(limit: Limit) -> str:
-    """Return the text that `read_amount` reads as this amount."""
-    if limit is None:
-        return ""
-    return limit if limit == UNLIMITED else credits_text(int(limit))
+def limit_of(allowance: Allowance | None) -> Limit:
+    """Return the limit that is typed for an allowance or a budget."""
+    if allowance is None:
+        return Word.UNSET
+    return Word.UNLIMITED if allowance.amount is None else allowance.amount
+
+
+def allowance_of(limit: Limit, period: PeriodKind) -> Allowance | None:
+    """Return the allowance or the budget for a limit; None for one that is not set."""
+    match limit:
+        case Word.UNSET:
+            return None
+        case Word.UNLIMITED:
+            return Allowance(amount=None, period=period)
+        case _:
+            return Allowance(amount=limit, period=period)
+
+
+def limit_text(limit: Limit) -> str:
+    """Return the text of a form that stands for a limit: no text for one that is not set."""
+    match limit:
+        case Word.UNSET:
+            return ""
+        case Word.UNLIMITED:
+            return Word.UNLIMITED.value
+        case _:
+            return credits_text(limit)

@@ -7,12 +7,12 @@ from bot.errors import UserError
 from bot.quotas import Member
 from bot.rights import READY_MADE, Rights, Subject
 from bot.services import Services
-from bot.store import changes, servers
+from bot.store import servers
 from bot.store.database import Transaction
 from bot.store.dialects import lock_quotas
-from bot.studio.credit_amounts import NOT_SET
-from bot.studio.credit_rules import change_by, check_manager, subject_text
+from bot.studio.managers import check_manager
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
+from bot.studio.setting_changes import store_changed_rights
 
 MOST_SUBJECTS = 300  # whose tiers are read at once
 
@@ -50,7 +50,7 @@ class TierTaken:
 
 
 class Tiers:
-    """The use cases of `/credits tier`. Each raises ForManagers or NotInThisServer for others."""
+    """The use cases of `/credits tier`. Each raises ManagersOnly or BotNotInServer for others."""
 
     def __init__(self, services: Services) -> None:
         self._database = services.database
@@ -95,13 +95,9 @@ class Tiers:
 
         async def change(tx: Transaction) -> TierTaken:
             await lock_quotas(tx)
-            before = await servers.rights_of(tx, manager.server_id, subject, name)
-            after = before.model_copy(update={"tier": tier})
-            if before != after:
-                await servers.store_rights(tx, manager.server_id, subject, name, after)
-                what = f"{subject_text(subject, name)}: tier"
-                texts = (before.tier or NOT_SET, tier or NOT_SET)
-                await changes.append(tx, change_by(manager, self._now(), what, *texts))
+            changed = {"tier": tier}
+            made = await store_changed_rights(tx, manager, subject, name, changed, self._now())
+            before = made.before
             own = not before.model_copy(update={"tier": None}).is_empty
             return TierTaken(before.tier, tier, own)
 

@@ -9,17 +9,17 @@ from discord import ui
 from bot.catalog import Catalog
 from bot.jobs import Job
 from bot.quotas import Member, may_see
-from bot.rights import ALL_MODELS, Allowance, Rights, Subject
+from bot.rights import ALL_MODELS, Rights, Subject
 from bot.store.reports import Sums
 from bot.studio.balances import BalanceLine
 from bot.studio.credit_reports import Report
 from bot.studio.credits import Given, LimitSet, MemberCredits, Origin
 from bot.studio.tiers import Tier, TierTaken
 from cogs.ui import wording
-from cogs.ui.numbers import credits_in
+from cogs.ui.numbers import credits_in, limit_in
 from cogs.ui.panel import ago, gallery, panel
 from cogs.ui.text import listing, plain, shorten, word
-from cogs.ui.wording import PERIODS, STATES, Credits, Tiers, plural
+from cogs.ui.wording import STATES, Credits, Limits, Tiers, plural
 
 LISTED = 10  # members, models or days of a report
 PROMPT = 80
@@ -127,15 +127,6 @@ def grant_view(given: Given, *, present: bool, locale: str | None) -> ui.LayoutV
     return panel("\n".join(parts))
 
 
-def limit_in(limit: Allowance, locale: str | None) -> str:
-    if limit.amount is None:
-        return Credits.UNLIMITED
-    if not limit.amount:
-        return Credits.NONE
-    amount = credits_in(limit.amount, locale)
-    return Credits.PER_PERIOD.format(amount=amount, period=PERIODS[limit.period])
-
-
 def allowance_view(
     subject: Subject, name: str, done: LimitSet, *, locale: str | None
 ) -> ui.LayoutView:
@@ -172,7 +163,7 @@ def _left(name: str, done: LimitSet, locale: str | None) -> Iterator[str]:
 
 def budget_view(done: LimitSet, *, locale: str | None) -> ui.LayoutView:
     text = Credits.BUDGET_SET if done.changed else Credits.BUDGET
-    limit = Credits.UNLIMITED if done.limit is None else limit_in(done.limit, locale)
+    limit = Limits.UNLIMITED if done.limit is None else limit_in(done.limit, locale)
     used = credits_in(done.used, locale)
     parts = [text.format(limit=limit)]
     if done.left is None or done.resets_at is None:

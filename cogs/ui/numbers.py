@@ -11,7 +11,8 @@ from babel import Locale, UnknownLocaleError
 from babel.numbers import format_decimal
 
 from bot.ledger import CREDIT
-from cogs.ui.wording import CREDITS, Plural
+from bot.rights import Allowance
+from cogs.ui.wording import CREDITS, PERIODS, Limits, Plural
 
 DEFAULT = "en-US"
 # By Discord's names; Babel has all others under the same name with an underscore.
@@ -31,6 +32,16 @@ def counted(texts: Plural, amount: int, locale: str | None) -> str:
     """Return the text that fits an amount of credits, with the amount filled in."""
     text = texts.one if amount == CREDIT else texts.many
     return text.format(count=number_in(amount, locale))
+
+
+def limit_in(limit: Allowance, locale: str | None) -> str:
+    """Return an allowance or a budget, as in "7.5 credits a day"."""
+    if limit.amount is None:
+        return Limits.UNLIMITED
+    if not limit.amount:
+        return Limits.NONE
+    amount = credits_in(limit.amount, locale)
+    return Limits.PER_PERIOD.format(amount=amount, period=PERIODS[limit.period])
 
 
 def number_in(amount: int, locale: str | None) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.ledger import credits_text
 from bot.periods import PeriodKind
-from bot.rights import READY_MADE, RIGHTS, ServerSettings, Subject
+from bot.rights import READY_MADE, RIGHTS, Allowance, ServerSettings, Subject
 from bot.store.changes import Change
 from bot.store.servers import Granted
-from bot.studio.servers import AUDIT_PAGE, Budget, SubjectRights, setting_text
+from bot.studio.servers import AUDIT_PAGE, Budget, SubjectRights
+from bot.studio.setting_changes import setting_text
+from cogs.ui.numbers import credits_in, limit_in
 from cogs.ui.panel import AMBER, BLUE, PREFIX, PersistentItem, panel
 from cogs.ui.server_forms import FIELDS, FORM_NAME, TARGET, Kind, RawFields, Target
 from cogs.ui.text import MARKUP, listing, plain, tidy
@@ -55,12 +56,12 @@ def access_view(settings: ServerSettings, *notes: str) -> ui.LayoutView:
     )
 
 
-def budget_view(budget: Budget, *notes: str) -> ui.LayoutView:
+def budget_view(budget: Budget, *notes: str, locale: str | None) -> ui.LayoutView:
     """Return the page of the budget, which says how much of it is used."""
     text = ServerPages.BUDGET_TEXT.format(
-        budget=setting_text("budget", budget.settings.budget),
+        budget=_value("budget", budget.settings.budget, locale),
         begin=_seconds(budget.period.begin),
-        used=credits_text(budget.used),
+        used=credits_in(budget.used, locale),
         zone=budget.settings.zone,
         **{each.value: _seconds(budget.ends[each]) for each in PeriodKind},
     )
@@ -77,7 +78,7 @@ def budget_view(budget: Budget, *notes: str) -> ui.LayoutView:
     )
 
 
-def rights_view(rights: SubjectRights, *notes: str) -> ui.LayoutView:
+def rights_view(rights: SubjectRights, *notes: str, locale: str | None) -> ui.LayoutView:
     """Return the page of the default rights, of a role or of a tier."""
     target = Target(rights.subject, rights.name)
     buttons = [
@@ -100,7 +101,7 @@ def rights_view(rights: SubjectRights, *notes: str) -> ui.LayoutView:
             hint = ServerPages.DEFAULT_HINT
             rows.append(_take_row(rights, target))
     rows += {"roles": [_role_row()], "tiers": [_tier_row(rights.name)]}.get(subject, [])
-    text = "\n".join(_rights_lines(rights))
+    text = "\n".join(_rights_lines(rights, locale))
     return _page(subject, (title, *notes, text, hint), _row(*buttons), *rows)
 
 
@@ -187,9 +188,11 @@ def audit_view(changes: Sequence[Change]) -> ui.LayoutView:
     return view
 
 
-def notice_view(used: int, limit: int, end: int) -> ui.LayoutView:
+def notice_view(used: int, limit: int, end: int, *, locale: str | None) -> ui.LayoutView:
     """Return the message that most of a server's budget is used; `end` in Unix seconds."""
-    text = Notices.SERVER.format(used=credits_text(used), limit=credits_text(limit), end=end)
+    text = Notices.SERVER.format(
+        used=credits_in(used, locale), limit=credits_in(limit, locale), end=end
+    )
     return panel(text, colour=AMBER)
 
 
@@ -222,15 +225,20 @@ def _warnings(budget: Budget) -> Iterator[str]:
         yield ServerPages.NO_NOTICES
 
 
-def _rights_lines(rights: SubjectRights) -> Iterator[str]:
+def _rights_lines(rights: SubjectRights, locale: str | None) -> Iterator[str]:
     for name in RIGHTS:
         own, whole = getattr(rights.own, name), getattr(rights.whole, name)
         if own is None and whole is not None:
             line, value = ServerPages.OF_TIER, whole
         else:
             line, value = ServerPages.RIGHT, own
-        text = _words(setting_text(name, value))
+        text = _words(_value(name, value, locale))
         yield line.format(name=ServerPages.RIGHTS[name], value=text, tier=rights.own.tier)
+
+
+def _value(name: str, value: object, locale: str | None) -> str:
+    """Return the value of a setting or a right, with an amount as in the manager's language."""
+    return limit_in(value, locale) if isinstance(value, Allowance) else setting_text(name, value)
 
 
 def _take_row(rights: SubjectRights, target: Target) -> ui.ActionRow[Any]:

@@ -17,8 +17,15 @@ from discord import ui
 from bot.catalog import Catalog
 from bot.periods import DEFAULT_ZONE, PeriodKind, zone_named
 from bot.rights import ALL_MODELS, MOST_JOBS, READY_MADE, Allowance, Rights, ServerSettings, Subject
-from bot.studio.servers import Changed, limit_of
-from bot.studio.setting_input import amount_text, read_amount, read_number, read_seconds
+from bot.studio.setting_changes import Changed
+from bot.studio.setting_input import (
+    Word,
+    limit_of,
+    limit_text,
+    read_limit,
+    read_number,
+    read_seconds,
+)
 from cogs.ui.forms import make_form
 from cogs.ui.panel import MAX_CHOICES, PREFIX
 from cogs.ui.text import shorten
@@ -192,7 +199,7 @@ def offered_by(field: Field, catalog: Catalog, stored: Raw = ()) -> Mapping[str,
 
 
 def _raw_allowance(allowance: Allowance | None) -> RawFields:
-    amount = amount_text(limit_of(allowance))
+    amount = limit_text(limit_of(allowance))
     kind = PeriodKind.MONTH if allowance is None else allowance.period
     return {"amount": [amount] if amount else [], "period": [kind.value]}
 
@@ -202,7 +209,7 @@ def _read(field: Field, raw: Raw) -> object:
     text = raw[0] if raw else ""
     match field.name:
         case "amount":
-            return read_amount(text)
+            return read_limit(text) if text.strip() else Word.UNSET
         case "zone":
             return zone_named(text) if text else DEFAULT_ZONE
         case "pictures":

@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from bot.errors import UserError
+from bot.ledger import AmountText
+from cogs.ui.numbers import credits_in
 from cogs.ui.wording import MORE_VALUES
 
 # Every character that has a meaning in Discord's Markdown; a backslash removes the meaning.
@@ -37,9 +39,17 @@ def plain(text: str, limit: int) -> str:
     return escaped.rstrip() + "…"
 
 
-def sentence(error: UserError) -> str:
-    """Return a message for a member, with every value escaped and shortened."""
-    words = {name: _value(name, value, error.text) for name, value in error.values.items()}
+def sentence(error: UserError, locale: str | None) -> str:
+    """Return a message for a member, with every value escaped and shortened.
+
+    Amounts are written as in the language `locale`, by Discord's name.
+    """
+    words = {
+        name: credits_in(value.amount, locale)
+        if isinstance(value, AmountText)
+        else _value(name, value, error.text)
+        for name, value in error.values.items()
+    }
     return error.text.format(**words) if words else error.text
 
 

@@ -110,8 +110,7 @@ async def test_who_does_not_manage_the_server_is_refused_whatever_discord_allows
         )
 
     assert {*refused} == {
-        "Credits are for those who manage this server. Ask a member with the permission Manage "
-        "Server."
+        "You may not manage this server. Ask a member with the permission Manage Server."
     }
     assert offered == []
     assert await audit(at) == []
@@ -129,7 +128,7 @@ async def test_a_grant_is_on_top_of_the_allowance_and_lasts_until_it_is_used(at:
 
     assert f"<@{at.ada.id}> got **7.5 credits** on top" in reply
     assert "Of all grants, 7.5 credits are left" in reply
-    assert "you have 2.5 left" in refused
+    assert "you have 2.5 credits left" in refused
     assert "Left: **2.5 credits**" in shown
     assert "Used: **15 credits**" in shown
     assert "Granted, and not used yet: **2.5 credits**" in shown
@@ -144,9 +143,9 @@ async def test_a_grant_is_on_top_of_the_allowance_and_lasts_until_it_is_used(at:
     [
         ("0", "Nothing was granted"),
         ("-5", "Nothing was granted"),
-        ("1000000000000", "Type at most 1000000."),
-        ("1000000.001", "Type at most 1000000."),
-        ("9" * 100, "Type at most 1000000."),
+        ("1000000000000", "Type at most 1,000,000 credits."),
+        ("1000000.001", "Type at most 1,000,000 credits."),
+        ("9" * 100, "Type at most 1,000,000 credits."),
         ("7.5001", "is no amount of credits"),
         ("many", "is no amount of credits"),
         ("1e3", "is no amount of credits"),
@@ -295,7 +294,7 @@ async def test_the_operators_limit_of_a_member_ends_grants(at: Stage) -> None:
         refused = text_of(await at.imagine("a hen"))
         shown = await manage(at, "member", member=at.ada)
 
-    assert "you have 2.5 left" in refused
+    assert "you have 2.5 credits left" in refused
     assert "The operator's limit is lower" in shown
 
 
@@ -313,7 +312,7 @@ async def test_a_hold_stays_as_it_was_when_the_roles_change(at: Stage) -> None:
         (job,) = await at.settled()
         shown = await manage(at, "member", member=at.ada)
 
-    assert "you have 0 left" in refused or "have -7.5 left" in refused
+    assert "you have 0 credits left" in refused or "have -7.5 credits left" in refused
     assert (job.cost, job.granted) == (7500, 0)
     assert job.allowance == Allowance(amount=100_000)
     assert "Used: **7.5 credits**" in shown

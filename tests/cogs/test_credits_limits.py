@@ -63,7 +63,7 @@ async def test_an_allowance_under_the_used_amount_leaves_nothing(at: Stage) -> N
         await charged(at, "a hen")
 
     assert f"<@{at.ada.id}> has used as much already: nothing is left until" in reply
-    assert "you have -5 left" in refused
+    assert "you have -5 credits left" in refused
 
 
 @pytest.mark.parametrize(

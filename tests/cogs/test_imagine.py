@@ -225,7 +225,7 @@ async def test_who_has_no_credits_left_is_refused_with_what_resets_when(at: Stag
     async with at.easel(monthly_credits=20):
         await at.imagine("a fox", count=2)
         refused = await at.imagine("a fox", count=1)
-        assert "costs 7.5 credits, and you have 5 left" in text_of(refused)
+        assert "costs 7.5 credits, and you have 5 credits left" in text_of(refused)
         assert "<t:" in text_of(refused)
 
         await at.imagine("a fox", by=at.ben)  # an allowance is a member's own

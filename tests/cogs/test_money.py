@@ -40,7 +40,7 @@ async def test_a_member_has_five_jobs_at_once_over_all_servers(at: Stage) -> Non
         await at.settled(5)
         await at.imagine("a sixth fox")
 
-    assert "You may have 5 jobs in progress at once. 37.5 credits are held" in refused
+    assert "You may have 5 jobs in progress at once. They hold 37.5 credits" in refused
     assert "/cancel" in refused
     assert len(await at.jobs()) == 6
 
@@ -131,7 +131,7 @@ async def test_a_job_that_was_given_up_stays_reserved_until_its_end(at: Stage) -
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.TIMEOUT)
     assert "Reserved: **20 credits**" in usage
     assert "Left: **10 credits**" in usage
-    assert "you have 10 left" in refused
+    assert "you have 10 credits left" in refused
     assert "budget for the month is not enough" in refused_too
     assert "Reserved" not in later
     assert "Left: **30 credits**" in later

@@ -3,9 +3,24 @@
 import discord
 import pytest
 
+from bot.errors import UserError
 from bot.ledger import credits_text
+from bot.quotas import (
+    BudgetExhausted,
+    NotEnoughCredits,
+    ProviderBudgetExhausted,
+    ServerBudgetExhausted,
+    Sum,
+    TooManyJobs,
+)
+from bot.studio.setting_input import AmountTooLarge
 from cogs.ui.numbers import credits_in
+from cogs.ui.text import sentence
+from tests.support.acting import submit
+from tests.support.easel import Stage, text_of
+from tests.support.managing import choose, let_manage, opened, settings
 
+REST = Sum(2_000_000, 1_234_500, None)
 NARROW, WIDE = "\u202f", "\xa0"  # spaces that end no line
 COMMA = {"en-US", "en-GB", "zh-CN", "zh-TW", "ja", "ko", "th", "es-419"}
 DOT = {"hr", "id", "da", "nl", "de", "el", "it", "pt-BR", "ro", "es-ES", "tr", "vi"}
@@ -42,3 +57,44 @@ def test_no_digit_is_lost(amount: int) -> None:
 )
 def test_the_unit_is_english_in_every_language(amount: int, text: str) -> None:
     assert credits_in(amount, "de") == text
+
+
+@pytest.mark.parametrize(
+    ("refusal", "texts"),
+    [
+        (NotEnoughCredits(20_000, 1, REST), ["costs 20 credits", "you have 1.234,5 credits left"]),
+        (BudgetExhausted(20_500, 1, REST), ["it has 1.234,5 credits left", "costs 20,5 credits"]),
+        (ProviderBudgetExhausted(1000, 1, REST, "Oxen.ai"), ["costs 1 credit."]),
+        (ServerBudgetExhausted(7500, 1, REST), ["it has 1.234,5 credits left", "7,5 credits"]),
+        (TooManyJobs(limit=5, held=37_500, used=1_000_000), ["37,5 credits", "1.000 credits"]),
+        (AmountTooLarge("9" * 12), ["Type at most 1.000.000 credits"]),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_amounts_in_a_refusal_are_written_as_in_the_members_language(
+    refusal: UserError, texts: list[str]
+) -> None:
+    for text in texts:
+        assert text in sentence(refusal, "de")
+    assert sentence(refusal, None) == sentence(refusal, "en-US")
+
+
+async def test_a_refusal_and_the_pages_of_the_settings_are_written_so(at: Stage) -> None:
+    at.ada.locale = "de"
+    let_manage(at)
+    budget = {"Budget of this server, in credits": "1234,5"}
+    async with at.easel(monthly_credits=7):
+        refused = text_of(await at.imagine("a fox", model="oxen"))
+        page, form = await opened(at, "budget")
+        await submit(at, form, budget)
+        _, form = await opened(at, "default", "Change amounts")
+        await submit(at, form, {"Allowance of each member, in credits": "7.5"})
+        page = await settings(at)
+        await choose(at, page, "page", "budget")
+        of_budget = page.text()
+        await choose(at, page, "page", "default")
+
+    assert "One picture costs 7,5 credits, and you have 7 credits left." in refused
+    assert "Budget of this server: **1.234,5 credits a month**" in of_budget
+    assert "**0 credits**" in of_budget
+    assert "Allowance of each member: **7,5 credits a month**" in page.text()

@@ -71,7 +71,7 @@ async def test_the_choice_is_bound_by_every_other_quota(at: Stage) -> None:
     async with at.easel(oxen_budget_monthly=0, monthly_credits=10):
         refused = text_of(await at.imagine("a fox"))
 
-    assert "One picture costs 20 credits, and you have 10 left." in refused
+    assert "One picture costs 20 credits, and you have 10 credits left." in refused
 
 
 async def test_one_warning_is_given_at_80_per_cent_of_a_services_budget(at: Stage) -> None:

@@ -62,7 +62,7 @@ async def test_a_request_for_exactly_the_rest_is_accepted(at: Stage, limit: str)
         (job,) = await at.settled()
 
     assert job.price == 15_000
-    assert "not enough" in refused or "you have 0 left" in refused
+    assert "not enough" in refused or "you have 0 credits left" in refused
 
 
 @pytest.mark.parametrize("limit", ["budget_monthly", "monthly_credits"])
@@ -70,7 +70,7 @@ async def test_a_thousandth_less_than_the_price_is_refused(at: Stage, limit: str
     async with at.easel(**{limit: "14.999"}):
         refused = text_of(await at.imagine("a fox", count=2))
 
-    assert "not enough" in refused or "you have 14.999 left" in refused
+    assert "not enough" in refused or "you have 14.999 credits left" in refused
     assert await at.jobs() == []
 
 
@@ -183,14 +183,15 @@ async def test_the_allowance_of_a_member_comes_before_roles_and_the_best_role_be
         default = refused(await at.imagine("a fox", by=cat))
         assert refused(await at.imagine("a fox", by=at.ben)) == ""
 
-    assert "you have 0 left" in own
+    assert "you have 0 credits left" in own
     assert "<t:" not in own  # nothing is renewed
     assert "Ask a manager of this server" in own
-    assert "2 pictures cost 15 credits, and you have 8 left. One picture fits: set count to 1." in (
-        by_role
+    assert (
+        "2 pictures cost 15 credits, and you have 8 credits left. One picture fits: set count to 1."
+        in (by_role)
     )
     assert reset_of(by_role).weekday() == 0
-    assert "you have 5 left" in default
+    assert "you have 5 credits left" in default
 
 
 async def test_nothing_set_is_unlimited_and_none_at_all_is_none(at: Stage) -> None:
@@ -198,7 +199,7 @@ async def test_nothing_set_is_unlimited_and_none_at_all_is_none(at: Stage) -> No
     async with at.easel():
         assert refused(await at.imagine("a fox", count=4)) == ""
         await allow(at, allowance=credits(0))
-        assert "you have -30 left" in refused(await at.imagine("a fox"))
+        assert "you have -30 credits left" in refused(await at.imagine("a fox"))
         await allow(at, role, allowance=credits(None))
         assert refused(await at.imagine("a fox", by=at.ben, count=4)) == ""
 
@@ -209,6 +210,11 @@ async def test_nothing_set_is_unlimited_and_none_at_all_is_none(at: Stage) -> No
         (PeriodKind.DAY, datetime(2027, 3, 27, 23, tzinfo=UTC)),
         (PeriodKind.WEEK, datetime(2027, 3, 28, 22, tzinfo=UTC)),  # the clock changes that Sunday
         (PeriodKind.MONTH, datetime(2027, 3, 31, 22, tzinfo=UTC)),
+        # The clock is set back on the last day: it has 25 hours.
+        (PeriodKind.DAY, datetime(2027, 10, 31, 23, tzinfo=UTC)),
+        (PeriodKind.MONTH, datetime(2027, 10, 31, 23, tzinfo=UTC)),
+        # The clock is set forward on the last day: it has 23 hours.
+        (PeriodKind.MONTH, datetime(2030, 3, 31, 22, tzinfo=UTC)),
     ],
 )
 async def test_an_allowance_is_renewed_at_the_boundary_in_the_zone_of_the_server(
@@ -217,12 +223,13 @@ async def test_an_allowance_is_renewed_at_the_boundary_in_the_zone_of_the_server
     since = datetime(2026, 1, 1, tzinfo=UTC)
     await choose(at, zones=[ZoneChange(since, "Europe/Berlin")])
     await allow(at, allowance=credits(8, period))
-    move_to(at, 2027, 3, 27, 12)
+    begin = reset - timedelta(hours=11 if period is PeriodKind.DAY else 40)
+    move_to(at, begin.year, begin.month, begin.day, begin.hour)
     async with at.easel():
         assert refused(await at.imagine("a fox")) == ""
         assert reset_of(refused(await at.imagine("a hare"))) == reset
         at.clock.moved += reset - at.clock() - timedelta(seconds=30)
-        assert "you have 0.5 left" in refused(await at.imagine("a hare"))
+        assert "you have 0.5 credits left" in refused(await at.imagine("a hare"))
         at.clock.move(seconds=31)
         assert refused(await at.imagine("a hare")) == ""
         await at.settled(2)
@@ -255,7 +262,7 @@ async def test_a_hold_takes_the_allowance_first_and_a_release_returns_the_grant_
         at.oxen.fail_next()
         asked = await at.imagine("a fox", count=2)  # 15: 10 of the allowance, 5 of the grant
         held = await grants_left(at)
-        assert "you have 15 left" in refused(await at.imagine("a hare", count=4))
+        assert "you have 15 credits left" in refused(await at.imagine("a hare", count=4))
         await at.said("Drawing")
         await at.finish()  # one of two pictures: 7.5 is not used, 5 of it by the grant
         (job,) = await at.settled()
@@ -266,7 +273,7 @@ async def test_a_hold_takes_the_allowance_first_and_a_release_returns_the_grant_
     assert asked.message is not None
     assert (job.granted, job.cost) == (5000, 7500)
     assert (held, after) == (15, 20)
-    assert "4 pictures cost 80 credits, and you have 30 left. One picture fits" in text
+    assert "4 pictures cost 80 credits, and you have 30 credits left. One picture fits" in text
 
 
 async def test_monthly_credits_limit_what_the_server_grants_over_all_servers(at: Stage) -> None:
@@ -278,7 +285,7 @@ async def test_monthly_credits_limit_what_the_server_grants_over_all_servers(at:
         await at.command("imagine", where=there, prompt="a fox", count=2)
         text = refused(await at.imagine("a hare", count=2))
 
-    assert "you have 10 left. One picture fits" in text
+    assert "you have 10 credits left. One picture fits" in text
     assert (reset_of(text).day, reset_of(text).hour) == (1, 0)
 
 
@@ -291,7 +298,10 @@ async def test_a_server_budget_is_for_all_its_members_and_for_no_other_server(at
         text = refused(await at.imagine("a hare", by=at.ben))
         assert refused(await at.command("imagine", where=there, prompt="a hare")) == ""
 
-    assert "This server's budget is not enough: 5 credits are left, and this costs 7.5." in text
+    assert (
+        "This server's budget is not enough: it has 5 credits left, and this costs 7.5 credits."
+        in text
+    )
     assert timedelta(0) < reset_of(text) - at.clock() <= timedelta(days=1)
 
 
@@ -302,7 +312,7 @@ async def test_the_budget_of_a_provider_ends_its_models_alone(at: Stage) -> None
         text = refused(await at.imagine("a hare", model="oxen"))
         assert refused(await at.imagine("a hare", model="skills")) == ""
 
-    assert "budget at Oxen.ai for the month is not enough: 2.5 credits are left" in text
+    assert "budget at Oxen.ai for the month is not enough: it has 2.5 credits left" in text
     assert "Choose a model of another service" in text
 
 
@@ -312,7 +322,7 @@ async def test_a_refusal_offers_what_fits_every_limit(at: Stage) -> None:
         text = refused(await at.imagine("a fox", count=4, model="skills"))
         assert refused(await at.imagine("a fox", model="skills")) == ""
 
-    assert "4 pictures cost 80 credits, and you have 50 left. One picture fits" in text
+    assert "4 pictures cost 80 credits, and you have 50 credits left. One picture fits" in text
 
 
 async def test_an_allowance_under_the_amount_already_used_allows_nothing_more(at: Stage) -> None:
@@ -321,7 +331,7 @@ async def test_an_allowance_under_the_amount_already_used_allows_nothing_more(at
         await allow(at, at.ada, allowance=credits(10))
         text = refused(await at.imagine("a hare"))
 
-    assert "you have -5 left" in text
+    assert "you have -5 credits left" in text
     assert "fit" not in text
 
 
@@ -360,7 +370,7 @@ async def test_roles_that_change_while_a_job_runs_leave_its_hold(at: Stage) -> N
         await at.finish()
         (job,) = await at.settled()
 
-    assert "you have -15 left" in text
+    assert "you have -15 credits left" in text
     assert (job.price, job.cost) == (15_000, 15_000)
     assert job.allowance == credits(100)
 
@@ -397,7 +407,7 @@ async def test_of_200_parallel_commands_of_40_members_just_those_are_accepted_th
 
     assert len([each for each in texts if not each]) == len(stored) == 13
     # On a busy machine, some have waited too long for the database.
-    answers = ("budget is not enough: 2.5 credits are left", "not possible right now")
+    answers = ("budget is not enough: it has 2.5 credits left", "not possible right now")
     assert all(any(words in text for words in answers) for text in texts if text)
     assert any(answers[0] in text for text in texts)
 

@@ -285,6 +285,6 @@ async def test_the_audit_has_pages(at: Stage) -> None:
         assert "11 credits a month → 12 credits a month" in newest
         await press(at, page, "Older ▶")
         assert page.text().count("→") == 2
-        assert "unlimited → 1 credits a month" in page.text()
+        assert "unlimited → 1 credit a month" in page.text()
         await press(at, page, "◀ Newest")
         assert page.text() == newest

@@ -51,9 +51,20 @@ async def test_the_channel_hears_once_in_a_period(
         await at.settled(3)
 
     assert said.channel is notices
-    assert "15 of 16 credits" in said.text()
+    assert "15 credits of 16 credits" in said.text()
     assert len(at.discord.channel_messages(notices)) == 1
     assert logged(caplog) == []
+
+
+async def test_a_notice_is_written_as_in_the_language_of_the_server(at: Stage) -> None:
+    at.server.locale = "de"
+    notices = at.discord.add_channel(at.server, "managers")
+    async with at.easel():
+        await let(at, notices=notices.id, budget=Allowance(amount=8_500))
+        await at.imagine("a fox", model="oxen")
+        said = await at.said("80 %")
+
+    assert "7,5 credits of 8,5 credits" in said.text()
 
 
 @pytest.mark.long

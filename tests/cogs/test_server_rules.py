@@ -16,19 +16,15 @@ from bot.periods import PeriodKind, ZoneChange, current_period, reached
 from bot.quotas import Member
 from bot.rights import ALL_MODELS, READY_MADE, Allowance, Rights, ServerSettings, Subject
 from bot.store.backends import open_database
-from bot.studio.servers import (
-    MOST_ZONES,
-    BotNotInServer,
-    ManagersOnly,
-    Servers,
-    changed_settings,
-    setting_text,
-)
+from bot.studio.managers import BotNotInServer, ManagersOnly
+from bot.studio.servers import Servers
+from bot.studio.setting_changes import MOST_ZONES, changed_settings, setting_text
 from bot.studio.setting_input import (
-    UNLIMITED,
     AmountAmbiguous,
-    amount_text,
+    Word,
+    limit_text,
     read_amount,
+    read_limit,
     read_number,
     read_seconds,
 )
@@ -64,7 +60,7 @@ async def test_two_managers_at_once_both_have_what_they_changed(servers: Servers
 
 async def test_rights_are_merged_with_the_stored_ones(servers: Servers) -> None:
     role = (Subject.ROLE, "7")
-    await servers.change_rights(ADA, *role, {"amount": UNLIMITED, "period": PeriodKind.DAY})
+    await servers.change_rights(ADA, *role, {"amount": Word.UNLIMITED, "period": PeriodKind.DAY})
     await servers.change_rights(BEN, *role, {"pictures": 3, "models": ALL_MODELS})
     await servers.change_rights(BEN, *role, {"tier": "guest"})
     found = await servers.rights(ADA, *role)
@@ -78,13 +74,15 @@ async def test_rights_are_merged_with_the_stored_ones(servers: Servers) -> None:
     assert found.whole == READY_MADE["guest"].model_copy(
         update={**found.own.model_dump(exclude_none=True), "allowance": found.own.allowance}
     )
-    unset = {"tier": None, "amount": None, "pictures": None, "models": None}
+    unset = {"tier": None, "amount": Word.UNSET, "pictures": None, "models": None}
     await servers.change_rights(ADA, *role, unset)
     assert await servers.granted(ADA) == []
 
 
 async def test_what_changes_nothing_is_no_change(servers: Servers) -> None:
-    await servers.change_settings(ADA, {"zone": "UTC", "channels": frozenset(), "amount": None})
+    await servers.change_settings(
+        ADA, {"zone": "UTC", "channels": frozenset(), "amount": Word.UNSET}
+    )
     await servers.change_rights(ADA, Subject.TIER, "guest", {"pictures": 1})
     await servers.reset_tier(ADA, "guest")
 
@@ -161,7 +159,7 @@ def test_old_changes_of_the_zone_are_dropped_and_several_stay_in_order() -> None
 
 @given(st.integers(0, 1_000_000_000))
 def test_every_amount_is_read_as_it_is_shown(amount: int) -> None:
-    text = amount_text(amount)
+    text = limit_text(amount)
     try:
         assert read_amount(text) == amount
         assert read_amount(text.replace(".", ",")) == amount
@@ -172,7 +170,7 @@ def test_every_amount_is_read_as_it_is_shown(amount: int) -> None:
 
 @given(st.text(max_size=40))
 def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
-    for read in (read_amount, read_seconds, lambda typed: read_number(typed, 0, 10)):
+    for read in (read_amount, read_limit, read_seconds, lambda typed: read_number(typed, 0, 10)):
         with suppress(UserError):
             read(text)
 

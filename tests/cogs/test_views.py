@@ -28,7 +28,8 @@ from bot.studio.credit_reports import Report as CreditReport
 from bot.studio.credits import Given, LimitSet, MemberCredits, Origin
 from bot.studio.history import Page, Place, Wanted
 from bot.studio.menu import Lineage, Menu
-from bot.studio.servers import Budget, SubjectRights, setting_text
+from bot.studio.servers import Budget, SubjectRights
+from bot.studio.setting_changes import setting_text
 from bot.studio.tiers import Tier, TierTaken
 from bot.studio.usage import Report
 from cogs.buttons import FORMS, HANDLERS
@@ -156,9 +157,13 @@ def server_pages(text: str) -> Iterator[ui.LayoutView]:
     ends = dict.fromkeys(PeriodKind, NOW)
     for used, settings in ((1, SETTINGS), (0, ServerSettings())):
         yield server.access_view(settings, "Changed.")
-        yield server.budget_view(Budget(settings, used, Period(NOW, NOW), ends), "Changed.")
+        yield server.budget_view(
+            Budget(settings, used, Period(NOW, NOW), ends), "Changed.", locale="de"
+        )
     for subject, name in SUBJECTS:
-        yield server.rights_view(SubjectRights(subject, name, RIGHTS, RIGHTS), "Changed.")
+        yield server.rights_view(
+            SubjectRights(subject, name, RIGHTS, RIGHTS), "Changed.", locale="de"
+        )
     granted = [Granted(Subject.ROLE, str(LARGEST - each), RIGHTS) for each in range(300)]
     yield server.roles_view(granted, "Changed.")
     yield server.tiers_view([Granted(Subject.TIER, "guest", RIGHTS)], "Changed.")
@@ -167,7 +172,7 @@ def server_pages(text: str) -> Iterator[ui.LayoutView]:
     for what, value in (("a" * 100, listed), (text[:100] or "x", text)):
         change = Change(LARGEST, LARGEST, NOW, what, value, value, LARGEST)
         yield server.audit_view([change] * 11)
-    yield server.notice_view(1, 1, 1)
+    yield server.notice_view(1, 1, 1, locale="de")
     typed = {name: [text[:60]] for name in ("amount", "pictures", "jobs", "cooldown", "zone")}
     many = [str(each) for each in MANY]
     raw = {**typed, "period": ["month"], "channels": many, "roles": many, "notices": many[:1]}

@@ -150,6 +150,6 @@ async def test_a_stored_foreign_address_is_neither_fetched_nor_handed_on(
 def test_the_refusal_names_the_remedy() -> None:
     refused = InputElsewhere(Attachment(name="a.png", url="https://evil.example/a.png"))
 
-    assert sentence(refused) == (
+    assert sentence(refused, None) == (
         "`a.png` is not stored at Discord. Save the picture, and attach the file."
     )

@@ -38,7 +38,9 @@ def schema(values: list[str]) -> dict[str, object]:
 
 @pytest.mark.parametrize("text", EVIL)
 def test_a_value_in_a_sentence_is_only_text(text: str) -> None:
-    shown = sentence(UserError("No {value}. Choose one of: {values}.", value=text, values=(text,)))
+    shown = sentence(
+        UserError("No {value}. Choose one of: {values}.", value=text, values=(text,)), None
+    )
 
     assert "\n" not in shown
     assert len(shown) < 500
@@ -50,7 +52,7 @@ def test_a_value_in_a_sentence_is_only_text(text: str) -> None:
 
 def test_a_name_in_code_does_not_end_the_code() -> None:
     attachment = Attachment(name="`](https://evil.example) **a**_.png", url="https://a/b")
-    shown = sentence(InputTooLarge(attachment, 10**9))
+    shown = sentence(InputTooLarge(attachment, 10**9), None)
 
     assert shown.count("`") == 2
     assert "://" not in shown
@@ -87,8 +89,8 @@ def test_refusals_of_the_catalog_are_whole_sentences() -> None:
     request = GenerationRequest("oxen", "a fox", {"image_size": "square"})
     with pytest.raises(UnknownOption) as refused:
         check_request(request, spec)
-    assert "It has: aspect_ratio, count," in sentence(refused.value)
-    assert sentence(refused.value) == str(refused.value)
+    assert "It has: aspect_ratio, count," in sentence(refused.value, None)
+    assert sentence(refused.value, None) == str(refused.value)
 
 
 BLANK = {

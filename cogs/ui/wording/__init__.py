@@ -10,6 +10,7 @@ from cogs.ui.wording.credits import (
     Credits,
     CreditsArgument,
     CreditsCommand,
+    Limits,
     Report,
     Tiers,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "Help",
     "HiddenPrompt",
     "History",
+    "Limits",
     "Lineages",
     "Lists",
     "Models",

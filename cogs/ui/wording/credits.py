@@ -52,6 +52,14 @@ PERIODS: Mapping[PeriodKind, str] = {
 }
 
 
+class Limits:
+    """Allowances and budgets."""
+
+    PER_PERIOD = "{amount} a {period}"
+    UNLIMITED = "unlimited"
+    NONE = "none at all"
+
+
 class Credits:
     """The replies of `/credits`, apart from the report. Amounts have their unit."""
 
@@ -82,9 +90,6 @@ class Credits:
     REFUND = "{member} got **{amount}** back for job `{job}`."
     GRANTS_LEFT = "Of all grants, {granted} are left."
     BUDGETS_STAY = "The budgets of this server and of the operator do not become greater by that."
-    PER_PERIOD = "{amount} a {period}"
-    UNLIMITED = "unlimited"
-    NONE = "none at all"
     SET = "The allowance {whose} is now **{limit}**."
     SHOWN = "The allowance {whose} is **{limit}**."
     REMOVED = "The allowance {whose} is no longer set."

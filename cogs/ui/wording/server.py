@@ -47,7 +47,7 @@ class ServerPages:
     BUDGET_TITLE = "### Budget and time zone"
     BUDGET_TEXT = (
         "Budget of this server: **{budget}**\n"
-        "Used since <t:{begin}:f>, with what is held: **{used} credits**\n"
+        "Used since <t:{begin}:f>, with what is held: **{used}**\n"
         "Time zone: **{zone}**\n"
         "The day ends <t:{day}:R>, the week <t:{week}:R>, the month <t:{month}:R>."
     )
@@ -156,6 +156,6 @@ class Notices:
     """Messages in the channel for notices."""
 
     SERVER = (
-        "80 % or more of this server's budget are used: {used} of {limit} credits. The budget is "
-        "renewed <t:{end}:R>."
+        "80 % or more of this server's budget are used: {used} of {limit}. The budget is renewed "
+        "<t:{end}:R>."
     )
