@@ -21,7 +21,9 @@ from cogs._replies import (
     REFUSED,
     REPLY_TIMEOUT,
     UNKNOWN_OUTCOME,
+    defer,
     first_reply,
+    has_replied,
     menu_tokens_of,
     reply_privately,
     studio_of,
@@ -84,8 +86,7 @@ async def open_menu(interaction: Press, match: Match, _: Sequence[str]) -> None:
     if source is None or (is_present(interaction) and not source.flags.ephemeral):
         await reply_privately(interaction, view)
         return
-    async with first_reply():
-        await interaction.response.defer()
+    await defer(interaction, thinking=False)
     sent = await follow_up(interaction, view)
     tokens = menu_tokens_of(interaction)
     tokens.add(sent.id, source.id, interaction.application_id, interaction.token)
@@ -133,8 +134,7 @@ async def show_originals(interaction: Press, match: Match, _: Sequence[str]) -> 
         pictures = await studio.menus.originals(member, channel_id, match["job"])
         job = (await studio.menus.see(member, channel_id, match["job"])).job
         _hide(job)
-        async with first_reply():
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        await defer(interaction)
         await send_originals(interaction, studio, job, pictures)
 
 
@@ -147,8 +147,7 @@ async def mark_spoiler(interaction: Press, match: Match, _: Sequence[str]) -> No
     place = _place_of(interaction, job)
     if place is None:
         raise shown.MessageGone
-    async with first_reply():
-        await interaction.response.defer()
+    await defer(interaction, thinking=False)
     spoiler = match["on"] == "on"
     await shown.set_spoiler(interaction.client, place, spoiler=spoiler)
     await studio.menus.set_spoiler(job.id, spoiler=spoiler)
@@ -173,8 +172,7 @@ async def delete_result(interaction: Press, match: Match, _: Sequence[str]) -> N
     job = await studio.menus.change(*_acting(interaction), match["job"])
     _hide(job)
     place = _place_of(interaction, job)
-    async with first_reply():
-        await interaction.response.defer()
+    await defer(interaction, thinking=False)
     if place is not None:
         await shown.remove(interaction.client, place)
         await shown.remove_status(interaction.client, job)
@@ -204,8 +202,7 @@ async def continue_in_thread(interaction: Press, match: Match, _: Sequence[str])
         raise NoThreadHere
     if not interaction.permissions.create_public_threads:
         raise MemberLacksThreads
-    async with first_reply():
-        await interaction.response.defer()
+    await defer(interaction, thinking=False)
     client = interaction.client
     place = Place(job.result_channel, job.result_message_id)
     thread_id, new = await shown.open_thread(
@@ -311,7 +308,7 @@ async def _show(interaction: Press, job: Job, view: ui.LayoutView) -> None:
     in_menu = message and message.flags.ephemeral and message.id != job.result_message_id
     if not in_menu:
         await reply_privately(interaction, view)
-    elif interaction.response.is_done():
+    elif has_replied(interaction):
         async with asyncio.timeout(REPLY_TIMEOUT):
             await interaction.edit_original_response(view=view)
     else:

@@ -17,7 +17,7 @@ from bot.observability.logs import bind
 from bot.studio import NoSuchJob
 from cogs._access import check_access
 from cogs._more import MENU_HANDLERS, open_menu
-from cogs._replies import FormLost, first_reply, is_lost_form, reply_error, studio_of
+from cogs._replies import FormLost, defer, first_reply, is_lost_form, reply_error, studio_of
 from cogs._results import again, open_edit, open_remix, submit_edit, submit_remix
 from cogs.delivery.errors import hiding_prompt
 from cogs.delivery.route import member_of
@@ -85,8 +85,7 @@ async def cancel(interaction: Press, match: re.Match[str], _: Sequence[str]) -> 
         raise
     if not job.final_status_sent:
         # The worker edits the message: an edit from here could arrive after its last one.
-        async with first_reply():
-            await interaction.response.defer()
+        await defer(interaction, thinking=False)
         return
 
     async def show(shown: Job) -> None:

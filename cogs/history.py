@@ -18,7 +18,7 @@ from bot.pictures import NotDecoded, mark_of
 from bot.studio import Studio
 from bot.studio.history import LONGEST_TEXT, Page, Wanted
 from cogs._options import choices, complete_model
-from cogs._replies import first_reply, reply_privately, studio_of
+from cogs._replies import defer, reply_privately, studio_of
 from cogs.delivery.route import member_of
 from cogs.delivery.uploads import Upload, Uploads, file_name, prepare
 from cogs.ui.history import history_view, wanted_of
@@ -73,8 +73,7 @@ class HistoryCommands(commands.Cog, name="History"):
                 view = history_view(page, wanted, self.studio.catalog, {})
                 await reply_privately(interaction, view)
                 return
-            async with first_reply():
-                await interaction.response.defer(ephemeral=True, thinking=True)
+            await defer(interaction)
             await _show_page(interaction, self.studio, page, wanted)
 
     @history.autocomplete("since")
@@ -121,8 +120,7 @@ async def turn_page(interaction: Press, match: re.Match[str], _: Sequence[str]) 
     member = interaction.user.id
     with studio.histories.preparing(member):
         page = await studio.histories.page(member, wanted, place, newer=match["way"] == "newer")
-        async with first_reply():
-            await interaction.response.defer()  # the page appears in the same message
+        await defer(interaction, thinking=False)  # the page appears in the same message
         await _show_page(interaction, studio, page, wanted)
 
 
@@ -133,8 +131,7 @@ async def show_job(interaction: Press, studio: Studio, job_id: str) -> None:
     async with shown as (job, pictures), AsyncExitStack() as lent:
         bind(job=job.id)
         hide(*job.texts)
-        async with first_reply():
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        await defer(interaction)
         spec = studio.catalog.about(job.request.model)
         try:
             limit, mark = interaction.filesize_limit, mark_of(job, spec.title)

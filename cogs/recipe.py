@@ -11,7 +11,7 @@ from bot.observability.logs import bind, hide
 from bot.pictures.marks import Recipe
 from bot.studio import Studio
 from bot.studio.recipes import NoRecipe
-from cogs._replies import first_reply, reply_privately
+from cogs._replies import defer, reply_privately
 from cogs.delivery.attachments import pictures_in
 from cogs.delivery.route import member_of
 from cogs.ui.recipe import file_recipe_view, recipe_view
@@ -40,8 +40,7 @@ class RecipeMenu(commands.Cog, name="Recipe"):
         if not attached:
             raise NoRecipe
         with recipes.searching(member.user_id):
-            async with first_reply():
-                await interaction.response.defer(ephemeral=True, thinking=True)
+            await defer(interaction)
             found = await recipes.of_pictures(member, channel_id, attached)
         await reply_privately(interaction, self._view(found))
 
