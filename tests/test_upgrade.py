@@ -51,6 +51,7 @@ NEW_OBJECTS = {
     "ix_favourites_user_id_created_at",
     "ix_favourites_job_id",
     *("ix_ledger_server_id_counted_at", "ix_ledger_granted", "ix_changes_server_id"),
+    *("ix_jobs_account_server_id_created_at", "ix_ledger_beside_costs"),
     *("ledger_adds", "changes_refuses_update", "changes_refuses_delete"),
 }
 NEW_TABLES = {

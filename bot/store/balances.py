@@ -34,6 +34,7 @@ OWN_MEMBER = ledger.c.user_id == bindparam("user")
 OWN_SERVER = ledger.c.server_id == bindparam("server")
 # The sums keep SQLite from the entries of the whole server, and from all jobs of the member.
 OWN_ENTRIES = and_(OWN_MEMBER, ledger.c.server_id + 0 == bindparam("server"))
+OWN_JOBS = jobs.c.account_server_id + 0 == bindparam("server")
 _open = select(generations.c.job_id).where(generations.c.state.is_(None)).distinct()
 _of_job = ledger.alias()
 _lost = (
@@ -55,13 +56,12 @@ LOSSES = (
     .order_by(ledger.c.created_at)
 )
 _active = (jobs.c.user_id == bindparam("user"), jobs.c.status.in_(ACTIVE))
-_here = jobs.c.account_server_id == bindparam("server")
 COUNTS: Mapping[str, ScalarSelect[Any]] = {
     "active": select(func.count()).where(*_active).scalar_subquery(),
     "losses": select(func.count()).select_from(LOSSES.order_by(None).subquery()).scalar_subquery(),
-    "active_here": select(func.count()).where(*_active, _here).scalar_subquery(),
+    "active_here": select(func.count()).where(*_active, OWN_JOBS).scalar_subquery(),
     "last_at": select(func.max(jobs.c.created_at))
-    .where(jobs.c.user_id == bindparam("user"), _here, jobs.c.id != bindparam("job"))
+    .where(jobs.c.user_id == bindparam("user"), OWN_JOBS, jobs.c.id != bindparam("job"))
     .scalar_subquery(),
 }
 

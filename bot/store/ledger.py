@@ -202,7 +202,7 @@ async def reserved_of(
     if server_id is None:
         statement = statement.where(in_period)
     else:
-        statement = statement.where(jobs.c.account_server_id == server_id)
+        statement = statement.where(jobs.c.account_server_id + 0 == server_id)
     counted = statement.add_columns(case((in_period, 1), else_=0).label("counted"))
     rows = (await connection.execute(counted, {"since": now - RESERVED_FOR})).all()
     if not rows:

@@ -1,28 +1,31 @@
 """Reports for a server's managers: sums by member, model and day, and jobs with their costs.
 
-A report reads the server's entries of its period by an index. The holds of settled jobs are left
-out, because each adds up to nothing with its release: what is held is the price of active jobs.
+What is used is the cost of the server's jobs, which is the sum of each job's captures and
+adjustments (bot.store.audit.money), and what entries without a job took. Holds and releases are
+left out: what is held is the price of active jobs. Sums are read from indexes alone, because a
+server may have a million entries in a month.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, Job
 from bot.ledger import EntryKind
 from bot.periods import Period
+from bot.store.balances import OWN_JOBS
 from bot.store.job_rows import job_of
 from bot.store.ledger import OF_PERIOD, OF_REQUEST
-from bot.store.tables import Utc, jobs, ledger
+from bot.store.tables import BESIDE_COSTS, Utc, jobs, ledger
 
 PAGE = 500  # lines that are read at once
 REFUND = "refund"  # the reason of a grant with the id of a job
 CHARGES = (EntryKind.CAPTURE, EntryKind.ADJUSTMENT)
-MOVES = (*CHARGES, EntryKind.LOSS, EntryKind.GRANT)
 
 # Statements are built once, as in bot.store.jobs.
 _here = ledger.c.server_id == bindparam("server")
@@ -32,27 +35,33 @@ def _sum(*kinds: EntryKind) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((ledger.c.kind.in_(kinds), ledger.c.amount))), 0)
 
 
-_sums = (
-    _sum(*CHARGES).label("used"),
+_own_server = jobs.c.account_server_id == bindparam("server")
+_requested = and_(
+    jobs.c.created_at >= bindparam("begin", type_=Utc),
+    jobs.c.created_at < bindparam("end", type_=Utc),
+)
+_costs = select(func.sum(jobs.c.cost)).where(_own_server, _requested, jobs.c.cost != 0)
+COSTS_BY_MEMBER = _costs.add_columns(jobs.c.user_id).group_by(jobs.c.user_id)
+COSTS_BY_MODEL = _costs.add_columns(jobs.c.model).group_by(jobs.c.model)
+_beside_costs = select(
+    _sum(EntryKind.ADJUSTMENT).label("used"),
     _sum(EntryKind.LOSS).label("lost"),
     _sum(EntryKind.GRANT).label("granted"),
+).where(
+    _here,
+    OF_PERIOD,
+    BESIDE_COSTS,
+    # The adjustments of a job are in its cost.
+    or_(ledger.c.kind != EntryKind.ADJUSTMENT, ledger.c.job_id.is_(None)),
 )
-BY_MEMBER = (
-    select(ledger.c.user_id, *_sums)
-    .where(_here, OF_PERIOD, ledger.c.kind.in_(MOVES))
-    .group_by(ledger.c.user_id)
-)
-BY_MODEL = (
-    select(jobs.c.model, *_sums)
+BESIDE_BY_MEMBER = _beside_costs.add_columns(ledger.c.user_id).group_by(ledger.c.user_id)
+BESIDE_BY_MODEL = (
+    _beside_costs.add_columns(jobs.c.model)
     .select_from(ledger.outerjoin(jobs, jobs.c.id == ledger.c.job_id))
-    .where(_here, OF_PERIOD, ledger.c.kind.in_(MOVES))
     .group_by(jobs.c.model)
 )
 HELD = select(jobs.c.user_id, jobs.c.model, jobs.c.price, jobs.c.created_at).where(
-    jobs.c.status.in_(ACTIVE),
-    jobs.c.account_server_id == bindparam("server"),
-    jobs.c.created_at >= bindparam("begin", type_=Utc),
-    jobs.c.created_at < bindparam("end", type_=Utc),
+    jobs.c.status.in_(ACTIVE), OWN_JOBS, _requested
 )
 _of_job = ledger.alias()
 _lost = (
@@ -98,7 +107,7 @@ CHARGED = (
 )
 OF_MEMBER = (
     select(jobs)
-    .where(jobs.c.user_id == bindparam("user"), jobs.c.account_server_id == bindparam("server"))
+    .where(jobs.c.user_id == bindparam("user"), OWN_JOBS)
     .order_by(jobs.c.created_at.desc())
     .limit(bindparam("limit"))
 )
@@ -148,20 +157,35 @@ class Line:
 
 async def by_member(
     connection: AsyncConnection, server_id: int, period: Period
-) -> list[tuple[int, Sums]]:
+) -> Mapping[int, Sums]:
     """Return the sums of each account of a server; user 0 has the losses."""
-    values = {"server": server_id, **period._asdict()}
-    rows = await connection.execute(BY_MEMBER, values)
-    return [(user_id, _sums_of(*row)) for user_id, *row in rows]
+    statements = (COSTS_BY_MEMBER, BESIDE_BY_MEMBER)
+    return await _sums_of(connection, statements, server_id, period)
 
 
 async def by_model(
     connection: AsyncConnection, server_id: int, period: Period
-) -> list[tuple[str | None, Sums]]:
-    """Return the sums of each model in a server; None has the grants without a job."""
+) -> Mapping[str | None, Sums]:
+    """Return the sums of each model in a server; None has the entries without a job."""
+    statements = (COSTS_BY_MODEL, BESIDE_BY_MODEL)
+    return await _sums_of(connection, statements, server_id, period)
+
+
+async def _sums_of(
+    connection: AsyncConnection,
+    statements: tuple[Select[Any], Select[Any]],
+    server_id: int,
+    period: Period,
+) -> defaultdict[Any, Sums]:
+    """Add up costs and the other sums, by the last column of both statements."""
     values = {"server": server_id, **period._asdict()}
-    rows = await connection.execute(BY_MODEL, values)
-    return [(model, _sums_of(*row)) for model, *row in rows]
+    costs, others = statements
+    found = defaultdict[Any, Sums](Sums)
+    for cost, key in await connection.execute(costs, values):
+        found[key] += Sums(used=int(cost))
+    for used, lost, granted, key in await connection.execute(others, values):
+        found[key] += Sums(used=-int(used), lost=-int(lost), granted=int(granted))
+    return found
 
 
 async def held(connection: AsyncConnection, server_id: int, period: Period) -> list[HeldPrice]:
@@ -230,7 +254,3 @@ async def jobs_of(
     """Return a member's newest jobs in a server, newest first."""
     values = {"server": server_id, "user": user_id, "limit": limit}
     return [job_of(row) for row in await connection.execute(OF_MEMBER, values)]
-
-
-def _sums_of(used: int, lost: int, granted: int) -> Sums:
-    return Sums(used=-int(used), lost=-int(lost), granted=int(granted))

@@ -88,9 +88,9 @@ def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-def partial_index(name: str, column: str, *, where: str) -> Index:
+def partial_index(name: str, *columns: str, where: str) -> Index:
     """Return an index of the rows that `where` is true for."""
-    return Index(name, column, sqlite_where=text(where), postgresql_where=text(where))
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 jobs = Table(
@@ -162,6 +162,11 @@ jobs = Table(
     Index("ix_jobs_user_id_created_at", "user_id", "created_at"),
     Index("ix_jobs_user_id_status", "user_id", "status"),
     Index("ix_jobs_model_settled_at", "model", "settled_at"),
+    # With all columns of the sums in a server's report.
+    Index(
+        "ix_jobs_account_server_id_created_at",
+        *("account_server_id", "created_at", "user_id", "model", "cost"),
+    ),
     Index("ix_jobs_origin_id", "origin_id", unique=True),
     partial_index("ix_jobs_tokens", "token_expires_at", where="interaction_token IS NOT NULL"),
     partial_index("ix_jobs_source_job_id", "source_job_id", where="source_job_id IS NOT NULL"),
@@ -258,11 +263,12 @@ ledger = Table(
     Index("ix_ledger_counted_at", "counted_at"),
     Index("ix_ledger_server_id_counted_at", "server_id", "counted_at"),
     partial_index("ix_ledger_losses", "created_at", where="kind = 'loss'"),
-    Index(
-        "ix_ledger_granted",
-        *("user_id", "server_id", "granted"),
-        sqlite_where=text("granted <> 0"),
-        postgresql_where=text("granted <> 0"),
+    partial_index("ix_ledger_granted", "user_id", "server_id", "granted", where="granted <> 0"),
+    # With all columns of the entries in a server's report that are in no job's cost.
+    partial_index(
+        "ix_ledger_beside_costs",
+        *("server_id", "counted_at", "user_id", "kind", "job_id", "amount"),
+        where="kind IN ('adjustment', 'grant', 'loss')",
     ),
     sqlite_autoincrement=True,  # an id is never used again, so that a deleted entry leaves a gap
 )
@@ -270,6 +276,10 @@ ledger = Table(
 # For comparisons with ledger.c.kind: with a parameter SQLite would prepare the statement again at
 # each execution, because whether it may use ix_ledger_losses would depend on the value.
 LOSS: ColumnElement[str] = literal_column("'loss'")
+# Of ix_ledger_beside_costs, likewise.
+BESIDE_COSTS = ledger.c.kind.in_(
+    [literal_column(f"'{each}'") for each in ("adjustment", "grant", "loss")]
+)
 
 sums = Table(  # of the ledger without grants, for each quarter of an hour; written by a trigger
     "sums",

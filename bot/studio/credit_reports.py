@@ -6,7 +6,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import TypeVar
 
@@ -159,7 +159,7 @@ async def _read(view: Connection, server_id: int, days: Sequence[date], zone: st
     models: defaultdict[str, Sums] = defaultdict(Sums)
     by_day = {day: Sums() for day in days}
     for day, period in zip(days, periods, strict=True):
-        for model, sums in await reports.by_model(view, server_id, period):
+        for model, sums in (await reports.by_model(view, server_id, period)).items():
             models[model or ""] += sums
             by_day[day] += sums
     for each in await reports.held(view, server_id, whole):
@@ -207,8 +207,9 @@ def table_of(lines: Iterable[Line], zone: str) -> bytes:
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
+    local = zone_info(zone)
     for line in lines:
-        writer.writerow([harmless(cell) for cell in _cells(line, zone)])
+        writer.writerow([harmless(cell) for cell in _cells(line, local)])
     return file.getvalue().encode("utf-8-sig")  # by the mark, spreadsheets know the encoding
 
 
@@ -217,11 +218,11 @@ def harmless(cell: str) -> str:
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
-def _cells(line: Line, zone: str) -> list[str]:
+def _cells(line: Line, zone: tzinfo) -> list[str]:
     """Return the cells of a line; of a private job, only the member, the amounts and the id."""
     known: Mapping[str, str | None] = {}
     if not line.private:
-        local = line.at.astimezone(zone_info(zone))
+        local = line.at.astimezone(zone)
         known = {
             "time": local.isoformat(sep=" ", timespec="seconds"),
             "model": line.model,

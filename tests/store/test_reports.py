@@ -1,5 +1,6 @@
 """Reports of a server, compared with sums that are made by hand, on both databases."""
 
+import re
 from datetime import timedelta
 
 from bot.errors import Reason
@@ -9,7 +10,16 @@ from bot.periods import Period
 from bot.store import jobs, ledger, reports, settlement
 from bot.store.balances import used_in_server
 from bot.store.database import Database, Transaction
-from bot.store.reports import BY_MEMBER, BY_MODEL, LINES, REFUND, HeldPrice, Sums
+from bot.store.reports import (
+    BESIDE_BY_MEMBER,
+    BESIDE_BY_MODEL,
+    COSTS_BY_MEMBER,
+    COSTS_BY_MODEL,
+    LINES,
+    REFUND,
+    HeldPrice,
+    Sums,
+)
 from tests.support.rows import NOW, add, new_job
 
 DAY = timedelta(days=1)
@@ -73,6 +83,22 @@ async def test_sums_of_members_models_and_holds_are_those_of_the_period(
     assert holds == [HeldPrice(2, "oxen", held.price, held.created_at)]
 
 
+async def test_an_adjustment_of_a_job_is_in_its_cost_and_any_other_is_counted_besides(
+    database: Database,
+) -> None:
+    async with database.transaction() as tx:
+        job = await charge(tx, await add(tx, new_job(1)), 9000)
+        await jobs.change(tx, job.id, estimated=True)
+        await settlement.correct_cost(tx, job.id, Cost(7000), NOW)
+        entry = LedgerEntry(Account(1, 10), EntryKind.ADJUSTMENT, -500, NOW, NOW, reason="a fee")
+        await ledger.append(tx, entry)
+    async with database.reading() as view:
+        assert await reports.by_member(view, 10, TODAY) == {1: Sums(used=7500)}
+        models = await reports.by_model(view, 10, TODAY)
+
+    assert models == {"oxen": Sums(used=7000), None: Sums(used=500)}
+
+
 async def test_lines_are_jobs_and_grants_newest_first_in_pages(database: Database) -> None:
     charged, failed, held, _ = await fill(database)
     async with database.transaction() as tx:
@@ -127,15 +153,22 @@ async def test_a_budget_has_what_is_used_held_and_lost(database: Database) -> No
     assert used == 9000 + 4000 + held.price
 
 
-async def test_a_report_reads_its_period_by_the_index(database: Database) -> None:
-    """A report of a server does not read the entries of others, nor of other times."""
+async def test_a_report_reads_its_period_by_the_indexes(database: Database) -> None:
+    """A report does not read the entries of other servers, nor of other times."""
+    indexes = {
+        COSTS_BY_MEMBER: "COVERING INDEX ix_jobs_account_server_id_created_at",
+        COSTS_BY_MODEL: "COVERING INDEX ix_jobs_account_server_id_created_at",
+        BESIDE_BY_MEMBER: "COVERING INDEX ix_ledger_beside_costs",
+        BESIDE_BY_MODEL: "COVERING INDEX ix_ledger_beside_costs",
+        LINES.limit(1): "INDEX ix_ledger_server_id_counted_at",
+    }
     values = {"server": 10, **TODAY._asdict(), "last_at": NOW, "last_id": 0}
     async with database.reading() as view:
         if view.dialect.name != "sqlite":
             return  # whose planner prefers a scan for so few rows
-        for statement in (BY_MEMBER, BY_MODEL, LINES.limit(1)):
+        for statement, index in indexes.items():
             text = statement.params(
                 {name: value for name, value in values.items() if name in statement.compile().binds}
             ).compile(dialect=view.dialect, compile_kwargs={"literal_binds": True})
             plan = await view.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
-            assert "ix_ledger_server_id_counted_at (server_id=? AND counted_at>" in str(plan.all())
+            assert re.search(rf"{index} \(\w+=\? AND \w+>", str(plan.all()))

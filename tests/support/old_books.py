@@ -1,4 +1,4 @@
-"""Databases of revisions 0009 and 0010 with rows, as a version before revision 0011 left them."""
+"""Databases of former revisions with rows, as the versions of that time left them."""
 
 import sqlite3
 from collections import Counter
@@ -17,12 +17,13 @@ from bot.store.tables import ledger, sums
 from tests.support.books import write_books
 from tests.support.cluster import Cluster
 
-REVISIONS = ("0009", "0010")
-# A change of the model was one entry with the difference.
+REVISIONS = ("0009", "0010", "0011")
+# Before revision 0011, a change of the model was one entry with the difference.
 FORMER_MOVES = (
     "DELETE FROM ledger WHERE reason LIKE 'moved from %'",
     "UPDATE ledger SET amount = amount + 7500 WHERE reason LIKE 'moved to %'",
 )
+UNDO_0012 = ("DROP INDEX ix_jobs_account_server_id_created_at, ix_ledger_beside_costs",)
 UNDO_0011 = (
     "ALTER TABLE jobs DROP allowance, DROP allowance_period, DROP granted, DROP locale",
     "ALTER TABLE ledger DROP granted, DROP provider",  # and the indexes with these columns
@@ -31,35 +32,42 @@ UNDO_0011 = (
     "DROP TRIGGER ledger_adds ON ledger",
     "DROP FUNCTION ledger_adds",
     "DROP TABLE sums, servers, rights, changes, warnings",
-    "UPDATE alembic_version SET version_num = '0010'",
 )
 UNDO_0010 = (
     "DROP INDEX ix_jobs_result_message_id",
     "ALTER TABLE jobs DROP source_job_id, DROP expanded_prompt, DROP hidden_at, DROP spoiler, "
     "DROP notify, DROP reply_to_id, DROP result_channel_id, DROP slow_shown, DROP canceled_by",
     "DROP TABLE favourites, preferences, reduced_copies",
-    "UPDATE alembic_version SET version_num = '0009'",
 )
+UNDO = {"0012": UNDO_0012, "0011": UNDO_0011, "0010": UNDO_0010}  # the newest first
 
 
 async def write_old_postgres(cluster: Cluster, url: str, revision: str) -> None:
     """Store the books, and take back what later revisions have made of the tables."""
-    await write_books(open_database(url), grants=False)
-    undone = [*UNDO_0011, *(UNDO_0010 if revision < "0010" else ())]
+    await write_books(open_database(url), grants=_has_grants(revision))
     await cluster.execute(
         "SET session_replication_role = replica",
-        *FORMER_MOVES,
+        *_former_moves(revision),
         "SET session_replication_role = DEFAULT",
-        *undone,
+        *(each for newer, undone in UNDO.items() if newer > revision for each in undone),
+        f"UPDATE alembic_version SET version_num = '{revision}'",  # noqa: S608
         url=url,
     )
+
+
+def _has_grants(revision: str) -> bool:
+    return revision >= "0011"
+
+
+def _former_moves(revision: str) -> tuple[str, ...]:
+    return () if revision >= "0011" else FORMER_MOVES
 
 
 async def write_old_file(path: Path, revision: str) -> None:
     """Store the books in the tables of a former revision."""
     newer = path.with_name("newer.db")
     newer.unlink(missing_ok=True)
-    await write_books(SQLiteDatabase(newer), grants=False)
+    await write_books(SQLiteDatabase(newer), grants=_has_grants(revision))
     path.unlink(missing_ok=True)
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
@@ -68,10 +76,11 @@ async def write_old_file(path: Path, revision: str) -> None:
     with closing(sqlite3.connect(newer)) as source, closing(sqlite3.connect(path)) as old:
         source.executescript(
             "DROP TRIGGER ledger_refuses_update; DROP TRIGGER ledger_refuses_delete; "
-            + "; ".join(FORMER_MOVES)
+            + "; ".join(_former_moves(revision))
         )
         for (table,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
-            if table.startswith("sqlite_") or table == "alembic_version":
+            # The trigger of the ledger writes the sums.
+            if table.startswith("sqlite_") or table in {"alembic_version", "sums"}:
                 continue
             names = ", ".join(row[1] for row in old.execute(f"PRAGMA table_info({table})"))
             number = "row_number() OVER (ORDER BY id)"  # without a gap
