@@ -84,6 +84,7 @@ async def test_a_reply_that_cannot_be_edited_is_followed_by_a_private_message(
 
     shown = [each for each in private_to(at, at.ada) if each.pictures()]
     assert [each.id for each in shown] == [job.result_message_id]
+    assert job.result_channel_id == 0  # nobody else sees the message
     assert shown[0] is not status
     assert not unfinished(at)
     assert direct(at) == results_in(at, at.channel) == []

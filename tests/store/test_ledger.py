@@ -147,7 +147,7 @@ async def test_a_month_counts_jobs_pictures_and_credits_by_their_hold(database: 
     done = await one(database, new_job(server_id=0))
     await one(database)
     await one(database, new_job(user_id=2))
-    kept = [Picture(letter * 64, PictureKind.PNG, 9, 1, 1) for letter in "ab"]
+    kept = [Picture(letter * 64, PictureKind.PNG, 9, 1, 1) for letter in "abc"]
     async with database.transaction() as tx:
         await settlement.cancel(tx, old.id, NOW)
         await jobs.move(tx, done.id, JobStatus.SUBMITTING)
@@ -157,7 +157,7 @@ async def test_a_month_counts_jobs_pictures_and_credits_by_their_hold(database: 
         usage = await ledger.usage_of(view, 1, NOW, 100_000)
         october = await ledger.usage_of(view, 1, old.created_at, None)
 
-    assert (usage.used, usage.held, usage.jobs, usage.pictures) == (9000, 7500, 2, 2)
+    assert (usage.used, usage.held, usage.jobs, usage.pictures) == (9000, 7500, 2, 3)
     assert usage.left == 100_000 - 9000 - 7500
     assert usage.resets_at == datetime(2026, 12, 1, tzinfo=UTC)
     assert (october.used, october.held, october.jobs, october.left) == (0, 0, 1, None)

@@ -68,6 +68,8 @@ async def test_a_late_cost_that_cannot_be_asked_for_is_asked_for_again(
         await until(lambda: "without a picture not reported, retrying" in caplog.text)
         assert refused.hits == asked + 1
         assert await at.losses() == []
+        await pass_time(at, app, minutes=4)  # less than the wait
+        assert refused.hits == asked + 1
 
         refused.remove()
         await pass_time(at, app, minutes=6)
