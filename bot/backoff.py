@@ -1,6 +1,5 @@
 """The clock, and the waits between the attempts at one piece of work."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,28 +45,6 @@ class Retries:
     def end(self, work_id: str) -> None:
         """Forget the attempts: the work has succeeded, or is given up."""
         self._attempts.pop(work_id, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """The waits between the polls of a job.
-
-    `steps` are the waits by the age that a job has not reached yet. `overtime` is the time beyond
-    JOB_TIMEOUT in which a provider that does not answer, or a picture that cannot be downloaded,
-    is polled on: an outage of seconds, or a start after a long one, loses no finished picture.
-    """
-
-    first: timedelta
-    steps: Sequence[tuple[timedelta, timedelta]]
-    longest: timedelta
-    overtime: timedelta
-    in_overtime: timedelta
-
-    def wait(self, age: timedelta, polls: int) -> timedelta:
-        """Return the wait of a job that has been running for `age` and was polled `polls` times."""
-        if polls == 0:
-            return max(self.first - age, timedelta(0))
-        return next((wait for limit, wait in self.steps if age < limit), self.longest)
 
 
 def utc_now() -> datetime:

@@ -185,6 +185,7 @@ class Job:
     created_at: datetime
     submitted_at: datetime | None = None  # the start of the newest submit
     running_at: datetime | None = None
+    generation_ms: int | None = None  # from then to the last end, as far as it is known
     settled_at: datetime | None = None
     delivered_at: datetime | None = None
     result_message_id: int | None = None

@@ -326,9 +326,31 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "AT_ONCE": 3,
         "IN_ALL": 100,
     },
-    "bot.studio.servers": {
+    "bot.studio.setting_changes": {
         "ZONES_REACH": timedelta(days=31),
         "MOST_ZONES": 20,
+    },
+    "bot.worker.watch": {
+        "OVERTIME": timedelta(minutes=3),
+        "IN_OVERTIME": timedelta(seconds=10),
+        "NET": timedelta(seconds=15),
+        "JITTER": 0.1,
+    },
+    "bot.worker.schedule": {
+        "PRICE": 0.47,
+        "LEAST": 1.0,
+        "MOST": 15.0,
+        "FEWEST": 20,
+    },
+    "bot.worker.durations": {
+        "NEWEST": 50,
+        "CACHED": timedelta(minutes=1),
+    },
+    "bot.worker.streams": {
+        "SILENCE": timedelta(seconds=45),
+        "REMEMBERED": 2000,
+    },
+    "bot.studio.servers": {
         "MOST_SUBJECTS": 300,
         "AUDIT_PAGE": 10,
     },

@@ -35,7 +35,7 @@ ADDED = {
     *("origin_id", "secret", "input_bytes", "owner", "epoch", "upload_limit"),
     *("source_job_id", "expanded_prompt", "hidden_at", "spoiler", "notify", "reply_to_id"),
     *("result_channel_id", "slow_shown", "canceled_by"),
-    *("allowance", "allowance_period", "granted", "locale"),
+    *("allowance", "allowance_period", "granted", "locale", "generation_ms"),
 }
 NEW_OBJECTS = {
     "ix_jobs_origin_id",

@@ -100,8 +100,9 @@ class Api:
         raise AssertionError("retry_context ends by a return or by an error")
 
     async def stream(self, path: str, *, silence: float) -> AsyncGenerator[bytes, None]:
-        """Yield the bytes of an event stream; `silence` is the longest pause in seconds.
+        """Yield the bytes of an event stream, and before them none, when the stream is open.
 
+        `silence` is the longest pause in seconds.
         Always ends by a ProviderError, because an event stream has no regular end.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
@@ -118,6 +119,7 @@ class Api:
                     raise await self._refusal(response)
                 if response.content_type != "text/event-stream":
                     raise ProviderError(Reason.MALFORMED, f"a stream of {response.content_type}")
+                yield b""
                 async for chunk in _paced(response.content.iter_any()):
                     yield chunk
         except (aiohttp.ClientError, OSError, ValueError) as error:

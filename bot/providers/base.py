@@ -1,6 +1,6 @@
 """The interface of a provider: how the worker sees an image API, and how an API is registered."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,8 +124,17 @@ class Provider(Protocol):
         API has no list.
         """
 
+    async def active(self) -> Collection[str] | None:
+        """Return the ids of all generations without an end; None if the API has no list.
+
+        An id that is not in it may be that of another model.
+        """
+
     def events(self) -> AsyncIterator[str]:
-        """Yield remote ids with news. Only a hint: events may be missed, and the stream may end."""
+        """Yield remote ids with news, and empty texts as signs of life of the stream.
+
+        Only a hint: events may be missed, and the stream may end.
+        """
 
     def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the API's key for an address of the API's own origin, else no header."""

@@ -31,6 +31,8 @@ class News(StrEnum):
 
     ROWS = "rows"  # rows have changed that concern a worker
     CREDITS = "credits"  # the provider in the text has refused a job for missing credits
+    STREAM_LIVES = "stream lives"  # that of the provider in the text
+    STREAM_ENDED = "stream ended"
     ENDED = "ended"  # a provider's stream reported the end of the generation in the text
 
 

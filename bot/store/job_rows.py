@@ -53,6 +53,7 @@ def job_of(row: Row[Any]) -> Job:
         created_at=row.created_at,
         submitted_at=row.submitted_at,
         running_at=row.running_at,
+        generation_ms=row.generation_ms,
         settled_at=row.settled_at,
         delivered_at=row.delivered_at,
         result_message_id=row.result_message_id,

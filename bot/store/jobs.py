@@ -40,6 +40,7 @@ class Columns(TypedDict, total=False):
     estimated: bool
     expanded_prompt: str | None
     final_status_sent: bool
+    generation_ms: int | None
     granted: int
     hidden_at: datetime | None
     input_bytes: int

@@ -56,6 +56,7 @@ async def succeed(
         lease_until=None,
         cost=charged.amount,
         estimated=cost is None,
+        generation_ms=job.generation_ms,
         reason=None,
         expanded_prompt=expanded_prompt,
     )

@@ -116,6 +116,7 @@ jobs = Table(
     Column("submitted_at", Utc),
     Column("lease_until", Utc),  # afterwards no task works on the job
     Column("running_at", Utc),
+    Column("generation_ms", Integer),
     Column("cancel_requested_at", Utc),
     Column("settled_at", Utc),
     Column("reason", String(32)),

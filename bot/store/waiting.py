@@ -31,6 +31,7 @@ _line = (
     )
     .subquery()
 )
+MIXED = 4  # times as many rows are read as are wanted of one number of pictures
 # After a claim, a member is the one who was served last: so all turns have the order of the first.
 FIRST_IN_LINE = (
     select(jobs)
@@ -51,6 +52,15 @@ TIMES = (
         jobs.c.running_at.is_not(None),
         jobs.c.overdue_at.is_(None),
     )
+    .order_by(jobs.c.settled_at.desc())
+    .limit(bindparam("limit"))
+)
+
+
+# Of all numbers of pictures: few models are asked for several at once.
+DURATIONS = (
+    select(jobs.c.generation_ms, jobs.c.options)
+    .where(jobs.c.model == bindparam("of_model"), jobs.c.generation_ms.is_not(None))
     .order_by(jobs.c.settled_at.desc())
     .limit(bindparam("limit"))
 )
@@ -96,3 +106,13 @@ async def recent_times(
     return [
         Drawn(row.settled_at - row.running_at, int(row.options.get("count", 1))) for row in rows
     ]
+
+
+async def durations(
+    connection: AsyncConnection, model: str, pictures: int, *, limit: int
+) -> list[float]:
+    """Return the seconds that a model's newest generations of so many pictures took."""
+    values = {"of_model": model, "limit": MIXED * limit}
+    rows = await connection.execute(DURATIONS, values)
+    found = [row for row in rows if int(row.options.get("count", 1)) == pictures]
+    return [row.generation_ms / 1000 for row in found[:limit]]

@@ -1,123 +1,29 @@
-"""Running jobs: polled on one schedule, or at once when a stream reports an end.
-
-A JobWatch is the memory of one running job; a restart makes it again from the rows.
-"""
+"""Running jobs: polled when an answer is likely, or at once when a stream reports an end."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.backoff import Backoff, Schedule
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus
 from bot.pictures.turns import FairLimit
-from bot.providers.base import Canceled, Provider, Running, Submitted, Waiting
+from bot.providers.base import Provider, Submitted
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.store import jobs
-from bot.worker.poll_queue import OF_MEMBER, POLLS_AT_ONCE, OnTheWay, Poll, PollQueue
-from bot.worker.settle import Abandoned, End, Settler
+from bot.worker.durations import Durations
+from bot.worker.poll_queue import OF_MEMBER, POLLS_AT_ONCE, OnTheWay, PollQueue
+from bot.worker.settle import Abandoned, Settler
+from bot.worker.streams import Streams
+from bot.worker.watch import JobWatch
 
 log = logging.getLogger(__name__)
 
 MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, Tolerance)
-CANCELS = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
 
-
-SCHEDULE = Schedule(
-    first=timedelta(seconds=2),
-    steps=(  # most pictures take 5 to 30 s (apis.md, The model: latency)
-        (timedelta(seconds=60), timedelta(seconds=2)),
-        (timedelta(minutes=3), timedelta(seconds=5)),
-        (timedelta(minutes=10), timedelta(seconds=15)),
-    ),
-    longest=timedelta(seconds=60),
-    overtime=timedelta(minutes=3),
-    in_overtime=timedelta(seconds=10),
-)
-
-
-@dataclass
-class JobWatch:
-    """A running job in memory: the last updates, and the time of the next poll."""
-
-    job: Job
-    generations: Sequence[Generation]
-    since: datetime
-    deadline: datetime
-    cancel_requested: bool = False
-    updates: dict[str, End] = field(default_factory=dict)
-    misses: dict[str, int] = field(default_factory=dict)
-    polls: int = 0
-    not_before: datetime | None = None  # the provider requested a pause
-    overtime_at: datetime | None = None  # the first poll after the deadline
-    stopped: set[str] = field(default_factory=set)  # generations that need no cancel any more
-    cancel_attempts: int = 0
-    cancel_after: datetime | None = None
-    news: bool = False  # a stream reported an end that no poll has seen yet
-
-    @property
-    def poll(self) -> Poll:
-        return Poll(self.job.id, self.job.provider, self.job.user_id, self.polls)
-
-    @property
-    def pending(self) -> list[Generation]:
-        open_ended = (Waiting, Running, type(None))
-        return [
-            each
-            for each in self.generations
-            if isinstance(self.updates.get(each.remote_id), open_ended)
-        ]
-
-    @property
-    def unstopped(self) -> list[Generation]:
-        return [each for each in self.pending if each.remote_id not in self.stopped]
-
-    @property
-    def ends(self) -> list[tuple[Generation, End]]:
-        """The ends so far: in overtime, a generation without an end of its own is abandoned."""
-        open_ended = (Waiting, Running) if self.cancel_requested else (Waiting, Running, Canceled)
-        found: list[tuple[Generation, End]] = []
-        for each in self.generations:
-            update = self.updates.get(each.remote_id, Running())
-            if self.overtime_at and isinstance(update, open_ended):
-                found.append((each, Abandoned(Reason.TIMEOUT, "no end within JOB_TIMEOUT")))
-            else:
-                found.append((each, update))
-        return found
-
-    def begin_poll(self, now: datetime) -> None:
-        self.polls += 1
-        self.news = False
-        if now >= self.deadline and self.overtime_at is None:
-            self.overtime_at = now
-
-    def is_last(self, now: datetime) -> bool:
-        """Return whether this poll settles the job, whatever the provider answers."""
-        return self.overtime_at is not None and now - self.overtime_at >= SCHEDULE.overtime
-
-    def forget_ends(self) -> None:
-        """Poll all generations again: the addresses of their pictures may have expired."""
-        self.stopped |= self.updates.keys() - {each.remote_id for each in self.pending}
-        self.updates.clear()
-
-    def cancel_failed(self, now: datetime, retry_after: float | None) -> None:
-        self.cancel_attempts += 1
-        self.cancel_after = now + CANCELS.wait(self.cancel_attempts, retry_after)
-
-    def next_poll(self, now: datetime) -> datetime:
-        overtime = now >= self.deadline
-        usual = SCHEDULE.wait(now - self.since, self.polls)
-        moment = now + (min(usual, SCHEDULE.in_overtime) if overtime else usual)
-        if not overtime:
-            moment = min(moment, self.deadline)
-        if self.not_before and self.pending:
-            end = (self.overtime_at or self.deadline) + SCHEDULE.overtime
-            moment = max(moment, min(self.not_before, end))
-        return moment
+MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, Tolerance)
 
 
 class Poller:
@@ -138,6 +44,9 @@ class Poller:
         self._without_key: set[str] = set()
         self._cancels: dict[str, Job] = {}  # watched jobs that their members want stopped
         self._queue = PollQueue(lambda: services.coordination.workers)
+        self._durations = Durations(services)
+        self._streams = Streams()
+        self._behind: set[str] = set()  # providers with jobs whose ends may have been missed
 
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
         """Watch a running job; `submitted` holds the updates of the creating request's answer."""
@@ -148,20 +57,26 @@ class Poller:
         async with self._database.reading() as view:
             stored = await jobs.get(view, job.id)
             generations = await generation_rows.of_job(view, job.id)
+        schedule = await self._durations.schedule(job)
         if stored is None or stored.status is not JobStatus.RUNNING or job.id in self._watches:
             return  # settled, or watched by another task, since the row was read
         since = job.running_at or self._now()
         cancel_requested = stored.cancel_requested_at is not None
-        watch = JobWatch(job, generations, since, since + self._timeout, cancel_requested)
+        watch = JobWatch(job, generations, since, since + self._timeout, schedule, cancel_requested)
         watch.updates = {each.remote_id: each.update for each in submitted}
         self._watches[job.id] = watch
         self._by_remote_id |= {each.remote_id: job.id for each in generations}
         if cancel_requested:
             self._cancels[job.id] = stored
-        if watch.pending:
-            self._plan(watch)
-        else:
-            self._queue.hurry(watch.poll, self._now())
+        for each in generations:  # a stream may be faster than the answer that named the job
+            if heard_at := self._streams.heard(each.remote_id):
+                watch.hear(heard_at)
+        if not watch.pending:
+            watch.hear(self._now())
+        elif not submitted:  # it ran before: its end may have been reported to nobody
+            watch.unseen = True
+            self._behind.add(job.provider)
+        self._plan(watch)
 
     @property
     def watched(self) -> Collection[str]:
@@ -203,9 +118,57 @@ class Poller:
 
     def ended(self, remote_id: str) -> None:
         """Poll at once: a stream reported the end of this generation."""
+        now = self._now()
+        self._streams.hear(remote_id, now)
         if watch := self._watches.get(self._by_remote_id.get(remote_id, "")):
-            watch.news = True
+            watch.hear(now)
             self._plan(watch)
+
+    def stream_lives(self, provider: str) -> None:
+        """Note a sign of life of a provider's stream; after a gap, ends may have been missed."""
+        if self._streams.lives(provider, self._now()):
+            for watch in self._of(provider):
+                watch.unseen = True
+            self._behind.add(provider)
+
+    def stream_ended(self, provider: str) -> None:
+        """Poll on schedule: no stream reports the ends of a provider's generations."""
+        self._streams.end(provider)
+        for watch in self._of(provider):
+            self._plan(watch)
+
+    def take_behind(self) -> list[str]:
+        """Return the providers for which `catch_up` is due: jobs may have ended unreported."""
+        now = self._now()
+        due = [each for each in self._behind if self._streams.is_followed(each, now)]
+        self._behind.clear()  # without a stream, jobs are polled on schedule
+        return due
+
+    async def catch_up(self, provider: str) -> None:
+        """Find the jobs that have ended while no stream was followed.
+
+        By one request for the list of active generations, if the provider has one and it saves
+        requests; the jobs that are not in the list are polled.
+        """
+        unseen = [watch for watch in self._of(provider) if watch.unseen]
+        active: Collection[str] | None = None
+        if sum(len(watch.pending) for watch in unseen) > 1:
+            try:
+                active = await self._providers[provider].active()
+            except ProviderError as error:
+                log.info("active generations of %s not listed: %s", provider, error)
+        for watch in unseen:
+            if not watch.unseen or watch.job.id not in self._watches:
+                continue  # polled meanwhile
+            watch.unseen = False
+            if active is None or any(each.remote_id not in active for each in watch.pending):
+                self._queue.set(watch.poll, self._now())
+            else:
+                self._plan(watch)
+        self._freed()
+
+    def _of(self, provider: str) -> list[JobWatch]:
+        return [each for each in self._watches.values() if each.job.provider == provider]
 
     async def poll(self, job_id: str) -> Job | None:
         """Poll a job once, and settle it if it has ended; return the settled job, else None."""
@@ -250,6 +213,7 @@ class Poller:
         with self._polling(watch.job):
             known = await asyncio.gather(*(self._fetch(watch, each) for each in watch.pending))
         if watch.pending and not watch.overtime_at:
+            watch.running_until = now
             return None
         if watch.is_last(now):
             settled: Job | None = await self._settler.settle_anyway(watch.job, watch.ends)
@@ -270,7 +234,7 @@ class Poller:
 
     async def _settle(self, watch: JobWatch) -> Job | None:
         try:
-            return await self._settler.settle(watch.job, watch.ends)
+            return await self._settler.settle(watch.ended(self._now()), watch.ends)
         except ProviderError as error:
             log.warning("pictures not downloaded, retrying: %s", error)
             watch.forget_ends()
@@ -285,6 +249,7 @@ class Poller:
                 watch.updates[remote_id] = await self._providers[key].fetch(remote_id)
         except ProviderError as error:
             log.info("poll failed: %s", error)
+            watch.fails = True
             if error.retry_after:
                 watch.not_before = self._now() + timedelta(seconds=error.retry_after)
             return error.reason is Reason.NOT_FOUND and self._missed(watch, remote_id, error)
@@ -334,7 +299,9 @@ class Poller:
         if watch.news:
             self._queue.hurry(watch.poll, self._now())
         else:
-            self._queue.set(watch.poll, watch.next_poll(self._now()))
+            now = self._now()
+            followed = self._streams.is_followed(watch.job.provider, now)
+            self._queue.set(watch.poll, watch.next_poll(now, followed=followed))
 
     def _forget(self, watch: JobWatch) -> None:
         del self._watches[watch.job.id]

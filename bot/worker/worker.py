@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 
+from bot.clock import elapsed
 from bot.errors import NotNow, ProviderError
 from bot.jobs import Job
 from bot.services import Services
@@ -37,6 +38,7 @@ CONCURRENT_DELIVERIES = 8
 CONCURRENT_DOWNLOADS = 4  # of one job's input pictures each, and one of each member
 BUSY_WAIT = timedelta(milliseconds=200)  # before the retry of a job that has another task
 DUTY_WAIT = 0.2  # seconds before a process without the duty checks again
+SIGN_OF_LIFE = 5.0  # seconds between two announcements that a stream is followed
 STREAM_RETRY = 5.0  # seconds between the end of a stream and the next attempt to open one
 
 
@@ -78,6 +80,8 @@ class Worker:
         )
         self._coordination.listen(News.ROWS, self.wake)
         self._coordination.listen(News.ENDED, self._heard_end)
+        self._coordination.listen(News.STREAM_LIVES, self._heard_life)
+        self._coordination.listen(News.STREAM_ENDED, self._poller.stream_ended)
 
     def wake(self, _: str = "") -> None:
         """Query the rows now: they have changed."""
@@ -126,6 +130,8 @@ class Worker:
             for job in self._poller.take_due():
                 if not self._tasks.start(job, self._poll(job.id)):
                     self._poller.postpone(job, BUSY_WAIT)
+            for key in self._poller.take_behind():
+                self._tasks.spawn(self._poller.catch_up(key), name=f"ends at {key}")
             housekeeping = self._past(self._housekeeping.next_turn)
             if self._rows_changed or housekeeping or self._past(self._next_row):
                 self._rows_changed = False
@@ -307,11 +313,24 @@ class Worker:
                 await asyncio.sleep(DUTY_WAIT)
                 continue
             try:
-                async for remote_id in self._providers[key].events():
-                    self._coordination.announce(News.ENDED, remote_id)
+                await self._follow(key)
             except ProviderError as error:
                 log.info("event stream of %s ended, opening another: %s", key, error)
+            self._coordination.announce(News.STREAM_ENDED, key)
             await asyncio.sleep(STREAM_RETRY)
+
+    async def _follow(self, key: str) -> None:
+        announced = -SIGN_OF_LIFE
+        async for remote_id in self._providers[key].events():
+            if elapsed() - announced >= SIGN_OF_LIFE:
+                self._coordination.announce(News.STREAM_LIVES, key)
+                announced = elapsed()
+            if remote_id:
+                self._coordination.announce(News.ENDED, remote_id)
+
+    def _heard_life(self, provider: str) -> None:
+        self._poller.stream_lives(provider)
+        self._wake.set()
 
     def _heard_end(self, remote_id: str) -> None:
         self._poller.ended(remote_id)

@@ -97,7 +97,7 @@ async def test_refused_allowances_change_nothing(at: Stage) -> None:
     assert "Leave one of the two out" in both
     assert "no amount is set whose period could change" in period
     assert "-5 credits are less than none. Type 0 or more." in negative
-    assert "Type at most 1000000." in large
+    assert "Type at most 1,000,000 credits." in large
     assert await changed(at) == []
 
 

@@ -319,13 +319,14 @@ async def test_a_cost_that_is_not_told_yet_is_none(
 async def test_the_stream_tells_whose_news_there_are(oxen: Oxen, service: FakeOxen) -> None:
     service.manual = True
     stream = oxen.events()
-    first = asyncio.ensure_future(anext(stream))
+    assert await anext(stream) == ""  # the stream is open
     await service.listening()
     (submitted,) = await oxen.submit(asking())
     service.finish(submitted.remote_id)
     await service.settled(submitted.remote_id)
 
-    assert await first == submitted.remote_id
+    assert await anext(stream) == ""
+    assert await anext(stream) == submitted.remote_id
 
     service.drop_streams()
     with pytest.raises(ProviderError):

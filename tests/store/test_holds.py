@@ -10,7 +10,7 @@ import pytest
 
 from bot.errors import Reason, UserError
 from bot.jobs import Job, NewJob
-from bot.ledger import Account
+from bot.ledger import Account, AmountText
 from bot.periods import PeriodKind, ZoneChange
 from bot.quotas import (
     BudgetExhausted,
@@ -91,7 +91,7 @@ async def test_each_level_ends_a_hold_and_takes_its_job_back(
     with pytest.raises(refusal) as caught:
         await held(database, policy, Quotas(**quotas))
 
-    assert caught.value.values["left"] == "7.499"
+    assert caught.value.values["left"] == AmountText(7_499)
     await held(database, policy, Quotas(**quotas), price=7_499)
 
 
@@ -138,7 +138,7 @@ async def test_shares_of_grants_follow_the_rest_of_the_allowance(database: Datab
 
     assert (first.granted, second.granted, third.granted) == (0, 5_000, 1_500)
     assert left == 5_000
-    assert caught.value.values["left"] == "5"
+    assert caught.value.values["left"] == AmountText(5_000)
 
 
 async def test_a_grant_is_untouched_without_an_allowance(database: Database) -> None:

@@ -23,7 +23,10 @@ FORMER_MOVES = (
     "DELETE FROM ledger WHERE reason LIKE 'moved from %'",
     "UPDATE ledger SET amount = amount + 7500 WHERE reason LIKE 'moved to %'",
 )
-UNDO_0012 = ("DROP INDEX ix_jobs_account_server_id_created_at, ix_ledger_beside_costs",)
+UNDO_0012 = (
+    "DROP INDEX ix_jobs_account_server_id_created_at, ix_ledger_beside_costs",
+    "ALTER TABLE jobs DROP generation_ms",
+)
 UNDO_0011 = (
     "ALTER TABLE jobs DROP allowance, DROP allowance_period, DROP granted, DROP locale",
     "ALTER TABLE ledger DROP granted, DROP provider",  # and the indexes with these columns

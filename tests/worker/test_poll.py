@@ -1,6 +1,6 @@
 import asyncio
+import re
 from base64 import b64encode
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,9 +8,10 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
-from bot.sandbox.http.faults import Answer, Reset, Stall
+from bot.sandbox.http.faults import Answer, Hold, Reset, Stall
 from bot.store.audit import verify
-from bot.worker import poll
+from bot.worker import worker
+from tests.support.delivery import drawing
 from tests.support.easel import Stage
 from tests.support.files import picture
 
@@ -25,19 +26,64 @@ def polls_of(at: Stage) -> int:
     return sum(each.path != "/api/v1/credits" for each in at.skills.requests)
 
 
-async def test_the_stream_wakes_the_worker_before_the_first_poll(
-    at: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(poll, "SCHEDULE", replace(poll.SCHEDULE, first=timedelta(minutes=5)))
+def fetches(at: Stage) -> int:
+    """Return the number of requests to Oxen for the state of one generation."""
+    return sum(bool(re.fullmatch(ROW, each.path)) for each in at.oxen.requests)
+
+
+async def test_the_stream_reports_each_end_and_one_poll_reads_it(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():
         await at.oxen.events.joined(1, 10)
+        for number in range(1, 4):
+            await at.imagine(f"a fox {number}")
+            await at.said("Drawing")
+            await at.finish()
+            await at.settled(number)
+
+    assert [job.status for job in await at.jobs()] == [JobStatus.SUCCEEDED] * 3
+    assert fetches(at) == 3
+
+
+async def test_an_end_before_the_job_is_stored_is_not_missed(at: Stage) -> None:
+    """The stream may be faster than the answer that names the generation."""
+    held = at.oxen.faults.add("POST", "/api/ai/queue", Hold())
+    async with at.easel():
+        await at.oxen.events.joined(1, 10)
         await at.imagine("a fox")
-        await at.said("Drawing")  # an end before that is seen by the first poll
-        await at.finish()
-        (job,) = await at.settled()
+        await held.reached()
+        async with asyncio.timeout(5):
+            while not at.oxen.charges:
+                await asyncio.sleep(0.01)
+        held.release()
+        (job,) = await at.settled(timeout=5)
 
     assert job.status is JobStatus.SUCCEEDED
+    assert fetches(at) == 1
+
+
+async def test_after_a_gap_of_the_stream_one_list_tells_which_jobs_have_ended(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "STREAM_RETRY", 0.05)
+    async with at.easel(max_jobs=10):
+        await at.oxen.events.joined(1, 10)
+        await drawing(at, 6)
+        closed = at.oxen.faults.add("GET", "/api/events", Answer(503), times=None)
+        at.oxen.events.drop()
+        await closed.reached()
+        first = next(iter(at.oxen.generations))
+        at.oxen.finish(first)
+        await at.oxen.settled(first)
+        before = len(at.oxen.requests)
+        closed.remove()
+        async with asyncio.timeout(5):
+            while not any(job.status.settled for job in await at.jobs()):
+                await asyncio.sleep(0.01)
+        later = [each.path for each in at.oxen.requests[before:] if each.method == "GET"]
+
+    assert later.count("/api/ai/queue") == 1
+    assert fetches(at) == 1
 
 
 async def test_without_a_stream_polling_finds_the_end(at: Stage) -> None:

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.worker.poll import SCHEDULE
 from bot.worker.poll_queue import GAP, OF_MEMBER, POLLS_AT_ONCE, OnTheWay, Poll, PollQueue
 from tests.support.rows import NOW
 
@@ -224,22 +223,3 @@ def test_every_queued_job_is_polled_once(made: Iterable[tuple[str, int]]) -> Non
         now += GAP
         rest += queue.take_due(now, free(oxen=4))
     assert sorted(rest) == sorted(queued)
-
-
-ages = st.floats(0, 7200).map(lambda seconds: timedelta(seconds=seconds))
-
-
-def test_the_first_poll_comes_after_two_seconds_then_every_two() -> None:
-    assert SCHEDULE.wait(timedelta(0), polls=0) == timedelta(seconds=2)
-    assert SCHEDULE.wait(timedelta(seconds=2), polls=1) == timedelta(seconds=2)
-
-
-def test_a_job_found_after_a_restart_is_polled_at_once() -> None:
-    assert SCHEDULE.wait(timedelta(minutes=5), polls=0) == timedelta(0)
-
-
-@given(ages, ages)
-def test_polls_only_become_rarer_with_age(one: timedelta, other: timedelta) -> None:
-    younger, older = sorted((one, other))
-
-    assert SCHEDULE.wait(younger, polls=1) <= SCHEDULE.wait(older, polls=1) <= SCHEDULE.longest

@@ -1,7 +1,7 @@
 """The client of Oxen.ai (apis.md, Oxen.ai): an asynchronous queue with one id per picture."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
@@ -174,11 +174,15 @@ class Oxen:
         fitting.sort(key=lambda each: each[:2])
         return tuple(Submitted(remote_id, self._initial(row)) for _, remote_id, row in fitting)
 
+    async def active(self) -> Collection[str]:
+        return {each for row in await self.list() if (each := id_of(row))}
+
     async def events(self) -> AsyncIterator[str]:
         decoder = Decoder()
         # 45 s are three missed keep-alives of the event stream (apis.md, Oxen: events).
         async with aclosing(self._api.stream("/events", silence=45.0)) as chunks:
             async for chunk in chunks:
+                yield ""
                 for event in decoder.feed(chunk):
                     is_end = event.event == "media_generation_completed"
                     if is_end and (remote_id := event_id(event.data)):

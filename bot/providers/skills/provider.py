@@ -127,6 +127,9 @@ class Skills:
         """Return nothing, because the API has no list."""
         return ()
 
+    async def active(self) -> None:
+        """Return None, because the API has no list."""
+
     async def events(self) -> AsyncIterator[str]:
         """Yield nothing, because the API has no stream for existing generations."""
         nothing: tuple[str, ...] = ()

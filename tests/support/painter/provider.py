@@ -109,6 +109,9 @@ class Painter:
     ) -> tuple[Submitted, ...]:
         return ()
 
+    async def active(self) -> None:
+        """Return None: there is no list."""
+
     async def events(self) -> AsyncIterator[str]:
         nothing: tuple[str, ...] = ()
         for remote_id in nothing:

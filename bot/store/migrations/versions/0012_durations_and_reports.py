@@ -1,4 +1,4 @@
-"""Add the indexes from which a server's report is read."""
+"""Store the duration of generations; add the indexes from which a server's report is read."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("jobs", sa.Column("generation_ms", sa.Integer()))
     op.create_index(
         "ix_jobs_account_server_id_created_at",
         "jobs",
