@@ -1,4 +1,7 @@
-"""The operator's command line."""
+"""The operator's command line.
+
+Each command imports what it uses, so that none waits for the libraries of another.
+"""
 
 import asyncio
 import gc
@@ -9,24 +12,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from bot.app import open_app
-from bot.check.spelling import refuse_misspelt
-from bot.config import Config
 from bot.errors import StartupError
 from bot.ledger_commands import ledger_cli
-from bot.observability.logs import start_logging
-from bot.settings import Settings
 from bot.shards import Shards
-from bot.store.backends import open_database
 from bot.store.coordination import Role
-from bot.store.database import REVISION
-from bot.store.database_file import InstanceLock
-from bot.store.postgres import is_postgres
-from bot.store.sqlite import SQLiteDatabase, database_path
+
+if TYPE_CHECKING:
+    from bot.config import Config
 
 cli = typer.Typer(
     help="Easel: a Discord bot that makes pictures.",
@@ -64,6 +60,10 @@ def worker() -> None:
 
 
 def _serve(role: Role, shards: Shards | None = None) -> None:
+    from bot.check.spelling import refuse_misspelt
+    from bot.config import Config
+    from bot.observability.logs import start_logging
+
     config = Config.load()
     start_logging(config.core.log_level, config.core.log_format, config.secrets)
     refuse_misspelt()
@@ -83,9 +83,10 @@ def check(
     ] = False,
 ) -> None:
     """Check everything that a start needs, and print what is wrong with the remedy."""
-    # `easel run` does not load the libraries that draw on a screen.
     from bot.check.providers import trial_question
     from bot.check.run import run_check
+    from bot.config import Config
+    from bot.observability.logs import start_logging
 
     start_logging("ERROR", "console", ())
     if trial and not yes:
@@ -117,7 +118,10 @@ def backup(
     Of a database of PostgreSQL, only the pictures: pg_dump copies the rows.
     """
     from bot.pictures import PicturesUnavailable, open_store
+    from bot.settings import Settings
     from bot.store.database_file import back_up
+    from bot.store.postgres import is_postgres
+    from bot.store.sqlite import database_path
 
     if file is None and pictures is None:
         raise StartupError("Say what to copy: easel backup FILE, --pictures FOLDER, or both.")
@@ -145,6 +149,9 @@ def backup(
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's tables. Stop every process that uses it before."""
+    from bot.settings import Settings
+    from bot.store.database import REVISION
+
     url = Settings.load().database_url
     found = asyncio.run(_migrate(url))
     typer.echo(
@@ -157,6 +164,10 @@ def migrate() -> None:
 
 
 async def _migrate(url: str) -> str | None:
+    from bot.store.backends import open_database
+    from bot.store.database_file import InstanceLock
+    from bot.store.sqlite import SQLiteDatabase
+
     database = open_database(url)
     with ExitStack() as stack:
         if isinstance(database, SQLiteDatabase):
@@ -177,6 +188,9 @@ def copy(
     The password may be in PGPASSWORD or in a password file instead of the address, which other
     users of this machine can see.
     """
+    from bot.store.postgres import is_postgres
+    from bot.store.sqlite import database_path
+
     with _named("SQLITE"):
         path = database_path(sqlite)
     if not is_postgres(postgres):
@@ -185,7 +199,10 @@ def copy(
 
 
 async def _copy(path: Path, url: str) -> int:
+    from bot.store.backends import open_database
     from bot.store.copying import copy_rows
+    from bot.store.database_file import InstanceLock
+    from bot.store.sqlite import SQLiteDatabase
 
     source = SQLiteDatabase(path)
     with InstanceLock(path):
@@ -217,8 +234,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _run(config: Config, role: Role, shards: Shards | None) -> None:
+async def _run(config: "Config", role: Role, shards: Shards | None) -> None:
     """Run until SIGINT or SIGTERM."""
+    from bot.app import open_app
+
     loop = asyncio.get_running_loop()
     async with open_app(config, role=role, shards=shards) as app:
         # Objects that exist now stay: each full collection of them would delay replies by 30 to

@@ -1,4 +1,7 @@
-"""The operator's commands for the ledger: `easel ledger …`, also beside a running bot."""
+"""The operator's commands for the ledger: `easel ledger …`, also beside a running bot.
+
+The commands import the settings and the database, so that others do without.
+"""
 
 import asyncio
 import csv
@@ -11,24 +14,19 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from bot.backoff import utc_now
-from bot.config import Config
 from bot.errors import NotNow, OutcomeUnknown, StartupError
 from bot.jobs import plain
 from bot.ledger import CREDIT, Account, Charges, LedgerEntry, credits_text
 from bot.rights import MOST_CREDITS
-from bot.settings import Settings
-from bot.store import ledger as entries
-from bot.store import settlement
-from bot.store.audit import Verification
-from bot.store.audit import verify as verify_ledger
-from bot.store.backends import inspected
-from bot.store.database import Database
-from bot.store.dialects import lock_quotas
+
+if TYPE_CHECKING:
+    from bot.store.audit import Verification
+    from bot.store.database import Database
 
 ledger_cli = typer.Typer(help="Inspect the ledger of credits.", no_args_is_help=True)
 
@@ -56,6 +54,8 @@ def verify(
     ] = None,
 ) -> None:
     """Audit the ledger and everything that belongs to its entries; exit code 1 for a finding."""
+    from bot.config import Config
+
     config = Config.load()
     try:
         rates = [Decimal(each) for each in former_rate or ()]
@@ -68,7 +68,10 @@ def verify(
     raise SystemExit(bool(found.findings))
 
 
-async def _verify(url: str, charges: Charges) -> Verification:
+async def _verify(url: str, charges: Charges) -> "Verification":
+    from bot.store.audit import verify as verify_ledger
+    from bot.store.backends import inspected
+
     async with inspected(url) as database, database.reading() as view:
         return await verify_ledger(view, charges)
 
@@ -81,6 +84,8 @@ def export(
     as_format: Annotated[Format, typer.Option("--format", help="csv or jsonl.")] = Format.CSV,
 ) -> None:
     """Write every entry of the ledger, oldest first. Amounts are credits."""
+    from bot.settings import Settings
+
     url = Settings.load().database_url
     with _written(file) as out:
         count = asyncio.run(_export(url, WRITERS[as_format](out)))
@@ -89,6 +94,8 @@ def export(
 
 async def _export(url: str, write: Callable[[int, LedgerEntry], None]) -> int:
     """Write all entries, and return their number. OSError if one cannot be written."""
+    from bot.store import ledger as entries
+
     count, failed = 0, None
     async with _opened(url) as database, database.reading() as view:
         async for number, entry in entries.all_entries(view):
@@ -217,6 +224,8 @@ def adjust(
     reason: Annotated[str, typer.Option(help="Why; the ledger stores it.")],
 ) -> None:
     """Correct an account by an entry of its own: entries are never edited."""
+    from bot.settings import Settings
+
     adjustment = Adjustment.parse(user, amount, server, reason)
     asyncio.run(_adjust(Settings.load().database_url, adjustment))
     account, credits = adjustment.account, credits_text(adjustment.amount)
@@ -224,6 +233,9 @@ def adjust(
 
 
 async def _adjust(url: str, adjustment: Adjustment) -> None:
+    from bot.store import settlement
+    from bot.store.dialects import lock_quotas
+
     async with _opened(url) as database, database.transaction() as tx:
         await lock_quotas(tx)
         await settlement.correct_account(
@@ -232,8 +244,10 @@ async def _adjust(url: str, adjustment: Adjustment) -> None:
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[Database]:
+async def _opened(url: str) -> AsyncIterator["Database"]:
     """Yield the database of this version; StartupError for what makes it unusable."""
+    from bot.store.backends import inspected
+
     try:
         async with inspected(url) as database:
             yield database

@@ -8,7 +8,6 @@ from datetime import timedelta
 import aiohttp
 from pydantic import BaseModel
 
-from bot.check.commands import check_commands
 from bot.check.discord_rest import Application, RequestFailed, Rest
 from bot.check.report import Line, ok, warning, wrong
 from bot.clock import in_words
@@ -53,6 +52,9 @@ async def check_discord(
         lines.append(_clock(rest.clock_ahead))
     if any(line.about == TOKEN and line.remedy for line in lines):
         return lines
+    # The commands come with all of the bot, so that they are imported once Discord answers.
+    from bot.check.commands import check_commands
+
     for part in (
         _check_application(rest),
         check_commands(rest, settings, register=register),

@@ -37,7 +37,7 @@ class Schedule:
 
 
 def prior(seconds: float) -> float:
-    """The distribution before anything is learnt: mostly 5 to 30 s (apis.md, The model: latency)."""
+    """The distribution before anything is learnt: 5 to 30 s (apis.md, The model: latency)."""
     return 0.85 * _log_normal(seconds, 15.0, 0.5) + 0.15 * _log_normal(seconds, 4.0, 0.8)
 
 
