@@ -6,8 +6,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 
+from bot.sandbox.skills.events import Cut
 from bot.sandbox.skills.server import FakeSkills
 from tests.sandbox.raw import Answered, Raw, data_uri, picture, raw_client
 
@@ -506,6 +508,22 @@ async def test_the_streaming_call_tells_a_failure(raw: Raw, skills: FakeSkills) 
 
     assert told[-1].items() >= {"status": "FAILED", "message": "Down."}.items()
     assert told[-1]["code"] == "IMAGE_GENERATION_PROVIDER_UNAVAILABLE"
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_a_stream_can_be_cut(raw: Raw, skills: FakeSkills, silent: bool) -> None:
+    skills.hold_generations()
+    skills.stream_cut = Cut(1, silent=silent, extra=b": cut\n\n")
+    asking = asyncio.create_task(raw.post("/generation/sse/qwen/qwen-image-2-pro", ASK))
+    done, _ = await asyncio.wait({asking}, timeout=0.3)
+    assert bool(done) is not silent
+    assert skills.open_streams == int(silent)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError if silent else aiohttp.ClientError):
+        await asking
+    async with asyncio.timeout(5):
+        while skills.open_streams:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_generation_goes_on_when_its_stream_is_dropped(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from bot.sandbox.generations import FakeGeneration
-from bot.sandbox.http.service import Route, answer, compact, json_object
+from bot.sandbox.http.service import Route, answer, json_object
 from bot.sandbox.parameters import problem
+from bot.sandbox.skills.events import GenerationEvents
 from bot.sandbox.skills.models import REQUIRED, parameters
 from bot.sandbox.skills.responses import (
     Usage,
@@ -46,24 +47,8 @@ class SkillsRoutes:
         return answer(body, skills.accepted_status or (202 if skills.contract == "new" else 200))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Create a generation and send each state until the end. A client that disconnects misses
-        the rest."""
-        generation = await self._begun(request)
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        try:
-            sent_status = None
-            while sent_status != generation.status:
-                sent_status = generation.status
-                view = await self._view(generation)
-                line = {name: view[name] for name in ("id", "status", "data", "usage")}
-                reason = {n: view[n] for n in ("error", "code", "message") if n in view}
-                await response.write(f"data: {compact(line | reason)}\n\n".encode())
-                while not generation.settled and sent_status == generation.status:
-                    await self.skills.runner.changed()
-        except ConnectionError:
-            pass  # the generation continues
-        return response
+        """Create a generation, and answer with each state until the end."""
+        return GenerationEvents(self.skills, await self._begun(request), self._view)
 
     async def show(self, request: web.Request) -> web.Response:
         generation = self.skills.generations.get(request.match_info["id"])

@@ -28,6 +28,7 @@ from bot.sandbox.imaging import (
     size_of_input,
     size_of_ratio,
 )
+from bot.sandbox.skills.events import Cut
 from bot.sandbox.skills.models import MODEL, SIZES, Contract
 from bot.sandbox.skills.responses import CreditsShape, Usage, failure, plain, refused
 from bot.sandbox.skills.routes import SkillsRoutes
@@ -48,7 +49,7 @@ class FakeSkills(GenerationControls, Service):
     two parameters are missing. `rejects`: the moment of moderation. `initial_404s` is the number of
     404 answers to the first polls of a new generation. `at_once`: generations are settled before
     the creating answer. `expands_prompts`: the drawn prompt is a longer one, unless the request
-    forbids that.
+    forbids that. `stream_cut` ends each event stream early; `open_streams` counts them.
     """
 
     key: str = KEY
@@ -69,6 +70,8 @@ class FakeSkills(GenerationControls, Service):
     initial_404s: int = 0
     at_once: bool = False
     expands_prompts: bool = True
+    stream_cut: Cut | None = None
+    open_streams: int = field(default=0, init=False)
     runner: GenerationRunner = field(init=False, repr=False)
     _usages: dict[str, Usage] = field(default_factory=dict, init=False, repr=False)
 
