@@ -37,9 +37,13 @@ class BoundedResponse(aiohttp.ClientResponse):
 def open_session(
     *, connector: aiohttp.BaseConnector | None = None, timeout: float = 60.0
 ) -> aiohttp.ClientSession:
-    """Return a session, to be closed by the caller. `timeout` is in seconds, of a whole request."""
+    """Return a session, to be closed by the caller. `timeout` is in seconds, of a whole request.
+
+    Without a connector there is no limit of connections: each kind of request has its own, and
+    open event streams must not delay the others.
+    """
     return aiohttp.ClientSession(
-        connector=connector,
+        connector=connector or aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=timeout),
         response_class=BoundedResponse,
         cookie_jar=aiohttp.DummyCookieJar(),  # no request needs what another answer has set

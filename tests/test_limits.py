@@ -154,8 +154,6 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "CONCURRENT_DELIVERIES": 8,
         "CONCURRENT_DOWNLOADS": 4,
         "BUSY_WAIT": timedelta(milliseconds=200),
-        "DUTY_WAIT": 0.2,
-        "STREAM_RETRY": 5.0,
     },
     "bot.store.history": {
         "BATCH": 200,
@@ -201,9 +199,11 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "LIMIT": 1024 * 1024,
         "DATA_LIMIT": 48 * 1024 * 1024,
         "MOST_VALUES": 50000,
+        "ERROR_LIMIT": 64 * 1024,
+    },
+    "bot.providers.byte_stream": {
         "STREAM_BYTES": 1024 * 1024,
         "STREAM_SECONDS": 10.0,
-        "ERROR_LIMIT": 64 * 1024,
     },
     "bot.providers.error_mapping": {
         "DETAIL": 300,
@@ -224,8 +224,10 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "LONGEST_PROMPT": 10_000,
         "MOST_PROMPTS": 4,
     },
-    "bot.providers.skills.provider": {
+    "bot.providers.skills.create": {
         "SUBMIT_TIMEOUT": 60.0,
+        "SILENCE": 120.0,
+        "PAUSE": 600.0,
     },
     "bot.providers.sse": {
         "LIMIT": 1024 * 1024,
@@ -330,6 +332,11 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "ZONES_REACH": timedelta(days=31),
         "MOST_ZONES": 20,
     },
+    "bot.worker.events": {
+        "DUTY_WAIT": 0.2,
+        "SIGN_OF_LIFE": 5.0,
+        "STREAM_RETRY": 5.0,
+    },
     "bot.worker.watch": {
         "OVERTIME": timedelta(minutes=3),
         "IN_OVERTIME": timedelta(seconds=10),
@@ -346,7 +353,7 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "NEWEST": 50,
         "CACHED": timedelta(minutes=1),
     },
-    "bot.worker.streams": {
+    "bot.worker.stream_health": {
         "SILENCE": timedelta(seconds=45),
         "REMEMBERED": 2000,
     },

@@ -60,6 +60,8 @@ def test_what_is_missing_is_named_with_the_remedy(environment: dict[str, str], s
         ("OXEN_BUDGET_MONTHLY", "-5"),
         ("SKILLS_BUDGET_MONTHLY", "much"),
         ("SKILLS_FLOOR", "-1"),
+        ("SKILLS_STREAM", "on"),
+        ("SKILLS_STREAM_MAX", "0"),
         ("OPERATOR_SERVER", "here"),
         ("OPERATOR_SERVER", "0"),
         ("JOB_TIMEOUT", "0"),
@@ -118,6 +120,7 @@ def test_the_names_in_the_environment_do_not_change() -> None:
         *("OXEN_API_KEY", "OXEN_API_URL", "OXEN_MODEL", "OXEN_PRICE", "CREDITS_PER_USD"),
         *("SKILLS_API_KEY", "SKILLS_API_URL", "SKILLS_MODEL", "SKILLS_PRICE"),
         *("OXEN_BUDGET_MONTHLY", "SKILLS_BUDGET_MONTHLY", "SKILLS_FLOOR"),
+        *("SKILLS_STREAM", "SKILLS_STREAM_MAX"),
     }
     assert len(names) == len(set(names))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never
@@ -99,7 +100,8 @@ async def try_provider(
 
 
 async def _make(provider: Provider, spec: ModelSpec, timeout: timedelta) -> Finished:
-    (submitted, *_) = await provider.submit(GenerationRequest(spec.key, PROMPT))
+    with closing(await provider.submit(GenerationRequest(spec.key, PROMPT))) as submission:
+        submitted = submission.generations[0]
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             return await _end_of(provider, submitted.remote_id, submitted.update)

@@ -2,9 +2,8 @@
 
 import asyncio
 import json as jsonlib
-import time
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,6 +15,7 @@ from bot.errors import ProviderError, Reason, Taken
 from bot.http_client import cause_of
 from bot.http_headers import USER_AGENT, parse_retry_after
 from bot.providers.base import Http
+from bot.providers.byte_stream import ByteStream
 from bot.providers.error_mapping import classify, detail_of, has_own_error, one_line
 from bot.settings import ProviderSettings
 
@@ -26,20 +26,26 @@ DATA_LIMIT = 48 * 1024 * 1024  # bytes of an answer with pictures as data URIs
 # Values in an answer of more than LIMIT bytes, which has to consist of a few long ones: decoded,
 # an empty list of three bytes takes 90.
 MOST_VALUES = 50_000
-STREAM_BYTES = 1024 * 1024  # of an event stream in STREAM_SECONDS; a real one sends a few hundred
-STREAM_SECONDS = 10.0
-PIECE = 8 * 1024  # bytes of a stream that are decoded at once: each may be an empty line
 ERROR_LIMIT = 64 * 1024  # bytes that are read of an error's body
 CHUNK = 64 * 1024
 
 TRANSIENT = {Reason.RATE_LIMITED, Reason.UNAVAILABLE, Reason.TIMEOUT}
 # A definite refusal of a creating request, with a readable body or not (apis.md, Tolerance).
 REFUSALS = {400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 416, 422, 431, 451}
+NOT_SERVED = {404, 405, 406}
+EVENT_STREAM = "text/event-stream"
+
+
+class NotServed(ProviderError):
+    """The address, its method or its format does not exist: HTTP 404, 405 or 406."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """An attempt at a request. `timeout` is in seconds, `limit` in bytes of the answer."""
+    """An attempt at a request. `timeout` is in seconds, `limit` in bytes of the answer.
+
+    With `silence`, an event stream is requested too; that is its longest pause in seconds.
+    """
 
     method: str
     path: str
@@ -47,6 +53,15 @@ class _Call:
     params: Mapping[str, str] | None
     timeout: float
     limit: int
+    silence: float | None = None
+
+    @property
+    def client_timeout(self) -> aiohttp.ClientTimeout:
+        """The timeouts for aiohttp; the time of an event stream is limited by the caller."""
+        total = self.timeout if self.silence is None else None
+        return aiohttp.ClientTimeout(
+            total=total, sock_connect=CONNECT_TIMEOUT, sock_read=self.silence
+        )
 
 
 class Api:
@@ -105,26 +120,36 @@ class Api:
         `silence` is the longest pause in seconds.
         Always ends by a ProviderError, because an event stream has no regular end.
         """
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
-        headers = self._headers() | {"Accept": "text/event-stream"}
+        call = _Call("GET", path, None, None, TIMEOUT, 0, silence)
         try:
-            async with self._http.session.get(
-                self._base + path,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-                **self._proxy,
-            ) as response:
+            async with self._ask(call) as response:
                 if response.status != 200:
                     raise await self._refusal(response)
-                if response.content_type != "text/event-stream":
+                if response.content_type != EVENT_STREAM:
                     raise ProviderError(Reason.MALFORMED, f"a stream of {response.content_type}")
                 yield b""
-                async for chunk in _paced(response.content.iter_any()):
-                    yield chunk
+                stream = ByteStream(response, self._broken)
+                while piece := await stream.read():
+                    yield piece
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._broken(error) from None
         raise ProviderError(Reason.UNAVAILABLE, "the stream ended")
+
+    async def create(
+        self, path: str, *, json: Mapping[str, object], timeout: float, limit: int, silence: float
+    ) -> object:
+        """Send a creating request once, and return the ByteStream of the answer, which is open.
+
+        An answer in another format is returned decoded, as by `request`. ProviderError for an
+        answer that is not a 2xx: NotServed if the API has no such stream. The caller limits the
+        time, and observes the request (`observing`): `timeout` is only for a place to decode a
+        large answer. `silence` is the longest pause of the stream in seconds.
+        """
+        return await self._send(_Call("POST", path, json, None, timeout, limit, silence))
+
+    def observing(self, method: str) -> AbstractContextManager[None]:
+        """Observe one request, which is sent within the block."""
+        return self._http.observer.asking(self._name, method)
 
     def safe(self, text: str) -> str:
         """Return a text of the API's fit for the log: one line, without the key."""
@@ -135,47 +160,67 @@ class Api:
         return ProviderError(classify(body), self.safe(detail_of(body)), Taken.REFUSED)
 
     async def _observed(self, call: _Call) -> object:
-        with self._http.observer.asking(self._name, call.method):
+        with self.observing(call.method):
             return await self._send(call)
 
     async def _send(self, call: _Call) -> object:
         body = bytearray()
         async with AsyncExitStack() as large:
             try:
-                await self._receive(call, body, large)
+                if stream := await self._receive(call, body, large):
+                    return stream
                 return await self._decode(body)
             finally:
                 body.clear()  # the traceback of an error would keep it for a long time
 
-    async def _receive(self, call: _Call, body: bytearray, large: AsyncExitStack) -> None:
-        """Send a request, and fill `body` with that of a 2xx answer.
+    async def _receive(
+        self, call: _Call, body: bytearray, large: AsyncExitStack
+    ) -> ByteStream | None:
+        """Send a request, and fill `body` with that of a 2xx answer, or return its event stream.
 
         With more than LIMIT bytes it holds the only place of large answers, by `large`.
         """
         try:
-            async with self._http.session.request(
-                call.method,
-                self._base + call.path,
-                json=call.json,
-                params=call.params,
-                headers=self._headers(),
-                timeout=aiohttp.ClientTimeout(total=call.timeout, sock_connect=CONNECT_TIMEOUT),
-                allow_redirects=False,
-                **self._proxy,
-            ) as response:
+            async with AsyncExitStack() as stack:
+                response = await stack.enter_async_context(self._ask(call))
                 if not 200 <= response.status < 300:
                     raise await self._refusal(response)
-                async for chunk in response.content.iter_chunked(CHUNK):
-                    body += chunk
-                    if len(body) > call.limit:
-                        detail = f"an answer of over {call.limit} bytes"
-                        raise ProviderError(Reason.MALFORMED, detail, Taken.DOUBTFUL)
-                    if len(body) - len(chunk) <= LIMIT < len(body):
-                        async with asyncio.timeout(call.timeout):
-                            await large.enter_async_context(self._large)
+                if call.silence is not None and response.content_type == EVENT_STREAM:
+                    stack.pop_all()
+                    return ByteStream(response, self._broken)
+                await self._read(response, call, body, large)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Not chained: aiohttp's errors carry the request's headers, and so the key.
             raise self._broken(error) from None
+        return None
+
+    def _ask(self, call: _Call) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self._http.session.request(
+            call.method,
+            self._base + call.path,
+            json=call.json,
+            params=call.params,
+            headers=self._headers() | ({} if call.silence is None else {"Accept": EVENT_STREAM}),
+            timeout=call.client_timeout,
+            allow_redirects=False,
+            **self._proxy,
+        )
+
+    async def _read(
+        self,
+        response: aiohttp.ClientResponse,
+        call: _Call,
+        body: bytearray,
+        large: AsyncExitStack,
+    ) -> None:
+        async for chunk in response.content.iter_chunked(CHUNK):
+            body += chunk
+            if len(body) > call.limit:
+                detail = f"an answer of over {call.limit} bytes"
+                raise ProviderError(Reason.MALFORMED, detail, Taken.DOUBTFUL)
+            if len(body) - len(chunk) <= LIMIT < len(body):
+                async with asyncio.timeout(call.timeout):
+                    await large.enter_async_context(self._large)
 
     def _headers(self) -> dict[str, str]:
         return {"User-Agent": USER_AGENT, **self.headers_for(self._base)}
@@ -204,7 +249,8 @@ class Api:
             taken = Taken.NO
         elif response.status in REFUSALS:
             taken = Taken.REFUSED
-        return ProviderError(
+        kind = NotServed if response.status in NOT_SERVED else ProviderError
+        return kind(
             classify(body, response.status),
             self.safe(f"HTTP {response.status} {detail_of(body)}"),
             taken,
@@ -263,21 +309,6 @@ def _loads_long(body: bytearray) -> object:
 def _count_values(body: bytearray) -> int:
     """Count what separates values in JSON. Text in quotes is counted too, as too many at most."""
     return sum(body.count(mark) for mark in (b",", b"[", b"{"))
-
-
-async def _paced(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield bytes in pieces; other tasks run after each. ProviderError if too many arrive."""
-    began, received = time.monotonic(), 0
-    async for chunk in chunks:
-        now = time.monotonic()
-        if now - began > STREAM_SECONDS:
-            began, received = now, 0
-        received += len(chunk)
-        if received > STREAM_BYTES:
-            raise ProviderError(Reason.MALFORMED, "an event stream of too many bytes")
-        for at in range(0, len(chunk), PIECE):
-            yield chunk[at : at + PIECE]
-            await asyncio.sleep(0)
 
 
 async def _read_start(response: aiohttp.ClientResponse) -> bytes:

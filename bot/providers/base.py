@@ -66,6 +66,32 @@ class Submitted:
     update: Update
 
 
+class Stream(Protocol):
+    """The open event stream of one submit's generations; whoever has the stream closes it."""
+
+    def ends(self) -> AsyncIterator[str]:
+        """Yield the remote ids that have ended, until the stream ends; raises nothing.
+
+        Only a hint: ends may be missed.
+        """
+
+    def close(self) -> None:
+        """Close the connection, also while `ends` waits; a second call does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The answer to a creating request: at least one generation; their stream, if there is one."""
+
+    generations: tuple[Submitted, ...]
+    stream: Stream | None = None
+
+    def close(self) -> None:
+        """Close the stream, if there is one."""
+        if self.stream is not None:
+            self.stream.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A result of `Provider.check`; `remedy` is empty if the operator need not do anything."""
@@ -97,10 +123,11 @@ class Provider(Protocol):
     async def balance(self) -> int | None:
         """Return the credits that are left, in thousandths; None if the API reports no balance."""
 
-    async def submit(self, request: GenerationRequest) -> tuple[Submitted, ...]:
+    async def submit(self, request: GenerationRequest) -> Submission:
         """Send the creating request once, for the API's model behind `request.model`.
 
-        `taken` of a ProviderError says whether the API accepted the request.
+        `taken` of a ProviderError says whether the API accepted the request. The caller closes
+        the submission.
         """
 
     async def fetch(self, remote_id: str) -> Update:

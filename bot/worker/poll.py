@@ -16,7 +16,7 @@ from bot.store import jobs
 from bot.worker.durations import Durations
 from bot.worker.poll_queue import OF_MEMBER, POLLS_AT_ONCE, OnTheWay, PollQueue
 from bot.worker.settle import Abandoned, Settler
-from bot.worker.streams import Streams
+from bot.worker.stream_health import StreamHealth
 from bot.worker.watch import JobWatch
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Poller:
         self._cancels: dict[str, Job] = {}  # watched jobs that their members want stopped
         self._queue = PollQueue(lambda: services.coordination.workers)
         self._durations = Durations(services)
-        self._streams = Streams()
+        self._streams = StreamHealth()
         self._behind: set[str] = set()  # providers with jobs whose ends may have been missed
 
     async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
@@ -122,6 +122,12 @@ class Poller:
         self._streams.hear(remote_id, now)
         if watch := self._watches.get(self._by_remote_id.get(remote_id, "")):
             watch.hear(now)
+            self._plan(watch)
+
+    def set_stream(self, job_id: str, *, followed: bool) -> None:
+        """Note that a stream of this job's own reports its end, or does so no more."""
+        if watch := self._watches.get(job_id):
+            watch.has_stream = followed
             self._plan(watch)
 
     def stream_lives(self, provider: str) -> None:
@@ -300,7 +306,8 @@ class Poller:
             self._queue.hurry(watch.poll, self._now())
         else:
             now = self._now()
-            followed = self._streams.is_followed(watch.job.provider, now)
+            provider = watch.job.provider
+            followed = watch.has_stream or self._streams.is_followed(provider, now)
             self._queue.set(watch.poll, watch.next_poll(now, followed=followed))
 
     def _forget(self, watch: JobWatch) -> None:

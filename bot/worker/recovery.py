@@ -14,7 +14,7 @@ Results whose delivery has an unknown outcome are searched for by the delivery i
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.delivery import NotDelivered, ReplyUnknown
@@ -76,9 +76,18 @@ class Recovery:
         """Poll a running job that nobody polls."""
         await self._poller.begin(job)
 
-    async def follow(self, job: Job, submitted: Sequence[Submitted]) -> None:
-        """Poll a job that has just begun to run, and let its status message say so."""
+    async def follow(
+        self,
+        job: Job,
+        submitted: Sequence[Submitted],
+        begun: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Poll a job that has just begun to run, and let its status message say so.
+
+        `begun` is called with the job's id as soon as the job is polled.
+        """
         await self._poller.begin(job, submitted)
+        begun(job.id)
         await self._deliverer.show(job)
 
     async def confirm_reply(self, job: Job) -> None:

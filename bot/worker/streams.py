@@ -1,37 +1,82 @@
-"""Reports of the providers' event streams, which this process or another one follows."""
+"""The event streams of single submits: each is followed while its job is polled here.
 
-from datetime import datetime, timedelta
+A stream only brings a poll forward. Nobody opens it again, since that would create a generation.
+"""
 
-SILENCE = timedelta(seconds=45)  # three missed keep-alives (apis.md, Oxen: events)
-REMEMBERED = 2000  # ends of generations that may be those of jobs not watched yet
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.providers.base import Stream
+from bot.worker.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Held:
+    stream: Stream
+    task: asyncio.Task[None] | None = None
 
 
 class Streams:
-    def __init__(self) -> None:
-        self._alive: dict[str, datetime] = {}  # the last sign of life, by provider
-        self._heard: dict[str, datetime] = {}  # by remote id; the newest is last
+    """The owner of the open streams, by job."""
 
-    def lives(self, provider: str, now: datetime) -> bool:
-        """Note a sign of life; return whether the stream was not followed before."""
-        is_new = not self.is_followed(provider, now)
-        self._alive[provider] = now
-        return is_new
+    def __init__(self, ended: Callable[[str], None], *, over: Callable[[str], None]) -> None:
+        """`ended` is called with the remote id of a generation that has ended.
 
-    def end(self, provider: str) -> None:
-        self._alive.pop(provider, None)
+        `over` is called with the id of a job whose stream is not followed any more.
+        """
+        self._ended = ended
+        self._over = over
+        self._held: dict[str, _Held] = {}
+        self._stopping = False
 
-    def is_followed(self, provider: str, now: datetime) -> bool:
-        """Return whether the ends of a provider's generations are reported now."""
-        alive = self._alive.get(provider)
-        return alive is not None and now - alive <= SILENCE
+    def hold(self, job_id: str, stream: Stream) -> None:
+        """Own a stream until `close`, `stop`, or the end of the task that follows the stream."""
+        self._held[job_id] = _Held(stream)
 
-    def hear(self, remote_id: str, now: datetime) -> None:
-        """Remember the report of an end."""
-        self._heard.pop(remote_id, None)
-        self._heard[remote_id] = now
-        if len(self._heard) > REMEMBERED:
-            del self._heard[next(iter(self._heard))]
+    def follow(self, job_id: str, tasks: Tasks) -> bool:
+        """Start the task for a job's stream, if the job has one; return whether it has started."""
+        held = self._held.get(job_id)
+        if held is None:
+            return False
+        if self._stopping:
+            self.close(job_id)
+            return False
+        held.task = tasks.spawn(self._follow(job_id, held), name=f"stream {job_id}")
+        return True
 
-    def heard(self, remote_id: str) -> datetime | None:
-        """Return when the end of a generation was reported; None if it was not."""
-        return self._heard.get(remote_id)
+    def close(self, job_id: str) -> None:
+        """Close a job's stream, if the job has one."""
+        held = self._held.pop(job_id, None)
+        if held is None:
+            return
+        held.stream.close()
+        if held.task is not None:
+            held.task.cancel()
+
+    def close_unfollowed(self, job_id: str) -> None:
+        """Close a job's stream unless a task follows it."""
+        held = self._held.get(job_id)
+        if held is not None and held.task is None:
+            self.close(job_id)
+
+    def stop(self) -> None:
+        """Close all streams that are followed, and follow no more."""
+        self._stopping = True
+        for job_id in [key for key, held in self._held.items() if held.task is not None]:
+            self.close(job_id)
+
+    async def _follow(self, job_id: str, held: _Held) -> None:
+        try:
+            async for remote_id in held.stream.ends():
+                self._ended(remote_id)
+        except Exception:  # the worker must not end with a stream
+            log.exception("event stream of job %s failed, polling", job_id)
+        finally:
+            held.stream.close()
+            if self._held.get(job_id) is held:
+                del self._held[job_id]
+            self._over(job_id)

@@ -20,6 +20,7 @@ from bot.worker.balances import refused
 from bot.worker.inputs import Inputs
 from bot.worker.leases import LeaseLost, Leases
 from bot.worker.recovery import QUEUE_TIMEOUT, Recovery
+from bot.worker.streams import Streams
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,12 @@ T = TypeVar("T")
 
 class Submitter:
     def __init__(
-        self, services: Services, leases: Leases, inputs: Inputs, recovery: Recovery
+        self,
+        services: Services,
+        leases: Leases,
+        inputs: Inputs,
+        recovery: Recovery,
+        streams: Streams,
     ) -> None:
         self._services = services
         self._database = services.database
@@ -44,6 +50,7 @@ class Submitter:
         self._leases = leases
         self._inputs = inputs
         self._recovery = recovery
+        self._streams = streams
         self._now = services.now
         self._retries = Retries(BACKOFF)
 
@@ -90,7 +97,8 @@ class Submitter:
     async def submit(self, job: Job) -> tuple[Job, Sequence[Submitted]] | None:
         """Send a claimed job's request once, and store the outcome before anything else.
 
-        Return the running job with its generations; None for every other outcome.
+        Return the running job with its generations; None for every other outcome. The stream of
+        the generations is then held, until the caller closes it.
         """
         async with AsyncExitStack() as room:  # for pictures inside the request
             return await self._submit(job, room)
@@ -112,14 +120,16 @@ class Submitter:
 
     async def _send(self, job: Job, provider: Provider) -> tuple[Job, Sequence[Submitted]] | None:
         try:
-            submitted = await provider.submit(job.request)
+            submission = await provider.submit(job.request)
         except ProviderError as error:
             refused(self._services, job.provider, error.reason, error.detail)
             self._health.submitted(job.provider, await self._cause(job), error)
             return await self._not_running(job, error)
+        if submission.stream is not None:
+            self._streams.hold(job.id, submission.stream)
         self._retries.end(job.id)
         self._health.submitted(job.provider, Cause(job.user_id))
-        return await self._started(job, submitted), submitted
+        return await self._started(job, submission.generations), submission.generations
 
     async def _cause(self, job: Job) -> Cause:
         """Return the member and the input pictures of a job whose request failed."""

@@ -45,6 +45,7 @@ class JobWatch:
     cancel_after: datetime | None = None
     news: bool = False  # a stream reported an end that no poll has seen yet
     news_at: datetime | None = None  # the last report of a stream
+    has_stream: bool = False  # of its own, which reports its end
     unseen: bool = False  # an end may have been missed: the job ran while no stream was followed
     fails: bool = False  # the last poll did, or the pictures of an end cannot be downloaded
     running_until: datetime | None = None  # the last poll that found a generation without an end

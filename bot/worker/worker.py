@@ -9,8 +9,8 @@ import logging
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from bot.clock import elapsed
 from bot.errors import NotNow, ProviderError
 from bot.jobs import Job
 from bot.services import Services
@@ -21,12 +21,14 @@ from bot.store.jobs import MoveRefused
 from bot.worker.balances import BalanceReader
 from bot.worker.circuits import SharedCircuits
 from bot.worker.deliver import Deliverer
+from bot.worker.events import follow_events
 from bot.worker.housekeeping import Housekeeping
 from bot.worker.inputs import Inputs
 from bot.worker.leases import Leases
 from bot.worker.poll import Poller
 from bot.worker.recovery import Recovery
 from bot.worker.settle import Settler
+from bot.worker.streams import Streams
 from bot.worker.submit import MEMBER_SUBMITS, Submitter
 from bot.worker.tasks import COOL_DOWN, Tasks
 from bot.worker.turns import Slots
@@ -37,9 +39,6 @@ log = logging.getLogger(__name__)
 CONCURRENT_DELIVERIES = 8
 CONCURRENT_DOWNLOADS = 4  # of one job's input pictures each, and one of each member
 BUSY_WAIT = timedelta(milliseconds=200)  # before the retry of a job that has another task
-DUTY_WAIT = 0.2  # seconds before a process without the duty checks again
-SIGN_OF_LIFE = 5.0  # seconds between two announcements that a stream is followed
-STREAM_RETRY = 5.0  # seconds between the end of a stream and the next attempt to open one
 
 
 class Worker:
@@ -59,7 +58,10 @@ class Worker:
         self._wake = asyncio.Event()
         self._poller = Poller(services, settler, freed=self._wake.set)
         self._recovery = Recovery(services, leases, self._poller, self._deliverer)
-        self._submitter = Submitter(services, leases, self._inputs, self._recovery)
+        self._streams = Streams(
+            self._heard_end, over=partial(self._poller.set_stream, followed=False)
+        )
+        self._submitter = Submitter(services, leases, self._inputs, self._recovery, self._streams)
         self._submits = {key: Counter[int]() for key in self._providers}  # by member
         self._deliveries = Slots(
             CONCURRENT_DELIVERIES,
@@ -100,7 +102,7 @@ class Worker:
         """
         async with self._tasks:
             beside = [
-                self._tasks.spawn(self._listen(key), name=f"events {key}")
+                self._tasks.spawn(follow_events(self._services, key), name=f"events {key}")
                 for key in self._providers
             ]
             beside.append(self._tasks.spawn(self._leases.run(self._lost), name="leases"))
@@ -113,12 +115,14 @@ class Worker:
             finally:
                 for task in beside:
                     task.cancel()
+                self._streams.stop()
                 await self._database.quiet()
         await self._leases.leave()
 
     def _lost(self, job_id: str) -> None:
         """End all work on a job that other processes may take, or have taken."""
         self._poller.forget(job_id)
+        self._streams.close(job_id)
         self._tasks.cancel(job_id)
 
     async def _turn(self) -> None:
@@ -266,12 +270,20 @@ class Worker:
 
     async def _submit(self, job: Job) -> None:
         try:
-            running = await self._submitter.submit(job)
+            try:
+                running = await self._submitter.submit(job)
+            finally:
+                self._submits[job.provider] -= Counter([job.user_id])  # drops members without any
+                self.wake()
+            if running is not None:
+                await self._recovery.follow(*running, begun=self._follow_stream)
         finally:
-            self._submits[job.provider] -= Counter([job.user_id])  # drops members without any
-            self.wake()
-        if running is not None:
-            await self._recovery.follow(*running)
+            self._streams.close_unfollowed(job.id)
+
+    def _follow_stream(self, job_id: str) -> None:
+        """Follow the stream of a job whose polls have begun."""
+        if self._poller.is_watching(job_id):
+            self._poller.set_stream(job_id, followed=self._streams.follow(job_id, self._tasks))
 
     async def _cancel(self, job: Job) -> None:
         await asyncio.gather(self._poller.cancel(job), self._deliverer.show(job))
@@ -282,6 +294,9 @@ class Worker:
         except MoveRefused:  # the row was settled, or taken, without the knowledge of the poller
             self._poller.forget(job_id)
             raise
+        finally:
+            if not self._poller.is_watching(job_id):
+                self._streams.close(job_id)
         if settled:
             self.wake()
 
@@ -302,31 +317,6 @@ class Worker:
         finally:
             self._downloads.end(job)
             self.wake()
-
-    async def _listen(self, key: str) -> None:
-        """Follow a provider's stream; without one, polls find every end, only later.
-
-        One process follows the stream, and announces the ends to the others.
-        """
-        while True:
-            if not self._coordination.has(Duty.EVENTS):
-                await asyncio.sleep(DUTY_WAIT)
-                continue
-            try:
-                await self._follow(key)
-            except ProviderError as error:
-                log.info("event stream of %s ended, opening another: %s", key, error)
-            self._coordination.announce(News.STREAM_ENDED, key)
-            await asyncio.sleep(STREAM_RETRY)
-
-    async def _follow(self, key: str) -> None:
-        announced = -SIGN_OF_LIFE
-        async for remote_id in self._providers[key].events():
-            if elapsed() - announced >= SIGN_OF_LIFE:
-                self._coordination.announce(News.STREAM_LIVES, key)
-                announced = elapsed()
-            if remote_id:
-                self._coordination.announce(News.ENDED, remote_id)
 
     def _heard_life(self, provider: str) -> None:
         self._poller.stream_lives(provider)

@@ -29,9 +29,13 @@ def oxen_at(
 
 
 def skills_at(
-    session: aiohttp.ClientSession | None = None, url: str = NOWHERE, *, key: str = "key"
+    session: aiohttp.ClientSession | None = None,
+    url: str = NOWHERE,
+    *,
+    key: str = "key",
+    **more: str,
 ) -> Skills:
-    values = {"SKILLS_API_KEY": key, "SKILLS_API_URL": f"{url}/api/v1"}
+    values = {"SKILLS_API_KEY": key, "SKILLS_API_URL": f"{url}/api/v1", **more}
     return Skills(SkillsSettings.load(None, values), http(session))
 
 
@@ -50,5 +54,7 @@ def answering(provider: P, answer: object) -> P:
     async def request(*_: object, **__: object) -> object:
         return answer
 
-    provider._api.request = request  # type: ignore[method-assign]  # all requests go through here
+    # All requests go through these two.
+    provider._api.request = request  # type: ignore[method-assign]
+    provider._api.create = request  # type: ignore[method-assign]
     return provider

@@ -17,7 +17,7 @@ from bot.errors import ProviderError, Reason, Taken
 from bot.http_headers import parse_retry_after
 from bot.jobs import GenerationRequest
 from bot.pictures import Downloader
-from bot.providers.base import Failed, Finished, Submitted
+from bot.providers.base import Failed, Finished, Submission, Submitted
 from bot.providers.error_mapping import DETAIL, classify, detail_of, one_line
 from bot.providers.oxen.model import described, oxen_spec
 from bot.providers.oxen.provider import Oxen
@@ -149,6 +149,8 @@ def calls(provider: Oxen | Skills) -> list[Callable[[], Awaitable[object]]]:
 
 def check(found: object) -> None:
     """What a provider gives can be stored, and its pictures be asked for."""
+    if isinstance(found, Submission):
+        found = found.generations
     if isinstance(found, tuple) and found and isinstance(found[0], Submitted):
         for each in found:
             each.remote_id.encode()

@@ -63,7 +63,7 @@ async def ended(oxen: Oxen, remote_id: str) -> Update:
 
 
 async def made(oxen: Oxen, request: GenerationRequest) -> Update:
-    (submitted,) = await oxen.submit(request)
+    (submitted,) = (await oxen.submit(request)).generations
     return await ended(oxen, submitted.remote_id)
 
 
@@ -112,7 +112,7 @@ async def test_every_option_is_sent_by_the_apis_own_name(oxen: Oxen, service: Fa
 
 
 async def test_several_pictures_have_an_id_each(oxen: Oxen) -> None:
-    submitted = await oxen.submit(asking(count=4))
+    submitted = (await oxen.submit(asking(count=4))).generations
 
     assert len({each.remote_id for each in submitted}) == 4
     assert {type(each.update) for each in submitted} == {Waiting}
@@ -123,7 +123,7 @@ async def test_several_pictures_have_an_id_each(oxen: Oxen) -> None:
 async def test_an_end_may_come_with_the_first_answer(oxen: Oxen, service: FakeOxen) -> None:
     service.at_once = True
 
-    (submitted,) = await oxen.submit(asking())
+    (submitted,) = (await oxen.submit(asking())).generations
 
     # it tells the status only, so the pictures are still to be asked for
     assert isinstance(submitted.update, Running)
@@ -132,7 +132,7 @@ async def test_an_end_may_come_with_the_first_answer(oxen: Oxen, service: FakeOx
 
 async def test_the_states_are_told_apart(oxen: Oxen, service: FakeOxen) -> None:
     service.manual = True
-    (submitted,) = await oxen.submit(asking())
+    (submitted,) = (await oxen.submit(asking())).generations
     remote_id = submitted.remote_id
 
     assert await oxen.fetch(remote_id) == Waiting()
@@ -143,7 +143,7 @@ async def test_the_states_are_told_apart(oxen: Oxen, service: FakeOxen) -> None:
 
 
 async def test_a_cancel_after_the_end_changes_nothing(oxen: Oxen, service: FakeOxen) -> None:
-    (submitted,) = await oxen.submit(asking())
+    (submitted,) = (await oxen.submit(asking())).generations
     service.finish(submitted.remote_id)
     await service.settled(submitted.remote_id)
 
@@ -264,7 +264,7 @@ async def test_a_submit_that_goes_wrong_is_sent_once(
 
 
 async def test_a_fetch_survives_what_passes(oxen: Oxen, service: FakeOxen) -> None:
-    (submitted,) = await oxen.submit(asking())
+    (submitted,) = (await oxen.submit(asking())).generations
     service.faults.add("GET", "/api/ai/queue/.*", ResetAfter())
     service.faults.add("GET", "/api/ai/queue/.*", Truncate(10))
 
@@ -293,7 +293,7 @@ async def test_without_a_models_endpoint_there_is_an_error_and_the_table(
 
 
 async def test_the_cost_is_what_was_charged(oxen: Oxen, service: FakeOxen) -> None:
-    (submitted,) = await oxen.submit(asking())
+    (submitted,) = (await oxen.submit(asking())).generations
     service.finish(submitted.remote_id)
     await service.settled(submitted.remote_id)
 
@@ -308,7 +308,7 @@ async def test_a_cost_that_is_not_told_yet_is_none(
 ) -> None:
     async with FakeOxen(key=KEY, cost_delay=None) as slow:
         oxen = oxen_at(session, slow.url, key=KEY)
-        (submitted,) = await oxen.submit(asking())
+        (submitted,) = (await oxen.submit(asking())).generations
         slow.finish(submitted.remote_id)
         await slow.settled(submitted.remote_id)
 
@@ -321,7 +321,7 @@ async def test_the_stream_tells_whose_news_there_are(oxen: Oxen, service: FakeOx
     stream = oxen.events()
     assert await anext(stream) == ""  # the stream is open
     await service.listening()
-    (submitted,) = await oxen.submit(asking())
+    (submitted,) = (await oxen.submit(asking())).generations
     service.finish(submitted.remote_id)
     await service.settled(submitted.remote_id)
 
@@ -358,7 +358,7 @@ async def test_what_a_lost_request_made_is_found_among_others(
     for other in OTHERS:
         await oxen.submit(other)
     request = GenerationRequest("oxen", "a fox", options)
-    submitted = await oxen.submit(request)
+    submitted = (await oxen.submit(request)).generations
     if over:
         for each in submitted:
             service.finish(each.remote_id)
@@ -372,7 +372,8 @@ async def test_what_a_lost_request_made_is_found_among_others(
 
 async def test_an_edit_is_found_by_its_input(oxen: Oxen, service: FakeOxen) -> None:
     service.manual = True
-    (submitted,) = await oxen.submit(asking("a fox", picture_uri(), match_input_image=True))
+    asked = asking("a fox", picture_uri(), match_input_image=True)
+    (submitted,) = (await oxen.submit(asked)).generations
     await oxen.submit(asking("a fox", "https://example.com/other.png", match_input_image=True))
 
     found = await oxen.find(asking("a fox", picture_uri(), match_input_image=True), *around_now())
@@ -395,7 +396,7 @@ async def test_a_long_history_is_read_to_the_time_in_question(
 ) -> None:
     service.manual = True
     since, until = around_now()
-    (submitted,) = await oxen.submit(asking("the first"))
+    (submitted,) = (await oxen.submit(asking("the first"))).generations
     for _ in range(30):
         await oxen.submit(asking(count=4))
     for remote_id in service.generations:

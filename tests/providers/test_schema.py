@@ -62,7 +62,7 @@ async def test_inputs_go_into_the_schemas_own_parameter(oxen: Oxen, service: Fak
     await oxen.describe()
     request = asking(picture_uri(), picture_uri())
 
-    (submitted,) = await oxen.submit(request)
+    (submitted,) = (await oxen.submit(request)).generations
 
     (generation,) = service.generations.values()
     assert generation.body["input_images"] == list(request.inputs)
@@ -333,7 +333,7 @@ async def test_after_a_restart_the_schema_is_read_before_a_search(
 ) -> None:
     service.manual = True
     request = asking(picture_uri())
-    (submitted,) = await oxen.submit(request)
+    (submitted,) = (await oxen.submit(request)).generations
 
     restarted = oxen_at(session, service.url, key=KEY, model=MODEL)
     found = await restarted.find(request, *around_now())

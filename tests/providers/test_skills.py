@@ -85,11 +85,12 @@ def test_it_is_a_provider(skills: Skills) -> None:
 async def test_only_what_was_given_is_sent(skills: Skills, api_service: Service) -> None:
     api_service.answers({"id": "gen_123", "status": "starting", "usage": usage(0)})
 
-    submitted = await skills.submit(REQUEST)
+    submitted = (await skills.submit(REQUEST)).generations
 
     assert submitted == (Submitted("gen_123", Waiting()),)
     (asked,) = api_service.asked
-    assert asked.path == "/api/v1/generation/qwen/qwen-image-2-pro"
+    assert asked.path == "/api/v1/generation/sse/qwen/qwen-image-2-pro"
+    assert asked.headers["Accept"] == "text/event-stream"
     assert asked.headers["Content-Type"] == "application/json"
     assert asked.headers["Authorization"] == "Bearer key"
     assert json.loads(asked.body) == {"prompt": "a cat"}
@@ -187,7 +188,7 @@ async def test_the_id_may_stand_under_other_names(
     row = {name: "gen_123", "status": "IN_PROGRESS"}
     api_service.answers({envelope: row} if envelope else row)
 
-    assert await skills.submit(REQUEST) == (Submitted("gen_123", Running()),)
+    assert (await skills.submit(REQUEST)).generations == (Submitted("gen_123", Running()),)
     assert await skills.fetch("gen_123") == Running()
     with pytest.raises(ProviderError, match="requested gen_124, received gen_123"):
         await skills.fetch("gen_124")
@@ -198,13 +199,15 @@ async def test_the_documented_id_counts_before_the_others(
 ) -> None:
     api_service.answers({"task_id": "t", "generation_id": "g", "id": "gen_123", "status": "queued"})
 
-    assert [each.remote_id for each in await skills.submit(REQUEST)] == ["gen_123"]
+    assert [each.remote_id for each in (await skills.submit(REQUEST)).generations] == ["gen_123"]
 
 
 async def test_an_end_may_come_with_the_first_answer(skills: Skills, api_service: Service) -> None:
     api_service.answers(DONE)
 
-    assert await skills.submit(REQUEST) == (Submitted("gen_123", Finished((URL, OTHER), PAID)),)
+    assert (await skills.submit(REQUEST)).generations == (
+        Submitted("gen_123", Finished((URL, OTHER), PAID)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ async def test_an_id_is_kept_whatever_stands_beside_it(
 ) -> None:
     api_service.answers(answer)
 
-    assert await skills.submit(REQUEST) == (Submitted("gen_123", update),)
+    assert (await skills.submit(REQUEST)).generations == (Submitted("gen_123", update),)
 
 
 @pytest.mark.parametrize(

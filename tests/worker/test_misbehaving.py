@@ -294,7 +294,7 @@ async def test_a_stream_that_is_cut_at_any_byte_of_an_event_loses_nothing(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what it tells before it is true ends nothing."""
-    monkeypatch.setattr("bot.worker.worker.STREAM_RETRY", 0.01)
+    monkeypatch.setattr("bot.worker.events.STREAM_RETRY", 0.01)
     at.oxen.manual = True
     async with at.easel():
         for number in range(3):

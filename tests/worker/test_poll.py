@@ -10,7 +10,7 @@ from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
 from bot.sandbox.http.faults import Answer, Hold, Reset, Stall
 from bot.store.audit import verify
-from bot.worker import worker
+from bot.worker import events
 from tests.support.delivery import drawing
 from tests.support.easel import Stage
 from tests.support.files import picture
@@ -65,7 +65,7 @@ async def test_an_end_before_the_job_is_stored_is_not_missed(at: Stage) -> None:
 async def test_after_a_gap_of_the_stream_one_list_tells_which_jobs_have_ended(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "STREAM_RETRY", 0.05)
+    monkeypatch.setattr(events, "STREAM_RETRY", 0.05)
     async with at.easel(max_jobs=10):
         await at.oxen.events.joined(1, 10)
         await drawing(at, 6)

@@ -11,7 +11,7 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.providers.oxen import provider as oxen
-from bot.providers.skills import provider as skills
+from bot.providers.skills import create as skills
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Truncate
 from bot.store.coordination import Alone
 from tests.support.cluster import sqlite_only

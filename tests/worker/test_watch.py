@@ -7,7 +7,7 @@ import pytest
 
 from bot.jobs import Generation, Job, JobStatus
 from bot.worker.schedule import Schedule
-from bot.worker.streams import REMEMBERED, SILENCE, Streams
+from bot.worker.stream_health import REMEMBERED, SILENCE, StreamHealth
 from bot.worker.watch import IN_OVERTIME, JITTER, NET, JobWatch
 from tests.support.rows import NOW, new_job
 
@@ -88,7 +88,7 @@ def test_a_duration_ends_at_the_report_of_a_stream(watch: JobWatch) -> None:
 
 
 def test_a_stream_is_followed_from_a_sign_of_life_until_its_end_or_silence() -> None:
-    streams = Streams()
+    streams = StreamHealth()
     assert not streams.is_followed("oxen", NOW)
     assert streams.lives("oxen", NOW)
     assert not streams.lives("oxen", NOW + SILENCE)
@@ -101,7 +101,7 @@ def test_a_stream_is_followed_from_a_sign_of_life_until_its_end_or_silence() -> 
 
 
 def test_the_newest_reports_are_remembered() -> None:
-    streams = Streams()
+    streams = StreamHealth()
     for number in range(REMEMBERED + 1):
         streams.hear(str(number), NOW)
     streams.hear("1", NOW + after(1))

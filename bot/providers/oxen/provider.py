@@ -12,7 +12,16 @@ from bot.errors import ProviderError, Reason, Taken, UserError
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost, credits_text, thousandths
 from bot.providers.api_client import DATA_LIMIT, Api
-from bot.providers.base import Failed, Figures, Finding, Http, Submitted, Update, Waiting
+from bot.providers.base import (
+    Failed,
+    Figures,
+    Finding,
+    Http,
+    Submission,
+    Submitted,
+    Update,
+    Waiting,
+)
 from bot.providers.error_mapping import classify, detail_of, has_error
 from bot.providers.oxen.model import DOCUMENTED, OxenSettings, described, oxen_spec
 from bot.providers.oxen.rows import (
@@ -101,14 +110,14 @@ class Oxen:
         price = f"{credits_text(spec.price)} credits per picture"
         return (Finding(f"the key is valid; {spec.title}, {price}"),)
 
-    async def submit(self, request: GenerationRequest) -> tuple[Submitted, ...]:
+    async def submit(self, request: GenerationRequest) -> Submission:
         await self._check_schema(request)
         body = {"model": self._model, **parameters(request, self._input)}
         answer = await self._api.request("POST", "/ai/queue", json=body, timeout=SUBMIT_TIMEOUT)
         rows = {id_of(row): row for row in rows_of(answer) or ()}
         found = [Submitted(each, self._initial(row)) for each, row in rows.items() if each]
         if found:
-            return tuple(found)
+            return Submission(tuple(found))
         if has_error(answer):  # also with an empty list (apis.md, Oxen: queue)
             raise self._api.refused(answer)
         raise ProviderError(Reason.MALFORMED, "no generation_id in the answer", Taken.DOUBTFUL)

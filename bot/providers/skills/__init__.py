@@ -3,7 +3,8 @@
 from bot.ledger import thousandths
 from bot.providers.base import ProviderEntry
 from bot.providers.skills.model import SkillsSettings, skills_spec
-from bot.providers.skills.provider import Skills, credits_of
+from bot.providers.skills.provider import Skills
+from bot.providers.skills.rows import credits_of
 
 SKILLS = ProviderEntry(
     key=Skills.key,

@@ -1,6 +1,9 @@
 """The settings and the model of skills.video, by the table of its document."""
 
 from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from bot.catalog import MAX_COUNT, MAX_INPUTS, MAX_SEED, Choice, Flag, ModelSpec, Text, Whole
 from bot.settings import Address, Credits, ProviderSettings
@@ -37,10 +40,13 @@ def skills_spec(*, price: int) -> ModelSpec:
 class SkillsSettings(ProviderSettings, env_prefix="SKILLS_"):
     """`price` is in credits per picture: the API reports no list price.
 
-    With a balance under `floor`, in credits, no new job is sent.
+    With a balance under `floor`, in credits, no new job is sent. At most `stream_max` event streams
+    are open in one process; `stream` switches them off.
     """
 
     api_url: Address = "https://open.skills.video/api/v1"
     model: str = "qwen/qwen-image-2-pro"
     price: Credits = Decimal(20)
     floor: Credits | None = None
+    stream: Literal["auto", "off"] = "auto"
+    stream_max: Annotated[int, Field(ge=1, le=10_000)] = 200

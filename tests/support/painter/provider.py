@@ -9,7 +9,7 @@ from bot.errors import ProviderError, Reason, Taken
 from bot.jobs import GenerationRequest
 from bot.ledger import Cost, thousandths
 from bot.providers.api_client import Api
-from bot.providers.base import Failed, Finding, Http, Submitted, Update
+from bot.providers.base import Failed, Finding, Http, Submission, Submitted, Update
 from bot.providers.error_mapping import classify, detail_of
 from bot.providers.parsing import (
     JsonObject,
@@ -87,13 +87,13 @@ class Painter:
     async def describe(self) -> tuple[ModelSpec, ...]:
         return self._specs
 
-    async def submit(self, request: GenerationRequest) -> tuple[Submitted, ...]:
+    async def submit(self, request: GenerationRequest) -> Submission:
         body = {"model": MODELS[request.model], "prompt": request.prompt, **request.options}
         row = _row(await self._api.request("POST", "/paintings", json=body))
         remote_id = identifier(row.get("id"))
         if remote_id is None:
             raise ProviderError(Reason.MALFORMED, "no id in the answer", Taken.DOUBTFUL)
-        return (Submitted(remote_id, self._update(row)),)
+        return Submission((Submitted(remote_id, self._update(row)),))
 
     async def fetch(self, remote_id: str) -> Update:
         return self._update(_row(await self._api.request("GET", f"/paintings/{remote_id}")))
