@@ -127,6 +127,9 @@ async def test_an_old_balance_refuses_nothing(at: Stage, caplog: pytest.LogCaptu
         await until_low(app, low=False)
         await at.imagine("a hen", model="skills")
         await at.result("a hen")
+        async with asyncio.timeout(10):  # the line is written at the next look at the balances
+            while "accepted again" not in caplog.text:
+                await asyncio.sleep(0.02)
 
     assert lines(caplog, logging.WARNING) == [REFUSED.format(50, 100)]
     found = lines(caplog, logging.INFO)

@@ -11,7 +11,7 @@ from bot.jobs import JobStatus
 from bot.providers.skills import create
 from bot.sandbox.http.faults import Answer, Fault, Hold, Reset, ResetAfter
 from bot.sandbox.skills.events import Cut
-from tests.support.easel import SKILLS_KEY, Stage
+from tests.support.easel import SKILLS_KEY, Stage, worker_of
 
 STREAM = "/api/v1/generation/sse/.*"
 PLAIN = "/api/v1/generation/[^/]+/[^/]+"
@@ -21,7 +21,7 @@ CREATE_PLAIN = "/api/v1/generation/qwen/qwen-image-2-pro"
 
 @pytest.fixture(autouse=True)
 def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO)
 
 
 def creates(at: Stage) -> list[str]:
@@ -80,6 +80,7 @@ async def test_a_stream_that_is_dropped_is_polled_and_nothing_is_sent_again(
     assert "broke, polling" in caplog.text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "extra", [b"data: {not json\n\ndata: 7\n\n: \n\n", b"data: " + b"9" * 2**21]
 )
@@ -87,6 +88,9 @@ async def test_garbage_in_a_stream_is_polled(at: Stage, extra: bytes) -> None:
     at.skills.stream_cut = Cut(1, silent=True, extra=extra)
     async with at.easel():
         await at.imagine("a fox", model="skills")
+        await at.said("Drawing")
+        await at.skills.settled(next(iter(at.skills.generations)))
+        at.clock.move(seconds=40)  # until nearly all such jobs have ended
         await at.result("a fox")
         await at.settled()
         await until(lambda: at.skills.open_streams == 0)
@@ -145,6 +149,7 @@ async def test_a_stream_that_is_lost_before_its_id_is_an_unknown_outcome(
     assert creates(at) == [CREATE, CREATE_PLAIN]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [404, 405, 406])
 async def test_an_account_without_streams_is_asked_once(
     at: Stage, status: int, caplog: pytest.LogCaptureFixture
@@ -203,6 +208,7 @@ async def test_streams_can_be_switched_off(at: Stage) -> None:
     assert creates(at) == [CREATE_PLAIN]
 
 
+@pytest.mark.long
 async def test_beyond_the_limit_jobs_are_created_without_a_stream(at: Stage) -> None:
     at.skills.hold_generations()
     async with at.easel(skills_stream_max=2):
@@ -248,11 +254,30 @@ async def test_a_job_that_is_settled_otherwise_closes_its_stream(at: Stage) -> N
     at.skills.stream_cut = Cut(1, silent=True)
     async with at.easel():
         await at.imagine("a fox", model="skills")
+        await at.said("Drawing")
+        await at.skills.settled(next(iter(at.skills.generations)))
+        at.clock.move(seconds=40)  # until nearly all such jobs have ended
         await at.result("a fox")
         await at.settled()
         await until(lambda: at.skills.open_streams == 0)
 
     assert polls(at) >= 1
+
+
+async def test_a_lost_lease_closes_the_stream(at: Stage) -> None:
+    at.skills.hold_generations()
+    async with at.easel() as app:
+        await at.imagine("a fox", model="skills")
+        await at.said("Drawing")
+        (job,) = await at.jobs()
+        worker_of(app)._lost(job.id)
+        await until(lambda: at.skills.open_streams == 0)
+    at.skills.release_generations()
+    async with at.easel():
+        await at.result("a fox")
+        await at.settled()
+
+    assert creates(at) == [CREATE]
 
 
 async def test_a_cancel_is_refused_and_the_stream_goes_on(at: Stage) -> None:
