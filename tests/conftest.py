@@ -11,6 +11,8 @@ import pytest
 from bot.pictures import FileStore
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
+from bot.worker import durations
+from bot.worker.schedule import Schedule
 from tests.support import cluster
 from tests.support.bucket import Bucket, bucket
 from tests.support.compiling import share_compiled
@@ -38,6 +40,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if count := sum(cluster.ABSENT in str(each.longrepr) for each in skipped):
         terminalreporter.write_line(f"{count} tests on PostgreSQL were skipped: {cluster.ABSENT}")
+
+
+@pytest.fixture(autouse=True)
+def polls_every_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expect generations of the stand-ins, which take a tenth of a second instead of fifteen."""
+    every_two = Schedule([2.0] * 600, durations.PRIOR.late)
+    monkeypatch.setattr(durations, "PRIOR", every_two)
 
 
 @pytest.fixture(scope="session")

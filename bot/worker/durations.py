@@ -8,7 +8,7 @@ from bot.errors import NotNow
 from bot.jobs import Job
 from bot.services import Services
 from bot.store import waiting
-from bot.worker.schedule import Schedule, schedule_of
+from bot.worker.schedule import FEWEST, Schedule, schedule_of
 
 NEWEST = 50  # durations of a model and a number of pictures
 CACHED = timedelta(minutes=1)
@@ -38,6 +38,8 @@ class Durations:
                     found = await waiting.durations(view, *key, limit=NEWEST)
             except NotNow:
                 return PRIOR if known is None else known.schedule
-            schedule = await asyncio.to_thread(schedule_of, found)
+            schedule = PRIOR
+            if len(found) >= FEWEST:
+                schedule = await asyncio.to_thread(schedule_of, found)
             known = self._learnt[key] = _Learnt(schedule, now + CACHED)
         return known.schedule
