@@ -41,6 +41,11 @@ class Decoder:
         self._after_cr = chunk.endswith(b"\r")
         *ended, rest = LINE_END.split(chunk)
         for part in ended:
+            if not (
+                part or self._line or self._data or self._event
+            ):  # a server may flood with them
+                self._first = False
+                continue
             self._grow(part)
             line = bytes(self._line)
             self._line.clear()

