@@ -62,7 +62,7 @@ async def lags(case: Case, jobs: int) -> tuple[list[float], list[float], list[in
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         discord = await stack.enter_async_context(Discord(TOKEN))
         oxen = await stack.enter_async_context(FakeOxen(key=KEY))
-        skills = await stack.enter_async_context(FakeSkills(key=KEY))
+        skills = await stack.enter_async_context(FakeSkills(key=KEY, permanent=1_000_000))
         stand_in: StandIn = oxen if case.model == "oxen" else skills
         stand_in.runner.manual = True
         if not case.stream:
@@ -85,20 +85,24 @@ async def lags(case: Case, jobs: int) -> tuple[list[float], list[float], list[in
         await discord.api.commands_registered(30)
         await discord.api.connected(30)
         await asyncio.sleep(2)  # the streams are opened
-        found = await _all(discord, stand_in.runner, case.model, durations[:WARM_UP])
-        found = await _all(discord, stand_in.runner, case.model, durations[WARM_UP:])
+        await _all(discord, stand_in.runner, case.model, durations[:WARM_UP], "snow")
+        found = await _all(discord, stand_in.runner, case.model, durations[WARM_UP:], "ice")
         made = [*stand_in.runner.generations.values()][WARM_UP:]
         return durations[WARM_UP:], found, [each.times_fetched for each in made]
 
 
 async def _all(
-    discord: Discord, runner: GenerationRunner, model: str, durations: Sequence[float]
+    discord: Discord,
+    runner: GenerationRunner,
+    model: str,
+    durations: Sequence[float],
+    subject: str,
 ) -> list[float]:
     """Make jobs of these durations, EVERY seconds apart; return their lags."""
     async with asyncio.TaskGroup() as group:
         tasks = []
         for number, seconds in enumerate(durations):
-            prompt = f"a fox {len(runner.generations)}-{number},"
+            prompt = f"a fox of {subject}, number {number},"
             tasks.append(group.create_task(_one(discord, runner, model, prompt, seconds)))
             await asyncio.sleep(EVERY)
     return [each.result() for each in tasks]
