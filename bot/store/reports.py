@@ -1,8 +1,8 @@
 """Reports for a server's managers: sums by member, model and day, and jobs with their costs.
 
-What is used is the cost of the server's jobs, which is the sum of each job's captures and
-adjustments (bot.store.audit.money), and what entries without a job took. Holds and releases are
-left out: what is held is the price of active jobs. Sums are read from indexes alone, because a
+Used credits are the costs of the server's jobs, each the sum of the job's captures and adjustments
+(bot.store.audit.money), and the adjustments without a job. Holds and releases are left out: held
+credits are the prices of active jobs. Sums are read from indexes alone, because a
 server may have a million entries in a month.
 """
 

@@ -1,6 +1,6 @@
 """A running job in memory: its last updates, and the time of its next poll.
 
-A restart makes it again from the rows.
+After a restart, the watch is made again from the rows.
 """
 
 import random
@@ -47,7 +47,7 @@ class JobWatch:
     news_at: datetime | None = None  # the last report of a stream
     has_stream: bool = False  # of its own, which reports its end
     unseen: bool = False  # an end may have been missed: the job ran while no stream was followed
-    fails: bool = False  # the last poll did, or the pictures of an end cannot be downloaded
+    fails: bool = False  # the last poll failed, or the pictures of an end cannot be downloaded
     running_until: datetime | None = None  # the last poll that found a generation without an end
 
     @property

@@ -25,7 +25,7 @@ from bot.sandbox.generations import FakeGeneration, GenerationRunner
 from bot.sandbox.http.faults import Answer
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
-from bot.worker.schedule import LONGEST, STEP, Schedule, learnt, optimum
+from bot.worker.schedule import LONGEST, PRICE, STEP, Schedule, learnt, optimum
 from tests.benchmarks.ack import Discord, process
 from tests.support.easel import KEY, TOKEN
 
@@ -33,7 +33,6 @@ MIDDLE, SIGMA = 15.0, 0.4  # of the durations in seconds
 SEED_INTERVAL = 5.0
 EVERY = 0.4  # seconds between two requests
 WARM_UP = 30
-PRICE = 0.47  # of a request, in seconds: that of bot.worker.schedule
 
 
 class StandIn(Protocol):

@@ -78,6 +78,9 @@ async def test_a_menu_follows_an_unconfirmed_deferral(at: Stage, fault: Fault) -
         async with asyncio.timeout(10):
             while "Remove spoiler" not in [each["label"] for each in opened.buttons()]:
                 await asyncio.sleep(0.01)
+        (job,) = await at.jobs()
+
+    assert job.spoiler
 
 
 async def test_a_deferral_that_never_arrived_is_one_line_in_the_log(
