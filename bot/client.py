@@ -23,7 +23,14 @@ from bot.session_starts import SessionPostponed, SessionStarts
 from bot.settings import DISCORD_API, Settings
 from bot.shards import Shards
 from bot.studio import Studio
-from cogs import CommandPermissions, MenuTokens, handle_interaction, is_served, reply_error
+from cogs import (
+    CommandPermissions,
+    MenuForms,
+    MenuTokens,
+    handle_interaction,
+    is_served,
+    reply_error,
+)
 from cogs.delivery.timeouts import QUERY_TIMEOUT, within
 
 log = logging.getLogger(__name__)
@@ -99,8 +106,8 @@ class EaselClient(commands.AutoShardedBot):
         self._turns = turns
         self._max_concurrency = 1  # as Discord says before each session
         self._registers = shards is None or shards.has_first if registers is None else registers
-        self.forms: dict[int, discord.ui.Modal] = {}
         self.command_permissions = CommandPermissions(services.now)
+        self.menu_forms = MenuForms(services.now)
         self.menu_tokens = MenuTokens(services.now)
         self._starting: asyncio.Task[None] | None = None
         self._registration = CommandRegistration(

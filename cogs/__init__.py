@@ -7,9 +7,17 @@ import from here.
 """
 
 from cogs._access import is_served
+from cogs._menu_forms import MenuForms
 from cogs._menu_tokens import MenuTokens
 from cogs._permissions import CommandPermissions
 from cogs._replies import reply_error
 from cogs.buttons import handle_interaction
 
-__all__ = ["CommandPermissions", "MenuTokens", "handle_interaction", "is_served", "reply_error"]
+__all__ = [
+    "CommandPermissions",
+    "MenuForms",
+    "MenuTokens",
+    "handle_interaction",
+    "is_served",
+    "reply_error",
+]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,10 +12,11 @@ from discord import app_commands, ui
 
 from bot.errors import UserError
 from bot.studio import Studio
+from cogs._menu_forms import MenuForms
 from cogs._menu_tokens import MenuTokens
 from cogs.delivery.error_codes import UNKNOWN_WEBHOOK, Meaning, meaning_of_code
 from cogs.ui import wording
-from cogs.ui.panel import PREFIX, notice
+from cogs.ui.panel import notice
 from cogs.ui.text import sentence
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 # Discord accepts a first reply within 3 s. A request that takes longer than this has an unknown
 # outcome.
 REPLY_TIMEOUT = 10.0  # seconds
-FORM_SECONDS = 3600.0
 # Discord was not reached, or did not answer readably: the request may have been executed.
 UNKNOWN_OUTCOME = (TimeoutError, OSError, aiohttp.ClientError, discord.DiscordServerError)
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)  # answers discord.py cannot read
@@ -40,7 +40,7 @@ class HasStudio(Protocol):
     """The part of EaselClient that buttons and forms use: they reach the studio through it."""
 
     studio: Studio
-    forms: dict[int, ui.Modal]  # that are open, by the member's id
+    menu_forms: MenuForms
     menu_tokens: MenuTokens
 
 
@@ -70,57 +70,14 @@ def locale_of(interaction: discord.Interaction[Any]) -> str:
     return str(interaction.locale)
 
 
+def menu_forms_of(interaction: discord.Interaction[Any]) -> MenuForms:
+    """Return the open forms of the message menu."""
+    return _client(interaction).menu_forms
+
+
 def menu_tokens_of(interaction: discord.Interaction[Any]) -> MenuTokens:
     """Return the tokens that the client holds for open menus."""
     return _client(interaction).menu_tokens
-
-
-class Form(ui.Modal):
-    """A modal in memory, for FORM_SECONDS at most, and only the newest of each member.
-
-    discord.py stores a modal until its submit, which never comes if the member closes the form.
-    """
-
-    def __init__(self, interaction: discord.Interaction[Any], purpose: str) -> None:
-        super().__init__(custom_id=f"{PREFIX}{purpose}:{interaction.id}", timeout=FORM_SECONDS)
-        self._forms = _client(interaction).forms
-        self._member = interaction.user.id
-
-    async def open(self, interaction: discord.Interaction[Any]) -> None:
-        try:
-            async with first_reply():
-                await interaction.response.send_modal(self)
-        except ReplyUnread as error:
-            self.stop()  # discord.py may have stored the form: a submit opens no second way
-            raise FormUnread(str(error)) from error
-        if (earlier := self._forms.get(self._member)) is not None:
-            earlier.stop()
-        self._forms[self._member] = self
-
-    def stop(self) -> None:
-        super().stop()
-        self._forget()
-
-    async def on_timeout(self) -> None:
-        self._forget()
-
-    async def on_error(  # type: ignore[override]  # the signature of discord.py's own Modal
-        self, interaction: discord.Interaction[Any], error: Exception, /
-    ) -> None:
-        await reply_error(interaction, error)
-
-    def _forget(self) -> None:
-        if self._forms.get(self._member) is self:
-            del self._forms[self._member]
-
-
-def is_lost_form(interaction: discord.Interaction[Any]) -> bool:
-    """Return true for the submit of a form that is not open: discord.py would ignore it."""
-    if interaction.type is not discord.InteractionType.modal_submit:
-        return False
-    data: Mapping[str, Any] = interaction.data or {}
-    form = _client(interaction).forms.get(interaction.user.id)
-    return form is None or form.custom_id != data.get("custom_id")
 
 
 async def reply_privately(interaction: discord.Interaction[Any], view: ui.LayoutView) -> None:

@@ -17,13 +17,15 @@ from bot.observability.logs import bind
 from bot.studio import NoSuchJob
 from cogs._access import check_access
 from cogs._more import MENU_HANDLERS, open_menu
-from cogs._replies import FormLost, defer, first_reply, is_lost_form, reply_error, studio_of
+from cogs._replies import FormLost, defer, first_reply, reply_error, studio_of
 from cogs._results import again, open_edit, open_remix, submit_edit, submit_remix
 from cogs.delivery.errors import hiding_prompt
 from cogs.delivery.route import member_of
+from cogs.edit import submit_menu_form
 from cogs.history import show_job, turn_page
 from cogs.server import SERVER_FORMS, SERVER_HANDLERS
 from cogs.ui.actions import AGAIN, EDIT, MORE, REMIX
+from cogs.ui.forms import MENU_FORM
 from cogs.ui.history import PAGE
 from cogs.ui.panel import CANCEL, HISTORY, PREFIX
 from cogs.ui.status import canceled_view, status_view
@@ -38,10 +40,10 @@ class ButtonUnknown(UserError):
 
 
 async def handle_interaction(interaction: Press) -> None:
-    """Handle a press, or the submit of a form that discord.py does not know; ignore all others."""
+    """Handle a press or the submit of a form; ignore all other interactions."""
     if interaction.type is discord.InteractionType.component:
         await _handle(interaction, HANDLERS, ButtonUnknown())
-    elif interaction.type is discord.InteractionType.modal_submit and is_lost_form(interaction):
+    elif interaction.type is discord.InteractionType.modal_submit:
         await _handle(interaction, FORMS, FormLost())
 
 
@@ -50,8 +52,8 @@ async def _handle(
 ) -> None:
     """Call the handler of a pressed item or of a form, and show the member any error.
 
-    One of ours without a handler was made by another version of Easel, or forged, or was a form in
-    memory. Those of others are ignored.
+    One of ours without a handler was made by another version of Easel, or forged. Those of others
+    are ignored.
     """
     data: Mapping[str, Any] = interaction.data or {}
     custom_id = str(data.get("custom_id", ""))
@@ -119,5 +121,6 @@ HANDLERS: Mapping[re.Pattern[str], Handler] = {
 FORMS: Mapping[re.Pattern[str], Handler] = {
     REMIX: submit_remix,
     EDIT: submit_edit,
+    MENU_FORM: submit_menu_form,
     **SERVER_FORMS,
-}  # without memory; their values are empty
+}  # discord.py stores none of them; their values are empty

@@ -1,27 +1,28 @@
 """/edit and the message menu "Edit image": a picture from other pictures."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import discord
-from discord import app_commands, ui
+from discord import app_commands
 from discord.ext import commands
 
-from bot.catalog import MAX_COUNT, MAX_INPUTS, MAX_PROMPT, MAX_SEED
+from bot.catalog import MAX_COUNT, MAX_PROMPT, MAX_SEED
 from bot.errors import UserError
-from bot.jobs import Attachment
-from bot.observability.logs import bind
 from bot.quotas import PictureOrigin
 from bot.studio import Studio
+from cogs._forms import fields_of, open_form
+from cogs._menu_forms import MenuForm
 from cogs._options import COMMON, OPTIONS, completed, given_options
-from cogs._replies import Form
+from cogs._replies import FormLost, menu_forms_of, studio_of
 from cogs._request import request_job
 from cogs._results import open_edit_form
 from cogs.delivery.attachments import attachment_of, pictures_in
 from cogs.delivery.route import member_of
+from cogs.ui.forms import PICTURES, PROMPT, menu_form
 from cogs.ui.panel import MAX_CHOICES
-from cogs.ui.text import shorten
-from cogs.ui.wording import Argument, Command, EditForm
+from cogs.ui.wording import Argument, Command
 
 
 class NoPicture(UserError):
@@ -97,7 +98,12 @@ class Edit(commands.Cog):
             return
         own = message.flags.ephemeral and message.author.id == interaction.application_id
         self.studio.check_edit(member, _origin(interaction, message, own=own))
-        await EditModal(interaction, self.studio, pictures, private=own).open(interaction)
+        form = menu_form(interaction.id, [each.name for each in pictures])
+        # Before it opens: the submit may arrive before Discord's answer.
+        menu_forms_of(interaction).add(
+            interaction.user.id, MenuForm(form.custom_id, pictures, private=own)
+        )
+        await open_form(interaction, form)
 
 
 def _origin(
@@ -113,51 +119,23 @@ def _origin(
     return PictureOrigin(channel_id, author_id=interaction.user.id if own else author_id)
 
 
-class EditModal(Form, title=Command.EDIT_MENU):
-    """The form for the change, with a select of pictures if the message has several.
-
-    With `private`, the pictures are in a private message, and the job is private too.
-    """
-
-    def __init__(
-        self,
-        interaction: discord.Interaction[Any],
-        studio: Studio,
-        pictures: Sequence[Attachment],
-        *,
-        private: bool,
-    ) -> None:
-        super().__init__(interaction, "edit")
-        self._studio = studio
-        self._private = private
-        self._pictures = pictures
-        self._prompt = ui.TextInput[Any](style=discord.TextStyle.paragraph, max_length=MAX_PROMPT)
-        self.add_item(ui.Label(text=EditForm.PROMPT, component=self._prompt))
-        self._which = ui.Select[Any](
-            max_values=min(MAX_INPUTS, len(pictures)),
-            options=[
-                discord.SelectOption(
-                    label=shorten(
-                        EditForm.PICTURE_CHOICE.format(number=number + 1, name=each.name), 100
-                    ),
-                    value=str(number),
-                    default=number == 0,
-                )
-                for number, each in enumerate(pictures)
-            ],
-        )
-        if len(pictures) > 1:
-            self.add_item(ui.Label(text=EditForm.PICTURES, component=self._which))
-
-    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
-        bind(interaction=interaction.id)
-        chosen = sorted(int(value) for value in self._which.values) or [0]
-        await request_job(
-            interaction,
-            self._studio,
-            prompt=self._prompt.value,
-            options={},
-            model=None,
-            inputs=[self._pictures[number] for number in chosen],
-            private=self._private or None,  # else by the requester's choice
-        )
+async def submit_menu_form(
+    interaction: discord.Interaction[Any], match: re.Match[str], _: Sequence[str]
+) -> None:
+    """Request the change that a member has typed into the form of the message menu."""
+    forms, member_id = menu_forms_of(interaction), interaction.user.id
+    if (form := forms.find(member_id, match[0])) is None:
+        raise FormLost
+    fields = fields_of(interaction)
+    chosen = fields.chosen(PICTURES)
+    numbers = [each for each in range(len(form.pictures)) if str(each) in chosen] or [0]
+    await request_job(
+        interaction,
+        studio_of(interaction),
+        prompt=fields.text(PROMPT),
+        options={},
+        model=None,
+        inputs=[form.pictures[number] for number in numbers],
+        private=form.private or None,  # else by the requester's choice
+    )
+    forms.remove(member_id, form)

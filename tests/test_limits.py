@@ -321,6 +321,9 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "ASKED_AGAIN_AFTER": timedelta(seconds=10),
         "MOST_SERVERS": 1000,
     },
+    "cogs._menu_forms": {
+        "FORM_LIFE": timedelta(hours=1),
+    },
     "cogs._menu_tokens": {
         "REMEMBERED": 1000,
     },
@@ -371,7 +374,6 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "cogs._replies": {
         "REPLY_TIMEOUT": 10.0,
-        "FORM_SECONDS": 3600.0,
     },
     "cogs.delivery.discord_delivery": {
         "REMEMBERED": 1000,

@@ -1,18 +1,22 @@
-"""The forms under a result: Remix and Edit. They are read by cogs._forms, also after a restart."""
+"""The forms Remix and Edit under a result, and that of the message menu.
 
+cogs._forms reads their submits from Discord's data; those under a result also after a restart.
+"""
+
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import discord
 from discord import ui
 
-from bot.catalog import Choice, ModelSpec, Text, Whole
+from bot.catalog import MAX_INPUTS, MAX_PROMPT, Choice, ModelSpec, Text, Whole
 from bot.jobs import Job
 from bot.studio.results import SHAPES, default_of, shape_of
 from cogs.ui.actions import action_id
-from cogs.ui.panel import MAX_CHOICES
+from cogs.ui.panel import MAX_CHOICES, PREFIX
 from cogs.ui.text import shorten
-from cogs.ui.wording import Actions, EditForm, RemixForm
+from cogs.ui.wording import Actions, Command, EditForm, RemixForm
 
 MAX_REFERENCES = 3  # uploads of the form beside the picture of the result
 LONGEST_FIELD = 4000  # characters of a text field (docs/internals/discord.md, Limits)
@@ -20,7 +24,8 @@ DEFAULT_SHAPE = "default"
 NEW_SEED, EXPAND = "new_seed", "expand"
 PROMPT, NEGATIVE, SHAPE, COUNT, SWITCHES = "prompt", "negative", "shape", "count", "switches"
 SWITCH_LABELS = {NEW_SEED: RemixForm.NEW_SEED, EXPAND: RemixForm.EXPAND}
-PICTURE, REFERENCES = "picture", "references"
+PICTURE, PICTURES, REFERENCES = "picture", "pictures", "references"
+MENU_FORM = re.compile(rf"{PREFIX}edit:[0-9]+")  # with the id of the interaction that opens it
 
 
 def make_form(custom_id: str, title: str, *fields: ui.Label[Any]) -> ui.Modal:
@@ -85,6 +90,22 @@ def edit_form(job: Job, pictures: Sequence[int], spec: ModelSpec) -> ui.Modal:
     return make_form(action_id("edit", job.id), Actions.EDIT, *fields, label)
 
 
+def menu_form(interaction_id: int, names: Sequence[str]) -> ui.Modal:
+    """Return the form that changes the pictures of a message, with a select if there are several.
+
+    `names` are those of the files.
+    """
+    fields = [_text(PROMPT, EditForm.PROMPT, "", MAX_PROMPT)]
+    if len(names) > 1:
+        offered = {
+            str(index): EditForm.PICTURE_CHOICE.format(number=index + 1, name=name)
+            for index, name in enumerate(names)
+        }
+        most = min(MAX_INPUTS, len(names))
+        fields.append(_select(PICTURES, EditForm.PICTURES, offered, "0", most=most))
+    return make_form(f"{PREFIX}edit:{interaction_id}", Command.EDIT_MENU, *fields)
+
+
 def shapes_of(spec: ModelSpec) -> Mapping[str, str]:
     """Return the shapes that a model offers, as values of the select, with their labels."""
     shapes = {DEFAULT_SHAPE: RemixForm.DEFAULT_SHAPE}
@@ -122,9 +143,13 @@ def _text(
     return ui.Label(text=label, component=field)
 
 
-def _select(name: str, label: str, offered: Mapping[str, str], chosen: str) -> ui.Label[Any]:
+def _select(
+    name: str, label: str, offered: Mapping[str, str], chosen: str, *, most: int = 1
+) -> ui.Label[Any]:
     options = [
         discord.SelectOption(label=shorten(text, 100), value=value, default=value == chosen)
         for value, text in offered.items()
     ]
-    return ui.Label(text=label, component=ui.Select[Any](custom_id=name, options=options))
+    return ui.Label(
+        text=label, component=ui.Select[Any](custom_id=name, options=options, max_values=most)
+    )

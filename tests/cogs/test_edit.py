@@ -11,9 +11,8 @@ from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.pictures.download import BYTES_IN_FLIGHT, PICTURE_BYTES
 from bot.sandbox.discord import Interaction, Message, Upload
-from bot.sandbox.http.faults import Answer, Fault, Reset
+from bot.sandbox.http.faults import Answer, Fault, Hold, Reset
 from bot.worker import inputs as worker_inputs
-from cogs import _replies
 from tests.support.easel import Stage, gateway_of, text_of
 from tests.support.files import jpeg_with_metadata, picture, png_header
 
@@ -394,44 +393,53 @@ async def test_a_form_from_before_a_restart_is_answered(at: Stage, menu: Open) -
     assert await at.jobs(at.ben) == []
 
 
-async def forms_stored(app: App, number: int) -> None:
-    """Wait until discord.py has this number of forms in memory."""
+def forms_stored(app: App) -> int:
     client = gateway_of(app).client
     assert client is not None
-    async with asyncio.timeout(5):
-        while len(client._connection._view_store._modals) != number:
-            await asyncio.sleep(0.01)
+    assert client._connection._view_store._modals == {}
+    return len(client.menu_forms)
 
 
-async def test_a_form_is_closed_after_an_hour_and_leaves_memory(
-    at: Stage, menu: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_replies, "FORM_SECONDS", 0.2)
+async def test_a_form_is_closed_after_an_hour_and_leaves_memory(at: Stage, menu: Open) -> None:
     async with at.easel() as app:
-        opened = await menu(await at.discord.say(at.ben, at.channel, "look", [CAT]))
-        await forms_stored(app, 1)
-        await forms_stored(app, 0)
+        message = await at.discord.say(at.ben, at.channel, "look", [CAT])
+        opened = await menu(message)
+        at.clock.move(hours=1)
         sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "blue"})
         answer = await sent.answered()
-        client = gateway_of(app).client
-        assert client is not None
-        assert client.forms == {}
+        mine = await at.discord.say(at.ada, at.channel, "look", [CAT])
+        await (await at.discord.menu(at.ada, at.channel, "Edit image", mine)).answered()
+        assert forms_stored(app) == 1
 
     assert "an hour has passed" in text_of(answer)
     assert await at.jobs(at.ben) == []
+
+
+async def test_a_form_is_read_before_discords_answer_to_it_is(at: Stage) -> None:
+    held = at.discord.faults.add("POST", r".*/callback", Hold())
+    async with at.easel():
+        message = await at.discord.say(at.ben, at.channel, "look", [CAT])
+        opened = await at.discord.menu(at.ben, at.channel, "Edit image", message)
+        await held.reached()
+        sent = await at.discord.submit_modal(at.ben, opened, {fields(opened)[0]: "as an oil"})
+        await sent.answered()
+        held.release()
+        await at.result("as an oil")
+
+    assert len(await at.jobs(at.ben)) == 1
 
 
 async def test_a_member_has_one_form_at_a_time(at: Stage, menu: Open) -> None:
     async with at.easel() as app:
         message = await at.discord.say(at.ben, at.channel, "look", [CAT])
         first, second = await menu(message), await menu(message)
-        await forms_stored(app, 1)
+        assert forms_stored(app) == 1
         late = await at.discord.submit_modal(at.ben, first, {fields(first)[0]: "blue"})
         refused = await late.answered()
         sent = await at.discord.submit_modal(at.ben, second, {fields(second)[0]: "as an oil"})
         await sent.answered()
         await at.result("as an oil")
-        await forms_stored(app, 0)
+        assert forms_stored(app) == 0
 
     assert "you opened another form" in text_of(refused)
     assert len(await at.jobs(at.ben)) == 1

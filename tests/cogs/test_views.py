@@ -50,7 +50,7 @@ from cogs.ui import (
     status,
     usage,
 )
-from cogs.ui.panel import PersistentItem
+from cogs.ui.panel import MAX_CHOICES, PersistentItem
 from cogs.ui.server_forms import Target
 from cogs.ui.wording import Ended
 from tests.support.rows import NOW, new_job
@@ -244,6 +244,8 @@ def history_pages(job: Job, catalog: Catalog) -> Iterator[ui.LayoutView]:
 
 
 def opened_forms(job: Job) -> Iterator[ui.Modal]:
+    yield forms.menu_form(2**64 - 1, ["x" * 300])
+    yield forms.menu_form(2**64 - 1, ["x" * 300] * MAX_CHOICES)
     for spec in (oxen_spec(price=1), skills_spec(price=20_000)):
         yield forms.remix_form(job, spec)
         yield forms.remix_form(job, spec, prompt=job.request.prompt, expand=False)
