@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, Tolerance)
 
-MISSES = 5  # "not found" in a row: a new id may be unknown for a moment (apis.md, Tolerance)
-
 
 class Poller:
     def __init__(self, services: Services, settler: Settler, *, freed: Callable[[], None]) -> None:
@@ -139,9 +137,9 @@ class Poller:
 
     def stream_ended(self, provider: str) -> None:
         """Poll on schedule: no stream reports the ends of a provider's generations."""
-        self._streams.end(provider)
-        for watch in self._of(provider):
-            self._plan(watch)
+        if self._streams.end(provider):
+            for watch in self._of(provider):
+                self._plan(watch)
 
     def take_behind(self) -> list[str]:
         """Return the providers for which `catch_up` is due: jobs may have ended unreported."""

@@ -17,8 +17,9 @@ class StreamHealth:
         self._alive[provider] = now
         return is_new
 
-    def end(self, provider: str) -> None:
-        self._alive.pop(provider, None)
+    def end(self, provider: str) -> bool:
+        """Note the end of a stream; return whether the stream had given a sign of life."""
+        return self._alive.pop(provider, None) is not None
 
     def is_followed(self, provider: str, now: datetime) -> bool:
         """Return whether the ends of a provider's generations are reported now."""

@@ -38,6 +38,7 @@ class JobWatch:
     updates: dict[str, End] = field(default_factory=dict)
     misses: dict[str, int] = field(default_factory=dict)
     polls: int = 0
+    polled_at: datetime | None = None  # the last poll
     not_before: datetime | None = None  # the provider requested a pause
     overtime_at: datetime | None = None  # the first poll after the deadline
     stopped: set[str] = field(default_factory=set)  # generations that need no cancel any more
@@ -86,6 +87,7 @@ class JobWatch:
 
     def begin_poll(self, now: datetime) -> None:
         self.polls += 1
+        self.polled_at = now
         self.news = self.unseen = self.fails = False
         if now >= self.deadline and self.overtime_at is None:
             self.overtime_at = now
@@ -115,21 +117,24 @@ class JobWatch:
         return replace(self.job, generation_ms=took)
 
     def next_poll(self, now: datetime, *, followed: bool) -> datetime:
-        """Return the time of the next poll; `followed` if a stream reports ends."""
+        """Return the time of the next poll; `followed` if a stream reports ends.
+
+        It counts from the last poll, so that planning a job again does not postpone its poll.
+        """
         overtime = now >= self.deadline
         if followed and not (self.fails or self.cancel_requested or overtime):
             late = self.since + timedelta(seconds=self.schedule.late)
-            moment = max(late, now + NET) if self.polls else late
+            moment = max(late, self.polled_at + NET) if self.polled_at else late
         else:
-            moment = self._by_schedule(now)
+            moment = self._by_schedule()
         moment = min(moment, now + IN_OVERTIME) if overtime else min(moment, self.deadline)
         if self.not_before and self.pending:
             end = (self.overtime_at or self.deadline) + OVERTIME
             moment = max(moment, min(self.not_before, end))
         return moment
 
-    def _by_schedule(self, now: datetime) -> datetime:
-        begin = now if self.polls else self.since  # a job that was not watched is polled at once
+    def _by_schedule(self) -> datetime:
+        begin = self.polled_at or self.since  # a job that was not watched is polled at once
         wait = self.schedule.wait(begin - self.since).total_seconds()
         wait *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # no secret
         return begin + timedelta(seconds=min(max(wait, LEAST), MOST))

@@ -32,13 +32,23 @@ def watch() -> JobWatch:
 
 def test_a_poll_follows_the_schedule_with_some_jitter(watch: JobWatch) -> None:
     waits = set()
-    for polls in (0, 1, 5):
-        watch.polls = polls
+    for age in (0, 4, 30):
+        if age:
+            watch.begin_poll(NOW + after(age))
         for _ in range(50):
-            waits.add(watch.next_poll(NOW, followed=False) - NOW)
+            waits.add(watch.next_poll(NOW + after(age), followed=False) - NOW - after(age))
 
     assert len(waits) > 10
     assert after(4 * (1 - JITTER)) <= min(waits) <= max(waits) <= after(4 * (1 + JITTER))
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_job_that_is_planned_again_is_polled_no_later(watch: JobWatch, followed: bool) -> None:
+    watch.begin_poll(NOW + after(30))
+    longest = NET if followed else after(4 * (1 + JITTER))
+    for age in (32, 34, 36):
+        next_poll = watch.next_poll(NOW + after(age), followed=followed)
+        assert next_poll <= NOW + after(30) + longest
 
 
 def test_a_job_found_after_a_restart_is_polled_at_once(watch: JobWatch) -> None:
@@ -95,7 +105,8 @@ def test_a_stream_is_followed_from_a_sign_of_life_until_its_end_or_silence() -> 
     assert streams.is_followed("oxen", NOW + 2 * SILENCE)
     assert not streams.is_followed("oxen", NOW + 2 * SILENCE + after(0.001))
     assert streams.lives("oxen", NOW + 3 * SILENCE)
-    streams.end("oxen")
+    assert streams.end("oxen")
+    assert not streams.end("oxen")
     assert not streams.is_followed("oxen", NOW + 3 * SILENCE)
     assert not streams.is_followed("skills", NOW)
 
