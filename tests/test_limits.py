@@ -344,17 +344,17 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "OVERTIME": timedelta(minutes=3),
         "IN_OVERTIME": timedelta(seconds=10),
         "NET": timedelta(seconds=15),
-        "JITTER": 0.1,
+        "JITTER": 0.05,
     },
     "bot.worker.schedule": {
-        "PRICE": 0.47,
+        "PRICE": 0.45,
         "LEAST": 1.0,
         "MOST": 15.0,
         "FEWEST": 20,
     },
     "bot.worker.durations": {
         "NEWEST": 50,
-        "CACHED": timedelta(minutes=1),
+        "CACHED": timedelta(seconds=10),
     },
     "bot.worker.stream_health": {
         "SILENCE": timedelta(seconds=45),

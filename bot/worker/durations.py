@@ -11,7 +11,7 @@ from bot.store import waiting
 from bot.worker.schedule import FEWEST, Schedule, schedule_of
 
 NEWEST = 50  # durations of a model and a number of pictures
-CACHED = timedelta(minutes=1)
+CACHED = timedelta(seconds=10)
 
 PRIOR = schedule_of(())
 

@@ -22,7 +22,7 @@ CANCELS = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=1))
 OVERTIME = timedelta(minutes=3)
 IN_OVERTIME = timedelta(seconds=10)  # the longest wait then
 NET = timedelta(seconds=MOST)  # between the late polls of a job whose end a stream reports
-JITTER = 0.1  # of a wait, more or less
+JITTER = 0.05  # of a wait, more or less
 
 
 @dataclass

@@ -1,0 +1,53 @@
+"""The figures that benchmarks report: `python -m tests.benchmarks` gathers them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value.
+
+    `at_most` and `at_least` are the values to reach, in the same unit. `beside` holds what was
+    measured in the same run for comparison, such as the same command of a bare bot.
+    """
+
+    name: str
+    value: float
+    unit: str
+    at_most: float | None = None
+    at_least: float | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the value to reach is reached; None if there is none."""
+        if self.at_most is not None and self.value > self.at_most:
+            return False
+        if self.at_least is not None and self.value < self.at_least:
+            return False
+        return None if self.at_most is self.at_least is None else True
+
+    def line(self) -> str:
+        """Return the figure as a line of a table."""
+        bound = ""
+        if self.at_most is not None:
+            bound = f"at most {self.at_most:g}"
+        elif self.at_least is not None:
+            bound = f"at least {self.at_least:g}"
+        mark = {None: "", True: "reached", False: "MISSED"}[self.reached]
+        beside = ", ".join(f"{name} {value:.4g}" for name, value in self.beside.items())
+        return f"{self.name:<62} {self.value:>9.4g} {self.unit:<7} {bound:<14} {mark:<8} {beside}"
+
+
+def show(figures: Sequence[Figure]) -> None:
+    for each in figures:
+        print(each.line(), flush=True)
+
+
+def write(path: Path, machine: Mapping[str, object], figures: Sequence[Figure]) -> None:
+    """Write the figures as JSON, with a description of the machine."""
+    rows = [{**asdict(each), "reached": each.reached} for each in figures]
+    path.write_text(json.dumps({"machine": dict(machine), "figures": rows}, indent=2) + "\n")
