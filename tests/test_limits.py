@@ -345,9 +345,10 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "IN_OVERTIME": timedelta(seconds=10),
         "NET": timedelta(seconds=15),
         "JITTER": 0.05,
+        "BEFORE_FIRST": 0.8,
     },
     "bot.worker.schedule": {
-        "PRICE": 0.45,
+        "PRICE": 0.33,
         "LEAST": 1.0,
         "MOST": 15.0,
         "FEWEST": 20,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
-PRICE = 0.45  # seconds of delay: about as many requests as asking every five seconds
+PRICE = 0.33  # seconds of delay: fewer requests than asking at once and then every five seconds
 LEAST, MOST = 1.0, 15.0  # seconds between two requests
 STEP = 0.25  # seconds between the ages that are compared
 FEWEST = 20  # durations by which a schedule is made

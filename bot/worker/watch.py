@@ -23,6 +23,9 @@ OVERTIME = timedelta(minutes=3)
 IN_OVERTIME = timedelta(seconds=10)  # the longest wait then
 NET = timedelta(seconds=MOST)  # between the late polls of a job whose end a stream reports
 JITTER = 0.05  # of a wait, more or less
+# The part of the time until the first poll after which a generation has ended that this poll finds
+# ended: most that end so early end shortly before it, because the schedule begins with the first.
+BEFORE_FIRST = 0.8
 
 
 @dataclass
@@ -111,8 +114,11 @@ class JobWatch:
 
         Without a report of a stream, the end was between the last two polls.
         """
-        since = self.running_until or self.since
-        at = self.news_at or since + (now - since) / 2
+        if self.running_until:
+            polled = self.running_until + (now - self.running_until) / 2
+        else:
+            polled = self.since + BEFORE_FIRST * (now - self.since)
+        at = self.news_at or polled
         took = max((at - self.since) // timedelta(milliseconds=1), 0)
         return replace(self.job, generation_ms=took)
 

@@ -93,11 +93,11 @@ def test_the_optimum_is_that_of_every_other_choice() -> None:
 def test_a_learnt_schedule_beats_a_poll_every_five_seconds_by_far() -> None:
     ends = drawn(15, 2000, seed=2)
     every_five = sum(math.ceil(end / 5) * 5 - end for end in ends) / len(ends)
-    polls_of_five = sum(math.ceil(end / 5) for end in ends) / len(ends)
+    polls_of_five = sum(math.ceil(end / 5) + 1 for end in ends) / len(ends)  # the first at once
     found = [cost(schedule_of(drawn(15, 50, seed)), ends) for seed in range(5)]
 
-    assert sum(delay for delay, _ in found) / 5 <= 0.64 * every_five
-    assert sum(polls for _, polls in found) / 5 <= 1.04 * polls_of_five
+    assert sum(delay for delay, _ in found) / 5 <= 0.57 * every_five
+    assert sum(polls for _, polls in found) / 5 <= 0.92 * polls_of_five
 
 
 @pytest.mark.parametrize("number", [FEWEST, 30, 50])
