@@ -104,7 +104,8 @@ class Run:
         async with asyncio.TaskGroup() as group:
             group.create_task(asked)
             generation = await self._generation(prompt)
-            await asyncio.sleep(seconds)
+            # The picture is drawn before the end, as by a service, not at the first download.
+            await asyncio.gather(asyncio.sleep(seconds), self.runner.picture(generation))
             self.runner.finish(generation.id)
             began = time.monotonic()
             await self.discord.api.wait_for_message(lambda each: self._is_result(each, prompt))
