@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bot.sandbox.oxen.server import FakeOxen
 from tests.benchmarks.ack import IN_FLIGHT, PAUSE, SETTLE, Discord, process, quantile
+from tests.benchmarks.figures import Figure, show
 from tests.support import cluster
 from tests.support.easel import KEY, TOKEN
 
@@ -77,40 +78,45 @@ async def bot(folder: Path, database_url: str) -> AsyncIterator[Bot]:
         yield Bot(discord, oxen)
 
 
-async def measure(name: str, bots: list[Bot], rounds: int) -> None:
+async def measure(name: str, bots: list[Bot], rounds: int) -> Figure:
     times: list[list[float]] = [[] for _ in bots]
     for number in range(rounds):
         for each, found in zip(bots, times, strict=True):
             found.append(await each.ask(f"{name}, number {number},"))
     (sqlite, postgres) = ([quantile(each, q) for q in (50, 99)] for each in times)
-    print(
-        f"{name:<18} SQLite p50 {sqlite[0]:6.1f} ms  p99 {sqlite[1]:6.1f} ms | "
-        f"PostgreSQL p50 {postgres[0]:6.1f} ms  p99 {postgres[1]:6.1f} ms | "
-        f"p99 ratio {postgres[1] / sqlite[1]:4.2f} (at most {BUDGET})"
-    )
+    beside = {
+        f"{database} p{q}": value
+        for database, values in (("SQLite", sqlite), ("PostgreSQL", postgres))
+        for q, value in zip((50, 99), values, strict=True)
+    }
+    title = f"acknowledgement, PostgreSQL over SQLite, {name}: p99"
+    return Figure(title, postgres[1] / sqlite[1], "", at_most=BUDGET, beside=beside)
 
 
-async def main(folder: Path, postgres_url: str, rounds: int) -> None:
+async def compare(folder: Path, postgres_url: str, rounds: int) -> list[Figure]:
     async with (
         bot(folder / "sqlite", "sqlite:///data/easel.db") as on_sqlite,
         bot(folder / "postgres", postgres_url) as on_postgres,
     ):
         bots = [on_sqlite, on_postgres]
         await measure("warm up", bots, 10)
-        await measure("idle", bots, rounds)
+        idle = await measure("idle", bots, rounds)
         for each in bots:
             await each.fill()
-        await measure(f"{IN_FLIGHT} jobs in flight", bots, rounds)
+        return [idle, await measure(f"{IN_FLIGHT} jobs in flight", bots, rounds)]
+
+
+async def figures(*, small: bool = False, rounds: int = 300) -> list[Figure]:
+    place = cluster.make_folder()
+    try:
+        url = cluster.start(place, fsync="on", full_page_writes="on", synchronous_commit="on")
+        with tempfile.TemporaryDirectory() as data:
+            return await compare(Path(data), url, rounds // 6 if small else rounds)
+    finally:
+        cluster.remove(place)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rounds", nargs="?", type=int, default=300)
-    arguments = parser.parse_args()
-    place = cluster.make_folder()
-    try:
-        url = cluster.start(place, fsync="on", full_page_writes="on", synchronous_commit="on")
-        with tempfile.TemporaryDirectory() as data:
-            asyncio.run(main(Path(data), url, arguments.rounds))
-    finally:
-        cluster.remove(place)
+    show(asyncio.run(figures(rounds=parser.parse_args().rounds)))

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.jobs import JOB_ID_PATTERN
+from tests.benchmarks.figures import Figure
 from tests.harness.cluster import ClusterArena
 from tests.harness.crash import Arena, arena
 from tests.harness.instants import INSTANTS, kill_at
@@ -25,7 +26,8 @@ from tests.harness.verdict import Verdict, judge
 CHAIN = 10  # kills in a row before all jobs may settle
 
 
-async def main(kills: int, seed: int, instants: Sequence[str], kind: type[Arena]) -> int:
+async def run(kills: int, seed: int, instants: Sequence[str], kind: type[Arena]) -> Verdict:
+    """Kill the bot so often, print what happened, and return what became of the requests."""
     print(f"seed {seed}", flush=True)
     reached: Counter[str] = Counter()
     missed: Counter[str] = Counter()
@@ -47,7 +49,20 @@ async def main(kills: int, seed: int, instants: Sequence[str], kind: type[Arena]
             if isinstance(made, ClusterArena):
                 print(f"killed: {counted(made.killed)}")
             print_log(made, verdict)
-    return 0 if verdict.good else 1
+            return verdict
+
+
+async def figures(*, small: bool = False) -> list[Figure]:
+    kills = 20 if small else 200
+    verdict = await run(kills, 4, list(INSTANTS), Arena)
+    return of_verdict(f"{kills} kills", verdict)
+
+
+def of_verdict(name: str, verdict: Verdict) -> list[Figure]:
+    counted = {"lost": len(verdict.lost), "doubled": len(verdict.doubled)}
+    title = f"{name}: kinds of faults"
+    beside = {"requests": verdict.requests, **counted}
+    return [Figure(title, len(verdict.wrong), "", at_most=0, beside=beside)]
 
 
 async def end(arena: Arena) -> None:
@@ -135,4 +150,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     instants = arguments.at or list(INSTANTS)
     kind = ClusterArena if arguments.cluster else Arena
-    sys.exit(asyncio.run(main(arguments.kills, arguments.seed, instants, kind)))
+    found = asyncio.run(run(arguments.kills, arguments.seed, instants, kind))
+    sys.exit(0 if found.good else 1)

@@ -29,10 +29,11 @@ from bot.sandbox.http.faults import (
     Stall,
     Truncate,
 )
-from tests.benchmarks.crash import end, print_log, print_verdict
+from tests.benchmarks.crash import end, of_verdict, print_log, print_verdict
+from tests.benchmarks.figures import Figure
 from tests.harness.crash import Arena, Requested, arena
 from tests.harness.evidence import jobs_named
-from tests.harness.verdict import judge
+from tests.harness.verdict import Verdict, judge
 
 SHARE = 0.2
 MEMBERS = 40
@@ -226,7 +227,8 @@ def ended(arena: Arena, requested: Requested, job_id: str | None) -> bool:
     return False
 
 
-async def main(jobs: int, seed: int) -> int:
+async def run(jobs: int, seed: int) -> tuple[Verdict, float]:
+    """Print what became of so many requests; return the verdict, and the polls of each."""
     print(f"seed {seed}", flush=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -259,7 +261,14 @@ async def main(jobs: int, seed: int) -> int:
     taken = verdict.requests - verdict.fates["never answered"]
     print(f"creating requests per job: {verdict.creating / taken:.2f}, polls: {polls / taken:.2f}")
     print_verdict(verdict)
-    return 0 if verdict.good else 1
+    return verdict, polls / taken
+
+
+async def figures(*, small: bool = False) -> list[Figure]:
+    jobs = 60 if small else 500
+    verdict, polls = await run(jobs, 4)
+    name = f"{jobs} requests, a fifth of all answers faulty"
+    return [*of_verdict(name, verdict), Figure(f"{name}: polls a job", polls, "")]
 
 
 def count_polls(arena: Arena) -> int:
@@ -274,4 +283,5 @@ if __name__ == "__main__":
     parser.add_argument("jobs", nargs="?", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     arguments = parser.parse_args()
-    sys.exit(asyncio.run(main(arguments.jobs, arguments.seed)))
+    found, _ = asyncio.run(run(arguments.jobs, arguments.seed))
+    sys.exit(0 if found.good else 1)

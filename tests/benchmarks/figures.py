@@ -51,3 +51,9 @@ def write(path: Path, machine: Mapping[str, object], figures: Sequence[Figure]) 
     """Write the figures as JSON, with a description of the machine."""
     rows = [{**asdict(each), "reached": each.reached} for each in figures]
     path.write_text(json.dumps({"machine": dict(machine), "figures": rows}, indent=2) + "\n")
+
+
+def read(path: Path) -> list[Figure]:
+    """Return the figures that `write` has stored."""
+    rows = json.loads(path.read_text())["figures"]
+    return [Figure(**{name: row[name] for name in row if name != "reached"}) for row in rows]

@@ -22,6 +22,7 @@ from tests.benchmarks import hostile_lists
 from tests.benchmarks import hostile_outside as outside
 from tests.benchmarks import hostile_turns as turns
 from tests.benchmarks import hostile_work as work
+from tests.benchmarks.figures import Figure
 from tests.benchmarks.hostile_ground import Ground, ground
 from tests.benchmarks.hostile_meters import RSS_BOUND, SLOWER, Outcome
 
@@ -59,15 +60,27 @@ ROWS: Mapping[str, Row] = {
 }
 
 
-async def main(names: Collection[str], *, small: bool) -> int:
-    """Run the rows, print the table, and return the exit status: 1 if a bound is broken."""
+async def figures(*, small: bool = False) -> list[Figure]:
+    outcomes = await run_all(ROWS, small=small)
+    times = [each for each in outcomes if each.longest is None and math.isfinite(each.ratio)]
+    slowest = max(each.ratio for each in times)
+    broken = sum(bool(each.broken) for each in outcomes)
+    return [
+        Figure("attacks: broken bounds", broken, "", at_most=0, beside={"of": len(outcomes)}),
+        Figure("attacks: another's time over the quiet one", slowest, "", at_most=SLOWER),
+        Figure("attacks: RSS", max(each.rss for each in outcomes), "MB", at_most=RSS_BOUND),
+    ]
+
+
+async def run_all(names: Collection[str], *, small: bool) -> list[Outcome]:
+    """Run the rows, and print the table."""
     began = time.monotonic()
     outcomes: list[Outcome] = []
     for name in names:
         outcomes += await run(name, small=small)
         print(f"{name}: done after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     print("\n".join(table(outcomes)))
-    return 1 if any(each.broken for each in outcomes) else 0
+    return outcomes
 
 
 async def run(name: str, *, small: bool) -> list[Outcome]:
@@ -122,4 +135,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if unknown := set(arguments.rows) - ROWS.keys():
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
-    sys.exit(asyncio.run(main(arguments.rows or list(ROWS), small=arguments.small)))
+    found = asyncio.run(run_all(arguments.rows or list(ROWS), small=arguments.small))
+    sys.exit(1 if any(each.broken for each in found) else 0)

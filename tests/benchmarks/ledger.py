@@ -22,7 +22,7 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -41,6 +41,7 @@ from bot.store.servers import store_rights, store_settings
 from bot.store.sqlite import SQLiteDatabase
 from bot.studio.credit_reports import CreditReports
 from bot.studio.requests import PictureRequest, Requests
+from tests.benchmarks.figures import Figure, show
 from tests.support.rows import new_job
 from tests.support.services import services_on
 
@@ -51,6 +52,7 @@ MONTH = datetime(2026, 11, 1, tzinfo=UTC)
 CURRENT = 0.6  # of the entries
 PRICE = 7_500
 ENOUGH = 10**9  # thousandths of a credit: a limit that no request of this benchmark exceeds
+WARM_UP = 20
 ACCEPTABLE = 0.020  # seconds of a request
 ACCEPTABLE_REPORT = 1.0
 SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
@@ -192,7 +194,7 @@ def _insert_entries(connection: sqlite3.Connection, made: Sequence[Made], server
     )
 
 
-async def measure(path: Path, folder: Path, requests: int) -> None:
+async def measure(path: Path, folder: Path, requests: int) -> list[Figure]:
     moved = timedelta()
 
     def now() -> datetime:
@@ -210,7 +212,7 @@ async def measure(path: Path, folder: Path, requests: int) -> None:
         chance, held = random.Random(5), list[Held]()
         took, used = list[float](), list[float]()
         origin = int(time.time() * 1000)
-        for number in range(requests + 20):
+        for number in range(requests + WARM_UP):
             moved += timedelta(seconds=1)
             member = a_member(chance)
             request = PictureRequest(origin + number, "a fox", {}, model="oxen")
@@ -219,44 +221,53 @@ async def measure(path: Path, folder: Path, requests: int) -> None:
             held.append(await made.create(member, route, request))
             took.append(time.perf_counter() - began)
             used.append(time.process_time() - before)
-        show("a request", took[20:])
-        show("  its processor time", used[20:])  # also true beside other programs
-        if (p99 := percentile(took[20:], 99)) > ACCEPTABLE:
-            print(f"  over the goal of {ACCEPTABLE * 1000:.0f} ms: {p99 * 1000:.1f} ms")
-        show("a settlement", [await settled(database, each, now()) for each in held[20:]])
-        usage, allowance = list[float](), Allowance(amount=ENOUGH, period=PeriodKind.WEEK)
-        for _ in range(100):
-            member = a_member(chance)
-            account = Account(member.user_id, member.server_id)
-            async with database.reading() as view:
-                began = time.perf_counter()
-                await ledger.account_usage(view, account, allowance, (), now())
-                usage.append(time.perf_counter() - began)
-        show("the usage of a member", usage)
-        await report(CreditReports(services), FIRST_SERVER)
+        settlements = [await settled(database, each, now()) for each in held[WARM_UP:]]
+        return [
+            of_times("a request", took[WARM_UP:], at_most=ACCEPTABLE),
+            of_times("a request, processor time", used[WARM_UP:]),  # true beside other programs
+            of_times("a settlement", settlements),
+            of_times("the usage of a member", await usages(database, chance, now())),
+            await report("a report", CreditReports(services), FIRST_SERVER),
+            await audit(database),
+        ]
+
+
+async def usages(database: SQLiteDatabase, chance: random.Random, now: datetime) -> list[float]:
+    """Return the seconds of the query behind `/usage`, for many members."""
+    found, allowance = list[float](), Allowance(amount=ENOUGH, period=PeriodKind.WEEK)
+    for _ in range(100):
+        member = a_member(chance)
+        account = Account(member.user_id, member.server_id)
         async with database.reading() as view:
             began = time.perf_counter()
-            assert [each async for each in check_sums(view)] == []
-            print(f"{'the audit of the sums':<24} {time.perf_counter() - began:6.2f} s")
+            await ledger.account_usage(view, account, allowance, (), now)
+            found.append(time.perf_counter() - began)
+    return found
 
 
-async def report(reports: CreditReports, server_id: int) -> None:
+async def audit(database: SQLiteDatabase) -> Figure:
+    async with database.reading() as view:
+        began = time.perf_counter()
+        assert [each async for each in check_sums(view)] == []
+        return Figure("ledger: the audit of the sums", time.perf_counter() - began, "s")
+
+
+async def report(name: str, reports: CreditReports, server_id: int) -> Figure:
     """Time the second report of a server's month: the first reads the file from the disk."""
     manager = Member(1, server_id, may_manage=True)
     for _ in range(2):
         began, before = time.perf_counter(), time.process_time()
         found = await reports.of(manager)
         took, used = time.perf_counter() - began, time.process_time() - before
-    what = f"a report, {len(found.members):,} members"
-    print(f"{what:<28} {took:6.2f} s, {used:.2f} s of the processor")
-    if took > ACCEPTABLE_REPORT:
-        print(f"  over the goal of {ACCEPTABLE_REPORT:.0f} s")
+    beside = {"members": len(found.members), "processor": used}
+    return Figure(f"ledger: {name}", took, "s", at_most=ACCEPTABLE_REPORT, beside=beside)
 
 
-async def measure_one_server(path: Path, folder: Path) -> None:
+async def measure_one_server(path: Path, folder: Path) -> Figure:
     """Time the report where every entry of the file is in it."""
     async with SQLiteDatabase(path) as database:
-        await report(CreditReports(services_on(database, folder, lambda: NOW)), FIRST_SERVER)
+        reports = CreditReports(services_on(database, folder, lambda: NOW))
+        return await report("a report of all entries", reports, FIRST_SERVER)
 
 
 def a_member(chance: random.Random) -> Member:
@@ -293,28 +304,29 @@ def percentile(seconds: Sequence[float], of: int) -> float:
     return ordered[min(len(ordered) * of // 100, len(ordered) - 1)]
 
 
-def show(name: str, seconds: Sequence[float]) -> None:
+def of_times(name: str, seconds: Sequence[float], *, at_most: float | None = None) -> Figure:
     p50, p99 = (1000 * percentile(seconds, of) for of in (50, 99))
-    print(f"{name:<24} p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  max {1000 * max(seconds):6.1f} ms")
+    bound = None if at_most is None else 1000 * at_most
+    beside = {"p50": p50, "longest": 1000 * max(seconds)}
+    return Figure(f"ledger: {name}, p99", p99, "ms", at_most=bound, beside=beside)
 
 
-async def timed(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    began = time.perf_counter()
-    await work()
-    print(f"{name:<24} {time.perf_counter() - began:6.1f} s")
-
-
-async def main(entries: int, requests: int, keep: Path | None) -> None:
+async def figures(
+    *, small: bool = False, entries: int = ENTRIES, requests: int = 500, keep: Path | None = None
+) -> list[Figure]:
+    """Measure on a file of `entries`, by default a million; `keep` is a file for several runs."""
+    if small:
+        entries, requests = entries // 20, requests // 5
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # on a disk, not in memory
         folder = Path(name)
         path = keep or folder / "easel.db"
         if not path.exists():
-            await timed("the file", lambda: build(path, entries))
-        print(f"{'size':<24} {path.stat().st_size / 1e6:6.0f} MB")
-        await measure(path, folder, requests)
+            await build(path, entries)
+        size = Figure("ledger: the file", path.stat().st_size / 1e6, "MB")
+        found = [size, *await measure(path, folder, requests)]
         path = folder / "one-server.db"
-        await timed("a file of one server", lambda: build(path, entries, servers=1, current=1))
-        await measure_one_server(path, folder)
+        await build(path, entries, servers=1, current=1)
+        return [*found, await measure_one_server(path, folder)]
 
 
 if __name__ == "__main__":
@@ -323,4 +335,8 @@ if __name__ == "__main__":
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.entries, arguments.requests, arguments.keep))
+    show(
+        asyncio.run(
+            figures(entries=arguments.entries, requests=arguments.requests, keep=arguments.keep)
+        )
+    )

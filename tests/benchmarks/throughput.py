@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bot.sandbox.oxen.server import FakeOxen
 from tests.benchmarks.ack import Discord, process
+from tests.benchmarks.figures import Figure, show
 from tests.support import cluster
 from tests.support.easel import KEY, TOKEN
 
@@ -69,17 +70,16 @@ async def easel(database_url: str | None, *commands: Sequence[str]) -> AsyncIter
         yield Easel(discord, oxen, pids)
 
 
-async def throughput(name: str, jobs: int, url: str | None, *commands: Sequence[str]) -> None:
+async def throughput(name: str, jobs: int, url: str | None, *commands: Sequence[str]) -> Figure:
     async with easel(url, *commands) as made:
         await _jobs(made, 20, "an owl")  # warm up
         before, own, began = made.seconds(), time.process_time(), time.monotonic()
         await _jobs(made, jobs, "a fox")
         took = time.monotonic() - began
         used = {each: total - before[each] for each, total in made.seconds().items()}
-        print(f"{name:<28} {jobs / took:6.1f} jobs/s  {took:5.1f} s")
-        shown = ", ".join(f"{each} {1000 * seconds / jobs:.0f}" for each, seconds in used.items())
-        stand_ins = 1000 * (time.process_time() - own) / jobs
-        print(f"{'':<28} ms of processor time a job: {shown}, stand-ins {stand_ins:.0f}")
+        beside = {f"{each} ms a job": 1000 * seconds / jobs for each, seconds in used.items()}
+        beside["stand-ins"] = 1000 * (time.process_time() - own) / jobs
+        return Figure(f"throughput: {name}", jobs / took, "jobs/s", beside=beside)
 
 
 async def _jobs(made: Easel, number: int, subject: str) -> None:
@@ -103,17 +103,19 @@ def _seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def main(jobs: int) -> None:
+async def figures(*, small: bool = False, jobs: int = 300) -> list[Figure]:
+    jobs, workers = (jobs // 5, WORKERS[:1]) if small else (jobs, WORKERS)
     folder = cluster.make_folder()
     server = cluster.Cluster(cluster.start(folder, **DURABLE))
     try:
-        await throughput("SQLite, one process", jobs, None)
-        for number in WORKERS:
+        found = [await throughput("SQLite, one process", jobs, None)]
+        for number in workers:
             commands = [("gateway",), *([("worker",)] * number)]
             database = f"workers_{number}"
             await server.execute(f"CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8'")
             name = f"PostgreSQL, {number} workers"
-            await throughput(name, jobs, server.named(database), *commands)
+            found.append(await throughput(name, jobs, server.named(database), *commands))
+        return found
     finally:
         cluster.remove(folder)
 
@@ -121,4 +123,4 @@ async def main(jobs: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("jobs", nargs="?", type=int, default=300)
-    asyncio.run(main(parser.parse_args().jobs))
+    show(asyncio.run(figures(jobs=parser.parse_args().jobs)))
