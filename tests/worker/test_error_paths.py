@@ -15,6 +15,7 @@ from bot.jobs import TOKEN_MARGIN, JobStatus
 from bot.sandbox.http.faults import Answer, Hold, ResetAfter
 from bot.store import jobs
 from bot.store.sqlite import READERS
+from tests.support import cluster
 from tests.support.cluster import sqlite_only
 from tests.support.easel import Stage, worker_of
 
@@ -27,6 +28,11 @@ SKILLS_CREATE = "/api/v1/generation/.*"
 PICTURE = "/api/repos/.*"
 SEND = r"/api/v10/channels/\d+/messages"
 REFUSED = Answer(400, {"error": {"message": "not at the moment"}})  # no client repeats a 400
+
+
+@pytest.fixture(params=["sqlite"])  # the connections to services are tested, no new statement
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
 
 
 @pytest.fixture(autouse=True)

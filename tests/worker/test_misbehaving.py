@@ -12,6 +12,7 @@ from bot.sandbox.http.faults import Answer, Fault, Hold, Reset, Rule, Stall, Tru
 from bot.sandbox.http.service import compact
 from bot.sandbox.oxen.responses import completed
 from bot.store.audit import verify
+from tests.support import cluster
 from tests.support.cluster import sqlite_only
 from tests.support.easel import Stage
 from tests.support.files import picture, png_header
@@ -42,6 +43,11 @@ PASSING: list[Fault] = [
     Reset(),
     Stall(1),
 ]
+
+
+@pytest.fixture(params=["sqlite"])  # the connections to services are tested, no new statement
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
 
 
 def data(content: bytes) -> str:

@@ -14,6 +14,7 @@ from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.store import generations, jobs, settlement
 from bot.worker.estimates import usual_of
 from cogs.ui.status import usual_text
+from tests.support import cluster
 from tests.support.books import picture
 from tests.support.delivery import REPLIES
 from tests.support.easel import Stage, text_of
@@ -22,6 +23,11 @@ from tests.worker.test_places import TURNS, edits, shows
 
 SLOW = "Slower than usual."
 TEN = [4, 6, 8, 10, 12, 14, 16, 20, 25, 40]  # seconds: median 12, 90th percentile 25
+
+
+@pytest.fixture(params=["sqlite"])  # the connections to services are tested, no new statement
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
 
 
 async def made(at: Stage, seconds: Sequence[float], *, count: int = 1, days: float = 1) -> None:

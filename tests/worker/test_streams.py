@@ -11,12 +11,18 @@ from bot.jobs import JobStatus
 from bot.providers.skills import create
 from bot.sandbox.http.faults import Answer, Fault, Hold, Reset, ResetAfter
 from bot.sandbox.skills.events import Cut
+from tests.support import cluster
 from tests.support.easel import SKILLS_KEY, Stage, worker_of
 
 STREAM = "/api/v1/generation/sse/.*"
 PLAIN = "/api/v1/generation/[^/]+/[^/]+"
 CREATE = "/api/v1/generation/sse/qwen/qwen-image-2-pro"
 CREATE_PLAIN = "/api/v1/generation/qwen/qwen-image-2-pro"
+
+
+@pytest.fixture(params=["sqlite"])  # the connections to services are tested, no new statement
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
 
 
 @pytest.fixture(autouse=True)
