@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.__main__ import NAMES, machine
-from tests.benchmarks.figures import Figure, read, write
+from tests.benchmarks.figures import Figure, markdown, read, write
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,3 +43,14 @@ def test_figures_are_written_with_the_machine(tmp_path: Path) -> None:
     stored = json.loads(path.read_text())
     assert stored["machine"]["cores"] >= 1
     assert stored["figures"][0]["reached"] is True
+
+
+def test_figures_become_rows_of_markdown() -> None:
+    figures = [
+        Figure("lag p50", 0.2, "s", at_most=0.15, beside={"seed loop": 2.53}),
+        Figure("n", 1, ""),
+    ]
+
+    *_, first, second = markdown(figures).splitlines()
+    assert first == "| lag p50 | 0.2 s | at most 0.15 MISSED | seed loop 2.53 |"
+    assert second == "| n | 1 |  |  |"

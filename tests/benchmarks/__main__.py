@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
 
-from tests.benchmarks.figures import Figure, read, show, write
+from tests.benchmarks.figures import Figure, markdown, read, show, write
 
 NAMES = (
     "start",
@@ -89,7 +89,11 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--small", action="store_true", help="fewer jobs: a trial of some minutes")
     parser.add_argument("--output", type=Path, default=RESULT, help=f"by default {RESULT}")
+    parser.add_argument("--markdown", action="store_true", help="print a file of an earlier run")
     arguments = parser.parse_args()
+    if arguments.markdown:
+        print(markdown(read(arguments.output)))
+        sys.exit()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     sys.exit(main(arguments.names or NAMES, small=arguments.small, result=arguments.output))

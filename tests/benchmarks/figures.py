@@ -30,21 +30,32 @@ class Figure:
             return False
         return None if self.at_most is self.at_least is None else True
 
-    def line(self) -> str:
-        """Return the figure as a line of a table."""
+    def cells(self) -> tuple[str, ...]:
+        """Return the name, the value, the value to reach, and what stands beside."""
         bound = ""
         if self.at_most is not None:
-            bound = f"at most {self.at_most:g}"
+            bound = f"at most {self.at_most:.3g}"
         elif self.at_least is not None:
-            bound = f"at least {self.at_least:g}"
-        mark = {None: "", True: "reached", False: "MISSED"}[self.reached]
-        beside = ", ".join(f"{name} {value:.4g}" for name, value in self.beside.items())
-        return f"{self.name:<62} {self.value:>9.4g} {self.unit:<7} {bound:<14} {mark:<8} {beside}"
+            bound = f"at least {self.at_least:.3g}"
+        missed = " MISSED" if self.reached is False else ""
+        beside = ", ".join(f"{name} {value:.3g}" for name, value in self.beside.items())
+        return self.name, f"{self.value:.3g} {self.unit}".strip(), bound + missed, beside
+
+    def line(self) -> str:
+        name, value, bound, beside = self.cells()
+        return f"{name:<66} {value:>15}  {bound:<22} {beside}".rstrip()
 
 
 def show(figures: Sequence[Figure]) -> None:
     for each in figures:
         print(each.line(), flush=True)
+
+
+def markdown(figures: Sequence[Figure]) -> str:
+    """Return the figures as the table of the README."""
+    head = ("Figure", "Measured", "To reach", "In the same run")
+    rows = [head, ("---",) * len(head), *(each.cells() for each in figures)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def write(path: Path, machine: Mapping[str, object], figures: Sequence[Figure]) -> None:
