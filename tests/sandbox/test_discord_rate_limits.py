@@ -1,17 +1,19 @@
-"""The stand-in's limit of new messages in a channel."""
+"""The stand-in's limits of new messages in a channel, and of all requests."""
 
+import asyncio
 import time
 
 import discord as library
 import pytest
 
 from bot.sandbox.discord import FakeDiscord
-from bot.sandbox.discord.rate_limits import MESSAGES, WINDOW_SECONDS, RateLimits
+from bot.sandbox.discord.rate_limits import GLOBAL, MESSAGES, WINDOW_SECONDS, RateLimits
 from tests.sandbox.test_discord_raw import Api, api
 
 __all__ = ["api"]  # the fixture
 
 PATH = "/channels/{channel_id}/messages"
+OF_WEBHOOK = "/webhooks/{webhook_id}/{webhook_token}"
 
 
 async def test_a_channel_accepts_five_messages_and_refuses_the_sixth(api: Api) -> None:
@@ -56,6 +58,50 @@ def test_a_window_begins_with_the_first_request_after_the_last_one() -> None:
     assert (first, take("1"), take("2")) == ([4, 3, 2, 1, 0, -1, -1], -1, 4)
     now += 0.1
     assert (take("1"), take("2")) == (4, 3)
+
+
+async def test_a_bot_sends_fifty_requests_in_a_second_over_all_routes(api: Api) -> None:
+    headers = {"Authorization": f"Bot {api.discord.token}"}
+
+    async def get(path: str) -> tuple[int, dict[str, str], dict[str, object]]:
+        async with api.http.get(api.discord.url + path, headers=headers) as answer:
+            return answer.status, dict(answer.headers), await answer.json()
+
+    paths = ["/users/@me", f"/channels/{api.channel.id}"] * (GLOBAL // 2)
+    served = await asyncio.gather(*(get(path) for path in paths))
+    status, shown, body = await get("/users/@me")
+
+    assert {each[0] for each in served} == {200}
+    assert (status, body["global"], shown["X-RateLimit-Global"]) == (429, True, "true")
+    assert shown["X-RateLimit-Scope"] == "global"
+    assert 0 < float(shown["Retry-After"]) <= 1
+    assert shown["Via"]
+    assert "X-RateLimit-Remaining" not in shown
+
+
+def test_the_last_second_counts_whenever_it_began() -> None:
+    now = 100.0
+    limits = RateLimits(enabled=True, clock=lambda: now)
+
+    def served(requests: int, path: str = PATH, sender: str = "Bot x") -> int:
+        return sum(limits.take_global(path, sender) is None for _ in range(requests))
+
+    assert served(GLOBAL - 10) == GLOBAL - 10
+    now += 0.9
+    assert served(20) == 10
+    now += 0.1
+    refused = limits.take_global(PATH, "Bot x") if served(GLOBAL) == GLOBAL - 10 else None
+    assert refused is not None
+    assert refused.retry_after == pytest.approx(0.9)
+    assert served(2, sender="Bot y") == 2
+    for path in ("/interactions/{id}/{token}/callback", OF_WEBHOOK, f"{OF_WEBHOOK}/messages/1"):
+        assert served(100, path) == 100
+
+
+def test_nothing_is_limited_without_limits() -> None:
+    limits = RateLimits(enabled=False)
+
+    assert all(limits.take_global(PATH, "Bot x") is None for _ in range(200))
 
 
 @pytest.mark.long

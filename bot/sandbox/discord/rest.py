@@ -160,6 +160,10 @@ class Rest:
         if not route.open and request.headers.get("Authorization") != f"Bot {self.token}":
             await request.read()
             raise Refusal(401, 0, "401: Unauthorized")
+        sender = request.headers.get("Authorization", "")
+        if exhausted := self.limits.take_global(route.path, sender):
+            await request.read()
+            return Reply(429, exhausted.body, exhausted.headers)
         allowance = self.limits.take(route.method, route.path, request.match_info)
         if allowance is None:
             return await self._call(route, request)

@@ -51,10 +51,10 @@ class FakeDiscord(Channels, Actions, Marking):
     The bot's id is read from the token if possible, so that a client may know the id before login.
     `clock` is used for long lifetimes (tokens, CDN addresses); the 3 seconds for a first response
     are real time. `privileged_intents` are those that the application may request. With
-    `limit_messages`, a channel accepts 5 new messages of the bot in 5 seconds. `shards` is the
-    number that `GET /gateway/bot` recommends. With `identify_seconds`, each of `max_concurrency`
-    groups of shards starts one session in that time: 5 seconds at Discord, so that a test which
-    restarts its client would wait.
+    `limit_messages`, a channel accepts 5 new messages of the bot in 5 seconds, and the bot sends 50
+    requests in a second. `shards` is the number that `GET /gateway/bot` recommends. With
+    `identify_seconds`, each of `max_concurrency` groups of shards starts one session in that time:
+    5 seconds at Discord, so that a test which restarts its client would wait.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class FakeDiscord(Channels, Actions, Marking):
 
     @property
     def limits(self) -> RateLimits:
-        """The limit of new messages in each channel."""
+        """The limits of new messages in each channel, and of all requests."""
         return self.rest.limits
 
     @property
