@@ -97,7 +97,8 @@ class Delivery(Protocol):
     async def show(self, job: Job, wait: Wait = UNKNOWN) -> bool:
         """Edit the status message to show the job's state. Best effort: never raises.
 
-        Return False if Discord did not answer; a refusal is an answer.
+        Return False if Discord did not answer, a refusal being an answer, or if the edit gave way
+        to other requests.
         """
 
     async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:

@@ -102,7 +102,7 @@ async def open_services(
         now=now,
         clock=clock,
         copies=CopyWatch(now, clock, shared=database.shared),
-        pace=RestPace(lambda: coordination.processes) if database.shared else None,
+        pace=RestPace(lambda: coordination.processes),
         job_timeout=config.core.timeout,
         embed_recipe=config.core.embed_recipe,
         operator_server=config.core.operator_server,

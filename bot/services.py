@@ -54,7 +54,7 @@ class Services:
     now: Callable[[], datetime]
     clock: ClockWatch
     copies: CopyWatch
-    pace: RestPace | None
+    pace: RestPace
     job_timeout: timedelta
     embed_recipe: bool
     operator_server: int | None = None  # where the operator reads what concerns the whole bot

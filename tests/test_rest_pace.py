@@ -1,12 +1,14 @@
-"""Discord's limit of requests, divided among the processes of one bot."""
+"""Discord's limit of requests: divided among the processes of one bot, results before edits."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
-from bot.rest_pace import RestPace
+from bot.rest_pace import BURST, GIVE_WAY, RATE, GaveWay, Rank, RestPace, ranked
 
 MESSAGES = "/api/v10/channels/1/messages"
+LIMIT = 50  # of Discord
 
 
 async def seconds_of(pace: RestPace, path: str, requests: int) -> float:
@@ -17,10 +19,22 @@ async def seconds_of(pace: RestPace, path: str, requests: int) -> float:
     return loop.time() - began
 
 
-async def test_each_of_five_processes_sends_ten_requests_a_second() -> None:
+async def times_of(pace: RestPace, requests: int) -> list[float]:
+    """Return when so many requests at once leave."""
+    loop, times = asyncio.get_running_loop(), list[float]()
+
+    async def send() -> None:
+        await pace.wait(MESSAGES)
+        times.append(loop.time())
+
+    await asyncio.gather(*(send() for _ in range(requests)))
+    return times
+
+
+async def test_each_of_five_processes_sends_a_fifth() -> None:
     pace = RestPace(lambda: 5)
 
-    assert await seconds_of(pace, MESSAGES, 5) < 0.05  # a burst
+    assert await seconds_of(pace, MESSAGES, BURST + 1) < 0.05  # a burst
     assert 0.45 < await seconds_of(pace, MESSAGES, 5) < 1.0
 
 
@@ -30,16 +44,83 @@ async def test_a_new_process_slows_the_others_down() -> None:
     await seconds_of(pace, MESSAGES, 5)
 
     processes = 10
-    assert 0.35 < await seconds_of(pace, MESSAGES, 2) < 1.0
+    assert 0.2 < await seconds_of(pace, MESSAGES, 2) < 1.0
+
+
+async def test_one_process_alone_stays_below_the_limit_in_any_second() -> None:
+    times = await times_of(RestPace(lambda: 1), 2 * LIMIT + 5)
+
+    assert all(later >= earlier for earlier, later in pairwise(times))
+    assert min(b - a for a, b in zip(times, times[LIMIT:], strict=False)) >= 0.99
+    assert times[-1] - times[0] < 2.6  # also near the limit
+
+
+async def test_the_limit_is_not_passed_after_a_pause() -> None:
+    pace = RestPace(lambda: 1)
+    await seconds_of(pace, MESSAGES, 1)
+    await asyncio.sleep(0.3)
+
+    times = await times_of(pace, LIMIT + 1)
+
+    assert times[-1] - times[0] >= 0.99
+    assert BURST + 1 + RATE <= LIMIT
 
 
 @pytest.mark.parametrize(
     ("processes", "path"),
     [
-        (1, MESSAGES),
         (5, "/api/v10/webhooks/1/token/messages/@original"),
         (5, "/api/v10/interactions/1/token/callback"),
     ],
 )
-async def test_a_single_process_and_replies_do_not_wait(processes: int, path: str) -> None:
+async def test_replies_to_interactions_do_not_wait(processes: int, path: str) -> None:
     assert await seconds_of(RestPace(lambda: processes), path, 100) < 0.1
+
+
+async def test_replies_leave_first_and_status_edits_last() -> None:
+    pace, order = RestPace(lambda: 1), list[Rank]()
+
+    async def send(rank: Rank) -> None:
+        with ranked(rank):
+            await pace.wait(MESSAGES)
+        order.append(rank)
+
+    await seconds_of(pace, MESSAGES, BURST + 1)
+    ranks = [Rank.STATUS, Rank.RESULT, Rank.STATUS, Rank.RESULT, Rank.REPLY]
+    await asyncio.gather(*(send(rank) for rank in ranks))
+
+    assert order == sorted(ranks)
+
+
+async def test_a_status_edit_is_dropped_while_results_use_up_the_limit() -> None:
+    pace, sent = RestPace(lambda: 1), list[Rank]()
+
+    async def send(rank: Rank) -> None:
+        with ranked(rank):
+            await pace.wait(MESSAGES)
+        sent.append(rank)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(int(RATE * (GIVE_WAY + 0.5))):
+            group.create_task(send(Rank.RESULT))
+        await asyncio.sleep(0)
+        with pytest.raises(GaveWay):
+            await send(Rank.STATUS)
+        began = asyncio.get_running_loop().time()
+        await send(Rank.REPLY)
+        assert asyncio.get_running_loop().time() - began < 0.1
+
+    assert Rank.STATUS not in sent
+    await send(Rank.STATUS)  # soon afterwards
+    assert sent[-1] is Rank.STATUS
+
+
+async def test_a_request_that_is_cancelled_takes_no_turn() -> None:
+    pace = RestPace(lambda: 1)
+    await seconds_of(pace, MESSAGES, BURST + 1)
+    waiting = [asyncio.create_task(pace.wait(MESSAGES)) for _ in range(100)]
+    await asyncio.sleep(0)
+    for each in waiting:
+        each.cancel()
+
+    assert await seconds_of(pace, MESSAGES, 1) < 0.1

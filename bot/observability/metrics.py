@@ -16,7 +16,7 @@ from bot.clock import ClockWatch
 from bot.errors import ProviderError, Reason
 from bot.health import ServiceHealth
 from bot.ledger import CREDIT
-from bot.rest_pace import RestPace
+from bot.rest_pace import GaveWay, RestPace
 from bot.second_copy import CopyWatch
 from bot.store.stats import Figures
 
@@ -160,7 +160,7 @@ class Metrics:
 
 
 def trace_discord(
-    metrics: Metrics, clock: ClockWatch, copies: CopyWatch, pace: RestPace | None
+    metrics: Metrics, clock: ClockWatch, copies: CopyWatch, pace: RestPace
 ) -> aiohttp.TraceConfig:
     """Return a trace that counts every answer, or the error in place of one.
 
@@ -170,8 +170,7 @@ def trace_discord(
     async def began(
         _: aiohttp.ClientSession, __: SimpleNamespace, start: aiohttp.TraceRequestStartParams
     ) -> None:
-        if pace is not None:
-            await pace.wait(start.url.path)
+        await pace.wait(start.url.path)
         copies.count_attempt(start.url.path)
 
     async def answered(
@@ -183,7 +182,8 @@ def trace_discord(
     async def broke(
         _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestExceptionParams
     ) -> None:
-        metrics.discord_answered(end.method, type(end.exception).__name__)
+        if not isinstance(end.exception, GaveWay):  # nothing was sent
+            metrics.discord_answered(end.method, type(end.exception).__name__)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(began)

@@ -12,6 +12,7 @@ import discord
 from bot.delivery import UNKNOWN, NotDelivered, Receipt, Shown, Undeliverable, Wait
 from bot.jobs import Job, JobStatus, Picture
 from bot.observability.metrics import Metrics
+from bot.rest_pace import GaveWay, Rank, ranked
 from cogs._replies import REFUSED, UNKNOWN_OUTCOME, UNREADABLE
 from cogs.delivery import timeouts
 from cogs.delivery.attachments import read_addresses
@@ -56,8 +57,12 @@ class DiscordDelivery:
             return True
         view = partial(self._messages.status, wait=wait)
         try:
-            async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
-                await self._replies().edit_text(job, view)
+            with ranked(Rank.STATUS):
+                async with timeouts.within(self._connected(), timeouts.SHOW_TIMEOUT):
+                    await self._replies().edit_text(job, view)
+        except GaveWay as error:
+            log.debug("status message not edited: %s", error)
+            return False
         except (*UNKNOWN_OUTCOME, *UNREADABLE) as error:
             self._stray_edits.add(job.id)
             log.info("edit of a status message unconfirmed: %r", error)
@@ -114,6 +119,19 @@ class DiscordDelivery:
         again: bool,
         waits: Callable[[], None],
         receipt: Receipt,
+    ) -> Shown | Undeliverable:
+        with ranked(Rank.RESULT):
+            return await self._deliver(job, pictures, receipt, waits, missing=missing, again=again)
+
+    async def _deliver(
+        self,
+        job: Job,
+        pictures: Sequence[Picture],
+        receipt: Receipt,
+        waits: Callable[[], None],
+        *,
+        missing: int,
+        again: bool,
     ) -> Shown | Undeliverable:
         attempts = self._attempts_of(job, again=again)
         posting = partial(self._limits.posting, waits=waits)

@@ -22,6 +22,7 @@ from bot.pictures import (
 from bot.providers.base import Provider
 from bot.providers.oxen.model import oxen_spec
 from bot.quotas import Quotas
+from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
 from bot.service_balances import ServiceBalances
 from bot.services import Services
@@ -84,7 +85,7 @@ def services_on(
         now=now,
         clock=clock,
         copies=CopyWatch(now, clock),
-        pace=None,
+        pace=RestPace(lambda: 1),
         job_timeout=timedelta(minutes=10),
         embed_recipe=False,
     )
