@@ -82,6 +82,11 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     "bot.worker.deliver": {
         "REPLY_GRACE": timedelta(seconds=15),
     },
+    "bot.worker.deliveries": {
+        "CONCURRENT_DELIVERIES": 24,
+        "LISTED": 96,
+        "REREAD": timedelta(milliseconds=250),
+    },
     "bot.worker.estimates": {
         "TIMES": 50,
         "TIMES_OF": timedelta(days=30),
@@ -132,6 +137,11 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "QUEUE_TIMEOUT": timedelta(minutes=30),
         "CREATED_WITHIN": timedelta(minutes=3),
     },
+    "bot.rest_pace": {
+        "RATE": 47,
+        "BURST": 2,
+        "GIVE_WAY": 2.0,
+    },
     "bot.worker.settle": {
         "MAX_PICTURES": 10,
         "COST_TIMEOUT": 5.0,
@@ -151,7 +161,6 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "SLOW_MARGIN": timedelta(seconds=2),
     },
     "bot.worker.worker": {
-        "CONCURRENT_DELIVERIES": 8,
         "CONCURRENT_DOWNLOADS": 4,
         "BUSY_WAIT": timedelta(milliseconds=200),
     },

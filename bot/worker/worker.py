@@ -21,6 +21,7 @@ from bot.store.jobs import MoveRefused
 from bot.worker.balances import BalanceReader
 from bot.worker.circuits import SharedCircuits
 from bot.worker.deliver import Deliverer
+from bot.worker.deliveries import Deliveries
 from bot.worker.events import follow_events
 from bot.worker.housekeeping import Housekeeping
 from bot.worker.inputs import Inputs
@@ -36,7 +37,6 @@ from bot.worker.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
-CONCURRENT_DELIVERIES = 8
 CONCURRENT_DOWNLOADS = 4  # of one job's input pictures each, and one of each member
 BUSY_WAIT = timedelta(milliseconds=200)  # before the retry of a job that has another task
 
@@ -63,23 +63,24 @@ class Worker:
         )
         self._submitter = Submitter(services, leases, self._inputs, self._recovery, self._streams)
         self._submits = {key: Counter[int]() for key in self._providers}  # by member
-        self._deliveries = Slots(
-            CONCURRENT_DELIVERIES,
-            of_member=CONCURRENT_DELIVERIES // 2,
-            in_channel=queue.IN_CHANNEL,
-            with_waiting=4 * CONCURRENT_DELIVERIES,
+        self._tasks = Tasks(
+            leases, wake=self.wake, ended=self._wake.set, goes_on=self._poller.is_watching
+        )
+        self._deliveries = Deliveries(
+            services,
+            self._deliverer,
+            start=self._tasks.start,
+            is_busy=self._tasks.is_busy,
+            wake=self.wake,
         )
         self._downloads = Slots(CONCURRENT_DOWNLOADS, of_member=1)
-        waiting = Waiting(services, leases, self._deliverer, self._poller, self._deliveries)
+        waiting = Waiting(services, leases, self._deliverer, self._poller, self._deliveries.slots)
         self._housekeeping = Housekeeping(
             services, leases, settler, self._deliverer, self._recovery, waiting
         )
         self._rows_changed = True
         self._started = self._stopping = False
         self._next_row: datetime | None = None
-        self._tasks = Tasks(
-            leases, wake=self.wake, ended=self._wake.set, goes_on=self._poller.is_watching
-        )
         self._coordination.listen(News.ROWS, self.wake)
         self._coordination.listen(News.ENDED, self._heard_end)
         self._coordination.listen(News.STREAM_LIVES, self._heard_life)
@@ -93,6 +94,7 @@ class Worker:
     def stop(self) -> None:
         """Start no more work; `run` ends when the tasks have ended."""
         self._stopping = True
+        self._deliveries.stop()
         self._wake.set()
 
     async def run(self) -> None:
@@ -162,7 +164,7 @@ class Worker:
             without_inputs = await queue.without_inputs(
                 view, now, limit=2 * CONCURRENT_DOWNLOADS, served=self._downloads.served
             )
-            deliverable = await self._deliverable(view, now)
+            deliverable = await self._deliveries.read(view, now)
             cancel_requests = await queue.cancel_requests(
                 view, self._coordination.process, now, known=self._poller.canceling
             )
@@ -172,8 +174,7 @@ class Worker:
             await self._claim(provider)
         if deliverable:
             self._inputs.let_go(deliverable)
-        for job in self._deliveries.choose(self._idle(deliverable)):
-            self._tasks.start(job, self._deliver(job))
+        self._deliveries.begin()
         for job in self._idle(self._poller.due_cancels(cancel_requests)):
             self._tasks.start(job, self._cancel(job))
 
@@ -189,19 +190,12 @@ class Worker:
         for job in taken.values():
             self._tasks.start(job, self._store_inputs(job))
 
-    async def _deliverable(self, view: Connection, now: datetime) -> list[Job]:
-        closed = self._deliveries.full_channels | self._services.delivery.limited_channels().keys()
-        limit = 4 * CONCURRENT_DELIVERIES
-        return await queue.deliverable(
-            view, now, limit=limit, served=self._deliveries.served, closed=closed
-        )
-
     async def _next_row_at(self, view: Connection, now: datetime) -> datetime | None:
         """Return when a row becomes due, or a channel takes messages again."""
         limits = self._services.delivery.limited_channels().values()
         times = [now + timedelta(seconds=each) for each in limits]
-        row = await queue.next_wake(view, now)
-        return min([*times, row] if row else times, default=None)
+        found = [*times, await queue.next_wake(view, now), self._deliveries.next_read]
+        return min((moment for moment in found if moment is not None), default=None)
 
     def _idle(self, jobs: Iterable[Job]) -> list[Job]:
         return [job for job in jobs if not self._tasks.is_busy(job)]
@@ -298,17 +292,6 @@ class Worker:
             if not self._poller.is_watching(job_id):
                 self._streams.close(job_id)
         if settled:
-            self.wake()
-
-    async def _deliver(self, job: Job) -> None:
-        def waits() -> None:
-            self._deliveries.wait(job)
-            self.wake()
-
-        try:
-            await self._deliverer.deliver(job, waits)
-        finally:
-            self._deliveries.end(job)
             self.wake()
 
     async def _store_inputs(self, job: Job) -> None:

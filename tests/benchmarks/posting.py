@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.sandbox.discord import Channel, FakeDiscord, User
-from bot.sandbox.http.faults import Answer
+from bot.sandbox.http.faults import Answer, Stall
 from bot.sandbox.oxen.server import FakeOxen
 from tests.benchmarks import stalls
 from tests.benchmarks.ack import process, quantile
@@ -35,6 +35,7 @@ LARGE = 40  # results of LARGE_BYTES
 LARGE_BYTES = 8_000_000
 COMMANDS = 5  # a second
 TOGETHER = 20  # commands that wait for their reply at once
+DISTANCE = 0.15  # seconds until Discord answers a post or a removal
 POST = re.compile(r"/api/v10/channels/\d+/messages")
 SECONDS = 300.0  # for each part
 WAITING = "SELECT count(*) FROM jobs WHERE settled_at IS NOT NULL AND delivered_at IS NULL"
@@ -187,6 +188,8 @@ async def waiting_results(results: int, channels: int, name: str) -> list[Figure
         made.discord.limits.enabled = True
         made.discord.requests.clear()
         made.oxen.manual = True
+        made.discord.faults.add("POST", POST.pattern, Stall(DISTANCE), times=None)
+        made.discord.faults.add("DELETE", ".*", Stall(DISTANCE), times=None)
         async with made.running():
             watch = asyncio.create_task(made.watch_load())
             await made.connected()
