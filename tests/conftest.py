@@ -3,6 +3,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import hypothesis
@@ -11,7 +12,7 @@ import pytest
 from bot.pictures import FileStore
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
-from bot.worker import durations
+from bot.worker import durations, status_edits
 from bot.worker.schedule import Schedule
 from tests.support import cluster
 from tests.support.bucket import Bucket, bucket
@@ -47,6 +48,12 @@ def polls_every_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expect generations of the stand-ins, which take a tenth of a second instead of fifteen."""
     every_two = Schedule([2.0] * 600, durations.PRIOR.late)
     monkeypatch.setattr(durations, "PRIOR", every_two)
+
+
+@pytest.fixture(autouse=True)
+def status_edits_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show a running job after a moment, since tests wait for that."""
+    monkeypatch.setattr(status_edits, "QUIET", timedelta(milliseconds=20))
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,7 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "WITHOUT_KEY": timedelta(hours=24),
         "QUEUE_TIMEOUT": timedelta(minutes=30),
         "CREATED_WITHIN": timedelta(minutes=3),
+        "SHOWN_AGAIN": timedelta(minutes=1),
     },
     "bot.rest_pace": {
         "RATE": 47,
@@ -145,6 +146,11 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     "bot.worker.settle": {
         "MAX_PICTURES": 10,
         "COST_TIMEOUT": 5.0,
+    },
+    "bot.worker.status_edits": {
+        "EDITS": 5,
+        "BUSY": timedelta(milliseconds=200),
+        "PAUSE": timedelta(seconds=30),
     },
     "bot.worker.submit": {
         "MEMBER_SUBMITS": 3,

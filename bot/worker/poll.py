@@ -86,6 +86,11 @@ class Poller:
         """The jobs that are polled here, as they began, but those that are to be stopped."""
         return [each.job for each in self._watches.values() if not each.cancel_requested]
 
+    def job(self, job_id: str) -> Job | None:
+        """Return a job that is polled here, as it began."""
+        watch = self._watches.get(job_id)
+        return watch.job if watch else None
+
     def is_watching(self, job_id: str) -> bool:
         """Return whether a running job is polled here."""
         return job_id in self._watches

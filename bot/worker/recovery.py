@@ -24,28 +24,30 @@ from bot.providers.base import Submitted
 from bot.services import Services
 from bot.store import generations, jobs, leases, queue, settlement
 from bot.store.database import Connection, Transaction
-from bot.worker.deliver import REPLY_GRACE, Deliverer
+from bot.worker.deliver import REPLY_GRACE
 from bot.worker.leases import Leases
 from bot.worker.poll import Poller
+from bot.worker.status_edits import StatusEdits
 from bot.worker.tasks import Due
 
 log = logging.getLogger(__name__)
 
 WITHOUT_KEY = timedelta(hours=24)  # beyond JOB_TIMEOUT, in which the key may be set again
 QUEUE_TIMEOUT = timedelta(minutes=30)  # for the submit of a queued job
+SHOWN_AGAIN = timedelta(minutes=1)  # after its begin, in the status message of a resumed job
 CREATED_WITHIN = timedelta(minutes=3)  # of the request: later generations are not its own
 
 
 class Recovery:
     def __init__(
-        self, services: Services, leases: Leases, poller: Poller, deliverer: Deliverer
+        self, services: Services, leases: Leases, poller: Poller, edits: StatusEdits
     ) -> None:
         self._services = services
         self._database = services.database
         self._leases = leases
         self._providers = services.providers
         self._poller = poller
-        self._deliverer = deliverer
+        self._edits = edits
         self._now = services.now
         self._started_at = services.now()
 
@@ -75,6 +77,9 @@ class Recovery:
     async def resume(self, job: Job) -> None:
         """Poll a running job that nobody polls."""
         await self._poller.begin(job)
+        # The process that began the job may have ended before the edit.
+        if job.running_at is not None and self._now() - job.running_at < SHOWN_AGAIN:
+            self._edits.later(job)
 
     async def follow(
         self,
@@ -88,7 +93,7 @@ class Recovery:
         """
         await self._poller.begin(job, submitted)
         begun(job.id)
-        await self._deliverer.show(job)
+        self._edits.later(job)
 
     async def confirm_reply(self, job: Job) -> None:
         """Reconcile a reply that Discord neither confirmed nor refused."""

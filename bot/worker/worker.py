@@ -29,6 +29,7 @@ from bot.worker.leases import Leases
 from bot.worker.poll import Poller
 from bot.worker.recovery import Recovery
 from bot.worker.settle import Settler
+from bot.worker.status_edits import StatusEdits
 from bot.worker.streams import Streams
 from bot.worker.submit import MEMBER_SUBMITS, Submitter
 from bot.worker.tasks import COOL_DOWN, Tasks
@@ -57,7 +58,8 @@ class Worker:
         self._inputs = Inputs(services, leases)
         self._wake = asyncio.Event()
         self._poller = Poller(services, settler, freed=self._wake.set)
-        self._recovery = Recovery(services, leases, self._poller, self._deliverer)
+        self._edits = StatusEdits(services, self._deliverer, self._poller)
+        self._recovery = Recovery(services, leases, self._poller, self._edits)
         self._streams = Streams(
             self._heard_end, over=partial(self._poller.set_stream, followed=False)
         )
@@ -136,6 +138,9 @@ class Worker:
             for job in self._poller.take_due():
                 if not self._tasks.start(job, self._poll(job.id)):
                     self._poller.postpone(job, BUSY_WAIT)
+            for job in self._edits.take_due():
+                if not self._tasks.start(job, self._edits.show(job)):
+                    self._edits.later(job, BUSY_WAIT)
             for key in self._poller.take_behind():
                 self._tasks.spawn(self._poller.catch_up(key), name=f"ends at {key}")
             housekeeping = self._past(self._housekeeping.next_turn)
@@ -254,7 +259,10 @@ class Worker:
         if self._stopping:
             return
         now = self._now()
-        times = [self._housekeeping.next_turn, self._poller.next_poll(now), self._next_row]
+        times = [
+            *(self._housekeeping.next_turn, self._poller.next_poll(now)),
+            *(self._edits.next_due, self._next_row),
+        ]
         wait = min(moment for moment in times if moment is not None) - now
         try:
             async with asyncio.timeout(max(wait.total_seconds(), 0)):
@@ -280,7 +288,8 @@ class Worker:
             self._poller.set_stream(job_id, followed=self._streams.follow(job_id, self._tasks))
 
     async def _cancel(self, job: Job) -> None:
-        await asyncio.gather(self._poller.cancel(job), self._deliverer.show(job))
+        self._edits.later(job)
+        await self._poller.cancel(job)
 
     async def _poll(self, job_id: str) -> None:
         try:

@@ -1,0 +1,67 @@
+"""The edits that show a running job: a little later, since many jobs end before anybody reads them.
+
+A result replaces the status message, so that an edit right before is a request for nothing. What
+is edited is the state at that time: two changes within QUIET are one edit.
+"""
+
+from datetime import datetime, timedelta
+
+from bot.jobs import Job, JobStatus
+from bot.services import Services
+from bot.store import jobs
+from bot.worker.deliver import Deliverer
+from bot.worker.poll import Poller
+
+QUIET = timedelta(seconds=2)  # a job that ends within this time of a change is not edited
+EDITS = 5  # on the way at once
+BUSY = timedelta(milliseconds=200)  # before another try, while the job is polled or all are taken
+PAUSE = timedelta(seconds=30)  # after an edit that gave way, or that Discord did not answer
+
+
+class StatusEdits:
+    """In memory alone: a start shows again what began shortly before."""
+
+    def __init__(self, services: Services, deliverer: Deliverer, poller: Poller) -> None:
+        self._database = services.database
+        self._now = services.now
+        self._deliverer = deliverer
+        self._poller = poller
+        self._due: dict[str, datetime] = {}  # by the ids of jobs
+        self._on_the_way: set[str] = set()
+
+    def later(self, job: Job, wait: timedelta | None = None) -> None:
+        """Let the status message show a running job's state, unless the job ends before."""
+        self._due.setdefault(job.id, self._now() + (QUIET if wait is None else wait))
+
+    @property
+    def next_due(self) -> datetime | None:
+        return min(self._due.values(), default=None)
+
+    def take_due(self) -> list[Job]:
+        """Return the jobs to edit now, without those that have ended or are polled elsewhere."""
+        now = self._now()
+        due = [job_id for job_id, at in self._due.items() if at <= now]
+        taken: list[Job] = []
+        for job_id in due:
+            job = self._poller.job(job_id)
+            if job is None:
+                del self._due[job_id]
+            elif len(self._on_the_way) + len(taken) < EDITS:
+                del self._due[job_id]
+                taken.append(job)
+            else:
+                self._due[job_id] = now + BUSY
+        return taken
+
+    async def show(self, job: Job) -> None:
+        """Edit the status message of a job that still runs."""
+        self._on_the_way.add(job.id)
+        try:
+            async with self._database.reading() as view:
+                stored = await jobs.get(view, job.id)
+            if stored is None or stored.status is not JobStatus.RUNNING:
+                return
+            if not await self._deliverer.show(stored):
+                self.later(job, PAUSE)
+        finally:
+            self._on_the_way.discard(job.id)

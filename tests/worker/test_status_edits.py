@@ -1,0 +1,108 @@
+"""The edits that show a running job: later, once, and after everything else."""
+
+import asyncio
+import re
+from datetime import timedelta
+
+import pytest
+
+from bot.rest_pace import GIVE_WAY, RATE, Rank, RestPace, ranked
+from bot.worker import status_edits
+from tests.support.easel import Stage
+from tests.support.replying import result, say
+
+QUIET = status_edits.QUIET  # as it is, before tests shorten it
+EDIT = re.compile(r"/api/v10/(webhooks/\d+/[^/]+|channels/\d+)/messages/\d+")
+
+
+def edits(at: Stage) -> int:
+    """Return how often a status message was edited."""
+    return sum(
+        each.method == "PATCH" and EDIT.fullmatch(each.path) is not None
+        for each in at.discord.requests
+    )
+
+
+def lasting(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr(status_edits, "QUIET", timedelta(seconds=seconds))
+
+
+def test_the_edit_waits_for_two_seconds() -> None:
+    assert timedelta(seconds=2) == QUIET
+
+
+async def test_a_job_that_ends_soon_is_not_edited(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting(monkeypatch, 1.0)
+    async with at.easel():
+        await at.imagine("a fox", model="oxen")
+        await at.result("a fox")
+        await at.settled()
+        await asyncio.sleep(1.2)
+
+    assert edits(at) == 0
+
+
+async def test_a_job_that_takes_longer_is_edited_once(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting(monkeypatch, 0.5)
+    at.oxen.manual = True
+    async with at.easel():
+        asked = await at.imagine("a fox", model="oxen")
+        await at.oxen.created()
+        assert asked.message is not None
+        assert "Drawing" not in asked.message.text()
+        await at.said("Drawing")
+        await at.finish()
+        await at.result("a fox")
+
+    assert edits(at) == 1
+
+
+async def test_an_edit_that_a_stop_has_prevented_follows_the_next_start(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting(monkeypatch, 30.0)
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a fox", model="oxen")
+        await at.oxen.created()
+        await asyncio.sleep(0.2)
+    assert edits(at) == 0
+
+    lasting(monkeypatch, 0.1)
+    async with at.easel():
+        await at.said("Drawing")
+
+
+async def hold(pace: RestPace, seconds: float) -> None:
+    """Use the whole limit for so many seconds, as results do."""
+    with ranked(Rank.RESULT):
+        await asyncio.gather(
+            *(pace.wait("/channels/1/messages") for _ in range(int(seconds * RATE)))
+        )
+
+
+async def test_an_edit_gives_way_to_results_and_follows_them(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status message of the bot's own counts in Discord's limit, unlike an interaction's."""
+    monkeypatch.setattr(status_edits, "PAUSE", timedelta(seconds=0.3))
+    async with at.easel() as app:
+        source = await result(at)
+        at.oxen.manual = True
+        said = await say(at, source, "add snow")
+        await at.oxen.created(2)
+        results = asyncio.create_task(hold(app.services.pace, GIVE_WAY + 1.5))
+        before = edits(at)
+        await asyncio.sleep(GIVE_WAY + 0.5)
+        assert (edits(at), results.done()) == (before, False)
+
+        await at.discord.wait_for_message(
+            lambda each: each.reference is said and "Drawing" in each.text()
+        )
+        await results
+        await at.finish()
+        await at.settled(2)
