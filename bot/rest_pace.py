@@ -13,7 +13,7 @@ RATE = 47  # requests a second for the whole bot
 BURST = 2  # requests that may leave at once after the first one that follows a pause
 GIVE_WAY = 2.0  # seconds that a status edit waits for its turn; SHOW_TIMEOUT is longer
 # Replies to interactions do not count: they go by webhooks and callbacks.
-UNCOUNTED = re.compile(r"/(webhooks|interactions)/")
+UNCOUNTED = re.compile(r"/(webhooks|interactions)/")  # in the path of the address
 
 
 class Rank(IntEnum):
@@ -56,12 +56,12 @@ class RestPace:
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def wait(self, path: str) -> None:
-        """Wait for the turn of a request; the path is that of its address.
+    async def wait(self) -> None:
+        """Wait for the turn of a request that counts.
 
         Raises GaveWay if a status edit would wait for too long.
         """
-        if UNCOUNTED.search(path) or self._takes_turn():
+        if self._takes_turn():
             return
         rank, turn = RANK.get(), asyncio.get_running_loop().create_future()
         self._number += 1

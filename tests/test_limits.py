@@ -276,6 +276,8 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "ATTEMPTS": 3,
         "PICTURE_BYTES": 40 * 1024 * 1024,
         "BYTES_IN_FLIGHT": 96 * 1024 * 1024,
+        "SAVED_AT_ONCE": 8,
+        "PART": 1024 * 1024,
         "EXPECTED_BYTES": 12 * 1024 * 1024,
     },
     "bot.pictures.files": {

@@ -14,7 +14,6 @@ from bot.pictures.marks import (
     Recipe,
     SourceType,
     Unmarkable,
-    marked,
     packet_for_copy,
     recipe_in,
 )
@@ -36,6 +35,7 @@ from tests.support.marks import (
     decoded,
     exiftool,
     jpeg_segment,
+    marked,
     needs_exiftool,
     parts_of,
     png_chunk,

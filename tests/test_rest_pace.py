@@ -5,17 +5,16 @@ from itertools import pairwise
 
 import pytest
 
-from bot.rest_pace import BURST, GIVE_WAY, RATE, GaveWay, Rank, RestPace, ranked
+from bot.rest_pace import BURST, GIVE_WAY, RATE, UNCOUNTED, GaveWay, Rank, RestPace, ranked
 
-MESSAGES = "/api/v10/channels/1/messages"
 LIMIT = 50  # of Discord
 
 
-async def seconds_of(pace: RestPace, path: str, requests: int) -> float:
+async def seconds_of(pace: RestPace, requests: int) -> float:
     """Return how long so many requests at once wait, together."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await asyncio.gather(*(pace.wait(path) for _ in range(requests)))
+    await asyncio.gather(*(pace.wait() for _ in range(requests)))
     return loop.time() - began
 
 
@@ -24,7 +23,7 @@ async def times_of(pace: RestPace, requests: int) -> list[float]:
     loop, times = asyncio.get_running_loop(), list[float]()
 
     async def send() -> None:
-        await pace.wait(MESSAGES)
+        await pace.wait()
         times.append(loop.time())
 
     await asyncio.gather(*(send() for _ in range(requests)))
@@ -34,17 +33,17 @@ async def times_of(pace: RestPace, requests: int) -> list[float]:
 async def test_each_of_five_processes_sends_a_fifth() -> None:
     pace = RestPace(lambda: 5)
 
-    assert await seconds_of(pace, MESSAGES, BURST + 1) < 0.05  # a burst
-    assert 0.45 < await seconds_of(pace, MESSAGES, 5) < 1.0
+    assert await seconds_of(pace, BURST + 1) < 0.05  # a burst
+    assert 0.45 < await seconds_of(pace, 5) < 1.0
 
 
 async def test_a_new_process_slows_the_others_down() -> None:
     processes = 2
     pace = RestPace(lambda: processes)
-    await seconds_of(pace, MESSAGES, 5)
+    await seconds_of(pace, 5)
 
     processes = 10
-    assert 0.2 < await seconds_of(pace, MESSAGES, 2) < 1.0
+    assert 0.2 < await seconds_of(pace, 2) < 1.0
 
 
 async def test_one_process_alone_stays_below_the_limit_in_any_second() -> None:
@@ -57,7 +56,7 @@ async def test_one_process_alone_stays_below_the_limit_in_any_second() -> None:
 
 async def test_the_limit_is_not_passed_after_a_pause() -> None:
     pace = RestPace(lambda: 1)
-    await seconds_of(pace, MESSAGES, 1)
+    await seconds_of(pace, 1)
     await asyncio.sleep(0.3)
 
     times = await times_of(pace, LIMIT + 1)
@@ -67,14 +66,15 @@ async def test_the_limit_is_not_passed_after_a_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("processes", "path"),
+    ("path", "counts"),
     [
-        (5, "/api/v10/webhooks/1/token/messages/@original"),
-        (5, "/api/v10/interactions/1/token/callback"),
+        ("/api/v10/channels/1/messages", True),
+        ("/api/v10/webhooks/1/token/messages/@original", False),
+        ("/api/v10/interactions/1/token/callback", False),
     ],
 )
-async def test_replies_to_interactions_do_not_wait(processes: int, path: str) -> None:
-    assert await seconds_of(RestPace(lambda: processes), path, 100) < 0.1
+def test_replies_to_interactions_do_not_count(path: str, counts: bool) -> None:
+    assert (UNCOUNTED.search(path) is None) is counts
 
 
 async def test_replies_leave_first_and_status_edits_last() -> None:
@@ -82,10 +82,10 @@ async def test_replies_leave_first_and_status_edits_last() -> None:
 
     async def send(rank: Rank) -> None:
         with ranked(rank):
-            await pace.wait(MESSAGES)
+            await pace.wait()
         order.append(rank)
 
-    await seconds_of(pace, MESSAGES, BURST + 1)
+    await seconds_of(pace, BURST + 1)
     ranks = [Rank.STATUS, Rank.RESULT, Rank.STATUS, Rank.RESULT, Rank.REPLY]
     await asyncio.gather(*(send(rank) for rank in ranks))
 
@@ -97,7 +97,7 @@ async def test_a_status_edit_is_dropped_while_results_use_up_the_limit() -> None
 
     async def send(rank: Rank) -> None:
         with ranked(rank):
-            await pace.wait(MESSAGES)
+            await pace.wait()
         sent.append(rank)
 
     async with asyncio.TaskGroup() as group:
@@ -117,10 +117,10 @@ async def test_a_status_edit_is_dropped_while_results_use_up_the_limit() -> None
 
 async def test_a_request_that_is_cancelled_takes_no_turn() -> None:
     pace = RestPace(lambda: 1)
-    await seconds_of(pace, MESSAGES, BURST + 1)
-    waiting = [asyncio.create_task(pace.wait(MESSAGES)) for _ in range(100)]
+    await seconds_of(pace, BURST + 1)
+    waiting = [asyncio.create_task(pace.wait()) for _ in range(100)]
     await asyncio.sleep(0)
     for each in waiting:
         each.cancel()
 
-    assert await seconds_of(pace, MESSAGES, 1) < 0.1
+    assert await seconds_of(pace, 1) < 0.1

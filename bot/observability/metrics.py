@@ -16,7 +16,7 @@ from bot.clock import ClockWatch
 from bot.errors import ProviderError, Reason
 from bot.health import ServiceHealth
 from bot.ledger import CREDIT
-from bot.rest_pace import GaveWay, RestPace
+from bot.rest_pace import UNCOUNTED, GaveWay, RestPace
 from bot.second_copy import CopyWatch
 from bot.store.stats import Figures
 
@@ -170,7 +170,8 @@ def trace_discord(
     async def began(
         _: aiohttp.ClientSession, __: SimpleNamespace, start: aiohttp.TraceRequestStartParams
     ) -> None:
-        await pace.wait(start.url.path)
+        if not UNCOUNTED.search(start.url.path):
+            await pace.wait()
         copies.count_attempt(start.url.path)
 
     async def answered(

@@ -13,10 +13,18 @@ from bot.pictures.files import FileStore
 from bot.pictures.header import NotAPicture, measure, sniff
 from bot.pictures.inputs import InputPictures, InputRefused, Intake
 from bot.pictures.location import open_store
-from bot.pictures.marks import Mark, Recipe, Unmarkable, mark_of, marked, recipe_in
+from bot.pictures.marks import (
+    Mark,
+    Recipe,
+    Unmarkable,
+    mark_of,
+    marked_pieces,
+    pieces_of,
+    recipe_in,
+)
 from bot.pictures.reduced import ReducedCopies
 from bot.pictures.retention import Retention, RetentionPolicy
-from bot.pictures.store import PictureStore, PicturesUnavailable, StoreAway
+from bot.pictures.store import PictureStore, PicturesUnavailable, Staged, StoreAway
 
 __all__ = [
     "Attempts",
@@ -37,13 +45,15 @@ __all__ = [
     "ReducedCopies",
     "Retention",
     "RetentionPolicy",
+    "Staged",
     "StoreAway",
     "Unmarkable",
     "ends_before",
     "mark_of",
-    "marked",
+    "marked_pieces",
     "measure",
     "open_store",
+    "pieces_of",
     "recipe_in",
     "sniff",
 ]

@@ -7,9 +7,13 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import AsyncIterator, Callable, Container, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
+from pathlib import Path
+from typing import IO, ParamSpec, TypeVar
 from urllib.parse import unquote_to_bytes, urljoin
 
 import aiohttp
@@ -24,11 +28,32 @@ from bot.proxies import DIRECT, Proxies
 
 log = logging.getLogger(__name__)
 
+HeadersFor = Callable[[str], Mapping[str, str]]
+T = TypeVar("T")
+P = ParamSpec("P")
+Take = Callable[[aiohttp.ClientResponse], Awaitable[T]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    url: str
+
+
+class _NotWritten(Exception):
+    """The disk has refused a part of a download: no error of the address."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 REQUEST_TIMEOUT = 20.0  # seconds, for each redirect
 MAX_REDIRECTS = 5
 ATTEMPTS = 3
 PICTURE_BYTES = 40 * 1024 * 1024
 BYTES_IN_FLIGHT = 96 * 1024 * 1024  # of all downloads together
+SAVED_AT_ONCE = 8  # results on their way to the disk, half of them of one member
+PART = 1024 * 1024  # bytes of such a result that are in memory
 EXPECTED_BYTES = 12 * 1024 * 1024  # of one, before its answer gives the length
 
 
@@ -52,6 +77,8 @@ class Downloader:
         self._session: aiohttp.ClientSession | None = None
         # A member leaves room for the largest picture of another.
         self.in_flight = FairLimit(BYTES_IN_FLIGHT, each=BYTES_IN_FLIGHT - PICTURE_BYTES)
+        # Taken around `save` and what follows, so that parts of no more pictures are in memory.
+        self.saved_at_once = FairLimit(SAVED_AT_ONCE, each=SAVED_AT_ONCE // 2)
 
     async def __aenter__(self) -> "Downloader":
         connector = aiohttp.TCPConnector(
@@ -81,7 +108,12 @@ class Downloader:
         MALFORMED are permanent.
         """
         async with self.in_flight.take(member, min(limit, EXPECTED_BYTES)) as share:
-            yield await self._fetch(url, headers_for, limit, share)
+            if url.lower().startswith("data:"):
+                await self.in_flight.resize(share, min(len(url), limit))
+                yield await asyncio.to_thread(_decode_data, url, limit)
+            else:
+                take = partial(self._read_counted, limit=limit, share=share)
+                yield await self._fetch(url, headers_for, take)
 
     async def fetch(
         self,
@@ -94,12 +126,29 @@ class Downloader:
         async with self.fetched(url, headers_for, limit=limit) as data:
             return data
 
-    async def _fetch(
-        self, url: str, headers_for: Callable[[str], Mapping[str, str]], limit: int, share: Share
-    ) -> bytes:
-        if url.lower().startswith("data:"):
-            await self.in_flight.resize(share, min(len(url), limit))
-            return await asyncio.to_thread(_decode_data, url, limit)
+    async def save(
+        self,
+        url: str,
+        headers_for: HeadersFor,
+        path: Path,
+        *,
+        limit: int = PICTURE_BYTES,
+        member: int = 0,
+    ) -> None:
+        """Write the bytes at an address to a file, as they arrive. Raises as `fetched`.
+
+        An error of the disk is an OSError.
+        """
+        try:
+            if url.lower().startswith("data:"):
+                async with self.fetched(url, headers_for, limit=limit, member=member) as data:
+                    await asyncio.to_thread(path.write_bytes, data)
+            else:
+                await self._fetch(url, headers_for, partial(_save, path=path, limit=limit))
+        except _NotWritten as error:
+            raise error.error from None
+
+    async def _fetch(self, url: str, headers_for: HeadersFor, take: Take[T]) -> T:
         async for attempt in stamina.retry_context(
             on=_is_transient,
             attempts=ATTEMPTS,
@@ -107,7 +156,7 @@ class Downloader:
             wait_initial=0.2,
         ):
             with attempt:
-                return await self._follow(url, headers_for, limit, share)
+                return await self._follow(url, headers_for, take)
         raise AssertionError("stamina returns or raises")
 
     async def fetch_head(self, url: str, length: int) -> bytes:
@@ -134,14 +183,12 @@ class Downloader:
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise ProviderError(Reason.UNAVAILABLE, type(error).__name__) from None
 
-    async def _follow(
-        self, url: str, headers_for: Callable[[str], Mapping[str, str]], limit: int, share: Share
-    ) -> bytes:
+    async def _follow(self, url: str, headers_for: HeadersFor, take: Take[T]) -> T:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._request(url, headers_for(url), limit, share)
-            if isinstance(answer, bytes):
+            answer = await self._request(url, headers_for(url), take)
+            if not isinstance(answer, _Redirect):
                 return answer
-            url = answer
+            url = answer.url
         raise ProviderError(Reason.MALFORMED, f"more than {MAX_REDIRECTS} redirects")
 
     def _checked(self, url: str) -> URL:
@@ -151,10 +198,8 @@ class Downloader:
             raise ProviderError(Reason.MALFORMED, f"a picture at a proxy: {address.host}")
         return address
 
-    async def _request(
-        self, url: str, headers: Mapping[str, str], limit: int, share: Share
-    ) -> bytes | str:
-        """Return the bytes, or the address of a redirect."""
+    async def _request(self, url: str, headers: Mapping[str, str], take: Take[T]) -> T | _Redirect:
+        """Return what `take` makes of the answer, or the address of a redirect."""
         address = self._checked(url)
         if self._session is None:
             raise RuntimeError("the downloader is not open")
@@ -166,17 +211,22 @@ class Downloader:
                 **self._proxies.options(address),
             ) as response:
                 if response.status in {301, 302, 303, 307, 308}:
-                    return urljoin(url, response.headers.get("Location", ""))
+                    return _Redirect(urljoin(url, response.headers.get("Location", "")))
                 _check_status(response.status)
-                # Nothing is read meanwhile. An encoded body may be longer than its length says.
-                length = None if "Content-Encoding" in response.headers else response.content_length
-                await self.in_flight.resize(share, min(length or limit, limit))
-                return await _read(response, limit)
+                return await take(response)
         except TimeoutError as error:
             raise ProviderError(Reason.TIMEOUT, "download timed out") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # The cause is dropped, because aiohttp's errors hold the request with its key.
             raise ProviderError(Reason.UNAVAILABLE, f"{type(error).__name__}: {error}") from None
+
+    async def _read_counted(
+        self, response: aiohttp.ClientResponse, *, limit: int, share: Share
+    ) -> bytes:
+        # Nothing is read meanwhile. An encoded body may be longer than its length says.
+        length = None if "Content-Encoding" in response.headers else response.content_length
+        await self.in_flight.resize(share, min(length or limit, limit))
+        return await _read(response, limit)
 
 
 def _check_status(status: int) -> None:
@@ -185,6 +235,39 @@ def _check_status(status: int) -> None:
     if status in {429, 500, 502, 503, 504}:
         raise ProviderError(Reason.UNAVAILABLE, f"the picture's address returned {status}")
     raise ProviderError(Reason.NOT_FOUND, f"the picture's address returned {status}")
+
+
+async def _save(response: aiohttp.ClientResponse, *, path: Path, limit: int) -> None:
+    """Write a body to a file, in parts of PART bytes. Raises _NotWritten for an error there."""
+    size, part = 0, bytearray()
+    file: IO[bytes] = await _written(path.open, "wb", 0)
+    try:
+        async for chunk in response.content.iter_chunked(64 * 1024):
+            size += len(chunk)
+            if size > limit:
+                response.close()
+                raise ProviderError(Reason.MALFORMED, f"a picture of more than {limit} bytes")
+            part += chunk
+            if len(part) >= PART:
+                await _written(_write_all, file, part)
+                part = bytearray()
+        await _written(_write_all, file, part)
+    finally:
+        file.close()  # without a buffer, there is nothing to write
+
+
+async def _written(work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Run work on the disk in a thread. Raises _NotWritten."""
+    try:
+        return await asyncio.to_thread(work, *args, **named)
+    except OSError as error:
+        raise _NotWritten(error) from error
+
+
+def _write_all(file: IO[bytes], data: bytearray) -> None:
+    left = memoryview(data)
+    while left:  # one write may take a part
+        left = left[file.write(left) :]
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -102,7 +103,8 @@ class FileStore(PictureStore):
     def _remove_unfinished(self) -> None:
         """Remove the temporary files of an earlier run; of a shared folder, the old ones."""
         before = time.time() - OLD_SECONDS
-        for path in self.disk.glob(f"??/*{UNFINISHED}"):
+        unfinished = (self.disk.glob(f"{folder}*{UNFINISHED}") for folder in ("", "??/"))
+        for path in chain.from_iterable(unfinished):
             with suppress(FileNotFoundError):
                 if not self.shared or path.stat().st_mtime < before:
                     path.unlink()
@@ -155,6 +157,7 @@ class FileStore(PictureStore):
     def _keep(self, staged: Staged) -> Picture:
         # Written under another name first: a crash leaves a whole picture or nothing.
         path = self.path(staged.picture)
+        path.parent.mkdir(exist_ok=True)
         with self._locked():
             os.utime(staged.path)
             staged.path.replace(path)

@@ -1,6 +1,7 @@
 """The kind and size of a picture by its first bytes. Nothing is decoded: a decompression bomb is
 recognised without harm."""
 
+import mmap
 import re
 import struct
 
@@ -10,6 +11,9 @@ from bot.jobs import PictureKind
 MAX_PIXELS = 40_000_000  # a larger picture is never decoded
 MAX_PASSES = 100  # scans of a JPEG, frames of an animation: each may cost a whole picture
 MAX_SEGMENTS = 10_000  # of a JPEG; a real one has some hundred
+
+
+Data = bytes | mmap.mmap
 
 
 class NotAPicture(EaselError):
@@ -40,10 +44,10 @@ def foreign_kind(data: bytes) -> str | None:
     return BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
 
 
-def measure(data: bytes) -> tuple[int, int]:
+def measure(data: Data) -> tuple[int, int]:
     """Return width and height in pixels by the header. Raises NotAPicture."""
     try:
-        match sniff(data):
+        match sniff(data[:16]):
             case PictureKind.PNG:
                 size = _png(data)
             case PictureKind.JPEG:
@@ -98,7 +102,7 @@ def _scans(data: bytes) -> int:
     return MAX_PASSES + 1
 
 
-def _png(data: bytes) -> tuple[int, int]:
+def _png(data: Data) -> tuple[int, int]:
     if data[12:16] != b"IHDR":
         raise NotAPicture("a PNG without a header")
     width, height = struct.unpack_from(">II", data, 16)
@@ -112,7 +116,7 @@ JPEG_SEGMENT = re.compile(rb"\xff++(.)", re.DOTALL)  # after any number of fill 
 JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # with a length, or the end
 
 
-def _jpeg(data: bytes) -> tuple[int, int]:
+def _jpeg(data: Data) -> tuple[int, int]:
     """Walk the segments: the frame header may follow metadata of any length."""
     at = 2
     for _ in range(MAX_SEGMENTS):
@@ -134,7 +138,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
     raise NotAPicture("a JPEG of too many segments")
 
 
-def _webp(data: bytes) -> tuple[int, int]:
+def _webp(data: Data) -> tuple[int, int]:
     match data[12:16]:
         case b"VP8X":
             low, high = data[24:27], data[27:30]

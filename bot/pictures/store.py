@@ -5,21 +5,22 @@ Nobody else knows which of the two: a store lends local files for the time of a 
 
 import asyncio
 import hashlib
+import mmap
 import os
 import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from bot.errors import NotNow, ProviderError, Reason, StartupError
-from bot.jobs import Picture
+from bot.jobs import Picture, PictureKind
 from bot.pictures.attempts import Attempts
-from bot.pictures.header import MAX_PIXELS, NotAPicture, measure, sniff
+from bot.pictures.header import MAX_PIXELS, Data, NotAPicture, measure, sniff
 
 SHA256_LENGTH = 64  # in a name
 UNFINISHED = ".part"
@@ -92,6 +93,15 @@ class PictureStore(ABC):
         """Write a picture to a temporary file. Raises as `store`."""
         return await asyncio.to_thread(self.write_staged, data)
 
+    @asynccontextmanager
+    async def arriving(self) -> AsyncIterator[Path]:
+        """Lend an empty temporary file for a picture on its way, until the end of the block."""
+        path = await asyncio.to_thread(temporary_in, self.disk, "arriving-")
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
     @abstractmethod
     async def keep(self, staged: Staged) -> Picture:
         """Store a staged picture."""
@@ -151,6 +161,27 @@ class PictureStore(ABC):
         folders = (self.disk.absolute(), *self.disk.absolute().parents)
         return shutil.disk_usage(next(each for each in folders if each.exists())).free
 
+    def write_copy(self, source: Path, pieces: Iterable[bytes]) -> Staged:
+        """Write the parts of a picture to a temporary file, durably, and describe the picture.
+
+        They are those of `source`, apart from metadata. Blocking: call in a thread. Raises
+        ProviderError(MALFORMED) if the source is not a picture, or of too many pixels.
+        """
+        kind, width, height = _judge_file(source)
+        path, digest, size = temporary_in(self.disk, "copy-"), hashlib.sha256(), 0
+        try:
+            with path.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                    digest.update(piece)
+                    size += len(piece)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return Staged(Picture(digest.hexdigest(), kind, size, width, height), path)
+
     def write_staged(
         self, data: bytes, judged: Picture | None = None, *, durably: bool = False
     ) -> Staged:
@@ -183,7 +214,20 @@ def temporary_in(folder: Path, prefix: str) -> Path:
 
 def judge(data: bytes) -> Picture:
     """Describe a picture by its bytes. Raises ProviderError(MALFORMED)."""
-    kind = sniff(data)
+    kind, width, height = _look(data)
+    return Picture(hashlib.sha256(data).hexdigest(), kind, len(data), width, height)
+
+
+def _judge_file(path: Path) -> tuple[PictureKind, int, int]:
+    if not path.stat().st_size:  # which cannot be mapped
+        return _look(b"")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _look(data)
+
+
+def _look(data: Data) -> tuple[PictureKind, int, int]:
+    """Return kind, width and height of a picture. Raises ProviderError(MALFORMED)."""
+    kind = sniff(data[:16])
     if kind is None:
         raise ProviderError(Reason.MALFORMED, "not a picture")
     try:
@@ -192,4 +236,4 @@ def judge(data: bytes) -> Picture:
         raise ProviderError(Reason.MALFORMED, f"not a picture: {error}") from error
     if width * height > MAX_PIXELS:
         raise ProviderError(Reason.MALFORMED, f"a picture of {width}x{height} pixels")
-    return Picture(hashlib.sha256(data).hexdigest(), kind, len(data), width, height)
+    return kind, width, height

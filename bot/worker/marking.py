@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
+from pathlib import Path
 
+from bot.errors import ProviderError
 from bot.jobs import Job
-from bot.pictures import Unmarkable, mark_of, marked, sniff
+from bot.pictures import Mark, Staged, Unmarkable, mark_of, marked_pieces, pieces_of
 from bot.services import Services
 
 log = logging.getLogger(__name__)
@@ -14,19 +17,29 @@ class Marker:
     def __init__(self, services: Services) -> None:
         self._catalog = services.catalog
         self._with_recipe = services.embed_recipe
-        self._turn = asyncio.Lock()  # one copy of a picture at a time, beside those in flight
+        self._pictures = services.pictures
 
-    async def marked(self, data: bytes, job: Job) -> bytes:
-        """Return a result with the mark of its job; unchanged if there is no place for one."""
-        if sniff(data) is None:  # the store refuses the bytes
-            return data
+    async def staged(self, path: Path, job: Job) -> Staged:
+        """Copy a result with the mark of its job; unchanged if there is no place for one.
+
+        Raises ProviderError(MALFORMED) if the file is not a picture.
+        """
         title = self._catalog.about(job.request.model).title
+        mark = mark_of(job, title, with_recipe=self._with_recipe)
+        return await asyncio.to_thread(self._staged, path, mark)
+
+    def _staged(self, path: Path, mark: Mark) -> Staged:
         try:
-            async with self._turn:
-                mark = mark_of(job, title, with_recipe=self._with_recipe)
-                return await asyncio.to_thread(marked, data, mark)
+            return self._pictures.write_copy(path, _marked(path, mark))
+        except (ProviderError, OSError):
+            raise
         except Unmarkable as error:
             log.warning("picture stored without a mark as AI-generated: %s", error)
         except Exception:  # a picture that is paid for is stored all the same
             log.exception("picture stored without a mark as AI-generated, by an unexpected error")
-        return data
+        return self._pictures.write_copy(path, pieces_of(path))
+
+
+def _marked(path: Path, mark: Mark) -> Iterable[bytes]:
+    """Yield the parts of a marked file. A generator: the file is judged before it is marked."""
+    yield from marked_pieces(path, mark)

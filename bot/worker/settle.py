@@ -147,11 +147,15 @@ class Settler:
 
     async def _store_picture(self, url: str, provider: Provider, job: Job) -> Picture:
         services = self._services
-        fetched = services.downloader.fetched(url, provider.headers_for, member=job.user_id)
-        async with fetched as data:
-            data = await self._marker.marked(data, job)  # the unmarked bytes are dropped
-            async with services.retention.room(len(data)):  # stored also if there is none left
-                return await services.pictures.store(data)
+        saved = services.downloader.saved_at_once.take(job.user_id)
+        async with saved, services.pictures.arriving() as path:
+            await services.downloader.save(url, provider.headers_for, path, member=job.user_id)
+            staged = await self._marker.staged(path, job)
+            try:  # stored also if there is no room left
+                async with services.retention.room(staged.picture.size):
+                    return await services.pictures.keep(staged)
+            finally:
+                services.pictures.discard(staged)
 
     async def cost(self, job: Job, made: Sequence[Made]) -> Cost | None:
         """Return the reported cost of all of them; None if the provider does not report in time."""

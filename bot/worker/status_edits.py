@@ -4,6 +4,8 @@ A result replaces the status message, so that an edit right before is a request 
 is edited is the state at that time: two changes within QUIET are one edit.
 """
 
+import asyncio
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 
 from bot.jobs import Job, JobStatus
@@ -52,6 +54,19 @@ class StatusEdits:
             else:
                 self._due[job_id] = now + BUSY
         return taken
+
+    async def beside(self, job: Job, work: Coroutine[object, object, None]) -> None:
+        """Await work on a job. The status message shows the job meanwhile if the work is slow."""
+        working = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({working}, timeout=QUIET.total_seconds())
+            if working.done():
+                self.later(job)
+            else:
+                await self.show(job)
+            await working
+        finally:
+            working.cancel()  # if this task is cancelled
 
     async def show(self, job: Job) -> None:
         """Edit the status message of a job that still runs."""

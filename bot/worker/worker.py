@@ -288,8 +288,7 @@ class Worker:
             self._poller.set_stream(job_id, followed=self._streams.follow(job_id, self._tasks))
 
     async def _cancel(self, job: Job) -> None:
-        self._edits.later(job)
-        await self._poller.cancel(job)
+        await self._edits.beside(job, self._poller.cancel(job))
 
     async def _poll(self, job_id: str) -> None:
         try:

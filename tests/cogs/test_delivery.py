@@ -7,12 +7,11 @@ import pytest
 
 from bot.jobs import JobStatus
 from bot.pictures import sniff
-from bot.pictures.marks import marked
 from bot.sandbox.discord import Message
 from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter
 from tests.support.easel import Stage
 from tests.support.files import picture
-from tests.support.marks import MARK
+from tests.support.marks import MARK, marked
 
 RESULT = r"/api/repos/.+"
 SEND = r"/api/v10/channels/\d+/messages"

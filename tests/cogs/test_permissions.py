@@ -1,5 +1,6 @@
 """Permissions of commands for buttons and replies, as Discord would decide for a typed command."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,8 +55,9 @@ async def may_edit(
     client = gateway_of(app).client
     assert client is not None
     at.discord.world.join(at.server, user)
-    guild = client.get_guild(at.server.id)
-    assert guild is not None
+    async with asyncio.timeout(5):  # the servers follow the session
+        while (guild := client.get_guild(at.server.id)) is None:
+            await asyncio.sleep(0.01)
     data: Any = at.server.members[user.id].to_json()
     member = discord.Member(data=data, guild=guild, state=client._connection)
     return await may_use(client, guild, guild.get_channel_or_thread(where.id), member, command)

@@ -7,13 +7,14 @@ import aiohttp
 import pytest
 from sqlalchemy import update
 
-from bot.pictures.marks import Mark, Recipe, SourceType, marked
+from bot.pictures.marks import Mark, Recipe, SourceType
 from bot.sandbox.discord import Channel, Message, Upload, User
 from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.store.tables import jobs
 from cogs.delivery import uploads
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
+from tests.support.marks import marked
 
 NONE = (
     "No recipe is known for this message. Choose a result of this bot, or a picture that was saved "

@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 import subprocess
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image, PngImagePlugin
 
-from bot.pictures.marks import Mark, Recipe, SourceType
+from bot.pictures.marks import Mark, Recipe, SourceType, marked_pieces
 from tests.support.files import frames, picture
 
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
@@ -30,6 +31,16 @@ RECIPE = Recipe(
     options={"negative_prompt": "rain", "seed": 7, "expand_prompt": False},
     job="abcdefghijklmnop",
 )
+
+
+def marked(data: bytes, mark: Mark) -> bytes:
+    """Return the bytes of a marked file. Raises Unmarkable."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return b"".join(marked_pieces(Path(file.name), mark))
+
+
 MARK = Mark(SourceType.GENERATED, SYSTEM)
 MARK_WITH_RECIPE = Mark(SourceType.GENERATED, SYSTEM, RECIPE)
 

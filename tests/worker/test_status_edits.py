@@ -80,9 +80,7 @@ async def test_an_edit_that_a_stop_has_prevented_follows_the_next_start(
 async def hold(pace: RestPace, seconds: float) -> None:
     """Use the whole limit for so many seconds, as results do."""
     with ranked(Rank.RESULT):
-        await asyncio.gather(
-            *(pace.wait("/channels/1/messages") for _ in range(int(seconds * RATE)))
-        )
+        await asyncio.gather(*(pace.wait() for _ in range(int(seconds * RATE))))
 
 
 async def test_an_edit_gives_way_to_results_and_follows_them(

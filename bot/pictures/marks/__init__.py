@@ -6,15 +6,15 @@ blocking: call in a thread.
 """
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bot.jobs import PictureKind
-from bot.pictures.header import sniff
+from bot.pictures.header import Data, sniff
 from bot.pictures.marks.jpeg import Jpeg
 from bot.pictures.marks.mark import Mark, Recipe, SourceType, Unmarkable, mark_of
 from bot.pictures.marks.outline import Unreadable
-from bot.pictures.marks.parts import Data, Format, applied
+from bot.pictures.marks.parts import Edit, Format, pieces_of
 from bot.pictures.marks.png import Png
 from bot.pictures.marks.webp import WebP
 from bot.pictures.marks.xmp import (
@@ -34,8 +34,9 @@ __all__ = [
     "SourceType",
     "Unmarkable",
     "mark_of",
-    "marked",
+    "marked_pieces",
     "packet_for_copy",
+    "pieces_of",
     "recipe_in",
 ]
 
@@ -48,21 +49,29 @@ FORMATS: Mapping[PictureKind, Format] = {
 }
 
 
-def marked(data: bytes, mark: Mark) -> bytes:
-    """Return the file with the mark, in every XMP packet that it has, or in a new one.
+def marked_pieces(path: Path, mark: Mark) -> Iterator[bytes]:
+    """Return the parts of a file with the mark, in every XMP packet that it has, or in a new one.
 
-    A file with C2PA data, whose signature a change would break, is returned as it is. Raises
-    Unmarkable.
+    A file with C2PA data, whose signature a change would break, stays as it is. Raises Unmarkable.
     """
+    if not path.stat().st_size:  # which cannot be mapped
+        raise Unmarkable("neither PNG, JPEG nor WebP: unknown")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        edits = _edits(data, mark)
+    return pieces_of(path, edits)
+
+
+def _edits(data: Data, mark: Mark) -> Sequence[Edit]:
+    """Return the changes that mark a file; none for one with C2PA data. Raises Unmarkable."""
     form = _format_of(data)
     scan = form.scan(data)
     found = [each.data.rstrip(b"\0") for each in scan.packets]
     if scan.has_c2pa or any(names_a_manifest(each) for each in found):
-        return data
+        return ()
     properties = properties_of(mark)
     former: Sequence[bytes | None] = found or [None]
     packets = [fitted(each, properties, form.longest) for each in former]
-    return applied(data, form.edits(data, scan, packets))
+    return form.edits(data, scan, packets)
 
 
 def recipe_in(data: bytes) -> Recipe | None:

@@ -6,9 +6,9 @@ Segments of extended XMP stay: the packet names their content by a hash that no 
 import struct
 from collections.abc import Sequence
 
-from bot.pictures.header import JPEG_BARE, JPEG_SEGMENT, MAX_SEGMENTS
+from bot.pictures.header import JPEG_BARE, JPEG_SEGMENT, MAX_SEGMENTS, Data
 from bot.pictures.marks.mark import Unmarkable
-from bot.pictures.marks.parts import MAX_PACKETS, Data, Edit, Packet, Scan, removed
+from bot.pictures.marks.parts import MAX_PACKETS, Edit, Packet, Scan, removed
 
 APP0, APP1, APP2, APP11 = 0xE0, 0xE1, 0xE2, 0xEB
 END, SCAN = 0xD9, 0xDA
@@ -45,7 +45,7 @@ class Jpeg:
                 has_c2pa |= b"c2pa" in data[body:at]
         raise Unmarkable("a JPEG of too many segments")
 
-    def edits(self, data: bytes, scan: Scan, packets: Sequence[bytes]) -> Sequence[Edit]:
+    def edits(self, data: Data, scan: Scan, packets: Sequence[bytes]) -> Sequence[Edit]:
         segments = b"".join(_segment(each) for each in packets)
         return [Edit(scan.at, scan.at, segments), *removed(scan)]
 

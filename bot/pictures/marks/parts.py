@@ -1,16 +1,15 @@
 """Parts that the three file formats share: scans, edits, and the limits of both."""
 
-import io
-import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import IO, Protocol
+
+from bot.pictures.header import Data
 
 MAX_PARTS = 50_000  # chunks or segments of a file
 MAX_PACKETS = 8  # XMP packets; one is usual
 STEP = 1024 * 1024  # bytes that are copied at once; other threads run in between
-
-Data = bytes | mmap.mmap
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Format(Protocol):
     def scan(self, data: Data) -> Scan:
         """Walk the parts of a file, without its pixels. Raises Unmarkable."""
 
-    def edits(self, data: bytes, scan: Scan, packets: Sequence[bytes]) -> Sequence[Edit]:
+    def edits(self, data: Data, scan: Scan, packets: Sequence[bytes]) -> Sequence[Edit]:
         """Return the changes that leave these packets, and no other, in the file."""
 
 
@@ -56,17 +55,22 @@ def removed(scan: Scan) -> list[Edit]:
     return [Edit(each.start, each.end) for each in scan.packets]
 
 
-def applied(data: bytes, edits: Iterable[Edit]) -> bytes:
-    """Return the data with the edits, which do not overlap."""
-    out, view, at = io.BytesIO(), memoryview(data), 0
-    for edit in sorted(edits, key=lambda each: (each.start, each.end)):
-        _copy(out, view[at : edit.start])
-        out.write(edit.data)
-        at = edit.end
-    _copy(out, view[at:])
-    return out.getvalue()
+def pieces_of(path: Path, edits: Iterable[Edit] = ()) -> Iterator[bytes]:
+    """Yield a file with the edits, which do not overlap, in parts of at most STEP bytes.
+
+    Read and not mapped, so that other threads run while the disk is slow.
+    """
+    with path.open("rb", buffering=0) as file:
+        at = 0
+        for edit in sorted(edits, key=lambda each: (each.start, each.end)):
+            yield from _read(file, at, edit.start)
+            yield edit.data
+            at = edit.end
+        yield from _read(file, at, path.stat().st_size)
 
 
-def _copy(out: io.BytesIO, part: memoryview) -> None:
-    for at in range(0, len(part), STEP):
-        out.write(part[at : at + STEP])
+def _read(file: IO[bytes], start: int, end: int) -> Iterator[bytes]:
+    file.seek(start)
+    while start < end and (part := file.read(min(STEP, end - start))):
+        start += len(part)
+        yield part

@@ -4,11 +4,11 @@ import struct
 import zlib
 from collections.abc import Sequence
 
+from bot.pictures.header import Data
 from bot.pictures.marks.mark import Unmarkable
 from bot.pictures.marks.parts import (
     MAX_PACKETS,
     MAX_PARTS,
-    Data,
     Edit,
     Packet,
     Scan,
@@ -52,7 +52,7 @@ class Png:
             raise Unmarkable("a PNG without pixels, or of many XMP packets")
         return Scan(HEADER_END, tuple(packets), has_c2pa)
 
-    def edits(self, data: bytes, scan: Scan, packets: Sequence[bytes]) -> Sequence[Edit]:
+    def edits(self, data: Data, scan: Scan, packets: Sequence[bytes]) -> Sequence[Edit]:
         chunks = b"".join(_chunk(each) for each in packets)
         return [Edit(scan.at, scan.at, chunks), *removed(scan)]
 

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.pictures.header import NotAPicture, measure
+from bot.pictures.header import Data, NotAPicture, measure
 from bot.pictures.marks.mark import Unmarkable
-from bot.pictures.marks.parts import MAX_PACKETS, MAX_PARTS, Data, Edit, Packet, Scan, removed
+from bot.pictures.marks.parts import MAX_PACKETS, MAX_PARTS, Edit, Packet, Scan, removed
 from bot.pictures.marks.xmp import MAX_PACKET
 
 FIRST = 12  # the place of the first chunk
@@ -45,7 +45,7 @@ class WebP:
         # C2PA Specification, Embedding manifests into RIFF-based assets
         return Scan(place, packets, any(each.kind == b"C2PA" for each in chunks))
 
-    def edits(self, data: bytes, scan: Scan, packets: Sequence[bytes]) -> Sequence[Edit]:
+    def edits(self, data: Data, scan: Scan, packets: Sequence[bytes]) -> Sequence[Edit]:
         made = b"".join(_chunk(b"XMP ", each) for each in packets)
         if scan.at % 2:  # every chunk begins at an even place
             made = b"\0" + made
@@ -88,7 +88,7 @@ def _check_first(data: Data, chunks: Sequence[Chunk]) -> None:
             raise Unmarkable("a WebP without a header")
 
 
-def _header(data: bytes) -> Edit:
+def _header(data: Data) -> Edit:
     """Return the change of the header that announces XMP."""
     if data[FIRST : FIRST + 4] == b"VP8X":
         return Edit(FLAGS, FLAGS + 1, bytes([data[FLAGS] | XMP_FLAG]))
