@@ -10,7 +10,7 @@ from enum import IntEnum
 
 # Discord's limit is 50 in a second (docs/internals/discord.md, Limits).
 RATE = 47  # requests a second for the whole bot
-BURST = 2  # requests that may leave at once after the first one that follows a pause
+BURST = 1  # more that may leave at once after a pause, or after a moment without the processor
 GIVE_WAY = 2.0  # seconds that a status edit waits for its turn; SHOW_TIMEOUT is longer
 # Replies to interactions do not count: they go by webhooks and callbacks.
 UNCOUNTED = re.compile(r"/(webhooks|interactions)/")  # in the path of the address

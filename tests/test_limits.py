@@ -81,10 +81,11 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "bot.worker.deliver": {
         "REPLY_GRACE": timedelta(seconds=15),
+        "WRITES": 2,
     },
     "bot.worker.deliveries": {
-        "CONCURRENT_DELIVERIES": 24,
-        "LISTED": 96,
+        "CONCURRENT_DELIVERIES": 32,
+        "LISTED": 128,
         "REREAD": timedelta(milliseconds=250),
     },
     "bot.worker.estimates": {
@@ -140,7 +141,7 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "bot.rest_pace": {
         "RATE": 47,
-        "BURST": 2,
+        "BURST": 1,
         "GIVE_WAY": 2.0,
     },
     "bot.worker.settle": {

@@ -1,5 +1,6 @@
 """From settled to delivered: retried, with backoff, until a message shows the result."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,7 @@ from bot.worker.receipts import Receipts
 log = logging.getLogger(__name__)
 
 REPLY_GRACE = timedelta(seconds=15)  # after which an unconfirmed reply has an unknown outcome
+WRITES = 2  # at once: more would only be a queue before the database, in which commands wait too
 RETRIES = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=10))
 
 
@@ -31,6 +33,7 @@ class Deliverer:
         self._now = services.now
         self._metrics = services.metrics
         self._receipts = Receipts(services)
+        self._writes = asyncio.Semaphore(WRITES)
         self.places = Places(services)
         self.estimates = Estimates(services)
 
@@ -58,7 +61,7 @@ class Deliverer:
         `waits` is called when a rate limit begins to hold the attempt back.
         """
         since = elapsed()
-        async with self._database.transaction() as tx:
+        async with self._writes, self._database.transaction() as tx:
             begun = await claims.begin_delivery(tx, job, self._leases.terms())
             stored = await pictures.of_job(tx, job.id, Role.OUTPUT)
             source = await jobs.get(tx, job.source_job_id) if job.source_job_id else None
@@ -87,7 +90,7 @@ class Deliverer:
             message_id, channel_id, reason = None, None, _storable(shown.reason, job)
         else:
             message_id, channel_id, reason = shown.message_id, shown.channel_id, None
-        async with self._leases.writing(job, last=True) as tx:
+        async with self._writes, self._leases.writing(job, last=True) as tx:
             await jobs.mark_delivered(
                 tx,
                 job.id,
@@ -128,7 +131,7 @@ class Deliverer:
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
         shown, text = error.shown, _storable(str(error), job)
-        async with self._leases.writing(job, last=True) as tx:
+        async with self._writes, self._leases.writing(job, last=True) as tx:
             await jobs.postpone_delivery(
                 tx,
                 job.id,

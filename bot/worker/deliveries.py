@@ -12,7 +12,7 @@ from bot.worker.tasks import Work
 from bot.worker.turns import Slots
 
 # At Discord's limit of requests, each of which takes some hundred milliseconds.
-CONCURRENT_DELIVERIES = 24
+CONCURRENT_DELIVERIES = 32
 LISTED = 4 * CONCURRENT_DELIVERIES
 # A list that was cut serves for so long: to read one costs as much as to deliver a result.
 REREAD = timedelta(milliseconds=250)

@@ -37,8 +37,10 @@ COMMANDS = 5  # a second
 TOGETHER = 20  # commands that wait for their reply at once
 DISTANCE = 0.15  # seconds until Discord answers a post or a removal
 POST = re.compile(r"/api/v10/channels/\d+/messages")
-SECONDS = 300.0  # for each part
+SECONDS = 120.0  # for each part
 WAITING = "SELECT count(*) FROM jobs WHERE settled_at IS NOT NULL AND delivered_at IS NULL"
+JOBS = "SELECT count(*) FROM jobs"
+DELIVERED = "SELECT count(*) FROM jobs WHERE delivered_at IS NOT NULL"
 FRESH = """UPDATE jobs SET delivery_attempts = 0, delivery_started_at = NULL, deliver_after = NULL,
     delivery_error = NULL WHERE delivered_at IS NULL"""
 
@@ -112,6 +114,8 @@ class Bench:
                 await self.ask(index)
 
         await asyncio.gather(*(one(index) for index in range(number)))
+        while (made := self.query(JOBS)) < number:  # a busy machine may have refused some
+            await self.ask(made)
 
     async def keep_asking(self) -> None:
         """Send commands whose jobs do not end, COMMANDS a second."""
@@ -137,10 +141,14 @@ class Bench:
             if each.method == "POST" and each.status == 200 and POST.fullmatch(each.path)
         )
 
-    async def posted(self, number: int) -> None:
+    async def delivered(self, number: int) -> None:
+        """Wait until so many results are delivered, each by one message."""
         async with asyncio.timeout(SECONDS):
-            while len(self.posts()) < number:
-                await asyncio.sleep(0.2)
+            while self.query(DELIVERED) < number:
+                await asyncio.sleep(0.5)
+        shown = [each for each in self.discord.world.messages.values() if each.pictures()]
+        if not len(self.posts()) == len(shown) == number:
+            raise RuntimeError(f"{len(shown)} messages, {len(self.posts())} posts, {number} jobs")
 
     def share(self, since: float, until: float) -> float:
         """Return the share of one core between two times."""
@@ -194,7 +202,7 @@ async def waiting_results(results: int, channels: int, name: str) -> list[Figure
             watch = asyncio.create_task(made.watch_load())
             await made.connected()
             asking = asyncio.create_task(made.keep_asking())
-            await made.posted(results)
+            await made.delivered(results)
             asking.cancel()
             await asyncio.sleep(0.3)
             watch.cancel()
@@ -215,7 +223,7 @@ async def large_results(results: int, channels: int, name: str) -> list[Figure]:
                 await made.oxen.settled(each.id)
             made.oxen.manual = True
             asking = asyncio.create_task(made.keep_asking())
-            await made.posted(results)
+            await made.delivered(results)
             asking.cancel()
             await asyncio.sleep(0.3)
             watch.cancel()
