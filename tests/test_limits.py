@@ -29,6 +29,10 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     "bot.store.database_file": {
         "WAIT_SECONDS": 30.0,
     },
+    "bot.store.group_commit": {
+        "MOST_BLOCKS": 32,
+        "LONGEST": 0.02,
+    },
     "bot.store.leases": {
         "LEASE": timedelta(seconds=30),
     },

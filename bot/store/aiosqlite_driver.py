@@ -34,6 +34,11 @@ class Connection(aiosqlite.Connection):
         """Begin a transaction with the next statement; with none if a commit comes first."""
         self._begin = statement
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a transaction, or one begins with the next statement."""
+        return self._begin is not None or self.in_transaction
+
     def take_begin(self) -> str | None:
         """Return the BEGIN that is to be executed, if any, once.
 

@@ -29,6 +29,7 @@ from bot.store.database import (
     refuse_newer,
     revision_of,
 )
+from bot.store.group_commit import GroupCommit
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class SQLiteDatabase(Database):
         self._checkpoints: asyncio.Task[None] | None = None
         self._file: tuple[int, int] | None = None  # device and inode
         self._is_replaced = False
-        self._write_lock = asyncio.Lock()  # first come, first served
+        self._commits = GroupCommit(self._writer, is_open)
 
     async def _open(self) -> None:
         try:
@@ -81,6 +82,7 @@ class SQLiteDatabase(Database):
         await super().close()
 
     async def _dispose(self) -> None:
+        await self._commits.close()
         await self._writer.dispose()
         await self._reader.dispose()
 
@@ -88,15 +90,10 @@ class SQLiteDatabase(Database):
     async def transaction(
         self, *, timeout: float = WRITE_LOCK_TIMEOUT
     ) -> AsyncIterator[AsyncConnection]:
-        """Run the block as the only writer."""
+        """Run the block as the only writer; blocks that wait for each other share a commit."""
         with self._in_use(), self._failures_as_not_now():
-            async with asyncio.timeout(timeout):
-                await self._write_lock.acquire()
-            try:
-                async with self._writer.begin() as connection:
-                    yield connection
-            finally:
-                self._write_lock.release()
+            async with self._commits.transaction(timeout) as connection:
+                yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -233,6 +230,12 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
         cast(Driver, connection.connection.driver_connection).begin(begin)
 
     return engine
+
+
+def is_open(connection: AsyncConnection) -> bool:
+    """Return whether a transaction still exists: SQLite ends one on its own if a disk is full."""
+    raw = connection.sync_connection
+    return raw is not None and cast(Driver, raw.connection.driver_connection).is_open
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

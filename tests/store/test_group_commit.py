@@ -1,0 +1,202 @@
+"""Transactions on SQLite that wait for each other share a commit, and nothing else."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, text
+
+from bot.errors import Conflict, NotNow
+from bot.store.database import read_note, write_note
+from bot.store.group_commit import MOST_BLOCKS
+from bot.store.sqlite import SQLiteDatabase
+
+SLOW = text(
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) "
+    "SELECT max(i) FROM n"
+)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
+    async with SQLiteDatabase(tmp_path / "easel.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def commits(database: SQLiteDatabase) -> list[None]:
+    """One element for each commit of the writer."""
+    found: list[None] = []
+    event.listen(database._writer.sync_engine, "commit", lambda _: found.append(None))
+    return found
+
+
+def stored(database: SQLiteDatabase) -> set[str]:
+    """Read the notes as another program does: what is committed."""
+    with closing(sqlite3.connect(database.path)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM notes")}
+
+
+async def note(database: SQLiteDatabase, name: str) -> None:
+    async with database.transaction() as tx:
+        await write_note(tx, name, "x")
+
+
+async def test_those_that_wait_share_a_commit_and_return_after_it(
+    database: SQLiteDatabase, commits: list[None]
+) -> None:
+    async def write(name: str) -> None:
+        await note(database, name)
+        assert name in await asyncio.to_thread(stored, database)
+
+    await asyncio.gather(*(write(str(number)) for number in range(20)))
+
+    assert len(commits) < 10
+
+
+async def test_one_alone_is_committed_at_once_without_a_savepoint(
+    database: SQLiteDatabase, commits: list[None]
+) -> None:
+    statements: list[str] = []
+    engine = database._writer.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    event.listen(engine, "savepoint", lambda *_: statements.append("SAVEPOINT"))
+
+    for name in ("a", "b"):
+        await note(database, name)
+
+    assert len(commits) == 2
+    assert len(statements) == 2
+
+
+async def test_a_transaction_has_a_greatest_number_of_blocks(
+    database: SQLiteDatabase, commits: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
+
+    await asyncio.gather(*(note(database, str(number)) for number in range(2 * MOST_BLOCKS)))
+
+    assert len(commits) == 2
+
+
+async def test_those_that_wait_do_not_put_a_commit_off_for_ever(
+    database: SQLiteDatabase, commits: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.group_commit.LONGEST", 0.0)
+
+    await asyncio.gather(*(note(database, str(number)) for number in range(5)))
+
+    assert len(commits) == 5
+
+
+@pytest.mark.parametrize("failing", range(4))
+async def test_a_block_that_fails_takes_no_other_with_it(
+    database: SQLiteDatabase, failing: int
+) -> None:
+    async def write(number: int) -> None:
+        async with database.transaction() as tx:
+            await write_note(tx, str(number), "x")
+            assert await read_note(tx, str(failing)) is None or number == failing
+            if number == failing:
+                raise LookupError
+
+    ended = await asyncio.gather(*(write(each) for each in range(4)), return_exceptions=True)
+
+    assert [isinstance(each, LookupError) for each in ended] == [n == failing for n in range(4)]
+    assert {str(n) for n in range(4) if n != failing} == stored(database) & set("0123")
+
+
+async def test_a_block_that_is_cancelled_in_a_statement_puts_the_others_in_conflict(
+    database: SQLiteDatabase,
+) -> None:
+    began = asyncio.Event()
+
+    async def slow() -> None:
+        async with database.transaction() as tx:
+            began.set()
+            await tx.execute(SLOW)
+
+    first = asyncio.create_task(note(database, "first"))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(slow())
+    third = asyncio.create_task(note(database, "third"))
+    await began.wait()
+    second.cancel()
+
+    with pytest.raises(Conflict):
+        await first
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    await third
+    assert {"first", "third"} & stored(database) == {"third"}
+    await database.run(lambda tx: write_note(tx, "first", "x"))
+    assert "first" in stored(database)
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "out of time"])
+async def test_one_that_gives_up_its_turn_leaves_no_commit_undone(
+    database: SQLiteDatabase, ends: str
+) -> None:
+    async def give_up() -> None:
+        async with database.transaction(timeout=60 if ends == "cancelled" else 0.0):
+            pass
+
+    async with asyncio.timeout(5):
+        async with database.transaction() as tx:
+            await write_note(tx, "first", "x")
+            waiting = asyncio.create_task(give_up())
+            await asyncio.sleep(0)  # it waits for its turn
+            if ends == "cancelled":
+                waiting.cancel()
+
+    assert "first" in stored(database)
+    with pytest.raises((asyncio.CancelledError, NotNow)):
+        await waiting
+    await note(database, "second")
+
+
+async def test_a_full_disk_in_one_block_is_told_to_all_that_lost_by_it(
+    database: SQLiteDatabase,
+) -> None:
+    async with database.transaction() as tx:
+        pages = (await tx.exec_driver_sql("PRAGMA page_count")).scalar_one()
+        await tx.exec_driver_sql(f"PRAGMA max_page_count={pages + 2}")
+
+    async def write(name: str, size: int) -> None:
+        async with database.transaction() as tx:
+            await write_note(tx, name, "x" * size)
+
+    sizes = {"a": 1, "b": 10_000_000, "c": 1}
+    ended = await asyncio.gather(
+        *(write(name, size) for name, size in sizes.items()), return_exceptions=True
+    )
+
+    succeeded = {name for name, end in zip(sizes, ended, strict=True) if end is None}
+    assert isinstance(ended[1], NotNow)
+    assert succeeded == stored(database) & set(sizes)
+    assert "c" in succeeded
+
+
+async def test_a_commit_that_fails_is_told_to_every_block(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Foreign keys that are checked at the commit make it fail."""
+
+    async def break_a_reference() -> None:
+        async with database.transaction() as tx:
+            await tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            await tx.exec_driver_sql(
+                "INSERT INTO job_pictures VALUES ('nowhere', 'input', 0, 'nothing')"
+            )
+
+    monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
+    ended = await asyncio.gather(
+        note(database, "a"), break_a_reference(), note(database, "c"), return_exceptions=True
+    )
+
+    assert all(isinstance(each, Exception) for each in ended)
+    assert not {"a", "c"} & stored(database)
+    await note(database, "a")
