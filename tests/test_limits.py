@@ -89,7 +89,7 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "bot.worker.deliveries": {
         "CONCURRENT_DELIVERIES": 32,
-        "LISTED": 128,
+        "LISTED": 64,
         "REREAD": timedelta(milliseconds=250),
     },
     "bot.worker.estimates": {

@@ -323,15 +323,15 @@ async def deliverable(
     limit: int,
     served: Collection[int] = (),
     closed: Collection[int] = (),
+    cut: bool = False,
 ) -> list[Job]:
-    """Return settled jobs whose next delivery attempt is due.
+    """Return settled jobs whose next delivery attempt is due, but none in the channels of `closed`.
 
-    `served` are the members in the order of their last turns. Nothing that would be posted in the
-    channels of `closed`. Of one member's jobs in one channel, only as many as may be delivered at
-    once.
+    `served` are the members in the order of their last turns, `cut` is that of `list_in_turn`. Of
+    one member's jobs in one channel, only as many as may be delivered at once.
     """
     return await list_in_turn(
-        connection, DELIVERABLE, served, limit, now=now, closed=listed(closed)
+        connection, DELIVERABLE, served, limit, cut=cut, now=now, closed=listed(closed)
     )
 
 

@@ -101,13 +101,17 @@ async def list_in_turn(
     statement: Select[Any],
     served: Collection[int],
     limit: int,
+    *,
+    cut: bool = False,
     **values: object,
 ) -> list[Job]:
     """Query with the members' last turns only if the list is cut: else they change its order alone.
 
-    The caller chooses by these turns among the jobs of the list.
+    The caller chooses by these turns among the jobs of the list. `cut` says that the list was cut
+    the last time, which makes one query of two.
     """
-    found = await list_jobs(connection, statement, served="[]", limit=limit, **values)
-    if len(found) < limit or not served:
-        return found
+    if not cut or not served:
+        found = await list_jobs(connection, statement, served="[]", limit=limit, **values)
+        if len(found) < limit or not served:
+            return found
     return await list_jobs(connection, statement, served=listed(served), limit=limit, **values)

@@ -13,7 +13,7 @@ from bot.worker.turns import Slots
 
 # At Discord's limit of requests, each of which takes some hundred milliseconds.
 CONCURRENT_DELIVERIES = 32
-LISTED = 4 * CONCURRENT_DELIVERIES
+LISTED = 2 * CONCURRENT_DELIVERIES
 # A list that was cut serves for so long: to read one costs as much as to deliver a result.
 REREAD = timedelta(milliseconds=250)
 
@@ -63,7 +63,11 @@ class Deliveries:
         if self.slots.is_full or (self._goes_on and now < self._reread_at and self._listed):
             return self._listed
         self._listed = await queue.deliverable(
-            view, now, limit=LISTED, served=self.slots.served, closed=self._closed()
+            *(view, now),
+            limit=LISTED,
+            served=self.slots.served,
+            closed=self._closed(),
+            cut=self._goes_on,
         )
         self._goes_on = len(self._listed) == LISTED
         self._reread_at = now + REREAD

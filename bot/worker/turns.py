@@ -34,7 +34,7 @@ class Slots:
         """
         left = [job for job in due if job.id not in self._jobs]
         chosen: list[Job] = []
-        while fitting := [job for job in left if self._fits(job)]:
+        while fitting := self._fitting(left):
             order = {user_id: number for number, user_id in enumerate(self._served)}
             slots = Counter(job.user_id for job in self._active())
             job = min(fitting, key=lambda each: (slots[each.user_id], order.get(each.user_id, -1)))
@@ -78,15 +78,23 @@ class Slots:
     def _active(self) -> list[Job]:
         return [job for job in self._jobs.values() if job.id not in self._waiting]
 
-    def _fits(self, job: Job) -> bool:
-        active, all_jobs = self._active(), self._jobs.values()
-        return (
-            len(active) < self.total
-            and _count(active, job.user_id) < self.of_member
-            and len(all_jobs) < max(self.with_waiting, self.total)
-            and _count(all_jobs, job.user_id) < max(self.with_waiting // 2, self.of_member)
-            and job.posts_to not in self.full_channels
-        )
+    def _fitting(self, due: Collection[Job]) -> list[Job]:
+        """Return the jobs of which any could begin now."""
+        active, full = self._active(), self.full_channels
+        if not due or len(active) >= self.total:
+            return []
+        if len(self._jobs) >= max(self.with_waiting, self.total):
+            return []
+        slots = Counter(job.user_id for job in active)
+        begun = Counter(job.user_id for job in self._jobs.values())
+        most = max(self.with_waiting // 2, self.of_member)
+        return [
+            job
+            for job in due
+            if slots[job.user_id] < self.of_member
+            and begun[job.user_id] < most
+            and job.posts_to not in full
+        ]
 
     def _serve(self, job: Job) -> None:
         self._jobs[job.id] = job
@@ -94,7 +102,3 @@ class Slots:
         self._served[job.user_id] = None
         if len(self._served) > REMEMBERED:
             del self._served[next(iter(self._served))]
-
-
-def _count(jobs: Iterable[Job], user_id: int) -> int:
-    return sum(job.user_id == user_id for job in jobs)
