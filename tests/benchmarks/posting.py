@@ -239,7 +239,8 @@ def figures_of(made: Bench, name: str, *, rate: bool) -> list[Figure]:
     asked = len(made.acknowledged)
     acknowledged = made.acknowledged if asked > 1 else [float("nan")] * 2
     quick = {"commands": asked, "p50": statistics.median(acknowledged)}
-    stall = stalls.longest(made.stall_file, since if rate else made.since) * 1000
+    stall, worked = stalls.longest(made.stall_file, since if rate else made.since)
+    meanwhile = {"of processor time": worked * 1000}
     return [
         Figure(f"{name}: posts", sustained, "1/s", at_least=45.0 if rate else None),
         Figure(f"{name}: answers of 429", refused, "", beside={"posts": len(times)}),
@@ -247,7 +248,9 @@ def figures_of(made: Bench, name: str, *, rate: bool) -> list[Figure]:
         Figure(
             f"{name}: acknowledgement p99", quantile(acknowledged, 99), "ms", 100.0, None, quick
         ),
-        Figure(f"{name}: longest stall of the event loop", stall, "ms", at_most=50.0),
+        Figure(
+            f"{name}: longest stall of the event loop", stall * 1000, "ms", 50.0, None, meanwhile
+        ),
         Figure(f"{name}: largest RSS", made.peak(), "MB", at_most=200.0),
     ]
 

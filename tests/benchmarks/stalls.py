@@ -1,7 +1,9 @@
 """Run the command line of the bot with a monitor: `python -m tests.benchmarks.stalls FILE run`.
 
 The monitor writes a line for each time at which the event loop was late: the monotonic time, which
-all processes share, and the seconds. Nothing of that is in the bot itself.
+all processes share, the seconds, and the processor time of the loop's thread meanwhile. On a
+machine with other work, the latter is what the bot itself did. Nothing of the monitor is in the
+bot.
 """
 
 import asyncio
@@ -16,25 +18,26 @@ PERIOD = 0.01  # seconds between two looks
 NOTED = 0.002  # seconds; being less late is not written down
 
 
-def longest(file: Path, since: float, until: float = float("inf")) -> float:
-    """Return the longest stall in seconds between two monotonic times."""
-    found = 0.0
+def longest(file: Path, since: float) -> tuple[float, float]:
+    """Return the longest stall since a monotonic time, and the most processor time in one."""
+    late = worked = 0.0
     with suppress(FileNotFoundError):
         for line in file.read_text().splitlines():
-            at, late = (float(each) for each in line.split())
-            if since <= at <= until:
-                found = max(found, late)
-    return found
+            at, *seconds = (float(each) for each in line.split())
+            if at >= since:
+                late, worked = max(late, seconds[0]), max(worked, seconds[1])
+    return late, worked
 
 
 async def _beat(file: Path) -> None:
     with file.open("a", buffering=1) as lines:
         while True:
-            due = time.monotonic() + PERIOD
+            due, began = time.monotonic() + PERIOD, time.thread_time()
             await asyncio.sleep(PERIOD)
             late = time.monotonic() - due
             if late >= NOTED:
-                lines.write(f"{time.monotonic():.3f} {late:.4f}\n")
+                worked = time.thread_time() - began
+                lines.write(f"{time.monotonic():.3f} {late:.4f} {worked:.4f}\n")
 
 
 async def _watched(work: Coroutine[Any, Any, Any], file: Path) -> Any:  # noqa: ANN401
