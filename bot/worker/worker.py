@@ -117,6 +117,7 @@ class Worker:
                     await _whole(self._turn())
                     await self._pause()
             finally:
+                self._deliveries.stop()  # also after a cancel
                 for task in beside:
                     task.cancel()
                 self._streams.stop()
