@@ -71,6 +71,9 @@ class Metrics:
             "easel_deliveries", "Delivered jobs, by destination.", "destination"
         )
         self._retries = counter("easel_delivery_retries", "Delivery attempts that failed.")
+        self._watched = Gauge(
+            "easel_watched_jobs", "Running jobs whose ends this process awaits.", registry=registry
+        )
         self._stalls = Histogram(
             "easel_event_loop_stall_seconds",
             "The delay of a task that sleeps for 100 ms.",
@@ -115,6 +118,10 @@ class Metrics:
 
     def polled(self, provider: str) -> None:
         self._polls.labels(provider).inc()
+
+    def watching(self, jobs: int) -> None:
+        """Note the number of running jobs that are watched from now on."""
+        self._watched.set(jobs)
 
     def doubt_ended(self, provider: str, outcome: str) -> None:
         """Count the result of a reconciliation: `adopted`, or `failed` and possibly charged."""

@@ -66,6 +66,7 @@ class FakeGeneration:
     finish_now: bool = field(default=False, repr=False)
     drawn: dict[int, bytes] = field(default_factory=dict, repr=False)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)  # wakes its own task
 
     @property
     def settled(self) -> bool:
@@ -113,12 +114,12 @@ class GenerationRunner:
     @manual.setter
     def manual(self, on: bool) -> None:
         self._manual = on
-        self._changed.set()
+        self._wake_all()
 
     def hold(self, *, on: bool) -> None:
         """Set whether generations are processed without an end."""
         self._held = on
-        self._changed.set()
+        self._wake_all()
 
     def fail_next(self, failure: Failure, times: int) -> None:
         """Plan a failure for each of the next `times` generations, at the end of their run."""
@@ -155,8 +156,9 @@ class GenerationRunner:
 
     def finish(self, id: str) -> None:
         """End a generation now, even while others are held."""
-        self.generations[id].finish_now = True
-        self._changed.set()
+        generation = self.generations[id]
+        generation.finish_now = True
+        self._wake(generation)
 
     async def settle(self, id: str, timeout: float) -> FakeGeneration:
         """Wait for the end of a generation. Raise TimeoutError."""
@@ -252,8 +254,24 @@ class GenerationRunner:
 
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._until(free)
-        await self._until(lambda: free() or not (self._manual or (held and self._held)))
+                while not free():
+                    generation.changed.clear()
+                    await generation.changed.wait()
+        while not free() and (self._manual or (held and self._held)):
+            generation.changed.clear()
+            await generation.changed.wait()
+
+    def _wake(self, generation: FakeGeneration) -> None:
+        """Wake the generation's own task, and whoever waits for any change.
+
+        Not the tasks of all others: of ten thousand generations, each change would wake each task.
+        """
+        generation.changed.set()
+        self._changed.set()
+
+    def _wake_all(self) -> None:
+        for generation in self.generations.values():
+            self._wake(generation)
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         while not ready():
@@ -267,7 +285,7 @@ class GenerationRunner:
         if state in TERMINAL:
             generation.completed_at = now
             self._on_end(generation)
-        self._changed.set()
+        self._wake(generation)
 
 
 class GenerationControls:

@@ -18,12 +18,12 @@ async def add(
     rows = [
         {"job_id": job_id, "provider": provider, "remote_id": remote_id} for remote_id in remote_ids
     ]
-    return [_generation(row) for row in await tx.execute(ADD, rows)]
+    return [generation_of(row) for row in await tx.execute(ADD, rows)]
 
 
 async def of_job(connection: AsyncConnection, job_id: str) -> list[Generation]:
     statement = select(generations).where(generations.c.job_id == job_id).order_by(generations.c.id)
-    return [_generation(row) for row in await connection.execute(statement)]
+    return [generation_of(row) for row in await connection.execute(statement)]
 
 
 async def end(tx: AsyncConnection, generation_id: int, state: JobStatus) -> None:
@@ -42,7 +42,7 @@ async def owned(
     return frozenset((await connection.execute(statement)).scalars())
 
 
-def _generation(row: Row[Any]) -> Generation:
+def generation_of(row: Row[Any]) -> Generation:
     return Generation(
         id=row.id,
         job_id=row.job_id,

@@ -137,7 +137,6 @@ UNKNOWN_OUTCOMES = by_random_turns(
     jobs.c.reason == Reason.DOUBTFUL,
     ~exists().where(generations.c.job_id == jobs.c.id),
 )
-UNWATCHED = by_turns(RUNNING, FREE, none_of(jobs.c.id, "known"))
 RIVALS = select(jobs).where(
     jobs.c.id != bindparam("job_id"),
     jobs.c.model == bindparam("of_model"),
@@ -306,14 +305,6 @@ async def estimated(
         providers=[*providers],
         limit=BATCH,
     )
-
-
-async def unwatched(
-    connection: AsyncConnection, now: datetime, *, known: Collection[str]
-) -> list[Job]:
-    """Return running jobs without a lease, but those of `known`: all after a start, else few."""
-    # In two seconds, 40 of them can be polled.
-    return await list_jobs(connection, UNWATCHED, now=now, known=listed(known), limit=4 * BATCH)
 
 
 async def deliverable(

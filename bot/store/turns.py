@@ -45,6 +45,12 @@ def none_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.not_in(select(each.c.value.cast(value)))
 
 
+def some_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Include just the ids of jobs that the parameter `name` lists, in the form of `listed`."""
+    each = elements(name).table_valued("value")
+    return column.in_(select(each.c.value.cast(String)))
+
+
 def listed(values: Collection[object]) -> str:
     """Return values as one parameter, however many there are."""
     return json.dumps([*values])

@@ -48,6 +48,7 @@ class Housekeeping:
         self.next_turn = now + INTERVAL
         await self._erase_tokens(now)
         await self._refresh_prices(now)
+        await self._recovery.resume(tasks.busy)
         async with self._database.reading() as view:
             # A minute before the token expires that can edit the message.
             soon = now + timedelta(minutes=1)

@@ -2,19 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from bot.errors import ProviderError, Reason
-from bot.jobs import Generation, Job, JobStatus
+from bot.jobs import Generation, Job
 from bot.pictures.turns import FairLimit
 from bot.providers.base import Provider, Submitted
 from bot.services import Services
-from bot.store import generations as generation_rows
-from bot.store import jobs
+from bot.store import running
 from bot.worker.durations import Durations
 from bot.worker.poll_queue import OF_MEMBER, POLLS_AT_ONCE, OnTheWay, PollQueue
+from bot.worker.schedule import Schedule
 from bot.worker.settle import Abandoned, Settler
 from bot.worker.stream_health import StreamHealth
 from bot.worker.watch import JobWatch
@@ -46,23 +46,47 @@ class Poller:
         self._streams = StreamHealth()
         self._behind: set[str] = set()  # providers with jobs whose ends may have been missed
 
-    async def begin(self, job: Job, submitted: Sequence[Submitted] = ()) -> None:
-        """Watch a running job; `submitted` holds the updates of the creating request's answer."""
-        if job.provider not in self._providers:
-            log.error("running job waits for the key of %s", job.provider)
-            self._without_key.add(job.id)
+    async def begin(self, job: Job, submitted: Sequence[Submitted]) -> None:
+        """Watch a job that has just begun to run: `submitted` is the creating request's answer."""
+        await self._begin([job], submitted)
+
+    async def begin_all(self, found: Sequence[Job]) -> None:
+        """Watch running jobs, which another run or another process has submitted."""
+        await self._begin(found)
+
+    async def _begin(self, found: Sequence[Job], submitted: Sequence[Submitted] = ()) -> None:
+        """Watch those that still run, and that no other task watches since they were read."""
+        begun = {job.id: job for job in found if self._has_key(job)}
+        if not begun:
             return
+        schedules = {key: await self._durations.schedule(job) for key, job in begun.items()}
         async with self._database.reading() as view:
-            stored = await jobs.get(view, job.id)
-            generations = await generation_rows.of_job(view, job.id)
-        schedule = await self._durations.schedule(job)
-        if stored is None or stored.status is not JobStatus.RUNNING or job.id in self._watches:
-            return  # settled, or watched by another task, since the row was read
+            stored = await running.still_running(view, [*begun])
+        for row, generations in stored:
+            if row.id not in self._watches:
+                self._watch(begun[row.id], row, generations, schedules[row.id], submitted)
+
+    def _has_key(self, job: Job) -> bool:
+        if job.provider in self._providers:
+            return True
+        log.error("running job %s waits for the key of %s", job.id, job.provider)
+        self._without_key.add(job.id)
+        return False
+
+    def _watch(
+        self,
+        job: Job,
+        stored: Job,
+        generations: Sequence[Generation],
+        schedule: Schedule,
+        submitted: Sequence[Submitted],
+    ) -> None:
         since = job.running_at or self._now()
         cancel_requested = stored.cancel_requested_at is not None
         watch = JobWatch(job, generations, since, since + self._timeout, schedule, cancel_requested)
         watch.updates = {each.remote_id: each.update for each in submitted}
         self._watches[job.id] = watch
+        self._metrics.watching(len(self._watches))
         self._by_remote_id |= {each.remote_id: job.id for each in generations}
         if cancel_requested:
             self._cancels[job.id] = stored
@@ -77,7 +101,7 @@ class Poller:
         self._plan(watch)
 
     @property
-    def watched(self) -> Collection[str]:
+    def watched(self) -> Set[str]:
         """The ids of the running jobs that are polled, or wait for the key of their provider."""
         return self._watches.keys() | self._without_key
 
@@ -318,6 +342,7 @@ class Poller:
 
     def _forget(self, watch: JobWatch) -> None:
         del self._watches[watch.job.id]
+        self._metrics.watching(len(self._watches))
         self._cancels.pop(watch.job.id, None)
         self._queue.drop(watch.job.id)
         for generation in watch.generations:

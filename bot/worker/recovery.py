@@ -1,7 +1,7 @@
 """Recovery: everything that happens after a start and after an unknown outcome, in order.
 
 1. `start` ends the leases of tasks that a crash has ended.
-2. `resume` polls running jobs again, by their stored remote ids.
+2. `resume` watches running jobs again, by their stored remote ids.
 3. `confirm_reply` asks Discord whether the reply to a request arrived.
 4. `expire` fails jobs that could not be submitted in time.
 5. `give_up` fails jobs whose provider has had no key for a day.
@@ -14,7 +14,7 @@ Results whose delivery has an unknown outcome are searched for by the delivery i
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from bot.delivery import NotDelivered, ReplyUnknown
@@ -22,7 +22,7 @@ from bot.errors import ProviderError, Reason
 from bot.jobs import Job, JobStatus
 from bot.providers.base import Submitted
 from bot.services import Services
-from bot.store import generations, jobs, leases, queue, settlement
+from bot.store import generations, jobs, leases, queue, running, settlement
 from bot.store.database import Connection, Transaction
 from bot.worker.deliver import REPLY_GRACE
 from bot.worker.leases import Leases
@@ -59,7 +59,6 @@ class Recovery:
 
     async def due(self, view: Connection, now: datetime) -> list[Due]:
         """Return the jobs that need recovery, each with the method to call for it."""
-        running = await queue.unwatched(view, now, known=self._poller.watched)
         unconfirmed = await queue.unconfirmed(view, now - REPLY_GRACE)
         expired = await queue.expired(view, now - QUEUE_TIMEOUT)
         # Without its key, a job waits until the key is set again.
@@ -67,19 +66,31 @@ class Recovery:
         begun_before = now - self._services.job_timeout - WITHOUT_KEY
         orphaned = await queue.orphaned(view, begun_before, providers=self._providers)
         return [
-            *((self.resume, job) for job in running),
             *((self.confirm_reply, job) for job in unconfirmed),
             *((self.expire, job) for job in expired),
             *((self.give_up, job) for job in orphaned),
             *((self.recover, job) for job in unleased),
         ]
 
-    async def resume(self, job: Job) -> None:
-        """Poll a running job that nobody polls."""
-        await self._poller.begin(job)
-        # The process that began the job may have ended before the edit.
-        if job.running_at is not None and self._now() - job.running_at < SHOWN_AGAIN:
-            self._edits.later(job)
+    async def resume(self, busy: Collection[str]) -> None:
+        """Watch the running jobs that nobody watches, but those of `busy`, which have a task.
+
+        After a start, these are all: a page is read by a few queries.
+        """
+        while True:
+            known = {*self._poller.watched, *busy}
+            async with self._database.reading() as view:
+                found = await running.unwatched(view, self._now(), known=known)
+            if not found:
+                return
+            taken = await self._leases.take(found)
+            await self._poller.begin_all(taken)
+            for job in taken:
+                # The process that began the job may have ended before the edit.
+                if job.running_at is not None and self._now() - job.running_at < SHOWN_AGAIN:
+                    self._edits.later(job)
+            if len(found) < running.PAGE or self._poller.watched <= known:
+                return
 
     async def follow(
         self,
@@ -144,8 +155,8 @@ class Recovery:
 
     async def recover(self, job: Job) -> None:
         """Reconcile a request whose task has ended without an outcome, then follow the job."""
-        if running := await self.reconcile(job):
-            await self.follow(*running)
+        if started := await self.reconcile(job):
+            await self.follow(*started)
 
     async def reconcile(self, job: Job) -> tuple[Job, Sequence[Submitted]] | None:
         """Adopt the generations of a request with an unknown outcome, or fail the job.

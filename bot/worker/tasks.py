@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from types import TracebackType
 
 from bot.errors import NotNow
@@ -53,6 +53,11 @@ class Tasks:
 
     def is_busy(self, job: Job) -> bool:
         return job.id in self._busy
+
+    @property
+    def busy(self) -> Collection[str]:
+        """The ids of the jobs with a task."""
+        return self._busy.keys()
 
     def spawn(self, work: Work, *, name: str) -> asyncio.Task[None]:
         """Start work that belongs to no job; an error of this work ends the worker."""

@@ -22,6 +22,7 @@ from bot.store import (
     pictures,
     preferences,
     queue,
+    running,
     stats,
     waiting,
 )
@@ -108,7 +109,7 @@ QUERIES: dict[str, Query] = {
     "orphaned, none": lambda view: queue.orphaned(view, LATER, providers=[]),
     "estimated": lambda view: queue.estimated(view, BEFORE, providers=PROVIDERS),
     "estimated, none": lambda view: queue.estimated(view, BEFORE, providers=[]),
-    "unwatched": lambda view: queue.unwatched(view, LATER, known=[]),
+    "unwatched": lambda view: running.unwatched(view, LATER, known=[]),
     "without inputs": lambda view: queue.without_inputs(view, LATER, limit=16),
     "expiring": lambda view: queue.expiring_statuses(view, LATER, expires_before=TOMORROW),
     "deliverable": lambda view: _number(queue.deliverable(view, MUCH_LATER, limit=32)),

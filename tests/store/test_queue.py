@@ -34,7 +34,6 @@ LISTS: dict[str, tuple[List, dict[str, Any]]] = {
         lambda view: queue.cancel_requests(view, "me", NOW, known=[]),
         {"status": JobStatus.RUNNING, "cancel_requested_at": NOW},
     ),
-    "unwatched": (lambda view: queue.unwatched(view, NOW, known=[]), {"status": JobStatus.RUNNING}),
     "unconfirmed": (lambda view: queue.unconfirmed(view, LATER), {"status_message_id": None}),
     "expired": (lambda view: queue.expired(view, LATER), {}),
     "unleased": (
@@ -78,7 +77,7 @@ async def test_a_job_is_due_at_its_very_time(database: Database, name: str) -> N
         assert await read(tx, NOW - timedelta(microseconds=1)) == []
 
 
-@pytest.mark.parametrize("name", ["waiting", "transferable", "cancel_requests", "unwatched"])
+@pytest.mark.parametrize("name", ["waiting", "transferable", "cancel_requests"])
 async def test_jobs_that_the_worker_knows_make_room_for_others(
     database: Database, name: str
 ) -> None:
@@ -86,7 +85,6 @@ async def test_jobs_that_the_worker_knows_make_room_for_others(
         "waiting": lambda view, known: queue.waiting(view, "oxen", known=known),
         "transferable": lambda view, known: queue.transferable(view, "oxen", known=known),
         "cancel_requests": lambda view, known: queue.cancel_requests(view, "me", NOW, known=known),
-        "unwatched": lambda view, known: queue.unwatched(view, NOW, known=known),
     }
     known: set[str] = set()
     async with database.transaction() as tx:
