@@ -83,8 +83,8 @@ def check(
     ] = False,
 ) -> None:
     """Check everything that a start needs, and print what is wrong with the remedy."""
-    from bot.check.providers import trial_question
     from bot.check.run import run_check
+    from bot.check.trial import trial_question
     from bot.config import Config
     from bot.observability.logs import start_logging
 
@@ -117,11 +117,10 @@ def backup(
 
     Of a database of PostgreSQL, only the pictures: pg_dump copies the rows.
     """
+    from bot.database_address import database_path, is_postgres
     from bot.pictures import PicturesUnavailable, open_store
     from bot.settings import Settings
     from bot.store.database_file import back_up
-    from bot.store.postgres import is_postgres
-    from bot.store.sqlite import database_path
 
     if file is None and pictures is None:
         raise StartupError("Say what to copy: easel backup FILE, --pictures FOLDER, or both.")
@@ -188,8 +187,7 @@ def copy(
     The password may be in PGPASSWORD or in a password file instead of the address, which other
     users of this machine can see.
     """
-    from bot.store.postgres import is_postgres
-    from bot.store.sqlite import database_path
+    from bot.database_address import database_path, is_postgres
 
     with _named("SQLITE"):
         path = database_path(sqlite)

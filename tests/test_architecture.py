@@ -26,6 +26,8 @@ LAYERS = (
     {
         *("bot.backoff", "bot.catalog", "bot.errors", "bot.health", "bot.invite", "bot.jobs"),
         *("bot.http_client", "bot.http_headers", "bot.ledger", "bot.quotas", "bot.settings"),
+        "bot.database_address",
+        "bot.picture_folder",
         "bot.identify_permits",
         *("bot.clock", "bot.proxies", "bot.rest_pace", "bot.second_copy", "bot.session_starts"),
         *("bot.option_values", "bot.periods", "bot.rights"),

@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 
 from bot.check.machine import check_disk
-from bot.check.providers import PROMPT
 from bot.check.report import State, show, warning, wrong
 from bot.check.spelling import misspelt
+from bot.check.trial import PROMPT
 from bot.invite import NEEDED, invite_link, missing
 from bot.sandbox.discord import permissions
 from bot.sandbox.http.faults import Answer

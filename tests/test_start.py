@@ -32,11 +32,11 @@ SETTINGS = "from bot.settings import Settings"
             id="help",
         ),
         pytest.param(SERVING, SELDOM | SANDBOX | AUDIT | {"bot.check.run"}, id="run"),
-        pytest.param(CHECK, SELDOM | SANDBOX | BOT, id="check without Discord"),
+        pytest.param(CHECK, SELDOM | SANDBOX | BOT | AUDIT | ROWS, id="check of the settings"),
         pytest.param(
             f"{CHECK}, bot.check.commands",
             SELDOM | SANDBOX | {"bot.app", "bot.worker"},
-            id="check",
+            id="check of the commands",
         ),
         pytest.param(
             f"import bot.__main__, bot.pictures, bot.store.database_file; {SETTINGS}",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bot.check.providers import trial_question
 from bot.check.run import run_check
 from bot.check.spelling import misspelt, refuse_misspelt
+from bot.check.trial import trial_question
 from bot.config import Config
 from bot.errors import StartupError
 from bot.observability.logs import LEAST, start_logging

@@ -1,10 +1,9 @@
 """The store of pictures that PICTURES_URL names."""
 
 from bot.check.report import Line, ok, wrong
+from bot.database_address import is_postgres
 from bot.errors import StartupError
-from bot.pictures import open_store
 from bot.settings import Settings
-from bot.store.postgres import is_postgres
 
 PICTURES = "pictures"
 
@@ -13,6 +12,8 @@ async def check_pictures(settings: Settings) -> list[Line]:
     """Write, list, read and delete a small object."""
     if settings.pictures_url is None and not is_postgres(settings.database_url):
         return []
+    from bot.pictures import open_store  # only where used: it imports SQLAlchemy
+
     try:
         await open_store(settings).probe()
     except StartupError as error:

@@ -4,9 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+DATABASE = "database"
+MIB = 1024 * 1024
+GIB = 1024 * MIB
 
 
 class State(StrEnum):
@@ -41,6 +47,12 @@ def wrong(about: str, finding: str, remedy: str) -> Line:
     return Line(State.WRONG, about, finding, remedy)
 
 
+def size_text(size: int) -> str:
+    if size >= GIB:
+        return f"{size / GIB:.1f} GiB"
+    return f"{size / MIB:.1f} MiB"
+
+
 def exit_code(lines: Sequence[Line]) -> int:
     return int(any(line.state is State.WRONG for line in lines))
 
@@ -52,8 +64,10 @@ def as_json(lines: Sequence[Line]) -> str:
     return json.dumps({"ok": not exit_code(lines), "lines": shown}, indent=2, ensure_ascii=False)
 
 
-def show(lines: Sequence[Line], console: Console) -> None:
+def show(lines: Sequence[Line], console: "Console") -> None:
     """Print each line with the remedy below; in colours only on a terminal."""
+    from rich.text import Text  # only where used: JSON does without
+
     shown = [line for line in lines if not line.quiet]
     width = max((len(line.about) for line in shown), default=0)
     for line in shown:

@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from rich.console import Console
 
 from bot.check.discord import check_discord
 from bot.check.machine import check_database, check_disk
 from bot.check.network import check_network
 from bot.check.pictures import check_pictures
-from bot.check.providers import check_provider, try_provider
+from bot.check.providers import check_provider
 from bot.check.report import Line, as_json, exit_code, show, wrong
 from bot.check.settings import check_settings
 from bot.config import Config
@@ -29,11 +28,12 @@ async def run_check(
     """Check everything, print the findings, and return the exit code."""
     checked = await asyncio.to_thread(check_settings, entries)
     lines = [*checked.lines, *await check_all(checked.config, trial=trial, register=register)]
-    console = Console(highlight=False)
     if json:
-        console.out(as_json(lines), highlight=False)
+        sys.stdout.write(as_json(lines) + "\n")
     else:
-        show(lines, console)
+        from rich.console import Console  # only where used: JSON does without
+
+        show(lines, Console(highlight=False))
     return exit_code(lines)
 
 
@@ -51,6 +51,8 @@ async def check_all(config: Config, *, trial: bool, register: bool) -> list[Line
         ]
         found = [line for part in await _together(parts) for line in part]
         if trial:
+            from bot.check.trial import try_provider  # only where used: it imports SQLAlchemy
+
             trials = [try_provider(each, config, http, Path()) for each in config.configured]
             found += await asyncio.gather(*trials)
     return found

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from bot.clock import elapsed
+from bot.database_address import database_path, is_postgres
 from bot.identify_permits import IdentifyPermits
 from bot.store.coordination import Alone, Coordination, Role
 from bot.store.database import Database
-from bot.store.postgres import PostgresDatabase, is_postgres
-from bot.store.sqlite import SQLiteDatabase, database_path
+from bot.store.postgres import PostgresDatabase
+from bot.store.sqlite import SQLiteDatabase
 
 PERMIT_SECONDS = 300.0  # longer than any session of a shard takes to begin
 

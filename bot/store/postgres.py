@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
@@ -24,6 +23,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
+from bot.database_address import POSTGRES_REMEDY, label_of
 from bot.errors import Conflict, NotNow, OutcomeUnknown, StartupError
 from bot.store.database import WRITE_LOCK_TIMEOUT, Database
 from bot.store.postgres_errors import (
@@ -56,8 +56,6 @@ READING = {
     "default_transaction_read_only": "on",
     "idle_in_transaction_session_timeout": "60000",  # the audit computes between its pages
 }
-FORM = "postgresql://user:password@host:5432/easel"
-REMEDY = f"DATABASE_URL: {{problem}}. Set it to the address of a database, e.g. {FORM}"
 
 
 class PostgresDatabase(Database):
@@ -169,7 +167,7 @@ class PostgresDatabase(Database):
             raise StartupError(explain(error, self.label)) from error
         except ValueError as error:  # the driver reads the parameters when it connects
             problem = f"the address of {self.label} has a parameter with a wrong value"
-            raise StartupError(REMEDY.format(problem=problem)) from error
+            raise StartupError(POSTGRES_REMEDY.format(problem=problem)) from error
 
 
 async def _commit(begun: AsyncTransaction) -> None:
@@ -181,30 +179,6 @@ async def _commit(begun: AsyncTransaction) -> None:
             raise
         log.error("outcome of a commit unknown: %s", summary(error))
         raise OutcomeUnknown from error
-
-
-def is_postgres(url: str) -> bool:
-    """Return whether DATABASE_URL names a database of a PostgreSQL server."""
-    return url.strip().lower().startswith(("postgres:", "postgresql:", "postgresql+"))
-
-
-def label_of(url: str) -> str:
-    """Return the host and the database of an address; StartupError if one is missing."""
-    try:
-        parts = urlsplit(url.strip())
-        port, host = parts.port, parts.hostname or ""
-        query = parse_qs(parts.query, keep_blank_values=True)
-    except ValueError as error:  # the value may hold a password
-        raise StartupError(REMEDY.format(problem="the value is not an address")) from error
-    name = unquote(parts.path.removeprefix("/"))
-    if parts.scheme not in ("postgres", "postgresql"):
-        raise StartupError(REMEDY.format(problem="the address does not begin with postgresql://"))
-    if not name or "/" in name:
-        raise StartupError(REMEDY.format(problem="the address does not end with a database's name"))
-    if not host and "host" not in query:
-        raise StartupError(REMEDY.format(problem="the address has no host"))
-    host = host or query["host"][0]
-    return f"{host}:{port}/{name}" if port else f"{host}/{name}"
 
 
 async def connect(url: str, settings: Mapping[str, str]) -> Any:  # noqa: ANN401  # the driver's own

@@ -14,11 +14,12 @@ from typing import Any, ClassVar, cast
 
 import aiosqlite
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy import event
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from bot.database_address import SQLITE_REMEDY
 from bot.errors import NotNow, StartupError
 from bot.store.aiosqlite_driver import Connection as Driver
 from bot.store.database import (
@@ -36,10 +37,6 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS = 1.5  # to wait for another program that writes to the file
 READERS = 3
 CHECKPOINT_SECONDS = 5.0
-
-REMEDY = (
-    "DATABASE_URL: {problem}. Set it to a file that Easel may write, e.g. sqlite:///data/easel.db"
-)
 
 
 class SQLiteDatabase(Database):
@@ -66,7 +63,7 @@ class SQLiteDatabase(Database):
             self._checkpoints = asyncio.create_task(self._keep_checkpointing(), name="checkpoints")
         except (OSError, DatabaseError) as error:
             cause = error.orig if isinstance(error, DatabaseError) else error
-            raise StartupError(REMEDY.format(problem=f"{self.path}: {cause}")) from error
+            raise StartupError(SQLITE_REMEDY.format(problem=f"{self.path}: {cause}")) from error
 
     async def connect_all(self) -> None:
         """Do nothing: the readers are open already, and the writer since the migration."""
@@ -163,10 +160,10 @@ class SQLiteDatabase(Database):
                 found = await view.run_sync(revision_of)
         except DatabaseError as error:
             problem = f"{self.path}: {error.orig}"
-            raise StartupError(REMEDY.format(problem=problem)) from error
+            raise StartupError(SQLITE_REMEDY.format(problem=problem)) from error
         if found is None:
             problem = f"{self.path} is not a database of Easel"
-            raise StartupError(REMEDY.format(problem=problem))
+            raise StartupError(SQLITE_REMEDY.format(problem=problem))
         refuse_newer(self.label, found)
         if found != REVISION:
             raise OlderDatabase(
@@ -174,23 +171,6 @@ class SQLiteDatabase(Database):
                 f"version needs {REVISION}). Start this version once with `easel run` to migrate "
                 "the file."
             )
-
-
-def database_path(url: str) -> Path:
-    """Return the file that DATABASE_URL names; StartupError if SQLite cannot open the address."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # the value may hold a password
-        raise StartupError(REMEDY.format(problem="the value is not an address")) from error
-    path = parsed.database or ""
-    if parsed.get_backend_name() != "sqlite" or not path or path == ":memory:":
-        raise StartupError(REMEDY.format(problem="only SQLite files and PostgreSQL are possible"))
-    if parsed.host:
-        problem = f"“{parsed.host}” would be a host, and is no part of the file's path"
-        raise StartupError(REMEDY.format(problem=problem))
-    if parsed.query or parsed.username or path.startswith(("file:", "~")):
-        raise StartupError(REMEDY.format(problem="only the path of a file is possible"))
-    return Path(path)
 
 
 WRITER_PRAGMAS = (

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bot.check.settings import _shown
+from bot.database_address import database_path
 from bot.errors import StartupError
 from bot.settings import Settings
-from bot.store.sqlite import database_path
 from tests.test_main import ROOT
 
 LONG = pytest.mark.long

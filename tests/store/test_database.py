@@ -8,13 +8,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, make_url, select
 from sqlalchemy.exc import DBAPIError
 
+from bot.database_address import database_path
 from bot.errors import StartupError
 from bot.store.database import REVISION, Database, read_note, write_note
 from bot.store.migrations import config, upgrade
-from bot.store.sqlite import SQLiteDatabase, database_path
+from bot.store.sqlite import SQLiteDatabase
 from bot.store.tables import metadata
 from bot.store.tables import notes as notes_table
 from tests.support.cluster import sqlite_only
@@ -162,3 +163,14 @@ async def test_a_folder_that_cannot_be_made_is_refused_with_the_remedy(tmp_path:
     with pytest.raises(StartupError, match="DATABASE_URL: "):
         async with SQLiteDatabase(tmp_path / "file" / "easel.db"):
             pass
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite:///data/easel.db", "sqlite:////srv/easel.db", "sqlite+aiosqlite:///a b.db"),
+        *("sqlite:///a%20b.db", "sqlite:///C:\\easel.db", "sqlite:///a@b:c.db", "sqlite:///ä/é.db"),
+    ],
+)
+def test_the_path_of_an_address_is_that_of_sqlalchemy(url: str) -> None:
+    assert str(database_path(url)) == make_url(url).database

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.database_address import is_postgres
 from bot.store.backends import open_database
 from bot.store.database import Database
-from bot.store.postgres import is_postgres
 from tests.support import cluster
 from tests.support.easel import Stage, stage
 
