@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -67,8 +68,35 @@ def _serve(role: Role, shards: Shards | None = None) -> None:
     config = Config.load()
     start_logging(config.core.log_level, config.core.log_format, config.secrets)
     refuse_misspelt()
+    config.check()
+    if role is Role.ALL:
+        _migrate_beside(config.core.database_url)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(config, role, shards))
+
+
+def _migrate_beside(url: str) -> None:
+    """Run `easel migrate` for a SQLite file that needs that, in a process of its own.
+
+    Alembic takes 10 MB, which this process would keep until its end. The child has the lock of the
+    file meanwhile. What it says on standard error stays, and its end by an error is this one's.
+    """
+    from bot.database_address import database_path, is_postgres
+    from bot.store.database_file import needs_migration
+
+    if is_postgres(url) or not needs_migration(database_path(url)):
+        return
+    # Python's -P, and the folder of this very code: a folder `bot` in the working directory is not
+    # Easel's. No time-out: a large file takes its time, and half a migration is of no use.
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ended = subprocess.run(  # our own interpreter
+        [sys.executable, "-P", "-m", "bot", "migrate"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    if ended.returncode:
+        raise SystemExit(ended.returncode)
 
 
 @cli.command()
@@ -84,12 +112,13 @@ def check(
 ) -> None:
     """Check everything that a start needs, and print what is wrong with the remedy."""
     from bot.check.run import run_check
-    from bot.check.trial import trial_question
     from bot.config import Config
     from bot.observability.logs import start_logging
 
     start_logging("ERROR", "console", ())
     if trial and not yes:
+        from bot.check.trial import trial_question
+
         typer.confirm(trial_question(Config.load()), abort=True, err=True)
     raise SystemExit(asyncio.run(run_check(json=json, trial=trial, register=register)))
 

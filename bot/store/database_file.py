@@ -9,6 +9,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bot.errors import StartupError
+from bot.store.database import REVISION
+
+
+def needs_migration(path: Path) -> bool:
+    """Return whether a start would make or change the tables; False if the file is unreadable."""
+    if not path.exists():
+        return True
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            table = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+            if not file.execute(table).fetchone()[0]:
+                return True
+            found = file.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:  # the start says what is wrong with the file
+        return False
+    return found is None or str(found[0]) < REVISION
 
 
 class InstanceLock:

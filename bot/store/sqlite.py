@@ -55,15 +55,12 @@ class SQLiteDatabase(Database):
         self._commits = GroupCommit(self._writer, is_open)
 
     async def _open(self) -> None:
-        try:
+        with self._failures_as_startup_error():
             await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
             await self.migrate()
             await self._open_readers()
             self._file = await asyncio.to_thread(_identity, self.path)
             self._checkpoints = asyncio.create_task(self._keep_checkpointing(), name="checkpoints")
-        except (OSError, DatabaseError) as error:
-            cause = error.orig if isinstance(error, DatabaseError) else error
-            raise StartupError(SQLITE_REMEDY.format(problem=f"{self.path}: {cause}")) from error
 
     async def connect_all(self) -> None:
         """Do nothing: the readers are open already, and the writer since the migration."""
@@ -97,6 +94,14 @@ class SQLiteDatabase(Database):
         with self._in_use(), self._failures_as_not_now():
             async with self._reader.begin() as connection:
                 yield connection
+
+    @contextmanager
+    def _failures_as_startup_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, DatabaseError) as error:
+            cause = error.orig if isinstance(error, DatabaseError) else error
+            raise StartupError(SQLITE_REMEDY.format(problem=f"{self.path}: {cause}")) from error
 
     @contextmanager
     def _failures_as_not_now(self) -> Iterator[None]:
@@ -137,6 +142,10 @@ class SQLiteDatabase(Database):
                 await stack.enter_async_context(self._reader.connect())
 
     async def migrate(self) -> str | None:
+        with self._failures_as_startup_error():
+            return await self._migrate()
+
+    async def _migrate(self) -> str | None:
         async with self._writer.connect() as connection:
             found = await connection.run_sync(revision_of)
         if found == REVISION:
