@@ -54,7 +54,7 @@ async def requests_on(
     async with open_database(url) as database:
         services = services_on(database, folder, lambda: NOW)
         services = replace(services, quotas=quotas or Quotas())
-        yield Requests(services, lambda: None), MemberJobs(services, lambda: None)
+        yield Requests(services, lambda: None), MemberJobs(services)
 
 
 async def stored(url: str) -> list[Job]:
@@ -212,9 +212,7 @@ async def test_a_job_that_begins_during_a_cancel_cannot_be_canceled_at_every_ser
         job = (await requests.create(ADA, ROUTE, PictureRequest(1, "a fox", {}))).job
         async with database.transaction() as tx:
             await jobs.lock(tx, job.id)
-            canceling = asyncio.create_task(
-                MemberJobs(services, lambda: None).cancel(ADA.user_id, job.id)
-            )
+            canceling = asyncio.create_task(MemberJobs(services).cancel(ADA.user_id, job.id))
             await asyncio.sleep(0.1)
             await jobs.move(tx, job.id, JobStatus.SUBMITTING)
         with pytest.raises(CannotCancel):

@@ -29,11 +29,14 @@ class Duty(StrEnum):
 class News(StrEnum):
     """Hints between processes. Each may be lost: the rows are read every two seconds."""
 
-    ROWS = "rows"  # rows have changed that concern a worker
+    ROWS = "rows"  # rows have changed that concern a worker; the text may be CANCELS
     CREDITS = "credits"  # the provider in the text has refused a job for missing credits
     STREAM_LIVES = "stream lives"  # that of the provider in the text
     STREAM_ENDED = "stream ended"
     ENDED = "ended"  # a provider's stream reported the end of the generation in the text
+
+
+CANCELS = "cancels"  # a member wants a job stopped
 
 
 class Coordination(Protocol):

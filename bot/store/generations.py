@@ -6,10 +6,14 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs import Generation, JobStatus
-from bot.store.tables import generations
+from bot.jobs import Generation, Job, JobStatus
+from bot.store.tables import generations, jobs
+from bot.store.turns import list_jobs, listed, some_of
 
 ADD = insert(generations).returning(*generations.c, sort_by_parameter_order=True)
+
+RUNNING = select(jobs).where(jobs.c.status == JobStatus.RUNNING, some_of(jobs.c.id, "ids"))
+OF_JOBS = select(generations).where(some_of(generations.c.job_id, "ids")).order_by(generations.c.id)
 
 
 async def add(
@@ -18,12 +22,26 @@ async def add(
     rows = [
         {"job_id": job_id, "provider": provider, "remote_id": remote_id} for remote_id in remote_ids
     ]
-    return [generation_of(row) for row in await tx.execute(ADD, rows)]
+    return [_generation(row) for row in await tx.execute(ADD, rows)]
 
 
 async def of_job(connection: AsyncConnection, job_id: str) -> list[Generation]:
     statement = select(generations).where(generations.c.job_id == job_id).order_by(generations.c.id)
-    return [generation_of(row) for row in await connection.execute(statement)]
+    return [_generation(row) for row in await connection.execute(statement)]
+
+
+async def of_running(
+    connection: AsyncConnection, ids: Sequence[str]
+) -> list[tuple[Job, list[Generation]]]:
+    """Return those of a few jobs that are running, each with its generations."""
+    values = {"ids": listed(ids)}
+    found = {
+        job.id: (job, list[Generation]()) for job in await list_jobs(connection, RUNNING, **values)
+    }
+    for row in await connection.execute(OF_JOBS, values):
+        if row.job_id in found:
+            found[row.job_id][1].append(_generation(row))
+    return [*found.values()]
 
 
 async def end(tx: AsyncConnection, generation_id: int, state: JobStatus) -> None:
@@ -42,7 +60,7 @@ async def owned(
     return frozenset((await connection.execute(statement)).scalars())
 
 
-def generation_of(row: Row[Any]) -> Generation:
+def _generation(row: Row[Any]) -> Generation:
     return Generation(
         id=row.id,
         job_id=row.job_id,

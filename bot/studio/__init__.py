@@ -53,7 +53,7 @@ class Studio:
         self.copies = services.copies
         self.requests = Requests(services, wake)
         self.reduced = services.reduced
-        self.jobs = MemberJobs(services, wake)
+        self.jobs = MemberJobs(services)
         self.results = Results(services)
         self.recipes = Recipes(services)
         self.histories = Histories(services)

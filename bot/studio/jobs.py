@@ -9,6 +9,7 @@ from bot.jobs import Job, JobStatus, Picture
 from bot.quotas import Member, may_see
 from bot.services import Services
 from bot.store import jobs, members, pictures, settlement
+from bot.store.coordination import CANCELS, News
 from bot.store.database import Transaction
 from bot.store.pictures import Role
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
@@ -63,10 +64,9 @@ class TooManyShown(UserError):
 
 
 class MemberJobs:
-    def __init__(self, services: Services, wake: Callable[[], None]) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
         self._database = services.database
-        self._wake = wake
         self._showing: set[int] = set()  # members whose job is being shown
 
     async def cancel(self, user_id: int, job_id: str) -> Job:
@@ -102,7 +102,7 @@ class MemberJobs:
 
     async def _canceled(self, cancel: Callable[[Transaction], Awaitable[Job]]) -> Job:
         job = await self._database.run(cancel, timeout=WRITE_LOCK_TIMEOUT)
-        self._wake()
+        self._services.coordination.announce(News.ROWS, CANCELS)
         return job
 
     async def _cancel(self, tx: Transaction, job: Job, *, moderator_id: int | None = None) -> Job:

@@ -55,12 +55,17 @@ class Deliveries:
         """When the rows are to be read again, although nothing has reported a change."""
         return self._reread_at if self._goes_on and not self.slots.is_full else None
 
+    def serve(self, now: datetime) -> bool:
+        """Return whether the list that was read last is enough for now."""
+        fresh = self._goes_on and now < self._reread_at and bool(self._listed)
+        return self.slots.is_full or fresh
+
     async def read(self, view: Connection, now: datetime) -> list[Job]:
         """Return the settled jobs that are due, after a query if that is necessary.
 
         Nothing is read while all slots are taken: the end of a delivery is the next occasion.
         """
-        if self.slots.is_full or (self._goes_on and now < self._reread_at and self._listed):
+        if self.serve(now):
             return self._listed
         self._listed = await queue.deliverable(
             *(view, now),

@@ -11,7 +11,7 @@ from bot.jobs import Generation, Job
 from bot.pictures.turns import FairLimit
 from bot.providers.base import Provider, Submitted
 from bot.services import Services
-from bot.store import running
+from bot.store import generations as generation_rows
 from bot.worker.durations import Durations
 from bot.worker.poll_queue import OF_MEMBER, POLLS_AT_ONCE, OnTheWay, PollQueue
 from bot.worker.schedule import Schedule
@@ -61,7 +61,7 @@ class Poller:
             return
         schedules = {key: await self._durations.schedule(job) for key, job in begun.items()}
         async with self._database.reading() as view:
-            stored = await running.still_running(view, [*begun])
+            stored = await generation_rows.of_running(view, [*begun])
         for row, generations in stored:
             if row.id not in self._watches:
                 self._watch(begun[row.id], row, generations, schedules[row.id], submitted)

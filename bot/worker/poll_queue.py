@@ -60,11 +60,13 @@ class Rotation:
     round. In a round, a lane whose poll is an earlier one goes first, so that a member who has just
     come waits for no round to end.
 
-    Invariant: `_lanes` holds no empty lane, and `_rounds` no round before the current one.
+    Invariant: `_lanes` holds no empty lane, `_rounds` no round before the current one, and the
+    first entry of each of `_order` is that of a job in the lane.
     """
 
     def __init__(self) -> None:
         self._lanes: dict[Lane, dict[str, tuple[int, datetime]]] = {}
+        self._order: dict[Lane, list[tuple[int, datetime, str]]] = {}  # a heap of each lane
         self._lane_of: dict[str, Lane] = {}
         self._round = 0
         self._rounds: dict[Lane, int] = {}  # the round of the next turn; the current one if absent
@@ -73,6 +75,7 @@ class Rotation:
         lane = (poll.provider, poll.user_id)
         self._lanes.setdefault(lane, {})[poll.job_id] = (poll.polls, moment)
         self._lane_of[poll.job_id] = lane
+        heapq.heappush(self._order.setdefault(lane, []), (poll.polls, moment, poll.job_id))
 
     def drop(self, job_id: str) -> None:
         lane = self._lane_of.pop(job_id, None)
@@ -80,7 +83,11 @@ class Rotation:
             return
         del self._lanes[lane][job_id]
         if not self._lanes[lane]:
-            del self._lanes[lane]
+            del self._lanes[lane], self._order[lane]
+            return
+        order, jobs = self._order[lane], self._lanes[lane]
+        while jobs.get(order[0][2]) != order[0][:2]:  # void: dropped, or added again
+            heapq.heappop(order)
 
     def has_turn(self, on_the_way: OnTheWay) -> bool:
         """Return whether a poll waits that has a slot."""
@@ -91,9 +98,7 @@ class Rotation:
         lane = self._next_lane(on_the_way)
         if lane is None:
             return None
-        jobs = self._lanes[lane]
-        job_id = min(jobs, key=jobs.__getitem__)
-        polls, _ = jobs[job_id]
+        polls, _, job_id = self._order[lane][0]
         self._count_turn(lane)
         self.drop(job_id)
         return Poll(job_id, *lane, polls)
@@ -105,7 +110,7 @@ class Rotation:
         first = min(self._round_of(lane) for lane in waiting)
         return min(
             (lane for lane in waiting if self._round_of(lane) == first),
-            key=lambda lane: min(self._lanes[lane].values()),
+            key=lambda lane: self._order[lane][0][:2],
         )
 
     def _count_turn(self, lane: Lane) -> None:

@@ -78,8 +78,12 @@ class Recovery:
         After a start, these are all: a page is read by a few queries.
         """
         while True:
-            known = {*self._poller.watched, *busy}
             async with self._database.reading() as view:
+                # Cheaper than the list, which no other process changes on a SQLite file.
+                number = None if self._database.shared else await running.count(view)
+                if number is not None and number <= len(self._poller.watched):
+                    return
+                known = {*self._poller.watched, *busy}
                 found = await running.unwatched(view, self._now(), known=known)
             if not found:
                 return

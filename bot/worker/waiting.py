@@ -7,6 +7,7 @@ and after one that Discord did not answer there are none for a time.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from bot.delivery import Usual
 from bot.jobs import Job
 from bot.services import Services
 from bot.store import jobs
@@ -23,6 +24,9 @@ EDITS = 5  # on the way at once
 PAUSE = timedelta(seconds=30)  # after an edit that Discord did not answer
 # Beyond the usual time: an edit at the very moment of the result, or of "Drawing", helps nobody.
 SLOW_MARGIN = timedelta(seconds=2)
+
+
+CANDIDATES = 10 * EDITS  # of which some may be in channels that take no messages now
 
 
 class Waiting:
@@ -56,11 +60,21 @@ class Waiting:
 
     async def slow(self, now: datetime) -> list[Due]:
         """Return running jobs of this process that take longer than usual, each once."""
-        running = self._poller.running
-        self._slow &= {job.id for job in running}
-        found = [
-            job for job in running if job.id not in self._slow and await self._is_slow(job, now)
-        ]
+        if now < self._paused_until or self._deliveries.is_full:
+            return []
+        self._slow &= self._poller.watched
+        usual: dict[tuple[str, int], Usual | None] = {}  # of the jobs of this turn
+        found: list[Job] = []
+        for job in self._poller.running:
+            if job.id in self._slow or job.slow_shown or job.final_status_sent:
+                continue
+            key = (job.request.model, job.request.count)
+            if key not in usual:
+                usual[key] = await self._deliverer.estimates.usual(job)
+            if _is_slow(job, usual[key], now):
+                found.append(job)
+            if len(found) >= CANDIDATES:
+                break
         return [(self.show_slow, job) for job in self._chosen(found, now)]
 
     async def show_place(self, job: Job) -> None:
@@ -86,12 +100,6 @@ class Waiting:
         fitting = [job for job in found if job.route.channel_id not in limited]
         return fitting[: max(EDITS - len(self._edits), 0)]
 
-    async def _is_slow(self, job: Job, now: datetime) -> bool:
-        if job.slow_shown or job.final_status_sent or job.running_at is None:
-            return False
-        usual = await self._deliverer.estimates.usual(job)
-        return usual is not None and now - job.running_at >= usual.most + SLOW_MARGIN
-
     async def _edit(self, job: Job) -> None:
         self._edits.add(job.id)
         try:
@@ -100,3 +108,9 @@ class Waiting:
             self._edits.discard(job.id)
         if not answered:
             self._paused_until = self._now() + PAUSE
+
+
+def _is_slow(job: Job, usual: Usual | None, now: datetime) -> bool:
+    if usual is None or job.running_at is None:
+        return False
+    return now - job.running_at >= usual.most + SLOW_MARGIN

@@ -15,7 +15,7 @@ from bot.errors import NotNow, ProviderError
 from bot.jobs import Job
 from bot.services import Services
 from bot.store import queue
-from bot.store.coordination import Duty, News
+from bot.store.coordination import CANCELS, Duty, News
 from bot.store.database import Connection
 from bot.store.jobs import MoveRefused
 from bot.worker.balances import BalanceReader
@@ -80,7 +80,7 @@ class Worker:
         self._housekeeping = Housekeeping(
             services, leases, settler, self._deliverer, self._recovery, waiting
         )
-        self._rows_changed = True
+        self._rows_changed = self._cancels_changed = True
         self._started = self._stopping = False
         self._next_row: datetime | None = None
         self._coordination.listen(News.ROWS, self.wake)
@@ -88,8 +88,9 @@ class Worker:
         self._coordination.listen(News.STREAM_LIVES, self._heard_life)
         self._coordination.listen(News.STREAM_ENDED, self._poller.stream_ended)
 
-    def wake(self, _: str = "") -> None:
+    def wake(self, text: str = "") -> None:
         """Query the rows now: they have changed."""
+        self._cancels_changed |= text == CANCELS
         self._rows_changed = True
         self._wake.set()
 
@@ -145,6 +146,7 @@ class Worker:
             for key in self._poller.take_behind():
                 self._tasks.spawn(self._poller.catch_up(key), name=f"ends at {key}")
             housekeeping = self._past(self._housekeeping.next_turn)
+            self._cancels_changed |= housekeeping
             if self._rows_changed or housekeeping or self._past(self._next_row):
                 self._rows_changed = False
                 await self._read_rows()
@@ -171,9 +173,7 @@ class Worker:
                 view, now, limit=2 * CONCURRENT_DOWNLOADS, served=self._downloads.served
             )
             deliverable = await self._deliveries.read(view, now)
-            cancel_requests = await queue.cancel_requests(
-                view, self._coordination.process, now, known=self._poller.canceling
-            )
+            cancel_requests = await self._cancel_requests(view, now)
             self._next_row = await self._next_row_at(view, now)
         await self._start_downloads(self._downloads.choose(self._idle(without_inputs)))
         for provider in providers:
@@ -198,10 +198,21 @@ class Worker:
 
     async def _next_row_at(self, view: Connection, now: datetime) -> datetime | None:
         """Return when a row becomes due, or a channel takes messages again."""
+        if self._deliveries.serve(now):  # the next list is soon enough for all else
+            return self._deliveries.next_read
         limits = self._services.delivery.limited_channels().values()
         times = [now + timedelta(seconds=each) for each in limits]
         found = [*times, await queue.next_wake(view, now), self._deliveries.next_read]
         return min((moment for moment in found if moment is not None), default=None)
+
+    async def _cancel_requests(self, view: Connection, now: datetime) -> list[Job]:
+        """Return jobs that their members want stopped now: the query reads all running jobs."""
+        if not self._cancels_changed:
+            return []
+        self._cancels_changed = False
+        return await queue.cancel_requests(
+            view, self._coordination.process, now, known=self._poller.canceling
+        )
 
     def _idle(self, jobs: Iterable[Job]) -> list[Job]:
         return [job for job in jobs if not self._tasks.is_busy(job)]

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.worker.poll_queue import GAP, OF_MEMBER, POLLS_AT_ONCE, OnTheWay, Poll, PollQueue
+from bot.worker.poll_queue import GAP, OF_MEMBER, POLLS_AT_ONCE, OnTheWay, Poll, PollQueue, Rotation
 from tests.support.rows import NOW
 
 SECOND = timedelta(seconds=1)
@@ -223,3 +224,19 @@ def test_every_queued_job_is_polled_once(made: Iterable[tuple[str, int]]) -> Non
         now += GAP
         rest += queue.take_due(now, free(oxen=4))
     assert sorted(rest) == sorted(queued)
+
+
+def test_a_turn_does_not_take_longer_with_more_jobs() -> None:
+    def seconds(number: int) -> float:
+        rotation = Rotation()
+        for each in range(number):
+            rotation.add(Poll(f"job {each}", "oxen", each % 10), NOW)
+        begun = time.process_time()
+        for _ in range(50):
+            assert rotation.pop(OnTheWay()) is not None
+        return time.process_time() - begun
+
+    few = min(seconds(100) for _ in range(5))
+    many = min(seconds(10_000) for _ in range(5))
+
+    assert many < few * 10

@@ -1,31 +1,13 @@
 """After a start, running jobs are watched again by a few queries, however many they are."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from bot.store import running
 from tests.support.delivery import drawing
 from tests.support.easel import Stage
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Yield a list of the statements that any database executes meanwhile."""
-    found: list[str] = []
-
-    def note(_: Any, __: Any, statement: str, *___: Any) -> None:  # noqa: ANN401
-        found.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+from tests.support.statements import statements
 
 
 @pytest.mark.parametrize("page", [4, running.PAGE])
@@ -45,3 +27,19 @@ async def test_running_jobs_are_watched_by_pages(
     reads = [each for each in executed if each.startswith("SELECT generations.")]
 
     assert len(reads) == -(-number // page)
+
+
+async def test_running_jobs_are_not_listed_again_while_all_are_watched(at: Stage) -> None:
+    async with at.easel() as app:
+        await drawing(at, 3)
+        with statements() as executed:
+            turn = app.services.metrics.last_turn
+            while turn == app.services.metrics.last_turn:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(2.2)  # a turn of the housekeeping
+        lists = [each for each in executed if "jobs.id NOT IN" in each and "LIMIT" in each]
+        counts = [each for each in executed if each.startswith("SELECT count(*)")]
+
+    if not app.services.database.shared:
+        assert counts
+        assert not [each for each in lists if "row_number" not in each]
