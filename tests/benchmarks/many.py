@@ -8,210 +8,17 @@ all end together. With 1,000 jobs, the bot is killed and started again before.
 
 import argparse
 import asyncio
-import re
-import socket
 import statistics
-import tempfile
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from itertools import cycle
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import aiohttp
-
-from bot.sandbox.discord import FakeDiscord
-from bot.sandbox.oxen.server import FakeOxen
-from tests.benchmarks.ack import process
 from tests.benchmarks.figures import Figure, show
-from tests.benchmarks.hostile_meters import family, resident
-from tests.support.easel import KEY, TOKEN
+from tests.benchmarks.many_ground import COMMANDS, bench
 
 NUMBERS = (100, 1_000, 10_000)
 RESTARTED = 1_000  # the number of jobs with which the bot is started again
-MEMBERS = 200
-CHANNELS = 50
-TOGETHER = 20  # commands that wait for their reply at once, until enough jobs run
-COMMANDS = 200  # while these run, of which ...
-EVERY = 0.05  # ... one begins in so many seconds
-LONGEST = 900.0  # seconds until a measurement is given up
-LOOK = 0.05
-SAMPLE = 0.25
 GROWTH = 1.2  # times the figure of the smallest number, at most
-
-
-@dataclass
-class Bench:
-    """The bot's process, between the stand-ins in this process."""
-
-    discord: FakeDiscord
-    oxen: FakeOxen
-    folder: Path
-    port: int
-    asked: int = 0
-    rss: float = 0.0  # MB, the peak of the bot and of its children
-    stalls: float = 0.0  # the upper bound of the longest in seconds
-    pid: int = 0
-    used: float = 0.0  # processor seconds of earlier processes
-    ended: set[str] = field(default_factory=set)  # generations that were told to end
-
-    def __post_init__(self) -> None:
-        guild = self.discord.add_guild("Bench")
-        channels = [self.discord.add_channel(guild, f"art{each}") for each in range(CHANNELS)]
-        self._channels = cycle(channels)
-        self._members = cycle(self.discord.add_user(f"Member {each}") for each in range(MEMBERS))
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Run the bot, and yield once Discord's gateway is ready."""
-        bot = process(
-            *("-m", "bot", "run"),
-            folder=self.folder,
-            DISCORD_TOKEN=TOKEN,
-            DISCORD_API_URL=self.discord.url,
-            OXEN_API_KEY=KEY,
-            OXEN_API_URL=self.oxen.url,
-            PRIVATE_HOSTS=self.oxen.cdn_host,
-            HTTP_PORT=str(self.port),
-            LOG_LEVEL="ERROR",
-            MAX_JOBS="unlimited",
-            JOB_TIMEOUT="3600",
-        )
-        async with bot as running:
-            self.pid = running.pid
-            await self.discord.connected(60)
-            sampling = asyncio.create_task(self._sample())
-            try:
-                yield
-            finally:
-                self.used += self._seconds()
-                self.pid = 0
-                sampling.cancel()
-                await asyncio.wait({sampling})
-                with suppress(ProcessLookupError):
-                    running.kill()
-        await self.discord.disconnected()
-
-    async def _sample(self) -> None:
-        while True:
-            self.rss = max(self.rss, sum(resident(each) for each in family(self.pid)))
-            await asyncio.sleep(SAMPLE)
-
-    def seconds(self) -> float:
-        """Return the processor time of the bot so far, of all its processes."""
-        return self.used + (self._seconds() if self.pid else 0.0)
-
-    def _seconds(self) -> float:
-        return sum(map(_processor_seconds, family(self.pid)))
-
-    async def metrics(self) -> dict[str, float]:
-        address = f"http://127.0.0.1:{self.port}/metrics"
-        async with aiohttp.ClientSession() as session, session.get(address) as answer:
-            lines = (await answer.text()).splitlines()
-        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-        return {name: float(value) for name, _, value in pairs}
-
-    async def longest_stall(self) -> float:
-        """Return the upper bound of the longest stall of this process, a bucket's, in ms."""
-        found = await self.metrics()
-        total = found["easel_event_loop_stall_seconds_count"]
-        bounds = [
-            float(match[1])
-            for name, number in found.items()
-            if (match := re.fullmatch(r'easel_event_loop_stall_seconds_bucket{le="(.+)"}', name))
-            and number == total
-        ]
-        return min(bounds) * 1000
-
-    async def ask(self) -> float:
-        """Request a job; return the milliseconds until the acknowledgement."""
-        prompt = f"a fox, number {self.asked:05},"
-        self.asked += 1
-        member, channel = next(self._members), next(self._channels)
-        command = await self.discord.command(member, channel, "imagine", {"prompt": prompt})
-        await command.answered()
-        return (command.acknowledged_after or 0.0) * 1000
-
-    async def fill(self, number: int) -> None:
-        """Request so many jobs, and wait until all of them run."""
-        slots = asyncio.Semaphore(TOGETHER)
-
-        async def one() -> None:
-            async with slots:
-                await self.ask()
-
-        await asyncio.gather(*(one() for _ in range(number)))
-        await self.until_run(self.asked)
-
-    async def until_run(self, number: int) -> None:
-        async with asyncio.timeout(LONGEST):
-            while len(self.oxen.generations) < number:
-                await asyncio.sleep(LOOK)
-
-    async def until_watched(self, number: int) -> None:
-        async with asyncio.timeout(LONGEST):
-            while (await self.metrics())["easel_watched_jobs"] < number:
-                await asyncio.sleep(LOOK)
-
-    async def exchange(self) -> list[float]:
-        """Request jobs, and end the oldest for each; return the acknowledgements' times."""
-        oldest = [each for each in self.oxen.generations if each not in self.ended]
-        tasks: list[asyncio.Task[float]] = []
-        async with asyncio.TaskGroup() as group:
-            for id, _ in zip(oldest, range(COMMANDS), strict=False):
-                tasks.append(group.create_task(self.ask()))
-                self._end(id)
-                await asyncio.sleep(EVERY)
-        await self.until_run(self.asked)
-        await self.until_delivered(len(self.ended))
-        return [each.result() for each in tasks]
-
-    def _end(self, id: str) -> None:
-        self.ended.add(id)
-        self.oxen.finish(id)
-
-    async def end_all(self) -> None:
-        for id in self.oxen.generations:
-            if id not in self.ended:
-                self._end(id)
-        await self.until_delivered(self.asked)
-
-    async def until_delivered(self, number: int) -> None:
-        async with asyncio.timeout(LONGEST):
-            while self.delivered().total() < number:
-                await asyncio.sleep(LOOK * 10)
-
-    def delivered(self) -> Counter[str]:
-        """Return the number of messages with pictures for each prompt."""
-        shown = [each for each in self.discord.world.messages.values() if each.pictures()]
-        found = (re.search(r"a fox, number \d+,", each.text()) for each in shown)
-        return Counter(match[0] for match in found if match)
-
-
-def _processor_seconds(pid: int) -> float:
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / 100
-    return 0.0
-
-
-@asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        # A limit of messages would only make the measurement longer.
-        api = FakeDiscord(token=TOKEN, limit_messages=False)
-        await stack.enter_async_context(api)
-        oxen = await stack.enter_async_context(
-            FakeOxen(key=KEY, generation_seconds=0.0, long_side=64)
-        )
-        oxen.manual = True
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
-        yield Bench(api, oxen, folder, port)
 
 
 @dataclass
@@ -226,12 +33,12 @@ class Measured:
     exchanging: float = 0.0
     ending: float = 0.0
     stall: float = 0.0
+    waited: float = 0.0  # seconds without a processor, because of other programs
     rss: float = 0.0
     watched: float | None = None
     once: int = 0
     more: int = 0
     jobs: int = 0
-    seconds: float = 0.0
 
     @property
     def a_job(self) -> float:
@@ -246,6 +53,10 @@ class Measured:
 
 async def measure(number: int) -> Measured:
     began, found = time.monotonic(), Measured(number)
+
+    def say(what: str) -> None:
+        print(f"{number} jobs: {what} after {time.monotonic() - began:.0f} s", flush=True)
+
     async with bench() as made:
         async with made.running():
             await made.discord.commands_registered(60)
@@ -254,9 +65,13 @@ async def measure(number: int) -> Measured:
             await made.fill(number)
             await made.until_watched(number)
             filled = made.seconds()
+            say(f"all run ({1000 * (filled - before[0]) / number:.0f} ms each, {made.rss:.0f} MB)")
             found.acks = await made.exchange()
             found.stall = await made.longest_stall()
+            found.waited = made.waited()
             exchanged = made.seconds()
+            longest = max(found.acks)
+            say(f"{len(found.acks)} more delivered (acknowledged within {longest:.0f} ms)")
             if number != RESTARTED:
                 await made.end_all()
                 ended = made.seconds()
@@ -278,7 +93,7 @@ async def measure(number: int) -> Measured:
         found.once = sum(each == 1 for each in delivered.values())
         found.more = sum(each > 1 for each in delivered.values())
         found.jobs, found.rss = made.asked, made.rss
-    found.seconds = time.monotonic() - began
+    say("all delivered")
     return found
 
 
@@ -313,7 +128,13 @@ def figures_of(found: Measured, first: Measured) -> list[Figure]:
             beside={"p50": acks[49], "longest": max(found.acks)},
         ),
         Figure(f"{name}: longest acknowledgement", max(found.acks), "ms", at_most=1000),
-        Figure(f"{name}: longest stall, its bucket", found.stall, "ms", at_most=50),
+        Figure(
+            f"{name}: longest stall, its bucket",
+            found.stall,
+            "ms",
+            at_most=50,
+            beside={"s without a processor": found.waited},
+        ),
     ]
     if found.watched is not None:
         rows.append(
@@ -327,7 +148,6 @@ async def figures(*, small: bool = False, numbers: Sequence[int] = ()) -> list[F
     rows: list[Figure] = []
     for number in numbers or (NUMBERS[:2] if small else NUMBERS):
         found.append(await measure(number))
-        print(f"{number} jobs: {found[-1].seconds:.0f} s", flush=True)
         rows += figures_of(found[-1], found[0])
     return rows
 

@@ -16,15 +16,20 @@ from pathlib import Path
 
 from bot.sandbox.oxen.server import FakeOxen
 from tests.benchmarks.ack import Discord, process, resident_mb
+from tests.benchmarks.figures import Figure, show
 from tests.support.easel import KEY, TOKEN
 
 ROUNDS = 5  # of which the fastest counts, because other programs only slow down
 IDLE_SECONDS = 5.0
 REFERENCE = "import discord"
+CHECK_AT_MOST = 2.5  # times the reference
+IDLE_AT_MOST = 110.0  # MB
 CHECK = "import bot.__main__, bot.observability.logs, bot.check.run"
 COMMANDS = {
     "easel --help": "import bot.__main__",
     "easel check": CHECK,
+    # With a database that exists.
+    "easel check, of a database": f"{CHECK}, bot.check.database",
     # All that a check uses at last, if Discord takes the token.
     "easel check, to the end": f"{CHECK}, bot.check.commands",
     "easel run": "import bot.__main__, bot.check.spelling, bot.observability.logs, bot.app",
@@ -39,23 +44,37 @@ def processor_seconds(program: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def report_imports() -> None:
+def imports(times: int) -> list[Figure]:
     programs = {REFERENCE: REFERENCE, **COMMANDS}
     # In turns, so that noise of the machine affects all.
     rounds = [
-        {name: processor_seconds(text) for name, text in programs.items()} for _ in range(ROUNDS)
+        {name: processor_seconds(text) for name, text in programs.items()} for _ in range(times)
     ]
     best = {name: min(each[name] for each in rounds) for name in programs}
-    for name, seconds in best.items():
-        print(f"{name:<24} {seconds * 1000:5.0f} ms  ratio {seconds / best[REFERENCE]:4.2f}")
+    return [
+        Figure(
+            f"{name}: imports, of those of `{REFERENCE}`",
+            *(best[name] / best[REFERENCE], "times"),
+            at_most=CHECK_AT_MOST if name == "easel check" else None,
+            beside={"ms": best[name] * 1000},
+        )
+        for name in COMMANDS
+    ]
 
 
-async def report_run() -> None:
+async def starts() -> list[Figure]:
     """Start the bot in an empty folder, where Alembic makes the tables, and once more."""
+    found: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first start", "next start"):
             ready, resident = await start_in(Path(folder))
-            print(f"{name:<24} {ready:5.1f} s  RSS {resident:.0f} MB")
+            found.append(Figure(f"{name}: until ready", ready, "s"))
+            found.append(Figure(f"{name}: idle RSS", resident, "MB", at_most=IDLE_AT_MOST))
+    return found
+
+
+async def figures(*, small: bool = False) -> list[Figure]:
+    return [*await asyncio.to_thread(imports, 2 if small else ROUNDS), *await starts()]
 
 
 async def start_in(folder: Path) -> tuple[float, float]:
@@ -83,5 +102,4 @@ async def start_in(folder: Path) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    report_imports()
-    asyncio.run(report_run())
+    show(asyncio.run(figures()))
