@@ -39,6 +39,7 @@ class Measured:
     once: int = 0
     more: int = 0
     jobs: int = 0
+    refused: int = 0
 
     @property
     def a_job(self) -> float:
@@ -92,7 +93,7 @@ async def measure(number: int) -> Measured:
         delivered = made.delivered()
         found.once = sum(each == 1 for each in delivered.values())
         found.more = sum(each > 1 for each in delivered.values())
-        found.jobs, found.rss = made.asked, made.rss
+        found.jobs, found.rss, found.refused = made.asked, made.rss, made.refused
     say("all delivered")
     return found
 
@@ -105,6 +106,7 @@ def figures_of(found: Measured, first: Measured) -> list[Figure]:
     acks = statistics.quantiles(found.acks, n=100, method="inclusive")
     rows = [
         Figure(f"{name}: delivered once", found.once, "jobs", at_least=found.jobs),
+        Figure(f"{name}: requests refused", found.refused, "", at_most=0),
         Figure(f"{name}: delivered again", found.more, "jobs", at_most=0),
         Figure(f"{name}: RSS, peak", found.rss, "MB", at_most=200),
         Figure(f"{name}: processor time a job", found.a_job, "ms", at_most=most(first.a_job)),
