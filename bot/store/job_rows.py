@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from sys import intern
 from typing import Any
 
 from sqlalchemy import Row
@@ -43,12 +44,12 @@ def job_of(row: Row[Any]) -> Job:
             notify=Notify(row.notify),
         ),
         request=GenerationRequest(
-            model=row.model,
+            model=intern(row.model),  # one text for all jobs in memory
             prompt=row.prompt,
             options=row.options,
             inputs=tuple(each.url for each in inputs),
         ),
-        provider=row.provider,
+        provider=intern(row.provider),
         price=row.price,
         created_at=row.created_at,
         submitted_at=row.submitted_at,

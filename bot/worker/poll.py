@@ -328,7 +328,7 @@ class Poller:
         except ProviderError as error:
             log.warning("cancel of %s failed, retrying: %s", generation.remote_id, error)
             return error
-        watch.stopped.add(generation.remote_id)
+        watch.stopped |= {generation.remote_id}
         return None
 
     def _plan(self, watch: JobWatch) -> None:

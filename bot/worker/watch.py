@@ -28,7 +28,7 @@ JITTER = 0.05  # of a wait, more or less
 BEFORE_FIRST = 0.8
 
 
-@dataclass
+@dataclass(slots=True)
 class JobWatch:
     """A running job. `since` is the time from which it has been running."""
 
@@ -44,7 +44,7 @@ class JobWatch:
     polled_at: datetime | None = None  # the last poll
     not_before: datetime | None = None  # the provider requested a pause
     overtime_at: datetime | None = None  # the first poll after the deadline
-    stopped: set[str] = field(default_factory=set)  # generations that need no cancel any more
+    stopped: frozenset[str] = frozenset()  # generations that need no cancel any more
     cancel_attempts: int = 0
     cancel_after: datetime | None = None
     news: bool = False  # a stream reported an end that no poll has seen yet

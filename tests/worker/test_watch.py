@@ -1,5 +1,6 @@
 """The time of a job's next poll, and how long its pictures took."""
 
+import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
 
@@ -120,3 +121,15 @@ def test_the_newest_reports_are_remembered() -> None:
     assert streams.heard("0") is None
     assert streams.heard("1") == NOW + after(1)
     assert streams.heard(str(REMEMBERED)) == NOW
+
+
+def test_a_watch_is_small_beside_its_job(watch: JobWatch) -> None:
+    """Ten thousand are in memory."""
+    tracemalloc.start()
+    try:
+        kept = [JobWatch(watch.job, watch.generations, NOW, NOW, EVERY_FOUR) for _ in range(1000)]
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert size / len(kept) < 450  # bytes
