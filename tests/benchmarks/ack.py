@@ -253,8 +253,14 @@ async def figures(*, small: bool = False, rounds: int = 300) -> list[Figure]:
         await asyncio.sleep(SETTLE)
         name = f"{IN_FLIGHT} jobs in flight"
         found += acknowledgement(name, *await at.in_turns(rounds, subject="a hare"))
-        stall = 1000 * longest(at.stalls, began)
-        found.append(Figure("event loop, the longest stall, commands", stall, "ms", at_most=50))
+        stall, worked = (1000 * each for each in longest(at.stalls, began))
+        found.append(
+            Figure(
+                *("event loop, the longest stall, commands", stall, "ms"),
+                at_most=50,
+                beside={"processor": worked},
+            )
+        )
         found.append(Figure(f"RSS with {IN_FLIGHT} jobs in flight", resident_mb(at.pid), "MB"))
         return found
 
