@@ -7,13 +7,16 @@ a power failure could take back. A block that fails is rolled back alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
+from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from bot.errors import Conflict
+from bot.store.aiosqlite_driver import Connection as Driver
 
 MOST_BLOCKS = 32  # in one transaction
 LONGEST = 0.02  # seconds from the begin of a transaction after which no other block joins
@@ -27,17 +30,49 @@ class Group:
     transaction: AsyncTransaction
     began_at: float  # by the clock of the event loop
     ended: asyncio.Future[None]  # the commit, for all blocks that ended well
-    blocks: int = 0  # that ended well
+    blocks: int = 0  # that ended well; 0 if they have written nothing that may be committed
+    _is_lost: bool = False  # has writes of a block that failed
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the transaction exists: SQLite ends one on its own if a disk is full."""
+        return not self._is_lost and not self.connection.invalidated and self._driver.is_open
+
+    @property
+    def _driver(self) -> Driver:
+        raw = cast(SyncConnection, self.connection.sync_connection).connection
+        return cast(Driver, raw.driver_connection)
+
+    @asynccontextmanager
+    async def block(self) -> AsyncIterator[None]:
+        """Take back what the block has written if it fails.
+
+        A savepoint begins with the block's first statement; an earlier one of the same name, which
+        nothing refers to any more, ends with the transaction.
+        """
+        is_first = not self._driver.in_transaction  # that executes a statement
+        if not is_first:
+            self._driver.begin("SAVEPOINT block")
+        try:
+            yield
+        except BaseException:
+            if is_first:
+                self.blocks = 0
+            elif self.is_usable and self._driver.take_begin() is None:
+                self._is_lost = True
+                await self.connection.exec_driver_sql("ROLLBACK TO block")
+                self._is_lost = False
+            raise
+        self.blocks += 1
 
     def takes_another(self, now: float) -> bool:
         return self.blocks < MOST_BLOCKS and now - self.began_at < LONGEST
 
 
 class GroupCommit:
-    def __init__(self, engine: AsyncEngine, is_open: Callable[[AsyncConnection], bool]) -> None:
-        """`engine` has one connection; `is_open` returns whether its transaction still exists."""
+    def __init__(self, engine: AsyncEngine) -> None:
+        """`engine` has one connection."""
         self._engine = engine
-        self._is_open = is_open
         self._lock = asyncio.Lock()  # first come, first served
         self._waiting = 0
         self._group: Group | None = None
@@ -57,11 +92,8 @@ class GroupCommit:
             self._lock.release()
             raise
         try:
-            async with AsyncExitStack() as stack:
-                if group.blocks:  # nothing is lost if the first one takes its transaction down
-                    await stack.enter_async_context(group.connection.begin_nested())
+            async with group.block():
                 yield group.connection
-            group.blocks += 1
         finally:
             self._end_turn(group)
         await asyncio.shield(group.ended)
@@ -104,7 +136,7 @@ class GroupCommit:
 
     def _end_turn(self, group: Group) -> None:
         """Give the turn to the next block, or end the transaction first."""
-        usable = not group.connection.invalidated and self._is_open(group.connection)
+        usable = group.is_usable
         joins = self._waiting and group.takes_another(asyncio.get_running_loop().time())
         if usable and group.blocks and joins:
             self._lock.release()

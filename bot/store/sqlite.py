@@ -52,7 +52,7 @@ class SQLiteDatabase(Database):
         self._checkpoints: asyncio.Task[None] | None = None
         self._file: tuple[int, int] | None = None  # device and inode
         self._is_replaced = False
-        self._commits = GroupCommit(self._writer, is_open)
+        self._commits = GroupCommit(self._writer)
 
     async def _open(self) -> None:
         with self._failures_as_startup_error():
@@ -219,12 +219,6 @@ def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> A
         cast(Driver, connection.connection.driver_connection).begin(begin)
 
     return engine
-
-
-def is_open(connection: AsyncConnection) -> bool:
-    """Return whether a transaction still exists: SQLite ends one on its own if a disk is full."""
-    raw = connection.sync_connection
-    return raw is not None and cast(Driver, raw.connection.driver_connection).is_open
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

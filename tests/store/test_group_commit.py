@@ -109,6 +109,28 @@ async def test_a_block_that_fails_takes_no_other_with_it(
     assert {str(n) for n in range(4) if n != failing} == stored(database) & set("0123")
 
 
+@pytest.mark.parametrize("idle", [1, 3])
+async def test_a_block_that_fails_after_others_without_a_statement_is_taken_back(
+    database: SQLiteDatabase, idle: int
+) -> None:
+    async def nothing() -> None:
+        async with database.transaction():
+            pass
+
+    async def fail() -> None:
+        async with database.transaction() as tx:
+            await write_note(tx, "failed", "x")
+            raise LookupError
+
+    ended = await asyncio.gather(
+        *(nothing() for _ in range(idle)), fail(), note(database, "next"), return_exceptions=True
+    )
+
+    assert [each for each in ended if each is not None] == [ended[idle]]
+    assert isinstance(ended[idle], LookupError)
+    assert {"failed", "next"} & stored(database) == {"next"}
+
+
 async def test_a_block_that_is_cancelled_in_a_statement_puts_the_others_in_conflict(
     database: SQLiteDatabase,
 ) -> None:
