@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -21,11 +22,13 @@ LATER = NOW + timedelta(minutes=1)
 
 
 async def stored(at: Stage, number: int) -> None:
-    """Store jobs of as many members, which wait for their delivery."""
+    """Store jobs of as many members in as many channels, which wait for their delivery."""
     at.audited = False  # settled by hand
     async with at.database() as database, database.transaction() as tx:
         for each in range(number):
-            await add(tx, new_job(1000 + each))
+            new = new_job(1000 + each)
+            route = replace(new.route, channel_id=2000 + each, parent_id=None)
+            await add(tx, replace(new, route=route))
         await tx.execute(
             table.update().values(status=JobStatus.FAILED, settled_at=NOW, lease_until=None)
         )
