@@ -36,7 +36,7 @@ from bot.quotas import Quotas
 from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
 from bot.service_balances import ServiceBalances
-from bot.services import Services
+from bot.services import Policies, Services
 from bot.settings import Settings
 from bot.store.backends import open_coordination, open_database
 from bot.store.coordination import Role
@@ -105,9 +105,16 @@ async def open_services(
         pace=RestPace(lambda: coordination.processes),
         job_timeout=config.core.timeout,
         embed_recipe=config.core.embed_recipe,
+        policies=_policies(config.core),
         operator_server=config.core.operator_server,
     )
     return services, delivery
+
+
+def _policies(settings: Settings) -> Policies:
+    return Policies(
+        settings.privacy_url, settings.terms_url, settings.support_url, settings.keep_days
+    )
 
 
 async def _open_database(stack: AsyncExitStack, url: str, role: Role) -> Database:

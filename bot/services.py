@@ -29,6 +29,16 @@ from bot.store.coordination import Coordination
 from bot.store.database import Database
 
 
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What `/privacy` says besides the facts: addresses of the operator's pages, and KEEP_DAYS."""
+
+    privacy_url: str | None = None
+    terms_url: str | None = None
+    support_url: str | None = None
+    keep_days: int = 365
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """`providers` are those with a key; `now` is the clock, which tests replace.
@@ -57,4 +67,5 @@ class Services:
     pace: RestPace
     job_timeout: timedelta
     embed_recipe: bool
+    policies: Policies = Policies()
     operator_server: int | None = None  # where the operator reads what concerns the whole bot

@@ -28,6 +28,7 @@ from bot.proxies import SHORTEST_PASSWORD, Proxies, proxy_url, secrets_of
 
 ENV_FILE = Path(".env")
 DISCORD_API = "https://discord.com/api/v10"
+LONGEST_PAGE = 500  # characters of an address that messages show
 PICTURE_SCHEMES = {"file": "file:///", "s3": "s3://", "gs": "gs://", "az": "az://"}
 
 
@@ -130,9 +131,23 @@ def _proxy(value: SecretStr) -> SecretStr:
     return value
 
 
+def _page(value: str) -> str:
+    url = HttpUrl(value)
+    if not re.match(r"https?://[^/]", value, re.IGNORECASE):
+        raise ValueError("must begin with http:// or https://")
+    if url.username is not None or url.password is not None:
+        raise ValueError("must have no user name and no password")
+    if len(value) > LONGEST_PAGE:
+        raise ValueError(f"must have at most {LONGEST_PAGE} characters")
+    if re.search(r"[\s<>]", value):
+        raise ValueError("must have no spaces and no angle brackets")
+    return value
+
+
 Ids = Annotated[frozenset[int], NoDecode, BeforeValidator(_ids)]
 Places = Annotated[frozenset[tuple[str, int]], NoDecode, BeforeValidator(_places)]
 Address = Annotated[str, AfterValidator(_address)]
+Page = Annotated[str, AfterValidator(_page)]
 PicturesUrl = Annotated[str, AfterValidator(_pictures_url)]
 Proxy = Annotated[SecretStr, AfterValidator(_proxy)]  # the address may hold a password
 MaxJobs = Annotated[int, Field(ge=1, le=10_000)] | Literal["unlimited"]
@@ -264,6 +279,9 @@ class Settings(SettingsGroup):
     edit_others: bool = False
     user_install: bool = False
     operator_server: Annotated[int, Field(gt=0, lt=2**63)] | None = None
+    privacy_url: Page | None = None
+    terms_url: Page | None = None
+    support_url: Page | None = None
     embed_recipe: bool = False
     private_hosts: Places = frozenset()
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365

@@ -12,7 +12,7 @@ from cogs.delivery.route import is_present, member_of
 
 PERMISSIONS_TIMEOUT = 1.2  # seconds: Discord accepts a first reply within 3 s
 # For everybody, blocked or not, in any server: to read the help, and to stop an own job.
-OPEN_COMMANDS = frozenset({"help", "cancel"})
+OPEN_COMMANDS = frozenset({"help", "cancel", "privacy"})
 
 
 async def is_served(interaction: discord.Interaction[Any]) -> bool:

@@ -53,7 +53,9 @@ class Jobs(commands.Cog):
             if isinstance(command, app_commands.Command) and _offered(command, interaction)
         ]
         menus = [menu.name for menu in self.tree.get_commands(type=discord.AppCommandType.message)]
-        await reply_privately(interaction, help_view(sorted(described), menus))
+        await reply_privately(
+            interaction, help_view(sorted(described), menus, self.studio.policies)
+        )
 
 
 def _offered(

@@ -30,6 +30,13 @@ pytestmark = pytest.mark.long
 Lines = dict[str, list[dict[str, str]]]
 
 
+def page_of(at: Stage) -> str:
+    """Return the address of a page that can be opened, and enter it as the policy's."""
+    page = f"{at.discord.url}/gateway"
+    at.discord.world.application_pages.setdefault("privacy_policy_url", page)
+    return page
+
+
 def settings_of(at: Stage, **changes: str) -> dict[str, str]:
     return {
         "DISCORD_TOKEN": TOKEN,
@@ -41,6 +48,7 @@ def settings_of(at: Stage, **changes: str) -> dict[str, str]:
         "SKILLS_API_URL": at.skills.url,
         "DATABASE_URL": f"sqlite:///{at.path}",
         "SERVERS": str(at.server.id),
+        "PRIVACY_URL": page_of(at),
         **changes,
     }
 
@@ -231,6 +239,49 @@ async def test_commands_that_go_elsewhere_are_told(at: Stage) -> None:
     assert code == 1
     states = [line["state"] for line in lines["application"]]
     assert states == ["ok", "wrong", "warning"]
+
+
+def of_page(lines: Lines, name: str) -> list[dict[str, str]]:
+    """The lines about a page, without that of the setting."""
+    return [
+        line for line in lines[name] if not line["finding"].endswith(("(environment)", "(default)"))
+    ]
+
+
+async def test_pages_that_cannot_be_opened_are_told(at: Stage) -> None:
+    gone, closed = f"{at.discord.url}/nowhere", "http://127.0.0.1:9/terms"
+    at.discord.faults.add("GET", ".*/nowhere", Answer(404))
+
+    code, lines = await lines_of(at, SUPPORT_URL=gone, TERMS_URL=closed)
+
+    assert code == 0
+    assert [line["state"] for line in of_page(lines, "PRIVACY_URL")] == ["ok"]
+    (support,) = of_page(lines, "SUPPORT_URL")
+    assert support["state"] == "warning"
+    assert "HTTP 40" in support["finding"]
+    unopened, unnamed = of_page(lines, "TERMS_URL")
+    assert "cannot be opened" in unopened["finding"]
+    assert "Terms of Service URL names none" in unnamed["finding"]
+
+
+async def test_a_bot_without_a_policy_is_told(at: Stage) -> None:
+    code, lines = await lines_of(at, PRIVACY_URL="")
+
+    assert code == 0
+    unset, shown = of_page(lines, "PRIVACY_URL")
+    assert "Developer Terms" in unset["finding"]
+    assert "set PRIVACY_URL" in unset["remedy"]
+    assert "the bot does not show" in shown["finding"]
+
+
+async def test_the_policy_of_the_application_is_compared(at: Stage) -> None:
+    at.discord.world.application_pages["privacy_policy_url"] = "https://example.org/old"
+
+    _, lines = await lines_of(at)
+
+    _, compared = of_page(lines, "PRIVACY_URL")
+    assert "names another page" in compared["finding"]
+    assert f"Enter {page_of(at)}" in compared["remedy"]
 
 
 async def test_a_clock_that_is_wrong_is_told(at: Stage) -> None:

@@ -9,6 +9,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from bot.check.discord_rest import Application, RequestFailed, Rest
+from bot.check.pages import check_application_pages
 from bot.check.report import Line, ok, warning, wrong
 from bot.clock import in_words
 from bot.errors import StartupError
@@ -56,7 +57,7 @@ async def check_discord(
     from bot.check.commands import check_commands
 
     for part in (
-        _check_application(rest),
+        _check_application(rest, settings),
         check_commands(rest, settings, register=register),
         _check_servers(rest, settings),
     ):
@@ -89,7 +90,7 @@ def _clock(ahead: timedelta) -> Line:
     return ok("clock", "agrees with Discord's")
 
 
-async def _check_application(rest: Rest) -> list[Line]:
+async def _check_application(rest: Rest, settings: Settings) -> list[Line]:
     found = await rest.get("/applications/@me", Application)
     lines = []
     page = f"{PORTAL}/{found.id}"
@@ -113,6 +114,7 @@ async def _check_application(rest: Rest) -> list[Line]:
                 f"Switch off Requires OAuth2 Code Grant at {page}/bot.",
             )
         )
+    lines += check_application_pages(found, settings, page)
     lines.append(ok("invite", invite_link(found.id)))
     return lines
 

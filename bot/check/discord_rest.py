@@ -38,6 +38,8 @@ class Application(BaseModel):
     bot_public: bool = True
     bot_require_code_grant: bool = False
     interactions_endpoint_url: str | None = None
+    privacy_policy_url: str | None = None
+    terms_of_service_url: str | None = None
 
 
 class _RateLimit(BaseModel):

@@ -10,6 +10,7 @@ from pathlib import Path
 from bot.check.discord import check_discord
 from bot.check.machine import check_database, check_disk
 from bot.check.network import check_network
+from bot.check.pages import check_pages
 from bot.check.pictures import check_pictures
 from bot.check.providers import check_provider
 from bot.check.report import Line, as_json, exit_code, show, wrong
@@ -46,6 +47,7 @@ async def check_all(config: Config, *, trial: bool, register: bool) -> list[Line
             ("database", check_database(config.core)),
             ("disk", check_disk(config.core)),
             ("pictures", check_pictures(config.core)),
+            ("pages", check_pages(config.core, session)),
             ("Discord", check_discord(config.core, session, register=register)),
             *((each.key, check_provider(each, http)) for each in config.configured),
         ]

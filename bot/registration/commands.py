@@ -14,6 +14,7 @@ from cogs.history import HistoryCommands
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
 from cogs.my import My
+from cogs.privacy import Privacy
 from cogs.recipe import RecipeMenu
 from cogs.replying import Replying
 from cogs.server import Server
@@ -37,6 +38,7 @@ async def add_cogs(bot: commands.Bot | commands.AutoShardedBot, studio: Studio) 
     await bot.add_cog(Usage(studio))
     await bot.add_cog(Replying(studio, bot))
     await bot.add_cog(My(studio))
+    await bot.add_cog(Privacy(studio))
     await bot.add_cog(Credits(studio))
     await bot.add_cog(Server(studio))
 

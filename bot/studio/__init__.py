@@ -51,6 +51,7 @@ class Studio:
         self.health = services.health
         self.now = services.now
         self.copies = services.copies
+        self.policies = services.policies
         self.requests = Requests(services, wake)
         self.reduced = services.reduced
         self.jobs = MemberJobs(services)

@@ -6,9 +6,11 @@ from discord import ui
 
 from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whole
 from bot.jobs import Job
+from bot.services import Policies
 from cogs.ui.links import message_link, result_link
 from cogs.ui.numbers import credits_in
 from cogs.ui.panel import ago, panel
+from cogs.ui.privacy import page_links
 from cogs.ui.text import listing, plain, shorten, word
 from cogs.ui.wording import STATES, Help, Lists, Models, plural
 
@@ -33,11 +35,13 @@ def models_view(catalog: Catalog, locale: str) -> ui.LayoutView:
     return panel(*(_model(spec, locale) for spec in catalog.specs.values()))
 
 
-def help_view(commands: Iterable[tuple[str, str]], menus: Iterable[str]) -> ui.LayoutView:
+def help_view(
+    commands: Iterable[tuple[str, str]], menus: Iterable[str], policies: Policies
+) -> ui.LayoutView:
     """Return the help. `commands` are names and descriptions, `menus` names of message menus."""
     lines = [Help.COMMAND.format(name=name, description=text) for name, text in commands]
     lines += [Help.MENU.format(name=name) for name in menus]
-    return panel(Help.INTRODUCTION, "\n".join(lines), Help.COSTS)
+    return panel(Help.INTRODUCTION, "\n".join(lines), Help.COSTS, *page_links(policies))
 
 
 def _model(spec: ModelSpec, locale: str) -> str:

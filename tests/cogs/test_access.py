@@ -51,11 +51,13 @@ async def test_a_server_that_is_not_allowed_is_refused_every_command(at: Stage, 
     async with at.easel(servers=frozenset({1})):
         assert "is not enabled here" in text_of(await at.command(name))
         assert "Easel makes pictures" in text_of(await at.command("help"))
+        assert "Your data" in text_of(await at.command("privacy"))
 
 
 async def test_a_blocked_member_reads_the_help_and_cancels_an_own_job(blocked: Stage) -> None:
     at = blocked
     assert "Easel makes pictures" in text_of(await at.command("help"))
+    assert "Your data" in text_of(await at.command("privacy"))
     job = (await at.jobs())[0]
     completed = await at.discord.complete(at.ada, at.channel, "cancel", {"job": ""}, "job")
     assert [each["value"] for each in completed] == [job.id]

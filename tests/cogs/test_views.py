@@ -19,6 +19,7 @@ from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills.model import skills_spec
 from bot.quotas import Member
 from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
+from bot.services import Policies
 from bot.store.changes import Change
 from bot.store.reports import Sums
 from bot.store.servers import Granted
@@ -43,6 +44,7 @@ from cogs.ui import (
     more,
     panel,
     preferences,
+    privacy,
     recipe,
     result,
     server,
@@ -56,6 +58,7 @@ from cogs.ui.wording import Ended
 from tests.support.rows import NOW, new_job
 
 PICTURE = Picture("a" * 64, PictureKind.PNG, 99_000_000, 9, 9)
+PAGE = f"https://example.org/{'a' * 480}"  # the longest
 LARGEST = 2**63 - 1  # an id of Discord
 RECEIPT = Receipt(left=-1, reserved=2500)
 NEW = new_job(LARGEST)
@@ -83,7 +86,7 @@ PROMPTS = {
     "invisible": "\u200b",
 }
 MODULES: tuple[ModuleType, ...] = (
-    *(forms, history, lists, more, panel, preferences, recipe, result, status),
+    *(forms, history, lists, more, panel, preferences, privacy, recipe, result, status),
     *(credits, usage),
     *(server, server_forms),
 )
@@ -127,7 +130,9 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
     claimed = Recipe(model="oxen", prompt=job.request.prompt, options=job.request.options)
     yield recipe.file_recipe_view(claimed)
     yield lists.models_view(catalog, "de")
-    yield lists.help_view([("imagine", "Make a picture")], ["Edit image"])
+    for policies in (Policies(), Policies(PAGE, PAGE, PAGE, 36_500)):
+        yield lists.help_view([("imagine", "Make a picture")], ["Edit image"], policies)
+        yield privacy.privacy_view(policies, catalog)
     for here in (None, Usage(1, 1, 1, NOW, 1, 1, 1, NOW, 1, 1)):
         month = Usage(1, 1, 1, NOW, -1, 1, 1, NOW, 1)
         models = [ModelUse(f"model-{each}", 2**31, 2**31, 10**12) for each in range(40)]

@@ -143,6 +143,7 @@ class AppRoutes:
                 "event_webhooks_url": None,
                 "event_webhooks_status": 1,
                 "summary": "",
+                **world.application_pages,
             },
         )
 

@@ -55,6 +55,8 @@ class World:
         self.application_id = _id_in(token) or self.ids.next()
         self.bot = User(self.application_id, bot_name, bot=True)
         self.verify_key = secrets.token_hex(32)
+        # of the application's profile, such as privacy_policy_url; absent if not entered
+        self.application_pages: dict[str, str] = {}
         self.users: dict[int, User] = {self.bot.id: self.bot}
         self.operator = self.add_user("operator")
         self.guilds: dict[int, Guild] = {}

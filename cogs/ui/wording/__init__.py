@@ -39,6 +39,7 @@ from cogs.ui.wording.menus import (
     Recipe,
     Replying,
 )
+from cogs.ui.wording.privacy import Privacy
 from cogs.ui.wording.server import Audit, Notices, ServerForms, ServerPages
 from cogs.ui.wording.texts import Plural, Range, plural
 
@@ -73,6 +74,7 @@ __all__ = [
     "Permission",
     "Plural",
     "Preferences",
+    "Privacy",
     "Range",
     "Receipts",
     "Recipe",

@@ -19,6 +19,7 @@ class Command:
     SERVER_SETTINGS = "Show and change who may make pictures here, and for how many credits"
     SERVER_AUDIT = "Show who changed which setting, and when"
     MODELS = "List the models, their options and the price of a picture"
+    PRIVACY = "Show what this bot stores about you, how long, and who receives it"
     HELP = "Show how to use this bot"
 
 
