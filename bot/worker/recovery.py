@@ -90,11 +90,15 @@ class Recovery:
             taken = await self._leases.take(found)
             await self._poller.begin_all(taken)
             for job in taken:
-                # The process that began the job may have ended before the edit.
-                if job.running_at is not None and self._now() - job.running_at < SHOWN_AGAIN:
+                if self._may_lack_its_edit(job):
                     self._edits.later(job)
             if len(found) < running.PAGE or self._poller.watched <= known:
                 return
+
+    def _may_lack_its_edit(self, job: Job) -> bool:
+        """Return whether the process that began the job may have ended before the edit."""
+        recent = job.running_at is not None and self._now() - job.running_at < SHOWN_AGAIN
+        return recent and not job.slow_shown  # a later edit
 
     async def follow(
         self,
