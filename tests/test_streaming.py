@@ -36,6 +36,7 @@ def served(data: bytes) -> web.Response:
 async def test_a_large_picture_is_never_in_memory(downloader: Downloader, tmp_path: Path) -> None:
     data = picture().ljust(40 * MIB, b"\1")
     path, store = tmp_path / "arrived", FileStore(tmp_path / "pictures")
+    path.touch()
 
     async def serve(_: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -62,6 +63,8 @@ async def test_a_large_picture_is_never_in_memory(downloader: Downloader, tmp_pa
 async def test_a_picture_that_is_too_large_is_refused(
     downloader: Downloader, tmp_path: Path
 ) -> None:
+    (tmp_path / "large").touch()
+
     async def serve(_: web.Request) -> web.Response:
         return served(bytes(3 * MIB))
 

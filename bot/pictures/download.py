@@ -7,13 +7,14 @@ import asyncio
 import base64
 import binascii
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from urllib.parse import unquote_to_bytes, urljoin
 
 import aiohttp
@@ -135,7 +136,7 @@ class Downloader:
         limit: int = PICTURE_BYTES,
         member: int = 0,
     ) -> None:
-        """Write the bytes at an address to a file, as they arrive. Raises as `fetched`.
+        """Write the bytes at an address to an existing file, as they arrive. Raises as `fetched`.
 
         An error of the disk is an OSError.
         """
@@ -239,21 +240,18 @@ def _check_status(status: int) -> None:
 
 async def _save(response: aiohttp.ClientResponse, *, path: Path, limit: int) -> None:
     """Write a body to a file, in parts of PART bytes. Raises _NotWritten for an error there."""
+    await _written(os.truncate, path, 0)  # what an earlier attempt has written
     size, part = 0, bytearray()
-    file: IO[bytes] = await _written(path.open, "wb", 0)
-    try:
-        async for chunk in response.content.iter_chunked(64 * 1024):
-            size += len(chunk)
-            if size > limit:
-                response.close()
-                raise ProviderError(Reason.MALFORMED, f"a picture of more than {limit} bytes")
-            part += chunk
-            if len(part) >= PART:
-                await _written(_write_all, file, part)
-                part = bytearray()
-        await _written(_write_all, file, part)
-    finally:
-        file.close()  # without a buffer, there is nothing to write
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        size += len(chunk)
+        if size > limit:
+            response.close()
+            raise ProviderError(Reason.MALFORMED, f"a picture of more than {limit} bytes")
+        part += chunk
+        if len(part) >= PART:
+            await _written(_append, path, part)
+            part = bytearray()
+    await _written(_append, path, part)
 
 
 async def _written(work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
@@ -264,10 +262,13 @@ async def _written(work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         raise _NotWritten(error) from error
 
 
-def _write_all(file: IO[bytes], data: bytearray) -> None:
-    left = memoryview(data)
-    while left:  # one write may take a part
-        left = left[file.write(left) :]
+def _append(path: Path, data: bytearray) -> None:
+    """Write to the end of a file that exists: not after a cancel, which has removed it."""
+    with path.open("r+b", buffering=0) as file:
+        file.seek(0, os.SEEK_END)
+        left = memoryview(data)
+        while left:  # one write may take a part
+            left = left[file.write(left) :]
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
