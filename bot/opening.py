@@ -31,6 +31,7 @@ from bot.pictures import (
     StoreAway,
     open_store,
 )
+from bot.precedence import Precedence
 from bot.providers.base import Http
 from bot.quotas import Quotas
 from bot.rest_pace import RestPace
@@ -82,6 +83,7 @@ async def open_services(
     retention = Retention(database, pictures, _retention_policy(config.core), now)
     reduced = ReducedCopies(pictures, decoder, retention)
     delivery = DiscordDelivery(Messages(catalog, reduced, health), metrics, now)
+    precedence = Precedence()
     coordination = open_coordination(database, role)
     services = Services(
         database=database,
@@ -102,7 +104,8 @@ async def open_services(
         now=now,
         clock=clock,
         copies=CopyWatch(now, clock, shared=database.shared),
-        pace=RestPace(lambda: coordination.processes),
+        pace=RestPace(lambda: coordination.processes, precedence),
+        precedence=precedence,
         job_timeout=config.core.timeout,
         embed_recipe=config.core.embed_recipe,
         policies=_policies(config.core),

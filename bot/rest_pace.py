@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
 
+from bot.precedence import Precedence
+
 # Discord's limit is 50 in a second (docs/internals/discord.md, Limits).
 RATE = 47  # requests a second for the whole bot
 BURST = 1  # more that may leave at once after a pause, or after a moment without the processor
@@ -48,9 +50,13 @@ class RestPace:
     answers to members either.
     """
 
-    def __init__(self, sharers: Callable[[], int]) -> None:
-        """`sharers` returns the number of processes that share the limit."""
+    def __init__(self, sharers: Callable[[], int], precedence: Precedence | None = None) -> None:
+        """`sharers` returns the number of processes that share the limit.
+
+        What is no reply gives way to commands by `precedence`.
+        """
         self._sharers = sharers
+        self._precedence = precedence or Precedence()
         self._free_at = 0.0  # by the clock of the event loop
         self._waiting: list[tuple[Rank, int, asyncio.Future[None]]] = []  # a heap
         self._number = 0
@@ -61,6 +67,8 @@ class RestPace:
 
         Raises GaveWay if a status edit would wait for too long.
         """
+        if RANK.get() is not Rank.REPLY:
+            await self._precedence.give_way()
         if self._takes_turn():
             return
         rank, turn = RANK.get(), asyncio.get_running_loop().create_future()

@@ -4,7 +4,7 @@ Passed to constructors only, never to functions.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.catalog import Catalog
@@ -20,6 +20,7 @@ from bot.pictures import (
     ReducedCopies,
     Retention,
 )
+from bot.precedence import Precedence
 from bot.providers.base import Provider
 from bot.quotas import Quotas
 from bot.rest_pace import RestPace
@@ -68,4 +69,5 @@ class Services:
     job_timeout: timedelta
     embed_recipe: bool
     policies: Policies = Policies()
+    precedence: Precedence = field(default_factory=Precedence)
     operator_server: int | None = None  # where the operator reads what concerns the whole bot

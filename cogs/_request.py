@@ -56,14 +56,15 @@ async def request_job(
     hide(prompt, str(options.get("negative_prompt", "")))
     lacking = missing_permissions(interaction)
     try:
-        held = await studio.requests.create(
-            member_of(interaction),
-            await _route(interaction, studio, lacking, private),
-            PictureRequest(
-                *(interaction.id, prompt, options, inputs, model, source_job_id),
-                locale=str(interaction.locale),
-            ),
-        )
+        with studio.precedence.command():
+            held = await studio.requests.create(
+                member_of(interaction),
+                await _route(interaction, studio, lacking, private),
+                PictureRequest(
+                    *(interaction.id, prompt, options, inputs, model, source_job_id),
+                    locale=str(interaction.locale),
+                ),
+            )
     except AlreadyRequested:
         log.warning("interaction %s arrived twice: its job exists already", interaction.id)
         return

@@ -143,6 +143,9 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "CREATED_WITHIN": timedelta(minutes=3),
         "SHOWN_AGAIN": timedelta(minutes=1),
     },
+    "bot.precedence": {
+        "LONGEST": 0.1,
+    },
     "bot.rest_pace": {
         "RATE": 47,
         "BURST": 1,

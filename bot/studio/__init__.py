@@ -52,6 +52,7 @@ class Studio:
         self.now = services.now
         self.copies = services.copies
         self.policies = services.policies
+        self.precedence = services.precedence
         self.requests = Requests(services, wake)
         self.reduced = services.reduced
         self.jobs = MemberJobs(services)

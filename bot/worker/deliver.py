@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,9 +34,17 @@ class Deliverer:
         self._now = services.now
         self._metrics = services.metrics
         self._receipts = Receipts(services)
+        self._precedence = services.precedence
         self._writes = asyncio.Semaphore(WRITES)
         self.places = Places(services)
         self.estimates = Estimates(services)
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        """Limit the deliveries that wait for the database, where commands wait too."""
+        await self._precedence.give_way()
+        async with self._writes:
+            yield
 
     async def show(self, job: Job) -> bool:
         """Let the status message show the job's state, and what is known about the wait.
@@ -61,7 +70,7 @@ class Deliverer:
         `waits` is called when a rate limit begins to hold the attempt back.
         """
         since = elapsed()
-        async with self._writes, self._database.transaction() as tx:
+        async with self._turn_to_write(), self._database.transaction() as tx:
             begun = await claims.begin_delivery(tx, job, self._leases.terms())
             stored = await pictures.of_job(tx, job.id, Role.OUTPUT)
             source = await jobs.get(tx, job.source_job_id) if job.source_job_id else None
@@ -90,7 +99,7 @@ class Deliverer:
             message_id, channel_id, reason = None, None, _storable(shown.reason, job)
         else:
             message_id, channel_id, reason = shown.message_id, shown.channel_id, None
-        async with self._writes, self._leases.writing(job, last=True) as tx:
+        async with self._turn_to_write(), self._leases.writing(job, last=True) as tx:
             await jobs.mark_delivered(
                 tx,
                 job.id,
@@ -131,7 +140,7 @@ class Deliverer:
         self._metrics.delivery_failed()
         log.warning("delivery failed, retrying in %s: %s", wait, error)
         shown, text = error.shown, _storable(str(error), job)
-        async with self._writes, self._leases.writing(job, last=True) as tx:
+        async with self._turn_to_write(), self._leases.writing(job, last=True) as tx:
             await jobs.postpone_delivery(
                 tx,
                 job.id,

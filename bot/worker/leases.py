@@ -34,6 +34,7 @@ class LeaseLost(MoveRefused):
 class Leases:
     def __init__(self, services: Services) -> None:
         self._database = services.database
+        self._precedence = services.precedence
         self._shared = services.database.shared
         self._process = services.coordination.process
         self._now = services.now
@@ -96,6 +97,7 @@ class Leases:
 
         The `last` write of the work ends the lease: the row's, in the block, and this note of it.
         """
+        await self._precedence.give_way()
         async with self._database.transaction() as tx:
             if self._shared and not await leases.lock(tx, self._process, job.id, job.epoch):
                 raise LeaseLost(f"job {job.id} was taken by another process")

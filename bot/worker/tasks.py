@@ -8,6 +8,7 @@ from types import TracebackType
 from bot.errors import NotNow
 from bot.jobs import Job
 from bot.observability.logs import bind, hide
+from bot.precedence import Precedence
 from bot.store.jobs import MoveRefused
 from bot.worker.leases import Leases
 
@@ -23,6 +24,7 @@ class Tasks:
     def __init__(
         self,
         leases: Leases,
+        precedence: Precedence,
         *,
         wake: Callable[[], None],
         ended: Callable[[], None],
@@ -33,6 +35,7 @@ class Tasks:
         `goes_on` returns whether the lease of a job goes on after the task.
         """
         self._leases = leases
+        self._precedence = precedence
         self._wake = wake
         self._ended = ended
         self._goes_on = goes_on
@@ -94,6 +97,7 @@ class Tasks:
         bind(job=job.id)
         hide(*job.texts)
         try:
+            await self._precedence.give_way()
             await work
         except MoveRefused as error:
             log.info("%s", error)

@@ -66,7 +66,10 @@ class Worker:
         self._submitter = Submitter(services, leases, self._inputs, self._recovery, self._streams)
         self._submits = {key: Counter[int]() for key in self._providers}  # by member
         self._tasks = Tasks(
-            leases, wake=self.wake, ended=self._wake.set, goes_on=self._poller.is_watching
+            *(leases, services.precedence),
+            wake=self.wake,
+            ended=self._wake.set,
+            goes_on=self._poller.is_watching,
         )
         self._deliveries = Deliveries(
             services,
@@ -166,6 +169,7 @@ class Worker:
         return moment is not None and moment <= self._now()
 
     async def _read_rows(self) -> None:
+        await self._services.precedence.give_way()
         now = self._now()
         async with self._database.reading() as view:
             providers = await self._submitter.providers_with_work(view, now)

@@ -15,6 +15,7 @@ from bot.errors import ProviderError, Reason
 from bot.health import FAILURES, Cause
 from bot.jobs import Job, JobStatus
 from bot.ledger import EntryKind
+from bot.precedence import Precedence
 from bot.sandbox.discord import Upload
 from bot.sandbox.http.faults import Answer, Hold
 from bot.store import claims, generations, jobs, ledger, tables
@@ -198,6 +199,7 @@ async def test_a_refused_move_is_no_error_and_no_reason_to_wait(
 
     async with Tasks(
         Leases(services_on(database, tmp_path, lambda: NOW)),
+        Precedence(),
         wake=lambda: calls.append("wake"),
         ended=lambda: calls.append("ended"),
         goes_on=lambda _: False,
@@ -231,6 +233,7 @@ async def test_an_unexpected_error_ends_the_task_of_one_job_only(
 
     async with Tasks(
         Leases(services_on(database, tmp_path, lambda: NOW)),
+        Precedence(),
         wake=lambda: woken.append(True),
         ended=lambda: None,
         goes_on=lambda _: False,
@@ -265,6 +268,7 @@ async def test_a_task_that_is_canceled_before_it_begins_ends_in_order(
 
     async with Tasks(
         Leases(services_on(database, tmp_path, lambda: NOW)),
+        Precedence(),
         wake=lambda: None,
         ended=lambda: None,
         goes_on=lambda _: False,
