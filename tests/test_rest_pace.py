@@ -92,6 +92,7 @@ async def test_replies_leave_first_and_status_edits_last() -> None:
     assert order == sorted(ranks)
 
 
+@pytest.mark.long
 async def test_a_status_edit_is_dropped_while_results_use_up_the_limit() -> None:
     pace, sent = RestPace(lambda: 1), list[Rank]()
 

@@ -122,6 +122,7 @@ async def test_a_start_removes_what_was_on_its_way(tmp_path: Path) -> None:
         assert not staged.path.exists()
 
 
+@pytest.mark.long
 async def test_few_results_are_downloaded_at_once(at: Stage) -> None:
     held = at.oxen.faults.add("GET", RESULT, HoldBefore(), times=None)
     async with at.easel() as app:

@@ -29,6 +29,7 @@ async def test_running_jobs_are_watched_by_pages(
     assert len(reads) == -(-number // page)
 
 
+@pytest.mark.long
 async def test_running_jobs_are_not_listed_again_while_all_are_watched(at: Stage) -> None:
     async with at.easel() as app:
         await drawing(at, 3)

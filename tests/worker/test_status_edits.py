@@ -83,6 +83,7 @@ async def hold(pace: RestPace, seconds: float) -> None:
         await asyncio.gather(*(pace.wait() for _ in range(int(seconds * RATE))))
 
 
+@pytest.mark.long
 async def test_an_edit_gives_way_to_results_and_follows_them(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
