@@ -37,7 +37,8 @@ class Precedence:
         async with self._steps:
             try:
                 async with asyncio.timeout(LONGEST):
-                    await self._none.wait()
+                    while self._commands:  # another may have begun meanwhile
+                        await self._none.wait()
             except TimeoutError:
                 return
             await asyncio.sleep(0)  # the step of this one ends before the next one begins

@@ -39,14 +39,15 @@ class MenuForms:
         self._forms.pop(member_id, None)
         self._forms[member_id] = form, now + FORM_LIFE
 
-    def find(self, member_id: int, custom_id: str) -> MenuForm | None:
-        """Return the form, if it is the member's newest and an hour has not passed."""
+    def take(self, member_id: int, custom_id: str) -> MenuForm | None:
+        """Return and forget the form, if it is the member's newest and an hour has not passed."""
         form, end = self._forms.get(member_id, (None, None))
         if form is None or end is None or end <= self._now() or form.custom_id != custom_id:
             return None
+        del self._forms[member_id]
         return form
 
-    def remove(self, member_id: int, form: MenuForm) -> None:
-        """Forget a form that was submitted with success, unless a newer one has replaced it."""
-        if self._forms.get(member_id, (None, None))[0] is form:
-            del self._forms[member_id]
+    def put_back(self, member_id: int, form: MenuForm) -> None:
+        """Remember a form whose submit was refused: the member may submit it again."""
+        if member_id not in self._forms:  # no newer one
+            self.add(member_id, form)

@@ -57,14 +57,15 @@ async def request_job(
     lacking = missing_permissions(interaction)
     try:
         with studio.precedence.command():
-            held = await studio.requests.create(
-                member_of(interaction),
-                await _route(interaction, studio, lacking, private),
-                PictureRequest(
-                    *(interaction.id, prompt, options, inputs, model, source_job_id),
-                    locale=str(interaction.locale),
-                ),
-            )
+            route = await _route(interaction, studio, lacking, private)
+        held = await studio.requests.create(
+            member_of(interaction),
+            route,
+            PictureRequest(
+                *(interaction.id, prompt, options, inputs, model, source_job_id),
+                locale=str(interaction.locale),
+            ),
+        )
     except AlreadyRequested:
         log.warning("interaction %s arrived twice: its job exists already", interaction.id)
         return

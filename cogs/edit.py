@@ -124,18 +124,21 @@ async def submit_menu_form(
 ) -> None:
     """Request the change that a member has typed into the form of the message menu."""
     forms, member_id = menu_forms_of(interaction), interaction.user.id
-    if (form := forms.find(member_id, match[0])) is None:
+    if (form := forms.take(member_id, match[0])) is None:
         raise FormLost
     fields = fields_of(interaction)
     chosen = fields.chosen(PICTURES)
     numbers = [each for each in range(len(form.pictures)) if str(each) in chosen] or [0]
-    await request_job(
-        interaction,
-        studio_of(interaction),
-        prompt=fields.text(PROMPT),
-        options={},
-        model=None,
-        inputs=[form.pictures[number] for number in numbers],
-        private=form.private or None,  # else by the requester's choice
-    )
-    forms.remove(member_id, form)
+    try:
+        await request_job(
+            interaction,
+            studio_of(interaction),
+            prompt=fields.text(PROMPT),
+            options={},
+            model=None,
+            inputs=[form.pictures[number] for number in numbers],
+            private=form.private or None,  # else by the requester's choice
+        )
+    except Exception:
+        forms.put_back(member_id, form)
+        raise

@@ -36,7 +36,7 @@ class Connection(aiosqlite.Connection):
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a transaction, or one begins with the next statement."""
+        """Return whether there is a transaction, or one begins with the next statement."""
         return self._begin is not None or self.in_transaction
 
     def take_begin(self) -> str | None:

@@ -24,7 +24,7 @@ LONGEST = 0.02  # seconds from the begin of a transaction after which no other b
 
 @dataclass(eq=False)
 class Group:
-    """One transaction of the database, and the blocks in it."""
+    """A transaction of the database, and the blocks in it."""
 
     connection: AsyncConnection
     transaction: AsyncTransaction
@@ -35,7 +35,7 @@ class Group:
 
     @property
     def is_usable(self) -> bool:
-        """Whether the transaction exists: SQLite ends one on its own if a disk is full."""
+        """Return whether the transaction exists: SQLite ends one itself if a disk is full."""
         return not self._is_lost and not self.connection.invalidated and self._driver.is_open
 
     @property

@@ -100,7 +100,9 @@ class Requests:
         first: UserError | None = None
         while True:
             try:
-                return await self._hold(member, self._job(member, route, request, wanted, spec))
+                # Not before: a check of input pictures waits for the network.
+                with services.precedence.command():
+                    return await self._hold(member, self._job(member, route, request, wanted, spec))
             except (ProviderBudgetExhausted, ModelNotAllowed) as refusal:
                 first = first or refusal
                 closed |= {spec.key}

@@ -25,11 +25,11 @@ class Marker:
         Raises ProviderError(MALFORMED) if the file is not a picture.
         """
         title = self._catalog.about(job.request.model).title
-        mark = mark_of(job, title, with_recipe=self._with_recipe)
-        return await asyncio.to_thread(self._staged, path, mark)
+        return await asyncio.to_thread(self._staged, path, job, title)
 
-    def _staged(self, path: Path, mark: Mark) -> Staged:
+    def _staged(self, path: Path, job: Job, title: str) -> Staged:
         try:
+            mark = mark_of(job, title, with_recipe=self._with_recipe)
             return self._pictures.write_copy(path, _marked(path, mark))
         except (ProviderError, OSError):
             raise

@@ -16,12 +16,12 @@ from bot.worker.poll import Poller
 
 QUIET = timedelta(seconds=2)  # a job that ends within this time of a change is not edited
 EDITS = 5  # on the way at once
-BUSY = timedelta(milliseconds=200)  # before another try, while the job is polled or all are taken
+BUSY = timedelta(milliseconds=200)  # before the next attempt: the job is polled, or EDITS are
 PAUSE = timedelta(seconds=30)  # after an edit that gave way, or that Discord did not answer
 
 
 class StatusEdits:
-    """In memory alone: a start shows again what began shortly before."""
+    """The edits that are due, in memory alone: a start shows again what began shortly before."""
 
     def __init__(self, services: Services, deliverer: Deliverer, poller: Poller) -> None:
         self._database = services.database

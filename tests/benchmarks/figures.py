@@ -23,7 +23,7 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the value to reach is reached; None if there is none."""
+        """Return whether the value to reach is reached; None if there is none."""
         if self.at_most is not None and self.value > self.at_most:
             return False
         if self.at_least is not None and self.value < self.at_least:

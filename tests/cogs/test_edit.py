@@ -185,7 +185,7 @@ async def test_inputs_are_kept_and_found_again_after_a_restart(at: Stage) -> Non
     assert CAT.data in kept
 
 
-async def waited_long(at: Stage, model: str) -> None:
+async def waited_long(at: Stage, model: str, *, minutes: int = 12) -> None:
     """An edit that could be sent only when its attachment was there no longer."""
     path = "/api/ai/queue" if model == "oxen" else ".*/generation/.*"
     api = at.oxen if model == "oxen" else at.skills
@@ -195,7 +195,7 @@ async def waited_long(at: Stage, model: str) -> None:
         async with asyncio.timeout(10):
             while not refused.hits or (await at.jobs())[0].status is not JobStatus.QUEUED:
                 await asyncio.sleep(0.02)
-    at.clock.move(minutes=12)
+    at.clock.move(minutes=minutes)
     at.discord.faults.add("GET", CDN, Answer(404, "removed"), times=None)
 
 
@@ -252,16 +252,19 @@ async def test_a_picture_inside_a_request_waits_for_the_bytes_in_flight(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_inputs, "ROOM_SECONDS", 0.2)
-    await waited_long(at, "oxen")
+    await waited_long(at, "oxen", minutes=0)
+    refused = at.oxen.faults.add("POST", "/api/ai/queue", Answer(429), times=None)
     at.discord.faults.add(
         "PATCH", "/api/v10/webhooks/.*", Answer(403, {"message": "no"}), times=None
     )
-    before = len(at.created())
 
     async with at.easel() as app:
         limit = app.services.downloader.in_flight
         async with limit.take(1, BYTES_IN_FLIGHT), limit.take(2, PICTURE_BYTES):
-            await asyncio.sleep(1)
+            refused.remove()
+            before = len(at.created())
+            at.clock.move(minutes=12)
+            await asyncio.sleep(3)
             assert len(at.created()) == before
         await at.oxen.created(1, timeout=20)
         at.discord.faults.clear()

@@ -155,9 +155,11 @@ async def test_a_form_that_cannot_be_confirmed_opens_no_second_way(at: Stage) ->
         (prompt,) = (each["component"]["custom_id"] for each in opened.modal["components"])
         sent = await at.discord.submit_modal(at.ada, opened, {prompt: "as a watercolour"})
         await sent.answered()
+        again = await at.discord.submit_modal(at.ada, opened, {prompt: "as an oil"})
+        await again.answered()
 
-    assert "This form is closed" in text_of(sent)
-    assert await at.jobs() == []
+    assert "This form is closed" in text_of(again)
+    assert len(await at.jobs()) == 1
 
 
 async def test_a_cancel_after_the_last_edit_hides_a_prompt_that_automod_refuses(

@@ -101,19 +101,20 @@ async def test_inputs_that_cannot_be_uploaded_again_are_not_copied(
     await waited_long(at)
     (stored,) = (at.folder / "pictures").rglob("*.png")
     aside = at.folder / "aside.png"
-    async with at.easel():
-        with monkeypatch.context() as patched:
-            if gone:
-                stored.rename(aside)
-            else:
-                patched.setattr(uploads, "UPLOAD_BYTES", len(CAT.data) - 1)
+    with monkeypatch.context() as patched:
+        if gone:
+            stored.rename(aside)
+        else:
+            patched.setattr(uploads, "UPLOAD_BYTES", len(CAT.data) - 1)
+        async with at.easel():
             await logged(caplog, f"inputs not copied for the service: {line}")
             await until(at, lambda job: job.status is JobStatus.QUEUED)
             assert copies(at) == []
             assert not at.skills.generations
-        if gone:
-            aside.rename(stored)
-        at.clock.move(minutes=2)
+    if gone:
+        aside.rename(stored)
+    at.clock.move(minutes=2)
+    async with at.easel():
         (job,) = await at.settled(timeout=20)
 
     assert job.status is JobStatus.SUCCEEDED
