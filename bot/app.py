@@ -57,12 +57,18 @@ class App:
 
     async def run(self) -> None:
         """Serve until stopped or cancelled. StartupError if Discord refuses the token."""
-        async with asyncio.TaskGroup() as group:
-            serving = [
-                group.create_task(self.services.coordination.run(), name="coordination"),
-                group.create_task(self._follow_catalog(), name="catalog"),
-                group.create_task(self.discord.run(), name="discord"),
+        async with asyncio.TaskGroup() as connections:
+            connected = [
+                connections.create_task(self.services.coordination.run(), name="coordination"),
+                connections.create_task(self.discord.run(), name="discord"),
             ]
+            await self._work()  # also after a cancel, the tasks end before what they use
+            for task in connected:
+                task.cancel()
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            serving = [group.create_task(self._follow_catalog(), name="catalog")]
             if self.server is not None:
                 serving.append(group.create_task(self.report.watch_loop(), name="event loop"))
             if self.worker is None:

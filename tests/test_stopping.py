@@ -102,6 +102,26 @@ async def test_a_result_that_is_being_posted_is_noted(at: Stage) -> None:
     assert job.delivered_at is not None
 
 
+async def test_a_cancel_closes_discord_after_the_deliveries(at: Stage) -> None:
+    """The worker waits for blocks of the database, and its deliveries go on meanwhile."""
+    held = at.discord.faults.add("POST", SEND, Hold())
+    async with at.app() as app:
+        running = asyncio.create_task(app.run())
+        await at.discord.connected()
+        await at.discord.commands_registered()
+        await at.imagine("a fox")
+        await held.reached()
+        async with app.services.database.reading():
+            running.cancel()
+            await asyncio.sleep(0.1)  # in which a session that is closed too early would end
+            held.release()
+            (job,) = await at.settled()
+        await asyncio.wait({running})
+
+    assert job.delivery_attempts == 1
+    assert job.delivery_error is None
+
+
 async def test_what_takes_too_long_is_found_again(at: Stage) -> None:
     """It ends within ten seconds all the same."""
     held = at.oxen.faults.add("POST", "/api/ai/queue", HoldBefore())
