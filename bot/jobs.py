@@ -219,6 +219,11 @@ class Job:
     origin_id: int | None = None  # the interaction or message; None for a job of an older version
 
     @property
+    def sent_at(self) -> datetime:
+        """When the creating request was sent, at the earliest."""
+        return self.submitted_at or self.created_at
+
+    @property
     def of_message(self) -> bool:
         """True if a message made the request: no token exists, and the bot itself posts the status
         message. A private one was sent in direct messages."""

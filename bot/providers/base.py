@@ -24,7 +24,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Started, or in a state with a name that Easel does not know."""
+    """Started, or in a state with a name that Easel does not know.
+
+    `ended` if the answer to the creating request names the end alone: `fetch` returns the result.
+    """
+
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def initial(update: Update) -> Update:
     An end without a picture is left to `fetch`, because such answers often have only the status.
     """
     is_empty = isinstance(update, Failed) and update.reason is Reason.NO_PICTURE
-    return Running() if is_empty else update
+    return Running(ended=True) if is_empty else update
 
 
 def is_object(value: object) -> TypeGuard[JsonObject]:

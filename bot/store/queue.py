@@ -252,15 +252,14 @@ async def rivals(connection: AsyncConnection, job: Job, window: timedelta) -> li
     Their requests have an unknown outcome too, within `window` of this one's. Equal prompts
     suffice: the service decides which options and inputs it treats as equal.
     """
-    sent = job.submitted_at or job.created_at
     return await list_jobs(
         connection,
         RIVALS,
         job_id=job.id,
         of_model=job.request.model,
         of_prompt=job.request.prompt,
-        first=sent - window,
-        last=sent + window,
+        first=job.sent_at - window,
+        last=job.sent_at + window,
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job
 from bot.pictures.turns import FairLimit
-from bot.providers.base import Provider, Submitted
+from bot.providers.base import Provider, Running, Submitted
 from bot.services import Services
 from bot.store import generations as generation_rows
 from bot.worker.durations import Durations
@@ -93,9 +93,9 @@ class Poller:
         for each in generations:  # a stream may be faster than the answer that named the job
             if heard_at := self._streams.heard(each.remote_id):
                 watch.hear(heard_at)
-        if not watch.pending:
+        if not watch.pending or any(each.update == Running(ended=True) for each in submitted):
             watch.hear(self._now())
-        elif not submitted:  # it ran before: its end may have been reported to nobody
+        elif not submitted or self._streams.may_have_missed(job.provider, job.sent_at):
             watch.unseen = True
             self._behind.add(job.provider)
         self._plan(watch)

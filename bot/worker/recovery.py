@@ -181,7 +181,7 @@ class Recovery:
             adopted = await self._search(job)
         except ProviderError as error:
             log.warning("outcome of a submit unknown, provider cannot be searched: %s", error)
-            if self._now() - _sent(job) < timedelta(minutes=10):
+            if self._now() - job.sent_at < timedelta(minutes=10):
                 async with self._leases.writing(job, last=True) as tx:
                     await leases.extend(tx, job.id, self._now() + leases.LEASE)
                 return None
@@ -196,10 +196,9 @@ class Recovery:
 
     async def search_again(self, job: Job) -> None:
         """Search for the generations of a failed job once more; if found, they are overdue."""
-        sent = _sent(job)
         try:
             found = await self._providers[job.provider].find(
-                job.request, sent, sent + CREATED_WITHIN
+                job.request, job.sent_at, job.sent_at + CREATED_WITHIN
             )
         except ProviderError as error:
             log.info("generations of an unknown outcome not searched: %s", error)
@@ -230,8 +229,7 @@ class Recovery:
         # A generation appears in the provider's lists a moment after the creation: search three
         # times, with these seconds after each search.
         for wait in (1.0, 4.0, 0.0):
-            sent = _sent(job)
-            found = await provider.find(job.request, sent, sent + CREATED_WITHIN)
+            found = await provider.find(job.request, job.sent_at, job.sent_at + CREATED_WITHIN)
             if adopted := await self._adopt(job, found):
                 return adopted, found
             await asyncio.sleep(wait)
@@ -255,8 +253,3 @@ class Recovery:
         rivals = await queue.rivals(tx, job, CREATED_WITHIN)
         free = [remote_id for remote_id in remote_ids if remote_id not in owned]
         return free if not rivals and len(free) == job.request.count else []
-
-
-def _sent(job: Job) -> datetime:
-    """Return when the creating request was sent, at the earliest."""
-    return job.submitted_at or job.created_at

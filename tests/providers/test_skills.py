@@ -213,7 +213,7 @@ async def test_an_end_may_come_with_the_first_answer(skills: Skills, api_service
 @pytest.mark.parametrize(
     ("answer", "update"),
     [
-        (row("COMPLETED", data=None), Running()),  # its pictures are to be asked for
+        (row("COMPLETED", data=None), Running(ended=True)),  # its pictures are to be asked for
         (
             row("FAILED", code="IMAGE_GENERATION_CONTENT_REJECTED", message="Rejected."),
             Failed(

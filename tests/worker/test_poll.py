@@ -8,7 +8,7 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
-from bot.sandbox.http.faults import Answer, Hold, Reset, Stall
+from bot.sandbox.http.faults import Answer, Hold, HoldBefore, Reset, Stall
 from bot.store.audit import verify
 from bot.worker import events
 from tests.support.delivery import drawing
@@ -57,6 +57,35 @@ async def test_an_end_before_the_job_is_stored_is_not_missed(at: Stage) -> None:
                 await asyncio.sleep(0.01)
         held.release()
         (job,) = await at.settled(timeout=5)
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert fetches(at) == 1
+
+
+async def test_an_end_before_the_stream_is_followed_is_not_missed(at: Stage) -> None:
+    """The stream opens between the end and the answer that names the generation."""
+    at.oxen.manual = True
+    events_held = at.oxen.faults.add("GET", "/api/events", HoldBefore())
+    create_held = at.oxen.faults.add("POST", "/api/ai/queue", Hold())
+    async with at.easel():
+        await at.imagine("a fox")
+        await create_held.reached()
+        await at.finish()
+        events_held.release()
+        await at.oxen.events.joined(1, 10)
+        create_held.release()
+        (job,) = await at.settled(timeout=5)
+
+    assert job.status is JobStatus.SUCCEEDED
+    assert fetches(at) == 1
+
+
+async def test_an_end_in_the_creating_answer_is_read_at_once(at: Stage) -> None:
+    at.oxen.at_once = True
+    at.oxen.faults.add("GET", "/api/events", Answer(500), times=None)
+    async with at.easel():
+        await at.imagine("a fox")
+        (job,) = await at.settled(timeout=3)
 
     assert job.status is JobStatus.SUCCEEDED
     assert fetches(at) == 1

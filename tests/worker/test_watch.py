@@ -112,6 +112,23 @@ def test_a_stream_is_followed_from_a_sign_of_life_until_its_end_or_silence() -> 
     assert not streams.is_followed("skills", NOW)
 
 
+def test_ends_before_a_stream_is_followed_may_be_missed() -> None:
+    streams = StreamHealth()
+    assert streams.may_have_missed("oxen", NOW)
+
+    streams.lives("oxen", NOW + after(1))
+    streams.lives("oxen", NOW + after(9))
+    assert streams.may_have_missed("oxen", NOW)
+    assert not streams.may_have_missed("oxen", NOW + after(1))
+    assert streams.may_have_missed("skills", NOW + after(1))
+
+    streams.lives("oxen", NOW + after(10) + SILENCE)
+    assert streams.may_have_missed("oxen", NOW + after(9))
+
+    streams.end("oxen")
+    assert streams.may_have_missed("oxen", NOW + after(10) + SILENCE)
+
+
 def test_the_newest_reports_are_remembered() -> None:
     streams = StreamHealth()
     for number in range(REMEMBERED + 1):
