@@ -20,6 +20,15 @@ from tests.support.compiling import share_compiled
 from tests.support.easel import Stage, stage
 from tests.support.stores import Shelf
 
+SLOWEST = {  # files with tests of half a minute and more, beside other tests
+    "test_bucket_commands.py",
+    "test_cluster.py",
+    "test_demo.py",
+    "test_harness.py",
+    "test_hostile_benchmark.py",
+    "test_ledger_machine.py",
+}
+
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile(
     "easel", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -35,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     share_compiled()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest, so that none of them ends long after all others."""
+    items.sort(key=lambda each: each.path.name not in SLOWEST)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
