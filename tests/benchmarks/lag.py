@@ -38,6 +38,7 @@ MIDDLE, SIGMA = 15.0, 0.4  # of the durations in seconds
 EVERY = 0.5  # seconds between two requests
 WARM_UP = 30
 JOBS, FEW = 120, 20  # that are counted
+POLLED = 4  # times as many by polling alone, where a lag varies by a second: its mean is compared
 SIMULATED = 4000
 
 
@@ -242,7 +243,8 @@ def of_polling(
 async def figures(*, small: bool = False) -> list[Figure]:
     found = list[Figure]()
     for case in CASES:
-        easel, seed, durations = await measure(case, FEW if small else JOBS)
+        jobs = JOBS if case.stream else POLLED * JOBS
+        easel, seed, durations = await measure(case, FEW if small else jobs)
         if case.stream:
             found += of_streams(case.name, easel, seed)
         else:
