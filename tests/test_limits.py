@@ -66,6 +66,8 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "BUSY_SECONDS": 1.5,
         "READERS": 3,
         "CHECKPOINT_SECONDS": 5.0,
+        "LONG_LOG": 2000,
+        "RESTART_WAIT": 20,
     },
     "bot.service_balances": {
         "FRESH": timedelta(hours=1),
@@ -157,11 +159,12 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "bot.worker.status_edits": {
         "EDITS": 5,
-        "BUSY": timedelta(milliseconds=200),
         "PAUSE": timedelta(seconds=30),
     },
     "bot.worker.submit": {
         "MEMBER_SUBMITS": 3,
+        "LISTED": 64,
+        "REREAD": timedelta(milliseconds=250),
     },
     "bot.worker.tasks": {
         "COOL_DOWN": 5.0,

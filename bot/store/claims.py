@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -13,7 +13,7 @@ from bot.store.job_rows import job_of
 from bot.store.leases import FREE, NEW_LEASE, Terms
 from bot.store.queue import AT_PROVIDER, CONFIRMED, QUEUED, SUBMIT_DUE, UNDELIVERED
 from bot.store.tables import Utc, jobs
-from bot.store.turns import LAST_SUBMIT, listed, none_of
+from bot.store.turns import LAST_SUBMIT, in_turn, list_jobs, listed, none_of, turns
 
 CLAIMABLE = and_(
     QUEUED,
@@ -26,23 +26,26 @@ CLAIMABLE = and_(
 )
 
 
+def _take(candidate: Select[Any]) -> ReturningUpdate[Any]:
+    """Take the candidate, unless another process is about to take it."""
+    found = candidate.with_for_update(skip_locked=True, of=jobs).scalar_subquery()
+    return update(jobs).where(jobs.c.id == found, CLAIMABLE).values(NEW_LEASE).returning(*jobs.c)
+
+
 def _claim(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
-    candidate = (
-        select(jobs.c.id)
-        .where(AT_PROVIDER, CLAIMABLE, none_of(jobs.c.user_id, "without"), *conditions)
-        .order_by(*LAST_SUBMIT, jobs.c.created_at)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=jobs)
-        .scalar_subquery()
+    candidates = select(jobs.c.id).where(
+        AT_PROVIDER, CLAIMABLE, none_of(jobs.c.user_id, "without"), *conditions
     )
-    return (
-        update(jobs).where(jobs.c.id == candidate, CLAIMABLE).values(NEW_LEASE).returning(*jobs.c)
-    )
+    return _take(candidates.order_by(*LAST_SUBMIT, jobs.c.created_at).limit(1))
 
 
 CLAIM = _claim()
 CLAIM_NAMED = _claim(~jobs.c.model_auto, jobs.c.created_at >= bindparam("named_since", type_=Utc))
-PROVIDERS_WITH_WORK = select(jobs.c.provider).distinct().where(CLAIMABLE)
+CLAIM_LISTED = _take(select(jobs.c.id).where(jobs.c.id == bindparam("job_id"), CLAIMABLE))
+IN_TURN = in_turn(turns(AT_PROVIDER, CLAIMABLE), *LAST_SUBMIT)
+WORK = (
+    select(jobs.c.provider, func.count().label("number")).where(CLAIMABLE).group_by(jobs.c.provider)
+)
 BEGIN_DELIVERY = (
     update(jobs)
     .where(
@@ -82,11 +85,8 @@ async def claim(
     failed them yet, as in a backup that was restored.
     """
     values = {
-        "status": JobStatus.SUBMITTING,
-        "submitted_at": terms.now,
+        **_claimed(terms, created_after),
         "at_provider": provider,
-        **terms._asdict(),
-        "created_after": created_after,
         "without": listed(without),
     }
     if named_since is None:
@@ -97,12 +97,38 @@ async def claim(
     return job_of(row) if row else None
 
 
+async def claim_listed(
+    tx: AsyncConnection, job_id: str, terms: Terms, *, created_after: datetime
+) -> Job | None:
+    """Take a job that `in_turns` has returned; None if it cannot be claimed any more."""
+    values = {**_claimed(terms, created_after), "job_id": job_id}
+    row = (await tx.execute(CLAIM_LISTED, values)).one_or_none()
+    return job_of(row) if row else None
+
+
+def _claimed(terms: Terms, created_after: datetime) -> dict[str, object]:
+    return {
+        "status": JobStatus.SUBMITTING,
+        "submitted_at": terms.now,
+        **terms._asdict(),
+        "created_after": created_after,
+    }
+
+
+async def in_turns(
+    connection: AsyncConnection, provider: str, now: datetime, created_after: datetime, limit: int
+) -> list[Job]:
+    """Return the next jobs of a provider that can be claimed, in the order of `claim`."""
+    values = {"at_provider": provider, "now": now, "created_after": created_after}
+    return await list_jobs(connection, IN_TURN, limit=limit, **values)
+
+
 async def providers_with_work(
     connection: AsyncConnection, now: datetime, created_after: datetime
-) -> list[str]:
-    """Return the providers for which a job can be claimed: cheaper than a transaction."""
+) -> dict[str, int]:
+    """Return the number of jobs that can be claimed, for each provider that has any."""
     values = {"now": now, "created_after": created_after}
-    return list((await connection.execute(PROVIDERS_WITH_WORK, values)).scalars())
+    return {row.provider: row.number for row in await connection.execute(WORK, values)}
 
 
 async def begin_delivery(tx: AsyncConnection, job: Job, terms: Terms) -> Job | None:

@@ -12,7 +12,8 @@ from bot.store.turns import list_jobs, listed, some_of
 
 ADD = insert(generations).returning(*generations.c, sort_by_parameter_order=True)
 
-RUNNING = select(jobs).where(jobs.c.status == JobStatus.RUNNING, some_of(jobs.c.id, "ids"))
+# Without the status, for which SQLite would read all running jobs.
+JOBS = select(jobs).where(some_of(jobs.c.id, "ids"))
 OF_JOBS = select(generations).where(some_of(generations.c.job_id, "ids")).order_by(generations.c.id)
 
 
@@ -36,7 +37,9 @@ async def of_running(
     """Return those of a few jobs that are running, each with its generations."""
     values = {"ids": listed(ids)}
     found = {
-        job.id: (job, list[Generation]()) for job in await list_jobs(connection, RUNNING, **values)
+        job.id: (job, list[Generation]())
+        for job in await list_jobs(connection, JOBS, **values)
+        if job.status is JobStatus.RUNNING
     }
     for row in await connection.execute(OF_JOBS, values):
         if row.job_id in found:

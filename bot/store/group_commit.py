@@ -7,7 +7,7 @@ a power failure could take back. A block that fails is rolled back alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -97,6 +97,20 @@ class GroupCommit:
         finally:
             self._end_turn(group)
         await asyncio.shield(group.ended)
+
+    async def alone(self, work: Callable[[Driver], Awaitable[None]]) -> None:
+        """Await work on the driver's connection while no transaction is open."""
+        await self._take_turn(None)
+        while group := self._group:  # it waits for one more block
+            self._group = None
+            self._start(self._end(group, usable=group.is_usable))
+            await self._take_turn(None)
+        try:
+            async with self._engine.connect() as connection:
+                opened = await connection.get_raw_connection()
+                await work(cast(Driver, opened.driver_connection))
+        finally:
+            self._lock.release()
 
     async def close(self) -> None:
         """Wait for the commits that are on their way."""

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS = 1.5  # to wait for another program that writes to the file
 READERS = 3
 CHECKPOINT_SECONDS = 5.0
+LONG_LOG = 2000  # pages of the write-ahead log, 8 MB
+RESTART_WAIT = 20  # milliseconds, for readers
 
 
 class SQLiteDatabase(Database):
@@ -127,7 +129,8 @@ class SQLiteDatabase(Database):
                 continue
             self._is_replaced = False
             try:
-                await asyncio.to_thread(_checkpoint, self.path)
+                if await asyncio.to_thread(_checkpoint, self.path) > LONG_LOG:
+                    await self._commits.alone(_restart_log)
             except sqlite3.Error as error:
                 log.warning("checkpoint of the database failed, retrying: %s", error)
 
@@ -229,6 +232,22 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _checkpoint(path: Path) -> None:
+async def _restart_log(writer: Driver) -> None:
+    """Let a long write-ahead log begin anew, on the connection of the writer.
+
+    Under a steady load, the log is never written back completely at the moment of a commit, at
+    which SQLite would begin it anew: it grows, and each read of a page searches it. The present
+    readers have to end first; if they do not soon, the next checkpoint makes another attempt.
+    """
+    await writer.execute(f"PRAGMA busy_timeout={RESTART_WAIT}")
+    try:
+        await writer.execute("PRAGMA wal_checkpoint(RESTART)")
+    finally:
+        await writer.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+
+
+def _checkpoint(path: Path) -> int:
+    """Write committed pages back, and return the number of pages in the log."""
     with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(pages)

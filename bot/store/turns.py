@@ -64,7 +64,7 @@ def turns(
     return select(jobs.c.id, turn.label("turn")).where(*conditions).subquery()
 
 
-def _in_turn(found: Subquery, *order: ColumnElement[Any]) -> Select[Any]:
+def in_turn(found: Subquery, *order: ColumnElement[Any]) -> Select[Any]:
     """Select the jobs of `turns`; `order` is that of the members."""
     joined = select(jobs).join(found, found.c.id == jobs.c.id)
     return joined.order_by(found.c.turn, *order, jobs.c.created_at).limit(bindparam("limit"))
@@ -72,7 +72,7 @@ def _in_turn(found: Subquery, *order: ColumnElement[Any]) -> Select[Any]:
 
 def by_turns(*conditions: ColumnElement[bool]) -> Select[Any]:
     """Select jobs so that members take turns, each with the oldest job first."""
-    return _in_turn(turns(*conditions))
+    return in_turn(turns(*conditions))
 
 
 def by_random_turns(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -80,7 +80,7 @@ def by_random_turns(*conditions: ColumnElement[bool]) -> Select[Any]:
 
     For jobs that stay in the list after the worker has read them: the next time, others come first.
     """
-    return _in_turn(turns(*conditions, order=func.random()), func.random())
+    return in_turn(turns(*conditions, order=func.random()), func.random())
 
 
 def by_last_turns(found: Subquery, *order: ColumnElement[Any]) -> Select[Any]:
@@ -93,7 +93,7 @@ def by_last_turns(found: Subquery, *order: ColumnElement[Any]) -> Select[Any]:
     # Materialized, because SQLite indexes a table for a join, but parses JSON again for each row.
     served = served.prefix_with("MATERIALIZED")
     place = func.coalesce(served.c.key, -1)
-    return _in_turn(found, place, *order).outerjoin(served, served.c.value == jobs.c.user_id)
+    return in_turn(found, place, *order).outerjoin(served, served.c.value == jobs.c.user_id)
 
 
 async def list_jobs(

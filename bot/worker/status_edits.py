@@ -5,6 +5,7 @@ is edited is the state at that time: two changes within QUIET are one edit.
 """
 
 import asyncio
+import heapq
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
 
@@ -16,7 +17,6 @@ from bot.worker.poll import Poller
 
 QUIET = timedelta(seconds=2)  # a job that ends within this time of a change is not edited
 EDITS = 5  # on the way at once
-BUSY = timedelta(milliseconds=200)  # before the next attempt: the job is polled, or EDITS are
 PAUSE = timedelta(seconds=30)  # after an edit that gave way, or that Discord did not answer
 
 
@@ -29,31 +29,40 @@ class StatusEdits:
         self._deliverer = deliverer
         self._poller = poller
         self._due: dict[str, datetime] = {}  # by the ids of jobs
+        self._times: list[tuple[datetime, str]] = []  # a heap; entries unlike `_due` are void
         self._on_the_way: set[str] = set()
 
     def later(self, job: Job, wait: timedelta | None = None) -> None:
         """Let the status message show a running job's state, unless the job ends before."""
-        self._due.setdefault(job.id, self._now() + (QUIET if wait is None else wait))
+        if job.id in self._due:
+            return
+        self._due[job.id] = at = self._now() + (QUIET if wait is None else wait)
+        heapq.heappush(self._times, (at, job.id))
 
     @property
     def next_due(self) -> datetime | None:
-        return min(self._due.values(), default=None)
+        """When `take_due` has a job; None if it has none, or none before an edit has ended."""
+        return self._first() if len(self._on_the_way) < EDITS else None
 
     def take_due(self) -> list[Job]:
         """Return the jobs to edit now, without those that have ended or are polled elsewhere."""
-        now = self._now()
-        due = [job_id for job_id, at in self._due.items() if at <= now]
-        taken: list[Job] = []
-        for job_id in due:
-            job = self._poller.job(job_id)
-            if job is None:
-                del self._due[job_id]
-            elif len(self._on_the_way) + len(taken) < EDITS:
-                del self._due[job_id]
+        now, taken = self._now(), list[Job]()
+        while len(self._on_the_way) + len(taken) < EDITS:
+            if (first := self._first()) is None or first > now:
+                break
+            _, job_id = heapq.heappop(self._times)
+            del self._due[job_id]
+            if job := self._poller.job(job_id):
                 taken.append(job)
-            else:
-                self._due[job_id] = now + BUSY
         return taken
+
+    def _first(self) -> datetime | None:
+        while self._times:
+            at, job_id = self._times[0]
+            if self._due.get(job_id) == at:
+                return at
+            heapq.heappop(self._times)
+        return None
 
     async def beside(self, job: Job, work: Coroutine[object, object, None]) -> None:
         """Await work on a job. The status message shows the job meanwhile if the work is slow."""

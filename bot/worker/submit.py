@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -32,7 +33,18 @@ MEMBER_SUBMITS = SLOTS[Circuit.CLOSED] - 1  # of one member at once, to each pro
 # has taken the job searches for a few seconds first.
 HAND_INS, HAND_IN_WAIT = 20, 2.0
 
+LISTED = 64  # jobs in a list of those that are claimed next; fewer are found one by one
+REREAD = timedelta(milliseconds=250)  # for which a list serves: then others may come first
+
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Candidates:
+    """Jobs of a provider that can be claimed, in turns, `until` the list is read again."""
+
+    jobs: list[Job]
+    until: datetime
 
 
 class Submitter:
@@ -53,10 +65,14 @@ class Submitter:
         self._streams = streams
         self._now = services.now
         self._retries = Retries(BACKOFF)
+        self._crowded: set[str] = set()  # providers with more than LISTED jobs
+        self._listed: dict[str, _Candidates] = {}
 
     async def providers_with_work(self, view: Connection, now: datetime) -> list[str]:
         """Return the providers for which a job can be claimed."""
-        return await claims.providers_with_work(view, now, now - QUEUE_TIMEOUT)
+        found = await claims.providers_with_work(view, now, now - QUEUE_TIMEOUT)
+        self._crowded = {provider for provider, number in found.items() if number > LISTED}
+        return [*found]
 
     async def claim(
         self,
@@ -69,6 +85,8 @@ class Submitter:
 
         With `named_since`, only a job requested since then, whose member named the model.
         """
+        if provider in self._crowded and named_since is None:
+            return await self._claim_listed(provider, without)
         terms, begun = self._leases.claim_terms(), elapsed()
         async with self._database.transaction() as tx:
             job = await claims.claim(
@@ -80,6 +98,28 @@ class Submitter:
                 named_since=named_since,
             )
         return self._leases.hold(job, begun) if job else None
+
+    async def _claim_listed(self, provider: str, without: Collection[int]) -> Job | None:
+        """Take the next job of a list that serves for a moment.
+
+        To find one job among thousands costs as much as to find many.
+        """
+        now = self._now()
+        candidates = self._listed.get(provider)
+        if candidates is None or not candidates.jobs or now >= candidates.until:
+            async with self._database.reading() as view:
+                found = await claims.in_turns(view, provider, now, now - QUEUE_TIMEOUT, LISTED)
+            candidates = self._listed[provider] = _Candidates(found, now + REREAD)
+        for job in [each for each in candidates.jobs if each.user_id not in without]:
+            candidates.jobs.remove(job)
+            terms, begun = self._leases.claim_terms(), elapsed()
+            async with self._database.transaction() as tx:
+                taken = await claims.claim_listed(
+                    tx, job.id, terms, created_after=terms.now - QUEUE_TIMEOUT
+                )
+            if taken:
+                return self._leases.hold(taken, begun)
+        return None
 
     async def put_back(self, job: Job, wait: timedelta, reason: Reason | None = None) -> None:
         """Return a claimed job to the queue, or cancel the job if the member has requested that.

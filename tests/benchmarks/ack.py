@@ -16,14 +16,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from bot.sandbox.discord import Channel, FakeDiscord, User
+from bot.sandbox.discord import Channel, FakeDiscord, Interaction, User
 from bot.sandbox.oxen.server import FakeOxen
 from tests.benchmarks.figures import Figure, show
 from tests.benchmarks.stalls import longest
@@ -89,9 +89,17 @@ class Discord:
 
     async def ask(self, name: str, **options: object) -> float:
         """Return the milliseconds until the acknowledgement."""
-        interaction = await self.api.command(next(self.members), self.channel, name, options)
-        await interaction.answered()
+        interaction = await self._answered(name, options)
         return (interaction.acknowledged_after or 0.0) * 1000
+
+    async def accepts(self, name: str, **options: object) -> bool:
+        """Return whether the command has begun a job, whose message everybody sees."""
+        message = (await self._answered(name, options)).message
+        return message is not None and message.ephemeral_to is None
+
+    async def _answered(self, name: str, options: Mapping[str, object]) -> Interaction:
+        interaction = await self.api.command(next(self.members), self.channel, name, options)
+        return await interaction.answered()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.sandbox.oxen.server import FakeOxen
@@ -35,6 +35,7 @@ class Easel:
     discord: Discord
     oxen: FakeOxen
     pids: dict[str, int]
+    refused: list[str] = field(default_factory=list)  # prompts that were sent again
 
     def seconds(self) -> dict[str, float]:
         """Return the processor time of each process so far."""
@@ -78,6 +79,7 @@ async def throughput(name: str, jobs: int, url: str | None, *commands: Sequence[
         took = time.monotonic() - began
         used = {each: total - before[each] for each, total in made.seconds().items()}
         beside = {f"{each} ms a job": 1000 * seconds / jobs for each, seconds in used.items()}
+        beside["refused once"] = len(made.refused)
         beside["stand-ins"] = 1000 * (time.process_time() - own) / jobs
         return Figure(f"throughput: {name}", jobs / took, "jobs/s", beside=beside)
 
@@ -89,7 +91,9 @@ async def _jobs(made: Easel, number: int, subject: str) -> None:
 
     async def ask(index: int) -> None:
         async with limit:
-            await made.discord.ask("imagine", prompt=f"{subject}, number {index},")
+            prompt = f"{subject}, number {index},"
+            while not await made.discord.accepts("imagine", prompt=prompt):
+                made.refused.append(prompt)
 
     async with asyncio.timeout(SETTLE_SECONDS):
         await asyncio.gather(*(ask(index) for index in range(number)))

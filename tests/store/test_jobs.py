@@ -101,7 +101,7 @@ async def test_only_answered_jobs_are_claimed(database: Database) -> None:
     await one(database, message_id=None)
 
     async with database.transaction() as tx:
-        assert await claims.providers_with_work(tx, NOW, LONG_AGO) == []
+        assert await claims.providers_with_work(tx, NOW, LONG_AGO) == {}
         assert await claim(tx, NOW) is None
 
 
@@ -264,7 +264,7 @@ async def test_what_was_asked_for_too_long_ago_is_not_claimed(database: Database
     """A backup that was brought back may hold jobs for which nobody waits any more."""
     await one(database)
     async with database.transaction() as tx:
-        assert await claims.providers_with_work(tx, NOW, NOW) == []
+        assert await claims.providers_with_work(tx, NOW, NOW) == {}
         assert await claims.claim(tx, "oxen", terms(NOW), created_after=NOW) is None
 
 

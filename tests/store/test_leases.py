@@ -51,7 +51,7 @@ async def test_a_job_that_has_a_lease_is_not_claimed(database: Database) -> None
         await leases.take(tx, [job], terms("a"))
 
         assert await claims.claim(tx, "oxen", terms("b"), created_after=LONG_AGO) is None
-        assert await claims.providers_with_work(tx, NOW, LONG_AGO) == []
+        assert await claims.providers_with_work(tx, NOW, LONG_AGO) == {}
 
 
 async def test_a_job_of_the_process_keeps_its_epoch(database: Database) -> None:

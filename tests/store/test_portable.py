@@ -89,6 +89,7 @@ QUERIES: dict[str, Query] = {
     "recent, oldest": lambda view: members.recent_of(view, 2, 1),
     "ended": lambda view: members.ended_of(view, 2, 25),
     "input bytes": lambda view: members.input_bytes_since(view, 1, BEFORE),
+    "in turns": lambda view: claims.in_turns(view, "oxen", NOW, BEFORE, 5),
     "providers with work": lambda view: claims.providers_with_work(view, NOW, BEFORE),
     "unreported": lambda view: losses.unreported(view, BEFORE, TOMORROW, known=[]),
     "unreported, known": lambda view: losses.unreported(view, BEFORE, TOMORROW, known=[PARTIAL]),

@@ -12,6 +12,7 @@ from bot.jobs import JobStatus
 from bot.sandbox.discord import Channel, ChannelKind, Upload
 from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.store import generations, jobs, queue
+from bot.worker import submit
 from tests.support.delivery import REPLIES, posts_to
 from tests.support.easel import Stage
 from tests.support.files import picture
@@ -238,3 +239,27 @@ async def drawn(at: Stage) -> None:
     async with asyncio.timeout(10):
         while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
             await asyncio.sleep(0.05)
+
+
+async def test_a_long_queue_of_one_member_does_not_delay_another(at: Stage) -> None:
+    """More than are found one by one: the list of the next ones is read again soon."""
+    at.oxen.manual = True
+    async with at.easel():
+        async with at.database() as database, database.transaction() as tx:
+            for number in range(3 * submit.LISTED):
+                await add(tx, new_job(at.ada.id, prompt=f"fox {number}", at=at.clock()))
+        held = at.oxen.faults.add("POST", QUEUE, HoldBefore(), times=3)
+        app_woken = await at.imagine("a badger")
+        assert app_woken.message is not None
+        await held.reached(hits=3)
+        await at.imagine("a hare", by=at.ben)
+        held.release()
+        async with asyncio.timeout(20):
+            while "a hare" not in [each.body["prompt"] for each in at.oxen.generations.values()]:
+                await asyncio.sleep(0.02)
+        before = [*at.oxen.generations.values()]
+        await at.oxen.created(3 * submit.LISTED + 2)
+
+    prompts = [str(each.body["prompt"]) for each in at.oxen.generations.values()]
+    assert len(before) < submit.LISTED
+    assert len(set(prompts)) == len(prompts) == 3 * submit.LISTED + 2
