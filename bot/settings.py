@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import StartupError
 from bot.proxies import SHORTEST_PASSWORD, Proxies, proxy_url, secrets_of
+from bot.pseudonyms import SHORTEST_KEY
 
 ENV_FILE = Path(".env")
 DISCORD_API = "https://discord.com/api/v10"
@@ -285,12 +286,14 @@ class Settings(SettingsGroup):
     embed_recipe: bool = False
     private_hosts: Places = frozenset()
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    keep_prompts_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     keep_gb: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(20)
     job_timeout: Annotated[int, Field(ge=30, le=86_400)] = 600  # seconds
     database_url: Annotated[str, Field(repr=False)] = (
         "sqlite:///data/easel.db"  # may hold a password
     )
     pictures_url: PicturesUrl | None = None
+    pseudonym_key: Annotated[SecretStr, Field(min_length=SHORTEST_KEY)] | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] | None = None

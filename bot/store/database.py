@@ -5,23 +5,25 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import ClassVar, Self, TypeVar
 
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import Conflict, StartupError
+from bot.pseudonyms import Pseudonyms
 from bot.store.dialects import insert, replace_row
+from bot.store.identities import OPTION
 from bot.store.tables import notes
 
 Transaction = AsyncConnection  # yielded by `Database.transaction`
 Connection = AsyncConnection  # yielded by `Database.reading`
 T = TypeVar("T")
 
-REVISION = "0012"  # the newest migration; a test compares it with the folder
+REVISION = "0013"  # the newest migration; a test compares it with the folder
 WRITE_LOCK_TIMEOUT = 60.0  # seconds to wait for a turn to write; a member's command has less
 CLOSE_SECONDS = 5.0
 
@@ -42,6 +44,7 @@ class Database(ABC):
     def __init__(self, label: str) -> None:
         """`label` names the database in messages and logs, without a password."""
         self.label = label
+        self.pseudonyms: Pseudonyms | None = None
         self._blocks = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -103,6 +106,17 @@ class Database(ABC):
                 return await block(tx)
         async with self.transaction(timeout=timeout) as tx:
             return await block(tx)
+
+    def use_pseudonyms(self, pseudonyms: Pseudonyms | None) -> None:
+        """Find the rows of members by these pseudonyms too, on all connections from now on."""
+        self.pseudonyms = pseudonyms
+        for engine in self._engines:
+            engine.update_execution_options(**{OPTION: pseudonyms})
+
+    @property
+    @abstractmethod
+    def _engines(self) -> Sequence[AsyncEngine]:
+        """The engines of the connections that blocks get."""
 
     async def close(self) -> None:
         """Close every connection, after the open blocks, such as a command's, have ended."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -127,6 +127,10 @@ class PostgresDatabase(Database):
         with self._in_use(), self._failures_as_not_now():
             async with self._connected(self._reader, ACQUIRE_SECONDS) as connection:
                 yield connection
+
+    @property
+    def _engines(self) -> Sequence[AsyncEngine]:
+        return self._writer, self._reader
 
     async def _dispose(self) -> None:
         for engine in (self._writer, self._reader):

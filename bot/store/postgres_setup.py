@@ -32,20 +32,47 @@ ADDED = (  # to bot.store.tables.sums
     "ON CONFLICT (scope, begins_at) DO UPDATE SET amount = sums.amount + excluded.amount; "
     "END IF; RETURN NULL; END"
 )
-FUNCTIONS = {"ledger_refuses": TRIGGERED, "ledger_adds": ADDED}
+# The one change that an append-only table allows: a member's id becomes a pseudonym. In the texts
+# of `changes`, a mention of the member goes too.
+TO_PSEUDONYM = "OLD.user_id > 0 AND NEW.user_id < 0"
+ANONYMISED = (
+    f"BEGIN IF {TO_PSEUDONYM} AND to_jsonb(NEW) - 'user_id' = to_jsonb(OLD) - 'user_id' "
+    f"THEN RETURN NEW; END IF; RAISE integrity_constraint_violation "
+    f"USING MESSAGE = '{APPEND_ONLY}'; END"
+)
+WITHOUT_MENTION = " AND ".join(
+    f"(NEW.{name} = OLD.{name} OR (OLD.{name} LIKE '%<@%' AND NEW.{name} LIKE '%deleted member%'))"
+    for name in ("subject", "before", "after")
+)
+CHANGES_ANONYMISED = (
+    f"BEGIN IF (NEW.user_id = OLD.user_id OR {TO_PSEUDONYM}) AND {WITHOUT_MENTION} "
+    "AND NEW.id = OLD.id AND NEW.server_id = OLD.server_id AND NEW.created_at = OLD.created_at "
+    f"THEN RETURN NEW; END IF; RAISE integrity_constraint_violation "
+    f"USING MESSAGE = '{APPEND_ONLY}'; END"
+)
+FUNCTIONS = {
+    "ledger_refuses": TRIGGERED,
+    "ledger_allows_pseudonyms": ANONYMISED,
+    "changes_allow_pseudonyms": CHANGES_ANONYMISED,
+    "ledger_adds": ADDED,
+}
 TRIGGERS = (
-    f"CREATE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS $${TRIGGERED}$$",
     *(
-        f"CREATE TRIGGER ledger_refuses_{action.lower()} BEFORE {action} ON ledger "
-        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()"
-        for action in ("UPDATE", "DELETE", "TRUNCATE")
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$"
+        for name, body in FUNCTIONS.items()
     ),
     *(
-        f"CREATE TRIGGER changes_refuses_{action.lower()} BEFORE {action} ON changes "
+        f"CREATE TRIGGER {table}_refuses_{action.lower()} BEFORE {action} ON {table} "
         "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()"
-        for action in ("UPDATE", "DELETE")
+        for table, action in (
+            *(("ledger", "DELETE"), ("ledger", "TRUNCATE")),
+            ("changes", "DELETE"),
+        )
     ),
-    f"CREATE FUNCTION ledger_adds() RETURNS trigger LANGUAGE plpgsql AS $${ADDED}$$",
+    "CREATE TRIGGER ledger_refuses_update BEFORE UPDATE ON ledger "
+    "FOR EACH ROW EXECUTE FUNCTION ledger_allows_pseudonyms()",
+    "CREATE TRIGGER changes_refuses_update BEFORE UPDATE ON changes "
+    "FOR EACH ROW EXECUTE FUNCTION changes_allow_pseudonyms()",
     "CREATE TRIGGER ledger_adds AFTER INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION ledger_adds()",
 )
 

@@ -7,7 +7,7 @@ transaction's reads and its writes.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -76,6 +76,10 @@ class SQLiteDatabase(Database):
             self._checkpoints.cancel()
             await asyncio.wait({self._checkpoints})
         await super().close()
+
+    @property
+    def _engines(self) -> Sequence[AsyncEngine]:
+        return self._writer, self._reader
 
     async def _dispose(self) -> None:
         await self._commits.close()
@@ -192,6 +196,7 @@ WRITER_PRAGMAS = (
     "PRAGMA wal_autocheckpoint=20000",
     "PRAGMA synchronous=FULL",  # a confirmed request survives a power failure
     "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",  # what a member has deleted is in no free part of a page
 )
 
 

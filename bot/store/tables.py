@@ -320,6 +320,16 @@ changes = Table(  # by managers: append-only, like the ledger
     Index("ix_changes_server_id", "server_id", "id"),
 )
 
+erasures = Table(  # deletions that have been requested, until they have ended
+    "erasures",
+    metadata,
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("requested_at", Utc, nullable=False),  # later data stays
+    Column("with_results", Boolean, nullable=False),  # whether posted results are removed too
+    Column("total", Integer, nullable=False),  # jobs at that time
+    Column("erased", Integer, nullable=False),  # jobs by now
+)
+
 warnings = Table(  # that were given once in a period
     "warnings",
     metadata,

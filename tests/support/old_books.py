@@ -17,11 +17,22 @@ from bot.store.tables import ledger, sums
 from tests.support.books import write_books
 from tests.support.cluster import Cluster
 
-REVISIONS = ("0009", "0010", "0011")
+REVISIONS = ("0009", "0010", "0011", "0012")
 # Before revision 0011, a change of the model was one entry with the difference.
 FORMER_MOVES = (
     "DELETE FROM ledger WHERE reason LIKE 'moved from %'",
     "UPDATE ledger SET amount = amount + 7500 WHERE reason LIKE 'moved to %'",
+)
+UNDO_0013 = (
+    "DROP TABLE erasures",
+    "DROP TRIGGER ledger_refuses_update ON ledger",
+    "DROP TRIGGER changes_refuses_update ON changes",
+    "DROP FUNCTION ledger_allows_pseudonyms, changes_allow_pseudonyms",
+    *(
+        f"CREATE TRIGGER {table}_refuses_update BEFORE UPDATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()"
+        for table in ("ledger", "changes")
+    ),
 )
 UNDO_0012 = (
     "DROP INDEX ix_jobs_account_server_id_created_at, ix_ledger_beside_costs",
@@ -42,7 +53,12 @@ UNDO_0010 = (
     "DROP notify, DROP reply_to_id, DROP result_channel_id, DROP slow_shown, DROP canceled_by",
     "DROP TABLE favourites, preferences, reduced_copies",
 )
-UNDO = {"0012": UNDO_0012, "0011": UNDO_0011, "0010": UNDO_0010}  # the newest first
+UNDO = {  # the newest first
+    "0013": UNDO_0013,
+    "0012": UNDO_0012,
+    "0011": UNDO_0011,
+    "0010": UNDO_0010,
+}
 
 
 async def write_old_postgres(cluster: Cluster, url: str, revision: str) -> None:
