@@ -9,12 +9,24 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, and_, bindparam, case, func, select
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    select,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED
 from bot.ledger import EntryKind
 from bot.periods import Period
+from bot.store.identities import of_member
 from bot.store.ledger import RESERVED_FOR
 from bot.store.tables import LOSS, Utc, generations, jobs, ledger, sums
 
@@ -30,7 +42,7 @@ class Level(StrEnum):
     BOT = "bot"
 
 
-OWN_MEMBER = ledger.c.user_id == bindparam("user")
+OWN_MEMBER = of_member(ledger.c.user_id)
 OWN_SERVER = ledger.c.server_id == bindparam("server")
 # The sums keep SQLite from the entries of the whole server, and from all jobs of the member.
 OWN_ENTRIES = and_(OWN_MEMBER, ledger.c.server_id + 0 == bindparam("server"))
@@ -50,19 +62,30 @@ LOSSES = (
         ledger.c.amount < 0,
         ledger.c.created_at > bindparam("losses_since", type_=Utc),
         # The sum keeps SQLite from the member's jobs, which may be many: losses are few.
-        jobs.c.user_id + 0 == bindparam("user"),
+        of_member(jobs.c.user_id + 0),
         _lost < 0,  # of a generation that was found later, the loss was reversed
     )
     .order_by(ledger.c.created_at)
 )
-_active = (jobs.c.user_id == bindparam("user"), jobs.c.status.in_(ACTIVE))
+_active = (of_member(jobs.c.user_id), jobs.c.status.in_(ACTIVE))
+
+
+def _newest(user: str) -> Select[tuple[datetime]]:
+    """Select the time of the newest other request under one id."""
+    newest = func.max(jobs.c.created_at).label("at")
+    return select(newest).where(
+        jobs.c.user_id == bindparam(user), OWN_JOBS, jobs.c.id != bindparam("job")
+    )
+
+
+# One id after the other: each is the end of a range of the index, and for both together the
+# databases would read all jobs of the member.
+_last = union_all(_newest("user"), _newest("pseudonym")).subquery()
 COUNTS: Mapping[str, ScalarSelect[Any]] = {
     "active": select(func.count()).where(*_active).scalar_subquery(),
     "losses": select(func.count()).select_from(LOSSES.order_by(None).subquery()).scalar_subquery(),
     "active_here": select(func.count()).where(*_active, OWN_JOBS).scalar_subquery(),
-    "last_at": select(func.max(jobs.c.created_at))
-    .where(jobs.c.user_id == bindparam("user"), OWN_JOBS, jobs.c.id != bindparam("job"))
-    .scalar_subquery(),
+    "last_at": select(func.max(_last.c.at)).scalar_subquery(),
 }
 
 
@@ -112,7 +135,7 @@ def _given_up() -> CTE:
 
 
 _reservations = _given_up().c
-_of_member = _reservations.user_id == bindparam("user")
+_of_member = of_member(_reservations.user_id)
 _in_server = _reservations.account_server_id == bindparam("server")
 
 

@@ -32,6 +32,7 @@ from bot.store import ledger as entries
 from bot.store import servers
 from bot.store.balances import LOSSES, Level, figures
 from bot.store.dialects import insert, keep_row, lock_quotas
+from bot.store.identities import ids_of
 from bot.store.ledger import RESERVED_FOR
 from bot.store.tables import warnings
 
@@ -166,7 +167,7 @@ async def _read(
     if not levels and not counts:
         return {}
     values: dict[str, object] = {
-        "user": job.user_id,
+        **ids_of(tx, job.user_id),
         "server": job.route.account_server_id,
         "provider": job.provider,
         "job": job.id,
@@ -250,6 +251,6 @@ async def _warn(tx: AsyncConnection, limits: Mapping[Level, _Limit], warned: War
 
 
 async def _check_losses(tx: AsyncConnection, job: Job, quotas: Quotas) -> None:
-    values = {"user": job.user_id, "losses_since": job.created_at - LOSS_WINDOW}
+    values = {**ids_of(tx, job.user_id), "losses_since": job.created_at - LOSS_WINDOW}
     by_job = {row.job_id: row.created_at for row in await tx.execute(LOSSES, values)}
     quotas.check_losses(sorted(by_job.values()), job.created_at)

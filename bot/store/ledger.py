@@ -16,6 +16,7 @@ from bot.jobs import SETTLED, Job
 from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage, share_of_cost
 from bot.periods import Period, PeriodKind, ZoneChange, current_period, month_of
 from bot.rights import Allowance
+from bot.store.identities import ids_of, of_member
 from bot.store.pictures import Role
 from bot.store.tables import Utc, generations, job_pictures, jobs, ledger, sums
 
@@ -28,7 +29,7 @@ OF_PERIOD = and_(
     ledger.c.counted_at >= bindparam("begin", type_=Utc),
     ledger.c.counted_at < bindparam("end", type_=Utc),
 )
-OF_USER = ledger.c.user_id == bindparam("user")
+OF_USER = of_member(ledger.c.user_id)
 _open = select(generations.c.job_id).where(generations.c.state.is_(None)).distinct()
 _given_up = (
     select(
@@ -94,7 +95,8 @@ async def grants_left(connection: AsyncConnection, account: Account) -> int:
     statement = select(func.coalesce(func.sum(ledger.c.granted), 0)).where(
         OF_USER, ledger.c.server_id == account.server_id, ledger.c.granted != 0
     )
-    return int((await connection.execute(statement, {"user": account.user_id})).scalar_one())
+    values = ids_of(connection, account.user_id)
+    return int((await connection.execute(statement, values)).scalar_one())
 
 
 async def usage_of(
@@ -140,7 +142,7 @@ async def _usage(
     """Return the usage in all accounts, or in that of one server, which has grants besides."""
     # The sum keeps SQLite from the entries of the whole server.
     of_account = [] if server_id is None else [ledger.c.server_id + 0 == server_id]
-    values = {**period._asdict(), "user": user_id}
+    values = {**period._asdict(), **ids_of(connection, user_id)}
     held = ledger.c.kind.in_((EntryKind.HOLD, EntryKind.RELEASE))
     used = ledger.c.kind.in_((EntryKind.CAPTURE, EntryKind.ADJUSTMENT))
     paid = ledger.c.amount if server_id is None else ledger.c.amount - ledger.c.granted
@@ -195,16 +197,17 @@ async def reserved_of(
     Each open generation counts for its part of the job's price, for RESERVED_FOR at most. With
     `server_id`, of one account: what grants pay counts there in any period.
     """
-    statement = _given_up
+    statement, values = _given_up, dict[str, object](since=now - RESERVED_FOR)
     in_period = and_(jobs.c.created_at >= period.begin, jobs.c.created_at < period.end)
     if user_id is not None:
-        statement = statement.where(jobs.c.user_id + 0 == user_id)  # few jobs are open
+        statement = statement.where(of_member(jobs.c.user_id + 0))  # few jobs are open
+        values |= ids_of(connection, user_id)
     if server_id is None:
         statement = statement.where(in_period)
     else:
         statement = statement.where(jobs.c.account_server_id + 0 == server_id)
     counted = statement.add_columns(case((in_period, 1), else_=0).label("counted"))
-    rows = (await connection.execute(counted, {"since": now - RESERVED_FOR})).all()
+    rows = (await connection.execute(counted, values)).all()
     if not rows:
         return Reserved()
     amount = granted = 0

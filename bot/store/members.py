@@ -7,6 +7,7 @@ from sqlalchemy import Text, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job
+from bot.store.identities import ids_of, of_member
 from bot.store.job_rows import job_of
 from bot.store.tables import Utc, jobs
 
@@ -18,7 +19,7 @@ INPUTS_SINCE = select(
     func.coalesce(func.sum(jobs.c.input_bytes), 0).label("total"),
     func.min(jobs.c.created_at).label("first"),
 ).where(
-    jobs.c.user_id == bindparam("user"),
+    of_member(jobs.c.user_id),
     jobs.c.created_at > bindparam("since", type_=Utc),
     cast(jobs.c.inputs, Text) != "[]",  # PostgreSQL compares no JSON
 )
@@ -58,6 +59,6 @@ async def input_bytes_since(
 
     A picture whose size Discord did not report counts as soon as it is stored.
     """
-    values = {"user": user_id, "since": since}
+    values = {**ids_of(connection, user_id), "since": since}
     row = (await connection.execute(INPUTS_SINCE, values)).one()
     return InputBytes(int(row.total), row.first)

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.quotas import Member
 from bot.rights import Policy, Rights, ServerSettings, Subject
 from bot.store.dialects import elements, insert, replace_row
+from bot.store.identities import ids_of
 from bot.store.tables import rights, servers
 
 SETTINGS = select(servers.c.settings).where(servers.c.server_id == bindparam("server"))
@@ -54,7 +55,7 @@ OF_MEMBER = union_all(
         or_(
             _of(Subject.DEFAULT),
             _of(Subject.TIER),
-            _of(Subject.MEMBER, rights.c.name == bindparam("member")),
+            _of(Subject.MEMBER, rights.c.name.in_((bindparam("member"), bindparam("pseudonym")))),
             _of(Subject.ROLE, rights.c.name.in_(select(_roles.c.value))),
         ),
     ),
@@ -87,9 +88,19 @@ async def rights_of(
     connection: AsyncConnection, server_id: int, subject: Subject, name: str = ""
 ) -> Rights:
     """Return the rights that were set for one subject; they are empty for any other."""
-    key = {"server": server_id, "subject": subject, "name": name}
-    found = (await connection.execute(RIGHTS_OF, key)).scalar_one_or_none()
-    return Rights() if found is None else Rights.model_validate(found)
+    for each in _names(connection, subject, name):
+        key = {"server": server_id, "subject": subject, "name": each}
+        found = (await connection.execute(RIGHTS_OF, key)).scalar_one_or_none()
+        if found is not None:
+            return Rights.model_validate(found)
+    return Rights()
+
+
+def _names(connection: AsyncConnection, subject: Subject, name: str) -> list[str]:
+    """Return the names that a subject's rights may have: of a member, also the pseudonym."""
+    if subject is not Subject.MEMBER:
+        return [name]
+    return list(dict.fromkeys(str(each) for each in ids_of(connection, int(name)).values()))
 
 
 async def all_rights(connection: AsyncConnection, server_id: int, limit: int) -> list[Granted]:
@@ -101,10 +112,16 @@ async def all_rights(connection: AsyncConnection, server_id: int, limit: int) ->
 async def store_rights(
     tx: AsyncConnection, server_id: int, subject: Subject, name: str, granted: Rights
 ) -> None:
-    """Replace the rights of one subject. Empty rights remove the row, except those of a tier."""
+    """Replace the rights of one subject. Empty rights remove the row, except those of a tier.
+
+    Rights that a member has under the pseudonym are replaced, too.
+    """
     key = {"subject": subject, "name": name}
-    if granted.is_empty and subject is not Subject.TIER:
-        await tx.execute(REMOVE_RIGHTS, {"server": server_id, **key})
+    is_removed = granted.is_empty and subject is not Subject.TIER
+    for each in _names(tx, subject, name):
+        if is_removed or each != name:
+            await tx.execute(REMOVE_RIGHTS, {"server": server_id, **key, "name": each})
+    if is_removed:
         return
     # Not without None: that is the amount of an allowance without limit.
     stored = granted.model_dump(mode="json", exclude_defaults=True)
@@ -146,9 +163,17 @@ async def granted_to(connection: AsyncConnection, member: Member) -> list[Grante
 
 
 async def _choices(connection: AsyncConnection, member: Member) -> Sequence[Row[str, str, Any]]:
-    roles = json.dumps([str(each) for each in sorted(member.role_ids)])
-    values = {"server": member.server_id, "member": str(member.user_id), "roles": roles}
-    return (await connection.execute(OF_MEMBER, values)).all()
+    own, pseudonym = (str(each) for each in ids_of(connection, member.user_id).values())
+    values = {
+        "server": member.server_id,
+        "member": own,
+        "pseudonym": pseudonym,
+        "roles": json.dumps([str(each) for each in sorted(member.role_ids)]),
+    }
+    found = (await connection.execute(OF_MEMBER, values)).all()
+    if any((row[0], row[1]) == (Subject.MEMBER, own) for row in found):  # those come first
+        return [row for row in found if row[0] != Subject.MEMBER or row[1] == own]
+    return found
 
 
 def _rights_in(found: Iterable[Row[str, str, Any]]) -> list[Granted]:

@@ -13,6 +13,7 @@ from bot.periods import Period, PeriodKind, period_in, zone_info
 from bot.quotas import Quotas
 from bot.store import ledger as entries
 from bot.store import servers
+from bot.store.identities import ids_of
 from bot.store.ledger import OF_PERIOD, OF_REQUEST, OF_USER
 from bot.store.pictures import Role
 from bot.store.tables import Utc, job_pictures, jobs, ledger
@@ -54,7 +55,7 @@ async def by_model(
 
     In one server, or in all accounts for None.
     """
-    where, values = _of(user_id, server_id, period)
+    where, values = _of(connection, user_id, server_id, period)
     used = (
         select(
             jobs.c.model,
@@ -89,7 +90,7 @@ async def by_day(
     A job counts on the day of its request. Amounts are thousandths of a credit.
     """
     whole = Period(days[0].period.begin, days[-1].period.end)
-    where, values = _of(user_id, server_id, whole)
+    where, values = _of(connection, user_id, server_id, whole)
     ends = {f"end_{number}": each.period.end for number, each in enumerate(days)}
     rows = await connection.execute(_by_day(len(days), where), {**values, **ends})
     amounts = {row.day: -int(row.amount) for row in rows}
@@ -106,11 +107,11 @@ def _by_day(days: int, where: Sequence[ColumnElement[bool]]) -> Select[tuple[int
 
 
 def _of(
-    user_id: int, server_id: int | None, period: Period
+    connection: AsyncConnection, user_id: int, server_id: int | None, period: Period
 ) -> tuple[list[ColumnElement[bool]], dict[str, object]]:
     """Return the conditions of a member's entries, and their values."""
     where: list[ColumnElement[bool]] = [OF_USER, OF_PERIOD]
-    values: dict[str, object] = {"user": user_id, **period._asdict()}
+    values: dict[str, object] = {**ids_of(connection, user_id), **period._asdict()}
     if server_id is None:
         return where, values
     return [*where, OF_SERVER], {**values, "server": server_id}
