@@ -205,7 +205,7 @@ class Adjustment:
     @classmethod
     def parse(cls, user: str, amount: str, server: str, reason: str) -> "Adjustment":
         """Return the adjustment that the arguments describe; StartupError for a wrong one."""
-        account = Account(_id("USER", user), _id("--server", server))
+        account = Account(_user(user), _id("--server", server))
         reason = " ".join(plain(reason).split())
         if not reason:
             raise StartupError("--reason is empty. Say why the account is corrected.")
@@ -216,7 +216,13 @@ class Adjustment:
 
 @ledger_cli.command(context_settings={"ignore_unknown_options": True})  # AMOUNT may begin with -
 def adjust(
-    user: Annotated[str, typer.Argument(help="The member's id; 0 for losses that nobody owes.")],
+    user: Annotated[
+        str,
+        typer.Argument(
+            help="The member's id, or the negative one of a deleted member in the export; "
+            "0 for losses that nobody owes."
+        ),
+    ],
     amount: Annotated[str, typer.Argument(help="Credits to add, or with a minus to take.")],
     server: Annotated[
         str, typer.Option(help="The id of the account's server; 0 for direct messages.")
@@ -257,6 +263,12 @@ async def _opened(url: str) -> AsyncIterator["Database"]:
         ) from None
     except NotNow:
         raise StartupError("The database cannot be used at the moment. Try again.") from None
+
+
+def _user(value: str) -> int:
+    """Return the id of a member, or a pseudonym, which is negative."""
+    number = _id("USER", value.removeprefix("-"))
+    return -number if value.startswith("-") else number
 
 
 def _id(name: str, value: str) -> int:

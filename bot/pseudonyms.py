@@ -19,6 +19,7 @@ from bot.errors import StartupError
 BITS = 62  # any such number, also negative, is an integer of both databases
 KEY_BYTES = 32  # of a key that Easel makes
 SHORTEST_KEY = 32  # characters of a key that the operator sets
+DELETED = "deleted member"  # which the trigger of `changes` looks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Pseudonyms:
 
 def is_pseudonym(user_id: int) -> bool:
     return user_id < 0
+
+
+def deleted_member(pseudonym: int) -> str:
+    """Return the words for a member whose data was deleted; the digits tell two of them apart."""
+    return f"{DELETED} {-pseudonym % 10_000:04}"
 
 
 def read_key(path: Path) -> SecretStr | None:

@@ -11,6 +11,7 @@ from discord import app_commands
 
 from bot.errors import UserError
 from bot.ledger import CREDIT, credits_text
+from bot.pseudonyms import deleted_member, is_pseudonym
 from bot.rights import READY_MADE
 from bot.studio.credit_rules import NoSuchPeriod
 from bot.studio.managers import check_manager
@@ -73,6 +74,8 @@ async def complete_job(interaction: Press, typed: str) -> Found:
     where, locale = (manager, interaction.channel_id or 0), locale_of(interaction)
 
     def name_of(user_id: int) -> str:
+        if is_pseudonym(user_id):
+            return deleted_member(user_id)
         known = interaction.guild.get_member(user_id) if interaction.guild else None
         return known.display_name if known else str(user_id)
 

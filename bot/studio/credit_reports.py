@@ -13,6 +13,7 @@ from typing import TypeVar
 from bot.errors import UserError
 from bot.ledger import credits_text
 from bot.periods import Period, PeriodKind, period_in, zone_info
+from bot.pseudonyms import deleted_member, is_pseudonym
 from bot.quotas import Member
 from bot.services import Services
 from bot.store import reports, servers
@@ -65,7 +66,7 @@ class Report:
     last: date
     zone: str
     total: Sums
-    members: Sequence[tuple[int, Sums]]  # user 0 has what no member owes
+    members: Sequence[tuple[int, Sums]]  # user 0 has what no member owes; also pseudonyms
     models: Sequence[tuple[str, Sums]]
     days: Sequence[tuple[date, Sums]]
     table: bytes  # CSV
@@ -232,7 +233,7 @@ def _cells(line: Line, zone: tzinfo) -> list[str]:
     amounts = (sums.used, sums.held, sums.lost, sums.granted)
     return [
         known.get("time") or "",
-        str(line.user_id),
+        deleted_member(line.user_id) if is_pseudonym(line.user_id) else str(line.user_id),
         known.get("model") or "",
         line.job_id or "",
         known.get("state") or "",

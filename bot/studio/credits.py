@@ -28,7 +28,7 @@ from bot.studio.credit_rules import (
     NoSuchJobHere,
     NothingCharged,
 )
-from bot.studio.managers import change_by, check_manager
+from bot.studio.managers import change_by, check_manager, member_text
 from bot.studio.requests import WRITE_LOCK_TIMEOUT
 from bot.studio.setting_changes import Changed, store_changed_rights, store_changed_settings
 from bot.studio.setting_input import read_grant, read_limit
@@ -283,7 +283,7 @@ async def _give(
     await changes.append(
         tx,
         change_by(
-            *(manager, now, f"member <@{account.user_id}>: {what}"),
+            *(manager, now, f"{member_text(account.user_id)}: {what}"),
             f"{AmountText(before)} of grants",
             f"{AmountText(before + amount)} of grants",
         ),

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from bot.errors import UserError
+from bot.pseudonyms import deleted_member, is_pseudonym
 from bot.quotas import Member
 from bot.rights import Subject
 from bot.store.changes import Change
@@ -39,6 +40,13 @@ def subject_text(subject: Subject, name: str) -> str:
         Subject.TIER: f"tier {name}",
         Subject.DEFAULT: "default rights",
     }[subject]
+
+
+def member_text(user_id: int) -> str:
+    """Return the words for a member in the audit, who may have deleted the data."""
+    if is_pseudonym(user_id):
+        return deleted_member(user_id)
+    return subject_text(Subject.MEMBER, str(user_id))
 
 
 def change_by(manager: Member, now: datetime, subject: str, before: str, after: str) -> Change:

@@ -20,7 +20,7 @@ from bot.studio.setting_changes import setting_text
 from cogs.ui.numbers import credits_in, limit_in
 from cogs.ui.panel import AMBER, BLUE, PREFIX, PersistentItem, panel
 from cogs.ui.server_forms import FIELDS, FORM_NAME, TARGET, Kind, RawFields, Target
-from cogs.ui.text import MARKUP, listing, plain, tidy
+from cogs.ui.text import MARKUP, listing, mention, plain, tidy
 from cogs.ui.wording import Audit, Notices, ServerPages
 
 PAGE = re.compile(rf"{PREFIX}server:page")
@@ -167,7 +167,7 @@ def audit_view(changes: Sequence[Change]) -> ui.LayoutView:
     for change in changes[:AUDIT_PAGE]:
         line = Audit.LINE.format(
             time=_seconds(change.created_at),
-            member=change.user_id,
+            member=mention(change.user_id),
             subject=_words(change.subject),
             before=_words(change.before),
             after=_words(change.after),

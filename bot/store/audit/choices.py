@@ -44,6 +44,8 @@ async def check_choices(view: AsyncConnection) -> AsyncIterator[Finding]:
 def _is_named(subject: str, name: str) -> bool:
     if subject == Subject.DEFAULT:
         return not name
+    if subject == Subject.MEMBER:
+        name = name.removeprefix("-")  # of a pseudonym
     return bool(name) if subject == Subject.TIER else name.isdecimal()
 
 

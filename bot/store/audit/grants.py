@@ -50,8 +50,8 @@ def _without_job(entry: EntryLine, share: int) -> Iterator[str]:
         yield f"{named(entry)}, which gives nothing"
     elif not 0 < abs(entry.amount) <= MOST_CREDITS:
         yield f"{named(entry)}, which is no amount that Easel takes"
-    if entry.account.user_id <= 0 and entry.kind == EntryKind.GRANT:
-        yield f"{named(entry)} to user {entry.account.user_id}, who is nobody"
+    if entry.account.user_id == 0 and entry.kind == EntryKind.GRANT:
+        yield f"{named(entry)} to user 0, who is nobody"
     if entry.granted != share:
         yield f"{named(entry)}{_share(entry, share)}"
     if entry.provider:

@@ -146,7 +146,7 @@ class Audit:
     """`/server audit`."""
 
     TITLE = "### Changes in this server"
-    LINE = "<t:{time}:f> · <@{member}> · **{subject}**\n{before} → {after}"
+    LINE = "<t:{time}:f> · {member} · **{subject}**\n{before} → {after}"
     NOTHING = "No changes are listed here. Make one with /server settings."
     NEWEST = "◀ Newest"
     OLDER = "Older ▶"
