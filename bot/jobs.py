@@ -250,6 +250,11 @@ class Job:
         return direct or not self.seen_by_others
 
     @property
+    def prompt_removed(self) -> bool:
+        """True if the member's words are not stored any more; no request is without a prompt."""
+        return not self.request.prompt
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The member's words and those that a provider made of them, which no log may hold."""
         return (*self.request.texts, self.expanded_prompt or "")

@@ -116,7 +116,11 @@ async def open_services(
 
 def _policies(settings: Settings) -> Policies:
     return Policies(
-        settings.privacy_url, settings.terms_url, settings.support_url, settings.keep_days
+        settings.privacy_url,
+        settings.terms_url,
+        settings.support_url,
+        settings.keep_days,
+        settings.keep_prompts_days,
     )
 
 

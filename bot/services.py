@@ -32,12 +32,14 @@ from bot.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What `/privacy` says besides the facts: addresses of the operator's pages, and KEEP_DAYS."""
+    """What `/privacy` says besides the facts: addresses of the operator's pages, KEEP_DAYS and
+    KEEP_PROMPTS_DAYS, which is None for prompts that are stored as long as their jobs."""
 
     privacy_url: str | None = None
     terms_url: str | None = None
     support_url: str | None = None
     keep_days: int = 365
+    keep_prompts_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

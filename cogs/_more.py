@@ -15,6 +15,7 @@ from bot.observability.logs import bind, hide
 from bot.quotas import Member
 from bot.studio import Studio
 from bot.studio.menu import Menu, NotPosted, expanded_prompt
+from bot.studio.results import check_prompt
 from cogs._forms import open_form
 from cogs._originals import follow_up, send_originals
 from cogs._replies import (
@@ -104,6 +105,7 @@ async def show_recipe(interaction: Press, match: Match, _: Sequence[str]) -> Non
     """Show everything that repeats the request."""
     studio = _studio_for(interaction, match)
     job = (await studio.menus.see(*_acting(interaction), match["job"])).job
+    check_prompt(job)
     _hide(job)
     view = recipe_view(job, studio.catalog.about(job.request.model))
     view.add_item(more.back_row(job))
@@ -231,6 +233,7 @@ async def _begin_thread(client: discord.Client, job: Job, thread_id: int) -> Non
 async def remix_expanded(interaction: Press, match: Match, _: Sequence[str]) -> None:
     """Open the form *Remix* with the prompt that was drawn, which is not expanded again."""
     studio, job = await job_of_press(interaction, match)
+    check_prompt(job)
     _hide(job)
     spec = studio.catalog.about(job.request.model)
     prompt = expanded_prompt(job, spec.longest_prompt)

@@ -11,7 +11,7 @@ from bot.errors import UserError
 from bot.jobs import Job, Picture
 from bot.observability.logs import bind
 from bot.studio import Studio
-from bot.studio.results import Draft, Remix, ResultUnavailable
+from bot.studio.results import Draft, Remix, ResultUnavailable, check_prompt
 from cogs._access import check_may_use
 from cogs._forms import Fields, fields_of, open_form, pick
 from cogs._replies import studio_of
@@ -53,6 +53,7 @@ async def again(interaction: Press, match: re.Match[str], _: Sequence[str]) -> N
 
 async def open_remix(interaction: Press, match: re.Match[str], _: Sequence[str]) -> None:
     studio, job = await job_of_press(interaction, match)
+    check_prompt(job)
     await open_form(interaction, remix_form(job, studio.catalog.about(job.request.model)))
 
 

@@ -11,6 +11,7 @@ from bot.observability.logs import bind, hide
 from bot.pictures.marks import Recipe
 from bot.studio import Studio
 from bot.studio.recipes import NoRecipe
+from bot.studio.results import check_prompt
 from cogs._replies import defer, reply_privately
 from cogs.delivery.attachments import pictures_in
 from cogs.delivery.route import member_of
@@ -48,5 +49,6 @@ class RecipeMenu(commands.Cog, name="Recipe"):
         if isinstance(found, Recipe):
             return file_recipe_view(found)
         bind(job=found.id)
+        check_prompt(found)
         hide(*found.texts)
         return recipe_view(found, self.studio.catalog.about(found.request.model))

@@ -45,6 +45,14 @@ class NoPictures(UserError):
         super().__init__("This job has no pictures. Use /edit with a picture.")
 
 
+class PromptRemoved(UserError):
+    def __init__(self) -> None:
+        super().__init__(
+            "The prompt of this job is no longer stored. Press Edit under the result to change the "
+            "picture, or write a new prompt with /imagine."
+        )
+
+
 class ModelGone(UserError):
     def __init__(self, model: str) -> None:
         super().__init__(
@@ -119,7 +127,8 @@ class Results:
         return {number: picture for number, picture in numbered if picture.sha256 in stored}
 
     async def again(self, member: Member, channel_id: int, job: Job) -> Draft:
-        """Return the same request, with a new seed."""
+        """Return the same request, with a new seed. PromptRemoved."""
+        check_prompt(job)
         model = self._model_of(job)
         if model is not None and model not in self._catalog.specs:
             raise ModelGone(model)
@@ -231,6 +240,12 @@ class Results:
             log.info("stored pictures not found in time: %r", error)
             return list(known)
         return [picture for picture, file in zip(known, found, strict=True) if file is not None]
+
+
+def check_prompt(job: Job) -> None:
+    """Raise PromptRemoved if the words of the request are not stored any more."""
+    if job.prompt_removed:
+        raise PromptRemoved
 
 
 def stored_attachment(job: Job, picture: Picture, number: int, *, url: str = "") -> Attachment:

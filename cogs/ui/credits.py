@@ -17,18 +17,14 @@ from bot.studio.credits import Given, LimitSet, MemberCredits, Origin
 from bot.studio.tiers import Tier, TierTaken
 from cogs.ui import wording
 from cogs.ui.numbers import credits_in, limit_in
-from cogs.ui.panel import ago, gallery, panel
-from cogs.ui.text import listing, plain, shorten, word
+from cogs.ui.panel import ago, gallery, panel, prompt_of
+from cogs.ui.text import listing, mention, plain, shorten, word
 from cogs.ui.wording import STATES, Credits, Limits, Tiers, plural
 
 LISTED = 10  # members, models or days of a report
 PROMPT = 80
 LONGEST_ROLES = 300  # characters of their mentions
 LONGEST_TABLE = 1000  # characters: a message has 4,000, and a report three tables
-
-
-def mention(user_id: int | str) -> str:
-    return f"<@{user_id}>"
 
 
 def member_view(
@@ -91,7 +87,7 @@ def _job(job: Job, reader: Member, channel_id: int, locale: str | None) -> str:
     return Credits.JOB.format(
         state=STATES[job.status],
         time=ago(job.settled_at or job.created_at),
-        prompt=plain(job.request.prompt, PROMPT),
+        prompt=plain(prompt_of(job), PROMPT),
         cost=cost,
         job=job.id,
     )
@@ -109,7 +105,7 @@ def job_choice(
     """Return a job as a choice of a completion: at most 100 characters."""
     facts = [name_of(job.user_id), cost_in(job, locale), job.id]
     if may_see(reader, channel_id, job):
-        facts.append(job.request.prompt)
+        facts.append(prompt_of(job))
     return shorten(" · ".join(facts), 100)
 
 

@@ -15,7 +15,7 @@ from bot.catalog import Catalog
 from bot.jobs import Job
 from bot.studio.history import FIRST, LAST, Page, Place, Wanted
 from cogs.ui.lists import job_choice, link_of
-from cogs.ui.panel import HISTORY, PREFIX, PersistentItem, ago, panel, small
+from cogs.ui.panel import HISTORY, PREFIX, PersistentItem, ago, panel, prompt_of, small
 from cogs.ui.receipts import cost_of
 from cogs.ui.text import plain, shorten
 from cogs.ui.wording import STATES, Fact, History, Lists, Result, plural
@@ -126,7 +126,7 @@ def _nothing(page: Page, wanted: Wanted) -> str:
 def _section(job: Job, text: str, name: str) -> ui.Section[Any]:
     thumbnail = ui.Thumbnail[Any](
         f"attachment://{name}",
-        description=shorten(Result.ALT_TEXT.format(prompt=job.request.prompt), 1024),
+        description=shorten(Result.ALT_TEXT.format(prompt=prompt_of(job)), 1024),
         spoiler=job.spoiler,
     )
     return ui.Section(ui.TextDisplay(text), accessory=thumbnail)
@@ -145,7 +145,7 @@ def _job(job: Job, catalog: Catalog, *, is_favourite: bool) -> str:
     return History.JOB.format(
         state=STATES[job.status],
         time=ago(job.settled_at or job.created_at),
-        prompt=plain(job.request.prompt, PROMPT),
+        prompt=plain(prompt_of(job), PROMPT),
         facts=small(*facts),
     )
 

@@ -9,7 +9,7 @@ from bot.jobs import Job
 from bot.services import Policies
 from cogs.ui.links import message_link, result_link
 from cogs.ui.numbers import credits_in
-from cogs.ui.panel import ago, panel
+from cogs.ui.panel import ago, panel, prompt_of
 from cogs.ui.privacy import page_links
 from cogs.ui.text import listing, plain, shorten, word
 from cogs.ui.wording import STATES, Help, Lists, Models, plural
@@ -25,9 +25,7 @@ def jobs_view(jobs: Sequence[Job], catalog: Catalog) -> ui.LayoutView:
 
 def job_choice(job: Job) -> str:
     """Return a job as a choice of a select or a completion: at most 100 characters."""
-    return shorten(
-        Lists.JOB_CHOICE.format(state=STATES[job.status], prompt=job.request.prompt), 100
-    )
+    return shorten(Lists.JOB_CHOICE.format(state=STATES[job.status], prompt=prompt_of(job)), 100)
 
 
 def models_view(catalog: Catalog, locale: str) -> ui.LayoutView:
@@ -87,7 +85,7 @@ def _job_line(job: Job, catalog: Catalog) -> str:
     return text.format(
         state=STATES[job.status],
         time=ago(job.settled_at or job.running_at or job.created_at),
-        prompt=plain(job.request.prompt, 80),
+        prompt=plain(prompt_of(job), 80),
         service=spec.service if spec else job.request.model,
         link=link,
     )

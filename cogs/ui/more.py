@@ -13,9 +13,9 @@ from bot.studio.menu import Lineage, Menu
 from cogs.delivery.originals import Numbered
 from cogs.delivery.uploads import Uploads, file_name
 from cogs.ui.links import result_link
-from cogs.ui.panel import PREFIX, PersistentItem, ago, panel, quoted, small
+from cogs.ui.panel import PREFIX, PersistentItem, ago, panel, prompt_of, quoted, small
 from cogs.ui.result import result_gallery
-from cogs.ui.text import plain, shorten
+from cogs.ui.text import mention, plain, shorten
 from cogs.ui.wording import Deletion, Lineages, More, plural
 
 JOB = rf"(?P<job>{JOB_ID_PATTERN})"
@@ -183,9 +183,9 @@ def _line(job: Job, *, this: bool = False) -> str:
     link = None if job.hidden_at else result_link(job)
     text = Lineages.THIS if this else Lineages.LINKED_PICTURE if link else Lineages.PICTURE
     return text.format(
-        prompt=plain(job.request.prompt, LINE) or job.id,
+        prompt=plain(prompt_of(job), LINE) or job.id,
         link=link,
-        member=f"<@{job.user_id}>",
+        member=mention(job.user_id),
         time=ago(job.created_at),
     )
 

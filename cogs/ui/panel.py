@@ -10,7 +10,9 @@ import discord
 from discord import ui
 
 from bot.jobs import JOB_ID_PATTERN, Job
+from bot.pseudonyms import is_pseudonym
 from cogs.ui.text import plain, shorten
+from cogs.ui.wording import RemovedPrompt
 
 BLUE = discord.Colour(0x5B6EE1)
 AMBER = discord.Colour(0xE0A83C)
@@ -50,8 +52,18 @@ QUOTED = 350  # characters of a prompt: a dozen lines on a phone, above the pict
 QUOTED_ALONE = 1200  # where the prompt is the subject: all texts of a message have 4000
 
 
+def prompt_of(job: Job) -> str:
+    """Return the prompt; of a removed one, the words that say who has removed it."""
+    if not job.prompt_removed:
+        return job.request.prompt
+    by_member = is_pseudonym(job.user_id)
+    return RemovedPrompt.BY_MEMBER if by_member else RemovedPrompt.BY_OPERATOR
+
+
 def quoted(job: Job, limit: int = QUOTED) -> str:
     """Return the prompt as a quotation that its own characters cannot end."""
+    if job.prompt_removed:
+        return small(prompt_of(job))
     return f"> {plain(job.request.prompt, limit)}"
 
 

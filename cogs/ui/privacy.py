@@ -11,8 +11,11 @@ from cogs.ui.wording import Privacy, plural
 def privacy_view(policies: Policies, catalog: Catalog) -> ui.LayoutView:
     """Return what is stored, for how long, and who receives it, with the operator's pages."""
     services = ", ".join(each.title for each in catalog.specs.values())
+    prompts = ""
+    if policies.keep_prompts_days is not None:
+        prompts = Privacy.PROMPTS.format(days=plural(Privacy.DAYS, policies.keep_prompts_days))
     return panel(
-        Privacy.STORED.format(days=plural(Privacy.DAYS, policies.keep_days)),
+        Privacy.STORED.format(days=plural(Privacy.DAYS, policies.keep_days), prompts=prompts),
         Privacy.SHARED.format(services=services),
         Privacy.CONTACT if policies.support_url else Privacy.NO_CONTACT,
         *page_links(policies),

@@ -13,9 +13,9 @@ from bot.quotas import Member, may_see
 from cogs.delivery.uploads import Uploads
 from cogs.ui.actions import failed_row, result_row
 from cogs.ui.links import result_link
-from cogs.ui.panel import AMBER, QUOTED_ALONE, ago, gallery, panel, quoted, small
+from cogs.ui.panel import AMBER, QUOTED_ALONE, ago, gallery, panel, prompt_of, quoted, small
 from cogs.ui.receipts import cost_of, left_in, released
-from cogs.ui.text import plain
+from cogs.ui.text import mention, plain
 from cogs.ui.wording import FAILURES, STATES, Fact, Result, Status, plural
 
 
@@ -82,7 +82,7 @@ def job_view(job: Job, spec: ModelSpec, uploads: Uploads, *, own: bool) -> ui.La
         *result_gallery(job, uploads),
         *_upload_remarks(uploads),
         small(
-            *([] if own else [Fact.REQUESTER.format(member=f"<@{job.user_id}>")]),
+            *([] if own else [Fact.REQUESTER.format(member=mention(job.user_id))]),
             *_facts(job, spec),
             f"job {job.id}",
         ),
@@ -123,7 +123,7 @@ def _origin(job: Job) -> str | None:
     )
     if not may_see(reader, job.route.channel_id, source):
         return None
-    return Fact.SOURCE.format(link=link, member=f"<@{source.user_id}>")
+    return Fact.SOURCE.format(link=link, member=mention(source.user_id))
 
 
 def mark(job: Job) -> str:
@@ -159,7 +159,7 @@ def _upload_remarks(uploads: Uploads) -> Iterator[str]:
 
 
 def result_gallery(job: Job, uploads: Uploads) -> list[ui.MediaGallery[Any]]:
-    alt_text = Result.ALT_TEXT.format(prompt=job.request.prompt)
+    alt_text = Result.ALT_TEXT.format(prompt=prompt_of(job))
     return gallery(alt_text, uploads.names, spoiler=job.spoiler)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bot.errors import UserError
 from bot.ledger import AmountText
+from bot.pseudonyms import deleted_member, is_pseudonym
 from cogs.ui.numbers import credits_in
 from cogs.ui.wording import MORE_VALUES
 
@@ -66,6 +67,12 @@ def _value(name: str, value: object, text: str) -> object:
 def word(text: str) -> str:
     """Return one line of at most LONGEST_WORD characters that is no link, mention or layout."""
     return MARKUP.sub(r"\\\1", shorten(text, LONGEST_WORD))
+
+
+def mention(user_id: int | str) -> str:
+    """Return a member as a mention, which Discord shows by the name; a deleted one in words."""
+    number = int(user_id)
+    return deleted_member(number) if is_pseudonym(number) else f"<@{number}>"
 
 
 def listing(words: Sequence[str], limit: int) -> str:

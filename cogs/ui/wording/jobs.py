@@ -130,6 +130,13 @@ class HiddenPrompt:
     LINKS = "prompt hidden because of a link that Discord blocks"
 
 
+class RemovedPrompt:
+    """Texts in place of a prompt that is not stored any more."""
+
+    BY_OPERATOR = "Prompt removed: the operator of this bot stores prompts for a limited time"
+    BY_MEMBER = "Prompt deleted by the member"
+
+
 class Ended:
     """The last text of a status message whose job is shown elsewhere, or nowhere."""
 

@@ -10,10 +10,11 @@ class Privacy:
         "their pictures, the pictures that you attach to them, your credits, your favourites, and "
         "your choice of /my notify. Nothing else that you write is stored.\n"
         "**How long:** files of pictures for {days} after the last job that used them, or "
-        "earlier if the space is needed. What lets the bot answer a command, for 15 minutes. All "
-        "else for as long as this bot is run, or until its operator deletes it."
+        "earlier if the space is needed.{prompts} What lets the bot answer a command, for 15 "
+        "minutes. All else for as long as this bot is run, or until its operator deletes it."
     )
     DAYS = Plural("1 day", "{count} days")
+    PROMPTS = " Prompts, and the names of attached pictures, for {days} after the request."
     SHARED = (
         "**Who receives it:** the service that draws gets the prompt, the options and the input "
         "pictures, without your name: {services}. Discord gets the results. The operator, and "
