@@ -33,6 +33,7 @@ LAYERS = (
             "bot.clock",
             "bot.precedence",
             "bot.proxies",
+            "bot.pseudonyms",
             "bot.rest_pace",
             "bot.second_copy",
             "bot.session_starts",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.backoff import utc_now
 from bot.errors import StartupError
 from bot.ledger import Account, EntryKind, LedgerEntry
 from bot.ledger_commands import COLUMNS, WRITERS, Adjustment, Format, _adjust, _export, csv_writer
@@ -21,6 +22,7 @@ from bot.store.sqlite import SQLiteDatabase
 from tests.support.books import GIFTED, GRANTED, SKILLS, charges, write_books
 from tests.support.command_line import easel
 from tests.support.easel import Stage
+from tests.support.pseudonyms import pseudonymise
 from tests.support.rows import NOW
 
 
@@ -105,7 +107,9 @@ async def test_an_adjustment_is_an_entry_of_the_account(database_url: str) -> No
             for amount in ("-1e999999", "1e-999999")
         ),
         (("ada", "1", "10", "x"), "USER takes an id of Discord"),
-        (("-4", "1", "10", "x"), "USER takes an id"),
+        (("--4", "1", "10", "x"), "USER takes an id"),
+        (("-4.5", "1", "10", "x"), "USER takes an id"),
+        (("4", "1", "-10", "x"), "--server takes an id of Discord"),
         (("9" * 5000, "1", "10", "x"), "USER takes an id"),
         ((str(2**63), "1", "10", "x"), "USER takes an id"),
         (("4", "1", "ten", "x"), "--server takes an id of Discord"),
@@ -116,6 +120,31 @@ async def test_an_adjustment_is_an_entry_of_the_account(database_url: str) -> No
 def test_a_wrong_adjustment_is_refused(arguments: tuple[str, str, str, str], says: str) -> None:
     with pytest.raises(StartupError, match=says):
         Adjustment.parse(*arguments)
+
+
+async def test_the_account_of_a_deleted_member_is_exported_and_adjusted(database_url: str) -> None:
+    await write_books(open_database(database_url))
+    async with open_database(database_url) as running:
+        pseudonym = await pseudonymise(running, GIFTED.user_id)
+        await _adjust(database_url, Adjustment.parse(str(pseudonym), "-2", "10", "paid twice"))
+        async with running.reading() as view:
+            usage = await ledger.usage_of(view, GIFTED.user_id, utc_now(), None)
+            assert (await verify(view, charges())).findings == ()
+
+    rows = [*csv.DictReader(io.StringIO(await exported(database_url, Format.CSV)))]
+    lines = [json.loads(line) for line in (await exported(database_url, Format.JSONL)).splitlines()]
+    of_member = [row["amount"] for row in rows if row["user_id"] == str(pseudonym)]
+    assert of_member[-1] == "-2"
+    assert len(of_member) == len([each for each in lines if each["user_id"] == str(pseudonym)]) > 3
+    assert not [row for row in rows if row["user_id"] == str(GIFTED.user_id)]
+    assert usage.used >= 2_000
+
+
+async def test_a_pseudonym_is_no_option_of_the_command(tmp_path: Path) -> None:
+    account = ("-4611686018427387903", "0", "--server", "10")
+    refused = await easel(tmp_path, "ledger", "adjust", *account, "--reason", "paid twice")
+
+    assert (refused.code, "AMOUNT is 0" in refused.errors) == (2, True)
 
 
 @pytest.mark.parametrize("amount", ["1000000", "-1000000", "0.001", "1e3"])

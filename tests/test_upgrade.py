@@ -61,7 +61,7 @@ NEW_TABLES = {
     "favourites",
     "preferences",
     "reduced_copies",
-    *("sums", "servers", "rights", "changes", "warnings"),
+    *("sums", "servers", "rights", "changes", "warnings", "erasures"),
 }
 
 # Each job's status after the upgrade, and the number of messages that show a result of the job.

@@ -42,6 +42,7 @@ from bot.store.sqlite import SQLiteDatabase
 from bot.studio.credit_reports import CreditReports
 from bot.studio.requests import PictureRequest, Requests
 from tests.benchmarks.figures import Figure, show
+from tests.support.pseudonyms import KEY
 from tests.support.rows import new_job
 from tests.support.services import services_on
 
@@ -201,6 +202,7 @@ async def measure(path: Path, folder: Path, requests: int) -> list[Figure]:
         return NOW + moved
 
     async with SQLiteDatabase(path) as database:
+        database.use_pseudonyms(KEY)
         quotas = Quotas(
             budget=10 * ENOUGH,
             provider_budgets={"oxen": 10 * ENOUGH, "skills": 10 * ENOUGH},
