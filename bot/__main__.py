@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from bot.data_commands import data_cli
 from bot.errors import StartupError
 from bot.ledger_commands import ledger_cli
 from bot.shards import Shards
@@ -33,6 +34,7 @@ cli = typer.Typer(
 )
 
 cli.add_typer(ledger_cli, name="ledger")
+cli.add_typer(data_cli, name="data")
 
 
 @cli.callback()

@@ -22,6 +22,7 @@ from bot.store.coordination import ADVANCING, Duty, News, Role
 from bot.studio import Studio
 from bot.worker.balances import BalanceReader
 from bot.worker.circuits import follow_workers
+from bot.worker.erasing import Eraser
 from bot.worker.old_prompts import OldPrompts
 from bot.worker.prices import Prices
 from bot.worker.worker import Worker
@@ -77,6 +78,7 @@ class App:
             else:
                 working = group.create_task(self.worker.run(), name="worker")
                 serving.append(group.create_task(self._remove_pictures(), name="retention"))
+                serving.append(group.create_task(Eraser(self.services).run(), name="deletions"))
                 old_prompts = OldPrompts(self.services)
                 serving.append(group.create_task(old_prompts.run(), name="old prompts"))
             await self._stop.wait()

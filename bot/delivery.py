@@ -115,6 +115,13 @@ class Delivery(Protocol):
         reports the reply.
         """
 
+    async def remove(self, job: Job) -> None:
+        """Delete the messages of a settled job, as far as the bot may.
+
+        What only the requester sees, and no token reaches any more, stays. Raises NotDelivered if
+        Discord does not answer now.
+        """
+
     def limited_channels(self) -> Mapping[int, float]:
         """Return the channels in which a message would wait for a rate limit, with the seconds."""
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from bot.backoff import utc_now
+from bot.csv_cells import harmless
 from bot.errors import NotNow, OutcomeUnknown, StartupError
 from bot.jobs import plain
 from bot.ledger import CREDIT, Account, Charges, LedgerEntry, credits_text
@@ -32,7 +33,6 @@ ledger_cli = typer.Typer(help="Inspect the ledger of credits.", no_args_is_help=
 
 LARGEST_ID = 2**63 - 1
 LONGEST_REASON = 200
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet calculates a text that begins so
 COLUMNS = (
     *("id", "created_at", "counted_at", "user_id", "server_id", "kind", "amount", "granted"),
     *("provider", "job_id", "reason", "details"),
@@ -160,10 +160,8 @@ def _harmless(values: list[object]) -> Iterator[object]:
     for value in values:
         if isinstance(value, Decimal):
             yield f"{value:f}"
-        elif isinstance(value, str) and value.startswith(FORMULA):
-            yield f"'{value}"
         else:
-            yield value
+            yield harmless(value) if isinstance(value, str) else value
 
 
 @contextmanager
@@ -205,7 +203,7 @@ class Adjustment:
     @classmethod
     def parse(cls, user: str, amount: str, server: str, reason: str) -> "Adjustment":
         """Return the adjustment that the arguments describe; StartupError for a wrong one."""
-        account = Account(_user(user), _id("--server", server))
+        account = Account(_user(user), id_of("--server", server))
         reason = " ".join(plain(reason).split())
         if not reason:
             raise StartupError("--reason is empty. Say why the account is corrected.")
@@ -267,11 +265,12 @@ async def _opened(url: str) -> AsyncIterator["Database"]:
 
 def _user(value: str) -> int:
     """Return the id of a member, or a pseudonym, which is negative."""
-    number = _id("USER", value.removeprefix("-"))
+    number = id_of("USER", value.removeprefix("-"))
     return -number if value.startswith("-") else number
 
 
-def _id(name: str, value: str) -> int:
+def id_of(name: str, value: str) -> int:
+    """Return the id of Discord in an argument; StartupError, which names it, for another text."""
     if value.isascii() and value.isdecimal() and len(value) < 20 and int(value) <= LARGEST_ID:
         return int(value)
     raise StartupError(f"{name} takes an id of Discord, e.g. 80351110224678912.")

@@ -33,6 +33,7 @@ from bot.pictures import (
 )
 from bot.precedence import Precedence
 from bot.providers.base import Http
+from bot.pseudonym_key import open_pseudonyms
 from bot.quotas import Quotas
 from bot.rest_pace import RestPace
 from bot.second_copy import CopyWatch
@@ -79,6 +80,7 @@ async def open_services(
     clock = ClockWatch(now)
     catalog = config.make_catalog()
     pictures = await _open_pictures(config.core)
+    await open_pseudonyms(config.core, database, pictures)
     decoder = await stack.enter_async_context(Decoder(pictures.attempts))
     retention = Retention(database, pictures, _retention_policy(config.core), now)
     reduced = ReducedCopies(pictures, decoder, retention)

@@ -7,10 +7,13 @@ they are; with the key, the same member is found again, so that a deletion renew
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 from pydantic import SecretStr
 
@@ -19,6 +22,7 @@ from bot.errors import StartupError
 BITS = 62  # any such number, also negative, is an integer of both databases
 KEY_BYTES = 32  # of a key that Easel makes
 SHORTEST_KEY = 32  # characters of a key that the operator sets
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DELETED = "deleted member"  # which the trigger of `changes` looks for
 
 
@@ -39,6 +43,31 @@ class Pseudonyms:
 
     def _digest(self, text: str) -> bytes:
         return hmac.digest(self.key.get_secret_value().encode(), text.encode(), hashlib.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Journaled:
+    """A deletion in the journal. Data of the member that is newer than `requested_at` stays.
+
+    `fingerprint` is that of the key by which the pseudonym was made.
+    """
+
+    fingerprint: str
+    pseudonym: int
+    requested_at: datetime
+
+    def __str__(self) -> str:
+        milliseconds = (self.requested_at - EPOCH) // timedelta(milliseconds=1)
+        return f"{self.fingerprint}-{-self.pseudonym:016x}-{milliseconds}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the deletion of an entry's name; None for any other file."""
+        matched = re.fullmatch(r"([0-9a-f]{16})-([0-9a-f]{16})-(\d{1,15})", text)
+        if matched is None:
+            return None
+        requested_at = EPOCH + timedelta(milliseconds=int(matched[3]))
+        return cls(matched[1], -int(matched[2], 16), requested_at)
 
 
 def is_pseudonym(user_id: int) -> bool:

@@ -11,8 +11,9 @@ from cogs._replies import reply_error, studio_of
 from cogs.delivery.route import is_present, member_of
 
 PERMISSIONS_TIMEOUT = 1.2  # seconds: Discord accepts a first reply within 3 s
-# For everybody, blocked or not, in any server: to read the help, and to stop an own job.
-OPEN_COMMANDS = frozenset({"help", "cancel", "privacy"})
+# For everybody, blocked or not, in any server: to read the help, to stop an own job, and for the
+# member's own data.
+OPEN_COMMANDS = frozenset({"help", "cancel", "privacy", "mydata export", "mydata delete"})
 
 
 async def is_served(interaction: discord.Interaction[Any]) -> bool:

@@ -16,6 +16,7 @@ from bot.jobs import Job
 from bot.observability.logs import bind
 from bot.studio import NoSuchJob
 from cogs._access import check_access
+from cogs._erasure import ERASURE_HANDLERS
 from cogs._more import MENU_HANDLERS, open_menu
 from cogs._replies import FormLost, defer, first_reply, reply_error, studio_of
 from cogs._results import again, open_edit, open_remix, submit_edit, submit_remix
@@ -63,7 +64,7 @@ async def _handle(
     try:
         for template, handler in handlers.items():
             if match := template.fullmatch(custom_id):
-                if template is not CANCEL:  # everybody may stop an own job
+                if template not in OPEN_BUTTONS:
                     check_access(interaction)
                 await handler(interaction, match, data.get("values", ()))
                 return
@@ -117,7 +118,10 @@ HANDLERS: Mapping[re.Pattern[str], Handler] = {
     MORE: open_menu,
     **MENU_HANDLERS,
     **SERVER_HANDLERS,
+    **ERASURE_HANDLERS,
 }
+# Everybody, blocked or not, may stop an own job, and have the own data deleted.
+OPEN_BUTTONS = frozenset({CANCEL, *ERASURE_HANDLERS})
 FORMS: Mapping[re.Pattern[str], Handler] = {
     REMIX: submit_remix,
     EDIT: submit_edit,

@@ -17,11 +17,11 @@ LAYERS = (
     {
         *("bot.app", "bot.check", "bot.client", "bot.discord_clients"),
         *("bot.discord_origin_workaround", "bot.rest_session"),
-        *("bot.ledger_commands", "bot.opening"),
+        *("bot.data_commands", "bot.erase_command", "bot.ledger_commands", "bot.opening"),
         *("bot.discord_session", "bot.registration"),
     },
     {"bot.observability.endpoint", "cogs"},
-    {"bot.config", "bot.services", "bot.studio", "bot.worker"},
+    {"bot.config", "bot.pseudonym_key", "bot.services", "bot.studio", "bot.worker"},
     {"bot.delivery", "bot.observability", "bot.pictures", "bot.providers", "bot.store"},
     {
         *("bot.backoff", "bot.catalog", "bot.errors", "bot.health", "bot.invite", "bot.jobs"),
@@ -41,6 +41,7 @@ LAYERS = (
         *("bot.option_values", "bot.periods", "bot.rights"),
         "bot.service_balances",
         "bot.charts",
+        *("bot.csv_cells", "bot.data_export"),
         "bot.shards",
     },
 )
@@ -81,7 +82,7 @@ LIBRARIES = {
     "rich": ("bot/check/",),
     "dotenv": ("bot/check/", "bot/pictures/bucket_access.py"),
     "obstore": ("bot/pictures/bucket_access.py", "bot/pictures/objects.py"),
-    "typer": ("bot/__main__.py", "bot/ledger_commands.py"),
+    "typer": ("bot/__main__.py", "bot/data_commands.py", "bot/ledger_commands.py"),
     "structlog": ("bot/observability/logs.py",),
     "stamina": ("bot/providers/api_client.py", "bot/pictures", "bot/observability/logs.py"),
     "uvloop": ("bot/__main__.py",),

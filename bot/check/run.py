@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bot.check.discord import check_discord
+from bot.check.key import check_key
 from bot.check.machine import check_database, check_disk
 from bot.check.network import check_network
 from bot.check.pages import check_pages
@@ -45,6 +46,7 @@ async def check_all(config: Config, *, trial: bool, register: bool) -> list[Line
         parts: list[tuple[str, Awaitable[Sequence[Line]]]] = [
             ("network", check_network(config)),
             ("database", check_database(config.core)),
+            ("pseudonyms", check_key(config.core)),
             ("disk", check_disk(config.core)),
             ("pictures", check_pictures(config.core)),
             ("pages", check_pages(config.core, session)),

@@ -14,9 +14,10 @@ from secrets import token_hex
 
 from bot.jobs import Picture
 from bot.pictures.bucket_access import not_usable
-from bot.pictures.files import OLD_SECONDS, is_copied
+from bot.pictures.files import OLD_SECONDS, is_copied, note_in
 from bot.pictures.objects import BucketUnavailable, Entry, Failure, Objects, Problem
 from bot.pictures.store import (
+    ERASED,
     NAME,
     SHA256_LENGTH,
     UNFINISHED,
@@ -111,7 +112,14 @@ class BucketStore(PictureStore):
                 return await self._copy(file, target / _key(file.name))
 
         originals = [each for each in await self.files() if each.is_original]
+        await asyncio.to_thread(note_in, target, await self.erasures())
         return sum(await asyncio.gather(*(copy(each) for each in originals)))
+
+    async def note_erasure(self, name: str) -> None:
+        await self._objects.create(f"{ERASED}/{name}", b"")
+
+    async def erasures(self) -> list[str]:
+        return [each.key.rpartition("/")[2] async for each in self._objects.all(ERASED)]
 
     async def prepare(self) -> None:
         await asyncio.to_thread(self._remove_unfinished)

@@ -16,6 +16,7 @@ from filelock import FileLock
 from bot.errors import StartupError
 from bot.jobs import Picture
 from bot.pictures.store import (
+    ERASED,
     UNFINISHED,
     PictureStore,
     Staged,
@@ -73,6 +74,12 @@ class FileStore(PictureStore):
     async def copy_to(self, target: Path) -> int:
         return await asyncio.to_thread(self._copy_to, target)
 
+    async def note_erasure(self, name: str) -> None:
+        await asyncio.to_thread(note_in, self.disk, [name])
+
+    async def erasures(self) -> list[str]:
+        return await asyncio.to_thread(self._erasures)
+
     async def prepare(self) -> None:
         await asyncio.to_thread(self._remove_unfinished)
 
@@ -88,6 +95,9 @@ class FileStore(PictureStore):
 
     def temporary(self, picture: Picture) -> Path:
         return temporary_in(self.path(picture).parent, f"{picture.sha256}-")
+
+    def _erasures(self) -> list[str]:
+        return [each.name for each in (self.disk / ERASED).glob("*")]
 
     def _path(self, name: str) -> Path:
         return self.disk / name[:2] / name
@@ -135,6 +145,7 @@ class FileStore(PictureStore):
                 shutil.copyfile(self._path(file.name), unfinished)
                 unfinished.replace(copy)
                 copied += 1
+        note_in(target, self._erasures())
         return copied
 
     def _store(self, data: bytes) -> Picture:
@@ -163,6 +174,19 @@ class FileStore(PictureStore):
             staged.path.replace(path)
         _sync_folder(path.parent)
         return staged.picture
+
+
+def note_in(folder: Path, erasures: Iterable[str]) -> None:
+    """Write down deletions in a folder of pictures, durably. Blocking: call in a thread."""
+    names = list(erasures)
+    if not names:
+        return
+    erased = folder / ERASED
+    erased.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (erased / name).touch()
+    _sync_folder(erased)
+    _sync_folder(folder)
 
 
 def is_copied(file: StoredFile, copy: Path) -> bool:

@@ -155,6 +155,15 @@ class Retention:
                 self._too_new.pop(sha, None)
             self._too_new |= too_new
 
+    async def erase(self, hashes: Iterable[str]) -> bool:
+        """Remove pictures whatever uses them; return false if one is too new for the store."""
+        wanted = set(hashes)
+        if not wanted:
+            return True
+        async with self._removing:
+            await self._unlink(await self._groups(wanted))
+            return not await self._groups(wanted)
+
     @asynccontextmanager
     async def room(self, size: int) -> AsyncIterator[bool]:
         """Reserve space for a file that the block stores; yield false if there is none left.

@@ -24,6 +24,7 @@ from bot.pictures.header import MAX_PIXELS, Data, NotAPicture, measure, sniff
 
 SHA256_LENGTH = 64  # in a name
 UNFINISHED = ".part"
+ERASED = "erased"  # the folder of the deletions, whose names say everything
 NAME = re.compile(r"[0-9a-f]{64}(-\d+)?\.\w+")  # of a stored file; a copy has its limit in it
 
 
@@ -139,7 +140,18 @@ class PictureStore(ABC):
 
     @abstractmethod
     async def copy_to(self, target: Path) -> int:
-        """Copy the pictures that the folder `target` lacks, and return their number."""
+        """Copy the pictures that the folder `target` lacks, and return their number.
+
+        The deletions that are written down are copied too.
+        """
+
+    @abstractmethod
+    async def note_erasure(self, name: str) -> None:
+        """Write down the deletion of a member's data, durably; a second time does nothing."""
+
+    @abstractmethod
+    async def erasures(self) -> list[str]:
+        """Return the names that `note_erasure` has written down, also those of copies."""
 
     @abstractmethod
     async def prepare(self) -> None:

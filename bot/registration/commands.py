@@ -14,6 +14,7 @@ from cogs.history import HistoryCommands
 from cogs.imagine import Imagine
 from cogs.jobs import Jobs
 from cogs.my import My
+from cogs.mydata import MyData
 from cogs.privacy import Privacy
 from cogs.recipe import RecipeMenu
 from cogs.replying import Replying
@@ -39,6 +40,7 @@ async def add_cogs(bot: commands.Bot | commands.AutoShardedBot, studio: Studio) 
     await bot.add_cog(Replying(studio, bot))
     await bot.add_cog(My(studio))
     await bot.add_cog(Privacy(studio))
+    await bot.add_cog(MyData(studio))
     await bot.add_cog(Credits(studio))
     await bot.add_cog(Server(studio))
 

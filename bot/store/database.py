@@ -113,6 +113,10 @@ class Database(ABC):
         for engine in self._engines:
             engine.update_execution_options(**{OPTION: pseudonyms})
 
+    @abstractmethod
+    async def scrub(self) -> None:
+        """Leave no copy of erased rows in the files, as far as the backend can do that."""
+
     @property
     @abstractmethod
     def _engines(self) -> Sequence[AsyncEngine]:

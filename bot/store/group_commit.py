@@ -10,13 +10,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from bot.errors import Conflict
 from bot.store.aiosqlite_driver import Connection as Driver
+
+T = TypeVar("T")
 
 MOST_BLOCKS = 32  # in one transaction
 LONGEST = 0.02  # seconds from the begin of a transaction after which no other block joins
@@ -98,8 +100,8 @@ class GroupCommit:
             self._end_turn(group)
         await asyncio.shield(group.ended)
 
-    async def alone(self, work: Callable[[Driver], Awaitable[None]]) -> None:
-        """Await work on the driver's connection while no transaction is open."""
+    async def alone(self, work: Callable[[Driver], Awaitable[T]]) -> T:
+        """Return the result of work on the driver's connection, while no transaction is open."""
         await self._take_turn(None)
         while group := self._group:  # it waits for one more block
             self._group = None
@@ -108,7 +110,7 @@ class GroupCommit:
         try:
             async with self._engine.connect() as connection:
                 opened = await connection.get_raw_connection()
-                await work(cast(Driver, opened.driver_connection))
+                return await work(cast(Driver, opened.driver_connection))
         finally:
             self._lock.release()
 

@@ -3,7 +3,7 @@
 A member whose data was deleted may come back: what was used of a quota before counts on.
 """
 
-from sqlalchemy import ColumnElement, bindparam
+from sqlalchemy import BigInteger, ColumnElement, bindparam
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.pseudonyms import Pseudonyms
@@ -16,17 +16,12 @@ def ids_of(connection: AsyncConnection, user_id: int) -> dict[str, int]:
 
     Without a key, the pseudonym cannot be computed: the values are twice the own id.
     """
-    pseudonyms = pseudonyms_of(connection)
-    return {"user": user_id, "pseudonym": pseudonyms.of(user_id) if pseudonyms else user_id}
-
-
-def pseudonyms_of(connection: AsyncConnection) -> Pseudonyms | None:
-    """Return the pseudonyms by the installation's key; None without a usable key."""
     opened = connection.sync_connection
-    found: Pseudonyms | None = opened.get_execution_options().get(OPTION) if opened else None
-    return found
+    options = opened.get_execution_options() if opened else {}
+    pseudonyms: Pseudonyms | None = options.get(OPTION)
+    return {"user": user_id, "pseudonym": pseudonyms.of(user_id) if pseudonyms else user_id}
 
 
 def of_member(column: ColumnElement[int]) -> ColumnElement[bool]:
     """Return the condition that a column is the id of the member, or the pseudonym."""
-    return column.in_((bindparam("user"), bindparam("pseudonym")))
+    return column.in_([bindparam(each, type_=BigInteger) for each in ("user", "pseudonym")])

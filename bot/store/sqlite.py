@@ -9,6 +9,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -39,6 +40,7 @@ READERS = 3
 CHECKPOINT_SECONDS = 5.0
 LONG_LOG = 2000  # pages of the write-ahead log, 8 MB
 RESTART_WAIT = 20  # milliseconds, for readers
+SCRUBS, SCRUB_WAIT = 20, 0.5  # attempts to empty the write-ahead log, and the seconds between
 
 
 class SQLiteDatabase(Database):
@@ -134,7 +136,9 @@ class SQLiteDatabase(Database):
             self._is_replaced = False
             try:
                 if await asyncio.to_thread(_checkpoint, self.path) > LONG_LOG:
-                    await self._commits.alone(_restart_log)
+                    # Under a steady load, the log is never written back completely at the moment of
+                    # a commit, at which SQLite would begin it anew: it grows, and reads search it.
+                    await self._commits.alone(partial(_begin_log_anew, mode="RESTART"))
             except sqlite3.Error as error:
                 log.warning("checkpoint of the database failed, retrying: %s", error)
 
@@ -165,6 +169,14 @@ class SQLiteDatabase(Database):
         async with self._writer.begin() as connection:
             await connection.run_sync(upgrade)
         return found
+
+    async def scrub(self) -> None:
+        """Empty the write-ahead log, which has former pages; readers may be in the way."""
+        for _ in range(SCRUBS):
+            if await self._commits.alone(partial(_begin_log_anew, mode="TRUNCATE")):
+                return
+            await asyncio.sleep(SCRUB_WAIT)
+        log.warning("the write-ahead log still has pages with erased rows")
 
     async def check(self) -> None:
         if not await asyncio.to_thread(self.path.is_file):
@@ -237,16 +249,16 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-async def _restart_log(writer: Driver) -> None:
-    """Let a long write-ahead log begin anew, on the connection of the writer.
+async def _begin_log_anew(writer: Driver, mode: str) -> bool:
+    """Let the write-ahead log begin anew, on the connection of the writer. TRUNCATE empties it too.
 
-    Under a steady load, the log is never written back completely at the moment of a commit, at
-    which SQLite would begin it anew: it grows, and each read of a page searches it. The present
-    readers have to end first; if they do not soon, the next checkpoint makes another attempt.
+    Return false if a reader still needs the log: others have to end first.
     """
     await writer.execute(f"PRAGMA busy_timeout={RESTART_WAIT}")
     try:
-        await writer.execute("PRAGMA wal_checkpoint(RESTART)")
+        cursor = await writer.execute(f"PRAGMA wal_checkpoint({mode})")
+        ((busy, _, _),) = await cursor.fetchall()
+        return not busy
     finally:
         await writer.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
 

@@ -169,6 +169,7 @@ jobs = Table(
         *("account_server_id", "created_at", "user_id", "model", "cost"),
     ),
     Index("ix_jobs_origin_id", "origin_id", unique=True),
+    partial_index("ix_jobs_canceled_by", "canceled_by", where="canceled_by IS NOT NULL"),
     partial_index("ix_jobs_tokens", "token_expires_at", where="interaction_token IS NOT NULL"),
     partial_index("ix_jobs_source_job_id", "source_job_id", where="source_job_id IS NOT NULL"),
     partial_index(

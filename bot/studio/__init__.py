@@ -10,6 +10,8 @@ from bot.services import Services
 from bot.studio.balances import BalanceLine, Balances
 from bot.studio.credit_reports import CreditReports
 from bot.studio.credits import ServerCredits
+from bot.studio.erasure import Erasures
+from bot.studio.export import Exports
 from bot.studio.history import Histories
 from bot.studio.jobs import (
     CannotCancel,
@@ -59,6 +61,7 @@ class Studio:
         self.results = Results(services)
         self.recipes = Recipes(services)
         self.histories = Histories(services)
+        self.erasures = Erasures(services)
         self.menus = Menus(services)
         self.usage = UsageReports(services)
         self.preferences = Preferences(services)
@@ -67,6 +70,7 @@ class Studio:
         self.tiers = Tiers(services)
         self.credit_reports = CreditReports(services)
         self.servers = Servers(services)
+        self.exports = Exports(services)
 
     def close(self) -> None:
         """Refuse new requests: the program is about to end."""

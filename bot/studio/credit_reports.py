@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import TypeVar
 
+from bot.csv_cells import harmless
 from bot.errors import UserError
 from bot.ledger import credits_text
 from bot.periods import Period, PeriodKind, period_in, zone_info
@@ -29,7 +30,6 @@ COLUMNS = (
     *("time", "member", "model", "job", "state"),
     *("used", "held", "lost", "granted", "reason"),
 )
-FORMULA = tuple("=+-@\t\r")  # by which spreadsheets recognise a formula
 Key = TypeVar("Key")
 
 
@@ -212,11 +212,6 @@ def table_of(lines: Iterable[Line], zone: str) -> bytes:
     for line in lines:
         writer.writerow([harmless(cell) for cell in _cells(line, local)])
     return file.getvalue().encode("utf-8-sig")  # by the mark, spreadsheets know the encoding
-
-
-def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def _cells(line: Line, zone: tzinfo) -> list[str]:

@@ -25,6 +25,7 @@ from cogs.delivery.messages import Message, Messages
 from cogs.delivery.notices import Notices
 from cogs.delivery.rate_limits import RateLimits
 from cogs.delivery.refusals import Filtered, TooLarge
+from cogs.delivery.removal import remove_messages
 from cogs.delivery.reply import Replies, reply_of
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,10 @@ class DiscordDelivery:
                 if token is None:
                     return await search_reply(client, job)
                 return await find_reply(client, job, token, self._now())
+
+    async def remove(self, job: Job) -> None:
+        with raising_not_delivered(unreadable=True):
+            await remove_messages(self._connected(), job)
 
     def limited_channels(self) -> Mapping[int, float]:
         return self._limits.channels()

@@ -127,10 +127,11 @@ def allowance_view(
     subject: Subject, name: str, done: LimitSet, *, locale: str | None
 ) -> ui.LayoutView:
     """Return the allowance of a subject, and what a change of it means."""
-    whose = {
-        Subject.MEMBER: Credits.OF_MEMBER.format(member=mention(name)),
-        Subject.ROLE: Credits.OF_ROLE.format(role=f"<@&{name}>"),
-    }.get(subject, Credits.OF_DEFAULT)
+    whose = Credits.OF_DEFAULT
+    if subject is Subject.MEMBER:
+        whose = Credits.OF_MEMBER.format(member=mention(name))
+    elif subject is Subject.ROLE:
+        whose = Credits.OF_ROLE.format(role=f"<@&{name}>")
     if done.limit is None:
         text = Credits.REMOVED if done.changed else Credits.NOT_SET
         parts = [text.format(whose=whose)]

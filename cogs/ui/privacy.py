@@ -17,6 +17,7 @@ def privacy_view(policies: Policies, catalog: Catalog) -> ui.LayoutView:
     return panel(
         Privacy.STORED.format(days=plural(Privacy.DAYS, policies.keep_days), prompts=prompts),
         Privacy.SHARED.format(services=services),
+        Privacy.OWN,
         Privacy.CONTACT if policies.support_url else Privacy.NO_CONTACT,
         *page_links(policies),
     )

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from bot.csv_cells import harmless
 from bot.sandbox.discord import Message
 from bot.store.reports import Line, Sums
 from bot.studio import credit_reports
-from bot.studio.credit_reports import Span, days_of, harmless, table_of
+from bot.studio.credit_reports import Span, days_of, table_of
 from tests.cogs.test_credits import charged, manage, used
 from tests.support.allowances import grant, move_to
 from tests.support.easel import Stage

@@ -24,6 +24,7 @@ async def test_the_reply_says_what_is_stored_and_who_receives_it(at: Stage) -> N
     assert "for 30 days after" in told
     assert "Qwen Image 2 Pro at Oxen.ai, Qwen Image 2 Pro at skills.video" in told
     assert "ask the people who run this bot" in told
+    assert "`/mydata export` sends you everything" in told
     assert asked.message is not None
     assert asked.message.ephemeral_to is at.ada
     assert "](<" not in told

@@ -21,12 +21,15 @@ from bot.quotas import Member
 from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
 from bot.services import Policies
 from bot.store.changes import Change
+from bot.store.erasure import Erasure
 from bot.store.reports import Sums
 from bot.store.servers import Granted
 from bot.store.usage import ModelUse
 from bot.studio.balances import BalanceLine
 from bot.studio.credit_reports import Report as CreditReport
 from bot.studio.credits import Given, LimitSet, MemberCredits, Origin
+from bot.studio.erasure import Stored
+from bot.studio.export import Part
 from bot.studio.history import Page, Place, Wanted
 from bot.studio.menu import Lineage, Menu
 from bot.studio.servers import Budget, SubjectRights
@@ -38,6 +41,8 @@ from cogs.delivery.originals import Numbered
 from cogs.delivery.uploads import Upload, Uploads
 from cogs.ui import (
     credits,
+    data_export,
+    erasure,
     forms,
     history,
     lists,
@@ -87,7 +92,7 @@ PROMPTS = {
 }
 MODULES: tuple[ModuleType, ...] = (
     *(forms, history, lists, more, panel, preferences, privacy, recipe, result, status),
-    *(credits, usage),
+    *(credits, data_export, erasure, usage),
     *(server, server_forms),
 )
 
@@ -144,6 +149,29 @@ def views(job: Job) -> Iterator[ui.LayoutView]:
     yield from server_pages(job.request.prompt)
     yield from credit_pages(job, catalog)
     yield preferences.notify_view(Notify.PING)
+    yield from export_pages()
+    yield from erasure_pages()
+
+
+def erasure_pages() -> Iterator[ui.LayoutView]:
+    """Yield the messages of `/mydata delete`."""
+    for number in (0, 1, 10_000):
+        yield erasure.question_view(Stored(number, number))
+        yield erasure.progress_view(
+            Erasure(1, JOB.created_at, with_results=True, total=number, erased=number)
+        )
+    yield erasure.progress_view(None)
+    yield erasure.kept_view()
+
+
+def export_pages() -> Iterator[ui.LayoutView]:
+    """Yield the messages of an export."""
+    for here in (True, False):
+        yield data_export.begun_view(here=here)
+        for number, total in ((1, 1), (1, 40), (40, 40)):
+            part = Part(Path(), f"easel-data-2026-11-21-{number}.zip", 1, number, total, 10**6)
+            yield data_export.progress_view(part, here=here, closed=here)
+            yield data_export.part_view(part)
 
 
 MANY = frozenset(range(LARGEST - 25, LARGEST))
@@ -328,7 +356,8 @@ def test_the_views_and_forms_that_are_checked_are_all() -> None:
         and getattr(value, "__annotations__", {}).get("return") in (ui.LayoutView, ui.Modal)
         and not name.startswith("_")
     }
-    callers = (views, server_pages, credit_pages, menu_pages, history_pages, opened_forms)
+    pages = (server_pages, credit_pages, menu_pages, history_pages, export_pages, erasure_pages)
+    callers = (views, *pages, opened_forms)
     called = {name for each in callers for name in each.__code__.co_names}
 
     assert made - called == {"make_form"}  # of which the forms are made

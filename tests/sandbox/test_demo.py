@@ -1,6 +1,7 @@
 import asyncio
 import io
 import sqlite3
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
@@ -42,13 +43,18 @@ async def test_the_whole_demonstration_succeeds(
     posted = sorted((folder / "pictures").iterdir())
     (table,) = [each for each in posted if each.suffix == ".csv"]
     assert table.read_text("utf-8-sig").count("\n") > 1
-    pictures = [each for each in posted if each != table]
+    exports = [each for each in posted if each.suffix == ".zip"]
+    assert exports
+    for export in exports:
+        assert zipfile.is_zipfile(export)
+    pictures = [each for each in posted if each not in (table, *exports)]
     assert len(pictures) == 37
     for picture in pictures:
         with Image.open(picture) as opened:
             opened.load()
     page = (folder / "index.html").read_text()
     assert all(f'src="pictures/{picture.name}"' in page for picture in pictures)
+    assert all(f'href="pictures/{export.name}"' in page for export in exports)
     assert (folder / "data" / "easel.db").exists()
     assert (folder / "easel.log").stat().st_size
     assert not (tmp_path / "the-operators.db").exists()

@@ -348,4 +348,5 @@ async def check_ledger(url: str) -> None:
             found = await verify(view, Config.load(None, {}).charges())
     except StartupError:
         return  # a test about a file that is missing, or not Easel's
-    assert [str(each) for each in found.findings] == []
+    findings = [str(each) for each in found.findings]
+    assert not findings, findings

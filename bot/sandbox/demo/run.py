@@ -150,7 +150,7 @@ def _report_results(transcript: Transcript, folder: Path) -> None:
         "  index.html     the channel and the direct messages as Ada sees them. Open in a browser:"
     )
     transcript.say(f"                 {(folder.resolve() / 'index.html').as_uri()}")
-    transcript.say(f"  pictures/      the {pictures} posted pictures and tables")
+    transcript.say(f"  pictures/      the {pictures} posted pictures, tables and exports")
     transcript.say("  data/easel.db  the bot's database")
     transcript.say("  easel.log      the bot's log")
 

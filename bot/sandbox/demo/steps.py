@@ -14,8 +14,10 @@ from bot.sandbox.demo.checks import check_result, request
 from bot.sandbox.demo.credits import CREDITS
 from bot.sandbox.demo.edits import EDITS
 from bot.sandbox.demo.finding import FINDING, MARKET, SLOW
+from bot.sandbox.demo.leaving import LEAVING
 from bot.sandbox.demo.managing import MANAGING
 from bot.sandbox.demo.menus import MENUS
+from bot.sandbox.demo.own_data import OWN_DATA
 from bot.sandbox.demo.replies import REPLIES, SNOW
 from bot.sandbox.demo.results import HOUSE, RESULTS, SEA
 from bot.sandbox.demo.stage import (
@@ -33,6 +35,7 @@ from bot.sandbox.discord import Channel, Message, User
 COMMANDS: Final = {
     *("imagine", "edit", "Edit image", "jobs", "cancel"),
     *("history", "show", "usage", "models", "help", "my", "server", "credits", "Recipe"),
+    *("privacy", "mydata"),
 }
 LIGHTHOUSE: Final = "a lighthouse on a cliff above a stormy sea at sunset, oil painting"
 FOX: Final = "a robot fox waving @everyone good night in a **snowy** forest <@1>"
@@ -260,6 +263,8 @@ STEPS: Final = (
     *MANAGING,
     Step("/usage, /jobs, /models, /help", other_commands, seconds=20),
     *CREDITS,
+    *LEAVING,
+    *OWN_DATA,
     Step("A value or an option that a model does not have is refused in private", refusal),
     Step("The ledger in the database adds up", ledger),
     Step("No request broke a rule of Discord or of the services", nothing_wrong),

@@ -10,6 +10,7 @@ from decimal import Decimal
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.ledger import CREDIT, Account, Charges, EntryKind, credits_text
+from bot.pseudonyms import is_pseudonym
 from bot.store.audit.grants import check_grants, check_shares, paid_until
 from bot.store.audit.lines import ESTIMATED, EntryLine, Record
 from bot.store.audit.words import account_name, at, named, strange, with_article
@@ -158,8 +159,9 @@ def _estimates(record: Record, entry: EntryLine) -> list[int]:
     job, count = record.job, max(record.job.count, 1)
     if entry.kind == EntryKind.LOSS:  # of one generation
         return [job.price // max(len(record.generations), 1)]
-    known = entry.kind == EntryKind.CAPTURE and job.overdue_at is None
-    most = min(len(record.outputs), count)
+    is_erased = is_pseudonym(job.account.user_id)  # with its pictures
+    known = entry.kind == EntryKind.CAPTURE and job.overdue_at is None and not is_erased
+    most = count if is_erased else min(len(record.outputs), count)
     return [job.price * made // count for made in range(most if known else 1, most + 1)]
 
 

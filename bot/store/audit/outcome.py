@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bot.errors import Reason
 from bot.jobs import SETTLED, JobStatus
+from bot.pseudonyms import is_pseudonym
 from bot.store.audit.lines import STATUSES, JobLine, Record
 
 STATES = frozenset(str(status) for status in SETTLED)
@@ -78,7 +79,10 @@ def _settled(record: Record) -> Iterator[str]:
 
 def _with_pictures(record: Record) -> Iterator[str]:
     how = _how(record.job)
-    if not record.outputs:
+    is_erased = is_pseudonym(record.job.account.user_id)
+    if is_erased and record.outputs:
+        yield "belongs to a deleted member, and has pictures"
+    if not is_erased and not record.outputs:
         yield f"{how} without a picture"
     if not record.made:
         yield f"{how} without a generation that has succeeded"

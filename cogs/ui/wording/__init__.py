@@ -40,7 +40,7 @@ from cogs.ui.wording.menus import (
     Recipe,
     Replying,
 )
-from cogs.ui.wording.privacy import Privacy
+from cogs.ui.wording.privacy import DataExport, Erasing, Privacy
 from cogs.ui.wording.server import Audit, Notices, ServerForms, ServerPages
 from cogs.ui.wording.texts import Plural, Range, plural
 
@@ -59,9 +59,11 @@ __all__ = [
     "Credits",
     "CreditsArgument",
     "CreditsCommand",
+    "DataExport",
     "Deletion",
     "EditForm",
     "Ended",
+    "Erasing",
     "Fact",
     "Help",
     "HiddenPrompt",

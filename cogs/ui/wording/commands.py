@@ -20,7 +20,10 @@ class Command:
     SERVER_AUDIT = "Show who changed which setting, and when"
     MODELS = "List the models, their options and the price of a picture"
     PRIVACY = "Show what this bot stores about you, how long, and who receives it"
+    MYDATA_DELETE = "Delete what this bot stores about you, after a question"
     HELP = "Show how to use this bot"
+    MYDATA = "Your own data"
+    MYDATA_EXPORT = "Get everything that this bot has stored about you, as ZIP files"
 
 
 class Argument:
@@ -50,6 +53,7 @@ class Argument:
     SINCE = "The first day (UTC), like 2026-01-31"
     UNTIL = "The last day (UTC), like 2026-01-31"
     HOW = "How your results reach you; without it, the current choice is shown"
+    HERE = "Send the files here, where only you see them, instead of by direct message"
     DEFAULT_CHOICE = "{value} (default)"
 
 

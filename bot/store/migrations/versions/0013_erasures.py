@@ -49,6 +49,13 @@ def upgrade() -> None:
         sa.Column("erased", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_erasures")),
     )
+    op.create_index(
+        "ix_jobs_canceled_by",
+        "jobs",
+        ["canceled_by"],
+        sqlite_where=sa.text("canceled_by IS NOT NULL"),
+        postgresql_where=sa.text("canceled_by IS NOT NULL"),
+    )
     replace = _in_sqlite if op.get_bind().dialect.name == "sqlite" else _in_postgresql
     for table in ("ledger", "changes"):
         replace(table)

@@ -1,0 +1,38 @@
+"""`easel data delete`: request the deletion of a member who cannot use Discord any more."""
+
+from bot.backoff import utc_now
+from bot.errors import NotNow, StartupError
+from bot.pictures import open_store
+from bot.pseudonym_key import key_of, note_key, problem_of
+from bot.pseudonyms import Pseudonyms
+from bot.settings import Settings
+from bot.store import erasure
+from bot.store.backends import inspected
+
+
+async def request_deletion(settings: Settings, user_id: int, *, with_results: bool) -> str:
+    """Store the request, and return what happens next. StartupError.
+
+    The bot deletes the data, now or at its next start: only the bot reaches Discord, and a SQLite
+    file belongs to one process.
+    """
+    key = key_of(settings)
+    try:
+        async with inspected(settings.database_url) as database:
+            async with database.reading() as view:
+                problem = await problem_of(settings, view, open_store(settings), key)
+                known = await erasure.has_data(view, user_id, utc_now())
+                known |= await erasure.has_choices(view, user_id)
+            if problem or key is None:
+                raise StartupError(problem or "Start Easel once: it makes the key of pseudonyms.")
+            if not known:
+                return f"nothing is stored about user {user_id}"
+            async with database.transaction() as tx:
+                await note_key(tx, Pseudonyms(key))
+                found = await erasure.request(tx, user_id, utc_now(), with_results=with_results)
+    except NotNow:
+        raise StartupError("The database cannot be used at the moment. Try again.") from None
+    return (
+        f"user {user_id}: {found.total} jobs and all else will be deleted by the bot within a day, "
+        "most of it at once; if no bot runs, after its next start"
+    )

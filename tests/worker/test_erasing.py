@@ -1,0 +1,372 @@
+"""The deletion of a member's data, on both databases: what goes and what stays."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
+
+from bot.jobs import Notify
+from bot.pictures.store import ERASED
+from bot.pseudonyms import Pseudonyms
+from bot.sandbox.discord import Message, Upload, User
+from bot.sandbox.http.faults import Answer, Hold
+from bot.store import erasure, favourites, preferences
+from bot.store.erasure import Erasure
+from bot.store.tables import changes, jobs, metadata, pictures
+from bot.store.tables import ledger as entries
+from bot.worker import erasing
+from tests.support.acting import press
+from tests.support.easel import Stage, text_of
+from tests.support.files import picture
+
+KEY = "the-key-of-the-pseudonyms-of-the-tests"
+DELETE_MESSAGE = r"/api/v10/channels/\d+/messages/\d+"
+MINE = picture(size=(50, 30))
+WORDS = ("zebra", "walrus", "secretly", "mine.png")  # that only Ada writes
+
+
+@pytest.fixture(autouse=True)
+def key(at: Stage) -> Pseudonyms:
+    at.settings = {**at.settings, "pseudonym_key": KEY}
+    return Pseudonyms(SecretStr(KEY))
+
+
+async def everything(at: Stage) -> str:
+    """Return all values of all tables as one text."""
+    async with at.database() as database, database.reading() as view:
+        rows = [await view.execute(select(table)) for table in metadata.sorted_tables]
+        return "\n".join(str(tuple(row)) for found in rows for row in found)
+
+
+async def draw(at: Stage) -> Message:
+    """Let Ada have a result, an edit of an own picture, a favourite and a choice."""
+    result = await drawn(at, "a zebra", by=at.ada)
+    await at.edit(Upload("mine.png", MINE), prompt="a walrus secretly")
+    await at.result("a walrus")
+    (job, *_) = await at.settled(2)
+    async with at.database() as database, database.transaction() as tx:
+        await favourites.add(tx, at.ada.id, job.id, at.clock())
+        await preferences.choose_notify(tx, at.ada.id, Notify.SILENT)
+    return result
+
+
+async def drawn(at: Stage, prompt: str, *, by: User) -> Message:
+    await at.imagine(prompt, by=by)
+    return await at.result(prompt)
+
+
+async def ask(at: Stage, *, by: User | None = None) -> Message:
+    asked = await at.command("mydata delete", by=by)
+    assert asked.message is not None
+    assert asked.message.ephemeral_to is (by or at.ada)
+    return asked.message
+
+
+async def delete(at: Stage, label: str = "Delete my data") -> None:
+    await press(at, await ask(at), label)
+
+
+async def deletions(at: Stage) -> list[Erasure]:
+    async with at.database() as database, database.reading() as view:
+        return await erasure.pending(view)
+
+
+async def erased(at: Stage, *, timeout: float = 20) -> None:
+    """Wait until no deletion is pending."""
+    async with asyncio.timeout(timeout):
+        while await deletions(at):
+            await asyncio.sleep(0.05)
+
+
+async def nothing_is_left(at: Stage) -> None:
+    text = await everything(at)
+    assert str(at.ada.id) not in text
+    assert not [word for word in WORDS if word in text]
+    for path in at.folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not [word for word in WORDS if word.encode() in data], path
+
+
+def files(at: Stage) -> set[str]:
+    """Return the names of the stored originals."""
+    return {path.name for path in (at.folder / "pictures").glob("??/*") if path.suffix != ".part"}
+
+
+async def sums(at: Stage) -> tuple[int, int]:
+    async with at.database() as database, database.reading() as view:
+        found = await view.execute(select(func.count(), func.sum(entries.c.amount)))
+        number, amount = found.one()
+    return int(number), int(amount)
+
+
+async def test_everything_goes_and_the_amounts_stay(
+    at: Stage, key: Pseudonyms, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with at.easel():
+        await draw(at)
+        await drawn(at, "a badger", by=at.ben)
+        before, amounts = files(at), await sums(at)
+        await delete(at)
+        await erased(at)
+        left = files(at)
+        assert "Nothing is stored about you" in text_of(await at.command("mydata delete"))
+    await nothing_is_left(at)
+
+    assert await sums(at) == amounts
+    assert len(before) > len(left) == 1
+    assert await at.balance(at.ada) == 0
+    assert str(at.ada.id) not in caplog.text
+    async with at.database() as database, database.reading() as view:
+        hidden = select(func.sum(entries.c.amount)).where(entries.c.user_id == key.of(at.ada.id))
+        mine = int(await view.scalar(hidden) or 0)
+        assert await view.scalar(select(func.count()).select_from(pictures)) == 1
+    assert mine < 0
+    (other,) = await at.jobs(at.ben)
+    assert other.request.prompt == "a badger"
+
+
+async def test_posted_results_go_if_that_is_wished(at: Stage) -> None:
+    async with at.easel():
+        result = await draw(at)
+        other = await drawn(at, "a badger", by=at.ben)
+        await delete(at, "And my posted results")
+        await erased(at)
+
+    assert result.deleted
+    assert not other.deleted
+    shown = [each for each in at.discord.world.messages.values() if not each.deleted]
+    assert not [each for each in shown if "zebra" in each.text() and not each.ephemeral_to]
+
+
+async def test_posted_results_stay_and_their_buttons_say_what_happened(at: Stage) -> None:
+    async with at.easel():
+        result = await draw(at)
+        await delete(at)
+        await erased(at)
+        pressed = await press(at, result, "Again", by=at.ben)
+
+    assert not result.deleted
+    assert "was deleted" in text_of(pressed)
+
+
+async def test_a_message_that_discord_refuses_to_delete_is_done_with(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "RETRY", timedelta(milliseconds=50))
+    body = {"code": 50013, "message": "Missing Permissions"}
+    async with at.easel():
+        await draw(at)
+        at.discord.faults.add("DELETE", DELETE_MESSAGE, Answer(503), times=8)  # it is retried
+        refused = at.discord.faults.add("DELETE", DELETE_MESSAGE, Answer(403, body), times=1)
+        await delete(at, "And my posted results")
+        await erased(at, timeout=60)
+
+    assert refused.hits == 1
+    await nothing_is_left(at)
+
+
+async def test_jobs_under_way_end_first_and_later_ones_stay(at: Stage) -> None:
+    at.oxen.manual = True
+    async with at.easel():
+        await at.imagine("a zebra")
+        await at.said("Drawing")
+        question = await ask(at)
+        assert "1 of them is under way" in question.text()
+        pressed = await press(at, question, "Delete my data")
+        assert "0 of 1 job" in pressed.message.text() if pressed.message else False
+        at.clock.move(seconds=1)
+        await at.imagine("a badger")
+        assert "is being deleted" in text_of(await at.command("mydata delete"))
+        await at.finish()
+        await at.result("a zebra")
+        await erased(at)
+        at.oxen.manual = False
+        found = await at.settled(1)
+
+    assert [job.request.prompt for job in found] == ["a badger"]
+    assert "zebra" not in await everything(at)
+
+
+async def test_a_second_press_shows_the_progress_of_the_first(at: Stage) -> None:
+    held = at.discord.faults.add("DELETE", DELETE_MESSAGE, Hold(), times=None)
+    async with at.easel():
+        await draw(at)
+        question = await ask(at)
+        await press(at, question, "And my posted results")
+        await held.reached()
+        shown = await ask(at)
+        assert "0 of 2 jobs" in shown.text()
+        held.remove()
+        await erased(at)
+        refreshed = await press(at, shown, "Refresh")
+
+    assert refreshed.message is not None
+    assert "Your data is deleted" in refreshed.message.text()
+
+
+async def test_who_keeps_everything_has_everything(at: Stage) -> None:
+    async with at.easel():
+        await draw(at)
+        kept = await press(at, await ask(at), "Keep everything")
+
+    assert kept.message is not None
+    assert "Nothing was deleted" in kept.message.text()
+    assert len(await at.jobs()) == 2
+
+
+async def test_a_blocked_member_may_delete(at: Stage) -> None:
+    async with at.easel():
+        await draw(at)
+    async with at.easel(blocked_users=str(at.ada.id)):
+        await delete(at)
+        await erased(at)
+
+    await nothing_is_left(at)
+
+
+async def test_pictures_in_the_jobs_of_others_go_too(at: Stage) -> None:
+    async with at.easel(edit_others=True):
+        await draw(at)
+        inputs = (Upload("a.png", MINE), Upload("b.png", picture(size=(60, 40))))
+        await at.edit(*inputs, prompt="a badger", by=at.ben)
+        await at.result("a badger")
+        before = files(at)
+        await delete(at)
+        await erased(at)
+        after = files(at)
+
+    assert len(before) == 5  # two results, an input, and of Ben a result and an input
+    assert len(after) == 2
+    await nothing_is_left(at)
+
+
+async def test_a_picture_that_a_running_job_needs_waits(at: Stage) -> None:
+    async with at.easel(edit_others=True):
+        await draw(at)
+        at.oxen.manual = True
+        await at.edit(Upload("a.png", MINE), prompt="a badger", by=at.ben)
+        await at.said("Drawing")
+        await delete(at)
+        async with asyncio.timeout(10):
+            while len(await at.jobs()) > 1:
+                await asyncio.sleep(0.05)
+        (waiting,) = await at.jobs()
+        assert waiting.inputs  # which the other job needs
+        await at.finish()
+        await erased(at)
+
+    await nothing_is_left(at)
+
+
+async def test_a_kill_in_the_middle_is_made_up_for(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "SLICE", 1)
+    async with at.easel():
+        await draw(at)
+        held = at.discord.faults.add("DELETE", DELETE_MESSAGE, Hold())
+        await delete(at, "And my posted results")
+        await held.reached()  # the process ends with a message deleted, and its job there
+    held.remove()
+    async with at.easel():
+        await erased(at)
+
+    await nothing_is_left(at)
+
+
+async def test_the_texts_of_managers_name_nobody(at: Stage, key: Pseudonyms) -> None:
+    async with at.easel():
+        await draw(at)
+        async with at.database() as database, database.transaction() as tx:
+            for user, subject in ((at.ada, "tier"), (at.ben, f"<@{at.ada.id}>: allowance")):
+                values = {"server_id": at.server.id, "user_id": user.id, "subject": subject}
+                times = {"created_at": at.clock(), "before": "none", "after": "5 credits"}
+                await tx.execute(changes.insert(), {**values, **times})
+        await delete(at)
+        await erased(at)
+    async with at.database() as database, database.reading() as view:
+        found = (await view.execute(select(changes.c.user_id, changes.c.subject))).all()
+
+    assert sorted(map(tuple, found)) == [
+        (key.of(at.ada.id), "tier"),
+        (at.ben.id, "deleted member: allowance"),
+    ]
+    await nothing_is_left(at)
+
+
+@pytest.mark.long
+async def test_thousands_of_jobs_go_while_others_are_served(at: Stage) -> None:
+    number = 3000
+    at.audited = False  # the copied jobs have no entries
+    async with at.easel():
+        await draw(at)
+        async with at.database() as database, database.transaction() as tx:
+            row = (await tx.execute(select(jobs).limit(1))).mappings().one()
+            unique = {"origin_id": None, "result_message_id": None, "secret": None}
+            copies = [{**row, **unique, "id": f"{each:016}"} for each in range(number)]
+            await tx.execute(jobs.insert(), copies)
+        await delete(at)
+        seen = list[int]()
+        while pending := await deletions(at):
+            assert pending[0].total == number + 2
+            seen.append(pending[0].erased)
+            await drawn(at, f"a badger {len(seen)}", by=at.ben)
+
+    assert len(seen) > 1
+    assert seen == sorted(seen)
+    assert len(await at.jobs(at.ben)) == len(seen)
+    assert str(at.ada.id) not in await everything(at)
+
+
+async def test_the_key_is_part_of_no_answer_and_no_log(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with at.easel():
+        await draw(at)
+        await delete(at)
+        await erased(at)
+
+    assert KEY not in caplog.text
+    assert KEY not in await everything(at)
+
+
+async def test_another_key_deletes_nothing(at: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    async with at.easel():
+        await draw(at)
+        await delete(at)
+        await erased(at)
+    async with at.easel(pseudonym_key="quite-another-key-of-the-pseudonyms"):
+        await drawn(at, "a zebra", by=at.ada)
+        refused = await at.command("mydata delete")
+
+    assert "cannot be deleted now" in text_of(refused)
+    assert "is not the key by which members' data was deleted before" in caplog.text
+    assert len(await at.jobs()) == 1
+
+
+async def test_without_a_key_nothing_is_deleted(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with at.easel(pseudonym_key=None):
+        await draw(at)
+        if not at.postgres_url:
+            return
+        refused = await at.command("mydata delete")
+
+    assert "cannot be deleted now" in text_of(refused)
+    assert "PSEUDONYM_KEY is not set" in caplog.text
+
+
+async def test_a_deletion_is_journaled_under_the_pseudonym(at: Stage, key: Pseudonyms) -> None:
+    async with at.easel():
+        await draw(at)
+        await delete(at)
+        await erased(at)
+    names = [path.name for path in (at.folder / "pictures" / ERASED).iterdir()]
+
+    assert len(names) == 1
+    assert f"{-key.of(at.ada.id):016x}" in names[0]
+    assert names[0].startswith(key.fingerprint)
