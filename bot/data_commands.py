@@ -77,6 +77,8 @@ def _prepare(folder: Path) -> None:
 async def _export(settings: "Settings", user_id: int, folder: Path) -> tuple[list[Path], int]:
     """Write the files, and return them with the number of pictures that none has. StartupError."""
     from bot.pictures import PicturesUnavailable, open_store
+    from bot.pseudonym_key import key_of
+    from bot.pseudonyms import Pseudonyms
     from bot.store.backends import inspected
     from bot.store.exporting import MemberRows
     from bot.studio.export.collect import Bounds, Export, ExportNotWritten
@@ -94,6 +96,8 @@ async def _export(settings: "Settings", user_id: int, folder: Path) -> tuple[lis
     left_out = 0
     try:
         async with inspected(settings.database_url) as database:
+            if key := key_of(settings):
+                database.use_pseudonyms(Pseudonyms(key))
             rows = MemberRows(database, user_id)
             if not await rows.exist():
                 raise StartupError(

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,8 +15,6 @@ from tests.support.easel import Stage, text_of
 from tests.support.files import picture
 from tests.support.member_data import lines, unpacked
 from tests.support.menus import until
-
-pytestmark = pytest.mark.long
 
 MIB = 1024 * 1024
 POSTS = r"/api/v10/channels/\d+/messages"
@@ -40,14 +37,10 @@ def zips_of(messages: list[Message]) -> list[bytes]:
 
 
 async def export(
-    at: Stage,
-    *,
-    by: User | None = None,
-    says: str = "Your data is sent",
-    **options: Any,  # noqa: ANN401
+    at: Stage, *, by: User | None = None, says: str = "Your data is sent", here: bool = False
 ) -> Interaction:
     """Use the command, and wait until the reply says something."""
-    asked = await at.command("mydata export", by=by, **options)
+    asked = await at.command("mydata export", by=by, here=here)
     await until(lambda: says in text_of(asked))
     return asked
 
@@ -219,6 +212,21 @@ async def test_the_data_comes_where_only_the_member_installed_the_bot(at: Stage)
             at.clock.move(minutes=11)
 
     assert len(zips_of(direct(at))) == len(zips_of(asked.followups)) == 1
+
+
+async def test_a_stop_ends_an_export_and_leaves_no_file(at: Stage) -> None:
+    async with at.easel() as app:
+        await at.imagine("a fox")
+        await at.settled()
+        held = at.discord.faults.add("POST", POSTS, HoldBefore(), times=None)
+        await at.command("mydata export")
+        await held.reached()
+        app.stop()
+    held.remove()
+
+    await until(lambda: no_temporary_files(at.folder))
+    async with at.easel():
+        await export(at)  # the time between two exports is in memory
 
 
 async def test_a_member_waits_ten_minutes_between_two_exports(at: Stage) -> None:

@@ -23,8 +23,8 @@ async def export(stage: Stage) -> None:
     prompts, pictures = await asyncio.to_thread(_contents, zips)
     expect(AUTUMN in prompts, "the requests of Ada", prompts)
     stage.transcript.saw(
-        f"by direct message: {len(zips)} ZIP files with {len(prompts)} requests and {pictures} "
-        "pictures"
+        f"by direct message: {len(prompts)} requests and {pictures} pictures, in ZIP files: "
+        f"{len(zips)}"
     )
 
 
