@@ -48,9 +48,10 @@ def test_figures_are_written_with_the_machine(tmp_path: Path) -> None:
 def test_figures_become_rows_of_markdown() -> None:
     figures = [
         Figure("lag p50", 0.2, "s", at_most=0.15, beside={"seed loop": 2.53}),
-        Figure("n", 1, ""),
+        Figure("n", 1, ""),  # without a value to reach
+        Figure("jobs", 10_200, "", at_least=10_200),
     ]
 
-    *_, first, second = markdown(figures).splitlines()
+    _, _, first, second = markdown(figures).splitlines()
     assert first == "| lag p50 | 0.2 s | at most 0.15 MISSED | seed loop 2.53 |"
-    assert second == "| n | 1 |  |  |"
+    assert second == "| jobs | 10,200 | at least 10,200 |  |"

@@ -34,16 +34,21 @@ class Figure:
         """Return the name, the value, the value to reach, and what stands beside."""
         bound = ""
         if self.at_most is not None:
-            bound = f"at most {self.at_most:.3g}"
+            bound = f"at most {digits(self.at_most)}"
         elif self.at_least is not None:
-            bound = f"at least {self.at_least:.3g}"
+            bound = f"at least {digits(self.at_least)}"
         missed = " MISSED" if self.reached is False else ""
-        beside = ", ".join(f"{name} {value:.3g}" for name, value in self.beside.items())
-        return self.name, f"{self.value:.3g} {self.unit}".strip(), bound + missed, beside
+        beside = ", ".join(f"{name} {digits(value)}" for name, value in self.beside.items())
+        return self.name, f"{digits(self.value)} {self.unit}".strip(), bound + missed, beside
 
     def line(self) -> str:
         name, value, bound, beside = self.cells()
         return f"{name:<66} {value:>15}  {bound:<22} {beside}".rstrip()
+
+
+def digits(value: float) -> str:
+    """Return a number with three digits, or all digits of a whole number that has more."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def show(figures: Sequence[Figure]) -> None:
@@ -52,9 +57,10 @@ def show(figures: Sequence[Figure]) -> None:
 
 
 def markdown(figures: Sequence[Figure]) -> str:
-    """Return the figures as the table of the README."""
+    """Return the figures that have a value to reach, as the table of the README."""
     head = ("Figure", "Measured", "To reach", "In the same run")
-    rows = [head, ("---",) * len(head), *(each.cells() for each in figures)]
+    judged = [each.cells() for each in figures if each.reached is not None]
+    rows = [head, ("---",) * len(head), *judged]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
