@@ -163,11 +163,11 @@ async def granted_to(connection: AsyncConnection, member: Member) -> list[Grante
 
 
 async def _choices(connection: AsyncConnection, member: Member) -> Sequence[Row[str, str, Any]]:
-    own, pseudonym = (str(each) for each in ids_of(connection, member.user_id).values())
+    own, ids = str(member.user_id), ids_of(connection, member.user_id)
     values = {
         "server": member.server_id,
         "member": own,
-        "pseudonym": pseudonym,
+        "pseudonym": str(ids["pseudonym"]),
         "roles": json.dumps([str(each) for each in sorted(member.role_ids)]),
     }
     found = (await connection.execute(OF_MEMBER, values)).all()
