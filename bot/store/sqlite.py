@@ -137,7 +137,7 @@ class SQLiteDatabase(Database):
             try:
                 if await asyncio.to_thread(_checkpoint, self.path) > LONG_LOG:
                     # Under a steady load, the log is never written back completely at the moment of
-                    # a commit, at which SQLite would begin it anew: it grows, and reads search it.
+                    # a commit, at which SQLite would begin the log anew. Each read searches it.
                     await self._commits.alone(partial(_begin_log_anew, mode="RESTART"))
             except sqlite3.Error as error:
                 log.warning("checkpoint of the database failed, retrying: %s", error)
@@ -250,9 +250,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 async def _begin_log_anew(writer: Driver, mode: str) -> bool:
-    """Let the write-ahead log begin anew, on the connection of the writer. TRUNCATE empties it too.
+    """Let the write-ahead log begin anew, on the connection of the writer.
 
-    Return false if a reader still needs the log: others have to end first.
+    The mode TRUNCATE also empties the file. Return false if a reader still needs the log.
     """
     await writer.execute(f"PRAGMA busy_timeout={RESTART_WAIT}")
     try:
