@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests that take longest early, so that none of them ends long after all others.
 
-    Not first: .ci/run has other work beside the first tests.
+    Not all at once in the beginning, when each process of the run collects the tests.
     """
     slowest = [each for each in items if each.path.name in SLOWEST]
     others = [each for each in items if each.path.name not in SLOWEST]
