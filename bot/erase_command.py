@@ -3,7 +3,7 @@
 from bot.backoff import utc_now
 from bot.errors import NotNow, StartupError
 from bot.pictures import open_store
-from bot.pseudonym_key import key_of, note_key, problem_of
+from bot.pseudonym_key import CHANGED, key_of, note_key, problem_of
 from bot.pseudonyms import Pseudonyms
 from bot.settings import Settings
 from bot.store import erasure
@@ -28,7 +28,8 @@ async def request_deletion(settings: Settings, user_id: int, *, with_results: bo
             if not known:
                 return f"nothing is stored about user {user_id}"
             async with database.transaction() as tx:
-                await note_key(tx, Pseudonyms(key))
+                if not await note_key(tx, Pseudonyms(key)):
+                    raise StartupError(CHANGED.format(where="The key of pseudonyms"))
                 found = await erasure.request(tx, user_id, utc_now(), with_results=with_results)
     except NotNow:
         raise StartupError("The database cannot be used at the moment. Try again.") from None

@@ -105,7 +105,12 @@ async def open_pseudonyms(settings: Settings, database: Database, pictures: Pict
         database.use_pseudonyms(Pseudonyms(key))
 
 
-async def note_key(tx: Transaction, pseudonyms: Pseudonyms) -> None:
-    """Store the fingerprint of the key by which data is about to be deleted."""
-    if await read_note(tx, NOTE) is None:
+async def note_key(tx: Transaction, pseudonyms: Pseudonyms) -> bool:
+    """Store the fingerprint of the key by which data is about to be deleted.
+
+    Return false if another process has deleted data by another key.
+    """
+    noted = await read_note(tx, NOTE)
+    if noted is None:
         await write_note(tx, NOTE, pseudonyms.fingerprint)
+    return noted in {None, pseudonyms.fingerprint}

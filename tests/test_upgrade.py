@@ -48,7 +48,7 @@ NEW_OBJECTS = {
     "ix_ledger_counted_at",
     "ix_jobs_source_job_id",
     "ix_jobs_result_message_id",
-    "ix_jobs_canceled_by",
+    *("ix_jobs_canceled_by", "ix_reduced_copies_original"),
     "ix_favourites_user_id_created_at",
     "ix_favourites_job_id",
     *("ix_ledger_server_id_counted_at", "ix_ledger_granted", "ix_changes_server_id"),

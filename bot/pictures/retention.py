@@ -156,12 +156,15 @@ class Retention:
             self._too_new |= too_new
 
     async def erase(self, hashes: Iterable[str]) -> bool:
-        """Remove pictures whatever uses them; return false if one is too new for the store."""
+        """Remove pictures whatever jobs have them.
+
+        Return false if one is about to get a job, or is too new for the store: retry later.
+        """
         wanted = set(hashes)
         if not wanted:
             return True
         async with self._removing:
-            await self._unlink(await self._groups(wanted))
+            await self._unlink(await self._groups(wanted - self._held.keys()))
             return not await self._groups(wanted)
 
     @asynccontextmanager

@@ -6,7 +6,7 @@ pseudonym; everything that the member has written or chosen is blanked or remove
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.errors import Reason
 from bot.jobs import ACTIVE, SETTLED, Job
 from bot.pseudonyms import DELETED
 from bot.rights import Subject
@@ -47,19 +48,26 @@ from bot.store.tables import (
     warnings,
 )
 
+# A little longer than the worker polls, and searches for, what was given up.
+ENDED_FOR = RESERVED_FOR + timedelta(hours=1)
+
 USER: BindParameter[int] = bindparam("user")
 UNTIL = bindparam("until", type_=Utc)
 PSEUDONYM: BindParameter[int] = bindparam("pseudonym")
 _JOBS: BindParameter[Any] = bindparam("job_ids", expanding=True)
 _HASHES: BindParameter[Any] = bindparam("hashes", expanding=True)
 _of_member = and_(jobs.c.user_id == USER, jobs.c.created_at <= UNTIL)
-# Jobs under way end first, also those that were given up and may still be charged.
+# Jobs under way end first, also those that were given up and may still be charged, and those of
+# which the generations are searched for by the prompt.
 _ended = and_(
     jobs.c.status.in_(SETTLED),
     jobs.c.delivered_at.is_not(None),
     or_(
         jobs.c.settled_at <= bindparam("reserved_since", type_=Utc),
-        ~exists().where(generations.c.job_id == jobs.c.id, generations.c.state.is_(None)),
+        and_(
+            ~exists().where(generations.c.job_id == jobs.c.id, generations.c.state.is_(None)),
+            func.coalesce(jobs.c.reason, "") != Reason.DOUBTFUL,
+        ),
     ),
 )
 _own, _same = job_pictures.alias("own"), job_pictures.alias("same")
@@ -70,9 +78,11 @@ _in_use = (
     .where(_same.c.sha256 == _own.c.sha256)
     .where(_active.c.id == _same.c.job_id, _active.c.status.in_(ACTIVE))
 )
+# Whoever uses the pictures again and again delays the deletion for a day at most.
+_is_erasable = or_(~_in_use, bindparam("reserved_since", type_=Utc) >= UNTIL)
 ERASABLE = (
     select(jobs)
-    .where(_of_member, _ended, ~_in_use)
+    .where(_of_member, _ended, _is_erasable)
     .order_by(jobs.c.created_at)
     .limit(bindparam("limit"))
 )
@@ -130,6 +140,7 @@ BLANK = (
         inputs=[],
         hidden_at=func.coalesce(jobs.c.hidden_at, bindparam("now", type_=Utc)),
         channel_id=0,
+        epoch=jobs.c.epoch + 1,  # a task that has read the job before writes no more
         **dict.fromkeys(
             (
                 *("interaction_token", "status_message_id", "result_message_id", "remark"),
@@ -141,7 +152,7 @@ BLANK = (
 )
 COUNT = (
     update(erasures)
-    .where(erasures.c.user_id == USER)
+    .where(erasures.c.user_id == USER, erasures.c.requested_at == UNTIL)
     .values(erased=erasures.c.erased + bindparam("number"))
 )
 FORGET_FAVOURITES = delete(favourites).where(
@@ -183,17 +194,27 @@ REPLACE_RIGHTS = delete(rights).where(
     ),
 )
 RENAME_RIGHTS = update(rights).where(_of_name).values(name=bindparam("hidden"))
-END = delete(erasures).where(erasures.c.user_id == USER)
-ANYBODY = union(
-    *(
-        select(table.c.user_id).where(table.c.user_id > 0)
-        for table in (jobs, ledger, favourites, changes)
+END = delete(erasures).where(erasures.c.user_id == USER, erasures.c.requested_at == UNTIL)
+REPEAT = (
+    update(erasures)
+    .where(erasures.c.user_id == USER)
+    .values(
+        requested_at=bindparam("now", type_=Utc),
+        with_results=bindparam("results"),
+        total=bindparam("number"),
     )
 )
+_DATED = (  # columns with members, in tables with times
+    jobs.c.user_id,
+    jobs.c.canceled_by,
+    ledger.c.user_id,
+    favourites.c.user_id,
+    changes.c.user_id,
+)
+ANYBODY = union(*(select(each).where(each > 0) for each in _DATED))
 CHOICES = select(preferences.c.user_id).where(preferences.c.user_id == USER)
 OLDER = tuple(
-    select(table.c.user_id).where(table.c.user_id == USER, table.c.created_at <= UNTIL).limit(1)
-    for table in (jobs, ledger, favourites, changes)
+    select(each).where(each == USER, each.table.c.created_at <= UNTIL).limit(1) for each in _DATED
 )
 
 
@@ -227,11 +248,14 @@ class Slice:
 async def request(
     tx: AsyncConnection, user_id: int, now: datetime, *, with_results: bool
 ) -> Erasure:
-    """Store the request, or return the one that has not ended yet."""
-    if found := await of_member(tx, user_id):
-        return found
+    """Store the request. One that has not ended is extended to what was stored since."""
     values = {"user": user_id, "until": now}
     total = int((await tx.execute(LEFT, values)).scalar_one())
+    if found := await of_member(tx, user_id):
+        results, number = with_results or found.with_results, found.erased + total
+        values = {"user": user_id, "now": now, "results": results, "number": number}
+        await tx.execute(REPEAT, values)
+        return Erasure(user_id, now, results, number, found.erased)
     made = Erasure(user_id, now, with_results, total)
     row = {"user_id": user_id, "requested_at": now, "with_results": with_results}
     await tx.execute(insert(erasures), {**row, "total": total, "erased": 0})
@@ -274,8 +298,13 @@ async def next_slice(
     connection: AsyncConnection, erasure: Erasure, now: datetime, limit: int
 ) -> Slice:
     """Return the next jobs that have ended; none if the others are still under way."""
-    values = {**_values(erasure), "reserved_since": now - RESERVED_FOR, "limit": limit}
+    values = {**_values(erasure), "reserved_since": now - ENDED_FOR, "limit": limit}
     found = [job_of(row) for row in await connection.execute(ERASABLE, values)]
+    return await slice_of(connection, erasure, found)
+
+
+async def slice_of(connection: AsyncConnection, erasure: Erasure, found: Sequence[Job]) -> Slice:
+    """Return the slice of these jobs, with the pictures as they are used now."""
     if not found:
         return Slice((), (), ())
     ids = [job.id for job in found]
@@ -307,7 +336,7 @@ async def erase(
             for job in chosen.jobs
         ],
     )
-    await tx.execute(COUNT, {"user": erasure.user_id, "number": len(ids)})
+    await tx.execute(COUNT, {**_values(erasure), "number": len(ids)})
 
 
 async def end(tx: AsyncConnection, erasure: Erasure, pseudonym: int) -> None:
@@ -323,7 +352,7 @@ async def end(tx: AsyncConnection, erasure: Erasure, pseudonym: int) -> None:
     await tx.execute(UNMENTION, {"until": erasure.requested_at, "mention": f"<@{own}>"})
     await tx.execute(REPLACE_RIGHTS, {"own": own, "hidden": hidden})
     await tx.execute(RENAME_RIGHTS, {"own": own, "hidden": hidden})
-    await tx.execute(END, member)
+    await tx.execute(END, _values(erasure))
 
 
 def _values(erasure: Erasure) -> dict[str, object]:

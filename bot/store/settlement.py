@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.errors import Reason
 from bot.jobs import Generation, Job, JobStatus, Picture
 from bot.ledger import Account, Cost, EntryKind, LedgerEntry, share_of_cost
+from bot.pseudonyms import is_pseudonym
 from bot.store import generations as generation_rows
 from bot.store import jobs, ledger
 from bot.store import pictures as picture_rows
@@ -129,7 +130,9 @@ async def find_unknown(
 
     Their price is reserved from now on, like that of any other job that was given up.
     """
-    await jobs.lock(tx, job.id)
+    stored = await jobs.lock(tx, job.id)
+    if stored is None or is_pseudonym(stored.user_id):
+        return  # the member's data was deleted meanwhile
     if await generation_rows.of_job(tx, job.id):
         return  # another process has found them meanwhile
     await generation_rows.add(tx, job.id, job.provider, remote_ids)
@@ -211,6 +214,10 @@ async def charge_overdue(
     charged = cost or estimate(job, len(pictures))
     finished = list(generations)
     stored = await jobs.lock(tx, job.id) or job  # an earlier overdue picture may have been charged
+    if is_pseudonym(stored.user_id):  # deleted meanwhile: nobody is to see the pictures
+        await _end_generations(tx, {each.id: JobStatus.FAILED for each in finished})
+        await lose(tx, stored, {each.remote_id: charged for each in finished[:1]}, now)
+        return
     already = await picture_rows.of_job(tx, job.id, Role.OUTPUT)
     await picture_rows.attach(tx, job.id, Role.OUTPUT, pictures, now, after=len(already))
     await _end_generations(tx, {each.id: JobStatus.SUCCEEDED for each in finished})
@@ -218,7 +225,7 @@ async def charge_overdue(
     reason = f"{OVERDUE}{finished[0].remote_id}"
     before = stored.cost or 0
     granted = _share(stored, before) - _share(stored, before + charged.amount)
-    await _adjust(tx, job, -charged.amount, now, reason=reason, cost=charged, granted=granted)
+    await _adjust(tx, stored, -charged.amount, now, reason=reason, cost=charged, granted=granted)
     await jobs.change(
         tx,
         job.id,

@@ -204,7 +204,7 @@ reduced_copies = Table(  # by which a copy is recognised that a member has saved
     "reduced_copies",
     metadata,
     Column("sha256", String(64), primary_key=True),
-    Column("original", String(64), nullable=False),  # the hash of the picture
+    Column("original", String(64), nullable=False, index=True),  # the hash of the picture
 )
 
 job_pictures = Table(

@@ -63,8 +63,8 @@ class Erasures:
         pseudonyms, now = self._database.pseudonyms, self._now()
 
         async def store(tx: Transaction) -> Erasure:
-            if pseudonyms is not None:
-                await note_key(tx, pseudonyms)
+            if pseudonyms is None or not await note_key(tx, pseudonyms):
+                raise DeletionUnavailable(self._contact)
             return await erasure.request(tx, user_id, now, with_results=with_results)
 
         return await self._database.run(store, timeout=WRITE_LOCK_TIMEOUT)

@@ -13,6 +13,7 @@ from bot.delivery import NotDelivered
 from bot.errors import NotNow
 from bot.jobs import Job
 from bot.observability.logs import hide
+from bot.pseudonym_key import note_key
 from bot.pseudonyms import Journaled, Pseudonyms
 from bot.services import Services
 from bot.store import erasure as rows
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 SLICE = 25  # jobs that are erased in one transaction
 WAIT = 2.0  # seconds until the next look at the rows
 RETRY = timedelta(seconds=30)  # after a failure of Discord, the pictures, or the database
+OTHER_KEY = "PSEUDONYM_KEY is not the same for all processes"
 REMOVALS = 4  # messages that are deleted at once
 
 
@@ -63,8 +65,21 @@ class Eraser:
             found = await rows.pending(view)
         now = self._now()
         due = [each for each in found if self._paused.get(each.user_id, now) <= now]
-        progress = [await self._step(each, pseudonyms) for each in due]
+        progress = [await self._guarded(each, pseudonyms) for each in due]
         return 0.0 if any(progress) else WAIT
+
+    async def _guarded(self, erasure: Erasure, pseudonyms: Pseudonyms) -> bool:
+        """Make a step for one member; others go on, whatever error it raises."""
+        try:
+            # A task of its own, whose context forgets the texts that no log may hold.
+            if await asyncio.create_task(self._step(erasure, pseudonyms), name="deletion"):
+                return True
+        except NotNow:  # the database, or the store, has logged the cause
+            self._paused[erasure.user_id] = self._now() + RETRY
+        except Exception:
+            log.exception("deletion of a member's data failed, retrying")
+            self._paused[erasure.user_id] = self._now() + RETRY
+        return False
 
     async def _replay(self, pseudonyms: Pseudonyms) -> None:
         """Request again each deletion whose data has come back with a restored backup."""
@@ -94,7 +109,8 @@ class Eraser:
     async def _step(self, erasure: Erasure, pseudonyms: Pseudonyms) -> bool:
         """Erase the next slice of a member; return whether anything was erased."""
         pseudonym = pseudonyms.of(erasure.user_id)
-        await self._journal(erasure, pseudonyms)
+        if not await self._journal(erasure, pseudonyms):
+            return False
         await self._precedence.give_way()
         async with self._database.reading() as view:
             chosen = await rows.next_slice(view, erasure, self._now(), SLICE)
@@ -121,6 +137,8 @@ class Eraser:
             hide(*job.texts)
         if erasure.with_results and not await self._remove_results(chosen.jobs):
             return False
+        async with self._database.reading() as view:  # a message takes a moment
+            chosen = await rows.slice_of(view, erasure, chosen.jobs)
         if not await self._retention.erase(chosen.unused):
             return False
         async with self._database.transaction() as tx:
@@ -142,10 +160,16 @@ class Eraser:
 
         return all(await asyncio.gather(*(remove(each) for each in jobs)))
 
-    async def _journal(self, erasure: Erasure, pseudonyms: Pseudonyms) -> None:
+    async def _journal(self, erasure: Erasure, pseudonyms: Pseudonyms) -> bool:
+        """Write the deletion down; return false if another key was used before."""
         key = (erasure.user_id, erasure.requested_at)
         if key in self._journaled:
-            return
+            return True
+        async with self._database.transaction() as tx:
+            if not await note_key(tx, pseudonyms):
+                log.error("members cannot delete their data: %s", OTHER_KEY)
+                self._paused[erasure.user_id] = self._now() + RETRY
+                return False
         # Stored times have microseconds, the names milliseconds: nothing may stay in between.
         moment = erasure.requested_at + timedelta(milliseconds=1)
         pseudonym = pseudonyms.of(erasure.user_id)
@@ -153,6 +177,7 @@ class Eraser:
             str(Journaled(pseudonyms.fingerprint, pseudonym, moment.astimezone(UTC)))
         )
         self._journaled.add(key)
+        return True
 
 
 def _by_pseudonym(pseudonyms: Pseudonyms, members: list[int]) -> dict[int, int]:

@@ -25,7 +25,7 @@ FORMER_MOVES = (
 )
 UNDO_0013 = (
     "DROP TABLE erasures",
-    "DROP INDEX ix_jobs_canceled_by",
+    "DROP INDEX ix_jobs_canceled_by, ix_reduced_copies_original",
     "DROP TRIGGER ledger_refuses_update ON ledger",
     "DROP TRIGGER changes_refuses_update ON changes",
     "DROP FUNCTION ledger_allows_pseudonyms, changes_allow_pseudonyms",

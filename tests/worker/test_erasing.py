@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from bot.jobs import Notify
+from bot.errors import Reason
+from bot.jobs import JobStatus, Notify
 from bot.pictures.store import ERASED
+from bot.pseudonym_key import note_key
 from bot.pseudonyms import Pseudonyms
 from bot.sandbox.discord import Message, Upload, User
 from bot.sandbox.http.faults import Answer, Hold
@@ -370,3 +372,68 @@ async def test_a_deletion_is_journaled_under_the_pseudonym(at: Stage, key: Pseud
     assert len(names) == 1
     assert f"{-key.of(at.ada.id):016x}" in names[0]
     assert names[0].startswith(key.fingerprint)
+
+
+async def test_an_unknown_outcome_is_erased_when_nobody_searches_any_more(at: Stage) -> None:
+    """Its prompt is needed: the generations are searched for by it, and not those of others."""
+    at.audited = False  # the outcome is made up
+    async with at.easel():
+        await drawn(at, "a zebra", by=at.ada)
+        await at.settled()
+        async with at.database() as database, database.transaction() as tx:
+            failed = {"status": JobStatus.FAILED, "reason": Reason.DOUBTFUL}
+            await tx.execute(update(jobs).values(failed))
+        await delete(at)
+        await asyncio.sleep(2.5)  # a turn
+        assert [job.request.prompt for job in await at.jobs()] == ["a zebra"]
+        at.clock.move(hours=26)
+        await erased(at)
+
+    assert "zebra" not in await everything(at)
+
+
+async def test_a_deletion_that_fails_stops_no_other(at: Stage) -> None:
+    at.audited, at.fails = False, True
+    async with at.easel():
+        await drawn(at, "a zebra", by=at.ada)
+        await drawn(at, "a badger", by=at.ben)
+        await at.settled()
+        async with at.database() as database, database.transaction() as tx:
+            unreadable = update(jobs).where(jobs.c.user_id == at.ada.id)
+            await tx.execute(unreadable.values(inputs=[{"unknown": 1}]))
+        for member in (at.ada, at.ben):
+            await press(at, await ask(at, by=member), "Delete my data", by=member)
+        async with asyncio.timeout(20):
+            while len(await deletions(at)) > 1:
+                await asyncio.sleep(0.05)
+
+    assert [each.user_id for each in await deletions(at)] == [at.ada.id]
+    assert await at.jobs(at.ben) == []
+
+
+async def test_a_second_request_extends_the_first(at: Stage) -> None:
+    at.audited = False  # what belongs to no job is erased before the jobs
+    async with at.easel():
+        await draw(at)
+    first = at.clock()
+    async with at.database() as database:
+        async with database.transaction() as tx:
+            begun = await erasure.request(tx, at.ada.id, first, with_results=False)
+        later = first + timedelta(hours=1)
+        async with database.transaction() as tx:
+            again = await erasure.request(tx, at.ada.id, later, with_results=True)
+            kept = await erasure.request(tx, at.ada.id, later, with_results=False)
+        async with database.transaction() as tx:
+            await erasure.end(tx, begun, -5)  # by a process that knows the first request alone
+
+    assert (begun.total, begun.with_results) == (2, False)
+    assert again == kept == Erasure(at.ada.id, later, with_results=True, total=2)
+    assert await deletions(at) == [again]
+
+
+async def test_processes_with_different_keys_delete_nothing(at: Stage, key: Pseudonyms) -> None:
+    other = Pseudonyms(SecretStr("the-key-of-another-process-of-these-tests"))
+    async with at.database() as database, database.transaction() as tx:
+        assert await note_key(tx, key)
+        assert await note_key(tx, key)
+        assert not await note_key(tx, other)
