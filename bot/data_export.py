@@ -87,7 +87,7 @@ class Zip:
         self._zip.close()
 
     def abandon(self) -> None:
-        """Close the file, whatever state it is in: it will be removed."""
+        """Close an unfinished file, which the caller removes."""
         with suppress(OSError, ValueError):
             self._zip.close()
 

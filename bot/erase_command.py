@@ -6,7 +6,7 @@ from bot.pictures import open_store
 from bot.pseudonym_key import CHANGED, key_of, note_key, problem_of
 from bot.pseudonyms import Pseudonyms
 from bot.settings import Settings
-from bot.store import erasure
+from bot.store import erasure_requests
 from bot.store.backends import inspected
 
 
@@ -21,8 +21,7 @@ async def request_deletion(settings: Settings, user_id: int, *, with_results: bo
         async with inspected(settings.database_url) as database:
             async with database.reading() as view:
                 problem = await problem_of(settings, view, open_store(settings), key)
-                known = await erasure.has_data(view, user_id, utc_now())
-                known |= await erasure.has_choices(view, user_id)
+                known = await erasure_requests.has_data(view, user_id, utc_now())
             if problem or key is None:
                 raise StartupError(problem or "Start Easel once: it makes the key of pseudonyms.")
             if not known:
@@ -30,7 +29,9 @@ async def request_deletion(settings: Settings, user_id: int, *, with_results: bo
             async with database.transaction() as tx:
                 if not await note_key(tx, Pseudonyms(key)):
                     raise StartupError(CHANGED.format(where="The key of pseudonyms"))
-                found = await erasure.request(tx, user_id, utc_now(), with_results=with_results)
+                found = await erasure_requests.request(
+                    tx, user_id, utc_now(), with_results=with_results
+                )
     except NotNow:
         raise StartupError("The database cannot be used at the moment. Try again.") from None
     return (

@@ -1,8 +1,8 @@
-"""The key of this installation's pseudonyms: found, made once, and compared with the one before.
+"""The key of this installation's pseudonyms: read or made, and compared with the former key.
 
-Without the key, nobody can tell whose the pseudonyms in the ledger are, Easel neither. Another key
-would find none of them, so that a deletion would renew allowances, and a restored backup would
-keep what was deleted. Nothing is deleted then.
+Without the key, nobody can tell which member a pseudonym in the ledger stands for. With another
+key, a deletion would renew allowances, and deleted data would come back with a restored backup. So
+nothing is deleted without the former key.
 """
 
 import asyncio
@@ -31,8 +31,11 @@ CHANGED = (
     "copy."
 )
 LOST = (
-    "{where} is missing, and members' data was deleted with the key in it. Restore that key from "
+    "{where} is missing, and members' data was deleted by that key before. Restore the key from "
     "its copy."
+)
+PICTURES_AWAY = (
+    "There is no key yet, and the stored pictures cannot be read. Restart Easel when they can."
 )
 
 
@@ -54,54 +57,59 @@ def key_of(settings: Settings) -> SecretStr | None:
 async def problem_of(
     settings: Settings, view: Connection, pictures: PictureStore, key: SecretStr | None
 ) -> str:
-    """Return why the key cannot be used, with the remedy; empty if it can, or will be made.
+    """Return why the key cannot be used, with the remedy; empty if the key can be used, or made.
 
     PicturesUnavailable if the store of pictures does not answer.
     """
+    return _problem(settings, key, await _noted_key(view) | await _journaled_keys(pictures))
+
+
+def _problem(settings: Settings, key: SecretStr | None, former: set[str]) -> str:
+    """Compare the key with the fingerprints of those by which data was deleted before."""
     path = key_path(settings)
     where = "PSEUDONYM_KEY" if path is None else str(path)
-    former = await used_keys(view, pictures)
-    if key is None:
-        if former:
-            return LOST.format(where=where)
-        return UNSET if path is None else ""
-    if former - {Pseudonyms(key).fingerprint}:
-        return CHANGED.format(where=where)
-    return ""
+    if key is not None:
+        return CHANGED.format(where=where) if former - {Pseudonyms(key).fingerprint} else ""
+    if former:
+        return LOST.format(where=where)
+    return UNSET if path is None else ""
 
 
-async def used_keys(view: Connection, pictures: PictureStore) -> set[str]:
-    """Return the fingerprints of the keys by which data was deleted: one, unless one was lost."""
+async def _noted_key(view: Connection) -> set[str]:
+    noted = await read_note(view, NOTE)
+    return set() if noted is None else {noted}
+
+
+async def _journaled_keys(pictures: PictureStore) -> set[str]:
     entries = (Journaled.parse(name) for name in await pictures.erasures())
-    found = {each.fingerprint for each in entries if each is not None}
-    if noted := await read_note(view, NOTE):
-        found.add(noted)
-    return found
+    return {each.fingerprint for each in entries if each is not None}
 
 
 async def open_pseudonyms(settings: Settings, database: Database, pictures: PictureStore) -> None:
     """Let the database find members by their pseudonyms too; log why that is impossible.
 
-    The first start with a SQLite file makes the key.
+    The first start with a SQLite file makes the key, unless the store of pictures is away: the
+    journal there may name a lost one.
     """
     try:
         key = await asyncio.to_thread(key_of, settings)
         async with database.reading() as view:
-            problem = await problem_of(settings, view, pictures, key)
-        if not problem and key is None and (path := key_path(settings)) is not None:
+            noted = await _noted_key(view)
+        try:
+            former = noted | await _journaled_keys(pictures)
+        except PicturesUnavailable as error:
+            if key is None:
+                raise StartupError(PICTURES_AWAY) from error
+            former = noted
+        problem, path = _problem(settings, key, former), key_path(settings)
+        if key is None and not problem and path is not None:
             key = await asyncio.to_thread(make_key, path)
     except StartupError as error:
         problem, key = str(error), None
-    except PicturesUnavailable:  # the note in the database alone decides, until the next start
-        async with database.reading() as view:
-            noted = await read_note(view, NOTE)
-        mine = Pseudonyms(key).fingerprint if key is not None else None
-        problem = "" if noted is None or noted == mine else CHANGED.format(where="the key")
     if problem:
         level = logging.WARNING if problem == UNSET else logging.ERROR
         log.log(level, "members cannot delete their data: %s", problem)
-        return
-    if key is not None:
+    elif key is not None:
         database.use_pseudonyms(Pseudonyms(key))
 
 

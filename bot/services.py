@@ -32,8 +32,10 @@ from bot.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What `/privacy` says besides the facts: addresses of the operator's pages, KEEP_DAYS and
-    KEEP_PROMPTS_DAYS, which is None for prompts that are stored as long as their jobs."""
+    """The operator's choices that `/privacy` shows: pages, and how long data is stored.
+
+    `keep_prompts_days` is None if prompts are stored as long as their jobs.
+    """
 
     privacy_url: str | None = None
     terms_url: str | None = None

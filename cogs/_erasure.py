@@ -1,4 +1,4 @@
-"""The deletion of a member's own data: the question, the decision, and the progress."""
+"""The private messages of `/mydata delete`: the question, the decision and the progress."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ async def ask_erasure(interaction: Press, studio: Studio) -> None:
 
 
 async def confirm(interaction: Press, match: Match, _: Sequence[str]) -> None:
-    """Request the deletion; a second press shows the progress of the first."""
+    """Request the deletion; a second press extends the first request to what is stored now."""
     erasures = studio_of(interaction).erasures
     with_results = match["what"] == "results"
     begun = await erasures.request(interaction.user.id, with_results=with_results)

@@ -93,7 +93,10 @@ async def test_an_export_holds_everything_about_the_member(
     for each in kept:
         assert found.files[file_of(each)] == await store.read(each)
     about = json.loads(found.files["member.json"])
-    assert (about["user_id"], about["choices"]) == (str(ADA), {"notify": "silent"})
+    assert (about["user_id"], about["choices"]) == (
+        str(ADA),
+        {"notify": "silent", "changed_at": "2026-11-21T12:00:00+00:00"},
+    )
     assert about["requested_deletion"]["with_results"] is True
     second, first = found.lines("requests")
     assert (first["id"], second["id"]) == (two.first.id, two.second.id)
@@ -177,7 +180,7 @@ async def test_nothing_of_others_and_nothing_that_opens_something_is_exported(
 async def test_a_picture_belongs_to_whoever_used_it_first(
     opened: Database, store: FileStore
 ) -> None:
-    """Also if another member uses it in between."""
+    """Another member may use the picture in between."""
     own, out = await store.store(picture()), [await store.store(picture()) for _ in range(3)]
     for number, user_id in enumerate((ADA, BEN, ADA)):
         at = NOW + number * MINUTE
@@ -205,7 +208,7 @@ async def test_cells_are_harmless_in_a_spreadsheet(opened: Database, store: File
 
 
 def test_the_size_of_a_zip_is_known_before_it_is_written(tmp_path: Path) -> None:
-    """Also if nothing in it can be compressed."""
+    """The bound holds also if nothing can be compressed."""
     (tmp_path / "a.png").write_bytes(picture())
     text = Text.of("ä.txt", secrets.token_bytes(200_000))
     made = Zip(tmp_path / "a.zip", 10**6, NOW)
@@ -219,7 +222,7 @@ def test_the_size_of_a_zip_is_known_before_it_is_written(tmp_path: Path) -> None
 
 
 def test_any_text_is_a_line_and_a_row() -> None:
-    """Also one with halves of surrogate pairs, or with other characters that end a line."""
+    """The text may have halves of surrogate pairs, and other characters that end a line."""
     odd = "a\u2028b\x85c\nd\ud800\0"
     table = Table("odd", ["text"], 10_000)
     texts = {each.name: each.data for each in [*table.extend([{"text": odd}]), *table.end()]}

@@ -1,4 +1,4 @@
-"""The deletion of a member's data: requested once, then made in slices of a few jobs.
+"""The deletion of a member's data, in slices of a few jobs.
 
 What is older than the request goes. Rows of jobs and the ledger stay with their amounts, under a
 pseudonym; everything that the member has written or chosen is blanked or removed.
@@ -17,10 +17,8 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     or_,
     select,
-    union,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +27,7 @@ from bot.errors import Reason
 from bot.jobs import ACTIVE, SETTLED, Job
 from bot.pseudonyms import DELETED
 from bot.rights import Subject
+from bot.store.erasure_requests import JOBS_OF_MEMBER, MEMBERS, UNTIL, USER, Erasure
 from bot.store.job_rows import job_of
 from bot.store.ledger import RESERVED_FOR
 from bot.store.pictures import Role
@@ -51,12 +50,9 @@ from bot.store.tables import (
 # A little longer than the worker polls, and searches for, what was given up.
 ENDED_FOR = RESERVED_FOR + timedelta(hours=1)
 
-USER: BindParameter[int] = bindparam("user")
-UNTIL = bindparam("until", type_=Utc)
 PSEUDONYM: BindParameter[int] = bindparam("pseudonym")
 _JOBS: BindParameter[Any] = bindparam("job_ids", expanding=True)
 _HASHES: BindParameter[Any] = bindparam("hashes", expanding=True)
-_of_member = and_(jobs.c.user_id == USER, jobs.c.created_at <= UNTIL)
 # Jobs under way end first, also those that were given up and may still be charged, and those of
 # which the generations are searched for by the prompt.
 _ended = and_(
@@ -82,14 +78,11 @@ _in_use = (
 _is_erasable = or_(~_in_use, bindparam("reserved_since", type_=Utc) >= UNTIL)
 ERASABLE = (
     select(jobs)
-    .where(_of_member, _ended, _is_erasable)
+    .where(JOBS_OF_MEMBER, _ended, _is_erasable)
     .order_by(jobs.c.created_at)
     .limit(bindparam("limit"))
 )
-LEFT = select(func.count()).select_from(jobs).where(_of_member)
-PENDING = select(erasures).order_by(erasures.c.requested_at)
-OF_MEMBER = select(erasures).where(erasures.c.user_id == USER)
-# A picture belongs to the member whose job had it first: who made it, or brought it.
+# A picture belongs to the member whose job had the picture first, as input or as result.
 _first = (
     select(
         job_pictures.c.sha256,
@@ -155,22 +148,19 @@ COUNT = (
     .where(erasures.c.user_id == USER, erasures.c.requested_at == UNTIL)
     .values(erased=erasures.c.erased + bindparam("number"))
 )
-FORGET_FAVOURITES = delete(favourites).where(
-    favourites.c.user_id == USER, favourites.c.created_at <= UNTIL
+FORGET_OWN = tuple(
+    delete(each.table).where(each == USER, MEMBERS[each])
+    for each in (favourites.c.user_id, preferences.c.user_id)
 )
-FORGET_CHOICES = delete(preferences).where(preferences.c.user_id == USER)
 FORGET_WARNINGS = delete(warnings).where(
     or_(
         warnings.c.scope == bindparam("month", type_=String),
         warnings.c.scope.like(bindparam("of_servers", type_=String)),
     )
 )
-RENAME_MODERATOR = update(jobs).where(jobs.c.canceled_by == USER).values(canceled_by=PSEUDONYM)
-RENAME_REST = tuple(
-    update(table)
-    .where(table.c.user_id == USER, table.c.created_at <= UNTIL)
-    .values(user_id=PSEUDONYM)
-    for table in (ledger, changes)
+RENAME = tuple(
+    update(each.table).where(each == USER, MEMBERS[each]).values({each: PSEUDONYM})
+    for each in (jobs.c.canceled_by, ledger.c.user_id, changes.c.user_id)
 )
 _texts = (changes.c.subject, changes.c.before, changes.c.after)
 _mention = bindparam("mention", type_=String)
@@ -195,41 +185,6 @@ REPLACE_RIGHTS = delete(rights).where(
 )
 RENAME_RIGHTS = update(rights).where(_of_name).values(name=bindparam("hidden"))
 END = delete(erasures).where(erasures.c.user_id == USER, erasures.c.requested_at == UNTIL)
-REPEAT = (
-    update(erasures)
-    .where(erasures.c.user_id == USER)
-    .values(
-        requested_at=bindparam("now", type_=Utc),
-        with_results=bindparam("results"),
-        total=bindparam("number"),
-    )
-)
-_DATED = (  # columns with members, in tables with times
-    jobs.c.user_id,
-    jobs.c.canceled_by,
-    ledger.c.user_id,
-    favourites.c.user_id,
-    changes.c.user_id,
-)
-ANYBODY = union(*(select(each).where(each > 0) for each in _DATED))
-CHOICES = select(preferences.c.user_id).where(preferences.c.user_id == USER)
-OLDER = tuple(
-    select(each).where(each == USER, each.table.c.created_at <= UNTIL).limit(1) for each in _DATED
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """A deletion that has been requested and has not ended.
-
-    `total` is the number of jobs at the request, `erased` that of the jobs by now.
-    """
-
-    user_id: int
-    requested_at: datetime
-    with_results: bool
-    total: int = 0
-    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,60 +200,11 @@ class Slice:
     unused: Collection[str]
 
 
-async def request(
-    tx: AsyncConnection, user_id: int, now: datetime, *, with_results: bool
-) -> Erasure:
-    """Store the request. One that has not ended is extended to what was stored since."""
-    values = {"user": user_id, "until": now}
-    total = int((await tx.execute(LEFT, values)).scalar_one())
-    if found := await of_member(tx, user_id):
-        results, number = with_results or found.with_results, found.erased + total
-        values = {"user": user_id, "now": now, "results": results, "number": number}
-        await tx.execute(REPEAT, values)
-        return Erasure(user_id, now, results, number, found.erased)
-    made = Erasure(user_id, now, with_results, total)
-    row = {"user_id": user_id, "requested_at": now, "with_results": with_results}
-    await tx.execute(insert(erasures), {**row, "total": total, "erased": 0})
-    return made
-
-
-async def of_member(connection: AsyncConnection, user_id: int) -> Erasure | None:
-    row = (await connection.execute(OF_MEMBER, {"user": user_id})).one_or_none()
-    return Erasure(*row) if row else None
-
-
-async def pending(connection: AsyncConnection) -> list[Erasure]:
-    """Return all deletions that have not ended, oldest first."""
-    return [Erasure(*row) for row in await connection.execute(PENDING)]
-
-
-async def left(connection: AsyncConnection, erasure: Erasure) -> int:
-    """Return the number of jobs that are still to be erased."""
-    return int((await connection.execute(LEFT, _values(erasure))).scalar_one())
-
-
-async def has_data(connection: AsyncConnection, user_id: int, until: datetime) -> bool:
-    """Return whether any row of this time names the member."""
-    values = {"user": user_id, "until": until}
-    found = [(await connection.execute(each, values)).first() for each in OLDER]
-    return any(found)
-
-
-async def has_choices(connection: AsyncConnection, user_id: int) -> bool:
-    """Return whether the member has chosen anything: such rows have no time."""
-    return (await connection.execute(CHOICES, {"user": user_id})).first() is not None
-
-
-async def members(connection: AsyncConnection) -> list[int]:
-    """Return the ids of all members who have rows, without pseudonyms."""
-    return [*(await connection.execute(ANYBODY)).scalars()]
-
-
 async def next_slice(
     connection: AsyncConnection, erasure: Erasure, now: datetime, limit: int
 ) -> Slice:
     """Return the next jobs that have ended; none if the others are still under way."""
-    values = {**_values(erasure), "reserved_since": now - ENDED_FOR, "limit": limit}
+    values = {**erasure.values, "reserved_since": now - ENDED_FOR, "limit": limit}
     found = [job_of(row) for row in await connection.execute(ERASABLE, values)]
     return await slice_of(connection, erasure, found)
 
@@ -336,24 +242,18 @@ async def erase(
             for job in chosen.jobs
         ],
     )
-    await tx.execute(COUNT, {**_values(erasure), "number": len(ids)})
+    await tx.execute(COUNT, {**erasure.values, "number": len(ids)})
 
 
 async def end(tx: AsyncConnection, erasure: Erasure, pseudonym: int) -> None:
     """Erase what belongs to no job, and the request."""
     own, hidden = str(erasure.user_id), str(pseudonym)
-    member, renamed = {"user": erasure.user_id}, {"pseudonym": pseudonym}
-    await tx.execute(FORGET_FAVOURITES, _values(erasure))
-    await tx.execute(FORGET_CHOICES, member)
+    for statement in FORGET_OWN:
+        await tx.execute(statement, erasure.values)
     await tx.execute(FORGET_WARNINGS, {"month": f"month:{own}", "of_servers": f"member:%:{own}"})
-    await tx.execute(RENAME_MODERATOR, {**member, **renamed})
-    for statement in RENAME_REST:
-        await tx.execute(statement, {**_values(erasure), **renamed})
+    for rename in RENAME:
+        await tx.execute(rename, {**erasure.values, "pseudonym": pseudonym})
     await tx.execute(UNMENTION, {"until": erasure.requested_at, "mention": f"<@{own}>"})
     await tx.execute(REPLACE_RIGHTS, {"own": own, "hidden": hidden})
     await tx.execute(RENAME_RIGHTS, {"own": own, "hidden": hidden})
-    await tx.execute(END, _values(erasure))
-
-
-def _values(erasure: Erasure) -> dict[str, object]:
-    return {"user": erasure.user_id, "until": erasure.requested_at}
+    await tx.execute(END, erasure.values)

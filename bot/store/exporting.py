@@ -135,7 +135,7 @@ HAS_DATA = select(
     )
 )
 
-# A picture belongs to whoever used it first: it may be the input of many members' jobs.
+# A picture belongs to the member who used the picture first, as in bot.store.erasure.
 _uses, _users = job_pictures.alias(), jobs.alias()
 _of_jobs = _uses.join(_users, _users.c.id == _uses.c.job_id)
 _same = _uses.c.sha256 == job_pictures.c.sha256

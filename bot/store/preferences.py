@@ -1,5 +1,7 @@
 """The choices of members, which hold in every server."""
 
+from datetime import datetime
+
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,5 +19,5 @@ async def notify_of(connection: AsyncConnection, user_id: int) -> Notify:
     return Notify.PING if chosen is None else Notify(chosen)
 
 
-async def choose_notify(tx: AsyncConnection, user_id: int, notify: Notify) -> None:
-    await tx.execute(CHOOSE, {"user_id": user_id, "notify": notify})
+async def choose_notify(tx: AsyncConnection, user_id: int, notify: Notify, now: datetime) -> None:
+    await tx.execute(CHOOSE, {"user_id": user_id, "notify": notify, "changed_at": now})

@@ -136,8 +136,8 @@ class SQLiteDatabase(Database):
             self._is_replaced = False
             try:
                 if await asyncio.to_thread(_checkpoint, self.path) > LONG_LOG:
-                    # Under a steady load, the log is never written back completely at the moment of
-                    # a commit, at which SQLite would begin the log anew. Each read searches it.
+                    # SQLite begins the log anew at a commit before which all pages were written
+                    # back. Under a steady load there is none: the log grows, and slows each read.
                     await self._commits.alone(partial(_begin_log_anew, mode="RESTART"))
             except sqlite3.Error as error:
                 log.warning("checkpoint of the database failed, retrying: %s", error)

@@ -231,6 +231,7 @@ preferences = Table(  # a member's own choices, for all servers
     metadata,
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("notify", String(8), nullable=False),
+    Column("changed_at", Utc),  # null before revision 0013
 )
 
 ledger = Table(

@@ -1,12 +1,12 @@
-"""Deletes the data of members who have requested that, in slices, while others are served.
+"""The deletion of the data of members who have requested that, in slices, beside all other work.
 
-Each deletion is written down in the store of pictures before anything is erased: with a database
-that is restored from an older backup, the next start deletes the same data again.
+Each deletion is journaled in the store of pictures before anything is erased: with a database that
+is restored from an older backup, the next start deletes the same data again.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot.delivery import NotDelivered
@@ -17,8 +17,10 @@ from bot.pseudonym_key import note_key
 from bot.pseudonyms import Journaled, Pseudonyms
 from bot.services import Services
 from bot.store import erasure as rows
+from bot.store import erasure_requests as requests
 from bot.store.coordination import Duty
-from bot.store.erasure import Erasure, Slice
+from bot.store.erasure import ENDED_FOR, Slice
+from bot.store.erasure_requests import Erasure
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Eraser:
             await self._replay(pseudonyms)
             self._has_replayed = True
         async with self._database.reading() as view:
-            found = await rows.pending(view)
+            found = await requests.pending(view)
         now = self._now()
         due = [each for each in found if self._paused.get(each.user_id, now) <= now]
         progress = [await self._guarded(each, pseudonyms) for each in due]
@@ -72,8 +74,7 @@ class Eraser:
         """Make a step for one member; others go on, whatever error it raises."""
         try:
             # A task of its own, whose context forgets the texts that no log may hold.
-            if await asyncio.create_task(self._step(erasure, pseudonyms), name="deletion"):
-                return True
+            return await asyncio.create_task(self._step(erasure, pseudonyms), name="deletion")
         except NotNow:  # the database, or the store, has logged the cause
             self._paused[erasure.user_id] = self._now() + RETRY
         except Exception:
@@ -83,28 +84,32 @@ class Eraser:
 
     async def _replay(self, pseudonyms: Pseudonyms) -> None:
         """Request again each deletion whose data has come back with a restored backup."""
-        journaled: dict[int, datetime] = {}
-        for name in await self._pictures.erasures():
-            entry = Journaled.parse(name)
-            if entry is None or entry.fingerprint != pseudonyms.fingerprint:
-                continue
-            known = journaled.get(entry.pseudonym, entry.requested_at)
-            journaled[entry.pseudonym] = max(known, entry.requested_at)
+        journaled = await self._read_journal(pseudonyms.fingerprint)
         if not journaled:
             return
         async with self._database.reading() as view:
-            members = await rows.members(view)
-            by_pseudonym = await asyncio.to_thread(_by_pseudonym, pseudonyms, members)
-            back = [
-                Erasure(by_pseudonym[each], moment, with_results=False)
-                for each, moment in journaled.items()
-                if each in by_pseudonym and await rows.has_data(view, by_pseudonym[each], moment)
-            ]
-        for each in back:
+            members = await requests.members(view)
+            found = await asyncio.to_thread(_deleted_before, members, journaled, pseudonyms)
+            back = {
+                user_id: moment
+                for user_id, moment in found.items()
+                if await requests.has_data(view, user_id, moment)
+            }
+        for user_id, moment in back.items():
             async with self._database.transaction() as tx:
-                await rows.request(tx, each.user_id, each.requested_at, with_results=False)
+                await requests.request(tx, user_id, moment, with_results=False)
         if back:
             log.warning("%s deletions made again: their data has come back", len(back))
+
+    async def _read_journal(self, fingerprint: str) -> dict[int, datetime]:
+        """Return the newest deletion of each pseudonym by the key with this fingerprint."""
+        entries = (Journaled.parse(name) for name in await self._pictures.erasures())
+        found: dict[int, datetime] = {}
+        for entry in entries:
+            if entry is not None and entry.fingerprint == fingerprint:
+                known = found.get(entry.pseudonym, entry.requested_at)
+                found[entry.pseudonym] = max(known, entry.requested_at)
+        return found
 
     async def _step(self, erasure: Erasure, pseudonyms: Pseudonyms) -> bool:
         """Erase the next slice of a member; return whether anything was erased."""
@@ -114,10 +119,10 @@ class Eraser:
         await self._precedence.give_way()
         async with self._database.reading() as view:
             chosen = await rows.next_slice(view, erasure, self._now(), SLICE)
-            left = 0 if chosen.jobs else await rows.left(view, erasure)
-        if left:
+            left = await requests.jobs_left(view, erasure.user_id, erasure.requested_at)
+        if left and not chosen.jobs:
             return False  # they are under way, and end first
-        if not chosen.jobs:
+        if not left:
             async with self._database.transaction() as tx:
                 await rows.end(tx, erasure, pseudonym)
             await self._database.scrub()
@@ -131,37 +136,46 @@ class Eraser:
     async def _erase(self, erasure: Erasure, pseudonym: int, chosen: Slice) -> bool:
         """Erase a slice, what is outside the database first, so that a kill forgets nothing.
 
-        Return false if Discord, or the store of pictures, cannot remove something now.
+        Return false if Discord, or the store of pictures, cannot remove something now: these jobs
+        are left.
         """
         for job in chosen.jobs:
             hide(*job.texts)
-        if erasure.with_results and not await self._remove_results(chosen.jobs):
+        jobs = chosen.jobs
+        if erasure.with_results:
+            jobs = await self._without_results(erasure, jobs)
+        if not jobs:
             return False
         async with self._database.reading() as view:  # a message takes a moment
-            chosen = await rows.slice_of(view, erasure, chosen.jobs)
-        if not await self._retention.erase(chosen.unused):
+            ready = await rows.slice_of(view, erasure, jobs)
+        if not await self._retention.erase(ready.unused):
             return False
         async with self._database.transaction() as tx:
-            await rows.erase(tx, erasure, pseudonym, chosen, self._now())
-        return True
+            await rows.erase(tx, erasure, pseudonym, ready, self._now())
+        return len(jobs) == len(chosen.jobs)
 
-    async def _remove_results(self, jobs: Sequence[Job]) -> bool:
-        """Delete the messages of the jobs; return false if Discord does not answer now."""
+    async def _without_results(self, erasure: Erasure, jobs: Sequence[Job]) -> list[Job]:
+        """Delete the messages of jobs; return the jobs of which none is left.
+
+        A day after the request, a message that Discord does not delete is left.
+        """
         turns = asyncio.Semaphore(REMOVALS)
+        is_overdue = self._now() - erasure.requested_at > ENDED_FOR
 
         async def remove(job: Job) -> bool:
             async with turns:
                 try:
                     await self._delivery.remove(job)
                 except NotDelivered as error:
-                    log.warning("result not removed, retrying: %s", error)
-                    return False
+                    log.warning("result not removed: %s", error)
+                    return is_overdue
             return True
 
-        return all(await asyncio.gather(*(remove(each) for each in jobs)))
+        removed = await asyncio.gather(*(remove(each) for each in jobs))
+        return [job for job, gone in zip(jobs, removed, strict=True) if gone]
 
     async def _journal(self, erasure: Erasure, pseudonyms: Pseudonyms) -> bool:
-        """Write the deletion down; return false if another key was used before."""
+        """Journal the deletion; return false if data was deleted by another key before."""
         key = (erasure.user_id, erasure.requested_at)
         if key in self._journaled:
             return True
@@ -180,5 +194,9 @@ class Eraser:
         return True
 
 
-def _by_pseudonym(pseudonyms: Pseudonyms, members: list[int]) -> dict[int, int]:
-    return {pseudonyms.of(each): each for each in members}
+def _deleted_before(
+    members: Sequence[int], journaled: Mapping[int, datetime], pseudonyms: Pseudonyms
+) -> dict[int, datetime]:
+    """Return the members whose data was deleted, each with the time of the request."""
+    hidden = {user_id: pseudonyms.of(user_id) for user_id in members}
+    return {user_id: journaled[each] for user_id, each in hidden.items() if each in journaled}

@@ -3,11 +3,10 @@
 import re
 from typing import Any
 
-import discord
 from discord import ui
 
 from bot.jobs import JOB_ID_PATTERN, Job
-from cogs.ui.panel import PREFIX, PersistentItem
+from cogs.ui.panel import PREFIX, action_row, button
 from cogs.ui.wording import Actions
 
 JOB = rf"(?P<job>{JOB_ID_PATTERN})"
@@ -24,7 +23,7 @@ def action_id(verb: str, job_id: str) -> str:
 
 def result_row(job: Job) -> ui.ActionRow[Any]:
     """Return the buttons under a result: in one line also on a phone of 360 px."""
-    return _row(
+    return action_row(
         _button(Actions.AGAIN, "again", job),
         _button(Actions.REMIX, "remix", job),
         _button(Actions.EDIT, "edit", job),
@@ -34,14 +33,8 @@ def result_row(job: Job) -> ui.ActionRow[Any]:
 
 def failed_row(job: Job) -> ui.ActionRow[Any]:
     """Return the buttons under a failure, which has no picture to edit."""
-    return _row(_button(Actions.AGAIN, "again", job), _button(Actions.REMIX, "remix", job))
-
-
-def _row(*buttons: ui.Button[Any]) -> ui.ActionRow[Any]:
-    return ui.ActionRow(*(PersistentItem(button) for button in buttons))
+    return action_row(_button(Actions.AGAIN, "again", job), _button(Actions.REMIX, "remix", job))
 
 
 def _button(label: str, verb: str, job: Job) -> ui.Button[Any]:
-    return ui.Button[Any](
-        label=label, style=discord.ButtonStyle.secondary, custom_id=action_id(verb, job.id)
-    )
+    return button(label, f"{verb}:{job.id}")

@@ -1,14 +1,13 @@
 """The private messages of `/mydata delete`."""
 
 import re
-from typing import Any
 
 import discord
 from discord import ui
 
-from bot.store.erasure import Erasure
+from bot.store.erasure_requests import Erasure
 from bot.studio.erasure import Stored
-from cogs.ui.panel import PREFIX, PersistentItem, panel
+from cogs.ui.panel import PREFIX, action_row, button, panel
 from cogs.ui.wording import Erasing, plural
 
 CONFIRM = re.compile(rf"{PREFIX}erase:(?P<what>data|results)")
@@ -25,12 +24,12 @@ def question_view(stored: Stored) -> ui.LayoutView:
     )
     danger = discord.ButtonStyle.danger
     view.add_item(
-        _row(
-            _button(Erasing.CONFIRM, "data", danger),
-            _button(Erasing.CONFIRM_ALL, "results", danger),
+        action_row(
+            button(Erasing.CONFIRM, "erase:data", danger),
+            button(Erasing.CONFIRM_ALL, "erase:results", danger),
         )
     )
-    view.add_item(_row(_button(Erasing.KEEP, "keep")))
+    view.add_item(action_row(button(Erasing.KEEP, "erase:keep")))
     return view
 
 
@@ -41,19 +40,9 @@ def progress_view(erasure: Erasure | None) -> ui.LayoutView:
     view = panel(
         Erasing.PROGRESS.format(erased=erasure.erased, jobs=plural(Erasing.JOBS, erasure.total))
     )
-    view.add_item(_row(_button(Erasing.REFRESH, "progress")))
+    view.add_item(action_row(button(Erasing.REFRESH, "erase:progress")))
     return view
 
 
 def kept_view() -> ui.LayoutView:
     return panel(Erasing.KEPT)
-
-
-def _button(
-    label: str, name: str, style: discord.ButtonStyle = discord.ButtonStyle.secondary
-) -> ui.Button[Any]:
-    return ui.Button(label=label, style=style, custom_id=f"{PREFIX}erase:{name}")
-
-
-def _row(*buttons: ui.Button[Any]) -> ui.ActionRow[Any]:
-    return ui.ActionRow(*(PersistentItem(each) for each in buttons))

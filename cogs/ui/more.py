@@ -13,7 +13,7 @@ from bot.studio.menu import Lineage, Menu
 from cogs.delivery.originals import Numbered
 from cogs.delivery.uploads import Uploads, file_name
 from cogs.ui.links import result_link
-from cogs.ui.panel import PREFIX, PersistentItem, ago, panel, prompt_of, quoted, small
+from cogs.ui.panel import PREFIX, action_row, ago, button, panel, prompt_of, quoted, small
 from cogs.ui.result import result_gallery
 from cogs.ui.text import mention, plain, shorten
 from cogs.ui.wording import Deletion, Lineages, More, plural
@@ -48,7 +48,7 @@ def menu_view(menu: Menu, spec: ModelSpec, *, posted: bool, thread: bool) -> ui.
         small(spec.title, f"job {job.id}"),
     )
     for row in _rows(_buttons(menu, posted=posted, thread=thread)):
-        view.add_item(_row(*row))
+        view.add_item(action_row(*row))
     return view
 
 
@@ -74,10 +74,10 @@ def lineage_view(lineage: Lineage) -> ui.LayoutView:
         below += [Lineages.MADE_OF_IT, *(_line(each) for each in lineage.children)]
     left = LONGEST_LIST - sum(len(line) + 1 for line in below)
     view = panel("\n".join([Lineages.HEADING, *_ancestors(lineage, left), *below]))
-    buttons = [_button(More.MENU, f"menu:{lineage.job.id}")]
+    buttons = [button(More.MENU, f"menu:{lineage.job.id}")]
     if lineage.parent is not None:
-        buttons.insert(0, _button(More.PARENT, f"menu:{lineage.parent.id}"))
-    view.add_item(_row(*buttons))
+        buttons.insert(0, button(More.PARENT, f"menu:{lineage.parent.id}"))
+    view.add_item(action_row(*buttons))
     return view
 
 
@@ -86,9 +86,9 @@ def delete_view(job: Job) -> ui.LayoutView:
     view = panel(Deletion.QUESTION.format(prompt=quoted(job)))
     danger = discord.ButtonStyle.danger
     view.add_item(
-        _row(
-            _button(Deletion.CONFIRM, f"delete:{job.id}:yes", danger),
-            _button(Deletion.KEEP, f"menu:{job.id}"),
+        action_row(
+            button(Deletion.CONFIRM, f"delete:{job.id}:yes", danger),
+            button(Deletion.KEEP, f"menu:{job.id}"),
         )
     )
     return view
@@ -108,7 +108,7 @@ def thread_view(job: Job, thread_id: int, *, new: bool) -> ui.LayoutView:
 
 def back_row(job: Job) -> ui.ActionRow[Any]:
     """Return the button of a page that leads back to the menu."""
-    return _row(_button(More.MENU, f"menu:{job.id}"))
+    return action_row(button(More.MENU, f"menu:{job.id}"))
 
 
 def thread_name(job: Job) -> str:
@@ -120,18 +120,18 @@ def _buttons(menu: Menu, *, posted: bool, thread: bool) -> Iterator[ui.Button[An
     job = menu.job
     undelivered = job.delivered_at is not None and job.result_message_id is None
     shown = posted and not undelivered and job.hidden_at is None
-    yield _button(More.RECIPE, f"recipe:{job.id}")
-    yield _button(More.ORIGINALS, f"originals:{job.id}")
-    yield _button(More.LINEAGE, f"lineage:{job.id}")
+    yield button(More.RECIPE, f"recipe:{job.id}")
+    yield button(More.ORIGINALS, f"originals:{job.id}")
+    yield button(More.LINEAGE, f"lineage:{job.id}")
     yield _switch(More.FAVOURITE, More.NO_FAVOURITE, f"favourite:{job.id}", on=menu.favourite)
     if shown and menu.may_change:
         yield _switch(More.SPOILER, More.NO_SPOILER, f"spoiler:{job.id}", on=job.spoiler)
     if thread:
-        yield _button(More.THREAD, f"thread:{job.id}")
+        yield button(More.THREAD, f"thread:{job.id}")
     if job.expanded_prompt:
-        yield _button(More.EXPANDED, f"expanded:{job.id}")
+        yield button(More.EXPANDED, f"expanded:{job.id}")
     if job.hidden_at is None and menu.may_change and posted:
-        yield _button(More.DELETE, f"delete:{job.id}", discord.ButtonStyle.danger)
+        yield button(More.DELETE, f"delete:{job.id}", discord.ButtonStyle.danger)
 
 
 def _rows(buttons: Iterable[ui.Button[Any]]) -> Iterator[list[ui.Button[Any]]]:
@@ -150,17 +150,7 @@ def _rows(buttons: Iterable[ui.Button[Any]]) -> Iterator[list[ui.Button[Any]]]:
 
 def _switch(on_label: str, off_label: str, name: str, *, on: bool) -> ui.Button[Any]:
     """Return a button whose custom_id names the wanted state, so that two presses do the same."""
-    return _button(off_label, f"{name}:off") if on else _button(on_label, f"{name}:on")
-
-
-def _button(
-    label: str, name: str, style: discord.ButtonStyle = discord.ButtonStyle.secondary
-) -> ui.Button[Any]:
-    return ui.Button(label=label, style=style, custom_id=f"{PREFIX}{name}")
-
-
-def _row(*buttons: ui.Button[Any]) -> ui.ActionRow[Any]:
-    return ui.ActionRow(*(PersistentItem(each) for each in buttons))
+    return button(off_label, f"{name}:off") if on else button(on_label, f"{name}:on")
 
 
 def _ancestors(lineage: Lineage, left: int) -> list[str]:

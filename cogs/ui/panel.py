@@ -106,6 +106,18 @@ class PersistentItem(ui.DynamicItem[ui.Item[Any]], template=rf"(?s:{PREFIX}.*)")
         """Leave the press to cogs.buttons."""
 
 
+def button(
+    label: str, name: str, style: discord.ButtonStyle = discord.ButtonStyle.secondary
+) -> ui.Button[Any]:
+    """Return a button with the custom_id PREFIX and `name`, for `action_row`."""
+    return ui.Button(label=label, style=style, custom_id=f"{PREFIX}{name}")
+
+
+def action_row(*items: ui.Item[Any]) -> ui.ActionRow[Any]:
+    """Return a row of buttons, or of a select, which work after any restart."""
+    return ui.ActionRow(*(PersistentItem(each) for each in items))
+
+
 def cancel_id(job_id: str) -> str:
     """Return the custom_id of a button that only the status message of this job has."""
     return f"easel:cancel:{job_id}"

@@ -18,7 +18,7 @@ from bot.store.servers import Granted
 from bot.studio.servers import AUDIT_PAGE, Budget, SubjectRights
 from bot.studio.setting_changes import setting_text
 from cogs.ui.numbers import credits_in, limit_in
-from cogs.ui.panel import AMBER, BLUE, PREFIX, PersistentItem, panel
+from cogs.ui.panel import AMBER, BLUE, PREFIX, action_row, panel
 from cogs.ui.server_forms import FIELDS, FORM_NAME, TARGET, Kind, RawFields, Target
 from cogs.ui.text import MARKUP, listing, mention, plain, tidy
 from cogs.ui.wording import Audit, Notices, ServerPages
@@ -52,7 +52,7 @@ def access_view(settings: ServerSettings, *notes: str) -> ui.LayoutView:
     return _page(
         "access",
         (ServerPages.ACCESS_TITLE, *notes, text, ServerPages.ACCESS_HINT),
-        _row(_open(ServerPages.CHANGE, "access", target)),
+        action_row(_open(ServerPages.CHANGE, "access", target)),
     )
 
 
@@ -74,7 +74,7 @@ def budget_view(budget: Budget, *notes: str, locale: str | None) -> ui.LayoutVie
             *_warnings(budget),
             ServerPages.BUDGET_HINT,
         ),
-        _row(_open(ServerPages.CHANGE, "budget", Target(None))),
+        action_row(_open(ServerPages.CHANGE, "budget", Target(None))),
     )
 
 
@@ -102,7 +102,7 @@ def rights_view(rights: SubjectRights, *notes: str, locale: str | None) -> ui.La
             rows.append(_take_row(rights, target))
     rows += {"roles": [_role_row()], "tiers": [_tier_row(rights.name)]}.get(subject, [])
     text = "\n".join(_rights_lines(rights, locale))
-    return _page(subject, (title, *notes, text, hint), _row(*buttons), *rows)
+    return _page(subject, (title, *notes, text, hint), action_row(*buttons), *rows)
 
 
 def roles_view(granted: Sequence[Granted], *notes: str) -> ui.LayoutView:
@@ -138,7 +138,7 @@ def typed_view(
     ]
     custom_id = f"{PREFIX}server:again:{form}:{target}:{marks}"
     view = panel(refusal, *texts, colour=AMBER)
-    view.add_item(_row(_button(ServerPages.OPEN_AGAIN, custom_id)))
+    view.add_item(action_row(_button(ServerPages.OPEN_AGAIN, custom_id)))
     return view
 
 
@@ -180,7 +180,7 @@ def audit_view(changes: Sequence[Change]) -> ui.LayoutView:
     view = panel(Audit.TITLE, "\n".join(shown) or Audit.NOTHING)
     older = changes[len(shown) - 1].id if more else 0
     view.add_item(
-        _row(
+        action_row(
             _button(Audit.NEWEST, f"{PREFIX}server:audit:0"),
             _button(Audit.OLDER, f"{PREFIX}server:audit:{older or 1}", disabled=not more),
         )
@@ -207,7 +207,7 @@ def _page(subject: str, texts: Sequence[str], *rows: ui.ActionRow[Any]) -> ui.La
     select = ui.Select[Any](
         custom_id=PAGE.pattern, placeholder=ServerPages.SUBJECT_SELECT, options=options
     )
-    view.add_item(_row(select))
+    view.add_item(action_row(select))
     return view
 
 
@@ -248,20 +248,22 @@ def _take_row(rights: SubjectRights, target: Target) -> ui.ActionRow[Any]:
     for option in options:
         option.default = option.value == tier
     custom_id = f"{PREFIX}server:take:{target}"
-    return _row(
+    return action_row(
         ui.Select[Any](custom_id=custom_id, placeholder=ServerPages.TAKE_SELECT, options=options)
     )
 
 
 def _role_row() -> ui.ActionRow[Any]:
-    return _row(ui.RoleSelect[Any](custom_id=ROLE.pattern, placeholder=ServerPages.ROLE_SELECT))
+    return action_row(
+        ui.RoleSelect[Any](custom_id=ROLE.pattern, placeholder=ServerPages.ROLE_SELECT)
+    )
 
 
 def _tier_row(chosen: str) -> ui.ActionRow[Any]:
     options = [
         discord.SelectOption(label=name, value=name, default=name == chosen) for name in READY_MADE
     ]
-    return _row(
+    return action_row(
         ui.Select[Any](custom_id=TIER.pattern, placeholder=ServerPages.TIER_SELECT, options=options)
     )
 
@@ -272,10 +274,6 @@ def _open(label: str, form: str, target: Target) -> ui.Button[Any]:
 
 def _button(label: str, custom_id: str, *, disabled: bool = False) -> ui.Button[Any]:
     return ui.Button[Any](label=label, custom_id=custom_id, disabled=disabled)
-
-
-def _row(*items: ui.Item[Any]) -> ui.ActionRow[Any]:
-    return ui.ActionRow(*(PersistentItem(item) for item in items))
 
 
 def _typed(kind: Kind, raw: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ def refused(asked: Interaction) -> str:
 
 async def notify(at: Stage, chosen: Notify) -> None:
     async with at.database() as database, database.transaction() as tx:
-        await preferences.choose_notify(tx, at.ada.id, chosen)
+        await preferences.choose_notify(tx, at.ada.id, chosen, at.clock())
 
 
 async def test_only_the_channels_of_the_server_and_their_threads_serve(at: Stage) -> None:

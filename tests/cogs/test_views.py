@@ -21,7 +21,7 @@ from bot.quotas import Member
 from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
 from bot.services import Policies
 from bot.store.changes import Change
-from bot.store.erasure import Erasure
+from bot.store.erasure_requests import Erasure
 from bot.store.reports import Sums
 from bot.store.servers import Granted
 from bot.store.usage import ModelUse

@@ -251,7 +251,7 @@ async def test_new_rights_replace_those_under_the_pseudonym(database: Database) 
 
 
 async def test_the_own_rights_come_first(database: Database) -> None:
-    """As after a start without the key, in which a manager has set rights."""
+    """After a start without the key, a manager may have set rights under the own id."""
     async with database.transaction() as tx:
         await servers.store_rights(tx, 10, Subject.MEMBER, "1", Rights(jobs=9, edit=False))
     await pseudonymise(database)

@@ -72,7 +72,7 @@ async def store_two(database: Database, store: PictureStore) -> TwoMembers:
     async with database.transaction() as tx:
         for user_id, moderator, job in ((ADA, BEN, first), (BEN, ADA, other)):
             await favourites.add(tx, user_id, other.id, NOW)
-            await preferences.choose_notify(tx, user_id, Notify.SILENT)
+            await preferences.choose_notify(tx, user_id, Notify.SILENT, NOW)
             allowance = Allowance(amount=user_id // 10**18 * 1500)
             rights = Rights(allowance=allowance)
             await servers.store_rights(tx, SERVER, Subject.MEMBER, str(user_id), rights)

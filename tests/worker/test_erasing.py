@@ -1,7 +1,11 @@
 """The deletion of a member's data, on both databases: what goes and what stays."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -14,11 +18,12 @@ from bot.pseudonym_key import note_key
 from bot.pseudonyms import Pseudonyms
 from bot.sandbox.discord import Message, Upload, User
 from bot.sandbox.http.faults import Answer, Hold
-from bot.store import erasure, favourites, preferences
-from bot.store.erasure import Erasure
+from bot.store import erasure, erasure_requests, favourites, preferences
+from bot.store.erasure_requests import Erasure
 from bot.store.tables import changes, jobs, metadata, pictures
 from bot.store.tables import ledger as entries
 from bot.worker import erasing
+from tests.support import cluster
 from tests.support.acting import press
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
@@ -50,7 +55,7 @@ async def draw(at: Stage) -> Message:
     (job, *_) = await at.settled(2)
     async with at.database() as database, database.transaction() as tx:
         await favourites.add(tx, at.ada.id, job.id, at.clock())
-        await preferences.choose_notify(tx, at.ada.id, Notify.SILENT)
+        await preferences.choose_notify(tx, at.ada.id, Notify.SILENT, at.clock())
     return result
 
 
@@ -72,7 +77,7 @@ async def delete(at: Stage, label: str = "Delete my data") -> None:
 
 async def deletions(at: Stage) -> list[Erasure]:
     async with at.database() as database, database.reading() as view:
-        return await erasure.pending(view)
+        return await erasure_requests.pending(view)
 
 
 async def erased(at: Stage, *, timeout: float = 20) -> None:
@@ -134,7 +139,7 @@ async def test_posted_results_go_if_that_is_wished(at: Stage) -> None:
     async with at.easel():
         result = await draw(at)
         other = await drawn(at, "a badger", by=at.ben)
-        await delete(at, "And my posted results")
+        await delete(at, "Delete my data and results")
         await erased(at)
 
     assert result.deleted
@@ -163,7 +168,7 @@ async def test_a_message_that_discord_refuses_to_delete_is_done_with(
         await draw(at)
         at.discord.faults.add("DELETE", DELETE_MESSAGE, Answer(503), times=8)  # it is retried
         refused = at.discord.faults.add("DELETE", DELETE_MESSAGE, Answer(403, body), times=1)
-        await delete(at, "And my posted results")
+        await delete(at, "Delete my data and results")
         await erased(at, timeout=60)
 
     assert refused.hits == 1
@@ -197,7 +202,7 @@ async def test_a_second_press_shows_the_progress_of_the_first(at: Stage) -> None
     async with at.easel():
         await draw(at)
         question = await ask(at)
-        await press(at, question, "And my posted results")
+        await press(at, question, "Delete my data and results")
         await held.reached()
         shown = await ask(at)
         assert "0 of 2 jobs" in shown.text()
@@ -270,7 +275,7 @@ async def test_a_kill_in_the_middle_is_made_up_for(
     async with at.easel():
         await draw(at)
         held = at.discord.faults.add("DELETE", DELETE_MESSAGE, Hold())
-        await delete(at, "And my posted results")
+        await delete(at, "Delete my data and results")
         await held.reached()  # the process ends with a message deleted, and its job there
     held.remove()
     async with at.easel():
@@ -411,6 +416,86 @@ async def test_a_deletion_that_fails_stops_no_other(at: Stage) -> None:
     assert await at.jobs(at.ben) == []
 
 
+@asynccontextmanager
+async def backup(at: Stage) -> AsyncIterator[Callable[[], None]]:
+    """Copy the database; yield a function that restores the copy, while Easel does not run."""
+    if not at.postgres_url:
+        saved = at.path.read_bytes()
+        yield lambda: restore_file(at.path, saved)
+        return
+    server, former = cluster.running(), at.postgres_url
+    copy = await server.copy(urlsplit(former).path.removeprefix("/"))
+    try:
+        yield lambda: setattr(at, "postgres_url", copy)
+    finally:
+        at.postgres_url = former
+        await server.drop(copy)
+
+
+def restore_file(path: Path, saved: bytes) -> None:
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    path.write_bytes(saved)
+
+
+async def test_data_that_comes_back_with_a_backup_is_deleted_again(at: Stage) -> None:
+    async with at.easel():
+        await draw(at)
+    async with backup(at) as restore:
+        async with at.easel():
+            await delete(at)
+            await erased(at)
+        restore()
+        assert "zebra" in await everything(at)
+        async with at.easel():
+            async with asyncio.timeout(20):
+                while "zebra" in await everything(at):
+                    await asyncio.sleep(0.05)
+            await erased(at)
+        await nothing_is_left(at)
+
+
+async def test_a_choice_that_comes_back_alone_is_deleted_again(at: Stage) -> None:
+    """It is all that is stored about the member; a choice that is made later stays."""
+    async with at.easel():
+        await at.command("my notify", how="silent")
+    async with backup(at) as restore:
+        async with at.easel():
+            await delete(at)
+            await erased(at)
+        restore()
+        async with at.easel():
+            async with asyncio.timeout(20):
+                while str(at.ada.id) in await everything(at):
+                    await asyncio.sleep(0.05)
+            at.clock.move(minutes=1)
+            await at.command("my notify", how="silent")
+        async with at.easel():
+            await asyncio.sleep(0.5)  # the journal is read in the first turn
+            assert str(at.ada.id) in await everything(at)
+
+
+async def test_a_message_that_cannot_be_deleted_is_left_after_a_day(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The jobs of all other messages are erased at once."""
+    monkeypatch.setattr(erasing, "RETRY", timedelta(milliseconds=50))
+    async with at.easel():
+        result = await draw(at)
+        stuck = rf"/api/v10/channels/\d+/messages/{result.id}"
+        at.discord.faults.add("DELETE", stuck, Answer(403, b"<html>a proxy</html>"), times=None)
+        await delete(at, "Delete my data and results")
+        async with asyncio.timeout(20):
+            while len(await at.jobs()) > 1:
+                await asyncio.sleep(0.05)
+        assert [job.request.prompt for job in await at.jobs()] == ["a zebra"]
+        at.clock.move(hours=26)
+        await erased(at)
+
+    assert not result.deleted
+    await nothing_is_left(at)
+
+
 async def test_a_second_request_extends_the_first(at: Stage) -> None:
     at.audited = False  # what belongs to no job is erased before the jobs
     async with at.easel():
@@ -418,11 +503,11 @@ async def test_a_second_request_extends_the_first(at: Stage) -> None:
     first = at.clock()
     async with at.database() as database:
         async with database.transaction() as tx:
-            begun = await erasure.request(tx, at.ada.id, first, with_results=False)
+            begun = await erasure_requests.request(tx, at.ada.id, first, with_results=False)
         later = first + timedelta(hours=1)
         async with database.transaction() as tx:
-            again = await erasure.request(tx, at.ada.id, later, with_results=True)
-            kept = await erasure.request(tx, at.ada.id, later, with_results=False)
+            again = await erasure_requests.request(tx, at.ada.id, later, with_results=True)
+            kept = await erasure_requests.request(tx, at.ada.id, later, with_results=False)
         async with database.transaction() as tx:
             await erasure.end(tx, begun, -5)  # by a process that knows the first request alone
 

@@ -144,7 +144,7 @@ async def test_the_words_of_unfinished_jobs_stay(
 async def test_the_prompt_stays_while_pictures_may_still_arrive(
     database: Database, tmp_path: Path, clock: Moment, unknown: bool
 ) -> None:
-    """Of a request with an unknown outcome, the provider is searched by the prompt."""
+    """The provider is searched by the prompt for the generations of an unknown outcome."""
     ended = NOW - timedelta(hours=24.9)
     async with database.transaction() as tx:
         job = await requested(tx, NOW - 1.5 * DAY)

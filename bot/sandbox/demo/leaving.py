@@ -20,7 +20,7 @@ async def delete_data(stage: Stage) -> None:
     question = reply_of(await stage.use(cleo, "mydata delete"))
     expect(question.ephemeral_to is cleo, "a question for Cleo alone", "a public message")
     stage.transcript.saw(brief(question.text()))
-    await press(stage, cleo, question, "And my posted results")
+    await press(stage, cleo, question, "Delete my data and results")
     stage.transcript.saw(brief(question.text()))
     await stage.until(result, lambda it: it.deleted, "the result was not deleted")
     stage.transcript.saw("the result is deleted")

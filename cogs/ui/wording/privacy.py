@@ -50,10 +50,11 @@ class Erasing:
     )
     POSTED = (
         "Results that were posted are messages in Discord. With the second button, the bot "
-        "deletes those that it can still reach in the channels; private ones only you see."
+        "deletes those in channels that it can still reach. Private results, which only you see, "
+        "stay."
     )
     CONFIRM = "Delete my data"
-    CONFIRM_ALL = "And my posted results"
+    CONFIRM_ALL = "Delete my data and results"
     KEEP = "Keep everything"
     KEPT = "Nothing was deleted."
     PROGRESS = (

@@ -56,6 +56,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("canceled_by IS NOT NULL"),
         postgresql_where=sa.text("canceled_by IS NOT NULL"),
     )
+    op.add_column("preferences", sa.Column("changed_at", sa.DateTime(timezone=True)))
     op.create_index("ix_reduced_copies_original", "reduced_copies", ["original"])
     replace = _in_sqlite if op.get_bind().dialect.name == "sqlite" else _in_postgresql
     for table in ("ledger", "changes"):

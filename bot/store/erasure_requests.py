@@ -1,0 +1,116 @@
+"""The requests for a deletion of a member's data, and the members who have data at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    union,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.tables import Utc, changes, erasures, favourites, jobs, ledger, preferences
+
+USER: BindParameter[int] = bindparam("user")
+UNTIL: BindParameter[datetime] = bindparam("until", type_=Utc)
+# Columns that name members, each with the condition that a row is as old as the request.
+MEMBERS: Mapping[Column[Any], ColumnElement[bool]] = {
+    jobs.c.user_id: jobs.c.created_at <= UNTIL,
+    jobs.c.canceled_by: jobs.c.created_at <= UNTIL,
+    ledger.c.user_id: ledger.c.created_at <= UNTIL,
+    favourites.c.user_id: favourites.c.created_at <= UNTIL,
+    changes.c.user_id: changes.c.created_at <= UNTIL,
+    preferences.c.user_id: or_(
+        preferences.c.changed_at.is_(None), preferences.c.changed_at <= UNTIL
+    ),
+}
+JOBS_OF_MEMBER = and_(jobs.c.user_id == USER, MEMBERS[jobs.c.user_id])
+LEFT = select(func.count()).select_from(jobs).where(JOBS_OF_MEMBER)
+DATA = tuple(select(each).where(each == USER, is_old).limit(1) for each, is_old in MEMBERS.items())
+ANYBODY = union(*(select(each).where(each > 0) for each in MEMBERS))
+PENDING = select(erasures).order_by(erasures.c.requested_at)
+OF_MEMBER = select(erasures).where(erasures.c.user_id == USER)
+EXTEND = (
+    update(erasures)
+    .where(erasures.c.user_id == USER)
+    .values(
+        requested_at=bindparam("now", type_=Utc),
+        with_results=bindparam("results"),
+        total=bindparam("number"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A deletion that has been requested and has not ended.
+
+    `total` is the number of jobs at the request, `erased` that of the jobs by now.
+    """
+
+    user_id: int
+    requested_at: datetime
+    with_results: bool
+    total: int = 0
+    erased: int = 0
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The values of the parameters USER and UNTIL."""
+        return {"user": self.user_id, "until": self.requested_at}
+
+
+async def request(
+    tx: AsyncConnection, user_id: int, now: datetime, *, with_results: bool
+) -> Erasure:
+    """Store a request, or extend the one that has not ended to everything that is stored now."""
+    total = await jobs_left(tx, user_id, now)
+    if found := await of_member(tx, user_id):
+        until = max(now, found.requested_at)
+        results, number = with_results or found.with_results, found.erased + total
+        values = {"user": user_id, "now": until, "results": results, "number": number}
+        await tx.execute(EXTEND, values)
+        return Erasure(user_id, until, results, number, found.erased)
+    row = {"user_id": user_id, "requested_at": now, "with_results": with_results}
+    await tx.execute(insert(erasures), {**row, "total": total, "erased": 0})
+    return Erasure(user_id, now, with_results, total)
+
+
+async def of_member(connection: AsyncConnection, user_id: int) -> Erasure | None:
+    """Return the member's deletion that has not ended."""
+    row = (await connection.execute(OF_MEMBER, {"user": user_id})).one_or_none()
+    return Erasure(*row) if row else None
+
+
+async def pending(connection: AsyncConnection) -> list[Erasure]:
+    """Return all deletions that have not ended, oldest first."""
+    return [Erasure(*row) for row in await connection.execute(PENDING)]
+
+
+async def jobs_left(connection: AsyncConnection, user_id: int, until: datetime) -> int:
+    """Return the number of the member's jobs that are as old as `until`."""
+    values = {"user": user_id, "until": until}
+    return int((await connection.execute(LEFT, values)).scalar_one())
+
+
+async def has_data(connection: AsyncConnection, user_id: int, until: datetime) -> bool:
+    """Return whether a row as old as `until` names the member."""
+    values = {"user": user_id, "until": until}
+    found = [(await connection.execute(each, values)).first() for each in DATA]
+    return any(found)
+
+
+async def members(connection: AsyncConnection) -> list[int]:
+    """Return the ids of all members who have data, without pseudonyms."""
+    return [*(await connection.execute(ANYBODY)).scalars()]
