@@ -22,6 +22,7 @@ async def request_deletion(settings: Settings, user_id: int, *, with_results: bo
             async with database.reading() as view:
                 problem = await problem_of(settings, view, open_store(settings), key)
                 known = await erasure_requests.has_data(view, user_id, utc_now())
+                known |= await erasure_requests.is_named(view, user_id)
             if problem or key is None:
                 raise StartupError(problem or "Start Easel once: it makes the key of pseudonyms.")
             if not known:

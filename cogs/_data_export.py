@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 Press = discord.Interaction[Any]
 
 DIRECT_BYTES = 10 * 1024 * 1024  # of a file in direct messages
-TRIES = 3  # of a direct message
-PAUSE = 1.0  # seconds before the second try, twice as many before the third
+ATTEMPTS = 3  # to send a direct message
+PAUSE = 1.0  # seconds after the first attempt, twice as many after the second
 MOST_SECONDS = 3600.0  # for all files of an export: few exports run at once
 
 
@@ -103,13 +103,14 @@ class Sending:
         await self._show_progress(part)
 
     async def _by_direct_message(self, part: Part) -> None:
-        """Send a file by direct message; go on here if Discord refuses the first try or another.
+        """Send a file by direct message; go on here if Discord refuses that.
 
-        The nonce keeps a repeat from doubling the message. Only the first one notifies the member.
+        With the nonce, Discord makes one message of several attempts. Only the first file notifies
+        the member.
         """
         user, client = self._interaction.user, self._interaction.client
         uploads = _uploads(part)
-        for tries in range(1, TRIES + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with within(client, timeouts.send_timeout(part.size)):
                     channel = user.dm_channel or await user.create_dm()
@@ -128,9 +129,9 @@ class Sending:
                     self._closed = True
                     self.go_on_here(part.number)
                     return
-                if tries == TRIES:
+                if attempt == ATTEMPTS:
                     raise
-            await asyncio.sleep(PAUSE * tries)
+            await asyncio.sleep(PAUSE * attempt)
 
     async def _in_follow_up(self, part: Part) -> None:
         if self._now() >= self._reply_ends:

@@ -47,7 +47,8 @@ from bot.store.tables import (
     warnings,
 )
 
-# A little longer than the worker polls, and searches for, what was given up.
+# For a day after the settlement, open generations are polled, and those of an unknown outcome are
+# searched for by the prompt. Other processes have other clocks.
 ENDED_FOR = RESERVED_FOR + timedelta(hours=1)
 
 PSEUDONYM: BindParameter[int] = bindparam("pseudonym")

@@ -20,7 +20,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.tables import Utc, changes, erasures, favourites, jobs, ledger, preferences
+from bot.rights import Subject
+from bot.store.tables import (
+    Utc,
+    changes,
+    erasures,
+    favourites,
+    jobs,
+    ledger,
+    preferences,
+    rights,
+)
 
 USER: BindParameter[int] = bindparam("user")
 UNTIL: BindParameter[datetime] = bindparam("until", type_=Utc)
@@ -38,6 +48,12 @@ MEMBERS: Mapping[Column[Any], ColumnElement[bool]] = {
 JOBS_OF_MEMBER = and_(jobs.c.user_id == USER, MEMBERS[jobs.c.user_id])
 LEFT = select(func.count()).select_from(jobs).where(JOBS_OF_MEMBER)
 DATA = tuple(select(each).where(each == USER, is_old).limit(1) for each, is_old in MEMBERS.items())
+NAMED = (
+    select(rights.c.server_id)
+    .where(rights.c.subject == Subject.MEMBER, rights.c.name == bindparam("name"))
+    .limit(1),
+    select(changes.c.id).where(changes.c.subject.contains(bindparam("mention"))).limit(1),
+)
 ANYBODY = union(*(select(each).where(each > 0) for each in MEMBERS))
 PENDING = select(erasures).order_by(erasures.c.requested_at)
 OF_MEMBER = select(erasures).where(erasures.c.user_id == USER)
@@ -108,6 +124,13 @@ async def has_data(connection: AsyncConnection, user_id: int, until: datetime) -
     """Return whether a row as old as `until` names the member."""
     values = {"user": user_id, "until": until}
     found = [(await connection.execute(each, values)).first() for each in DATA]
+    return any(found)
+
+
+async def is_named(connection: AsyncConnection, user_id: int) -> bool:
+    """Return whether managers have set something for the member, as a change or a right says."""
+    values = {"name": str(user_id), "mention": f"<@{user_id}>"}
+    found = [(await connection.execute(each, values)).first() for each in NAMED]
     return any(found)
 
 

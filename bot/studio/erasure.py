@@ -50,7 +50,8 @@ class Erasures:
         self._check_key()
         now = self._now()
         async with self._database.reading() as view:
-            if not await erasure_requests.has_data(view, user_id, now):
+            known = await erasure_requests.has_data(view, user_id, now)
+            if not known and not await erasure_requests.is_named(view, user_id):
                 raise NothingStored
             jobs = await erasure_requests.jobs_left(view, user_id, now)
             active = await members.active_of(view, user_id, MOST_ACTIVE)

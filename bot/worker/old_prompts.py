@@ -9,7 +9,7 @@ from bot.jobs import SETTLED, JobStatus
 from bot.services import Services
 from bot.store import prompts
 from bot.store.coordination import Duty
-from bot.store.ledger import RESERVED_FOR
+from bot.store.erasure import ENDED_FOR
 
 log = logging.getLogger(__name__)
 
@@ -17,9 +17,6 @@ INTERVAL = 3600.0  # seconds between two searches for old prompts
 RETRY = 60.0  # after the start, while another process has the duty, and after a failure
 SLICE = 100  # jobs of one transaction
 PAUSE = 0.1  # seconds between two transactions: others write meanwhile
-# For a day after the settlement, open generations are polled for, and the provider is searched for
-# those of a request with an unknown outcome, by the prompt; other processes have other clocks.
-SETTLED_FOR = RESERVED_FOR + timedelta(hours=1)
 # From a request to its delivery. After a longer one, such as of a bot that was stopped for weeks,
 # the prompt is found this long before the delivery is as old as KEEP_PROMPTS_DAYS.
 LONGEST = timedelta(days=2)
@@ -56,7 +53,7 @@ class OldPrompts:
         if self._keep_days is None:
             return 0
         now = self._now()
-        created_before, settled_before = now - timedelta(days=self._keep_days), now - SETTLED_FOR
+        created_before, settled_before = now - timedelta(days=self._keep_days), now - ENDED_FOR
         async with self._database.reading() as view:
             since = await prompts.removed_until(view)
         count = 0

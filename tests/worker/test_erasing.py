@@ -522,3 +522,19 @@ async def test_processes_with_different_keys_delete_nothing(at: Stage, key: Pseu
         assert await note_key(tx, key)
         assert await note_key(tx, key)
         assert not await note_key(tx, other)
+
+
+async def test_what_managers_have_set_for_somebody_alone_is_deleted(at: Stage) -> None:
+    """The member has never used the bot."""
+    async with at.easel():
+        assert "Nothing is stored about you" in text_of(await at.command("mydata delete"))
+        async with at.database() as database, database.transaction() as tx:
+            subject = f"member <@{at.ada.id}>: allowance"
+            values = {"server_id": at.server.id, "user_id": at.ben.id, "subject": subject}
+            times = {"created_at": at.clock(), "before": "none", "after": "5 credits"}
+            await tx.execute(changes.insert(), {**values, **times})
+        await delete(at)
+        await erased(at)
+        assert "Nothing is stored about you" in text_of(await at.command("mydata delete"))
+
+    assert str(at.ada.id) not in await everything(at)
