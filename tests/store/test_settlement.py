@@ -20,6 +20,7 @@ READERS = {
     STORE / "reports.py",
     STORE / "usage.py",
     STORE / "exporting.py",
+    STORE / "erasure_requests.py",
     ROOT / "bot" / "worker" / "receipts.py",
     *(STORE / "audit").glob("*.py"),
 }  # name kinds in order to read or sum them
