@@ -27,7 +27,17 @@ from bot.errors import Reason
 from bot.jobs import ACTIVE, SETTLED, Job
 from bot.pseudonyms import DELETED
 from bot.rights import Subject
-from bot.store.erasure_requests import JOBS_OF_MEMBER, MEMBERS, UNTIL, USER, Erasure
+from bot.store.erasure_requests import (
+    JOBS_OF_MEMBER,
+    MEMBERS,
+    MENTION,
+    MENTIONED,
+    TEXTS,
+    UNTIL,
+    USER,
+    Erasure,
+    mention_of,
+)
 from bot.store.job_rows import job_of
 from bot.store.ledger import RESERVED_FOR
 from bot.store.pictures import Role
@@ -163,15 +173,10 @@ RENAME = tuple(
     update(each.table).where(each == USER, MEMBERS[each]).values({each: PSEUDONYM})
     for each in (jobs.c.canceled_by, ledger.c.user_id, changes.c.user_id)
 )
-_texts = (changes.c.subject, changes.c.before, changes.c.after)
-_mention = bindparam("mention", type_=String)
 UNMENTION = (
     update(changes)
-    .where(
-        changes.c.created_at <= UNTIL,
-        or_(*(each.contains(_mention) for each in _texts)),
-    )
-    .values({each.name: func.replace(each, _mention, DELETED) for each in _texts})
+    .where(MENTIONED)
+    .values({each.name: func.replace(each, MENTION, DELETED) for each in TEXTS})
 )
 _of_name = and_(rights.c.subject == Subject.MEMBER, rights.c.name == bindparam("own"))
 _former = rights.alias("former")
@@ -254,7 +259,8 @@ async def end(tx: AsyncConnection, erasure: Erasure, pseudonym: int) -> None:
     await tx.execute(FORGET_WARNINGS, {"month": f"month:{own}", "of_servers": f"member:%:{own}"})
     for rename in RENAME:
         await tx.execute(rename, {**erasure.values, "pseudonym": pseudonym})
-    await tx.execute(UNMENTION, {"until": erasure.requested_at, "mention": f"<@{own}>"})
+    mention = {"until": erasure.requested_at, "mention": mention_of(erasure.user_id)}
+    await tx.execute(UNMENTION, mention)
     await tx.execute(REPLACE_RIGHTS, {"own": own, "hidden": hidden})
     await tx.execute(RENAME_RIGHTS, {"own": own, "hidden": hidden})
     await tx.execute(END, erasure.values)

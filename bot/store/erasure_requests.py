@@ -1,5 +1,6 @@
 """The requests for a deletion of a member's data, and the members who have data at all."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    String,
     and_,
     bindparam,
     func,
@@ -48,13 +50,17 @@ MEMBERS: Mapping[Column[Any], ColumnElement[bool]] = {
 JOBS_OF_MEMBER = and_(jobs.c.user_id == USER, MEMBERS[jobs.c.user_id])
 LEFT = select(func.count()).select_from(jobs).where(JOBS_OF_MEMBER)
 DATA = tuple(select(each).where(each == USER, is_old).limit(1) for each, is_old in MEMBERS.items())
+TEXTS = (changes.c.subject, changes.c.before, changes.c.after)  # which may mention members
+MENTION: BindParameter[str] = bindparam("mention", type_=String)
+MENTIONED = and_(changes.c.created_at <= UNTIL, or_(*(each.contains(MENTION) for each in TEXTS)))
+MENTIONING = select(changes.c.id).where(MENTIONED).limit(1)
 NAMED = (
     select(rights.c.server_id)
     .where(rights.c.subject == Subject.MEMBER, rights.c.name == bindparam("name"))
-    .limit(1),
-    select(changes.c.id).where(changes.c.subject.contains(bindparam("mention"))).limit(1),
+    .limit(1)
 )
 ANYBODY = union(*(select(each).where(each > 0) for each in MEMBERS))
+MENTIONS = union(*(select(each).where(each.contains("<@")) for each in TEXTS))
 PENDING = select(erasures).order_by(erasures.c.requested_at)
 OF_MEMBER = select(erasures).where(erasures.c.user_id == USER)
 EXTEND = (
@@ -121,19 +127,24 @@ async def jobs_left(connection: AsyncConnection, user_id: int, until: datetime) 
 
 
 async def has_data(connection: AsyncConnection, user_id: int, until: datetime) -> bool:
-    """Return whether a row as old as `until` names the member."""
-    values = {"user": user_id, "until": until}
-    found = [(await connection.execute(each, values)).first() for each in DATA]
+    """Return whether a row as old as `until` has the member's id."""
+    values = {"user": user_id, "until": until, "mention": mention_of(user_id)}
+    found = [(await connection.execute(each, values)).first() for each in (*DATA, MENTIONING)]
     return any(found)
 
 
 async def is_named(connection: AsyncConnection, user_id: int) -> bool:
-    """Return whether managers have set something for the member, as a change or a right says."""
-    values = {"name": str(user_id), "mention": f"<@{user_id}>"}
-    found = [(await connection.execute(each, values)).first() for each in NAMED]
-    return any(found)
+    """Return whether managers have set something for the member alone."""
+    return (await connection.execute(NAMED, {"name": str(user_id)})).first() is not None
 
 
-async def members(connection: AsyncConnection) -> list[int]:
+async def members(connection: AsyncConnection) -> set[int]:
     """Return the ids of all members who have data, without pseudonyms."""
-    return [*(await connection.execute(ANYBODY)).scalars()]
+    texts = (await connection.execute(MENTIONS)).scalars()
+    mentioned = {int(each) for text in texts for each in re.findall(r"<@(\d+)>", text)}
+    return mentioned.union((await connection.execute(ANYBODY)).scalars())
+
+
+def mention_of(user_id: int) -> str:
+    """Return how a stored change names a member."""
+    return f"<@{user_id}>"

@@ -6,7 +6,7 @@ is restored from an older backup, the next start deletes the same data again.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot.delivery import NotDelivered
@@ -195,7 +195,7 @@ class Eraser:
 
 
 def _deleted_before(
-    members: Sequence[int], journaled: Mapping[int, datetime], pseudonyms: Pseudonyms
+    members: Collection[int], journaled: Mapping[int, datetime], pseudonyms: Pseudonyms
 ) -> dict[int, datetime]:
     """Return the members whose data was deleted, each with the time of the request."""
     hidden = {user_id: pseudonyms.of(user_id) for user_id in members}

@@ -524,17 +524,36 @@ async def test_processes_with_different_keys_delete_nothing(at: Stage, key: Pseu
         assert not await note_key(tx, other)
 
 
+async def mention_ada(at: Stage) -> None:
+    """Store that a manager has changed something for the member."""
+    async with at.database() as database, database.transaction() as tx:
+        subject = f"member <@{at.ada.id}>: allowance"
+        values = {"server_id": at.server.id, "user_id": at.ben.id, "subject": subject}
+        times = {"created_at": at.clock(), "before": "none", "after": "5 credits"}
+        await tx.execute(changes.insert(), {**values, **times})
+
+
 async def test_what_managers_have_set_for_somebody_alone_is_deleted(at: Stage) -> None:
     """The member has never used the bot."""
     async with at.easel():
         assert "Nothing is stored about you" in text_of(await at.command("mydata delete"))
-        async with at.database() as database, database.transaction() as tx:
-            subject = f"member <@{at.ada.id}>: allowance"
-            values = {"server_id": at.server.id, "user_id": at.ben.id, "subject": subject}
-            times = {"created_at": at.clock(), "before": "none", "after": "5 credits"}
-            await tx.execute(changes.insert(), {**values, **times})
+        await mention_ada(at)
         await delete(at)
         await erased(at)
         assert "Nothing is stored about you" in text_of(await at.command("mydata delete"))
 
     assert str(at.ada.id) not in await everything(at)
+
+
+async def test_a_mention_that_comes_back_with_a_backup_is_deleted_again(at: Stage) -> None:
+    async with at.easel():
+        await mention_ada(at)
+    async with backup(at) as restore:
+        async with at.easel():
+            await delete(at)
+            await erased(at)
+        restore()
+        assert str(at.ada.id) in await everything(at)
+        async with at.easel(), asyncio.timeout(20):
+            while str(at.ada.id) in await everything(at):
+                await asyncio.sleep(0.05)
