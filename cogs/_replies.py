@@ -124,6 +124,17 @@ async def defer(interaction: discord.Interaction[Any], *, thinking: bool = True)
 
 async def reply_error(interaction: discord.Interaction[Any], error: Exception) -> None:
     """Show a member why a command failed: the text of a UserError, else one general sentence."""
+    try:
+        if not interaction.client.is_closed():
+            await _reply_error(interaction, error)
+            return
+    except RuntimeError:  # aiohttp's: the connections were closed meanwhile
+        if not interaction.client.is_closed():
+            raise
+    log.info("interaction %s ended with the shutdown", interaction.id)
+
+
+async def _reply_error(interaction: discord.Interaction[Any], error: Exception) -> None:
     cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
     # 10062: Discord does not know the interaction any more.
     if isinstance(cause, discord.HTTPException) and cause.code in {10062, ALREADY_REPLIED}:
@@ -138,9 +149,6 @@ async def reply_error(interaction: discord.Interaction[Any], error: Exception) -
         isinstance(cause, FormUnread) or await _may_have_replied(interaction)
     ):
         log.warning("outcome of the reply to interaction %s unknown: %s", interaction.id, cause)
-        return
-    if interaction.client.is_closed():  # no connection is left for a reply
-        log.info("interaction %s ended with the shutdown", interaction.id)
         return
     text = wording.BUG
     if isinstance(cause, UserError):

@@ -1,6 +1,8 @@
 """What became of the answer to a command, where that is not simply known."""
 
 import asyncio
+import gc
+import logging
 import sqlite3
 from contextlib import closing
 
@@ -290,3 +292,23 @@ async def test_a_reply_that_never_arrived_is_withdrawn_without_a_word(at: Stage)
     assert asked.followups == []
     assert at.created() == []
     assert await at.balance() == 0
+
+
+@pytest.mark.parametrize("fault", [Hold(), Answer(502, "<html>Bad gateway</html>")])
+async def test_a_reply_that_the_stop_cuts_off_is_a_line_of_the_log(
+    at: Stage, caplog: pytest.LogCaptureFixture, fault: Fault
+) -> None:
+    """Of a 502, discord.py repeats the request when the connections are closed."""
+    caplog.set_level(logging.INFO)
+    async with at.easel() as app:
+        await registered(app)
+        cut_off = at.discord.faults.add("POST", CALLBACK, fault, times=None)
+        await at.discord.command(at.ada, at.channel, "help", {})
+        await cut_off.reached()
+    async with asyncio.timeout(10):
+        while "ended with the shutdown" not in caplog.text:
+            await asyncio.sleep(0.05)
+    gc.collect()
+
+    assert "never retrieved" not in caplog.text
+    assert "Traceback" not in caplog.text
