@@ -23,6 +23,7 @@ from bot.csv_cells import harmless
 from bot.errors import NotNow, OutcomeUnknown, StartupError
 from bot.jobs import plain
 from bot.ledger import CREDIT, Account, Charges, LedgerEntry, credits_text
+from bot.pseudonyms import without_mentions
 from bot.rights import MOST_CREDITS
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Adjustment:
     def parse(cls, user: str, amount: str, server: str, reason: str) -> "Adjustment":
         """Return the adjustment that the arguments describe; StartupError for a wrong one."""
         account = Account(_user(user), id_of("--server", server))
-        reason = " ".join(plain(reason).split())
+        reason = without_mentions(" ".join(plain(reason).split()))
         if not reason:
             raise StartupError("--reason is empty. Say why the account is corrected.")
         if len(reason) > LONGEST_REASON:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Text, bindparam, cast, func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE, SETTLED, Job
@@ -21,14 +21,14 @@ INPUTS_SINCE = select(
 ).where(
     of_member(jobs.c.user_id),
     jobs.c.created_at > bindparam("since", type_=Utc),
-    cast(jobs.c.inputs, Text) != "[]",  # PostgreSQL compares no JSON
+    jobs.c.input_bytes > 0,  # also of erased jobs, whose inputs are blank
 )
 RECENT_OF = OF_MEMBER.order_by(jobs.c.created_at.desc()).limit(bindparam("limit"))
 ENDED_OF = RECENT_OF.where(jobs.c.status.in_(SETTLED))
 
 
 class InputBytes(NamedTuple):
-    """The size of input pictures, and the time of the oldest request that has some."""
+    """The size of input pictures, and the time of the oldest request with some of known size."""
 
     total: int
     first: datetime | None

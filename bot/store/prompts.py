@@ -28,6 +28,7 @@ OLD = (
     )
     .order_by(jobs.c.delivered_at)
     .limit(bindparam("limit", type_=Integer))
+    .with_for_update()  # a deletion may blank the same row
 )
 BLANK = (
     update(jobs)

@@ -12,6 +12,7 @@ from datetime import datetime
 from bot.jobs import JOB_ID_PATTERN, Job
 from bot.ledger import Account, AmountText, Usage
 from bot.periods import Period, PeriodKind, ZoneChange, current_period
+from bot.pseudonyms import without_mentions
 from bot.quotas import Member, Quotas
 from bot.rights import READY_MADE, Allowance, Rights, ServerSettings, Subject
 from bot.services import Services
@@ -279,7 +280,9 @@ async def _give(
 ) -> Given:
     """Append a grant and the change that says who gave it."""
     before = await ledger.grants_left(tx, account)
-    await settlement.give(tx, account, amount, now, reason=reason[:LONGEST_REASON], job_id=job_id)
+    await settlement.give(
+        tx, account, amount, now, reason=without_mentions(reason)[:LONGEST_REASON], job_id=job_id
+    )
     await changes.append(
         tx,
         change_by(

@@ -97,7 +97,7 @@ class MemberJobs:
 
         canceled = await self._canceled(cancel)
         if canceled.user_id != member.user_id:
-            log.info("cancel requested by moderator %s", member.user_id)
+            log.info("cancel requested by a moderator")
         return canceled
 
     async def _canceled(self, cancel: Callable[[Transaction], Awaitable[Job]]) -> Job:
