@@ -2,7 +2,7 @@
 
 from bot.backoff import utc_now
 from bot.errors import NotNow, StartupError
-from bot.pictures import open_store
+from bot.pictures import PicturesUnavailable, open_store
 from bot.pseudonym_key import CHANGED, key_of, note_key, problem_of
 from bot.pseudonyms import Pseudonyms
 from bot.settings import Settings
@@ -21,7 +21,9 @@ async def request_deletion(settings: Settings, user_id: int, *, with_results: bo
         async with inspected(settings.database_url) as database:
             async with database.reading() as view:
                 problem = await problem_of(settings, view, open_store(settings), key)
-                known = await erasure_requests.has_data(view, user_id, utc_now())
+                newest = await erasure_requests.newest_job(view, user_id)
+                now = max(utc_now(), newest or utc_now())  # the bot may have another clock
+                known = await erasure_requests.has_data(view, user_id, now)
                 known |= await erasure_requests.is_named(view, user_id)
             if problem or key is None:
                 raise StartupError(problem or "Start Easel once: it makes the key of pseudonyms.")
@@ -30,12 +32,12 @@ async def request_deletion(settings: Settings, user_id: int, *, with_results: bo
             async with database.transaction() as tx:
                 if not await note_key(tx, Pseudonyms(key)):
                     raise StartupError(CHANGED.format(where="The key of pseudonyms"))
-                found = await erasure_requests.request(
-                    tx, user_id, utc_now(), with_results=with_results
-                )
+                found = await erasure_requests.request(tx, user_id, now, with_results=with_results)
+    except PicturesUnavailable:
+        raise StartupError("The stored pictures cannot be reached now. Try again.") from None
     except NotNow:
         raise StartupError("The database cannot be used at the moment. Try again.") from None
     return (
-        f"user {user_id}: {found.total} jobs and all else will be deleted by the bot within a day, "
-        "most of it at once; if no bot runs, after its next start"
+        f"user {user_id}: {found.total} jobs and all else will be deleted by the bot, most of it "
+        "at once, the rest within two days; if no bot runs, after its next start"
     )

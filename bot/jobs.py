@@ -121,6 +121,7 @@ class Attachment:
     height: int | None = None
     copied: bool = False  # the address is that of a copy, uploaded again by the bot
     sha256: str | None = None  # of a stored picture: nothing is downloaded, and `url` may be empty
+    author_id: int | None = None  # the other member in whose message it was
 
 
 def attached_bytes(attachments: Iterable[Attachment]) -> int:

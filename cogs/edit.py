@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -97,7 +98,10 @@ class Edit(commands.Cog):
             await open_edit_form(interaction, self.studio, job)
             return
         own = message.flags.ephemeral and message.author.id == interaction.application_id
-        self.studio.check_edit(member, _origin(interaction, message, own=own))
+        origin = _origin(interaction, message, own=own)
+        self.studio.check_edit(member, origin)
+        if not message.author.bot and origin.author_id != member.user_id:
+            pictures = [replace(each, author_id=origin.author_id) for each in pictures]
         form = menu_form(interaction.id, [each.name for each in pictures])
         # Before it opens: the submit may arrive before Discord's answer.
         menu_forms_of(interaction).add(

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from bot.__main__ import cli
 from bot.errors import StartupError
-from bot.pictures.store import ERASED
+from bot.pictures.erasures import ERASED
 from bot.pseudonym_key import FILE
 from bot.pseudonyms import BITS, EPOCH, Journaled, Pseudonyms, make_key, read_key
 from bot.settings import Settings
@@ -62,12 +62,12 @@ def test_other_files_of_the_journal_are_no_entries(name: str) -> None:
 
 async def test_both_stores_of_pictures_have_a_journal(shelf: Shelf, tmp_path: Path) -> None:
     store, name = shelf.store, str(Journaled(KEY.fingerprint, -5, datetime.now(UTC)))
-    assert await store.erasures() == []
+    assert await store.erasures() == {}
     for _ in range(2):
         await store.note_erasure(name)
     await store.copy_to(tmp_path / "copy")
 
-    assert await store.erasures() == [name]
+    assert await store.erasures() == {name: b""}
     assert await store.files() == []
     assert [path.name for path in (tmp_path / "copy" / ERASED).iterdir()] == [name]
 

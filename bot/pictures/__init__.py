@@ -9,6 +9,7 @@ from bot.pictures.addresses import DiscordMedia, HostPort, ends_before
 from bot.pictures.attempts import Attempts
 from bot.pictures.decoder import Decoder, NotDecoded
 from bot.pictures.download import Downloader
+from bot.pictures.erasures import removal_note, removed_in
 from bot.pictures.files import FileStore
 from bot.pictures.header import NotAPicture, measure, sniff
 from bot.pictures.inputs import InputPictures, InputRefused, Intake
@@ -55,5 +56,7 @@ __all__ = [
     "open_store",
     "pieces_of",
     "recipe_in",
+    "removal_note",
+    "removed_in",
     "sniff",
 ]

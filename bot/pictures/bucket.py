@@ -6,7 +6,7 @@ in docs/internals/design.md (Pictures in a bucket).
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +14,10 @@ from secrets import token_hex
 
 from bot.jobs import Picture
 from bot.pictures.bucket_access import not_usable
-from bot.pictures.files import OLD_SECONDS, is_copied, note_in
+from bot.pictures.erasures import ERASED, note_in, remove_copies, removed_in
+from bot.pictures.files import OLD_SECONDS, is_copied
 from bot.pictures.objects import BucketUnavailable, Entry, Failure, Objects, Problem
 from bot.pictures.store import (
-    ERASED,
     NAME,
     SHA256_LENGTH,
     UNFINISHED,
@@ -112,14 +112,22 @@ class BucketStore(PictureStore):
                 return await self._copy(file, target / _key(file.name))
 
         originals = [each for each in await self.files() if each.is_original]
-        await asyncio.to_thread(note_in, target, await self.erasures())
-        return sum(await asyncio.gather(*(copy(each) for each in originals)))
+        copied = sum(await asyncio.gather(*(copy(each) for each in originals)))
+        notes = await self.erasures()
+        await asyncio.to_thread(note_in, target, notes)
+        gone = removed_in(notes) - {each.sha256 for each in originals}
+        await asyncio.to_thread(remove_copies, target, gone)
+        return copied
 
-    async def note_erasure(self, name: str) -> None:
-        await self._objects.create(f"{ERASED}/{name}", b"")
+    async def note_erasure(self, name: str, content: bytes = b"") -> None:
+        await self._objects.create(f"{ERASED}/{name}", content)
 
-    async def erasures(self) -> list[str]:
-        return [each.key.rpartition("/")[2] async for each in self._objects.all(ERASED)]
+    async def erasures(self) -> Mapping[str, bytes]:
+        found = [each async for each in self._objects.all(ERASED)]
+        return {
+            each.key.rpartition("/")[2]: await self._objects.read(each.key) if each.size else b""
+            for each in found
+        }
 
     async def prepare(self) -> None:
         await asyncio.to_thread(self._remove_unfinished)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from itertools import chain
@@ -15,8 +15,8 @@ from filelock import FileLock
 
 from bot.errors import StartupError
 from bot.jobs import Picture
+from bot.pictures.erasures import note_in, notes_in, remove_copies, removed_in, sync_folder
 from bot.pictures.store import (
-    ERASED,
     UNFINISHED,
     PictureStore,
     Staged,
@@ -74,11 +74,11 @@ class FileStore(PictureStore):
     async def copy_to(self, target: Path) -> int:
         return await asyncio.to_thread(self._copy_to, target)
 
-    async def note_erasure(self, name: str) -> None:
-        await asyncio.to_thread(note_in, self.disk, [name])
+    async def note_erasure(self, name: str, content: bytes = b"") -> None:
+        await asyncio.to_thread(note_in, self.disk, {name: content})
 
-    async def erasures(self) -> list[str]:
-        return await asyncio.to_thread(self._erasures)
+    async def erasures(self) -> Mapping[str, bytes]:
+        return await asyncio.to_thread(notes_in, self.disk)
 
     async def prepare(self) -> None:
         await asyncio.to_thread(self._remove_unfinished)
@@ -95,9 +95,6 @@ class FileStore(PictureStore):
 
     def temporary(self, picture: Picture) -> Path:
         return temporary_in(self.path(picture).parent, f"{picture.sha256}-")
-
-    def _erasures(self) -> list[str]:
-        return [each.name for each in (self.disk / ERASED).glob("*")]
 
     def _path(self, name: str) -> Path:
         return self.disk / name[:2] / name
@@ -135,7 +132,8 @@ class FileStore(PictureStore):
 
     def _copy_to(self, target: Path) -> int:
         copied = 0
-        for file in self._files(""):
+        files = self._files("")
+        for file in files:
             copy = target / file.name[:2] / file.name
             if not file.is_original or is_copied(file, copy):
                 continue
@@ -145,7 +143,9 @@ class FileStore(PictureStore):
                 shutil.copyfile(self._path(file.name), unfinished)
                 unfinished.replace(copy)
                 copied += 1
-        note_in(target, self._erasures())
+        notes = notes_in(self.disk)
+        note_in(target, notes)
+        remove_copies(target, removed_in(notes) - {file.sha256 for file in files})
         return copied
 
     def _store(self, data: bytes) -> Picture:
@@ -172,21 +172,8 @@ class FileStore(PictureStore):
         with self._locked():
             os.utime(staged.path)
             staged.path.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return staged.picture
-
-
-def note_in(folder: Path, erasures: Iterable[str]) -> None:
-    """Write down deletions in a folder of pictures, durably. Blocking: call in a thread."""
-    names = list(erasures)
-    if not names:
-        return
-    erased = folder / ERASED
-    erased.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (erased / name).touch()
-    _sync_folder(erased)
-    _sync_folder(folder)
 
 
 def is_copied(file: StoredFile, copy: Path) -> bool:
@@ -196,12 +183,3 @@ def is_copied(file: StoredFile, copy: Path) -> bool:
 def _stored(path: Path) -> StoredFile:
     stat = path.stat()
     return StoredFile(path.name, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,6 @@ from bot.pictures.header import MAX_PIXELS, Data, NotAPicture, measure, sniff
 
 SHA256_LENGTH = 64  # in a name
 UNFINISHED = ".part"
-ERASED = "erased"  # the folder of the deletions, whose names say everything
 NAME = re.compile(r"[0-9a-f]{64}(-\d+)?\.\w+")  # of a stored file; a copy has its limit in it
 
 
@@ -142,16 +141,16 @@ class PictureStore(ABC):
     async def copy_to(self, target: Path) -> int:
         """Copy the pictures that the folder `target` lacks, and return their number.
 
-        The deletions that are written down are copied too.
+        The notes of deletions are copied too, and what they list as removed goes from the folder.
         """
 
     @abstractmethod
-    async def note_erasure(self, name: str) -> None:
-        """Write down the deletion of a member's data, durably; a second time does nothing."""
+    async def note_erasure(self, name: str, content: bytes = b"") -> None:
+        """Store a note of a deletion, durably; a second time does nothing."""
 
     @abstractmethod
-    async def erasures(self) -> list[str]:
-        """Return the names that `note_erasure` has written down, also those of copies."""
+    async def erasures(self) -> Mapping[str, bytes]:
+        """Return the contents of all notes of deletions, by their names."""
 
     @abstractmethod
     async def prepare(self) -> None:

@@ -27,11 +27,13 @@ from bot.errors import Reason
 from bot.jobs import ACTIVE, SETTLED, Job
 from bot.pseudonyms import DELETED
 from bot.rights import Subject
+from bot.store import inputs_of_others
 from bot.store.erasure_requests import (
     JOBS_OF_MEMBER,
     MEMBERS,
     MENTION,
     MENTIONED,
+    TAKEN,
     TEXTS,
     UNTIL,
     USER,
@@ -79,25 +81,31 @@ _ended = and_(
 )
 _own, _same = job_pictures.alias("own"), job_pictures.alias("same")
 _active = jobs.alias("active")
-_in_use = (
-    exists()
-    .where(_own.c.job_id == jobs.c.id)
-    .where(_same.c.sha256 == _own.c.sha256)
-    .where(_active.c.id == _same.c.job_id, _active.c.status.in_(ACTIVE))
-)
+_is_active = and_(_active.c.id == _same.c.job_id, _active.c.status.in_(ACTIVE))
+_in_use = exists().where(_own.c.job_id == jobs.c.id, _same.c.sha256 == _own.c.sha256, _is_active)
 # Whoever uses the pictures again and again delays the deletion for a day at most.
-_is_erasable = or_(~_in_use, bindparam("reserved_since", type_=Utc) >= UNTIL)
+_is_overdue = bindparam("reserved_since", type_=Utc) >= UNTIL
+_is_erasable = or_(~_in_use, _is_overdue)
 ERASABLE = (
     select(jobs)
     .where(JOBS_OF_MEMBER, _ended, _is_erasable)
+    .where(jobs.c.id.not_in(bindparam("without", expanding=True)))
     .order_by(jobs.c.created_at)
     .limit(bindparam("limit"))
 )
-# A picture belongs to the member whose job had the picture first, as input or as result.
+_taken_in_use = exists().where(_same.c.sha256 == job_pictures.c.sha256, _is_active)
+TAKEN_HASHES = (
+    select(job_pictures.c.sha256)
+    .where(TAKEN, or_(~_taken_in_use, _is_overdue))
+    .distinct()
+    .limit(bindparam("limit"))
+)
+# A picture belongs to the member whose job had the picture first, as input or as result, or in
+# whose message it was then.
 _first = (
     select(
         job_pictures.c.sha256,
-        jobs.c.user_id,
+        func.coalesce(job_pictures.c.author_id, jobs.c.user_id).label("user_id"),
         func.row_number()
         .over(
             partition_by=job_pictures.c.sha256,
@@ -121,6 +129,11 @@ DETACH = delete(job_pictures).where(
         job_pictures.c.job_id.in_(_JOBS),
         and_(job_pictures.c.role == Role.INPUT, job_pictures.c.sha256.in_(_HASHES)),
     )
+)
+DISOWN = (
+    update(job_pictures)
+    .where(job_pictures.c.author_id == USER, job_pictures.c.sha256.in_(_HASHES))
+    .values(author_id=None)
 )
 FORGET_COPIES = delete(reduced_copies).where(reduced_copies.c.original.in_(_HASHES))
 FORGET_PICTURES = delete(pictures).where(
@@ -198,36 +211,58 @@ class Slice:
     """Jobs to erase together, and what goes with them.
 
     `owned` are the member's pictures, which go from the inputs of others too; `unused` are pictures
-    that no job has afterwards.
+    that no job has afterwards; `taken` are those that others have taken from the member's messages.
     """
 
     jobs: Sequence[Job]
-    owned: Collection[str]
-    unused: Collection[str]
+    taken: Collection[str] = ()
+    owned: Collection[str] = ()
+    unused: Collection[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.taken)
 
 
 async def next_slice(
-    connection: AsyncConnection, erasure: Erasure, now: datetime, limit: int
+    connection: AsyncConnection,
+    erasure: Erasure,
+    now: datetime,
+    limit: int,
+    without: Collection[str] = (),
 ) -> Slice:
-    """Return the next jobs that have ended; none if the others are still under way."""
-    values = {**erasure.values, "reserved_since": now - ENDED_FOR, "limit": limit}
+    """Return the next jobs that have ended, then the pictures that others have taken.
+
+    The slice is empty if all that is left is still under way. The jobs in `without` are left for a
+    later slice.
+    """
+    values = {
+        **erasure.values,
+        "reserved_since": now - ENDED_FOR,
+        "limit": limit,
+        "without": [*without],
+    }
     found = [job_of(row) for row in await connection.execute(ERASABLE, values)]
-    return await slice_of(connection, erasure, found)
-
-
-async def slice_of(connection: AsyncConnection, erasure: Erasure, found: Sequence[Job]) -> Slice:
-    """Return the slice of these jobs, with the pictures as they are used now."""
+    taken: Sequence[str] = ()
     if not found:
-        return Slice((), (), ())
+        taken = (await connection.execute(TAKEN_HASHES, values)).scalars().all()
+    return await slice_of(connection, erasure, found, taken)
+
+
+async def slice_of(
+    connection: AsyncConnection, erasure: Erasure, found: Sequence[Job], taken: Collection[str] = ()
+) -> Slice:
+    """Return the slice of these jobs and pictures, with the pictures as they are used now."""
+    if not found and not taken:
+        return Slice(())
     ids = [job.id for job in found]
-    hashes = [*(await connection.execute(HASHES_OF, {"job_ids": ids})).scalars()]
-    of_hashes = {"hashes": hashes, "user": erasure.user_id, "job_ids": ids}
+    hashes = {*taken, *(await connection.execute(HASHES_OF, {"job_ids": ids})).scalars()}
+    of_hashes = {"hashes": [*hashes], "user": erasure.user_id, "job_ids": ids}
     owned = {*(await connection.execute(OWNED, of_hashes)).scalars()}
     elsewhere = (await connection.execute(USED_ELSEWHERE, of_hashes)).all()
     used = {
         each.sha256 for each in elsewhere if each.role == Role.OUTPUT or each.sha256 not in owned
     }
-    return Slice(found, owned, {*hashes} - used)
+    return Slice(found, taken, owned, hashes - used)
 
 
 async def erase(
@@ -236,19 +271,20 @@ async def erase(
     """Blank the jobs of a slice, and let the pseudonym have them and their entries."""
     values = {"user": erasure.user_id, "pseudonym": pseudonym}
     ids = [job.id for job in chosen.jobs]
+    await inputs_of_others.blank(tx, erasure, ids, owned=chosen.owned, taken=chosen.taken)
     await tx.execute(DETACH, {"job_ids": ids, "hashes": [*chosen.owned]})
+    await tx.execute(DISOWN, {"user": erasure.user_id, "hashes": [*chosen.taken]})
     for statement in (FORGET_COPIES, FORGET_PICTURES):
         await tx.execute(statement, {"hashes": [*chosen.unused]})
     await tx.execute(UNFAVOUR, {"job_ids": ids})
     await tx.execute(RENAME_ENTRIES, {**values, "job_ids": ids})
-    await tx.execute(
-        BLANK,
-        [
-            {**values, "job_id": job.id, "now": now, "left": {"count": job.request.count}}
-            for job in chosen.jobs
-        ],
-    )
-    await tx.execute(COUNT, {**erasure.values, "number": len(ids)})
+    blank = [
+        {**values, "job_id": job.id, "now": now, "left": {"count": job.request.count}}
+        for job in chosen.jobs
+    ]
+    if blank:
+        await tx.execute(BLANK, blank)
+        await tx.execute(COUNT, {**erasure.values, "number": len(ids)})
 
 
 async def end(tx: AsyncConnection, erasure: Erasure, pseudonym: int) -> None:

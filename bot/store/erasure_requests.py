@@ -11,10 +11,12 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     String,
+    Text,
     and_,
     bindparam,
+    cast,
+    exists,
     func,
-    insert,
     or_,
     select,
     union,
@@ -22,12 +24,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.jobs import ACTIVE
 from bot.rights import Subject
+from bot.store.dialects import insert, keep_row
 from bot.store.tables import (
     Utc,
     changes,
     erasures,
     favourites,
+    job_pictures,
     jobs,
     ledger,
     preferences,
@@ -49,6 +54,20 @@ MEMBERS: Mapping[Column[Any], ColumnElement[bool]] = {
 }
 JOBS_OF_MEMBER = and_(jobs.c.user_id == USER, MEMBERS[jobs.c.user_id])
 LEFT = select(func.count()).select_from(jobs).where(JOBS_OF_MEMBER)
+# Pictures in messages of the member, in jobs of others.
+TAKEN = and_(
+    job_pictures.c.author_id == USER,
+    exists().where(jobs.c.id == job_pictures.c.job_id, jobs.c.created_at <= UNTIL),
+)
+IS_TAKEN = select(job_pictures.c.sha256).where(TAKEN).limit(1)
+# The same before the pictures are stored, or where they never were.
+UNSTORED = and_(
+    jobs.c.inputs_stored.is_(False),
+    jobs.c.created_at <= UNTIL,
+    cast(jobs.c.inputs, Text).contains(bindparam("author", type_=String)),
+)
+IS_AWAITED = select(jobs.c.id).where(UNSTORED, jobs.c.status.in_(ACTIVE)).limit(1)
+NEWEST = select(func.max(jobs.c.created_at)).where(jobs.c.user_id == USER)
 DATA = tuple(select(each).where(each == USER, is_old).limit(1) for each, is_old in MEMBERS.items())
 TEXTS = (changes.c.subject, changes.c.before, changes.c.after)  # which may mention members
 MENTION: BindParameter[str] = bindparam("mention", type_=String)
@@ -59,10 +78,11 @@ NAMED = (
     .where(rights.c.subject == Subject.MEMBER, rights.c.name == bindparam("name"))
     .limit(1)
 )
-ANYBODY = union(*(select(each).where(each > 0) for each in MEMBERS))
+ANYBODY = union(*(select(each).where(each > 0) for each in (*MEMBERS, job_pictures.c.author_id)))
 MENTIONS = union(*(select(each).where(each.contains("<@")) for each in TEXTS))
 PENDING = select(erasures).order_by(erasures.c.requested_at)
 OF_MEMBER = select(erasures).where(erasures.c.user_id == USER)
+ADD = keep_row(insert(erasures))
 EXTEND = (
     update(erasures)
     .where(erasures.c.user_id == USER)
@@ -89,8 +109,9 @@ class Erasure:
 
     @property
     def values(self) -> dict[str, object]:
-        """The values of the parameters USER and UNTIL."""
-        return {"user": self.user_id, "until": self.requested_at}
+        """The values of the parameters USER, UNTIL and of UNSTORED."""
+        author = f'"author_id": {self.user_id}'
+        return {"user": self.user_id, "until": self.requested_at, "author": author}
 
 
 async def request(
@@ -98,15 +119,17 @@ async def request(
 ) -> Erasure:
     """Store a request, or extend the one that has not ended to everything that is stored now."""
     total = await jobs_left(tx, user_id, now)
-    if found := await of_member(tx, user_id):
-        until = max(now, found.requested_at)
-        results, number = with_results or found.with_results, found.erased + total
-        values = {"user": user_id, "now": until, "results": results, "number": number}
-        await tx.execute(EXTEND, values)
-        return Erasure(user_id, until, results, number, found.erased)
     row = {"user_id": user_id, "requested_at": now, "with_results": with_results}
-    await tx.execute(insert(erasures), {**row, "total": total, "erased": 0})
-    return Erasure(user_id, now, with_results, total)
+    while True:
+        if found := await of_member(tx, user_id):
+            until = max(now, found.requested_at)
+            results, number = with_results or found.with_results, found.erased + total
+            values = {"user": user_id, "now": until, "results": results, "number": number}
+            await tx.execute(EXTEND, values)
+            return Erasure(user_id, until, results, number, found.erased)
+        added = await tx.execute(ADD, {**row, "total": total, "erased": 0})
+        if added.rowcount:  # else another process has just stored one
+            return Erasure(user_id, now, with_results, total)
 
 
 async def of_member(connection: AsyncConnection, user_id: int) -> Erasure | None:
@@ -126,10 +149,28 @@ async def jobs_left(connection: AsyncConnection, user_id: int, until: datetime) 
     return int((await connection.execute(LEFT, values)).scalar_one())
 
 
+async def is_left(connection: AsyncConnection, erasure: Erasure) -> bool:
+    """Return whether jobs of the member are left, or pictures in jobs of others."""
+    if await jobs_left(connection, erasure.user_id, erasure.requested_at):
+        return True
+    for statement in (IS_TAKEN, IS_AWAITED):
+        if (await connection.execute(statement, erasure.values)).first():
+            return True
+    return False
+
+
+async def newest_job(connection: AsyncConnection, user_id: int) -> datetime | None:
+    """Return the time of the member's newest request."""
+    newest: datetime | None = (await connection.execute(NEWEST, {"user": user_id})).scalar_one()
+    return newest
+
+
 async def has_data(connection: AsyncConnection, user_id: int, until: datetime) -> bool:
     """Return whether a row as old as `until` has the member's id."""
     values = {"user": user_id, "until": until, "mention": mention_of(user_id)}
-    found = [(await connection.execute(each, values)).first() for each in (*DATA, MENTIONING)]
+    found = [
+        (await connection.execute(each, values)).first() for each in (*DATA, IS_TAKEN, MENTIONING)
+    ]
     return any(found)
 
 

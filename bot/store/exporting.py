@@ -123,23 +123,14 @@ STOPPED = Listing(
     [jobs.c.id, jobs.c.created_at, jobs.c.cancel_requested_at],
     JOB_KEYS,
 )
-LISTINGS = (REQUESTS, ENTRIES, FAVOURITES, RIGHTS, CHANGES, WARNINGS, STOPPED)
-
 PREFERENCES = select(*_shown(preferences.c)).where(preferences.c.user_id == _member)
 ERASURE = select(*_shown(erasures.c)).where(erasures.c.user_id == _member)
-HAS_DATA = select(
-    or_(
-        exists().where(preferences.c.user_id == _member),
-        exists().where(erasures.c.user_id == _member),
-        *(exists().where(each.condition) for each in LISTINGS),
-    )
-)
-
 # A picture belongs to the member who used the picture first, as in bot.store.erasure.
 _uses, _users = job_pictures.alias(), jobs.alias()
 _of_jobs = _uses.join(_users, _users.c.id == _uses.c.job_id)
 _same = _uses.c.sha256 == job_pictures.c.sha256
-_own = of_member(_users.c.user_id)
+_own_job = of_member(_users.c.user_id)
+_own = of_member(func.coalesce(_uses.c.author_id, _users.c.user_id))
 
 
 def _first_use(condition: ColumnElement[bool]) -> ColumnElement[Any]:
@@ -148,7 +139,7 @@ def _first_use(condition: ColumnElement[bool]) -> ColumnElement[Any]:
 
 
 def _any_use(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    statement = select(_uses.c.job_id).select_from(_of_jobs).where(_same, _own, condition)
+    statement = select(_uses.c.job_id).select_from(_of_jobs).where(_same, condition)
     return statement.correlate(job_pictures, jobs).exists()
 
 
@@ -157,10 +148,38 @@ def _flag(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return case((condition, True), else_=False)
 
 
+# In messages of the member, and used by others. `own` are those of own jobs too.
+TAKEN = Listing(
+    and_(
+        job_pictures.c.author_id == _member,
+        jobs.c.id == job_pictures.c.job_id,
+        jobs.c.user_id != _member,
+        pictures.c.sha256 == job_pictures.c.sha256,
+    ),
+    [
+        *(jobs.c.created_at, job_pictures.c.job_id, job_pictures.c.position),
+        *(each for each in pictures.c if each.name != "created_at"),
+        _flag(_any_use(_users.c.user_id == _member)).label("own"),
+    ],
+    (job_pictures.c.sha256, job_pictures.c.job_id, job_pictures.c.position),
+)
+LISTINGS = (REQUESTS, ENTRIES, FAVOURITES, RIGHTS, CHANGES, WARNINGS, STOPPED, TAKEN)
+
+HAS_DATA = select(
+    or_(
+        exists().where(preferences.c.user_id == _member),
+        exists().where(erasures.c.user_id == _member),
+        *(exists().where(each.condition) for each in LISTINGS),
+    )
+)
+
 _foreign = and_(
     job_pictures.c.role == Role.INPUT,
-    not_(_any_use(_uses.c.role == Role.OUTPUT)),
-    _first_use(not_(_own)) < _first_use(_own),
+    not_(_any_use(and_(_own, _uses.c.role == Role.OUTPUT))),
+    or_(
+        not_(of_member(func.coalesce(job_pictures.c.author_id, jobs.c.user_id))),
+        _first_use(not_(_own)) < _first_use(_own),
+    ),
 )
 _later = or_(
     _users.c.created_at > jobs.c.created_at,
@@ -171,7 +190,7 @@ PICTURES = (
         *(job_pictures.c.job_id, job_pictures.c.role, job_pictures.c.position),
         *(pictures.c.sha256, pictures.c.kind, pictures.c.size, pictures.c.width, pictures.c.height),
         _flag(_foreign).label("foreign"),
-        _flag(_any_use(_later)).label("again"),
+        _flag(_any_use(and_(_own_job, _later))).label("again"),
     )
     .select_from(
         job_pictures.join(jobs, jobs.c.id == job_pictures.c.job_id).join(

@@ -78,10 +78,12 @@ async def attach(
     now: datetime,
     *,
     after: int = 0,
+    authors: Sequence[int | None] = (),
 ) -> None:
     """Attach pictures to a job in their order, from position `after` on.
 
-    The same bytes may belong to many jobs.
+    The same bytes may belong to many jobs. `authors` are the other members in whose messages inputs
+    were, one for each picture, or none at all.
     """
     await tx.execute(
         KNOW,
@@ -102,8 +104,14 @@ async def attach(
     await tx.execute(
         insert(job_pictures),
         [
-            {"job_id": job_id, "role": role, "position": position, "sha256": picture.sha256}
-            for position, picture in enumerate(stored, start=after)
+            {
+                "job_id": job_id,
+                "role": role,
+                "position": after + number,
+                "sha256": picture.sha256,
+                "author_id": authors[number] if authors else None,
+            }
+            for number, picture in enumerate(stored)
         ],
     )
 

@@ -41,7 +41,7 @@ ANONYMISED = (
     f"USING MESSAGE = '{APPEND_ONLY}'; END"
 )
 WITHOUT_MENTION = " AND ".join(
-    f"(NEW.{name} = OLD.{name} OR (OLD.{name} LIKE '%<@%' AND NEW.{name} LIKE '%deleted member%'))"
+    f"(NEW.{name} = OLD.{name} OR (OLD.{name} ~ '<@[0-9]' AND NEW.{name} LIKE '%deleted member%'))"
     for name in ("subject", "before", "after")
 )
 CHANGES_ANONYMISED = (

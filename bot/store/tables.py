@@ -214,6 +214,8 @@ job_pictures = Table(
     Column("role", String(8), primary_key=True),  # input, output
     Column("position", Integer, primary_key=True),
     Column("sha256", ForeignKey("pictures.sha256"), nullable=False, index=True),
+    Column("author_id", BigInteger),  # the other member in whose message an input was
+    partial_index("ix_job_pictures_author_id", "author_id", where="author_id IS NOT NULL"),
 )
 
 favourites = Table(

@@ -41,7 +41,8 @@ class Erasures:
         self._now = services.now
 
     async def progress(self, user_id: int) -> Erasure | None:
-        """Return the member's deletion that has not ended."""
+        """Return the member's deletion that has not ended. DeletionUnavailable."""
+        self._check_key()
         async with self._database.reading() as view:
             return await erasure_requests.of_member(view, user_id)
 

@@ -91,7 +91,10 @@ class Inputs:
         size = sum(picture.size for attachment, picture in pairs if attachment.sha256 is None)
         async with self._leases.writing(job, last=True) as tx:
             if await jobs.mark_inputs_stored(tx, job.id, size=size):
-                await picture_rows.attach(tx, job.id, Role.INPUT, stored, self._now())
+                authors = [each.author_id for each in job.inputs]
+                await picture_rows.attach(
+                    tx, job.id, Role.INPUT, stored, self._now(), authors=authors
+                )
 
     async def addressed(self, job: Job, room: AsyncExitStack) -> Job:
         """Return the job with addresses of its inputs that the provider can download now.

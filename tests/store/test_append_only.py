@@ -3,6 +3,7 @@
 # ruff: noqa: S608  # the statements consist of constants of this module
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,6 +119,12 @@ async def test_a_loss_belongs_to_nobody(database: Database) -> None:
         )
 
     await refused(database, "ledger", TO_PSEUDONYM)  # of the job's hold and of this
+
+
+async def test_a_mention_of_a_role_stays(database: Database) -> None:
+    await append(database, replace(CHANGE, subject="role <@&1>: allowance"))
+
+    await refused(database, "changes", "subject = 'allowance of a deleted member'")
 
 
 @pytest.mark.parametrize("with_id", [True, False])

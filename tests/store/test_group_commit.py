@@ -211,7 +211,7 @@ async def test_a_commit_that_fails_is_told_to_every_block(
         async with database.transaction() as tx:
             await tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
             await tx.exec_driver_sql(
-                "INSERT INTO job_pictures VALUES ('nowhere', 'input', 0, 'nothing')"
+                "INSERT INTO job_pictures VALUES ('nowhere', 'input', 0, 'nothing', NULL)"
             )
 
     monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)

@@ -85,7 +85,9 @@ def test_only_the_named_modules_can_write_a_status_or_an_entry() -> None:
             if path not in allowed and path != ROOT / Path(*module.split(".")).with_suffix(".py"):
                 assert not uses(path, module) & names, (module_of(path), module)
         # These set leases and tokens, claim, or blank texts.
-        others = {STORE / name for name in ("claims.py", "leases.py", "prompts.py")}
+        others = {
+            STORE / name for name in ("claims.py", "leases.py", "prompts.py", "inputs_of_others.py")
+        }
         if path not in {JOBS, QUEUE, ERASURE, *others}:
             found = [call for call in calls(path) if name_of(call) == "update"]
             assert "update(jobs)" not in map(ast.unparse, found), module_of(path)

@@ -26,6 +26,7 @@ FORMER_MOVES = (
 UNDO_0013 = (
     "DROP TABLE erasures",
     "ALTER TABLE preferences DROP changed_at",
+    "ALTER TABLE job_pictures DROP author_id",
     "DROP INDEX ix_jobs_canceled_by, ix_reduced_copies_original",
     "DROP TRIGGER ledger_refuses_update ON ledger",
     "DROP TRIGGER changes_refuses_update ON changes",

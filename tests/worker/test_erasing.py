@@ -11,14 +11,17 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 
+from bot.erase_command import request_deletion
 from bot.errors import Reason
 from bot.jobs import JobStatus, Notify
-from bot.pictures.store import ERASED
+from bot.pictures.erasures import ERASED
 from bot.pseudonym_key import note_key
 from bot.pseudonyms import Pseudonyms
 from bot.sandbox.discord import Message, Upload, User
 from bot.sandbox.http.faults import Answer, Hold
-from bot.store import erasure, erasure_requests, favourites, preferences
+from bot.settings import Settings
+from bot.store import erasure, erasure_requests, favourites, members, preferences
+from bot.store.database import Database, Transaction
 from bot.store.erasure_requests import Erasure
 from bot.store.tables import changes, jobs, metadata, pictures
 from bot.store.tables import ledger as entries
@@ -27,6 +30,7 @@ from tests.support import cluster
 from tests.support.acting import press
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
+from tests.support.managing import let_manage
 
 KEY = "the-key-of-the-pseudonyms-of-the-tests"
 DELETE_MESSAGE = r"/api/v10/channels/\d+/messages/\d+"
@@ -35,7 +39,8 @@ WORDS = ("zebra", "walrus", "secretly", "mine.png")  # that only Ada writes
 
 
 @pytest.fixture(autouse=True)
-def key(at: Stage) -> Pseudonyms:
+def key(at: Stage, monkeypatch: pytest.MonkeyPatch) -> Pseudonyms:
+    monkeypatch.setattr(erasing, "WAIT", 0.05)
     at.settings = {**at.settings, "pseudonym_key": KEY}
     return Pseudonyms(SecretStr(KEY))
 
@@ -373,10 +378,10 @@ async def test_a_deletion_is_journaled_under_the_pseudonym(at: Stage, key: Pseud
         await delete(at)
         await erased(at)
     names = [path.name for path in (at.folder / "pictures" / ERASED).iterdir()]
+    (name,) = [each for each in names if not each.startswith("pictures-")]
 
-    assert len(names) == 1
-    assert f"{-key.of(at.ada.id):016x}" in names[0]
-    assert names[0].startswith(key.fingerprint)
+    assert f"{-key.of(at.ada.id):016x}" in name
+    assert name.startswith(key.fingerprint)
 
 
 async def test_an_unknown_outcome_is_erased_when_nobody_searches_any_more(at: Stage) -> None:
@@ -389,7 +394,7 @@ async def test_an_unknown_outcome_is_erased_when_nobody_searches_any_more(at: St
             failed = {"status": JobStatus.FAILED, "reason": Reason.DOUBTFUL}
             await tx.execute(update(jobs).values(failed))
         await delete(at)
-        await asyncio.sleep(2.5)  # a turn
+        await asyncio.sleep(0.5)  # a turn
         assert [job.request.prompt for job in await at.jobs()] == ["a zebra"]
         at.clock.move(hours=26)
         await erased(at)
@@ -557,3 +562,95 @@ async def test_a_mention_that_comes_back_with_a_backup_is_deleted_again(at: Stag
         async with at.easel(), asyncio.timeout(20):
             while str(at.ada.id) in await everything(at):
                 await asyncio.sleep(0.05)
+
+
+async def test_two_processes_store_one_request(at: Stage) -> None:
+    """The first has not committed when the second looks."""
+    async with at.easel():
+        await draw(at)
+    async with at.database() as one, at.database() as other:
+
+        async def request(database: Database) -> Erasure:
+            async def store(tx: Transaction) -> Erasure:
+                found = await erasure_requests.request(
+                    tx, at.ada.id, at.clock(), with_results=False
+                )
+                await asyncio.sleep(0.2)
+                return found
+
+            return await database.run(store)
+
+        found = await asyncio.gather(request(one), request(other))
+
+    assert [each.total for each in found] == [2, 2]
+    assert len(await deletions(at)) == 1
+
+
+async def test_a_deletion_does_not_renew_the_limit_of_input_pictures(at: Stage) -> None:
+    since = at.clock() - timedelta(hours=1)
+    async with at.easel() as app:
+        await draw(at)
+        async with app.services.database.reading() as view:
+            before = await members.input_bytes_since(view, at.ada.id, since)
+        await delete(at)
+        await erased(at)
+        async with app.services.database.reading() as view:
+            after = await members.input_bytes_since(view, at.ada.id, since)
+
+    assert before.total == len(MINE)
+    assert after == before
+
+
+async def test_a_reason_in_the_ledger_names_nobody(at: Stage) -> None:
+    async with at.easel():
+        let_manage(at, at.ben)
+        reason = f"for <@{at.ada.id}>, who won"
+        await at.command("credits grant", by=at.ben, member=at.ada, amount="5", reason=reason)
+        await draw(at)
+        await delete(at)
+        await erased(at)
+
+    text = await everything(at)
+    assert "for a member, who won" in text
+    assert str(at.ada.id) not in text
+
+
+async def test_a_message_that_is_not_deleted_now_holds_no_other_back(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "SLICE", 1)
+    async with at.easel():
+        result = await draw(at)
+        stuck = rf"/api/v10/channels/\d+/messages/{result.id}"
+        failing = at.discord.faults.add("DELETE", stuck, Answer(403, b"<html>"), times=None)
+        await delete(at, "Delete my data and results")
+        async with asyncio.timeout(10):
+            while len(await at.jobs()) > 1:
+                await asyncio.sleep(0.05)
+        failing.remove()
+        at.clock.move(minutes=1)
+        await erased(at)
+    assert result.deleted
+
+
+async def test_the_clock_of_the_command_may_be_behind(at: Stage) -> None:
+    at.clock.move(minutes=20)
+    async with at.easel():
+        await draw(at)
+        await at.settled(2)
+        url = at.postgres_url or f"sqlite:///{at.path}"
+        settings = Settings.load(
+            None,
+            {
+                "DISCORD_TOKEN": "x",
+                "OXEN_API_KEY": "y",
+                "DATABASE_URL": url,
+                "PICTURES_URL": (at.folder / "pictures").as_uri(),
+                "PSEUDONYM_KEY": KEY,
+            },
+        )
+        said = await request_deletion(settings, at.ada.id, with_results=False)
+        await erased(at)
+
+    assert "2 jobs" in said
+    assert "zebra" not in await everything(at)

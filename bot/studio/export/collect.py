@@ -33,6 +33,7 @@ TABLES: Mapping[str, Listing] = {
     "changes": exporting.CHANGES,
     "warnings": exporting.WARNINGS,
     "stopped": exporting.STOPPED,
+    "taken": exporting.TAKEN,
 }
 
 NewFile = Callable[[], AbstractAsyncContextManager[Path]]
@@ -79,10 +80,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A stored picture on its way into a ZIP file; `job_id` is the newest job with it."""
+    """A stored picture on its way into a ZIP file.
+
+    `job_id` is the member's newest job with it; None of a picture that only others have used.
+    """
 
     picture: Picture
-    job_id: str
+    job_id: str | None
 
     @property
     def name(self) -> str:
@@ -262,6 +266,8 @@ class Export:
                 return records.warnings(rows)
             case "stopped":
                 return records.stopped(rows)
+            case "taken":
+                return await asyncio.to_thread(records.taken, rows)
         return records.plain_records(rows)
 
     async def _originals(self) -> AsyncIterator[Original]:
@@ -276,10 +282,22 @@ class Export:
                     self._bytes_left -= original.size
                     if row["foreign"]:
                         self._leave_out(original, Missing.FOREIGN)
-                    elif size_with_headers(original.name, original.size) > self._room:
-                        self._leave_out(original, Missing.TOO_LARGE)
-                    else:
+                    elif self._has_room(original):
                         yield original
+        last = None
+        async for rows in self._rows.pages(exporting.TAKEN):
+            for row in rows:  # by the hash
+                original = Original(records.picture_of(row), None)
+                if row["sha256"] != last and not row["own"] and self._has_room(original):
+                    yield original
+                last = row["sha256"]
+
+    def _has_room(self, original: Original) -> bool:
+        """Return whether a file can hold a picture; else it is left out."""
+        if size_with_headers(original.name, original.size) <= self._room:
+            return True
+        self._leave_out(original, Missing.TOO_LARGE)
+        return False
 
     def _list_left_out(self) -> list[Text]:
         if not self._left_out:

@@ -57,6 +57,10 @@ warnings
 stopped
     Jobs of other members that you have stopped as a moderator.
 
+taken
+    Pictures in messages of yours that other members have edited, where the operator
+    allows that, with the times of their requests and the files here.
+
 left-out
     Pictures of your requests that are in none of the files, each with the reason.
 """

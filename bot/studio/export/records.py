@@ -36,7 +36,7 @@ def requests(
         {
             **_plain(row),
             "canceled_by_moderator": bool(row["canceled_by_moderator"]),
-            "inputs": [{name: each.get(name) for name in OF_INPUT} for each in row["inputs"]],
+            "inputs": _inputs(row["inputs"], shown[row["id"]]),
             "pictures": [_picture(each) for each in shown[row["id"]]],
             "generations": [
                 {name: each[name] for name in OF_GENERATION} for each in made[row["id"]]
@@ -91,6 +91,18 @@ def stopped(rows: Iterable[StoredRow]) -> list[Record]:
     return [{"job_id": row["id"], "stopped_at": row["cancel_requested_at"]} for row in rows]
 
 
+def taken(rows: Iterable[StoredRow]) -> list[Record]:
+    """Return the pictures that others have taken from the member's messages, and when."""
+    return [
+        {
+            "created_at": row["created_at"],
+            **{name: row[name] for name in ("size", "width", "height")},
+            "file": file_of(picture_of(row)),
+        }
+        for row in rows
+    ]
+
+
 def by_job(rows: Iterable[StoredRow]) -> Mapping[str, Sequence[StoredRow]]:
     """Return rows by the jobs that they belong to; none for any other job."""
     found: defaultdict[str, list[StoredRow]] = defaultdict(list)
@@ -107,6 +119,18 @@ def file_of(picture: Picture) -> str:
 def picture_of(row: StoredRow) -> Picture:
     kind = PictureKind(row["kind"])
     return Picture(row["sha256"], kind, row["size"], row["width"], row["height"])
+
+
+def _inputs(inputs: Sequence[Mapping[str, Any]], pictures: Sequence[StoredRow]) -> list[Record]:
+    """Return the attachments of a job. Of another member's, only the number is said."""
+    foreign = {each["position"] for each in pictures if each["role"] == "input" and each["foreign"]}
+    return [
+        {
+            name: None if position in foreign or each.get("author_id") else each.get(name)
+            for name in OF_INPUT
+        }
+        for position, each in enumerate(inputs)
+    ]
 
 
 def _picture(row: StoredRow) -> Record:

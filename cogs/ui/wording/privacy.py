@@ -8,7 +8,8 @@ class Privacy:
         "### Your data in this bot\n"
         "**Stored:** your requests (prompts, options, times, ids of server, channel and messages), "
         "their pictures, the pictures that you attach to them, your credits, your favourites, and "
-        "your choice of /my notify. Nothing else that you write is stored.\n"
+        "your choice of /my notify. Of managers, also changes of settings and reasons for grants. "
+        "Nothing else that you write is stored.\n"
         "**How long:** files of pictures for {days} after the last job that used them, or "
         "earlier if the space is needed.{prompts} What lets the bot answer a command, for 15 "
         "minutes. All else for as long as this bot is run, or until you delete it with "
@@ -51,7 +52,7 @@ class Erasing:
     POSTED = (
         "Results that were posted are messages in Discord. With the second button, the bot "
         "deletes those in channels that it can still reach. Private results, which only you see, "
-        "stay."
+        "stay, and so do threads at results."
     )
     CONFIRM = "Delete my data"
     CONFIRM_ALL = "Delete my data and results"
@@ -60,7 +61,7 @@ class Erasing:
     PROGRESS = (
         "### Your data is being deleted\n"
         "{erased} of {jobs}. Jobs that are under way, or may still be charged, end first: that "
-        "takes a day at most. What you request from now on is stored anew."
+        "takes two days at most. What you request from now on is stored anew."
     )
     DONE = "### Your data is deleted\nNothing is under way. What you request from now on is stored."
     REFRESH = "Refresh"

@@ -18,24 +18,32 @@ LEDGER = (
     *("reason", "details", "created_at"),
 )
 TO_PSEUDONYM = "OLD.user_id > 0 AND NEW.user_id < 0"
-WITHOUT_MENTION = " AND ".join(
-    f"(NEW.{name} = OLD.{name} OR (OLD.{name} LIKE '%<@%' AND NEW.{name} LIKE '%deleted member%'))"
-    for name in ("subject", "before", "after")
-)
+TEXTS = ("subject", "before", "after")
+MENTIONS = {"sqlite": "GLOB '*<@[0-9]*'", "postgresql": "~ '<@[0-9]'"}  # of members, not of roles
 SAME_CHANGE = (
     "NEW.id = OLD.id AND NEW.server_id = OLD.server_id AND NEW.created_at = OLD.created_at"
 )
+
+
+def _change_without_mention(dialect: str) -> str:
+    texts = " AND ".join(
+        f"(NEW.{name} = OLD.{name} OR (OLD.{name} {MENTIONS[dialect]} "
+        f"AND NEW.{name} LIKE '%deleted member%'))"
+        for name in TEXTS
+    )
+    return f"(NEW.user_id = OLD.user_id OR {TO_PSEUDONYM}) AND {texts} AND {SAME_CHANGE}"
+
+
 ALLOWED = {
     "ledger": f"{TO_PSEUDONYM} AND " + " AND ".join(f"NEW.{name} IS OLD.{name}" for name in LEDGER),
-    "changes": f"(NEW.user_id = OLD.user_id OR {TO_PSEUDONYM}) AND {WITHOUT_MENTION} "
-    f"AND {SAME_CHANGE}",
+    "changes": _change_without_mention("sqlite"),
 }
 FUNCTIONS = {
     "ledger": (
         "ledger_allows_pseudonyms",
         f"{TO_PSEUDONYM} AND to_jsonb(NEW) - 'user_id' = to_jsonb(OLD) - 'user_id'",
     ),
-    "changes": ("changes_allow_pseudonyms", ALLOWED["changes"]),
+    "changes": ("changes_allow_pseudonyms", _change_without_mention("postgresql")),
 }
 
 
@@ -57,6 +65,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("canceled_by IS NOT NULL"),
     )
     op.add_column("preferences", sa.Column("changed_at", sa.DateTime(timezone=True)))
+    op.add_column("job_pictures", sa.Column("author_id", sa.BigInteger()))
+    op.create_index(
+        "ix_job_pictures_author_id",
+        "job_pictures",
+        ["author_id"],
+        sqlite_where=sa.text("author_id IS NOT NULL"),
+        postgresql_where=sa.text("author_id IS NOT NULL"),
+    )
     op.create_index("ix_reduced_copies_original", "reduced_copies", ["original"])
     replace = _in_sqlite if op.get_bind().dialect.name == "sqlite" else _in_postgresql
     for table in ("ledger", "changes"):
