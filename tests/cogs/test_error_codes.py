@@ -95,10 +95,9 @@ async def test_a_reply_that_cannot_be_edited_is_followed_by_a_private_message(
 async def test_an_unknown_webhook_is_retried_for_half_a_minute(at: Stage) -> None:
     async with at.easel():
         await drawing(at, 1, private=True)
-        unknown = at.discord.faults.add("PATCH", REPLIES, UNKNOWN_WEBHOOK, times=None)
+        unknown = at.discord.faults.add("PATCH", REPLIES, UNKNOWN_WEBHOOK)
         await at.finish()
         await until(at, postponed)
-        unknown.remove()
         at.clock.move(seconds=5)
         (job,) = await at.settled(timeout=20)
 
