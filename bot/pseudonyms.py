@@ -24,7 +24,7 @@ KEY_BYTES = 32  # of a key that Easel makes
 SHORTEST_KEY = 32  # characters of a key that the operator sets
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DELETED = "deleted member"  # which the trigger of `changes` looks for
-MENTION = re.compile(r"<@!?-?\d+>")
+MENTIONED_ID = re.compile(r"<@!?(-?\d+)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,5 +117,5 @@ def make_key(path: Path) -> SecretStr:
 
 
 def without_mentions(text: str) -> str:
-    """Return a text for the ledger, which never changes: no id of a member may stay there."""
-    return MENTION.sub("a member", text)
+    """Return a text without the ids of members, for the ledger, where it can never be changed."""
+    return MENTIONED_ID.sub("a member", text)

@@ -1,7 +1,7 @@
 """The notes of deletions, which lie beside the pictures, in a folder or a bucket.
 
-The names of most notes say everything (bot.pseudonyms). Those of removed pictures list the hashes,
-so that the copies in a backup go too, and what comes back from an older one.
+Most notes are names without content (bot.pseudonyms). Notes of removed pictures list the hashes: a
+backup removes its copies of them, and a start the files that an older backup brings back.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def note_in(folder: Path, notes: Mapping[str, bytes]) -> None:
 
 def notes_in(folder: Path) -> dict[str, bytes]:
     """Return the notes in a folder of pictures. Blocking: call in a thread."""
-    return {each.name: each.read_bytes() for each in (folder / ERASED).glob("*")}
+    return {each.name: each.read_bytes() for each in (folder / ERASED).glob("*") if each.is_file()}
 
 
 def remove_copies(folder: Path, hashes: Iterable[str]) -> None:

@@ -1,6 +1,5 @@
 """The requests for a deletion of a member's data, and the members who have data at all."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs import ACTIVE
+from bot.pseudonyms import MENTIONED_ID
 from bot.rights import Subject
 from bot.store.dialects import insert, keep_row
 from bot.store.tables import (
@@ -182,7 +182,7 @@ async def is_named(connection: AsyncConnection, user_id: int) -> bool:
 async def members(connection: AsyncConnection) -> set[int]:
     """Return the ids of all members who have data, without pseudonyms."""
     texts = (await connection.execute(MENTIONS)).scalars()
-    mentioned = {int(each) for text in texts for each in re.findall(r"<@(\d+)>", text)}
+    mentioned = {int(each) for text in texts for each in MENTIONED_ID.findall(text)}
     return mentioned.union((await connection.execute(ANYBODY)).scalars())
 
 

@@ -298,7 +298,7 @@ async def test_a_reply_that_never_arrived_is_withdrawn_without_a_word(at: Stage)
 async def test_a_reply_that_the_stop_cuts_off_is_a_line_of_the_log(
     at: Stage, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
-    """Of a 502, discord.py repeats the request when the connections are closed."""
+    """After a 502, discord.py repeats the request, although the connections are closed then."""
     caplog.set_level(logging.INFO)
     async with at.easel() as app:
         await registered(app)

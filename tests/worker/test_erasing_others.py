@@ -77,7 +77,7 @@ def lines(data: bytes) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("own", [False, True])
 async def test_a_picture_that_another_member_has_taken_goes(at: Stage, own: bool) -> None:
-    """Also where it is all that is stored about the author."""
+    """The picture may be all that is stored about the author."""
     async with at.easel():
         if own:
             await at.edit(Upload("mine.png", MINE), prompt="a walrus")

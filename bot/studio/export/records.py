@@ -4,7 +4,6 @@ Many programs read a number of JSON with 53 bits. A column that is added to a ta
 unless `bot.store.exporting` hides it.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -14,6 +13,7 @@ from bot.data_export import Record
 from bot.jobs import Picture, PictureKind
 from bot.ledger import credits_text
 from bot.pictures.store import name_of
+from bot.pseudonyms import MENTIONED_ID
 from bot.store.exporting import StoredRow
 
 FOLDER = "pictures"
@@ -21,7 +21,6 @@ AMOUNTS = frozenset({"price", "cost", "granted", "allowance", "amount"})  # colu
 OF_INPUT = ("name", "url", "size", "width", "height")  # of an attachment
 OF_PICTURE = ("role", "position", "size", "width", "height")
 OF_GENERATION = ("provider", "remote_id", "state")
-MENTION = re.compile(r"<@!?(-?\d+)>")
 ANOTHER = "another member"
 
 
@@ -61,7 +60,7 @@ def changes(rows: Iterable[StoredRow], user_id: int) -> list[Record]:
     own = f"<@{user_id}>"
 
     def unnamed(text: str) -> str:
-        return MENTION.sub(lambda found: own if found[0] == own else ANOTHER, text)
+        return MENTIONED_ID.sub(lambda found: own if found[0] == own else ANOTHER, text)
 
     return [
         {
