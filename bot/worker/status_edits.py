@@ -17,6 +17,9 @@ from bot.worker.poll import Poller
 
 QUIET = timedelta(seconds=2)  # a job that ends within this time of a change is not edited
 EDITS = 5  # on the way at once
+# Between the begins of two edits, so that a thousand jobs that begin to run together leave half of
+# Discord's requests, and most of the processor, to replies and results.
+GAP = timedelta(milliseconds=40)
 PAUSE = timedelta(seconds=30)  # after an edit that gave way, or that Discord did not answer
 
 
@@ -31,6 +34,7 @@ class StatusEdits:
         self._due: dict[str, datetime] = {}  # by the ids of jobs
         self._times: list[tuple[datetime, str]] = []  # a heap; entries unlike `_due` are void
         self._on_the_way: set[str] = set()
+        self._not_before = self._now()
 
     def later(self, job: Job, wait: timedelta | None = None) -> None:
         """Let the status message show a running job's state, unless the job ends before."""
@@ -42,19 +46,21 @@ class StatusEdits:
     @property
     def next_due(self) -> datetime | None:
         """When `take_due` has a job; None if it has none, or none before an edit has ended."""
-        return self._first() if len(self._on_the_way) < EDITS else None
+        first = self._first()
+        if first is None or len(self._on_the_way) >= EDITS:
+            return None
+        return max(first, self._not_before)
 
-    def take_due(self) -> list[Job]:
-        """Return the jobs to edit now, without those that have ended or are polled elsewhere."""
-        now, taken = self._now(), list[Job]()
-        while len(self._on_the_way) + len(taken) < EDITS:
-            if (first := self._first()) is None or first > now:
-                break
+    def take_due(self) -> Job | None:
+        """Return the job to edit now, if any; none that has ended or is polled elsewhere."""
+        now = self._now()
+        while (due := self.next_due) is not None and due <= now:
             _, job_id = heapq.heappop(self._times)
             del self._due[job_id]
             if job := self._poller.job(job_id):
-                taken.append(job)
-        return taken
+                self._not_before = now + GAP
+                return job
+        return None
 
     def _first(self) -> datetime | None:
         while self._times:

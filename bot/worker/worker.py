@@ -140,12 +140,15 @@ class Worker:
             if not self._started:
                 await self._recovery.start()
                 self._started = True
+            # Tasks give way too, in the order of their start: those of the last turn have begun
+            # after this, and count among what is on the way.
+            await self._services.precedence.give_way()
             for job in self._poller.take_due():
                 if not self._tasks.start(job, self._poll(job.id)):
                     self._poller.postpone(job, BUSY_WAIT)
-            for job in self._edits.take_due():
-                if not self._tasks.start(job, self._edits.show(job)):
-                    self._edits.later(job, BUSY_WAIT)
+            edited = self._edits.take_due()
+            if edited and not self._tasks.start(edited, self._edits.show(edited)):
+                self._edits.later(edited, BUSY_WAIT)
             for key in self._poller.take_behind():
                 self._tasks.spawn(self._poller.catch_up(key), name=f"ends at {key}")
             housekeeping = self._past(self._housekeeping.next_turn)
@@ -169,7 +172,6 @@ class Worker:
         return moment is not None and moment <= self._now()
 
     async def _read_rows(self) -> None:
-        await self._services.precedence.give_way()
         now = self._now()
         async with self._database.reading() as view:
             providers = await self._submitter.providers_with_work(view, now)

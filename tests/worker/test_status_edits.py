@@ -2,13 +2,20 @@
 
 import asyncio
 import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
+from bot import precedence
+from bot.app import App
 from bot.rest_pace import GIVE_WAY, RATE, Rank, RestPace, ranked
+from bot.sandbox.http.faults import HoldBefore
 from bot.worker import status_edits
 from tests.support.easel import Stage
+from tests.support.menus import until
 from tests.support.replying import result, say
 
 QUIET = status_edits.QUIET  # as it is, before tests shorten it
@@ -75,6 +82,44 @@ async def test_an_edit_that_a_stop_has_prevented_follows_the_next_start(
     lasting(monkeypatch, 0.1)
     async with at.easel():
         await at.said("Drawing")
+
+
+async def test_edits_leave_time_between_them(at: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting(monkeypatch, 1.0)
+    async with running(at, 10):
+        times: list[float] = []
+        while len(times) < 10:
+            await asyncio.sleep(0.005)
+            times += [time.monotonic()] * (edits(at) - len(times))
+
+    assert times[-1] - times[1] >= 7 * status_edits.GAP.total_seconds()  # a request may overtake
+
+
+async def test_edits_do_not_pile_up_while_commands_are_answered(
+    at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting(monkeypatch, 1.0)
+    monkeypatch.setattr(status_edits, "GAP", timedelta(milliseconds=1))
+    async with running(at, 2 * status_edits.EDITS) as app:
+        held = at.discord.faults.add("PATCH", EDIT.pattern, HoldBefore(), times=None)
+        with app.services.precedence.command():
+            # All are due after a second, and then each may begin after LONGEST.
+            await asyncio.sleep(1.0 + 2 * status_edits.EDITS * precedence.LONGEST)
+        await asyncio.sleep(0.2)
+        assert edits(at) == status_edits.EDITS
+        held.remove()
+        await until(lambda: edits(at) == 2 * status_edits.EDITS)
+
+
+@asynccontextmanager
+async def running(at: Stage, number: int) -> AsyncIterator[App]:
+    """Run the bot with so many running jobs."""
+    at.oxen.manual = True
+    async with at.easel(max_jobs="unlimited") as app:
+        for each in range(number):
+            await at.imagine(f"a fox, {each}", model="oxen")
+        await at.oxen.created(number)
+        yield app
 
 
 async def hold(pace: RestPace, seconds: float) -> None:
