@@ -25,6 +25,7 @@ from bot.providers.base import (
     Waiting,
 )
 
+NOBODY = 0  # the trial is the operator's
 PROMPT = "a small wooden easel in a sunlit studio, with a blank canvas"
 
 
@@ -60,7 +61,8 @@ async def try_provider(
 
 
 async def _make(provider: Provider, spec: ModelSpec, timeout: timedelta) -> Finished:
-    with closing(await provider.submit(GenerationRequest(spec.key, PROMPT))) as submission:
+    request = GenerationRequest(spec.key, PROMPT)
+    with closing(await provider.submit(request, NOBODY)) as submission:
         submitted = submission.generations[0]
     try:
         async with asyncio.timeout(timeout.total_seconds()):

@@ -128,9 +128,10 @@ class Provider(Protocol):
     async def balance(self) -> int | None:
         """Return the credits that are left, in thousandths; None if the API reports no balance."""
 
-    async def submit(self, request: GenerationRequest) -> Submission:
+    async def submit(self, request: GenerationRequest, member: int) -> Submission:
         """Send the creating request once, for the API's model behind `request.model`.
 
+        Members share what a provider has few of, such as open streams; `member` is not sent.
         `taken` of a ProviderError says whether the API accepted the request. The caller closes
         the submission.
         """

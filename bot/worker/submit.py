@@ -160,7 +160,7 @@ class Submitter:
 
     async def _send(self, job: Job, provider: Provider) -> tuple[Job, Sequence[Submitted]] | None:
         try:
-            submission = await provider.submit(job.request)
+            submission = await provider.submit(job.request, job.user_id)
         except ProviderError as error:
             refused(self._services, job.provider, error.reason, error.detail)
             self._health.submitted(job.provider, await self._cause(job), error)

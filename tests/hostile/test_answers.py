@@ -17,7 +17,7 @@ from bot.providers.base import Failed, Finished, Running
 from bot.providers.error_mapping import classify, detail_of
 from bot.providers.parsing import State, Vocabulary, amount
 from tests.hostile.bounds import bounded
-from tests.providers.clients import oxen_at, skills_at
+from tests.providers.clients import MEMBER, oxen_at, skills_at
 from tests.providers.server import Reply, raw, service
 from tests.support.loopback import LOOPBACK
 
@@ -90,7 +90,7 @@ async def test_an_answer_without_pictures_has_a_mebibyte_at_most() -> None:
     async with service() as api, open_session() as session:
         api.answers({"generations": [{"generation_id": "g1", "prompt": "x" * LIMIT}]})
         with pytest.raises(ProviderError, match="over 1048576 bytes") as caught:
-            await oxen_at(session, api.url).submit(REQUEST)
+            await oxen_at(session, api.url).submit(REQUEST, MEMBER)
 
     assert caught.value.taken is Taken.DOUBTFUL
 

@@ -12,7 +12,7 @@ from bot.http_client import MAX_INTERIM, open_session
 from bot.jobs import GenerationRequest
 from bot.pictures import Downloader
 from tests.hostile.bounds import bounded
-from tests.providers.clients import oxen_at
+from tests.providers.clients import MEMBER, oxen_at
 from tests.support.loopback import LOOPBACK
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -45,7 +45,7 @@ async def request(origin: str) -> None:
 
 async def create(origin: str) -> None:
     async with open_session() as session:
-        await oxen_at(session, origin).submit(GenerationRequest("oxen", "a fox"))
+        await oxen_at(session, origin).submit(GenerationRequest("oxen", "a fox"), MEMBER)
 
 
 async def stream(origin: str) -> None:

@@ -15,6 +15,7 @@ from bot.providers.skills.provider import Skills
 
 P = TypeVar("P", bound=Oxen | Skills)
 NOWHERE = "http://nowhere.invalid"
+MEMBER = 7  # for whom a request is submitted
 
 
 def oxen_at(

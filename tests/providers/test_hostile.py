@@ -24,7 +24,7 @@ from bot.providers.oxen.provider import Oxen
 from bot.providers.parsing import pictures
 from bot.providers.skills.provider import Skills
 from bot.providers.sse import Decoder
-from tests.providers.clients import answering, oxen_at, skills_at
+from tests.providers.clients import MEMBER, answering, oxen_at, skills_at
 from tests.providers.server import Reply, Service
 from tests.support.loopback import LOOPBACK
 
@@ -130,7 +130,7 @@ def spoiled(draw: st.DrawFn) -> object:
 
 def calls(provider: Oxen | Skills) -> list[Callable[[], Awaitable[object]]]:
     found: list[Callable[[], Awaitable[object]]] = [
-        lambda: provider.submit(REQUEST),
+        lambda: provider.submit(REQUEST, MEMBER),
         lambda: provider.fetch("g1"),
         lambda: provider.cost("g1"),
         lambda: provider.describe(),

@@ -19,7 +19,7 @@ from bot.providers.oxen.provider import Oxen
 from bot.sandbox.drawing.draw import draw
 from bot.sandbox.http.faults import Answer, AnswerAfter, Reset, ResetAfter, Truncate
 from bot.sandbox.oxen.server import FakeOxen
-from tests.providers.clients import oxen_at
+from tests.providers.clients import MEMBER, oxen_at
 
 KEY = "oxen-key"
 EVERYTHING: dict[str, Option] = {
@@ -63,7 +63,7 @@ async def ended(oxen: Oxen, remote_id: str) -> Update:
 
 
 async def made(oxen: Oxen, request: GenerationRequest) -> Update:
-    (submitted,) = (await oxen.submit(request)).generations
+    (submitted,) = (await oxen.submit(request, MEMBER)).generations
     return await ended(oxen, submitted.remote_id)
 
 
@@ -87,7 +87,7 @@ async def test_a_prompt_becomes_a_picture_that_can_be_downloaded(
 
 
 async def test_only_what_was_given_is_sent(oxen: Oxen, service: FakeOxen) -> None:
-    await oxen.submit(asking())
+    await oxen.submit(asking(), MEMBER)
 
     assert service.requests[-1].body == {"model": "qwen-image-2", "prompt": "a fox"}
 
@@ -112,7 +112,7 @@ async def test_every_option_is_sent_by_the_apis_own_name(oxen: Oxen, service: Fa
 
 
 async def test_several_pictures_have_an_id_each(oxen: Oxen) -> None:
-    submitted = (await oxen.submit(asking(count=4))).generations
+    submitted = (await oxen.submit(asking(count=4), MEMBER)).generations
 
     assert len({each.remote_id for each in submitted}) == 4
     assert {type(each.update) for each in submitted} == {Waiting}
@@ -123,7 +123,7 @@ async def test_several_pictures_have_an_id_each(oxen: Oxen) -> None:
 async def test_an_end_may_come_with_the_first_answer(oxen: Oxen, service: FakeOxen) -> None:
     service.at_once = True
 
-    (submitted,) = (await oxen.submit(asking())).generations
+    (submitted,) = (await oxen.submit(asking(), MEMBER)).generations
 
     # it tells the status only, so the pictures are still to be asked for
     assert isinstance(submitted.update, Running)
@@ -132,7 +132,7 @@ async def test_an_end_may_come_with_the_first_answer(oxen: Oxen, service: FakeOx
 
 async def test_the_states_are_told_apart(oxen: Oxen, service: FakeOxen) -> None:
     service.manual = True
-    (submitted,) = (await oxen.submit(asking())).generations
+    (submitted,) = (await oxen.submit(asking(), MEMBER)).generations
     remote_id = submitted.remote_id
 
     assert await oxen.fetch(remote_id) == Waiting()
@@ -143,7 +143,7 @@ async def test_the_states_are_told_apart(oxen: Oxen, service: FakeOxen) -> None:
 
 
 async def test_a_cancel_after_the_end_changes_nothing(oxen: Oxen, service: FakeOxen) -> None:
-    (submitted,) = (await oxen.submit(asking())).generations
+    (submitted,) = (await oxen.submit(asking(), MEMBER)).generations
     service.finish(submitted.remote_id)
     await service.settled(submitted.remote_id)
 
@@ -210,7 +210,7 @@ async def test_an_empty_account_is_told_at_once(oxen: Oxen, service: FakeOxen) -
     service.credits = Decimal(0)
 
     with pytest.raises(ProviderError) as caught:
-        await oxen.submit(asking())
+        await oxen.submit(asking(), MEMBER)
 
     assert (caught.value.reason, caught.value.taken) == (Reason.CREDITS, Taken.REFUSED)
 
@@ -219,7 +219,7 @@ async def test_a_wrong_key_is_refused(session: aiohttp.ClientSession, service: F
     wrong = oxen_at(session, service.url, key="no")
 
     with pytest.raises(ProviderError) as caught:
-        await wrong.submit(asking())
+        await wrong.submit(asking(), MEMBER)
 
     assert (caught.value.reason, caught.value.taken) == (Reason.AUTH, Taken.REFUSED)
 
@@ -229,7 +229,7 @@ async def test_a_model_that_cannot_be_had_is_refused(
     session: aiohttp.ClientSession, service: FakeOxen, model: str
 ) -> None:
     with pytest.raises(ProviderError) as caught:
-        await oxen_at(session, service.url, key=KEY, model=model).submit(asking())
+        await oxen_at(session, service.url, key=KEY, model=model).submit(asking(), MEMBER)
 
     assert caught.value.reason in {Reason.NOT_FOUND, Reason.INVALID}
     assert caught.value.taken is Taken.REFUSED
@@ -256,7 +256,7 @@ async def test_a_submit_that_goes_wrong_is_sent_once(
     rule = service.faults.add("POST", "/api/ai/queue", fault)
 
     with pytest.raises(ProviderError) as caught:
-        await oxen.submit(asking())
+        await oxen.submit(asking(), MEMBER)
 
     assert caught.value.taken is taken
     assert rule.hits == 1
@@ -264,7 +264,7 @@ async def test_a_submit_that_goes_wrong_is_sent_once(
 
 
 async def test_a_fetch_survives_what_passes(oxen: Oxen, service: FakeOxen) -> None:
-    (submitted,) = (await oxen.submit(asking())).generations
+    (submitted,) = (await oxen.submit(asking(), MEMBER)).generations
     service.faults.add("GET", "/api/ai/queue/.*", ResetAfter())
     service.faults.add("GET", "/api/ai/queue/.*", Truncate(10))
 
@@ -293,7 +293,7 @@ async def test_without_a_models_endpoint_there_is_an_error_and_the_table(
 
 
 async def test_the_cost_is_what_was_charged(oxen: Oxen, service: FakeOxen) -> None:
-    (submitted,) = (await oxen.submit(asking())).generations
+    (submitted,) = (await oxen.submit(asking(), MEMBER)).generations
     service.finish(submitted.remote_id)
     await service.settled(submitted.remote_id)
 
@@ -308,7 +308,7 @@ async def test_a_cost_that_is_not_told_yet_is_none(
 ) -> None:
     async with FakeOxen(key=KEY, cost_delay=None) as slow:
         oxen = oxen_at(session, slow.url, key=KEY)
-        (submitted,) = (await oxen.submit(asking())).generations
+        (submitted,) = (await oxen.submit(asking(), MEMBER)).generations
         slow.finish(submitted.remote_id)
         await slow.settled(submitted.remote_id)
 
@@ -321,7 +321,7 @@ async def test_the_stream_tells_whose_news_there_are(oxen: Oxen, service: FakeOx
     stream = oxen.events()
     assert await anext(stream) == ""  # the stream is open
     await service.listening()
-    (submitted,) = (await oxen.submit(asking())).generations
+    (submitted,) = (await oxen.submit(asking(), MEMBER)).generations
     service.finish(submitted.remote_id)
     await service.settled(submitted.remote_id)
 
@@ -356,9 +356,9 @@ async def test_what_a_lost_request_made_is_found_among_others(
 ) -> None:
     service.manual = True
     for other in OTHERS:
-        await oxen.submit(other)
+        await oxen.submit(other, MEMBER)
     request = GenerationRequest("oxen", "a fox", options)
-    submitted = (await oxen.submit(request)).generations
+    submitted = (await oxen.submit(request, MEMBER)).generations
     if over:
         for each in submitted:
             service.finish(each.remote_id)
@@ -373,8 +373,10 @@ async def test_what_a_lost_request_made_is_found_among_others(
 async def test_an_edit_is_found_by_its_input(oxen: Oxen, service: FakeOxen) -> None:
     service.manual = True
     asked = asking("a fox", picture_uri(), match_input_image=True)
-    (submitted,) = (await oxen.submit(asked)).generations
-    await oxen.submit(asking("a fox", "https://example.com/other.png", match_input_image=True))
+    (submitted,) = (await oxen.submit(asked, MEMBER)).generations
+    await oxen.submit(
+        asking("a fox", "https://example.com/other.png", match_input_image=True), MEMBER
+    )
 
     found = await oxen.find(asking("a fox", picture_uri(), match_input_image=True), *around_now())
 
@@ -382,7 +384,7 @@ async def test_an_edit_is_found_by_its_input(oxen: Oxen, service: FakeOxen) -> N
 
 
 async def test_what_is_older_is_not_found(oxen: Oxen, service: FakeOxen) -> None:
-    await oxen.submit(asking())
+    await oxen.submit(asking(), MEMBER)
 
     since, until = around_now()
     minute = timedelta(minutes=1)
@@ -396,9 +398,9 @@ async def test_a_long_history_is_read_to_the_time_in_question(
 ) -> None:
     service.manual = True
     since, until = around_now()
-    (submitted,) = (await oxen.submit(asking("the first"))).generations
+    (submitted,) = (await oxen.submit(asking("the first"), MEMBER)).generations
     for _ in range(30):
-        await oxen.submit(asking(count=4))
+        await oxen.submit(asking(count=4), MEMBER)
     for remote_id in service.generations:
         service.advance(remote_id, "failed")
 

@@ -18,7 +18,7 @@ from bot.providers.oxen.schema import schema_of
 from bot.sandbox.http.faults import Answer
 from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.parameters import Addresses, Kind, OneOf, Text
-from tests.providers.clients import oxen_at
+from tests.providers.clients import MEMBER, oxen_at
 from tests.providers.test_oxen import around_now, ended, picture_uri
 
 MODEL = "other-model"
@@ -62,7 +62,7 @@ async def test_inputs_go_into_the_schemas_own_parameter(oxen: Oxen, service: Fak
     await oxen.describe()
     request = asking(picture_uri(), picture_uri())
 
-    (submitted,) = (await oxen.submit(request)).generations
+    (submitted,) = (await oxen.submit(request, MEMBER)).generations
 
     (generation,) = service.generations.values()
     assert generation.body["input_images"] == list(request.inputs)
@@ -77,7 +77,7 @@ async def test_nothing_that_the_schema_lacks_is_sent(
     oxen: Oxen, service: FakeOxen, request_: GenerationRequest
 ) -> None:
     with pytest.raises(ProviderError) as caught:
-        await oxen.submit(request_)
+        await oxen.submit(request_, MEMBER)
 
     assert (caught.value.reason, caught.value.taken) == (Reason.INVALID, Taken.REFUSED)
     assert service.generations == {}
@@ -87,11 +87,11 @@ async def test_a_job_of_the_last_run_waits_for_the_schema(oxen: Oxen, service: F
     """Nothing is known of another model after a start, until its schema is read."""
     service.faults.add("GET", "/api/ai/models/.*", Answer(500, {"error": "busy"}), times=3)
     with pytest.raises(ProviderError) as caught:
-        await oxen.submit(asking(picture_uri()))
+        await oxen.submit(asking(picture_uri()), MEMBER)
     assert caught.value.taken is Taken.NO
     assert service.generations == {}
 
-    await oxen.submit(asking(picture_uri()))
+    await oxen.submit(asking(picture_uri()), MEMBER)
     assert len(service.generations) == 1
 
 
@@ -321,10 +321,10 @@ async def test_a_value_that_has_left_the_schema_is_not_sent(
     service.parameters = {"prompt": Text(), "aspect_ratio": OneOf(RATIOS)}
     oxen = oxen_at(session, service.url, key=KEY, model=MODEL)
     with pytest.raises(ProviderError) as caught:
-        await oxen.submit(asking(aspect_ratio="2:1"))
+        await oxen.submit(asking(aspect_ratio="2:1"), MEMBER)
     assert caught.value.taken is Taken.REFUSED
 
-    await oxen.submit(asking(aspect_ratio="1:1"))
+    await oxen.submit(asking(aspect_ratio="1:1"), MEMBER)
     assert len(service.generations) == 1
 
 
@@ -333,7 +333,7 @@ async def test_after_a_restart_the_schema_is_read_before_a_search(
 ) -> None:
     service.manual = True
     request = asking(picture_uri())
-    (submitted,) = (await oxen.submit(request)).generations
+    (submitted,) = (await oxen.submit(request, MEMBER)).generations
 
     restarted = oxen_at(session, service.url, key=KEY, model=MODEL)
     found = await restarted.find(request, *around_now())

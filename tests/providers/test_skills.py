@@ -26,7 +26,7 @@ from bot.providers.base import (
 )
 from bot.providers.skills.model import skills_spec
 from bot.providers.skills.provider import Skills
-from tests.providers.clients import answering, skills_at
+from tests.providers.clients import MEMBER, answering, skills_at
 from tests.providers.server import Reply, Service
 
 URL = "https://cdn.example.com/output/cat.png"
@@ -85,7 +85,7 @@ def test_it_is_a_provider(skills: Skills) -> None:
 async def test_only_what_was_given_is_sent(skills: Skills, api_service: Service) -> None:
     api_service.answers({"id": "gen_123", "status": "starting", "usage": usage(0)})
 
-    submitted = (await skills.submit(REQUEST)).generations
+    submitted = (await skills.submit(REQUEST, MEMBER)).generations
 
     assert submitted == (Submitted("gen_123", Waiting()),)
     (asked,) = api_service.asked
@@ -113,7 +113,7 @@ async def test_every_option_is_sent_as_the_document_has_it(
     check_request(request, skills_spec(price=20_000))
     api_service.answers(row(), 202)
 
-    await skills.submit(request)
+    await skills.submit(request, MEMBER)
 
     assert json.loads(api_service.asked[0].body) == {
         "prompt": "a cat",
@@ -141,7 +141,7 @@ async def test_no_option_has_a_name_or_value_that_the_document_has_not(
         ]
 
     for value in values:
-        await skills.submit(GenerationRequest("skills", "a cat", {name: value}))
+        await skills.submit(GenerationRequest("skills", "a cat", {name: value}), MEMBER)
         sent = json.loads(api_service.asked[-1].body)
         (api_name,) = set(sent) - {"prompt"}
         allowed = BODY[api_name]
@@ -188,7 +188,7 @@ async def test_the_id_may_stand_under_other_names(
     row = {name: "gen_123", "status": "IN_PROGRESS"}
     api_service.answers({envelope: row} if envelope else row)
 
-    assert (await skills.submit(REQUEST)).generations == (Submitted("gen_123", Running()),)
+    assert (await skills.submit(REQUEST, MEMBER)).generations == (Submitted("gen_123", Running()),)
     assert await skills.fetch("gen_123") == Running()
     with pytest.raises(ProviderError, match="requested gen_124, received gen_123"):
         await skills.fetch("gen_124")
@@ -199,13 +199,15 @@ async def test_the_documented_id_counts_before_the_others(
 ) -> None:
     api_service.answers({"task_id": "t", "generation_id": "g", "id": "gen_123", "status": "queued"})
 
-    assert [each.remote_id for each in (await skills.submit(REQUEST)).generations] == ["gen_123"]
+    assert [each.remote_id for each in (await skills.submit(REQUEST, MEMBER)).generations] == [
+        "gen_123"
+    ]
 
 
 async def test_an_end_may_come_with_the_first_answer(skills: Skills, api_service: Service) -> None:
     api_service.answers(DONE)
 
-    assert (await skills.submit(REQUEST)).generations == (
+    assert (await skills.submit(REQUEST, MEMBER)).generations == (
         Submitted("gen_123", Finished((URL, OTHER), PAID)),
     )
 
@@ -231,7 +233,7 @@ async def test_an_id_is_kept_whatever_stands_beside_it(
 ) -> None:
     api_service.answers(answer)
 
-    assert (await skills.submit(REQUEST)).generations == (Submitted("gen_123", update),)
+    assert (await skills.submit(REQUEST, MEMBER)).generations == (Submitted("gen_123", update),)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ async def test_an_answer_without_an_id_is_sent_once(
     api_service.answers(answer)
 
     with pytest.raises(ProviderError) as caught:
-        await skills.submit(REQUEST)
+        await skills.submit(REQUEST, MEMBER)
 
     assert caught.value.taken is taken
     assert len(api_service.asked) == 1
@@ -295,7 +297,7 @@ async def test_a_refused_create_is_told_by_its_code(
     api_service.answers(body, status)
 
     with pytest.raises(ProviderError) as caught:
-        await skills.submit(REQUEST)
+        await skills.submit(REQUEST, MEMBER)
 
     if contract == "message only" and status == 503:
         taken = Taken.DOUBTFUL  # what stands before an API says no more than that
@@ -311,7 +313,7 @@ async def test_a_picture_that_the_service_cannot_fetch_is_told_as_that(
     api_service.answers({"error": code, "code": code, "message": words}, 422)
 
     with pytest.raises(ProviderError) as caught:
-        await skills.submit(REQUEST)
+        await skills.submit(REQUEST, MEMBER)
 
     assert (caught.value.reason, caught.value.taken) == (Reason.INPUT, Taken.REFUSED)
 
@@ -488,7 +490,7 @@ ANSWERS = st.recursive(
 async def test_any_json_becomes_an_update_or_a_provider_error(answer: object) -> None:
     skills = answering(skills_at(), answer)
     calls = (
-        lambda: skills.submit(REQUEST),
+        lambda: skills.submit(REQUEST, MEMBER),
         lambda: skills.fetch("gen_123"),
         lambda: skills.cost("gen_123"),
         lambda: skills.credits(),

@@ -20,7 +20,7 @@ from bot.providers.oxen.model import described, oxen_spec
 from bot.providers.oxen.provider import Oxen
 from bot.providers.oxen.rows import fits
 from bot.providers.parsing import JsonObject, amount, identifier, pictures
-from tests.providers.clients import answering, oxen_at
+from tests.providers.clients import MEMBER, answering, oxen_at
 from tests.providers.server import Reply, Service
 
 URL = "https://cdn.example/a.png"
@@ -396,7 +396,7 @@ async def test_e6_an_answer_without_an_id_is_doubtful_and_not_repeated(
     api_service.answers(body)
 
     with pytest.raises(ProviderError) as caught:
-        await oxen.submit(REQUEST)
+        await oxen.submit(REQUEST, MEMBER)
 
     assert caught.value.taken is Taken.DOUBTFUL
     assert len(api_service.asked) == 1
@@ -408,7 +408,7 @@ async def test_e6_an_empty_list_beside_an_error_is_a_refusal(
     api_service.answers({"generations": [], "error": {"message": "Insufficient credits"}})
 
     with pytest.raises(ProviderError) as caught:
-        await oxen.submit(REQUEST)
+        await oxen.submit(REQUEST, MEMBER)
 
     assert (caught.value.taken, caught.value.reason) == (Taken.REFUSED, Reason.CREDITS)
 
@@ -436,7 +436,7 @@ async def test_e6_ids_are_kept_from_any_answer_that_has_them(
 ) -> None:
     api_service.answers(body)
 
-    assert list((await oxen.submit(REQUEST)).generations) == submitted
+    assert list((await oxen.submit(REQUEST, MEMBER)).generations) == submitted
 
 
 @pytest.mark.parametrize(
@@ -660,7 +660,7 @@ async def test_any_json_becomes_an_update_or_a_provider_error(answer: object) ->
     oxen = answering(oxen_at(), answer)
     for call in (
         lambda: oxen.fetch("g1"),
-        lambda: oxen.submit(REQUEST),
+        lambda: oxen.submit(REQUEST, MEMBER),
         lambda: oxen.describe(),
         lambda: oxen.check(),
         lambda: oxen.cost("g1"),

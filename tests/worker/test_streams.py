@@ -217,18 +217,21 @@ async def test_streams_can_be_switched_off(at: Stage) -> None:
 @pytest.mark.long
 async def test_beyond_the_limit_jobs_are_created_without_a_stream(at: Stage) -> None:
     at.skills.hold_generations()
-    async with at.easel(skills_stream_max=2):
+    async with at.easel(skills_stream_max=4):
         for number in range(4):
             await at.imagine(f"fox {number}", model="skills")
             await at.skills.created(number + 1)
         assert creates(at) == [CREATE, CREATE, CREATE_PLAIN, CREATE_PLAIN]
         assert at.skills.open_streams == 2
+        await at.imagine("a hare", model="skills", by=at.ben)  # other streams are for others
+        await at.skills.created(5)
+        assert creates(at)[4:] == [CREATE]
         at.skills.release_generations()
         await at.settled(4)
-        await at.imagine("a hare", model="skills")  # the ended streams count no more
-        await at.result("a hare")
+        await at.imagine("a fox again", model="skills")  # the ended streams count no more
+        await at.result("a fox again")
 
-    assert creates(at)[4:] == [CREATE]
+    assert creates(at)[5:] == [CREATE]
 
 
 async def test_a_restart_goes_on_by_polling(at: Stage) -> None:

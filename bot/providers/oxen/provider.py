@@ -110,7 +110,7 @@ class Oxen:
         price = f"{credits_text(spec.price)} credits per picture"
         return (Finding(f"the key is valid; {spec.title}, {price}"),)
 
-    async def submit(self, request: GenerationRequest) -> Submission:
+    async def submit(self, request: GenerationRequest, member: int) -> Submission:
         await self._check_schema(request)
         body = {"model": self._model, **parameters(request, self._input)}
         answer = await self._api.request("POST", "/ai/queue", json=body, timeout=SUBMIT_TIMEOUT)

@@ -6,6 +6,7 @@ followed by the other.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from urllib.parse import quote
@@ -31,23 +32,24 @@ Body = Mapping[str, object]
 
 
 class Creator:
-    """Sends creating requests, and counts the open streams of this process."""
+    """Sends creating requests, and counts the open streams of this process by member."""
 
     def __init__(self, api: Api, reader: Reader, settings: SkillsSettings) -> None:
         self._api = api
         self._reader = reader
         self._model = quote(settings.model, safe="/")
         self._most = 0 if settings.stream == "off" else settings.stream_max
-        self._open = 0
+        self._open: Counter[int] = Counter()
         self._served = True
         self._paused_until = 0.0  # by `elapsed`
 
-    async def create(self, body: Body) -> Submission:
+    async def create(self, body: Body, member: int) -> Submission:
         """Create a generation once; `taken` of a ProviderError says whether the API did so."""
-        if not self._served or self._open >= self._most or elapsed() < self._paused_until:
+        paused = elapsed() < self._paused_until
+        if paused or not self._served or not self._may_open(member):
             return await self._plain(body)
         try:
-            return await self._streamed(body)
+            return await self._streamed(body, member)
         except NotServed as error:  # surely not taken
             return await self._unserved(body, error)
         except ProviderError as error:
@@ -55,6 +57,14 @@ class Creator:
                 self._paused_until = elapsed() + PAUSE
                 log.info("event stream of skills.video failed, none is opened for 10 minutes")
             raise
+
+    def _may_open(self, member: int) -> bool:
+        """Return whether a member has fewer open streams than are free.
+
+        So one member has half of all at most, and of n members with many jobs each has the same
+        share, which leaves as much for the next.
+        """
+        return self._open[member] < self._most - self._open.total()
 
     async def _plain(self, body: Body) -> Submission:
         answer = await self._api.request(
@@ -79,10 +89,10 @@ class Creator:
             if not self._served:
                 log.info("no event streams at skills.video, polling until a restart: %s", refusal)
 
-    async def _streamed(self, body: Body) -> Submission:
-        self._open += 1
+    async def _streamed(self, body: Body, member: int) -> Submission:
+        self._open[member] += 1
         resources = ExitStack()
-        resources.callback(self._count_closed)
+        resources.callback(self._count_closed, member)
         with ExitStack() as unless_kept:
             unless_kept.callback(resources.close)
             with self._api.observing("POST"):
@@ -124,5 +134,7 @@ class Creator:
             raise self._api.refused(answer)
         raise ProviderError(Reason.MALFORMED, "no id in the answer", Taken.DOUBTFUL)
 
-    def _count_closed(self) -> None:
-        self._open -= 1
+    def _count_closed(self, member: int) -> None:
+        self._open[member] -= 1
+        if not self._open[member]:
+            del self._open[member]

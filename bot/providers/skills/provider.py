@@ -86,12 +86,12 @@ class Skills:
             raise ProviderError(Reason.MALFORMED, "no balance in the answer")
         return thousandths(left)
 
-    async def submit(self, request: GenerationRequest) -> Submission:
+    async def submit(self, request: GenerationRequest, member: int) -> Submission:
         body: dict[str, object] = {"prompt": request.prompt}
         body |= {NAMES.get(name, name): value for name, value in request.options.items()}
         if request.inputs:
             body["image_urls"] = [*request.inputs]
-        return await self._creator.create(body)
+        return await self._creator.create(body, member)
 
     async def fetch(self, remote_id: str) -> Update:
         return self._reader.update(await self._get(remote_id))

@@ -87,7 +87,7 @@ class Painter:
     async def describe(self) -> tuple[ModelSpec, ...]:
         return self._specs
 
-    async def submit(self, request: GenerationRequest) -> Submission:
+    async def submit(self, request: GenerationRequest, member: int) -> Submission:
         body = {"model": MODELS[request.model], "prompt": request.prompt, **request.options}
         row = _row(await self._api.request("POST", "/paintings", json=body))
         remote_id = identifier(row.get("id"))
