@@ -345,5 +345,5 @@ def test_everything_adds_up_after_each_step() -> None:
 @pytest.mark.timeout(600)
 def test_everything_adds_up_after_many_steps() -> None:
     run_state_machine_as_test(
-        Ledger, settings=settings(max_examples=18, stateful_step_count=50, deadline=None)
+        Ledger, settings=settings(max_examples=12, stateful_step_count=50, deadline=None)
     )

@@ -11,6 +11,7 @@ from bot.sandbox.discord import Message
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore, Reset, Stall
 from bot.store.audit import verify
 from bot.worker import events
+from tests.support import cluster
 from tests.support.delivery import drawing
 from tests.support.easel import Stage
 from tests.support.files import picture
@@ -19,6 +20,11 @@ ROW = "/api/ai/queue/[^/]+"
 SKILLS_ROW = r"/api/v1/generation/gen_\w+"
 PICTURE = "/api/repos/.*"
 SEND = r"/api/v10/channels/\d+/messages"
+
+
+@pytest.fixture(params=["sqlite"])  # the connections to services are tested, no new statement
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
 
 
 def polls_of(at: Stage) -> int:

@@ -14,12 +14,18 @@ from bot.app import App
 from bot.rest_pace import GIVE_WAY, RATE, Rank, RestPace, ranked
 from bot.sandbox.http.faults import HoldBefore
 from bot.worker import status_edits
+from tests.support import cluster
 from tests.support.easel import Stage
 from tests.support.menus import until
 from tests.support.replying import result, say
 
 QUIET = status_edits.QUIET  # as it is, before tests shorten it
 EDIT = re.compile(r"/api/v10/(webhooks/\d+/[^/]+|channels/\d+)/messages/\d+")
+
+
+@pytest.fixture(params=["sqlite"])  # requests to Discord are tested, no new statement
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
 
 
 def edits(at: Stage) -> int:
