@@ -195,6 +195,7 @@ async def test_amounts_are_written_in_the_managers_language(at: Stage) -> None:
 async def test_a_private_job_shows_only_its_cost_and_its_id(at: Stage) -> None:
     async with at.easel():
         private = await charged(at, "a secret fox", private=True)
+        await charged(at, "a long wolf" * 20)
         public = await charged(at, "a public hen")
         shown = await manage(at, "member", member=at.ada)
         options = ("credits refund", {"job": ""})
@@ -207,7 +208,8 @@ async def test_a_private_job_shows_only_its_cost_and_its_id(at: Stage) -> None:
     assert f"- 7.5 credits · `{private.id}`" in shown
     assert "a public hen · 7.5 credits" in shown
     names = {each["value"]: each["name"] for each in offered}
-    assert [*names] == [public.id, private.id]
+    assert [*names][::2] == [public.id, private.id]
+    assert max(map(len, names.values())) == 100
     assert names[private.id] == f"{at.ada.id} · 7.5 credits · {private.id}"
     assert names[public.id].endswith(f"{public.id} · a public hen")
     assert typed == []

@@ -18,6 +18,7 @@ from cogs.delivery.fallback import (
     SHORTEST_ROW,
     Attempts,
     DestinationName,
+    waits_for_status,
 )
 from tests.support.rows import NOW, one
 from tests.support.services import services_on
@@ -52,6 +53,13 @@ def test_a_channel_is_left_sooner_if_the_token_expires(job: Job) -> None:
         DestinationName.CHANNEL, job, expires - TOKEN_MARGIN - MOMENT
     )
     assert failing().may_fall_back(DestinationName.CHANNEL, job, expires - TOKEN_MARGIN)
+
+
+def test_a_status_message_is_ended_within_two_hours_or_not_at_all(job: Job) -> None:
+    first = NOW + MINUTE
+
+    assert waits_for_status(job, first + FALL_BACK_AFTER - MOMENT)
+    assert not waits_for_status(job, first + FALL_BACK_AFTER)
 
 
 @pytest.mark.parametrize(

@@ -305,9 +305,11 @@ async def test_a_charge_that_is_reported_after_the_end_is_a_loss(at: Stage, end:
         (job,) = await at.settled()
         (remote_id,) = at.oxen.generations
         assert (job.status, await at.losses()) == (JobStatus(end), [])
-        at.oxen.faults.add("GET", "/api/ai/generations/.*", Reset(), times=9)
+        fails = at.oxen.faults.add("GET", "/api/ai/generations/.*", Reset(), times=9)
+        await asyncio.sleep(2.5)  # a turn of the housekeeping, which does not ask yet
+        assert fails.hits == 0
         at.clock.move(minutes=2)
-        await asyncio.sleep(2.5)  # a turn of the housekeeping, whose request fails
+        await fails.reached()
         at.oxen.faults.clear()
         at.clock.move(minutes=6)
         async with asyncio.timeout(10):

@@ -46,6 +46,19 @@ async def test_a_reply_edits_the_result_for_who_replies(at: Stage) -> None:
     assert f"/easel-{made_from.id}-1.png" in str(body)
 
 
+async def test_a_result_whose_source_was_deleted_is_posted_without_a_reply(at: Stage) -> None:
+    async with at.easel():
+        source = await result(at)
+        at.oxen.manual = True
+        await say(at, source, "add snow")
+        await at.oxen.created(2)
+        at.discord.delete(at.server.owner, source)
+        await at.finish()
+        _, shown = await edited(at, "add snow")
+
+    assert (shown.channel, shown.reference) == (at.channel, None)
+
+
 @pytest.mark.long
 async def test_a_chain_of_replies_and_references(at: Stage) -> None:
     async with at.easel():

@@ -120,8 +120,10 @@ async def test_an_old_balance_refuses_nothing(at: Stage, caplog: pytest.LogCaptu
     async with at.easel(skills_floor=100) as app:
         await known(app, 50)
         away = at.skills.faults.add("GET", CREDITS, Answer(404, {"message": "gone"}), times=None)
-        at.clock.move(minutes=59)
+        at.clock.move(minutes=53)
         await away.reached()
+        at.clock.move(minutes=6)
+        await away.reached(hits=2)
         assert NO_CREDITS in text_of(await at.imagine("a hen", model="skills"))
         at.clock.move(minutes=2)
         await until_low(app, low=False)

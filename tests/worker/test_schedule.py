@@ -16,6 +16,7 @@ from bot.worker.schedule import (
     PRICE,
     STEP,
     Schedule,
+    learnt,
     optimum,
     prior,
     schedule_of,
@@ -130,6 +131,16 @@ def test_late_is_the_age_at_which_nearly_all_have_ended() -> None:
     learnt = schedule_of([10.0] * 50)
 
     assert 10.0 < learnt.late < 20.0
+
+
+def test_what_is_learnt_is_a_distribution_with_a_long_tail() -> None:
+    ended = learnt(drawn(15, 50))
+    ages = [ended(number / 2) for number in range(2000)]
+
+    assert ages == sorted(ages)
+    assert ages[0] == 0.0
+    assert ended(1e9) == pytest.approx(1)
+    assert ended(90) < 0.9999  # the longest was far shorter: a generation may still go on
 
 
 def test_an_odd_duration_breaks_nothing() -> None:
