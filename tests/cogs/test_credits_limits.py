@@ -6,6 +6,8 @@ from bot.periods import PeriodKind
 from bot.rights import READY_MADE, Rights, Subject
 from bot.sandbox.discord import Spelling
 from bot.store import servers
+from bot.store.servers import Granted
+from bot.studio.credits import origin_of
 from tests.cogs.test_credits import audit, charged, manage
 from tests.support.easel import Stage, text_of
 
@@ -20,6 +22,12 @@ async def completed(at: Stage, command: str, option: str, typed: str) -> list[st
         at.ben, at.channel, f"credits {command}", {option: typed}, focused=option
     )
     return [str(each["value"]) for each in choices]
+
+
+def test_a_member_without_an_allowance_has_it_from_nobody() -> None:
+    own = Granted(Subject.MEMBER, "1", Rights(jobs=3))
+
+    assert origin_of([own], None) is None
 
 
 async def test_allowances_of_the_default_a_role_and_a_member(at: Stage) -> None:

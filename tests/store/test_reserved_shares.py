@@ -8,7 +8,7 @@ import pytest
 
 from bot.jobs import Generation, Job, JobStatus
 from bot.ledger import Account, EntryKind
-from bot.periods import PeriodKind
+from bot.periods import Period, PeriodKind
 from bot.quotas import NotEnoughCredits, Quotas
 from bot.rights import Allowance, Policy, Rights
 from bot.store import generations, holds, jobs, ledger, settlement
@@ -75,6 +75,17 @@ async def test_grants_are_reserved_for_pictures_that_only_grants_will_pay(
     await charge(database, job, still_open)
     async with database.reading() as view:
         assert await ledger.grants_left(view, ACCOUNT) == 0
+
+
+async def test_a_period_begins_with_its_first_moment_and_ends_before_its_last(
+    database: Database,
+) -> None:
+    await half_made(database)  # requested at NOW
+    day = timedelta(days=1)
+    async with database.reading() as view:
+        of_today = await ledger.reserved_of(view, Period(NOW, NOW + day), LATER)
+        of_yesterday = await ledger.reserved_of(view, Period(NOW - day, NOW), LATER)
+    assert (of_today.amount, of_yesterday.amount) == (15_000, 0)
 
 
 async def test_usage_reserves_what_grants_will_pay_in_a_later_period(database: Database) -> None:

@@ -44,3 +44,19 @@ async def test_running_jobs_are_not_listed_again_while_all_are_watched(at: Stage
     if not app.services.database.shared:
         assert counts
         assert not [each for each in lists if "row_number" not in each]
+
+
+async def test_a_running_job_without_the_key_of_its_service_is_logged_once(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    at.skills.hold_generations()
+    async with at.easel():
+        await at.imagine("a fox", model="skills")
+        await at.said("Drawing")
+    async with at.easel(skills_api_key=None):
+        async with asyncio.timeout(10):
+            while "waits for the key of skills" not in caplog.text:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(2.5)  # another turn of the housekeeping
+
+    assert caplog.text.count("waits for the key of skills") == 1
