@@ -12,6 +12,7 @@ import pytest
 from bot.pictures import FileStore
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
+from bot.studio import requests
 from bot.worker import durations, status_edits
 from bot.worker.schedule import Schedule
 from tests.support import cluster
@@ -74,6 +75,12 @@ def polls_every_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 def status_edits_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show a running job after a moment, since tests wait for that."""
     monkeypatch.setattr(status_edits, "QUIET", timedelta(milliseconds=20))
+
+
+@pytest.fixture(autouse=True)
+def patient_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request wait for its turn to write while other tests keep the disk busy."""
+    monkeypatch.setattr(requests, "WRITE_LOCK_TIMEOUT", 2.4)  # Discord waits for 3 seconds
 
 
 @pytest.fixture(scope="session")

@@ -472,6 +472,11 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
 }
 
 
+@pytest.fixture
+def patient_members() -> None:
+    """Keep the limit as it is."""
+
+
 @pytest.mark.parametrize(
     ("module", "name"), [(module, name) for module, found in LIMITS.items() for name in found]
 )
