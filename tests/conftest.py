@@ -79,7 +79,7 @@ def status_edits_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def patient_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a request wait for its turn to write while other tests keep the disk busy."""
+    """Let a request for pictures wait for its turn to write while other tests use the disk."""
     monkeypatch.setattr(requests, "WRITE_LOCK_TIMEOUT", 2.4)  # Discord waits for 3 seconds
 
 

@@ -25,7 +25,7 @@ from bot.providers.base import (
     Waiting,
 )
 
-NOBODY = 0  # the trial is the operator's
+NOBODY = 0  # no member requests the trial
 PROMPT = "a small wooden easel in a sunlit studio, with a blank canvas"
 
 

@@ -131,7 +131,8 @@ class Provider(Protocol):
     async def submit(self, request: GenerationRequest, member: int) -> Submission:
         """Send the creating request once, for the API's model behind `request.model`.
 
-        Members share what a provider has few of, such as open streams; `member` is not sent.
+        `member`, the id of the requester, is not sent: members share what the API has few of, such
+        as open streams.
         `taken` of a ProviderError says whether the API accepted the request. The caller closes
         the submission.
         """

@@ -17,8 +17,8 @@ from bot.worker.poll import Poller
 
 QUIET = timedelta(seconds=2)  # a job that ends within this time of a change is not edited
 EDITS = 5  # on the way at once
-# Between the begins of two edits, so that a thousand jobs that begin to run together leave half of
-# Discord's requests, and most of the processor, to replies and results.
+# Between the starts of two edits. When a thousand jobs begin to run together, half of Discord's
+# requests and most of the processor are left to replies and results.
 GAP = timedelta(milliseconds=40)
 PAUSE = timedelta(seconds=30)  # after an edit that gave way, or that Discord did not answer
 
@@ -52,7 +52,7 @@ class StatusEdits:
         return max(first, self._not_before)
 
     def take_due(self) -> Job | None:
-        """Return the job to edit now, if any; none that has ended or is polled elsewhere."""
+        """Return a job to edit now, or None; skip jobs that ended or are polled elsewhere."""
         now = self._now()
         while (due := self.next_due) is not None and due <= now:
             _, job_id = heapq.heappop(self._times)

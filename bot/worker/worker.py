@@ -140,8 +140,8 @@ class Worker:
             if not self._started:
                 await self._recovery.start()
                 self._started = True
-            # Tasks give way too, in the order of their start: those of the last turn have begun
-            # after this, and count among what is on the way.
+            # Tasks give way too, in the order of their start. When this returns, the tasks of the
+            # last turn have begun, and their polls and edits count as on the way.
             await self._services.precedence.give_way()
             for job in self._poller.take_due():
                 if not self._tasks.start(job, self._poll(job.id)):

@@ -61,8 +61,8 @@ class Creator:
     def _may_open(self, member: int) -> bool:
         """Return whether a member has fewer open streams than are free.
 
-        So one member has half of all at most, and of n members with many jobs each has the same
-        share, which leaves as much for the next.
+        One member therefore has at most half of all streams. Members with many jobs have equal
+        shares in the end, and a share as large stays free for the next member.
         """
         return self._open[member] < self._most - self._open.total()
 
