@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.backoff import Backoff
 from bot.jobs import JobStatus
 from bot.sandbox.discord import ChannelKind
 from bot.sandbox.http.faults import (
@@ -15,6 +16,7 @@ from bot.sandbox.http.faults import (
     Reset,
     ResetAfter,
 )
+from bot.worker import deliver
 from cogs.delivery import timeouts
 from tests.support.delivery import (
     FOLLOW_UPS,
@@ -67,7 +69,15 @@ TRANSIENT: list[Fault] = [
 ]
 
 
+@pytest.fixture
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry every two seconds: one of many jobs may meet many faults, and would wait a minute."""
+    two = timedelta(seconds=2)
+    monkeypatch.setattr(deliver, "RETRIES", Backoff(first=two, longest=two))
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("short_backoff")
 async def test_transient_failures_of_the_channel_end_in_one_post(at: Stage) -> None:
     at.fails = True  # discord.py cannot read some of the answers
     async with at.easel():
@@ -82,6 +92,7 @@ async def test_transient_failures_of_the_channel_end_in_one_post(at: Stage) -> N
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("short_backoff")
 async def test_transient_failures_of_a_private_reply_end_in_the_reply(at: Stage) -> None:
     at.fails = True  # discord.py cannot read some of the answers
     async with at.easel():
@@ -96,6 +107,7 @@ async def test_transient_failures_of_a_private_reply_end_in_the_reply(at: Stage)
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("short_backoff")
 async def test_transient_failures_of_direct_messages_end_in_one_message(at: Stage) -> None:
     at.fails = True  # discord.py cannot read some of the answers
     async with at.easel(job_timeout=3600):
