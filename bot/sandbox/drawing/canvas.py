@@ -1,4 +1,8 @@
-"""A drawing surface in pixels of the finished picture, twice as large inside for smooth edges."""
+"""A drawing surface in pixels of the finished picture.
+
+Small pictures are drawn at twice their size, for smooth edges; large ones at less than their own,
+because each pixel of the surface costs time.
+"""
 
 import random
 from collections.abc import Sequence
@@ -10,6 +14,7 @@ Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
 OVERSAMPLING = 2
+LONGEST = 800  # pixels of the surface's longer side
 
 
 def colour(text: str) -> Colour:
@@ -58,7 +63,9 @@ class Canvas:
         self.width = width
         self.height = height
         self.rng = rng
-        self.image = Image.new("RGB", (width * OVERSAMPLING, height * OVERSAMPLING))
+        self._scale = min(OVERSAMPLING, LONGEST / max(width, height))
+        surface = max(1, round(width * self._scale)), max(1, round(height * self._scale))
+        self.image = Image.new("RGB", surface)
         self._draw = ImageDraw.Draw(self.image, "RGBA")
 
     @property
@@ -66,16 +73,16 @@ class Canvas:
         return min(self.width, self.height)
 
     def finished(self) -> Image.Image:
-        return self.image.reduce(OVERSAMPLING)
+        return self.image.resize((self.width, self.height), Image.Resampling.BILINEAR)
 
     def polygon(self, points: Sequence[Point], fill: Colour, alpha: int = 255) -> None:
-        scaled = [(x * OVERSAMPLING, y * OVERSAMPLING) for x, y in points]
+        scaled = [(x * self._scale, y * self._scale) for x, y in points]
         self._draw.polygon(scaled, (*fill, alpha))
 
     def ellipse(
         self, x: float, y: float, rx: float, ry: float, fill: Colour, alpha: int = 255
     ) -> None:
-        box = [n * OVERSAMPLING for n in (x - rx, y - ry, x + rx, y + ry)]
+        box = [n * self._scale for n in (x - rx, y - ry, x + rx, y + ry)]
         self._draw.ellipse(box, (*fill, alpha))
 
     def disc(self, x: float, y: float, r: float, fill: Colour, alpha: int = 255) -> None:
@@ -92,8 +99,8 @@ class Canvas:
         *,
         round: float = 0.0,
     ) -> None:
-        box = [n * OVERSAMPLING for n in (x, y, x + width, y + height)]
-        self._draw.rounded_rectangle(box, round * OVERSAMPLING, (*fill, alpha))
+        box = [n * self._scale for n in (x, y, x + width, y + height)]
+        self._draw.rounded_rectangle(box, round * self._scale, (*fill, alpha))
 
     def arc(
         self,
@@ -106,23 +113,23 @@ class Canvas:
         width: float,
     ) -> None:
         """Draw an arc from `start` to `end`, in degrees clockwise from three o'clock."""
-        box = [n * OVERSAMPLING for n in (x - r, y - r, x + r, y + r)]
-        self._draw.arc(box, start, end, fill, max(1, round(width * OVERSAMPLING)))
+        box = [n * self._scale for n in (x - r, y - r, x + r, y + r)]
+        self._draw.arc(box, start, end, fill, max(1, round(width * self._scale)))
 
     def backdrop(
         self, stops: Sequence[Colour], top: float = 0, bottom: float | None = None
     ) -> None:
         """Fill the whole width with a gradient from `top` to `bottom` (None: the picture's
         edges)."""
-        y = round(top * OVERSAMPLING)
-        end = self.image.height if bottom is None else round(bottom * OVERSAMPLING)
+        y = round(top * self._scale)
+        end = self.image.height if bottom is None else round(bottom * self._scale)
         if end > y:
             self.image.paste(gradient((self.image.width, end - y), stops), (0, y))
 
     def glow(self, x: float, y: float, r: float, fill: Colour, strength: float = 1.0) -> None:
         """Draw light that fades out at radius `r`. Only the part on the canvas is computed."""
-        left, top = (x - r) * OVERSAMPLING, (y - r) * OVERSAMPLING
-        side = 2 * r * OVERSAMPLING
+        left, top = (x - r) * self._scale, (y - r) * self._scale
+        side = 2 * r * self._scale
         seen = (
             max(0, round(left)),
             max(0, round(top)),
@@ -144,7 +151,7 @@ class Canvas:
 
     def mist(self, top: float, full: float, fill: Colour, strength: float) -> None:
         """Draw a veil from `top` downwards, with full strength from `full` on."""
-        start, end = round(top * OVERSAMPLING), round(full * OVERSAMPLING)
+        start, end = round(top * self._scale), round(full * self._scale)
         height = self.image.height - start
         if height < 1 or end <= start:
             return

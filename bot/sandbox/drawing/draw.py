@@ -87,12 +87,10 @@ def _edited(
     inputs: Sequence[bytes],
 ) -> Image.Image:
     canvas = Canvas(*size, rng)
-    base = ImageOps.fit(_opened(inputs[0]), size, Image.Resampling.BILINEAR)
-    light = gradient(size, palette.sky)
+    base = ImageOps.fit(_opened(inputs[0]), canvas.image.size, Image.Resampling.BILINEAR)
+    light = gradient(canvas.image.size, palette.sky)
     toned = Image.blend(base, ImageChops.soft_light(base, light), 0.75)
-    canvas.image.paste(
-        Image.blend(toned, light, 0.42 if palette.dark else 0.22).resize(canvas.image.size)
-    )
+    canvas.image.paste(Image.blend(toned, light, 0.42 if palette.dark else 0.22))
     _sparkle(canvas, palette)
     motif = choose_motif(words)
     if motif is not None:
