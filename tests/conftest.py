@@ -135,7 +135,7 @@ def own_postgres_url(postgres: cluster.Cluster) -> Iterator[str]:
     asyncio.run(postgres.drop(url))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The address of a database without rows, of each kind."""
     return cluster.url_of(request)

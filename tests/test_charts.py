@@ -129,6 +129,7 @@ async def test_a_title_is_no_formula(title: str) -> None:
     assert await days_chart(days([1]), title=title, unit="$") != b""
 
 
+@pytest.mark.long
 def test_a_start_of_the_program_does_not_import_the_library() -> None:
     ended = subprocess.run([sys.executable, "-c", IMPORTS], check=False)  # noqa: S603
 

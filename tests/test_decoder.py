@@ -143,6 +143,7 @@ async def test_a_check_needs_less_than_100_mb(at: Stage, make: Callable[[], byte
     assert 15 < peak < 100
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [large_webp, large_jpeg], ids=["WebP", "JPEG"])
 async def test_a_large_picture_that_ends_early_is_refused(
     at: Stage, make: Callable[[], bytes]

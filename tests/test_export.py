@@ -276,6 +276,7 @@ async def test_an_export_over_the_limit_is_several_zips(opened: Database, store:
     assert abs(first.total - len(found.zips)) <= 2
 
 
+@pytest.mark.long
 async def test_long_tables_are_divided_between_records(opened: Database, store: FileStore) -> None:
     account = Account(ADA, SERVER)
     times = {each: NOW + (each // 7) * MINUTE for each in range(1, 1501)}  # seven share one

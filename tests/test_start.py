@@ -23,6 +23,7 @@ CHECK = "import bot.__main__, bot.observability.logs, bot.check.run"
 SETTINGS = "from bot.settings import Settings"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "unused"),
     [

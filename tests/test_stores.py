@@ -174,6 +174,7 @@ async def test_a_shared_folder_has_a_lock_between_processes(tmp_path: Path) -> N
     await asyncio.gather(*waiting)
 
 
+@pytest.mark.long
 async def test_files_need_no_library_of_buckets(tmp_path: Path) -> None:
     program = "import sys, bot.__main__, bot.app; print('obstore' in sys.modules)"
     process = await asyncio.create_subprocess_exec(

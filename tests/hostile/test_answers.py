@@ -73,6 +73,7 @@ HUGE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("body", HUGE.values(), ids=HUGE)
 async def test_an_answer_of_many_values_is_refused_before_it_is_decoded(body: bytes) -> None:
     assert len(body) > LIMIT

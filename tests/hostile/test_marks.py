@@ -41,6 +41,7 @@ def try_to_mark(data: bytes) -> None:
         assert marked(made, MARK_WITH_RECIPE) == made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES)
 def test_a_file_that_was_cut(data: bytes) -> None:
     made = marked(data, MARK_WITH_RECIPE)
@@ -49,6 +50,7 @@ def test_a_file_that_was_cut(data: bytes) -> None:
             try_to_mark(file[:end])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES)
 def test_a_file_with_other_bytes(data: bytes) -> None:
     chance = random.Random(4)

@@ -102,6 +102,7 @@ async def test_a_text_is_found_in_any_case_and_literally(
             assert set(await found(database, Wanted())) == set(stored)
 
 
+@pytest.mark.long
 async def test_a_rare_letter_is_found_behind_many_others(database: Database) -> None:
     """The database cannot tell: more than a batch of jobs is compared."""
     new = [new_job(prompt=f"a fox {number}", at=NOW) for number in range(450)]

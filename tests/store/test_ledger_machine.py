@@ -337,7 +337,7 @@ class Ledger(LedgerMachine):
 
 def test_everything_adds_up_after_each_step() -> None:
     run_state_machine_as_test(
-        Ledger, settings=settings(max_examples=9, stateful_step_count=40, deadline=None)
+        Ledger, settings=settings(max_examples=4, stateful_step_count=40, deadline=None)
     )
 
 

@@ -51,6 +51,7 @@ LISTS: dict[str, tuple[List, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LISTS)
 async def test_the_many_jobs_of_one_member_hide_no_other(database: Database, name: str) -> None:
     read, changes = LISTS[name]
