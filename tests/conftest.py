@@ -12,7 +12,7 @@ import pytest
 from bot.pictures import FileStore
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
-from bot.studio import requests
+from bot.studio import credits, erasure, jobs, menu, preferences, requests, servers, tiers
 from bot.worker import durations, status_edits
 from bot.worker.schedule import Schedule
 from tests.support import cluster
@@ -29,6 +29,8 @@ SLOWEST = {  # files with tests of half a minute and more, beside other tests
     "test_hostile_benchmark.py",
     "test_ledger_machine.py",
 }
+
+MEMBERS_WRITE = (credits, erasure, jobs, menu, preferences, requests, servers, tiers)
 
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile(
@@ -79,8 +81,9 @@ def status_edits_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def patient_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a request for pictures wait for its turn to write while other tests use the disk."""
-    monkeypatch.setattr(requests, "WRITE_LOCK_TIMEOUT", 2.4)  # Discord waits for 3 seconds
+    """Let a member's command wait for its turn to write while other tests use the disk."""
+    for each in MEMBERS_WRITE:
+        monkeypatch.setattr(each, "WRITE_LOCK_TIMEOUT", 2.4)  # Discord waits for 3 seconds
 
 
 @pytest.fixture(scope="session")
