@@ -164,6 +164,7 @@ async def test_posted_results_stay_and_their_buttons_say_what_happened(at: Stage
     assert "was deleted" in text_of(pressed)
 
 
+@pytest.mark.long
 async def test_a_message_that_discord_refuses_to_delete_is_done_with(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +181,7 @@ async def test_a_message_that_discord_refuses_to_delete_is_done_with(
     await nothing_is_left(at)
 
 
+@pytest.mark.long
 async def test_jobs_under_way_end_first_and_later_ones_stay(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():
@@ -202,6 +204,7 @@ async def test_jobs_under_way_end_first_and_later_ones_stay(at: Stage) -> None:
     assert "zebra" not in await everything(at)
 
 
+@pytest.mark.long
 async def test_a_second_press_shows_the_progress_of_the_first(at: Stage) -> None:
     held = at.discord.faults.add("DELETE", DELETE_MESSAGE, Hold(), times=None)
     async with at.easel():
@@ -219,6 +222,7 @@ async def test_a_second_press_shows_the_progress_of_the_first(at: Stage) -> None
     assert "Your data is deleted" in refreshed.message.text()
 
 
+@pytest.mark.long
 async def test_who_keeps_everything_has_everything(at: Stage) -> None:
     async with at.easel():
         await draw(at)
@@ -229,6 +233,7 @@ async def test_who_keeps_everything_has_everything(at: Stage) -> None:
     assert len(await at.jobs()) == 2
 
 
+@pytest.mark.long
 async def test_a_blocked_member_may_delete(at: Stage) -> None:
     async with at.easel():
         await draw(at)
@@ -239,6 +244,7 @@ async def test_a_blocked_member_may_delete(at: Stage) -> None:
     await nothing_is_left(at)
 
 
+@pytest.mark.long
 async def test_pictures_in_the_jobs_of_others_go_too(at: Stage) -> None:
     async with at.easel(edit_others=True):
         await draw(at)
@@ -255,6 +261,7 @@ async def test_pictures_in_the_jobs_of_others_go_too(at: Stage) -> None:
     await nothing_is_left(at)
 
 
+@pytest.mark.long
 async def test_a_picture_that_a_running_job_needs_waits(at: Stage) -> None:
     async with at.easel(edit_others=True):
         await draw(at)
@@ -273,6 +280,7 @@ async def test_a_picture_that_a_running_job_needs_waits(at: Stage) -> None:
     await nothing_is_left(at)
 
 
+@pytest.mark.long
 async def test_a_kill_in_the_middle_is_made_up_for(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +297,7 @@ async def test_a_kill_in_the_middle_is_made_up_for(
     await nothing_is_left(at)
 
 
+@pytest.mark.long
 async def test_the_texts_of_managers_name_nobody(at: Stage, key: Pseudonyms) -> None:
     async with at.easel():
         await draw(at)
@@ -333,6 +342,7 @@ async def test_thousands_of_jobs_go_while_others_are_served(at: Stage) -> None:
     assert str(at.ada.id) not in await everything(at)
 
 
+@pytest.mark.long
 async def test_the_key_is_part_of_no_answer_and_no_log(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -345,6 +355,7 @@ async def test_the_key_is_part_of_no_answer_and_no_log(
     assert KEY not in await everything(at)
 
 
+@pytest.mark.long
 async def test_another_key_deletes_nothing(at: Stage, caplog: pytest.LogCaptureFixture) -> None:
     async with at.easel():
         await draw(at)
@@ -359,6 +370,7 @@ async def test_another_key_deletes_nothing(at: Stage, caplog: pytest.LogCaptureF
     assert len(await at.jobs()) == 1
 
 
+@pytest.mark.long
 async def test_without_a_key_nothing_is_deleted(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -372,6 +384,7 @@ async def test_without_a_key_nothing_is_deleted(
     assert "PSEUDONYM_KEY is not set" in caplog.text
 
 
+@pytest.mark.long
 async def test_a_deletion_is_journaled_under_the_pseudonym(at: Stage, key: Pseudonyms) -> None:
     async with at.easel():
         await draw(at)
@@ -384,6 +397,7 @@ async def test_a_deletion_is_journaled_under_the_pseudonym(at: Stage, key: Pseud
     assert name.startswith(key.fingerprint)
 
 
+@pytest.mark.long
 async def test_an_unknown_outcome_is_erased_when_nobody_searches_any_more(at: Stage) -> None:
     """Its prompt is needed: the generations are searched for by it, and not those of others."""
     at.audited = False  # the outcome is made up
@@ -402,6 +416,7 @@ async def test_an_unknown_outcome_is_erased_when_nobody_searches_any_more(at: St
     assert "zebra" not in await everything(at)
 
 
+@pytest.mark.long
 async def test_a_deletion_that_fails_stops_no_other(at: Stage) -> None:
     at.audited, at.fails = False, True
     async with at.easel():
@@ -443,6 +458,7 @@ def restore_file(path: Path, saved: bytes) -> None:
     path.write_bytes(saved)
 
 
+@pytest.mark.long
 async def test_data_that_comes_back_with_a_backup_is_deleted_again(at: Stage) -> None:
     async with at.easel():
         await draw(at)
@@ -460,6 +476,7 @@ async def test_data_that_comes_back_with_a_backup_is_deleted_again(at: Stage) ->
         await nothing_is_left(at)
 
 
+@pytest.mark.long
 async def test_a_choice_that_comes_back_alone_is_deleted_again(at: Stage) -> None:
     """It is all that is stored about the member; a choice that is made later stays."""
     async with at.easel():
@@ -480,6 +497,7 @@ async def test_a_choice_that_comes_back_alone_is_deleted_again(at: Stage) -> Non
             assert str(at.ada.id) in await everything(at)
 
 
+@pytest.mark.long
 async def test_a_message_that_cannot_be_deleted_is_left_after_a_day(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,6 +519,7 @@ async def test_a_message_that_cannot_be_deleted_is_left_after_a_day(
     await nothing_is_left(at)
 
 
+@pytest.mark.long
 async def test_a_second_request_extends_the_first(at: Stage) -> None:
     at.audited = False  # what belongs to no job is erased before the jobs
     async with at.easel():
@@ -521,6 +540,7 @@ async def test_a_second_request_extends_the_first(at: Stage) -> None:
     assert await deletions(at) == [again]
 
 
+@pytest.mark.long
 async def test_processes_with_different_keys_delete_nothing(at: Stage, key: Pseudonyms) -> None:
     other = Pseudonyms(SecretStr("the-key-of-another-process-of-these-tests"))
     async with at.database() as database, database.transaction() as tx:
@@ -538,6 +558,7 @@ async def mention_ada(at: Stage) -> None:
         await tx.execute(changes.insert(), {**values, **times})
 
 
+@pytest.mark.long
 async def test_what_managers_have_set_for_somebody_alone_is_deleted(at: Stage) -> None:
     """The member has never used the bot."""
     async with at.easel():
@@ -550,6 +571,7 @@ async def test_what_managers_have_set_for_somebody_alone_is_deleted(at: Stage) -
     assert str(at.ada.id) not in await everything(at)
 
 
+@pytest.mark.long
 async def test_a_mention_that_comes_back_with_a_backup_is_deleted_again(at: Stage) -> None:
     async with at.easel():
         await mention_ada(at)
@@ -564,6 +586,7 @@ async def test_a_mention_that_comes_back_with_a_backup_is_deleted_again(at: Stag
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.long
 async def test_two_processes_store_one_request(at: Stage) -> None:
     """The first has not committed when the second looks."""
     async with at.easel():
@@ -586,6 +609,7 @@ async def test_two_processes_store_one_request(at: Stage) -> None:
     assert len(await deletions(at)) == 1
 
 
+@pytest.mark.long
 async def test_a_deletion_does_not_renew_the_limit_of_input_pictures(at: Stage) -> None:
     since = at.clock() - timedelta(hours=1)
     async with at.easel() as app:
@@ -601,6 +625,7 @@ async def test_a_deletion_does_not_renew_the_limit_of_input_pictures(at: Stage) 
     assert after == before
 
 
+@pytest.mark.long
 async def test_a_reason_in_the_ledger_names_nobody(at: Stage) -> None:
     async with at.easel():
         let_manage(at, at.ben)
@@ -615,6 +640,7 @@ async def test_a_reason_in_the_ledger_names_nobody(at: Stage) -> None:
     assert str(at.ada.id) not in text
 
 
+@pytest.mark.long
 async def test_a_message_that_is_not_deleted_now_holds_no_other_back(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -633,6 +659,7 @@ async def test_a_message_that_is_not_deleted_now_holds_no_other_back(
     assert result.deleted
 
 
+@pytest.mark.long
 async def test_the_clock_of_the_command_may_be_behind(at: Stage) -> None:
     at.clock.move(minutes=20)
     async with at.easel():

@@ -32,6 +32,8 @@ from tests.worker.test_erasing import (
 
 NAME = "my-passport.png"
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def with_key(at: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
