@@ -30,6 +30,7 @@ SLOWEST = {  # files with tests of half a minute and more, beside other tests
     "test_ledger_machine.py",
 }
 
+# In these modules, WRITE_LOCK_TIMEOUT bounds the wait of a member's command.
 MEMBERS_WRITE = (credits, erasure, jobs, menu, preferences, requests, servers, tiers)
 
 # No test depends on how fast the machine is.

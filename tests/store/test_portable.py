@@ -147,7 +147,7 @@ async def test_every_query_gives_the_same_on_both(both: list[str]) -> None:
 
 
 def _comparable(value: object) -> object:
-    """Return lists and mappings without their order, which no query promises, and no secrets."""
+    """Return a value without secrets, and without the order, which is chance for equal rows."""
     if isinstance(value, stats.Figures):
         return value
     if isinstance(value, dict):
