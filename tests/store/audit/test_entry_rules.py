@@ -1,0 +1,415 @@
+"""All that the audit says about the entries of one job."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.errors import Reason
+from bot.ledger import Account, EntryKind
+from bot.store.audit.lines import ESTIMATED, EntryLine, Record
+from bot.store.audit.money import check_money
+from bot.store.settlement import CORRECTED, FOUND, OVERDUE, UNKNOWN_OUTCOME
+from tests.support.books import charges
+from tests.support.records import (
+    ADJUSTMENT,
+    CANCELED,
+    CAPTURE,
+    CHARGED,
+    CORRECTION,
+    DONE,
+    DOUBTFUL,
+    ERASED,
+    ESTIMATE,
+    FAILED,
+    FOUND_LATER,
+    HOLD,
+    LATE,
+    LATER,
+    LOSS,
+    MADE,
+    MOVED,
+    MUCH_LATER,
+    OPEN,
+    QUEUED,
+    REFUND,
+    RELEASE,
+    RUNNING,
+    changed,
+    with_entries,
+    without,
+)
+from tests.support.rows import NOW
+
+Case = tuple[Record, list[str]]
+
+
+def found(record: Record, *rates: int) -> list[str]:
+    return [*check_money(record, charges(*rates))]
+
+
+def estimated(record: Record, amount: int) -> Record:
+    """Return a job that has succeeded for an estimated cost."""
+    capture = next(each for each in record.entries if each.kind == EntryKind.CAPTURE)
+    changed_capture = replace(capture, amount=-amount, details=ESTIMATED)
+    return with_entries(changed(record, cost=amount, estimated=True), changed_capture)
+
+
+def reported(usd: str, *, generations: int = 1) -> Record:
+    """Return a job with a cost of 7.75 by these figures of the provider."""
+    made = [replace(MADE, id=number) for number in range(1, generations + 1)]
+    record = with_entries(DONE, replace(CAPTURE, details={"usd": usd}))
+    return replace(record, generations=made)
+
+
+def late(number: int, **columns: object) -> EntryLine:
+    """Return the overdue charge of LATE with this id, changed."""
+    entry = next(each for each in LATE.entries if each.id == number)
+    return replace(entry, **columns)  # type: ignore[arg-type]  # any columns
+
+
+HOLDS: list[Case] = [
+    (
+        replace(QUEUED, entries=[HOLD, replace(HOLD, id=2)]),
+        [
+            "has 2 hold entries where one of -7.5 is right",
+            "adds up to -15 where -7.5 is right",
+        ],
+    ),
+    (
+        replace(QUEUED, entries=[]),
+        [
+            "has 0 hold entries where one of -7.5 is right",
+            "adds up to 0 where -7.5 is right",
+        ],
+    ),
+    (
+        with_entries(QUEUED, replace(HOLD, amount=-7_000)),
+        ["has a hold of -7 where -7.5 is right", "adds up to -7 where -7.5 is right"],
+    ),
+    (
+        with_entries(changed(QUEUED, price=-1), replace(HOLD, amount=1)),
+        ["has a hold of 0.001, which gives instead of taking"],
+    ),
+    (
+        with_entries(QUEUED, replace(HOLD, details={"usd": "1"})),
+        ["has a hold of -7.5 with details"],
+    ),
+    (
+        with_entries(QUEUED, replace(HOLD, created_at=LATER)),
+        [
+            "has a hold of -7.5 at 2026-11-21 12:01:00+00:00, "
+            "and the request was at 2026-11-21 12:00:00+00:00"
+        ],
+    ),
+    (
+        with_entries(MOVED, replace(MOVED.entries[1], created_at=MUCH_LATER)),
+        [
+            "has a hold of 7.5 with the reason “moved from oxen at 2026-11-21 12:01:00 UTC”, "
+            "which Easel does not write"
+        ],
+    ),
+]
+RELEASES: list[Case] = [
+    (
+        with_entries(RUNNING, replace(RELEASE, amount=0)),
+        ["has a release of 0, and is running"],
+    ),
+    (
+        with_entries(FAILED, replace(RELEASE, id=3)),
+        ["has 2 release entries where one of 7.5 is right", "adds up to 7.5 where 0 is right"],
+    ),
+    (
+        without(CANCELED, RELEASE),
+        ["has 0 release entries where one of 7.5 is right", "adds up to -7.5 where 0 is right"],
+    ),
+    (
+        with_entries(FAILED, replace(RELEASE, amount=7_501)),
+        ["has a release of 7.501 where 7.5 is right", "adds up to 0.001 where 0 is right"],
+    ),
+    (
+        with_entries(FAILED, replace(RELEASE, created_at=NOW, reason="x", details=ESTIMATED)),
+        [
+            "has a release of 7.5 with details",
+            "has a release of 7.5 at 2026-11-21 12:00:00+00:00, "
+            "and the settlement was at 2026-11-21 12:01:00+00:00",
+            "has a release of 7.5 with the reason “x”, which Easel does not write",
+        ],
+    ),
+]
+CAPTURES: list[Case] = [
+    (
+        with_entries(FAILED, replace(CAPTURE, amount=0)),
+        ["has a capture of 0, and is failed"],
+    ),
+    (
+        without(DONE, CAPTURE),
+        ["has 0 capture entries where one is right", "adds up to 0 where -7.75 is right"],
+    ),
+    (
+        with_entries(DONE, replace(CAPTURE, id=4)),
+        [
+            "has 2 capture entries where one is right",
+            "was charged 15.5 by capture and adjustments, and cost 7.75",
+            "adds up to -15.5 where -7.75 is right",
+        ],
+    ),
+    (
+        with_entries(DONE, replace(CAPTURE, reason="x", created_at=MUCH_LATER)),
+        [
+            "has a capture of -7.75 with the reason “x”, which Easel does not write",
+            "has a capture of -7.75 at 2026-11-21 12:30:00+00:00, "
+            "and the settlement was at 2026-11-21 12:01:00+00:00",
+        ],
+    ),
+    (
+        with_entries(changed(DONE, cost=-1), replace(CAPTURE, amount=1, details={"usd": "0"})),
+        [
+            "has a capture of 0.001, which gives instead of taking",
+            "has a capture of 0.001 for a cost of -0.001, and usd 0 make 0",
+        ],
+    ),
+    (changed(DONE, estimated=True), ["has an estimated cost, which its entries contradict"]),
+    (changed(ESTIMATE, estimated=False), ["has a reported cost, which its entries contradict"]),
+    (
+        changed(CORRECTION, estimated=True),
+        ["has an estimated cost, which its entries contradict"],
+    ),
+    (
+        changed(DONE, cost=None),
+        [
+            "was charged 7.75 by capture and adjustments, and cost 0",
+            "adds up to -7.75 where 0 is right",
+        ],
+    ),
+]
+COSTS: list[Case] = [
+    (
+        reported("0.077506"),
+        ["has a capture of -7.75 for a cost of 7.75, and usd 0.077506 make 7.751"],
+    ),
+    (
+        reported("0.077494"),
+        ["has a capture of -7.75 for a cost of 7.75, and usd 0.077494 make 7.749"],
+    ),
+    (
+        reported("0.077511", generations=2),
+        ["has a capture of -7.75 for a cost of 7.75, and usd 0.077511 make 7.751"],
+    ),
+    (
+        with_entries(DONE, replace(CAPTURE, details={"total": "7.75"})),
+        ["has a capture of -7.75 without the figures of oxen"],
+    ),
+    (
+        with_entries(DONE, replace(CAPTURE, details=None)),
+        ["has a capture of -7.75 with details that cannot be read"],
+    ),
+    (estimated(DONE, 7_501), ["has a capture of -7.501 as an estimate where -7.5 is right"]),
+    (
+        estimated(changed(DONE, count=2), 7_500),
+        ["has a capture of -7.5 as an estimate where -3.75 is right"],
+    ),
+    (
+        estimated(replace(DONE, outputs=[0, 1]), 15_000),
+        ["has a capture of -15 as an estimate where -7.5 is right"],
+    ),
+    (
+        estimated(changed(ERASED, count=2), 7_000),
+        ["has a capture of -7 as an estimate where -3.75 or -7.5 is right"],
+    ),
+    (
+        estimated(replace(changed(DONE, count=3), outputs=[0, 1]), 2_500),
+        ["has a capture of -2.5 as an estimate where -5 is right"],
+    ),
+    (
+        with_entries(LATE, late(4, amount=-7_502), late(5, amount=-7_748)),
+        [
+            "has an adjustment of -7.502 as an estimate where -7.5 or -15 is right",
+            "has an adjustment of -7.748 for a cost of 7.748, and usd 0.0775 make 7.75",
+        ],
+    ),
+    (
+        replace(LATE, outputs=[]),
+        ["has an adjustment of -7.5 as an estimate where none is right"],
+    ),
+]
+ADJUSTMENTS: list[Case] = [
+    (
+        with_entries(RUNNING, replace(ADJUSTMENT, amount=0, reason=CORRECTED)),
+        ["has an adjustment of 0, and is running"],
+    ),
+    (
+        with_entries(CORRECTION, replace(ADJUSTMENT, amount=-251, reason=CORRECTED)),
+        [
+            "has an adjustment of -0.251 for a cost of 7.751, and usd 0.0775 make 7.75",
+            "was charged 7.751 by capture and adjustments, and cost 7.75",
+            "adds up to -7.751 where -7.75 is right",
+        ],
+    ),
+    (
+        with_entries(DONE, replace(ADJUSTMENT, amount=0, reason="x")),
+        ["has an adjustment of 0 with the reason “x”, which Easel does not write"],
+    ),
+    (
+        with_entries(LATE, late(5, reason=f"{OVERDUE}remote-3")),
+        [
+            "has an adjustment “made after the time-out: remote-3”, "
+            "and no such generation has succeeded"
+        ],
+    ),
+    (
+        changed(LATE, overdue_at=LATER),
+        [
+            "has an overdue result at 2026-11-21 12:01:00+00:00, "
+            "and a charge for one at 2026-11-21 12:30:00+00:00"
+        ],
+    ),
+    (
+        changed(LATE, overdue_at=None),
+        ["has an overdue result never, and a charge for one at 2026-11-21 12:30:00+00:00"],
+    ),
+    (
+        changed(FAILED, overdue_at=LATER),
+        ["has an overdue result at 2026-11-21 12:01:00+00:00, and a charge for one never"],
+    ),
+    (changed(LATE, cost=15_251), ["adds up to -15.25 where -15.251 is right"]),
+]
+LOSSES: list[Case] = [
+    (
+        with_entries(RUNNING, replace(LOSS, reason="remote")),
+        ["has a loss of -7.5, and is running"],
+    ),
+    (
+        with_entries(CHARGED, replace(LOSS, reason="remote", amount=-7_499)),
+        ["has a loss of -7.499 as an estimate where -7.5 is right"],
+    ),
+    (
+        replace(
+            CHARGED,
+            generations=[*CHARGED.generations, replace(OPEN, id=2), replace(OPEN, id=3)],
+        ),
+        ["has a loss of -7.5 as an estimate where -2.5 is right"],
+    ),
+    (
+        with_entries(CHARGED, replace(LOSS, reason="remote", amount=0, details={"usd": "0"})),
+        ["has a loss of 0, which gives instead of taking"],
+    ),
+    (
+        with_entries(CHARGED, replace(LOSS, reason="other")),
+        ["has a loss of -7.5 with the reason “other”, which Easel does not write"],
+    ),
+    (
+        with_entries(DOUBTFUL, replace(LOSS, reason=UNKNOWN_OUTCOME, amount=-7_499)),
+        ["has a loss of -7.499 of an unknown outcome where -7.5 is right"],
+    ),
+    (
+        with_entries(DOUBTFUL, replace(LOSS, reason=UNKNOWN_OUTCOME, details={})),
+        ["has a loss of -7.5 of an unknown outcome where -7.5 is right"],
+    ),
+    (
+        with_entries(FOUND_LATER, replace(LOSS, id=6, amount=7_501, reason=FOUND)),
+        ["has a loss of 7.501 of an unknown outcome where 7.5 is right"],
+    ),
+    (
+        changed(DOUBTFUL, reason=Reason.REJECTED),
+        ["has a loss of an unknown outcome, and is failed with the reason rejected"],
+    ),
+    (
+        replace(DOUBTFUL, generations=[OPEN]),
+        ["has generations of an unknown outcome, and its losses contradict them"],
+    ),
+    (
+        replace(FOUND_LATER, generations=[]),
+        ["has generations of an unknown outcome, and its losses contradict them"],
+    ),
+    (
+        without(FOUND_LATER, LOSS),
+        ["has generations of an unknown outcome, and its losses contradict them"],
+    ),
+]
+PLACES: list[Case] = [
+    (
+        with_entries(QUEUED, replace(HOLD, account=Account(2, 10))),
+        ["has a hold in the account of user 2, server 10"],
+    ),
+    (
+        with_entries(CHARGED, replace(LOSS, reason="remote", account=Account(1, 10))),
+        ["has a loss in the account of user 1, server 10"],
+    ),
+    (
+        with_entries(CHARGED, replace(LOSS, reason="remote", account=Account(0, 0))),
+        ["has a loss in the account of user 0, server 0"],
+    ),
+    (
+        with_entries(DONE, replace(REFUND, account=Account(2, 10))),
+        ["has a grant in the account of user 2, server 10"],
+    ),
+    (
+        with_entries(CORRECTION, replace(CORRECTION.entries[3], counted_at=MUCH_LATER)),
+        [
+            "has an adjustment that counts at 2026-11-21 12:30:00+00:00, "
+            "and was requested at 2026-11-21 12:00:00+00:00"
+        ],
+    ),
+    (
+        with_entries(QUEUED, replace(HOLD, id=2, kind="gift", amount=0)),
+        ["has a gift of 0, and is queued"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [*HOLDS, *RELEASES, *CAPTURES, *COSTS, *ADJUSTMENTS, *LOSSES, *PLACES],
+)
+def test_wrong_entries_have_these_findings_and_no_others(record: Record, says: list[str]) -> None:
+    assert found(record) == says
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        reported("0.077505"),  # half of a thousandth is rounded
+        reported("0.077495"),
+        reported("0.07751", generations=2),
+        with_entries(changed(QUEUED, price=0), replace(HOLD, amount=0)),
+        with_entries(changed(DONE, cost=0), replace(CAPTURE, amount=0, details={"usd": "0"})),
+        estimated(replace(changed(DONE, count=4), outputs=[0, 1, 2]), 5_625),
+        estimated(changed(ERASED, count=2), 3_750),
+        estimated(changed(ERASED, count=2), 7_500),
+        with_entries(CHARGED, replace(LOSS, reason="remote", details={"usd": "0.075"})),
+    ],
+)
+def test_what_is_rare_and_right_has_no_findings(record: Record) -> None:
+    assert found(record) == []
+
+
+def test_each_known_rate_is_accepted() -> None:
+    record = reported("0.155")
+    says = "has a capture of -7.75 for a cost of 7.75, and usd 0.155 make 15.5"
+
+    assert found(record) == [says]
+    assert found(record, 50) == []
+    assert found(record, 60) == [f"{says} or 9.3"]
+
+
+def test_the_figures_of_a_provider_without_rates_are_not_compared() -> None:
+    record = changed(reported("1"), provider="another")
+    elsewhere = [replace(each, provider="another") for each in record.entries]
+
+    assert found(replace(record, entries=elsewhere)) == []
+
+
+def test_without_the_rates_an_estimate_is_compared_all_the_same() -> None:
+    assert [*check_money(reported("1"), None)] == []
+    assert [*check_money(estimated(DONE, 7_400), None)] == [
+        "has a capture of -7.4 as an estimate where -7.5 is right"
+    ]
+
+
+def test_the_time_of_a_hold_for_another_model_is_part_of_its_reason() -> None:
+    """By the second: the reason has no fractions."""
+    entry = MOVED.entries[2]
+    later = replace(entry, created_at=entry.created_at + timedelta(microseconds=999_999))
+
+    assert found(with_entries(MOVED, later)) == []
