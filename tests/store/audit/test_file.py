@@ -35,6 +35,21 @@ CHANGES = [
         "entry 37: 1 row that was stored before is missing",
     ),
     (
+        "two deleted entries",
+        f"DELETE FROM ledger WHERE {of(REPORTED, 'release')} OR {of(REPORTED, 'capture')}",
+        "entry 4: 2 rows that were stored before are missing",
+    ),
+    (
+        "the first of all entries deleted",
+        f"DELETE FROM ledger WHERE {of(REPORTED, 'hold')}",
+        "entry 2: 1 row that was stored before is missing",
+    ),
+    (
+        "all entries deleted",
+        "DELETE FROM ledger",
+        "ledger: the newest 53 entries are missing",
+    ),
+    (
         "a gap in the jobs",
         f"DELETE FROM ledger WHERE job_id = '{QUEUED}'; DELETE FROM jobs WHERE id = '{QUEUED}'",
         f"job {MOVED}: 1 row that was stored before is missing",
@@ -188,6 +203,61 @@ async def test_a_guard_that_is_gone_is_found(books: Path, statement: str, says: 
     found = await findings(books)
 
     assert f"{says}is missing or changed" in found
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        (
+            f"DELETE FROM generations WHERE id = 15; DELETE FROM jobs WHERE id = '{RUNNING}'; "
+            f"INSERT INTO generations VALUES (15, '{RUNNING}', 'oxen', 'x', NULL)",
+            "row 15 of generations: belongs to a row of jobs that is missing",
+        ),
+        (
+            f"DELETE FROM jobs WHERE id = '{QUEUED}'",
+            f"entry 36: a hold of -7.5 for job {QUEUED}, which is missing",
+        ),
+    ],
+)
+async def test_a_row_without_its_parent_is_found_once(books: Path, script: str, says: str) -> None:
+    change(books, script)
+
+    found = await findings(books)
+
+    assert found.count(says) == 1
+    assert not [each for each in found if "of ledger: belongs to" in each]
+
+
+@pytest.mark.parametrize(("ago", "is_found"), [("-3599 seconds", False), ("-3601 seconds", True)])
+async def test_a_clock_may_be_set_back_by_an_hour(books: Path, ago: str, is_found: bool) -> None:
+    newest = "(SELECT max(created_at) FROM ledger)"
+    moment = f"strftime('%Y-%m-%d %H:%M:%S.000000', {newest}, '{ago}')"
+    change(books, entry("", "grant", 5_000, created_at=moment, counted_at=moment))
+
+    found = await findings(books)
+
+    says = "entry 54: has an earlier time than entry 53 before it"
+    assert found == ([says] if is_found else [])
+
+
+async def test_the_longest_texts_and_all_times_of_a_day_are_right(books: Path) -> None:
+    longest = (
+        f"UPDATE generations SET remote_id = printf('%.*c', 200, 'x') WHERE job_id = '{EMPTY}'"
+    )
+    change(books, longest)
+    moments = ("2028-02-29 23:59:59.999999", "2026-11-21 00:00:00.000000")
+    change(books, f"UPDATE jobs SET running_at = '{moments[0]}' WHERE id = '{REPORTED}'")
+    change(books, f"UPDATE jobs SET delivered_at = '{moments[1]}' WHERE id = '{REPORTED}'")
+
+    assert await findings(books) == []
+
+
+async def test_what_analyze_stores_is_no_finding(books: Path) -> None:
+    with closing(sqlite3.connect(books)) as connection:
+        connection.execute("ANALYZE")
+        connection.commit()
+
+    assert await findings(books) == []
 
 
 async def test_a_foreign_trigger_is_found(books: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,26 @@ async def test_books_that_add_up_have_no_findings(books: Path) -> None:
 
     assert [str(each) for each in found.findings] == []
     assert found.summary == "53 entries, 18 jobs, 4 accounts: it adds up"
+
+
+async def test_a_database_without_rows_adds_up(empty_file: Path) -> None:
+    assert (await verified(empty_file)).summary == "0 entries, 0 jobs, 0 accounts: it adds up"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 18])
+async def test_rows_are_the_same_on_pages_of_any_size(
+    books: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    for name in ("verify", "choices"):
+        monkeypatch.setattr(import_module(f"bot.store.audit.{name}"), "PAGE", rows)
+    change(books, "UPDATE rights SET name = 'x' WHERE subject = 'role'")
+
+    found = await verified(books)
+
+    assert (found.entries, found.jobs, found.accounts) == (53, 18, 4)
+    assert [str(each) for each in found.findings] == [
+        "row 10, role, x of rights: “x” is not the name of a role"
+    ]
 
 
 @pytest.mark.parametrize(("found", "says"), [(1, "1 finding"), (2, "2 findings")])
