@@ -25,6 +25,48 @@ async def execute(connection: Connection, sql: str) -> list[sqlite3.Row]:
     return list(await (await cursor.execute(sql)).fetchall())
 
 
+async def test_a_connection_is_open_from_the_begin_to_the_end(driver: Connection) -> None:
+    seen = [driver.is_open]
+    for end in (driver.commit, driver.rollback):
+        driver.begin("BEGIN IMMEDIATE")
+        seen.append(driver.is_open)
+        await execute(driver, "INSERT INTO numbers VALUES (1)")
+        seen.append(driver.is_open)
+        await end()
+        seen.append(driver.is_open)
+
+    assert seen == [False, *(True, True, False) * 2]
+
+
+async def test_what_is_committed_is_there_for_others(driver: Connection, tmp_path: Path) -> None:
+    driver.begin("BEGIN")
+    await execute(driver, "INSERT INTO numbers VALUES (1)")
+    other = Connection(tmp_path / "file.db", timeout=0)
+    async with other:
+        before = len(await execute(other, "SELECT * FROM numbers"))
+        await driver.commit()
+        after = len(await execute(other, "SELECT * FROM numbers"))
+
+    assert (before, after) == (0, 1)
+
+
+async def test_a_closed_cursor_executes_nothing(driver: Connection) -> None:
+    cursor = await driver.cursor()
+    await cursor.execute("SELECT ?", [1])
+    await cursor.close()
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
+        await cursor.execute("SELECT 1")
+
+
+async def test_an_open_connection_does_not_keep_the_process(tmp_path: Path) -> None:
+    before = {*threading.enumerate()}
+    async with Connection(tmp_path / "file.db", timeout=0):
+        made = [each for each in threading.enumerate() if each not in before]
+
+        assert [each.daemon for each in made] == [True]
+
+
 @pytest.mark.parametrize("many", [False, True])
 async def test_the_first_statement_begins_the_transaction(driver: Connection, many: bool) -> None:
     driver.begin("BEGIN IMMEDIATE")
