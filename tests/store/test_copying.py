@@ -88,6 +88,76 @@ async def test_a_copy_that_differs_is_not_stored(
     assert await counts(own_postgres_url) == 0
 
 
+@pytest.mark.parametrize(
+    ("table", "body", "says"),
+    [
+        (
+            "sums",
+            "NEW.amount = NEW.amount + 1; RETURN NEW;",
+            r"The copy of row \(.*\) of sums differs",
+        ),
+        (
+            "jobs",
+            "INSERT INTO notes VALUES (NEW.id, ''x''); RETURN NEW;",
+            "The copy of notes has another number of rows",
+        ),
+    ],
+)
+async def test_a_row_that_the_target_has_added_or_changed_ends_the_copy(
+    books: Path, own_postgres_url: str, postgres: Cluster, table: str, body: str, says: str
+) -> None:
+    await postgres.execute(
+        f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {body} END'",
+        f"CREATE TRIGGER spoil BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION spoil()",
+        url=own_postgres_url,
+    )
+
+    with pytest.raises(StartupError, match=says):
+        await copied(books, own_postgres_url)
+    assert await counts(own_postgres_url) == 0
+
+
+async def test_the_numbers_of_an_empty_file_begin_with_one(
+    empty_file: Path, postgres_url: str
+) -> None:
+    assert await copied(empty_file, postgres_url) == 0
+
+    async with open_database(postgres_url) as database:
+        job = await one(database)
+        async with database.transaction() as tx:
+            (made,) = await generations.add(tx, job.id, "oxen", ["new"])
+            first = (await tx.execute(text("SELECT min(id) FROM ledger"))).scalar_one()
+    assert (made.id, first) == (1, 1)
+
+
+async def test_the_number_of_an_entry_that_was_deleted_is_not_used_again(
+    books: Path, postgres_url: str
+) -> None:
+    change(books, "UPDATE sqlite_sequence SET seq = 60 WHERE name = 'ledger'")
+    await copied(books, postgres_url)
+
+    async with open_database(postgres_url) as database:
+        await one(database)
+        async with database.reading() as view:
+            newest = (await view.execute(text("SELECT max(id) FROM ledger"))).scalar_one()
+    assert newest == 61
+
+
+async def test_the_time_limits_of_the_target_hold_after_the_copy(
+    empty_file: Path, postgres_url: str
+) -> None:
+    source, shown = SQLiteDatabase(empty_file), text("SHOW idle_in_transaction_session_timeout")
+    async with open_database(postgres_url) as target:
+        async with target.transaction() as tx:
+            before = (await tx.execute(shown)).scalar_one()
+        await copy_rows(source, target)
+        async with target.transaction() as tx:
+            after = (await tx.execute(shown)).scalar_one()
+    await source.close()
+
+    assert after == before != "0"
+
+
 async def test_a_copy_with_a_new_finding_is_not_stored(
     books: Path, own_postgres_url: str, postgres: Cluster
 ) -> None:

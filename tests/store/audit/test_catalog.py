@@ -165,3 +165,51 @@ async def test_a_change_by_hand_is_found(
     found = [str(each) for each in (await verified(own_postgres_url)).findings]
 
     assert finding in found
+
+
+async def test_an_entry_without_its_job_is_found_once(
+    own_postgres_url: str, postgres: Cluster
+) -> None:
+    await write_books(open_database(own_postgres_url))
+    await postgres.execute(
+        f"SET session_replication_role = replica; DELETE FROM jobs WHERE id = '{QUEUED}'",
+        url=own_postgres_url,
+    )
+
+    assert [str(each) for each in (await verified(own_postgres_url)).findings] == [
+        f"entry 36: a hold of -7.5 for job {QUEUED}, which is missing",
+        "account of user 1, server 10: has a balance of -118.75 where -111.25 is right",
+    ]
+
+
+@pytest.mark.parametrize(("ago", "is_found"), [("3600", False), ("3600.000001", True)])
+async def test_a_clock_may_be_set_back_by_an_hour(
+    own_postgres_url: str, postgres: Cluster, ago: str, is_found: bool
+) -> None:
+    await write_books(open_database(own_postgres_url))
+    moment = f"(SELECT created_at - interval '{ago} seconds' FROM ledger WHERE id = 53)"
+    await postgres.execute(
+        "INSERT INTO ledger (user_id, server_id, kind, amount, granted, counted_at, reason, "
+        f"details, created_at) VALUES (1, 10, 'grant', 1, 1, {moment}, '', '{{}}', {moment})",
+        url=own_postgres_url,
+    )
+
+    found = [str(each) for each in (await verified(own_postgres_url)).findings]
+
+    says = "entry 54: has an earlier time than entry 53 before it"
+    assert found == ([says] if is_found else [])
+
+
+async def test_a_favourite_of_a_job_that_is_gone_is_named_by_its_key(
+    own_postgres_url: str, postgres: Cluster
+) -> None:
+    await write_books(open_database(own_postgres_url))
+    await postgres.execute(
+        "SET session_replication_role = replica; "
+        "INSERT INTO favourites VALUES (5, 'gone', '2026-11-21 12:00:00+00')",
+        url=own_postgres_url,
+    )
+
+    assert [str(each) for each in (await verified(own_postgres_url)).findings] == [
+        "row 5, gone of favourites: belongs to a row of jobs that is missing"
+    ]
