@@ -46,8 +46,7 @@ class Database(ABC):
         self.label = label
         self.pseudonyms: Pseudonyms | None = None
         self._blocks = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle = asyncio.Event()  # set when the last block has ended
 
     async def __aenter__(self) -> Self:
         try:
