@@ -105,7 +105,7 @@ def _copy(source: Path, copy: Path) -> None:
         live.backup(there)
         there.execute("PRAGMA journal_mode=DELETE")  # one file, without a log
         there.execute("UPDATE jobs SET interaction_token = NULL")
-        there.create_function("unsigned", 1, _unsigned, deterministic=True)
+        there.create_function("unsigned", 1, _unsigned)
         there.execute("UPDATE jobs SET inputs = unsigned(inputs) WHERE inputs != '[]'")
         there.execute("VACUUM")  # removes the blanked tokens from unused pages
     with copy.open("rb+") as file:
