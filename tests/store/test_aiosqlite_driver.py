@@ -38,6 +38,17 @@ async def test_a_connection_is_open_from_the_begin_to_the_end(driver: Connection
     assert seen == [False, *(True, True, False) * 2]
 
 
+@pytest.mark.parametrize("begin", [None, "BEGIN IMMEDIATE"])
+async def test_many_rows_are_stored_in_one_statement(driver: Connection, begin: str | None) -> None:
+    if begin:
+        driver.begin(begin)
+    cursor = await driver.cursor()
+    await cursor.executemany("INSERT INTO numbers VALUES (?)", [(1,), (2,)])
+    await driver.commit()
+
+    assert [row[0] for row in await execute(driver, "SELECT number FROM numbers")] == [1, 2]
+
+
 async def test_what_is_committed_is_there_for_others(driver: Connection, tmp_path: Path) -> None:
     driver.begin("BEGIN")
     await execute(driver, "INSERT INTO numbers VALUES (1)")

@@ -1,15 +1,19 @@
 """The end of a database: it waits for the open blocks, for a while."""
 
 import asyncio
+import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from bot.errors import StartupError
 from bot.pseudonyms import Pseudonyms
 from bot.store import database as module
-from bot.store.backends import inspected
+from bot.store.backends import inspected, open_database
 from bot.store.database import Database, read_note, write_note
 from bot.store.identities import ids_of
+from tests.support.books import change
 from tests.support.pseudonyms import KEY
 
 LONG = 600.0  # seconds: a test that waits as long fails
@@ -79,6 +83,36 @@ async def test_a_block_that_does_not_end_is_not_waited_for(
     async with database.reading() as view:
         await view.execute(text("SELECT 1"))
         await database.quiet()
+
+
+async def test_no_connection_is_left_open(empty_file: Path) -> None:
+    """Each has a thread of its own, beside those of the event loop."""
+    before, url = {*threading.enumerate()}, f"sqlite:///{empty_file}"
+
+    def made() -> list[str]:
+        found = [each.name for each in {*threading.enumerate()} - before]
+        return [each for each in found if not each.startswith("asyncio_")]
+
+    async def all_ended() -> None:
+        async with asyncio.timeout(10):
+            while made():
+                await asyncio.sleep(0.01)
+
+    async with inspected(url) as database, database.reading() as view:
+        assert await read_note(view, "name") is None
+        assert made()
+    await all_ended()
+    async with open_database(url) as database, database.transaction() as tx:
+        await write_note(tx, "name", "value")
+    await all_ended()
+    change(empty_file, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StartupError):
+        async with open_database(url):
+            pass
+    with pytest.raises(StartupError):
+        async with inspected(url):
+            pass
+    await all_ended()
 
 
 @pytest.mark.usefixtures("patient")

@@ -144,6 +144,13 @@ async def test_a_process_alone_has_every_duty_and_hears_itself() -> None:
     assert (made.workers, made.processes) == (1, 1)
 
 
+def test_the_id_of_a_process_has_64_random_bits() -> None:
+    ids = {Alone().process for _ in range(10)}
+
+    assert len(ids) == 10
+    assert {len(bytes.fromhex(each)) for each in ids} == {8}
+
+
 async def test_only_postgresql_is_shared(database_url: str) -> None:
     async with open_database(database_url) as database:
         made = open_coordination(database, Role.ALL)

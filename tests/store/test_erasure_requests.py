@@ -1,10 +1,12 @@
 """Which rows make a member one who has data, and what is left of a deletion."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from bot.jobs import Attachment, Notify
 from bot.ledger import Account
@@ -19,6 +21,7 @@ from bot.store import (
     servers,
     settlement,
 )
+from bot.store.backends import open_database
 from bot.store.changes import Change
 from bot.store.database import Database, Transaction
 from bot.store.erasure_requests import Erasure
@@ -163,3 +166,28 @@ async def test_deletions_are_listed_oldest_first_and_each_once(database: Databas
 
     assert (late.total, late.erased, early.with_results) == (0, 0, False)
     assert again == replace(late, total=1)
+
+
+@pytest.mark.long
+async def test_a_request_beside_another_extends_the_one_that_was_first(postgres_url: str) -> None:
+    """The first is not committed when the second finds none and stores its own."""
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+
+    async def ask(tx: Transaction) -> Erasure:
+        return await erasure_requests.request(tx, ADA, NOW, with_results=True)
+
+    async with open_database(postgres_url) as one, open_database(postgres_url) as other:
+        async with asyncio.timeout(30), one.transaction() as tx:
+            await erasure_requests.request(tx, ADA, BEFORE, with_results=False)
+            second = asyncio.create_task(other.run(ask))
+            async with other.reading() as view:
+                while not (await view.execute(waits)).scalar_one():
+                    await asyncio.sleep(0.01)
+        asked = await second
+        async with one.reading() as view:
+            assert await erasure_requests.pending(view) == [asked]
+
+    assert asked == Erasure(ADA, NOW, with_results=True)

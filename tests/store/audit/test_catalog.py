@@ -68,6 +68,37 @@ CHANGES = [
         "schema: check jobs (status) is missing or changed",
     ),
     (
+        "a check that was not made of the rows",
+        "ALTER TABLE rights DROP CONSTRAINT ck_rights_subject; ALTER TABLE rights ADD CONSTRAINT "
+        "ck_rights_subject CHECK (subject IN ('default', 'tier', 'role', 'member')) NOT VALID",
+        "schema: check rights (subject) is missing or changed",
+    ),
+    (
+        "a check with the same words in another sense",
+        "ALTER TABLE rights DROP CONSTRAINT ck_rights_subject; ALTER TABLE rights ADD CONSTRAINT "
+        "ck_rights_subject CHECK (subject NOT IN ('default', 'tier', 'role', 'member')) NOT VALID",
+        "schema: check rights (subject) is missing or changed",
+    ),
+    (
+        "another check",
+        "ALTER TABLE jobs ADD CHECK (price > 5)",
+        "schema: check jobs (price) is none of Easel's",
+    ),
+    (
+        "a foreign key that was not made of the rows",
+        "ALTER TABLE generations DROP CONSTRAINT fk_generations_job_id; "
+        "ALTER TABLE generations ADD CONSTRAINT fk_generations_job_id "
+        "FOREIGN KEY (job_id) REFERENCES jobs (id) NOT VALID",
+        "schema: foreign key generations (job_id) is missing or changed",
+    ),
+    (
+        "a foreign key to another table",
+        "ALTER TABLE generations DROP CONSTRAINT fk_generations_job_id; "
+        "ALTER TABLE generations ADD CONSTRAINT fk_generations_job_id "
+        "FOREIGN KEY (job_id) REFERENCES notes (name) NOT VALID",
+        "schema: foreign key generations (job_id) is missing or changed",
+    ),
+    (
         "a unique constraint that is gone",
         "ALTER TABLE ledger DROP CONSTRAINT uq_ledger_job_id_kind_reason",
         "schema: unique ledger (job_id, kind, reason) is missing or changed",
