@@ -16,7 +16,8 @@ from bot.store.identities import ids_of
 from tests.support.books import change
 from tests.support.pseudonyms import KEY
 
-LONG = 600.0  # seconds: a test that waits as long fails
+LONG = 20.0  # seconds
+SOON = 10.0  # a test that waits as long fails
 
 
 @pytest.fixture
@@ -58,22 +59,24 @@ async def test_the_end_waits_for_every_open_block(database: Database) -> None:
 
     gates[1].set()
     await holding[1]
-    await waiting
+    async with asyncio.timeout(SOON):
+        await waiting
     assert ended == ["0", "1"]
 
 
 @pytest.mark.usefixtures("patient")
 async def test_without_an_open_block_the_end_waits_for_nothing(database: Database) -> None:
-    await database.quiet()
-    async with database.transaction() as tx:
-        await write_note(tx, "name", "value")
-    with pytest.raises(ZeroDivisionError):
-        async with database.reading():
-            raise ZeroDivisionError
-    await database.quiet()
-    async with database.reading() as view:
-        assert await read_note(view, "name") == "value"
-    await database.quiet()
+    async with asyncio.timeout(SOON):
+        await database.quiet()
+        async with database.transaction() as tx:
+            await write_note(tx, "name", "value")
+        with pytest.raises(ZeroDivisionError):
+            async with database.reading():
+                raise ZeroDivisionError
+        await database.quiet()
+        async with database.reading() as view:
+            assert await read_note(view, "name") == "value"
+        await database.quiet()
 
 
 async def test_a_block_that_does_not_end_is_not_waited_for(

@@ -138,6 +138,23 @@ async def test_a_copy_holds_nothing_that_opens_something(source: Path, tmp_path:
     assert rows_of(target, "SELECT count(*) FROM jobs WHERE inputs = '[]'") == [(1,)]
 
 
+async def test_a_copy_has_no_pages_of_rows_that_were_deleted(source: Path, tmp_path: Path) -> None:
+    """SQLite leaves their bytes in the file, unless it was built otherwise."""
+    text = "deleted" * 2000
+    execute(
+        source,
+        "PRAGMA secure_delete = OFF",
+        f"INSERT INTO notes VALUES ('name', '{text}')",  # noqa: S608
+        "DELETE FROM notes",
+    )
+    rows_of(source, "PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"deleted" * 100 in source.read_bytes()
+
+    back_up(source, tmp_path / "copy.db")
+
+    assert b"deleted" * 10 not in (tmp_path / "copy.db").read_bytes()
+
+
 async def test_a_copy_is_one_file_without_a_log(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "there"
     folder.mkdir()
