@@ -1,5 +1,6 @@
 """The lock of a database file, and copies of the file: what is in them and what is not."""
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -164,6 +165,24 @@ async def test_a_copy_is_one_file_without_a_log(source: Path, tmp_path: Path) ->
     assert [path.name for path in folder.iterdir()] == ["copy.db"]
     assert rows_of(source, "PRAGMA journal_mode") == [("wal",)]
     assert rows_of(folder / "copy.db", "PRAGMA journal_mode") == [("delete",)]
+
+
+async def test_a_copy_is_on_the_disk_before_it_has_its_name(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a loss of power could leave an empty file of that name."""
+    target, synced = tmp_path / "copy.db", list[tuple[int, int]]()
+    really = os.fsync
+
+    def fsync(file: int) -> None:
+        really(file)
+        synced.append((os.fstat(file).st_size, target.stat().st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    size = back_up(source, target)
+
+    assert synced == [(size, 0)]
 
 
 async def test_a_copy_that_fails_leaves_nothing(source: Path, tmp_path: Path) -> None:
