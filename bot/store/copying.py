@@ -17,8 +17,9 @@ PAGE = 500
 # Without the processes that live, and without the sums, which a trigger makes of the ledger.
 TABLES = [table for table in metadata.sorted_tables if table not in (processes, sums)]
 SET_SEQUENCE = text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)")
-# SQLite numbers the entries of the ledger by this, and never uses a number again.
-LAST_ENTRY = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+# SQLite numbers the entries of the ledger by this, and never uses a number again. It has no row of
+# other tables.
+LAST_GIVEN = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
 
 
 async def copy_rows(source: SQLiteDatabase, target: Database) -> int:
@@ -83,10 +84,9 @@ def _values(row: Row[Any]) -> list[object]:
 
 
 async def _set_sequence(view: Connection, tx: Transaction, table: Table) -> None:
-    last = (await view.execute(select(func.max(table.c.id)))).scalar() or 0
-    if table.dialect_options["sqlite"]["autoincrement"]:
-        last = max(last, (await view.execute(LAST_ENTRY, {"name": table.name})).scalar() or 0)
-    if last:
+    newest = (await view.execute(select(func.max(table.c.id)))).scalar() or 0
+    given = (await view.execute(LAST_GIVEN, {"name": table.name})).scalar() or 0
+    if last := max(newest, given):
         await tx.execute(SET_SEQUENCE, {"name": table.name, "last": last})
 
 
