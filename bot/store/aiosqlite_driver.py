@@ -91,7 +91,7 @@ class Cursor(aiosqlite.Cursor):
         if begin:
             self._cursor.execute(begin)
         self._cursor.execute(sql, values)
-        return self._cursor.fetchall() if self._cursor.description else ()
+        return self._cursor.fetchall()  # none of a statement without a result
 
     def _run_many(self, begin: str | None, sql: str, parameters: Iterable[Any]) -> None:
         if begin:
