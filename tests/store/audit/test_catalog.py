@@ -175,6 +175,12 @@ async def test_the_books_add_up(own_postgres_url: str) -> None:
     assert (found.jobs, found.entries) == (18, 53)
 
 
+async def test_a_database_without_rows_adds_up(postgres_url: str) -> None:
+    found = await verified(postgres_url)
+
+    assert found.summary == "0 entries, 0 jobs, 0 accounts: it adds up"
+
+
 async def test_a_transaction_that_was_rolled_back_leaves_no_finding(
     own_postgres_url: str, postgres: Cluster
 ) -> None:
