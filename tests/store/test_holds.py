@@ -1,6 +1,5 @@
-"""The hold of a request: every level of quotas, shares of grants, and warnings."""
+"""The hold of a request: every level of quotas, and shares of grants."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,16 +13,18 @@ from bot.ledger import Account, AmountText
 from bot.periods import PeriodKind, ZoneChange
 from bot.quotas import (
     BudgetExhausted,
+    CooldownLasts,
     NotEnoughCredits,
     ProviderBudgetExhausted,
     Quotas,
     ServerBudgetExhausted,
+    TooManyJobs,
+    TooManyJobsHere,
 )
 from bot.rights import Allowance, Policy, Rights, ServerSettings
 from bot.store import holds, jobs, ledger, settlement
-from bot.store.balances import Level
 from bot.store.database import Database, Transaction
-from bot.store.holds import Held, Warned
+from bot.store.holds import Held
 from tests.support.rights import add_grant
 from tests.support.rows import NOW, new_job
 
@@ -181,75 +182,93 @@ async def test_the_day_of_a_clock_change_has_one_allowance(database: Database) -
     assert caught.value.values["time"] == (begin + timedelta(hours=25)).timestamp()
 
 
-# Warnings
+@pytest.mark.parametrize(
+    ("amount", "count", "renewed"), [(0, 1, False), (3_749, 2, False), (3_750, 2, True)]
+)
+async def test_a_refusal_names_the_next_period_if_one_picture_fits_into_that(
+    database: Database, amount: int, count: int, renewed: bool
+) -> None:
+    for policy, quotas in (
+        (allowance(amount), Quotas()),
+        (budget(amount), Quotas()),
+        (None, Quotas(budget=amount)),
+    ):
+        with pytest.raises(UserError) as caught:
+            await held(database, policy, quotas, count=count)
+        time = caught.value.values["time"]
+        assert isinstance(time, int)
+        assert (time > NOW.timestamp()) is renewed
 
 
-def given(*several: Held) -> list[tuple[Level, int]]:
-    """Return the warnings' levels, and what is left after their holds."""
-    return [(each.level, each.sum.left) for held in several for each in held.warnings]
+async def test_a_limit_of_nothing_is_renewed_for_no_price(database: Database) -> None:
+    with pytest.raises(NotEnoughCredits) as caught:
+        await held(database, allowance(0), price=1, count=4)
+    assert caught.value.values["time"] == 0
 
 
-async def test_four_fifths_of_a_limit_warn_once_in_its_period(database: Database) -> None:
-    policy = allowance(10_000)
-    just_below = await held(database, policy, price=7_999)
-    reached = await held(database, policy, price=1)
-    again = await held(database, policy, price=1)
-    next_week = await held(database, policy, at=NOW + timedelta(days=7), price=9_000)
-    (warned,) = reached.warnings
-
-    assert given(just_below, again) == []
-    assert given(reached, next_week) == [(Level.MEMBER, 2_000), (Level.MEMBER, 1_000)]
-    assert isinstance(warned, Warned)
-    assert warned.period.begin <= NOW < warned.period.end == warned.sum.resets_at
-
-
-async def test_a_release_brings_no_second_warning(database: Database) -> None:
-    policy = budget(10_000)
-    first = await held(database, policy, price=9_000)
-    await release(database, first.job)
-    second = await held(database, policy, price=9_000)
-
-    assert given(first, second) == [(Level.SERVER, 1_000)]
+@pytest.mark.parametrize(
+    ("policy", "quotas", "whom"),
+    [
+        (allowance(0), {}, "Ask a manager of this server"),
+        (None, {"allowance": 0}, "Ask the bot's operator"),
+    ],
+)
+async def test_a_refusal_names_whoever_sets_the_limit(
+    database: Database, policy: Policy | None, quotas: Mapping[str, Any], whom: str
+) -> None:
+    with pytest.raises(NotEnoughCredits, match=whom):
+        await held(database, policy, Quotas(**quotas))
 
 
-async def test_a_refused_hold_gives_no_warning_away(database: Database) -> None:
-    quotas = Quotas(budget=10_000, allowance=8_000)  # of each member
-    with pytest.raises(NotEnoughCredits):
-        await held(database, None, quotas, price=9_000)
-    warned = await held(database, None, quotas, price=8_000)
-
-    assert given(warned) == [(Level.MONTH, 0), (Level.BOT, 2_000)]
-
-
-async def test_each_scope_warns_for_itself(database: Database) -> None:
-    policy = allowance(10_000)
-    found = [
-        await held(database, policy, price=9_000, user_id=user, server_id=server)
-        for user, server in ((1, 10), (2, 10), (1, 11))
-    ]
-
-    assert given(*found) == [(Level.MEMBER, 1_000)] * 3
-
-
-async def test_grants_put_the_warning_of_an_allowance_off(database: Database) -> None:
+async def test_a_limit_without_an_amount_is_none(database: Database) -> None:
+    unlimited = Allowance(amount=None)
+    policy = Policy(settings=ServerSettings(budget=unlimited), rights=Rights(allowance=unlimited))
     await grant(database, 10_000)
-    policy = allowance(10_000)
-    first = await held(database, policy, price=9_000)
-    second = await held(database, policy, price=9_000)
+    placed = await held(database, policy, price=10**9)
 
-    assert given(first, second) == [(Level.MEMBER, 2_000)]
-
-
-async def test_parallel_holds_warn_once(database: Database) -> None:
-    quotas = Quotas(budget=100_000)
-    found = await asyncio.gather(
-        *(held(database, None, quotas, user_id=user, price=10_000) for user in range(10))
-    )
-
-    assert [level for level, _ in given(*found)] == [Level.BOT]
+    assert (placed.job.granted, placed.warnings) == (0, [])
+    assert placed.job.allowance == unlimited
 
 
-async def test_none_at_all_gives_no_warning(database: Database) -> None:
-    await grant(database, 10_000)
+async def test_a_refusal_offers_what_fits_into_every_limit(database: Database) -> None:
+    quotas = Quotas(allowance=15_000, budget=7_500)
+    with pytest.raises(NotEnoughCredits, match="One picture fits"):
+        await held(database, None, quotas, price=22_500, count=3)
+    with pytest.raises(NotEnoughCredits, match="2 pictures fit"):
+        await held(database, None, replace(quotas, budget=None), price=22_500, count=3)
 
-    assert given(await held(database, allowance(0))) == []
+
+async def test_too_many_jobs_at_once_are_told_what_those_hold_and_what_was_used(
+    database: Database,
+) -> None:
+    quotas = Quotas(max_jobs=2)
+    await held(database, None, quotas)
+    async with database.transaction() as tx:
+        await settlement.correct_account(tx, ACCOUNT, -500, NOW, reason="a fee")
+    await held(database, None, quotas, server_id=11)  # the second of two
+    with pytest.raises(TooManyJobs) as caught:
+        await held(database, None, quotas)
+    await held(database, None, quotas, user_id=2)
+
+    values = caught.value.values
+    assert (values["held"], values["used"]) == (AmountText(15_000), AmountText(500))
+
+
+async def test_jobs_at_once_of_a_server_are_counted_there(database: Database) -> None:
+    policy = Policy(rights=Rights(jobs=2))
+    for server_id in (10, 10, 11, 11):
+        await held(database, policy, server_id=server_id)
+    with pytest.raises(TooManyJobsHere):
+        await held(database, policy)
+
+
+async def test_a_cooldown_ends_at_its_very_time(database: Database) -> None:
+    policy = Policy(rights=Rights(cooldown=60))
+    await held(database, policy)
+    end = NOW + timedelta(seconds=60)
+    with pytest.raises(CooldownLasts) as caught:
+        await held(database, policy, at=end - timedelta(microseconds=1))
+    await held(database, policy, at=end)
+    await held(database, Policy(rights=Rights(cooldown=0)), at=end)
+
+    assert caught.value.values["time"] == end.timestamp()
