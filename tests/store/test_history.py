@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from sqlite3 import connect
@@ -16,6 +17,7 @@ from bot.store.backends import open_database
 from bot.store.database import Database
 from bot.store.history import Place, Wanted
 from bot.store.tables import favourites, jobs
+from tests.support.books import picture
 from tests.support.rows import NOW, add, new_job
 
 # Results of one job, so many that PostgreSQL would rather not read them all.
@@ -110,6 +112,72 @@ async def test_a_rare_letter_is_found_behind_many_others(database: Database) -> 
 
     assert await found(database, Wanted(text="äpfel"), 1) == ["a Fuchs für ÄPFEL"]
     assert await found(database, Wanted(text="öpfel"), 1) == []
+
+
+async def test_batches_of_prompts_that_are_compared_here_follow_one_another(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only so many batches are read for one page; the last of a batch is compared once."""
+    monkeypatch.setattr(history, "BATCH", 2)
+    monkeypatch.setattr(history, "BATCHES", 3)
+    prompts = ["ÄPFEL 8", "öpfel", "Äpfel 6", "äpfel 5", "Öpfel", "äpfel 3", "äpfel 2"]
+    async with open_database(database_url) as database:
+        times = [NOW - timedelta(hours=number) for number in range(len(prompts))]
+        ids = await ended(
+            database,
+            [new_job(prompt=each, at=at) for each, at in zip(prompts, times, strict=True)],
+        )
+        wanted = ["ÄPFEL 8", "Äpfel 6", "äpfel 5", "äpfel 3"]
+        assert await found(database, Wanted(text="äpfel")) == wanted
+        for limit in range(1, 5):
+            assert await found(database, Wanted(text="äpfel"), limit) == wanted[:limit]
+        async with database.reading() as view:
+            before = await history.newer(
+                view, 1, Wanted(text="äpfel"), Place(times[-1], ids[-1]), 9
+            )
+    assert [job.request.prompt for job in before] == wanted
+
+
+async def test_a_page_ends_at_the_bounds_of_its_filter(database_url: str) -> None:
+    async with open_database(database_url) as database:
+        days = [NOW - timedelta(days=number) for number in range(5)]
+        new = [new_job(prompt=f"{number}", at=at) for number, at in enumerate(days)]
+        twins = [replace(new_job(prompt="1", at=days[1]), id=letter * 16) for letter in "0z"]
+        ids = await ended(database, [*new, *twins])
+        wanted = Wanted(since=days[3], until=days[1])
+        async with database.reading() as view:
+
+            async def older(after: Place) -> list[str]:
+                page = await history.older(view, 1, wanted, after, 9)
+                return [job.request.prompt for job in page]
+
+            newer = await history.newer(view, 1, wanted, Place(days[4], ids[4]), 9)
+            assert [job.request.prompt for job in newer] == ["2", "3"]
+            for place in (Place(days[0], ids[0]), Place(days[1], "z" * 16)):
+                assert await older(place) == ["2", "3"]
+            assert await older(Place(days[2], ids[2])) == ["3"]
+            assert await older(Place(days[2], "zz")) == ["2", "3"]  # its job is gone
+
+
+async def test_a_history_has_the_settled_jobs_of_its_member(database_url: str) -> None:
+    async with open_database(database_url) as database:
+        await ended(database, [new_job(prompt="mine")])
+        await ended(database, [new_job(2, prompt="of another")])
+        async with database.transaction() as tx:
+            await add(tx, new_job(prompt="queued"))
+        assert await found(database, Wanted()) == ["mine"]
+
+
+async def test_the_first_picture_of_each_job_is_its_first_result(database_url: str) -> None:
+    async with open_database(database_url) as database, database.transaction() as tx:
+        first, second = [await add(tx, new_job()) for _ in range(2)]
+        await pictures.attach(tx, first.id, pictures.Role.INPUT, [picture(9)], NOW)
+        await pictures.attach(tx, first.id, pictures.Role.OUTPUT, [picture(2), picture(1)], NOW)
+        await pictures.attach(tx, second.id, pictures.Role.OUTPUT, [picture(1)], NOW)
+
+        both = await history.first_pictures(tx, [first.id, second.id, "none"])
+        assert both == {first.id: picture(2), second.id: picture(1)}
+        assert await history.first_pictures(tx, [second.id]) == {second.id: picture(1)}
 
 
 async def test_filters_go_together(database_url: str) -> None:

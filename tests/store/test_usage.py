@@ -14,7 +14,7 @@ from bot.rights import Allowance
 from bot.store import jobs, ledger, settlement, usage
 from bot.store.database import Database
 from bot.store.usage import ModelUse
-from tests.support.rows import NOW, new_job, one
+from tests.support.rows import NOW, add, new_job, one
 
 BOTH = [Picture(letter * 64, PictureKind.PNG, 9, 1, 1) for letter in "ab"]
 LONG = Period(NOW - timedelta(days=400), NOW + timedelta(days=1))
@@ -121,6 +121,39 @@ async def test_models_have_their_jobs_pictures_and_credits(database: Database) -
 
     assert here == [ModelUse("skills", 1, 2, 20_000), ModelUse("oxen", 2, 2, 7500)]
     assert everywhere == [ModelUse("skills", 1, 2, 20_000), ModelUse("oxen", 3, 4, 8000)]
+
+
+async def test_models_are_in_the_order_of_use_of_jobs_and_of_their_names(
+    database: Database,
+) -> None:
+    async def of_model(model: str, cost: int | None) -> None:
+        new = new_job()
+        new = replace(new, request=replace(new.request, model=model))
+        if cost is None:
+            async with database.transaction() as tx:
+                await settlement.cancel(tx, (await add(tx, new)).id, NOW)
+        else:
+            await paid(database, cost, new)
+
+    for model, costs in (
+        ("b", [100]),
+        ("a", [100]),
+        ("twice", [60, 40]),
+        ("canceled", [None]),
+        ("dear", [101]),
+    ):
+        for cost in costs:
+            await of_model(model, cost)
+    async with database.reading() as view:
+        found = await usage.by_model(view, 1, 10, LONG)
+
+    assert found == [
+        ModelUse("dear", 1, 2, 101),
+        ModelUse("twice", 2, 4, 100),
+        ModelUse("a", 1, 2, 100),
+        ModelUse("b", 1, 2, 100),
+        ModelUse("canceled", 1, 0, 0),
+    ]
 
 
 @pytest.mark.parametrize(

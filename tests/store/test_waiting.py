@@ -14,6 +14,7 @@ from bot.jobs import JobStatus
 from bot.store import claims, generations, jobs, settlement, waiting
 from bot.store.database import Database, Transaction
 from bot.store.leases import Terms
+from bot.store.tables import jobs as table
 from tests.support.books import picture
 from tests.support.rows import NOW, add, new_job
 
@@ -164,3 +165,44 @@ async def test_times_are_those_of_the_newest_successes(database: Database) -> No
     assert await times(database, limit=2) == [(14, 4), (13, 3)]
     assert await times(database, minutes=3) == [(14, 4), (13, 3)]
     assert await times(database, "skills") == []
+
+
+async def test_a_job_without_a_number_of_pictures_is_one_of_one(database: Database) -> None:
+    async with database.transaction() as tx:
+        job = await add(tx, new_job())
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        running = replace(await jobs.start_running(tx, job.id, NOW), generation_ms=2_500)
+        end = NOW + timedelta(seconds=9)
+        await settlement.succeed(tx, running, end, cost=None, pictures=[picture(1)], ends={})
+
+        assert await waiting.durations(tx, "oxen", 1, limit=9) == [2.5]
+        assert await waiting.durations(tx, "oxen", 2, limit=9) == []
+    assert await times(database) == [(9, 1)]
+
+
+async def test_durations_are_those_of_the_newest_generations_of_so_many_pictures(
+    database: Database,
+) -> None:
+    async with database.transaction() as tx:
+        for number in range(9):
+            await succeeded(tx, number, 10, count=1 + number % 3)
+            await tx.execute(
+                table.update().where(table.c.generation_ms.is_(None)).values(generation_ms=number)
+            )
+
+        assert await waiting.durations(tx, "oxen", 1, limit=9) == [0.006, 0.003, 0.0]
+        assert await waiting.durations(tx, "oxen", 3, limit=2) == [0.008, 0.005]
+        assert await waiting.durations(tx, "oxen", 2, limit=1) == [0.007]
+        assert await waiting.durations(tx, "skills", 1, limit=9) == []
+
+
+async def test_a_duration_behind_many_of_other_numbers_of_pictures_is_not_read(
+    database: Database,
+) -> None:
+    async with database.transaction() as tx:
+        for number, count in enumerate([1, 2, 2, 2, 2]):
+            await succeeded(tx, number, 10, count=count)
+        await tx.execute(table.update().values(generation_ms=table.c.price))
+
+        assert await waiting.durations(tx, "oxen", 1, limit=1) == []
+        assert await waiting.durations(tx, "oxen", 1, limit=2) == [7.5]
