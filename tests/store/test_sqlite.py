@@ -1,0 +1,344 @@
+"""The connections of one SQLite file: opened at the start, closed at the end, and never more."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from bot.errors import NotNow, StartupError
+from bot.store import jobs, sqlite
+from bot.store.backends import inspected
+from bot.store.database import REVISION, OlderDatabase, read_note, write_note
+from bot.store.sqlite import READERS, SQLiteDatabase
+from tests.support.rows import new_job
+
+
+@pytest.fixture
+async def database(empty_file: Path) -> AsyncIterator[SQLiteDatabase]:
+    async with SQLiteDatabase(empty_file) as opened:
+        yield opened
+
+
+def set_revision(path: Path, revision: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+
+
+async def note(database: SQLiteDatabase, name: str) -> None:
+    async with database.transaction() as tx:
+        await write_note(tx, name, "x")
+
+
+def stored(path: Path, name: str) -> bool:
+    """Read a note as another program does."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT 1 FROM notes WHERE name = ?", [name])
+        return found.fetchone() is not None
+
+
+# Connections
+
+
+async def test_the_folders_of_a_file_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "easel.db"
+    async with SQLiteDatabase(path) as opened:
+        await note(opened, "name")
+
+    assert stored(path, "name")
+
+
+async def test_no_connection_is_opened_after_the_start(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    await database.connect_all()
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    await note(database, "name")
+    async with AsyncExitStack() as stack:
+        for _ in range(READERS):
+            view = await stack.enter_async_context(database.reading())
+            assert await read_note(view, "name") == "x"
+
+
+async def test_a_reader_too_many_waits_and_is_refused_in_the_end(
+    empty_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    async with SQLiteDatabase(empty_file) as opened:
+        async with AsyncExitStack() as stack:
+            for _ in range(READERS):
+                await stack.enter_async_context(opened.reading())
+            with pytest.raises(NotNow):
+                async with opened.reading():
+                    pass
+        async with opened.reading() as view:
+            assert await read_note(view, "name") is None
+
+    assert f"the database cannot be used: {empty_file}: too busy" in caplog.text
+
+
+async def test_a_closed_database_leaves_no_thread(empty_file: Path) -> None:
+    async def open_and_read() -> None:
+        async with SQLiteDatabase(empty_file) as opened:
+            await note(opened, "name")
+            async with opened.reading() as view:
+                await read_note(view, "name")
+            assert threading.active_count() > before
+
+    await asyncio.to_thread(str)  # the threads of the loop's executor stay
+    before = threading.active_count()
+    names = {each.name for each in threading.enumerate()}
+    await open_and_read()
+    async with asyncio.timeout(5):
+        while {
+            each.name
+            for each in threading.enumerate()
+            if each.name not in names and not each.name.startswith("asyncio")
+        }:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_close_waits_for_a_commit_whose_caller_is_gone(database: SQLiteDatabase) -> None:
+    inside = asyncio.Event()
+
+    async def write() -> None:
+        async with database.transaction() as tx:
+            await write_note(tx, "name", "x")
+            inside.set()
+
+    writing = asyncio.create_task(write())
+    await inside.wait()  # at its commit
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    await database.close()
+
+    assert stored(database.path, "name")
+
+
+async def test_errors_show_no_values_of_rows(database: SQLiteDatabase) -> None:
+    new = new_job(prompt="a purple fox")
+    with pytest.raises(IntegrityError) as caught:
+        async with database.transaction() as tx:
+            await jobs.add(tx, new)
+            await jobs.add(tx, new)
+
+    assert "purple" not in str(caught.value)
+    assert "interaction-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize("locked", ["writer", "reader"])
+async def test_another_program_that_writes_is_waited_for_only_so_long(
+    empty_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    locked: str,
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    async with SQLiteDatabase(empty_file) as opened:
+        with closing(sqlite3.connect(empty_file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            if locked == "writer":
+                with pytest.raises(NotNow):
+                    await note(opened, "name")
+                assert f"the database cannot be used: {empty_file}: database is locked" in (
+                    caplog.text
+                )
+            async with opened.reading() as view:
+                assert await read_note(view, "name") is None
+            other.execute("ROLLBACK")
+        await note(opened, "name")
+
+
+# The write-ahead log
+
+
+async def pragma(database: SQLiteDatabase, name: str) -> Any:  # noqa: ANN401  # of any type
+    async with database.transaction() as tx:
+        return (await tx.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+
+
+def log_of(database: SQLiteDatabase) -> Path:
+    return database.path.with_name(database.path.name + "-wal")
+
+
+async def test_a_scrub_empties_the_log_and_leaves_the_writer_as_patient_as_before(
+    database: SQLiteDatabase,
+) -> None:
+    await note(database, "name")
+    assert log_of(database).stat().st_size > 0
+    await database.scrub()
+
+    assert log_of(database).stat().st_size == 0
+    assert await pragma(database, "busy_timeout") == 1_500
+    await note(database, "next")
+
+
+async def test_a_scrub_is_repeated_while_readers_are_in_the_way(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "SCRUB_WAIT", 0.01)
+    monkeypatch.setattr(sqlite, "RESTART_WAIT", 1)
+    await note(database, "name")
+    async with database.reading() as view:
+        await read_note(view, "name")
+        await note(database, "next")  # in the log behind the reader
+        scrubbing = asyncio.create_task(database.scrub())
+        await asyncio.sleep(0.03)
+        assert not scrubbing.done()
+        assert log_of(database).stat().st_size > 0
+    await scrubbing
+
+    assert log_of(database).stat().st_size == 0
+    assert "still has pages" not in caplog.text
+
+
+async def test_a_scrub_that_never_succeeds_is_logged(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "SCRUBS", 3)
+    monkeypatch.setattr(sqlite, "SCRUB_WAIT", 0.02)
+    monkeypatch.setattr(sqlite, "RESTART_WAIT", 1)
+    loop = asyncio.get_running_loop()
+    await note(database, "name")
+    async with database.reading() as view:
+        await read_note(view, "name")
+        await note(database, "next")
+        began = loop.time()
+        await database.scrub()
+        assert loop.time() - began >= 0.06
+        assert await pragma(database, "busy_timeout") == 1_500
+
+    assert caplog.text.count("the write-ahead log still has pages with erased rows") == 1
+
+
+@pytest.mark.parametrize(("most", "restarts"), [(10**6, False), (0, True)])
+async def test_a_log_that_has_grown_long_begins_anew(
+    empty_file: Path, monkeypatch: pytest.MonkeyPatch, most: int, restarts: bool
+) -> None:
+    """Under a steady load it would grow without end, and slow each read."""
+    monkeypatch.setattr(sqlite, "CHECKPOINT_SECONDS", 0.005)
+    monkeypatch.setattr(sqlite, "LONG_LOG", most)
+    begun: list[str] = []
+    whole = sqlite._begin_log_anew
+
+    async def observed(writer: Any, mode: str) -> bool:  # noqa: ANN401
+        begun.append(mode)
+        return await whole(writer, mode)
+
+    monkeypatch.setattr(sqlite, "_begin_log_anew", observed)
+    async with SQLiteDatabase(empty_file) as opened:
+        await note(opened, "name")
+        if restarts:
+            async with asyncio.timeout(5):
+                while not begun:
+                    await asyncio.sleep(0.001)
+        else:
+            await asyncio.sleep(0.03)
+        await note(opened, "next")
+
+    assert {*begun} == ({"RESTART"} if restarts else set())
+
+
+async def test_a_checkpoint_that_fails_is_logged_and_repeated(
+    empty_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "CHECKPOINT_SECONDS", 0.005)
+    done: list[Path] = []
+
+    def checkpoint(path: Path) -> int:
+        done.append(path)
+        if len(done) < 3:
+            raise sqlite3.OperationalError("disk I/O error")
+        return 0
+
+    monkeypatch.setattr(sqlite, "_checkpoint", checkpoint)
+    async with SQLiteDatabase(empty_file), asyncio.timeout(5):
+        while len(done) < 4:
+            await asyncio.sleep(0.001)
+
+    failed = "checkpoint of the database failed, retrying: disk I/O error"
+    assert caplog.text.count(failed) == 2
+
+
+async def test_a_file_that_is_gone_again_is_logged_again(
+    empty_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "CHECKPOINT_SECONDS", 0.005)
+    aside = empty_file.with_name("aside.db")
+    async with SQLiteDatabase(empty_file) as opened:
+
+        async def works() -> bool:
+            try:
+                async with opened.reading():
+                    return True
+            except NotNow:
+                return False
+
+        for number in (1, 2):
+            empty_file.rename(aside)
+            async with asyncio.timeout(5):
+                while await works():
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)  # some more looks at the file
+            assert caplog.text.count("removed or replaced") == number
+            aside.rename(empty_file)
+            async with asyncio.timeout(5):
+                while not await works():
+                    await asyncio.sleep(0.001)
+
+
+# Revisions
+
+
+async def test_a_migration_returns_the_revision_that_it_found(
+    tmp_path: Path, empty_file: Path
+) -> None:
+    for path, found in ((tmp_path / "new.db", None), (empty_file, REVISION)):
+        database = SQLiteDatabase(path)
+        try:
+            assert await database.migrate() == found
+            assert await database.migrate() == REVISION
+        finally:
+            await database.close()
+
+
+async def test_a_file_of_a_newer_version_is_refused(empty_file: Path) -> None:
+    set_revision(empty_file, "9999")
+    database = SQLiteDatabase(empty_file)
+    try:
+        with pytest.raises(StartupError, match="by a newer Easel"):
+            await database.migrate()
+    finally:
+        await database.close()
+    with pytest.raises(StartupError, match="by a newer Easel"):
+        async with inspected(f"sqlite:///{empty_file}"):
+            pass
+
+
+async def test_a_check_names_what_is_wrong_with_a_file(empty_file: Path, tmp_path: Path) -> None:
+    async with inspected(f"sqlite:///{empty_file}") as checked, checked.reading() as view:
+        assert await read_note(view, "name") is None
+    strange, letter = tmp_path / "strange.db", tmp_path / "letter.db"
+    with closing(sqlite3.connect(strange)) as connection:
+        connection.execute("CREATE TABLE notes (name)")
+    letter.write_text("Dear reader, this is a letter and no database. " * 50)
+    set_revision(empty_file, "0008")
+    for path, error, says in (
+        (tmp_path / "none.db", StartupError, "there is no file .*none.db yet"),
+        (tmp_path, StartupError, "there is no file"),
+        (strange, StartupError, "strange.db is not a database of Easel"),
+        (letter, StartupError, "letter.db: file is not a database"),
+        (empty_file, OlderDatabase, "by an older Easel .revision 0008"),
+    ):
+        with pytest.raises(error, match=says):
+            async with inspected(f"sqlite:///{path}"):
+                pass
