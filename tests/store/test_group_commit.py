@@ -1,17 +1,19 @@
 """Transactions on SQLite that wait for each other share a commit, and nothing else."""
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event, text
 
 from bot.errors import Conflict, NotNow
 from bot.store.database import read_note, write_note
-from bot.store.group_commit import MOST_BLOCKS
+from bot.store.group_commit import LONGEST, MOST_BLOCKS, Group
 from bot.store.sqlite import SQLiteDatabase
 
 SLOW = text(
@@ -76,10 +78,25 @@ async def test_a_transaction_has_a_greatest_number_of_blocks(
     database: SQLiteDatabase, commits: list[None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
+    monkeypatch.setattr("bot.store.group_commit.MOST_BLOCKS", 4)
 
-    await asyncio.gather(*(note(database, str(number)) for number in range(2 * MOST_BLOCKS)))
+    await asyncio.gather(*(note(database, str(number)) for number in range(20)))
 
-    assert len(commits) == 2
+    assert len(commits) == 5
+
+
+async def test_no_block_joins_a_transaction_that_has_taken_long_enough() -> None:
+    unused = cast(Any, None)
+    for began, now, blocks, takes in (
+        (5.0, 5.0, 0, True),
+        (5.0, 5.0, MOST_BLOCKS - 1, True),
+        (5.0, 5.0, MOST_BLOCKS, False),
+        (0.0, LONGEST - 0.001, 1, True),
+        (0.0, LONGEST, 1, False),
+        (5.0, 6.0, 1, False),
+    ):
+        group = Group(unused, unused, began, unused, blocks)
+        assert group.takes_another(now) is takes
 
 
 async def test_those_that_wait_do_not_put_a_commit_off_for_ever(
@@ -222,3 +239,85 @@ async def test_a_commit_that_fails_is_told_to_every_block(
     assert all(isinstance(each, Exception) for each in ended)
     assert not {"a", "c"} & stored(database)
     await note(database, "a")
+
+
+async def test_a_commit_that_fails_without_a_caller_is_no_error_of_asyncio(
+    database: SQLiteDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside = asyncio.Event()
+
+    async def break_a_reference() -> None:
+        async with database.transaction() as tx:
+            await tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            await tx.exec_driver_sql(
+                "INSERT INTO job_pictures VALUES ('nowhere', 'input', 0, 'nothing', NULL)"
+            )
+            inside.set()
+
+    breaking = asyncio.create_task(break_a_reference())
+    await inside.wait()  # at its commit
+    await asyncio.sleep(0)
+    breaking.cancel()
+    await asyncio.gather(breaking, return_exceptions=True)
+    await note(database, "next")
+    gc.collect()
+
+    assert "never retrieved" not in caplog.text
+
+
+async def test_one_that_gives_up_its_turn_ends_no_other_transaction(
+    database: SQLiteDatabase, commits: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one took the turn, and its commit ended the transaction."""
+    monkeypatch.setattr("bot.store.group_commit.MOST_BLOCKS", 2)
+    monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
+    async with asyncio.timeout(5):
+        async with database.transaction() as tx:
+            await write_note(tx, "first", "x")
+            waiting = asyncio.create_task(note(database, "given up"))
+            await asyncio.sleep(0)  # it waits for its turn
+            waiting.cancel()
+            second = asyncio.create_task(note(database, "second"))
+        await second
+        await note(database, "third")
+
+    assert {"first", "second", "third", "given up"} & stored(database) == {
+        "first",
+        "second",
+        "third",
+    }
+    assert len(commits) == 2
+
+
+async def test_work_without_a_transaction_waits_for_those_that_are_open(
+    database: SQLiteDatabase,
+) -> None:
+    """The block ends without a commit, since the work waits for the turn of another block."""
+    async with asyncio.timeout(5):
+        async with database.transaction() as tx:
+            await write_note(tx, "first", "x")
+            alone = [asyncio.create_task(database.scrub()) for _ in range(2)]
+            await asyncio.sleep(0)
+        assert "first" in stored(database)
+        await asyncio.gather(*alone)
+        await note(database, "second")
+
+    assert database.path.with_name(f"{database.path.name}-wal").stat().st_size > 0
+
+
+async def test_a_connection_that_cannot_be_opened_blocks_no_later_transaction(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    await note(database, "before")
+    await database._writer.dispose()
+    with monkeypatch.context() as failing:
+        failing.setattr(sqlite3, "connect", refuse)
+        with pytest.raises(NotNow):
+            await note(database, "meanwhile")
+    async with asyncio.timeout(5):
+        await note(database, "after")
+
+    assert {"before", "meanwhile", "after"} & stored(database) == {"before", "after"}
