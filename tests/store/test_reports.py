@@ -1,6 +1,7 @@
 """Reports of a server, compared with sums that are made by hand, on both databases."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from bot.errors import Reason
@@ -124,13 +125,55 @@ async def test_lines_are_jobs_and_grants_newest_first_in_pages(database: Databas
 
 
 async def test_private_and_hidden_jobs_are_named_as_such(database: Database) -> None:
+    new = new_job(1)
     async with database.transaction() as tx:
         shown, hidden = await add(tx, new_job(1)), await add(tx, new_job(1))
+        private = await add(tx, replace(new, route=replace(new.route, private=True)))
         await jobs.change(tx, hidden.id, hidden_at=NOW)
     async with database.reading() as view:
         found = [each async for each in reports.lines(view, 10, TODAY, 100)]
 
-    assert {each.job_id: each.private for each in found} == {shown.id: False, hidden.id: True}
+    assert {each.job_id: each.private for each in found} == {
+        shown.id: False,
+        hidden.id: True,
+        private.id: True,
+    }
+
+
+async def test_lines_name_the_model_and_the_status_of_a_job_and_none_of_a_grant(
+    database: Database,
+) -> None:
+    charged, failed, held, _ = await fill(database)
+    async with database.reading() as view:
+        found = [each async for each in reports.lines(view, 10, TODAY, 100)]
+        assert [each async for each in reports.lines(view, 10, TODAY, 0)] == []
+        assert len([each async for each in reports.lines(view, 10, TODAY, 1)]) == 1
+
+    assert [(each.job_id, each.user_id, each.model, each.status) for each in found] == [
+        (charged.id, 1, None, None),
+        (None, 2, None, None),
+        (held.id, 2, "oxen", JobStatus.QUEUED),
+        (failed.id, 1, "oxen", JobStatus.FAILED),
+        (charged.id, 1, "oxen", JobStatus.SUCCEEDED),
+    ]
+    assert {each.at for each in found} == {NOW}
+
+
+async def test_lines_begin_with_the_first_moment_and_end_before_the_last(
+    database: Database,
+) -> None:
+    moment = timedelta(microseconds=1)
+    async with database.transaction() as tx:
+        for at in (TODAY.begin - moment, TODAY.begin, TODAY.end - moment, TODAY.end):
+            await add(tx, new_job(1, at=at))
+    async with database.reading() as view:
+        found = [each.at async for each in reports.lines(view, 10, TODAY, 100)]
+
+    assert found == [TODAY.end - moment, TODAY.begin]
+
+
+def test_sums_are_added_each_for_itself() -> None:
+    assert Sums(1, 2, 3, 4) + Sums(10, 20, 30, 40) == Sums(11, 22, 33, 44)
 
 
 async def test_jobs_that_can_be_refunded(database: Database) -> None:

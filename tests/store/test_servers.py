@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime
 
+from sqlalchemy import select
+
 from bot.periods import PeriodKind, ZoneChange
 from bot.quotas import Member
 from bot.rights import READY_MADE, Allowance, Policy, Rights, ServerSettings, Subject
 from bot.store import servers
 from bot.store.database import Database
 from bot.store.servers import Granted
+from bot.store.tables import rights as table
 
 ADA = Member(1, server_id=10, role_ids=frozenset({5, 6}))
 SETTINGS = ServerSettings(
@@ -119,3 +122,67 @@ async def test_the_rights_of_all_subjects_are_listed_in_order_up_to_a_limit(
         (Subject.ROLE, "2"),
     ]
     assert found[0].rights == Rights(edit=False)
+
+
+async def test_rights_of_a_subject_are_read_by_its_kind_name_and_server(
+    database: Database,
+) -> None:
+    given = {
+        (Subject.DEFAULT, ""): Rights(pictures=1),
+        (Subject.TIER, "5"): Rights(pictures=2),
+        (Subject.ROLE, "5"): Rights(pictures=3),
+        (Subject.MEMBER, "5"): Rights(pictures=4),
+    }
+    for (subject, name), rights in given.items():
+        await store(database, subject, name, rights)
+    async with database.reading() as view:
+        for (subject, name), rights in given.items():
+            assert await servers.rights_of(view, 10, subject, name) == rights
+            assert await servers.rights_of(view, 11, subject, name) == Rights()
+            assert await servers.rights_of(view, 10, subject, "6") == Rights()
+
+
+async def test_only_the_rights_that_are_set_are_stored(database: Database) -> None:
+    unlimited = Rights(allowance=Allowance(amount=None), pictures=0)
+    await store(database, Subject.ROLE, "5", unlimited)
+    async with database.reading() as view:
+        (stored,) = (await view.execute(select(table.c.rights))).scalars()
+
+    assert stored.keys() == {"allowance", "pictures"}
+    assert stored["allowance"]["amount"] is None
+
+
+async def test_a_tier_is_removed_in_its_server_alone(database: Database) -> None:
+    for server_id in (10, 11):
+        for name in ("guest", "artist"):
+            await store(database, Subject.TIER, name, Rights(pictures=3), server_id)
+    await store(database, Subject.ROLE, "guest", Rights(pictures=1))
+    async with database.transaction() as tx:
+        await servers.remove_tier(tx, 10, "guest")
+        assert (await servers.tiers_of(tx, 10)).keys() == {"artist"}
+        assert (await servers.tiers_of(tx, 11)).keys() == {"guest", "artist"}
+        assert await servers.rights_of(tx, 10, Subject.ROLE, "guest") == Rights(pictures=1)
+
+
+async def test_all_from_which_the_rights_of_a_member_follow(database: Database) -> None:
+    async with database.transaction() as tx:
+        await servers.store_settings(tx, 10, SETTINGS)
+    given = [
+        Granted(Subject.DEFAULT, "", Rights(pictures=1)),
+        Granted(Subject.MEMBER, "1", Rights(pictures=2)),
+        Granted(Subject.ROLE, "5", Rights(pictures=3)),
+        Granted(Subject.TIER, "guest", Rights(pictures=4)),
+    ]
+    others = [
+        Granted(Subject.MEMBER, "2", Rights(pictures=9)),
+        Granted(Subject.ROLE, "7", Rights(pictures=9)),
+    ]
+    for each in (*given, *others):
+        await store(database, *each)
+    await store(database, Subject.DEFAULT, "", Rights(pictures=9), server_id=11)
+    async with database.reading() as view:
+        found = await servers.granted_to(view, ADA)
+    policy = await policy_of(database)
+
+    assert sorted(found, key=lambda each: each.subject) == given
+    assert (policy.settings, policy.rights.pictures) == (SETTINGS, 2)
