@@ -204,6 +204,9 @@ async def test_a_limit_of_nothing_is_renewed_for_no_price(database: Database) ->
     with pytest.raises(NotEnoughCredits) as caught:
         await held(database, allowance(0), price=1, count=4)
     assert caught.value.values["time"] == 0
+    with pytest.raises(NotEnoughCredits) as caught:
+        await held(database, allowance(1), price=2, count=2)
+    assert caught.value.values["time"] != 0
 
 
 @pytest.mark.parametrize(
