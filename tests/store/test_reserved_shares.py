@@ -85,7 +85,12 @@ async def test_a_period_begins_with_its_first_moment_and_ends_before_its_last(
     async with database.reading() as view:
         of_today = await ledger.reserved_of(view, Period(NOW, NOW + day), LATER)
         of_yesterday = await ledger.reserved_of(view, Period(NOW - day, NOW), LATER)
+        here = await ledger.reserved_of(
+            view, Period(NOW - day, NOW), LATER, user_id=1, server_id=10
+        )
     assert (of_today.amount, of_yesterday.amount) == (15_000, 0)
+    # Grants are of no period: what they will pay is reserved in each.
+    assert (of_today.granted, here.granted, here.amount) == (0, 15_000, 15_000)
 
 
 async def test_usage_reserves_what_grants_will_pay_in_a_later_period(database: Database) -> None:

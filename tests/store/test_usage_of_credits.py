@@ -1,7 +1,7 @@
 """What a member has used, holds and has left: in a month, in an account, and what is reserved."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -9,8 +9,9 @@ from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.ledger import Account, Cost, EntryKind, LedgerEntry, Usage
 from bot.periods import Period, PeriodKind, month_of
-from bot.rights import Allowance
-from bot.store import generations, jobs, ledger, settlement
+from bot.quotas import Quotas
+from bot.rights import Allowance, Policy, Rights
+from bot.store import generations, holds, jobs, ledger, settlement
 from bot.store.database import Database, Transaction
 from bot.store.ledger import Reserved
 from tests.support.books import picture
@@ -43,9 +44,12 @@ async def paid(database: Database, cost: int, **new: int) -> None:
         )
 
 
-async def given_up(tx: Transaction, at: timedelta = timedelta(0), **new: int) -> Job:
+async def given_up(
+    tx: Transaction, at: timedelta = timedelta(0), *, at_request: datetime = NOW, **new: int
+) -> Job:
     """Store a job of two generations that was given up some time after NOW."""
-    job = await add(tx, new_job(price=15_000, count=2, **new))  # type: ignore[arg-type]
+    asked = new_job(price=15_000, count=2, at=at_request, **new)  # type: ignore[arg-type]
+    job = await add(tx, asked)
     await jobs.move(tx, job.id, JobStatus.SUBMITTING, submitted_at=NOW)
     await jobs.start_running(tx, job.id, NOW)
     await generations.add(tx, job.id, "oxen", [f"a-{job.id}", f"b-{job.id}"])
@@ -107,6 +111,21 @@ async def test_grants_are_no_use_and_lengthen_only_the_allowance_of_their_accoun
     assert (await month(database, 500)).left == 460
 
 
+async def test_what_grants_pay_is_taken_from_them_and_not_from_the_allowance_too(
+    database: Database,
+) -> None:
+    allowance = Allowance(amount=2_500)
+    policy = Policy(rights=Rights(allowance=allowance))
+    async with database.transaction() as tx:
+        await add_grant(tx, ACCOUNT, 10_000, NOW)
+        job = await jobs.add(tx, replace(new_job(), allowance=allowance))
+        assert (await holds.hold(tx, job, Quotas(), policy)).job.granted == 5_000
+    here = await usage(database, allowance=allowance)
+
+    assert (here.held, here.granted, here.left) == (7_500, 5_000, 5_000)
+    assert (await month(database, 10_000)).left == 2_500
+
+
 async def test_an_allowance_has_the_use_of_its_period(database: Database) -> None:
     await paid(database, 9_000)
     async with database.transaction() as tx:
@@ -153,6 +172,20 @@ async def test_what_is_reserved_is_for_one_member_and_one_account(database: Data
         assert await ledger.reserved_of(tx, month_, NOW, user_id=3) == Reserved()
     found = await usage(database, allowance=Allowance(amount=50_000))
     assert (found.reserved, found.reserved_until, found.left) == (15_000, NOW + DAY, 35_000)
+
+
+async def test_an_allowance_pays_in_its_own_period_what_is_made_after_the_time_out(
+    database: Database,
+) -> None:
+    async with database.transaction() as tx:
+        await given_up(tx, at_request=NOW - DAY)
+    daily = Allowance(amount=20_000, period=PeriodKind.DAY)
+    today = await usage(database, allowance=daily)
+    async with database.reading() as view:
+        yesterday = await ledger.account_usage(view, ACCOUNT, daily, (), NOW - DAY)
+
+    assert (today.reserved, today.left) == (0, 20_000)
+    assert (yesterday.reserved, yesterday.left) == (15_000, 5_000)
 
 
 # Entries
