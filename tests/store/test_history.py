@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlite3 import connect
 
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import event, insert, text, update
 from sqlalchemy.dialects import sqlite
 
 from bot.jobs import JobStatus, NewJob
@@ -157,6 +157,22 @@ async def test_a_page_ends_at_the_bounds_of_its_filter(database_url: str) -> Non
                 assert await older(place) == ["2", "3"]
             assert await older(Place(days[2], ids[2])) == ["3"]
             assert await older(Place(days[2], "zz")) == ["2", "3"]  # its job is gone
+
+
+async def test_a_page_that_is_full_is_read_at_once(database_url: str) -> None:
+    """Members wait meanwhile: one statement reads a page, two those with texts compared here."""
+    statements: list[str] = []
+    async with open_database(database_url) as database:
+        await ended(database, [new_job(prompt="ein Fuchs für Ada") for _ in range(3)])
+        async with database.reading() as view:
+            event.listen(
+                *(view.sync_connection, "before_cursor_execute"),
+                lambda *given: statements.append(given[2]),
+            )
+            for wanted, number in ((Wanted(), 1), (Wanted(text="Fuchs"), 1), (Wanted("FÜR"), 2)):
+                statements.clear()
+                assert len(await history.older(view, 1, wanted, None, 3)) == 3
+                assert len(statements) == number, wanted
 
 
 async def test_a_history_has_the_settled_jobs_of_its_member(database_url: str) -> None:
