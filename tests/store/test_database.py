@@ -2,6 +2,7 @@ import asyncio
 import gc
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,24 @@ async def test_sixty_transactions_at_once_lose_nothing(database: Database) -> No
 
     async with database.reading() as view:
         assert await read_note(view, "count") == "60"
+
+
+async def test_no_other_program_writes_between_the_reads_and_the_writes_of_a_transaction(
+    empty_file: Path,
+) -> None:
+    async def read(name: str) -> None:
+        async with database.transaction() as tx:
+            assert await read_note(tx, name) is None
+            with (
+                closing(sqlite3.connect(empty_file, timeout=0)) as other,
+                pytest.raises(sqlite3.OperationalError, match="locked"),
+            ):
+                other.execute("BEGIN IMMEDIATE")
+            await write_note(tx, name, "x")
+
+    async with SQLiteDatabase(empty_file) as database:
+        await read("alone")
+        await asyncio.gather(*(read(name) for name in "abc"))
 
 
 async def test_a_reader_sees_nothing_that_is_not_committed(database: Database) -> None:

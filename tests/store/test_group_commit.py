@@ -175,6 +175,28 @@ async def test_a_block_that_is_cancelled_in_a_statement_puts_the_others_in_confl
     assert "first" in stored(database)
 
 
+async def test_a_block_that_cannot_be_taken_back_is_not_committed_with_the_others(
+    database: SQLiteDatabase,
+) -> None:
+    def refuse(*given: Any) -> None:  # noqa: ANN401
+        if given[2].startswith("ROLLBACK TO"):
+            raise sqlite3.OperationalError("disk I/O error")
+
+    async def fail() -> None:
+        async with database.transaction() as tx:
+            await write_note(tx, "failed", "x")
+            raise LookupError
+
+    event.listen(database._writer.sync_engine, "before_cursor_execute", refuse)
+    ended = await asyncio.gather(
+        *(note(database, "first"), fail(), note(database, "next")), return_exceptions=True
+    )
+
+    assert isinstance(ended[0], Conflict)
+    assert isinstance(ended[1], Exception)
+    assert {"first", "failed", "next"} & stored(database) == {"next"}
+
+
 @pytest.mark.parametrize("ends", ["cancelled", "out of time"])
 async def test_one_that_gives_up_its_turn_leaves_no_commit_undone(
     database: SQLiteDatabase, ends: str
