@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
@@ -161,6 +162,40 @@ async def test_many_members_delay_another_by_one_turn_each(database: Database, n
 
     assert served[0] == 99
     assert sorted(served[1:22]) == [*range(1, 21), 99]
+
+
+@pytest.mark.parametrize(
+    ("served", "limit", "cut", "members", "statements"),
+    [
+        ([], 9, False, {1, 2, 3}, 1),
+        ([], 3, True, {1, 2, 3}, 1),
+        ([1, 2], 4, False, {1, 2, 3}, 1),
+        ([1, 2], 3, False, {1, 2, 3}, 2),  # perhaps there are more
+        ([1, 2], 2, False, {1, 3}, 2),
+        ([2, 1], 2, True, {2, 3}, 1),
+        ([2, 1], 9, True, {1, 2, 3}, 1),
+    ],
+)
+async def test_the_turns_of_members_are_read_only_if_the_list_is_cut(
+    database: Database,
+    served: list[int],
+    limit: int,
+    cut: bool,
+    members: set[int],
+    statements: int,
+) -> None:
+    """A worker reads the list every moment, and the turns of many members make that slow."""
+    executed: list[object] = []
+    async with database.transaction() as tx:
+        await _settle(tx, [await add(tx, new_job(user)) for user in (1, 2, 3)])
+        event.listen(
+            *(tx.sync_connection, "before_cursor_execute"),
+            lambda *given: executed.append(given[2]),
+        )
+        found = await queue.deliverable(tx, LATER, limit=limit, served=served, cut=cut)
+
+    assert {job.user_id for job in found} == members
+    assert len(executed) == statements
 
 
 async def test_after_a_restart_the_last_submits_give_the_turns_of_inputs(
