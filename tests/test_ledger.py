@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ledger import Cost, credits_text, thousandths
+from bot.ledger import (
+    AmountText,
+    Cost,
+    credits_text,
+    share_of_cost,
+    share_of_grants,
+    thousandths,
+)
 from bot.periods import Period, month_of
 
 
@@ -49,3 +56,46 @@ def test_costs_add_up_with_their_figures() -> None:
     total = Cost(7500, {"usd": "0.075"}) + Cost(7500, {"usd": "0.075"})
 
     assert total == Cost(15_000, {"usd": "0.150"})
+    assert Cost(1, {"total": "2"}) + Cost(3, {"usd": "0.5"}) == Cost(
+        4, {"total": "2", "usd": "0.5"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(1000, "1 credit"), (1001, "1.001 credits"), (0, "0 credits"), (-1000, "-1 credits")],
+)
+def test_just_one_credit_is_singular(amount: int, text: str) -> None:
+    assert str(AmountText(amount)) == text
+
+
+@pytest.mark.parametrize(
+    ("price", "left", "share"),
+    [
+        (20, None, 0),  # no limit
+        (20, 21, 0),
+        (20, 20, 0),
+        (20, 19, 1),
+        (20, 1, 19),
+        (20, 0, 20),
+        (20, -5, 20),  # a cost has exceeded its price
+        (0, -5, 0),
+    ],
+)
+def test_grants_pay_what_the_allowance_does_not_cover(
+    price: int, left: int | None, share: int
+) -> None:
+    assert share_of_grants(price, left) == share
+
+
+@pytest.mark.parametrize(
+    ("cost", "share"),
+    [(0, 0), (11, 0), (12, 0), (13, 1), (19, 7), (20, 8), (21, 8), (100, 8)],
+)
+def test_what_is_left_of_a_hold_goes_back_to_the_grants_first(cost: int, share: int) -> None:
+    """Of the price of 20, grants have paid 8 and the allowance 12."""
+    assert share_of_cost(cost, price=20, granted=8) == share
+
+
+def test_a_cost_takes_nothing_from_grants_that_have_paid_nothing() -> None:
+    assert share_of_cost(25, price=20, granted=0) == 0

@@ -17,6 +17,7 @@ from bot.periods import (
     current_period,
     month_of,
     period_in,
+    reached,
     zone_named,
 )
 
@@ -148,6 +149,48 @@ def test_a_change_at_the_boundary_itself_begins_with_a_new_period() -> None:
     assert current_period(DAY, zones, utc(2026, 11, 27)) == Period(
         utc(2026, 11, 27), utc(2026, 11, 27, 5)
     )
+
+
+def test_a_boundary_of_the_former_zone_at_the_change_itself_still_counts() -> None:
+    zones = [ZoneChange(utc(2026, 11, 27), NEW_YORK)]
+
+    assert current_period(DAY, zones, utc(2026, 11, 26, 12)) == Period(
+        utc(2026, 11, 26), utc(2026, 11, 27)
+    )
+
+
+def test_a_boundary_of_the_new_zone_at_the_change_itself_does_not_count() -> None:
+    """At midnight in Kathmandu."""
+    zones = [ZoneChange(utc(2026, 11, 27, 18, 15), KATHMANDU)]
+    long = Period(utc(2026, 11, 27), utc(2026, 11, 28, 18, 15))
+
+    assert current_period(DAY, zones, utc(2026, 11, 27, 12)) == long
+    assert current_period(DAY, zones, utc(2026, 11, 27, 18, 15)) == long
+    assert current_period(DAY, zones, utc(2026, 11, 28, 18)) == long
+
+
+def test_only_the_changes_that_a_period_can_reach_are_needed() -> None:
+    """A change is needed until a later month has begun after it, in its own zone."""
+    first = ZoneChange(utc(2026, 8, 10), BERLIN)
+    second = ZoneChange(utc(2026, 9, 10), NEW_YORK)
+    third = ZoneChange(utc(2026, 10, 10), KATHMANDU)
+    zones = (first, second, third)
+    month = local(KATHMANDU, 2026, 11, 1)
+
+    assert reached(zones, month) == (third,)
+    assert reached(zones, month - timedelta(microseconds=1)) == (second, third)
+    assert reached(zones, utc(2026, 9, 30)) == zones
+    assert reached(zones, second.since) == zones
+    assert reached(zones, utc(2026, 8, 1)) == zones  # none of them was made
+    assert reached((), month) == ()
+
+
+def test_a_change_at_the_beginning_of_a_month_does_not_begin_the_month() -> None:
+    first = ZoneChange(utc(2026, 8, 10), BERLIN)
+    second = ZoneChange(local(KATHMANDU, 2026, 10, 1), KATHMANDU)
+
+    assert reached((first, second), utc(2026, 10, 20)) == (first, second)
+    assert reached((first, second), utc(2026, 11, 20)) == (second,)
 
 
 def test_a_zone_that_never_reaches_a_boundary_makes_none() -> None:

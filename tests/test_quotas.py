@@ -277,3 +277,42 @@ def test_a_bot_is_limited_if_nothing_can_be_used_without_limit(
     quotas: Quotas, limited: bool
 ) -> None:
     assert quotas.is_limited(["oxen", "skills"]) is limited
+
+
+@pytest.mark.parametrize(
+    ("price", "count", "rest", "fits", "words"),
+    [
+        (2, 2, 1, 1, "One picture fits: set count to 1."),
+        (2, 2, 0, 0, ""),
+        (2, 2, -1, 0, ""),
+        (3, 3, 2, 2, "2 pictures fit: set count to 2."),
+        (1, 1, 0, 0, ""),
+        (0, 1, -1, 0, ""),
+    ],
+)
+def test_what_fits_into_the_rest_is_offered(
+    price: int, count: int, rest: int, fits: int, words: str
+) -> None:
+    refusal = NotEnoughCredits(price, count, left(rest))
+
+    assert refusal.values["fits"] == fits
+    assert ("fit" in str(refusal)) is bool(words)
+    assert words in str(refusal)
+
+
+def test_no_more_is_offered_than_every_limit_of_the_request_takes() -> None:
+    """The refusal is of one limit, and another has less."""
+    two = Sum(200_000, 50_000, RENEWED, least=20_000)
+
+    assert "you have 50 credits left. One picture fits" in str(NotEnoughCredits(80_000, 4, two))
+    none = replace(two, least=0)
+    assert "fit" not in str(NotEnoughCredits(80_000, 4, none))
+
+
+def test_who_can_give_more_is_named() -> None:
+    none = left(0, 0, None)
+
+    assert str(NotEnoughCredits(1, 1, none, by_operator=True)).endswith(
+        "Ask the bot's operator for more."
+    )
+    assert "renewed" in str(NotEnoughCredits(1, 1, left(0), by_operator=True))
