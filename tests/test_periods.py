@@ -185,6 +185,15 @@ def test_only_the_changes_that_a_period_can_reach_are_needed() -> None:
     assert reached((), month) == ()
 
 
+def test_a_week_may_reach_a_change_that_a_month_does_not() -> None:
+    """The month has begun since the second change, and the week has not."""
+    first = ZoneChange(utc(2026, 8, 10), BERLIN)
+    second = ZoneChange(utc(2026, 11, 30, 12), NEW_YORK)  # on Monday
+
+    assert reached((first, second), utc(2026, 12, 2)) == (first, second)
+    assert reached((first, second), utc(2026, 12, 8)) == (second,)
+
+
 def test_a_change_at_the_beginning_of_a_month_does_not_begin_the_month() -> None:
     first = ZoneChange(utc(2026, 8, 10), BERLIN)
     second = ZoneChange(local(KATHMANDU, 2026, 10, 1), KATHMANDU)

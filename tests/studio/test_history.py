@@ -187,6 +187,19 @@ async def test_an_empty_page_leads_back_to_a_job_at_its_own_place(
     assert (await histories.page(1, ALL, before.older)).jobs == (job,)
 
 
+async def test_from_a_place_beyond_all_jobs_no_further_ones_are_offered(
+    database: Database, histories: Histories
+) -> None:
+    """The jobs there have been deleted."""
+    jobs = tuple(await ended(database, 2))
+    future, past = Place(NOW + timedelta(days=9), "a"), Place(NOW - timedelta(days=9), "a")
+
+    newest = await histories.page(1, ALL, future)
+    assert (newest.jobs, newest.newer, newest.older) == (jobs, None, None)
+    oldest = await histories.page(1, ALL, past, newer=True)
+    assert (oldest.jobs, oldest.newer, oldest.older) == (jobs, None, None)
+
+
 async def test_a_page_has_the_first_pictures_and_the_members_favourites(
     database: Database, histories: Histories
 ) -> None:

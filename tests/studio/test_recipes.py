@@ -20,7 +20,7 @@ from tests.support.rows import NOW
 from tests.support.studio import CHANNEL, RESULT, posted
 
 ADA, BEN = Member(1, server_id=10), Member(2, server_id=10)
-FOREIGN = Attachment("x.png", "https://example.com/x.png")
+FOREIGN = "data:image/png;foreign;base64,"
 
 
 def address(data: bytes) -> str:
@@ -32,10 +32,10 @@ def attached(*files: bytes) -> list[Attachment]:
 
 
 class Anywhere:
-    """The addresses of pictures: all but one."""
+    """The addresses from which pictures may come."""
 
     def __contains__(self, address: object) -> bool:
-        return address != FOREIGN.url
+        return not str(address).startswith(FOREIGN)
 
 
 @pytest.fixture
@@ -121,8 +121,19 @@ async def test_what_cannot_be_read_is_passed_over(
     job = await posted(database, outputs=[await services.pictures.store(data)])
     broken = Attachment("broken.png", "data:image/png;base64,!")
 
-    files = [FOREIGN, broken, *attached(b"no picture"), *attached(data)]
+    files = [broken, *attached(b"no picture"), *attached(data)]
     assert await recipes.of_pictures(ADA, CHANNEL, files) == job
+
+
+async def test_nothing_is_read_from_elsewhere(
+    database: Database, services: Services, recipes: Recipes
+) -> None:
+    data = picture()
+    await posted(database, outputs=[await services.pictures.store(data)])
+    elsewhere = FOREIGN + base64.b64encode(data).decode()
+
+    with pytest.raises(NoRecipe):
+        await recipes.of_pictures(ADA, CHANNEL, [Attachment("easel.png", elsewhere)])
 
 
 async def test_a_search_ends_after_its_time(

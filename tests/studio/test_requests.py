@@ -13,6 +13,7 @@ from bot.jobs import Attachment, JobStatus
 from bot.ledger import balance
 from bot.option_values import OptionElsewhere
 from bot.periods import PeriodKind
+from bot.pictures.inputs import InputElsewhere
 from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills.model import skills_spec
 from bot.quotas import (
@@ -50,6 +51,7 @@ from tests.support.studio import CHANNEL, stored
 ADA = Member(1, server_id=10)
 ROUTE = new_job().route
 STORED = Attachment("cat.png", "", size=10, sha256="a" * 64)
+ELSEWHERE = Attachment("dog.png", "https://example.com/dog.png", size=10)
 OXEN, SKILLS = oxen_spec(price=7500), skills_spec(price=20_000)
 
 
@@ -155,6 +157,7 @@ async def test_a_program_that_ends_takes_no_request(database: Database, both: Se
         (Quotas(), {"model": "skills", "options": {"safety_checker": False}}, UnsafeNotAllowed),
         (Quotas(), {"model": "skills", "options": {"safety_checker": "False"}}, UnsafeNotAllowed),
         (Quotas(), {"options": {"safety_checker": False}}, UnsafeNotAllowed),
+        (Quotas(), {"inputs": [ELSEWHERE]}, InputElsewhere),
     ],
 )
 async def test_a_refused_request_stores_nothing(
