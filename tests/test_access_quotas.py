@@ -1,5 +1,6 @@
 """Who may use the bot, and with which options: the operator's settings, without a database."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,15 +8,19 @@ import pytest
 from bot.errors import UserError
 from bot.jobs import Option
 from bot.quotas import (
+    CooldownLasts,
     Member,
     MemberBlocked,
+    OthersPicture,
     Quotas,
     ServerNotAllowed,
     TooManyJobs,
+    TooManyJobsHere,
     UnsafeForManagers,
     UnsafeNotAllowed,
 )
 
+LATER = datetime(2025, 12, 1, 12, 0, 0, 1, tzinfo=UTC)
 SERVED = Quotas(servers=frozenset({10, 11}), blocked_users=frozenset({6, 7}))
 INSTALLED = Quotas(servers=frozenset({10}), user_install=True)
 
@@ -86,6 +91,23 @@ def test_the_last_job_of_the_limit_is_accepted() -> None:
         "You may have 3 jobs in progress at once. They hold 30 credits, and you have used 7.5 "
         "credits this month. Wait until one ends, or stop one with /cancel."
     )
+
+
+@pytest.mark.parametrize(
+    ("refusal", "text"),
+    [
+        (TooManyJobsHere(3), "The limit of jobs in progress is 3 for your roles in this server."),
+        (CooldownLasts(60, LATER), "The time between two requests is 60 s for your roles in this "),
+        (CooldownLasts(60, LATER), "Try again <t:1764590401:R>."),
+        (OthersPicture(), "Attach a picture of your own."),
+        (MemberBlocked(), "You are blocked from using this bot. Ask its operator."),
+        (ServerNotAllowed(), "This bot is not enabled here. Ask its operator to enable it."),
+        (UnsafeNotAllowed(), "Leave safety_checker out."),
+        (UnsafeForManagers(), "only in an age-restricted channel, and only by members who may"),
+    ],
+)
+def test_a_refusal_says_what_is_not_possible(refusal: UserError, text: str) -> None:
+    assert text in str(refusal)
 
 
 def outcome(check: Any, *arguments: object) -> type[UserError] | None:  # noqa: ANN401

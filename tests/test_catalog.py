@@ -11,6 +11,7 @@ from bot.catalog import (
     ExclusiveOptions,
     Flag,
     InputRequired,
+    InputsRefused,
     LongPrompt,
     LongText,
     ModelSpec,
@@ -166,6 +167,7 @@ def test_a_model_takes_requests_up_to_its_limits(
 @pytest.mark.parametrize(
     ("spec", "request_", "refusal", "says"),
     [
+        (model(), asked(inputs=1), InputsRefused, "^Company edits no pictures"),
         (model(problem="no schema"), asked(), ModelUnusable, "makes no pictures at the moment"),
         (model(longest_prompt=4), asked("a fox"), LongPrompt, "has 5 characters.* 1 to 4 char"),
         (

@@ -191,11 +191,39 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
     },
     "bot.studio.credits": {
         "LONGEST_REASON": 200,
+        "SHOWN_JOBS": 5,
+        "COMPLETED_JOBS": 200,
     },
     "bot.studio.history": {
         "PAGE": 5,
         "LONGEST_TEXT": 100,
         "PREPARED_AT_ONCE": 4,
+    },
+    "bot.studio.erasure": {
+        "MOST_ACTIVE": 100,
+    },
+    "bot.studio.export": {
+        "AT_ONCE": 2,
+        "COOLDOWN": timedelta(minutes=10),
+        "MOST_FILES": 40,
+        "SPARE_BYTES": 256 * 1024 * 1024,
+    },
+    "bot.studio.export.collect": {
+        "MOST_LISTED": 10_000,
+    },
+    "bot.studio.results": {
+        "SAME_PICTURE": 25,
+        "FIND_TIMEOUT": 1.2,
+    },
+    "bot.studio.setting_input": {
+        "DECIMALS": 3,
+        "LONGEST_AMOUNT": 30,
+    },
+    "bot.studio.tiers": {
+        "MOST_SUBJECTS": 300,
+    },
+    "bot.studio.usage": {
+        "DAYS": 30,
     },
     "bot.studio.recipes": {
         "PICTURES": 4,
@@ -449,6 +477,12 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "LOSS_WINDOW": timedelta(hours=1),
         "INPUT_BYTES": 400 * 1000 * 1000,
         "INPUT_PERIOD": timedelta(hours=24),
+        "WARN_AT": 80,
+    },
+    "bot.rights": {
+        "MOST_CREDITS": 1_000_000_000,
+        "MOST_JOBS": 100,
+        "MOST_COOLDOWN": 24 * 60 * 60,
     },
     "bot.jobs": {
         "TOKEN_LIFE": timedelta(minutes=15),
