@@ -1,5 +1,6 @@
 """What the files of an export have and leave out, at the boundaries; and the records in them."""
 
+import errno
 import io
 import secrets
 import zipfile
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bot.data_export import Text, size_with_headers
 from bot.jobs import Picture, PictureKind
 from bot.ledger import Account, EntryKind, LedgerEntry
 from bot.pictures import FileStore
@@ -17,13 +19,13 @@ from bot.store import ledger, pictures
 from bot.store.database import Database
 from bot.store.pictures import Role
 from bot.studio.export import collect, records
-from bot.studio.export.collect import Part
+from bot.studio.export.collect import ExportNotWritten, Part
 from bot.studio.export.readme import Missing
 from bot.studio.export.records import file_of
 from tests.support.files import picture
-from tests.support.member_data import ADA, BEN, SERVER, Written, lines, stored_job, written
+from tests.support.member_data import ADA, BEN, README, SERVER, Written, lines, stored_job, written
 from tests.support.rows import NOW
-from tests.support.studio import MINUTE
+from tests.support.studio import MINUTE, made
 
 KIB = 1024
 
@@ -121,6 +123,24 @@ async def test_a_text_over_the_limit_is_left_out(database: Database, store: File
     assert len(lines(files, "requests")) == len(files_of(found)) == 1
 
 
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_picture_that_just_fits_beside_the_readme_is_exported(
+    database: Database, store: FileStore, over: int
+) -> None:
+    """1 KiB is spared, for the ends of the file."""
+    readme = (await written(database, store)).files[README]
+    beside = size_with_headers(README, Text.of(README, readme).size) + KIB
+    name = file_of(made("any")[0])
+    most = 64 * KIB - beside - size_with_headers(name, 0)
+    (largest,) = await drawn(store, 1, most + over)
+    await stored_job(database, ADA, "a fox", [largest])
+
+    found = await written(database, store, limit=64 * KIB)
+
+    assert files_of(found) == [file_of(largest)] * (not over)
+    assert found.parts[-1].left_out == over
+
+
 @pytest.mark.parametrize(("number", "further"), [(2, False), (3, True)])
 async def test_a_long_list_of_what_is_left_out_is_cut(
     database: Database,
@@ -130,16 +150,16 @@ async def test_a_long_list_of_what_is_left_out_is_cut(
     further: bool,
 ) -> None:
     monkeypatch.setattr(collect, "MOST_LISTED", 2)
-    made = await drawn(store, number)
-    await stored_job(database, ADA, "a fox", made)
-    for each in made:
+    gone = await drawn(store, number)
+    await stored_job(database, ADA, "a fox", gone)
+    for each in gone:
         store.path(each).unlink()
 
     found = await written(database, store)
 
     rest = {"file": None, "job_id": None, "size": None, "reason": Missing.NOT_LISTED}
     listed = found.lines("left-out")
-    assert [each["file"] for each in listed[:2]] == [file_of(each) for each in made[:2]]
+    assert [each["file"] for each in listed[:2]] == [file_of(each) for each in gone[:2]]
     assert listed[2:] == [rest] * further
     assert found.parts[-1].left_out == number
 
@@ -174,6 +194,25 @@ async def test_the_number_of_files_is_told_before_the_last(
     assert [part.total for part in found.parts] == totals
     assert found.parts[-1].left_out == 4 - shown
     assert len(files_of(found)) == shown
+
+
+async def test_a_file_whose_end_cannot_be_written_ends_the_export(
+    database: Database, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stored_job(database, ADA, "a fox", await drawn(store, 1))
+    close = zipfile.ZipFile.close
+
+    def full(self: zipfile.ZipFile) -> None:
+        close(self)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "close", full)
+    with pytest.raises(ExportNotWritten) as caught:
+        await written(database, store)
+    monkeypatch.undo()
+
+    assert caught.value.detail == "No space left on device"
+    assert not list(store.disk.glob("*.part"))
 
 
 def test_a_file_is_the_last_by_its_number(tmp_path: Path) -> None:
