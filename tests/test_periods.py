@@ -194,6 +194,15 @@ def test_a_week_may_reach_a_change_that_a_month_does_not() -> None:
     assert reached((first, second), utc(2026, 12, 8)) == (second,)
 
 
+def test_a_zone_that_was_left_just_before_its_month_began_has_not_begun_one() -> None:
+    """The month of New York has not begun either."""
+    first = ZoneChange(utc(2026, 8, 10), BERLIN)
+    second = ZoneChange(utc(2026, 11, 10), KATHMANDU)  # where December begins at 18:15 (UTC)
+    third = ZoneChange(utc(2026, 11, 30, 18), NEW_YORK)
+
+    assert reached((first, second, third), utc(2026, 11, 30, 20)) == (first, second, third)
+
+
 def test_a_change_at_the_beginning_of_a_month_does_not_begin_the_month() -> None:
     first = ZoneChange(utc(2026, 8, 10), BERLIN)
     second = ZoneChange(local(KATHMANDU, 2026, 10, 1), KATHMANDU)
