@@ -18,6 +18,7 @@ from bot.periods import (
     month_of,
     period_in,
     reached,
+    zone_info,
     zone_named,
 )
 
@@ -243,6 +244,7 @@ def test_a_zone_that_this_machine_does_not_know_counts_as_utc() -> None:
 
     for gone in ("Mars/Olympus", "../etc/passwd", ""):
         assert period_in(DAY, gone, moment) == period_in(DAY, "UTC", moment)
+        assert zone_info(gone) is zone_info("UTC") is UTC
 
 
 MOMENTS = st.integers(0, 4 * 365 * 24 * 60).map(
