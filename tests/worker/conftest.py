@@ -8,8 +8,10 @@ import pytest
 from bot.database_address import is_postgres
 from bot.store.backends import open_database
 from bot.store.database import Database
+from bot.store.sqlite import SQLiteDatabase
 from tests.support import cluster
 from tests.support.easel import Stage, stage
+from tests.support.parts import Parts, parts
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
@@ -31,3 +33,16 @@ async def at(
     postgres_url = database_url if is_postgres(database_url) else ""
     async with stage(tmp_path, postgres_url=postgres_url) as made:
         yield made
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a database file that is opened afterwards wait for a moment only."""
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def made(empty_file: Path, tmp_path: Path) -> AsyncIterator[Parts]:
+    """What a single part of the worker needs, on a database file."""
+    async with SQLiteDatabase(empty_file) as opened, parts(opened, tmp_path) as found:
+        yield found

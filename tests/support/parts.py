@@ -1,0 +1,167 @@
+"""Single parts of the worker, between a real database and the stand-ins of both image APIs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+
+from bot.catalog import Catalog
+from bot.errors import Reason
+from bot.jobs import GenerationRequest, Job, JobStatus
+from bot.pictures import Downloader
+from bot.providers.base import Provider
+from bot.providers.oxen.model import oxen_spec
+from bot.providers.skills.model import SkillsSettings, skills_spec
+from bot.providers.skills.provider import Skills
+from bot.sandbox.oxen.server import FakeOxen
+from bot.sandbox.skills.server import FakeSkills
+from bot.service_balances import ServiceBalances
+from bot.services import Services
+from bot.store import generations, jobs, settlement
+from bot.store.database import Database
+from bot.store.sqlite import READERS
+from tests.providers.clients import http, oxen_at
+from tests.support.rows import NOW, add, new_job
+from tests.support.services import services_on
+
+PRICES = {"oxen": 7_500, "skills": 20_000}  # of a picture, in thousandths of a credit
+
+
+@dataclass
+class Moment:
+    """A clock that stands still until a test moves it."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass
+class Parts:
+    """The services that a part is made of, and both stand-ins."""
+
+    services: Services
+    oxen: FakeOxen
+    skills: FakeSkills
+    clock: Moment
+
+    @property
+    def database(self) -> Database:
+        return self.services.database
+
+    async def job(self, job: Job) -> Job:
+        """Return the stored state of a job."""
+        async with self.database.reading() as view:
+            found = await jobs.get(view, job.id)
+        assert found is not None
+        return found
+
+    async def submitted(self, *, count: int = 1) -> list[str]:
+        """Let skills.video begin as many generations; return their ids."""
+        request = GenerationRequest("skills", "a fox")
+        found = [await self.services.providers["skills"].submit(request, 1) for _ in range(count)]
+        for each in found:
+            each.close()
+        return [made.remote_id for each in found for made in each.generations]
+
+    async def running(
+        self,
+        remote_ids: Sequence[str],
+        *,
+        provider: str = "skills",
+        count: int = 1,
+        job_id: str = "",
+        at: datetime | None = None,
+        user_id: int = 1,
+    ) -> Job:
+        """Store a job that has been running since `at` as these generations."""
+        at = at or self.clock.now
+        new = new_job(user_id, at=at, count=count, price=PRICES.get(provider, 1) * count)
+        request = replace(new.request, model=provider)
+        new = replace(new, provider=provider, request=request, id=job_id or new.id)
+        async with self.database.transaction() as tx:
+            await add(tx, new)
+            await jobs.move(tx, new.id, JobStatus.SUBMITTING, submitted_at=at)
+            job = await jobs.start_running(tx, new.id, at)
+            if remote_ids:
+                await generations.add(tx, job.id, provider, remote_ids)
+        return job
+
+    async def failed(
+        self,
+        remote_ids: Sequence[str],
+        *,
+        ends: Mapping[str, JobStatus] | None = None,
+        provider: str = "skills",
+        count: int = 1,
+        job_id: str = "",
+        at: datetime | None = None,
+        user_id: int = 1,
+    ) -> Job:
+        """Store a job that failed at `at`; generations without an end of `ends` are open."""
+        at = at or self.clock.now
+        job = await self.running(
+            remote_ids, provider=provider, count=count, job_id=job_id, at=at, user_id=user_id
+        )
+        async with self.database.transaction() as tx:
+            made = {each.remote_id: each.id for each in await generations.of_job(tx, job.id)}
+            known = {made[remote_id]: state for remote_id, state in (ends or {}).items()}
+            return await settlement.fail(tx, job.id, at, reason=Reason.TIMEOUT, ends=known)
+
+
+@asynccontextmanager
+async def parts(
+    database: Database, folder: Path, *, floors: Mapping[str, int] | None = None
+) -> AsyncIterator[Parts]:
+    clock = Moment()
+    async with (
+        FakeOxen(generation_seconds=0.1) as oxen,
+        FakeSkills(generation_seconds=0.1) as skills,
+        aiohttp.ClientSession() as session,
+        Downloader(private_hosts={_host(oxen.cdn_host), _host(skills.cdn_host)}) as downloader,
+    ):
+        values = {"SKILLS_API_KEY": skills.key, "SKILLS_API_URL": skills.url}
+        providers: dict[str, Provider] = {
+            "oxen": oxen_at(session, oxen.url, key=oxen.key),
+            "skills": Skills(SkillsSettings.load(None, values), http(session)),
+        }
+        services = services_on(database, folder, clock, providers=providers, downloader=downloader)
+        specs = [oxen_spec(price=PRICES["oxen"]), skills_spec(price=PRICES["skills"])]
+        services = replace(
+            services, catalog=Catalog(specs), balances=ServiceBalances(clock, floors)
+        )
+        yield Parts(services, oxen, skills, clock)
+
+
+def _host(text: str) -> tuple[str, int]:
+    host, port = text.rsplit(":", 1)
+    return host, int(port)
+
+
+@asynccontextmanager
+async def unreadable(database: Database) -> AsyncIterator[None]:
+    """Let every further reading of a database file fail: all of its readers are in use."""
+    async with AsyncExitStack() as reading:
+        for _ in range(READERS):
+            await reading.enter_async_context(database.reading())
+        yield
+
+
+async def ends_soon(task: asyncio.Task[None], happened: Callable[[], object]) -> None:
+    """Wait until something has happened in a task that has no end, and cancel the task."""
+    try:
+        async with asyncio.timeout(10):
+            while not happened():
+                assert not task.done(), task
+                await asyncio.sleep(0.001)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
