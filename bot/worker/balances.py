@@ -92,7 +92,8 @@ class BalanceReader:
                 credits = await self._providers[provider].balance()
         except (ProviderError, TimeoutError) as error:
             if provider not in self._failing:
-                log.info("balance at %s not read, retrying: %s", provider, error or "no answer")
+                cause = str(error) or "no answer"
+                log.info("balance at %s not read, retrying: %s", provider, cause)
             self._failing.add(provider)
             return
         self._failing.discard(provider)

@@ -1,0 +1,254 @@
+"""When the balances at the services are read, and which changes are logged and stored."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.errors import Reason
+from bot.sandbox.http.faults import Answer, Hold
+from bot.service_balances import FRESH, ServiceBalance, ServiceBalances
+from bot.services import Services
+from bot.store import service_balances
+from bot.store.coordination import Alone
+from bot.worker import balances
+from bot.worker.balances import AGAIN, EVERY, BalanceReader, refused
+from tests.support.parts import Parts, ends_soon, unreadable
+from tests.support.rows import NOW
+from tests.support.statements import statements
+
+CREDITS = "/api/v1/credits"
+MOMENT = timedelta(milliseconds=1)
+FLOOR = 100
+
+
+@pytest.fixture(autouse=True)
+def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+@pytest.fixture
+def services(made: Parts) -> Services:
+    floors = {"skills": 1000 * FLOOR}
+    return replace(made.services, balances=ServiceBalances(made.clock, floors))
+
+
+def left(made: Parts, credits: int) -> None:
+    made.skills.subscription, made.skills.permanent = 0, credits
+
+
+def readings(made: Parts) -> int:
+    return sum(each.path == CREDITS for each in made.skills.requests)
+
+
+async def begun(services: Services, made: Parts) -> BalanceReader:
+    """Return a reader that has read the balances once."""
+    reader = BalanceReader(services)
+    before = readings(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(balances, "EXCHANGE", 1000.0)
+        known = services.balances
+        await ends_soon(
+            asyncio.create_task(reader.run()),
+            lambda: readings(made) > before and "skills" in known.known and _agrees(services),
+        )
+    return reader
+
+
+def _agrees(services: Services) -> bool:
+    known = services.balances.known["skills"]
+    return known.low == services.balances.is_low("skills", known)
+
+
+async def test_a_balance_is_read_every_five_minutes(made: Parts, services: Services) -> None:
+    reader = await begun(services, made)
+    made.clock.now += EVERY - MOMENT
+    await reader._turn()
+    assert readings(made) == 1
+    made.clock.now += MOMENT
+    await reader._turn()
+    await reader._turn()
+
+    assert readings(made) == 2
+    assert services.balances.known["skills"].read_at == made.clock.now
+
+
+async def test_after_a_refusal_the_balance_is_read_soon_but_not_at_once(
+    made: Parts, services: Services
+) -> None:
+    reader = await begun(services, made)
+    for reason in (Reason.REJECTED, Reason.AUTH):
+        refused(services, "skills", reason, "no")
+    made.clock.now += AGAIN - MOMENT
+    await reader._turn()
+    refused(services, "skills", Reason.CREDITS, "no credits")
+    await reader._turn()
+    assert readings(made) == 1
+    made.clock.now += MOMENT
+    await reader._turn()
+    assert readings(made) == 2
+
+    made.clock.now += 2 * AGAIN
+    refused(services, "skills", Reason.CREDITS, "no credits")
+    await reader._turn()
+    assert readings(made) == 3
+
+
+async def test_a_refusal_wakes_the_reader(
+    made: Parts, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(balances, "EXCHANGE", 1000.0)
+    task = asyncio.create_task(BalanceReader(services).run())
+
+    def happened() -> bool:
+        if made.clock.now == NOW and services.balances.known:
+            made.clock.now += AGAIN
+            refused(services, "skills", Reason.CREDITS, "no credits")
+        return readings(made) == 2
+
+    await ends_soon(task, happened)
+
+
+async def test_a_service_without_a_balance_is_asked_once(made: Parts, services: Services) -> None:
+    reader = await begun(services, made)
+    refused(services, "oxen", Reason.CREDITS, "no credits")
+
+    assert [*reader._next] == ["skills"]
+
+
+async def test_the_first_failure_of_several_is_logged(
+    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = await begun(services, made)
+    for _ in range(2):
+        away = made.skills.faults.add("GET", CREDITS, Answer(404, {"message": "gone"}), times=None)
+        for _ in range(2):
+            made.clock.now += EVERY
+            await reader._turn()
+        away.remove()
+        made.clock.now += EVERY
+        await reader._turn()
+
+    assert caplog.text.count("balance at skills not read, retrying: ") == 2
+    assert services.balances.known["skills"] == ServiceBalance(1_500_000, made.clock.now)
+
+
+async def test_a_reading_without_an_answer_ends(
+    made: Parts,
+    services: Services,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = await begun(services, made)
+    monkeypatch.setattr(balances, "READ_SECONDS", 0.05)
+    made.skills.faults.add("GET", CREDITS, Hold(), times=None)
+    made.clock.now += EVERY
+    await reader._turn()
+
+    assert caplog.text.count("balance at skills not read, retrying: no answer") == 1
+    assert services.balances.known["skills"].read_at == NOW
+
+
+async def test_each_change_of_the_refusals_is_logged_once_and_stored(
+    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    left(made, FLOOR - 1)
+    reader = await begun(services, made)
+    for credits in (FLOOR - 1, FLOOR - 2, FLOOR, FLOOR + 1):
+        left(made, credits)
+        made.clock.now += EVERY
+        await reader._turn()
+    async with made.database.reading() as view:
+        stored = await service_balances.read(view, ["skills"])
+
+    assert caplog.messages == [
+        "balance at skills is 99 credits, under the floor of 100: new jobs are refused",
+        "new jobs at skills are accepted again: the balance was 100 credits at "
+        "2026-11-21 12:15 UTC",
+    ]
+    assert stored == {"skills": ServiceBalance(1000 * (FLOOR + 1), made.clock.now, low=False)}
+
+
+async def test_an_old_balance_refuses_nothing_any_more(
+    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    left(made, FLOOR - 1)
+    reader = await begun(services, made)
+    made.skills.faults.add("GET", CREDITS, Answer(404), times=None)
+    made.clock.now += FRESH
+    await reader._turn()
+    async with made.database.reading() as view:
+        stored = await service_balances.read(view, ["skills"])
+
+    assert "the balance was 99 credits at 2026-11-21 12:00 UTC" in caplog.text
+    assert stored == {"skills": ServiceBalance(1000 * (FLOOR - 1), NOW, low=False)}
+
+
+async def test_without_the_duty_a_process_adopts_what_another_has_read(
+    made: Parts, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Alone, "has", lambda *_: False)
+    theirs = ServiceBalance(7_000, NOW, low=True)
+    async with made.database.transaction() as tx:
+        await service_balances.store(tx, {"skills": theirs})
+    monkeypatch.setattr(balances, "EXCHANGE", 1000.0)
+    known = services.balances
+    await ends_soon(asyncio.create_task(BalanceReader(services).run()), lambda: known.known)
+
+    assert known.known == {"skills": theirs}
+    assert readings(made) == 0
+
+
+async def test_without_providers_nothing_is_read(made: Parts, services: Services) -> None:
+    reader = BalanceReader(replace(services, providers={}))
+    with statements() as executed:
+        await reader.exchange()
+
+    assert executed == []
+
+
+@pytest.mark.usefixtures("short_waits")
+async def test_the_reader_goes_on_after_a_database_that_cannot_be_read(
+    made: Parts,
+    services: Services,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(balances, "EXCHANGE", 0.001)
+    monkeypatch.setattr(Alone, "has", lambda *_: False)
+    async with made.database.transaction() as tx:
+        await service_balances.store(tx, {"skills": ServiceBalance(7_000, NOW)})
+    known = services.balances
+    task = asyncio.create_task(BalanceReader(services).run())
+    async with unreadable(made.database):
+        known._known.clear()
+        async with asyncio.timeout(10):
+            while "balances at the services not stored, retrying" not in caplog.text:
+                await asyncio.sleep(0.001)
+    await ends_soon(task, lambda: known.known)
+
+    assert "balances at the services not read" not in caplog.text
+
+
+async def test_the_reader_goes_on_after_an_unexpected_error(
+    made: Parts,
+    services: Services,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(balances, "EXCHANGE", 0.001)
+    skills = services.providers["skills"]
+    balance = skills.balance
+
+    async def fail_once() -> int | None:
+        monkeypatch.setattr(skills, "balance", balance)
+        made.clock.now += EVERY  # for the next reading
+        raise ValueError
+
+    monkeypatch.setattr(skills, "balance", fail_once)
+    known = services.balances
+    await ends_soon(asyncio.create_task(BalanceReader(services).run()), lambda: known.known)
+
+    assert caplog.text.count("balances at the services not read, retrying") == 1
