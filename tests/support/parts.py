@@ -1,8 +1,9 @@
 """Single parts of the worker, between a real database and the stand-ins of both image APIs."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -153,6 +154,15 @@ async def unreadable(database: Database) -> AsyncIterator[None]:
         for _ in range(READERS):
             await reading.enter_async_context(database.reading())
         yield
+
+
+@asynccontextmanager
+async def unwritable(path: Path) -> AsyncIterator[None]:
+    """Let another program write to a database file without an end."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 async def ends_soon(task: asyncio.Task[None], happened: Callable[[], object]) -> None:

@@ -1,0 +1,76 @@
+"""Discord as the worker knows it: every delivery has the outcome that a test chooses."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.delivery import UNKNOWN, Receipt, Shown, Undeliverable, Wait
+from bot.jobs import Job, Picture
+
+SHOWN = Shown(50, 20)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    job: Job
+    pictures: Sequence[Picture]
+    missing: int
+    again: bool
+    waits: Callable[[], None]
+    receipt: Receipt
+
+
+@dataclass
+class Outcomes:
+    """A `Delivery`. Outcomes that are errors are raised. `attempts` has what was asked of it."""
+
+    shown: Shown | Undeliverable | Exception = SHOWN
+    reply: int | Exception | None = None
+    answers: bool = True
+    copies: Sequence[str] | Exception = ()
+    limited: Mapping[int, float] = field(default_factory=dict)
+    open: asyncio.Event = field(default_factory=asyncio.Event)  # until then, deliveries wait
+    attempts: list[Attempt] = field(default_factory=list)
+    edits: list[tuple[Job, Wait]] = field(default_factory=list)
+    searches: list[Job] = field(default_factory=list)
+    removed: list[Job] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def show(self, job: Job, wait: Wait = UNKNOWN) -> bool:
+        self.edits.append((job, wait))
+        return self.answers
+
+    async def copy_inputs(self, job: Job, pictures: Sequence[Picture]) -> Sequence[str]:
+        if isinstance(self.copies, Exception):
+            raise self.copies
+        return self.copies
+
+    async def find_reply(self, job: Job) -> int | None:
+        self.searches.append(job)
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply
+
+    async def remove(self, job: Job) -> None:
+        self.removed.append(job)
+
+    def limited_channels(self) -> Mapping[int, float]:
+        return self.limited
+
+    async def deliver(
+        self,
+        job: Job,
+        pictures: Sequence[Picture],
+        *,
+        missing: int,
+        again: bool,
+        waits: Callable[[], None],
+        receipt: Receipt,
+    ) -> Shown | Undeliverable:
+        self.attempts.append(Attempt(job, pictures, missing, again, waits, receipt))
+        await self.open.wait()
+        if isinstance(self.shown, Exception):
+            raise self.shown
+        return self.shown
