@@ -66,12 +66,14 @@ class Parts:
         return found
 
     async def submitted(self, *, count: int = 1) -> list[str]:
-        """Let skills.video begin as many generations; return their ids."""
-        request = GenerationRequest("skills", "a fox")
-        found = [await self.services.providers["skills"].submit(request, 1) for _ in range(count)]
-        for each in found:
-            each.close()
-        return [made.remote_id for each in found for made in each.generations]
+        """Let Oxen make as many generations, which end when a test says so; return their ids."""
+        self.oxen.manual = True
+        found: list[str] = []
+        for number in range(count):
+            request = GenerationRequest("oxen", f"fox {number}")
+            submission = await self.services.providers["oxen"].submit(request, 1)
+            found += [each.remote_id for each in submission.generations]
+        return found
 
     async def running(
         self,

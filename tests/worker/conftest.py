@@ -9,6 +9,9 @@ from bot.database_address import is_postgres
 from bot.store.backends import open_database
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
+from bot.worker.leases import Leases
+from bot.worker.poll import Poller
+from bot.worker.settle import Settler
 from tests.support import cluster
 from tests.support.easel import Stage, stage
 from tests.support.parts import Parts, parts
@@ -46,3 +49,21 @@ async def made(empty_file: Path, tmp_path: Path) -> AsyncIterator[Parts]:
     """What a single part of the worker needs, on a database file."""
     async with SQLiteDatabase(empty_file) as opened, parts(opened, tmp_path) as found:
         yield found
+
+
+@pytest.fixture
+def costs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for a cost that is not known once."""
+    monkeypatch.setattr("bot.worker.settle.COST_WAITS", (0.0,))
+
+
+@pytest.fixture
+def freed() -> list[bool]:
+    """The ends of requests of `poller`."""
+    return []
+
+
+@pytest.fixture
+def poller(made: Parts, freed: list[bool]) -> Poller:
+    settler = Settler(made.services, Leases(made.services))
+    return Poller(made.services, settler, freed=lambda: freed.append(True))

@@ -19,15 +19,11 @@ from bot.worker.worker import Worker
 from tests.support.files import picture
 from tests.support.parts import Parts
 
+pytestmark = pytest.mark.usefixtures("costs_at_once")
+
 DAY = timedelta(hours=24)
 MOMENT = timedelta(milliseconds=1)
 PATIENCE = timedelta(minutes=30)
-
-
-@pytest.fixture(autouse=True)
-def costs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask for a cost that is not known once."""
-    monkeypatch.setattr("bot.worker.settle.COST_WAITS", (0.0,))
 
 
 def overdue(made: Parts) -> OverduePoller:
