@@ -152,6 +152,20 @@ async def test_a_member_has_half_of_the_slots_and_a_channel_two(
     assert len(started.tasks) == at_once
 
 
+@pytest.mark.parametrize(("user_id", "most"), [(0, 128), (1, 64)])
+async def test_the_deliveries_that_wait_for_rate_limits_are_bounded(
+    made: Parts, started: Started, user_id: int, most: int
+) -> None:
+    found = await waiting(made, most + 1, user_id=user_id)
+    slots, begun = started.deliveries.slots, list[Job]()
+    while chosen := slots.choose(found):
+        begun += chosen
+        for job in chosen:
+            slots.wait(job)
+
+    assert len(begun) == most
+
+
 async def test_while_all_slots_are_taken_nothing_is_read(
     made: Parts, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
