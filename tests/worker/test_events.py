@@ -1,0 +1,96 @@
+"""The stream of an account: followed with the duty, announced while it lives, opened again."""
+
+import asyncio
+import logging
+from collections import Counter
+
+import pytest
+
+from bot.store.coordination import Alone, News
+from bot.worker import events
+from bot.worker.events import follow_events
+from tests.support.parts import Parts, ends_soon
+
+
+@pytest.fixture
+def heard(made: Parts) -> list[tuple[News, str]]:
+    found: list[tuple[News, str]] = []
+    for news in (News.STREAM_LIVES, News.STREAM_ENDED, News.ENDED):
+
+        def note(text: str, news: News = news) -> None:
+            found.append((news, text))
+
+        made.services.coordination.listen(news, note)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "STREAM_RETRY", 0.01)
+    monkeypatch.setattr(events, "DUTY_WAIT", 0.01)
+
+
+async def test_an_end_and_the_end_of_the_stream_are_announced(
+    made: Parts, heard: list[tuple[News, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "bot.worker.events")
+    (remote_id,) = await made.submitted()
+
+    def happened() -> bool:
+        if made.oxen.events.listeners and not made.oxen.generations[remote_id].settled:
+            made.oxen.runner.advance(remote_id, "failed")
+        if (News.ENDED, remote_id) in heard:
+            made.oxen.drop_streams()
+        return heard.count((News.STREAM_LIVES, "oxen")) > 1
+
+    await ends_soon(asyncio.create_task(follow_events(made.services, "oxen")), happened)
+
+    kinds = [news for news, _ in heard]
+    assert kinds[:4] == [News.STREAM_LIVES, News.ENDED, News.STREAM_ENDED, News.STREAM_LIVES]
+    assert heard[1] == (News.ENDED, remote_id)
+    assert heard[2] == (News.STREAM_ENDED, "oxen")
+    assert "event stream of oxen ended, opening another: " in caplog.text
+
+
+async def test_a_sign_of_life_is_announced_every_five_seconds(
+    made: Parts, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many chunks arrive."""
+    seconds = [100.0]
+    monkeypatch.setattr(events, "elapsed", lambda: seconds[0])
+    remote_ids = await made.submitted(count=4)
+    task = asyncio.create_task(follow_events(made.services, "oxen"))
+    steps = iter([0.0, 4.999, 5.0, 5.001])
+    announced: list[int] = []
+
+    def happened() -> bool:
+        numbers = Counter(news for news, _ in heard)
+        if not made.oxen.events.listeners:
+            return False
+        if numbers[News.ENDED] == len(announced) and len(announced) < 4:
+            announced.append(numbers[News.STREAM_LIVES])
+            seconds[0] = 100.0 + next(steps)
+            made.oxen.runner.advance(remote_ids[len(announced) - 1], "failed")
+        return numbers[News.ENDED] == 4
+
+    await ends_soon(task, happened)
+
+    assert Counter(news for news, _ in heard)[News.STREAM_LIVES] == 2
+
+
+async def test_without_the_duty_no_stream_is_opened(
+    made: Parts, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def has(*_: object) -> bool:
+        asked.append(True)
+        return len(asked) > 2
+
+    monkeypatch.setattr(Alone, "has", has)
+    await ends_soon(
+        asyncio.create_task(follow_events(made.services, "oxen")),
+        lambda: len(asked) == 3 or made.oxen.requests,
+    )
+
+    assert len(asked) == 3
