@@ -1,10 +1,10 @@
 """Discord as the worker knows it: every delivery has the outcome that a test chooses."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.delivery import UNKNOWN, Receipt, Shown, Undeliverable, Wait
+from bot.delivery import UNKNOWN, NotDelivered, Receipt, Shown, Undeliverable, Wait
 from bot.jobs import Job, Picture
 
 SHOWN = Shown(50, 20)
@@ -28,6 +28,7 @@ class Outcomes:
     reply: int | Exception | None = None
     answers: bool = True
     copies: Sequence[str] | Exception = ()
+    stuck: Collection[str] = ()  # jobs whose messages are not deleted
     limited: Mapping[int, float] = field(default_factory=dict)
     open: asyncio.Event = field(default_factory=asyncio.Event)  # until then, deliveries wait
     attempts: list[Attempt] = field(default_factory=list)
@@ -55,6 +56,8 @@ class Outcomes:
 
     async def remove(self, job: Job) -> None:
         self.removed.append(job)
+        if job.id in self.stuck:
+            raise NotDelivered("busy")
 
     def limited_channels(self) -> Mapping[int, float]:
         return self.limited
