@@ -1,0 +1,190 @@
+"""The task that removes old prompts: its intervals, its errors, and the bounds of what it finds."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.errors import Reason
+from bot.jobs import Job
+from bot.services import Policies
+from bot.store import jobs, settlement
+from bot.store.coordination import Alone
+from bot.store.erasure import ENDED_FOR
+from bot.worker import old_prompts
+from bot.worker.old_prompts import LONGEST, OldPrompts
+from tests.support.parts import Parts, ends_soon, unwritable
+from tests.support.rows import NOW, add, new_job
+
+DAY = timedelta(days=1)
+MOMENT = timedelta(milliseconds=1)
+KEPT = 10 * DAY
+
+
+@pytest.fixture(autouse=True)
+def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bot.worker.old_prompts")
+
+
+@pytest.fixture
+def removing(made: Parts) -> OldPrompts:
+    return keeping(made, days=10)
+
+
+def keeping(made: Parts, *, days: int) -> OldPrompts:
+    return OldPrompts(replace(made.services, policies=Policies(keep_prompts_days=days)))
+
+
+async def failed(
+    made: Parts,
+    age: timedelta,
+    *,
+    settled: timedelta | None = None,
+    delivered: timedelta | None = None,
+) -> Job:
+    """Store a job of this age, which was settled and delivered so long before now."""
+    async with made.database.transaction() as tx:
+        job = await add(tx, new_job(at=NOW - age))
+        ended = NOW - (age if settled is None else settled)
+        await settlement.fail(tx, job.id, ended, reason=Reason.REJECTED)
+        shown = ended if delivered is None else NOW - delivered
+        await jobs.mark_delivered(tx, job.id, shown, message_id=1, channel_id=20, error=None)
+    return job
+
+
+async def has_prompt(made: Parts, job: Job) -> bool:
+    return not (await made.job(job)).prompt_removed
+
+
+async def test_a_prompt_is_stored_for_so_many_days(
+    made: Parts, removing: OldPrompts, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = [await failed(made, KEPT), await failed(made, KEPT + MOMENT)]
+
+    assert await removing.remove() == 1
+    assert [await has_prompt(made, job) for job in found] == [True, False]
+    assert caplog.messages == ["1 old prompts removed"]
+    assert await removing.remove() == 0
+    assert len(caplog.messages) == 1
+
+
+async def test_a_late_delivery_is_found_within_two_days(made: Parts, removing: OldPrompts) -> None:
+    """Of a later one, the prompt stays until its delivery is as old."""
+    age = KEPT + 3 * DAY
+    found = [
+        await failed(made, age, delivered=KEPT - LONGEST),
+        await failed(made, age, delivered=KEPT - LONGEST + MOMENT),
+    ]
+    await removing.remove()
+
+    assert [await has_prompt(made, job) for job in found] == [True, False]
+
+
+async def test_a_prompt_stays_for_a_day_after_the_settlement(made: Parts) -> None:
+    found = [
+        await failed(made, 5 * DAY, settled=ENDED_FOR),
+        await failed(made, 5 * DAY, settled=ENDED_FOR + MOMENT),
+    ]
+    await keeping(made, days=1).remove()
+    assert [await has_prompt(made, job) for job in found] == [True, False]
+    made.clock.now += MOMENT
+    await keeping(made, days=1).remove()
+
+    assert not await has_prompt(made, found[0])
+
+
+async def test_others_write_between_two_slices(
+    made: Parts, removing: OldPrompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(old_prompts, "SLICE", 2)
+    monkeypatch.setattr(old_prompts, "PAUSE", 1000.0)
+    found = [await failed(made, KEPT + DAY, delivered=KEPT + each * MOMENT) for each in (3, 2, 1)]
+    task = asyncio.create_task(_remove(removing))
+    async with asyncio.timeout(10):
+        while await has_prompt(made, found[1]):
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+
+    assert [await has_prompt(made, each) for each in found] == [False, False, True]
+    await ends_soon(task, lambda: True)
+
+
+async def _remove(removing: OldPrompts) -> None:
+    await removing.remove()
+
+
+class Sleeps:
+    """The waits of the task, none of which takes time."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        if seconds >= 1:  # not those of the tests
+            self.seconds.append(seconds)
+        await SLEEP(min(seconds, 0.001))
+
+
+SLEEP = asyncio.sleep
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
+    made = Sleeps()
+    monkeypatch.setattr(asyncio, "sleep", made)
+    return made
+
+
+async def test_the_rows_are_searched_a_minute_after_the_start_and_then_every_hour(
+    removing: OldPrompts, sleeps: Sleeps
+) -> None:
+    await ends_soon(asyncio.create_task(removing.run()), lambda: len(sleeps.seconds) > 2)
+
+    assert sleeps.seconds[:3] == [60.0, 3600.0, 3600.0]
+
+
+async def test_without_the_duty_nothing_is_removed(
+    made: Parts, removing: OldPrompts, sleeps: Sleeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that takes over looks within a minute."""
+    monkeypatch.setattr(Alone, "has", lambda *_: False)
+    job = await failed(made, KEPT + DAY)
+    await ends_soon(asyncio.create_task(removing.run()), lambda: len(sleeps.seconds) > 2)
+
+    assert sleeps.seconds[:3] == [60.0] * 3
+    assert await has_prompt(made, job)
+
+
+@pytest.mark.usefixtures("short_waits")
+async def test_after_a_failure_of_the_database_a_minute_passes(
+    made: Parts,
+    removing: OldPrompts,
+    sleeps: Sleeps,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with unwritable(tmp_path / "easel.db"):
+        await ends_soon(asyncio.create_task(removing.run()), lambda: len(sleeps.seconds) > 2)
+
+    assert sleeps.seconds[:3] == [60.0] * 3
+    assert "old prompts not removed" not in caplog.text  # the database has logged the cause
+
+
+async def test_after_an_unexpected_error_an_hour_passes(
+    made: Parts,
+    removing: OldPrompts,
+    sleeps: Sleeps,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = await failed(made, KEPT + DAY)
+    with monkeypatch.context() as patch:
+        patch.setattr(old_prompts, "LONGEST", None)
+        await ends_soon(asyncio.create_task(removing.run()), lambda: len(sleeps.seconds) > 2)
+
+    assert sleeps.seconds[:3] == [60.0, 3600.0, 3600.0]
+    assert "old prompts not removed, retrying in an hour" in caplog.messages
+    assert await has_prompt(made, job)
