@@ -94,12 +94,20 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "LISTED": 64,
         "REREAD": timedelta(milliseconds=250),
     },
+    "bot.worker.erasing": {
+        "SLICE": 25,
+        "WAIT": 2.0,
+        "RETRY": timedelta(seconds=30),
+        "REMOVALS": 4,
+        "MOST_STUCK": 500,
+    },
     "bot.worker.estimates": {
         "TIMES": 50,
         "TIMES_OF": timedelta(days=30),
         "FEWEST": 10,
         "READ": 100,
         "CACHED": timedelta(minutes=1),
+        "CACHED_WITHOUT": timedelta(seconds=2),
     },
     "bot.worker.housekeeping": {
         "INTERVAL": timedelta(seconds=2),
@@ -108,6 +116,7 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "COPIES_OF_DATA": 4,
         "ROOM_SECONDS": 20.0,
         "READ_SECONDS": 30.0,
+        "ADDRESS_MARGIN": timedelta(minutes=10),
     },
     "bot.worker.late_losses": {
         "FIRST": timedelta(minutes=1),
@@ -118,6 +127,13 @@ LIMITS: Mapping[str, Mapping[str, float | timedelta]] = {
         "HEARTBEAT": 5.0,
         "SILENCE": 20.0,
         "CLAIM": timedelta(minutes=3),
+    },
+    "bot.worker.old_prompts": {
+        "INTERVAL": 3600.0,
+        "RETRY": 60.0,
+        "SLICE": 100,
+        "PAUSE": 0.1,
+        "LONGEST": timedelta(days=2),
     },
     "bot.worker.overdue": {
         "INTERVAL": timedelta(minutes=5),

@@ -56,6 +56,7 @@ class Outcomes:
 
     async def remove(self, job: Job) -> None:
         self.removed.append(job)
+        await self.open.wait()
         if job.id in self.stuck:
             raise NotDelivered("busy")
 

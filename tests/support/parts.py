@@ -26,6 +26,7 @@ from bot.store import generations, jobs, settlement
 from bot.store.database import Database
 from bot.store.sqlite import READERS
 from tests.providers.clients import http, oxen_at
+from tests.support.loopback import LOOPBACK
 from tests.support.rows import NOW, add, new_job
 from tests.support.services import services_on
 
@@ -129,7 +130,7 @@ async def parts(
         FakeOxen(generation_seconds=0.1) as oxen,
         FakeSkills(generation_seconds=0.1) as skills,
         aiohttp.ClientSession() as session,
-        Downloader(private_hosts={_host(oxen.cdn_host), _host(skills.cdn_host)}) as downloader,
+        Downloader(private_hosts=LOOPBACK) as downloader,
     ):
         values = {"SKILLS_API_KEY": skills.key, "SKILLS_API_URL": skills.url}
         providers: dict[str, Provider] = {
@@ -142,11 +143,6 @@ async def parts(
             services, catalog=Catalog(specs), balances=ServiceBalances(clock, floors)
         )
         yield Parts(services, oxen, skills, clock)
-
-
-def _host(text: str) -> tuple[str, int]:
-    host, port = text.rsplit(":", 1)
-    return host, int(port)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The tests of the worker run on both kinds of databases."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from bot.database_address import is_postgres
 from bot.store.backends import open_database
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
+from bot.worker.deliver import Deliverer
 from bot.worker.leases import Leases
 from bot.worker.poll import Poller
 from bot.worker.settle import Settler
 from tests.support import cluster
 from tests.support.easel import Stage, stage
+from tests.support.outcomes import Outcomes
 from tests.support.parts import Parts, parts
 
 
@@ -67,3 +70,14 @@ def freed() -> list[bool]:
 def poller(made: Parts, freed: list[bool]) -> Poller:
     settler = Settler(made.services, Leases(made.services))
     return Poller(made.services, settler, freed=lambda: freed.append(True))
+
+
+@pytest.fixture
+def discord() -> Outcomes:
+    return Outcomes()
+
+
+@pytest.fixture
+def deliverer(made: Parts, discord: Outcomes) -> Deliverer:
+    services = replace(made.services, delivery=discord)
+    return Deliverer(services, Leases(services))

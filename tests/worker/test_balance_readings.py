@@ -4,6 +4,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +13,11 @@ from bot.sandbox.http.faults import Answer, Hold
 from bot.service_balances import FRESH, ServiceBalance, ServiceBalances
 from bot.services import Services
 from bot.store import service_balances
+from bot.store.backends import open_database
 from bot.store.coordination import Alone
 from bot.worker import balances
 from bot.worker.balances import AGAIN, EVERY, BalanceReader, refused
-from tests.support.parts import Parts, ends_soon, unreadable
+from tests.support.parts import Parts, ends_soon, parts, unreadable
 from tests.support.rows import NOW
 from tests.support.statements import statements
 
@@ -108,7 +110,16 @@ async def test_a_refusal_wakes_the_reader(
             refused(services, "skills", Reason.CREDITS, "no credits")
         return readings(made) == 2
 
-    await ends_soon(task, happened)
+    turns: list[bool] = []
+    monkeypatch.setattr(Alone, "has", lambda *_: turns.append(True) or True)
+    try:
+        async with asyncio.timeout(10):
+            while not happened():
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
+        assert len(turns) == 2
+    finally:
+        await ends_soon(task, lambda: True)
 
 
 async def test_a_service_without_a_balance_is_asked_once(made: Parts, services: Services) -> None:
@@ -252,3 +263,20 @@ async def test_the_reader_goes_on_after_an_unexpected_error(
     await ends_soon(asyncio.create_task(BalanceReader(services).run()), lambda: known.known)
 
     assert caplog.text.count("balances at the services not read, retrying") == 1
+
+
+@pytest.mark.long
+async def test_a_process_that_takes_the_duty_over_does_not_log_what_another_has_logged(
+    postgres_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        open_database(postgres_url) as database,
+        parts(database, tmp_path, floors={"skills": 1000 * FLOOR}) as made,
+    ):
+        left(made, FLOOR - 1)
+        await begun(made.services, made)
+        assert caplog.text.count("new jobs are refused") == 1
+        balances_of_another = ServiceBalances(made.clock, {"skills": 1000 * FLOOR})
+        await begun(replace(made.services, balances=balances_of_another), made)
+
+    assert caplog.text.count("new jobs are refused") == 1

@@ -68,6 +68,25 @@ async def test_an_outage_and_its_end_are_known_to_all(
 
 
 @pytest.mark.long
+async def test_a_state_is_adopted_once(two: tuple[Services, Services]) -> None:
+    """Else the failures since then would not count."""
+    first, second = two
+    ours, theirs = map(SharedCircuits, two)
+    fail(first)
+    first.health.submitted("oxen", Cause(9))
+    await ours.exchange()
+    fail(first)
+    await ours.exchange()
+    first.health.submitted("oxen", Cause(9))
+    await ours.exchange()
+    for member in range(FAILURES):
+        await theirs.exchange()
+        second.health.submitted("oxen", Cause(member), ProviderError(Reason.UNAVAILABLE))
+
+    assert second.health.down == {"oxen"}
+
+
+@pytest.mark.long
 async def test_only_changes_are_published(two: tuple[Services, Services]) -> None:
     ours, theirs = map(SharedCircuits, two)
     with statements() as executed:

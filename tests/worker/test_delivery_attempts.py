@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bot.delivery import NotDelivered, ReplyUnknown, Shown, Undeliverable
+from bot.delivery import NotDelivered, Shown, Undeliverable
 from bot.errors import Reason
 from bot.jobs import TOKEN_MARGIN, Job, JobStatus, Picture, PictureKind
-from bot.services import Services
 from bot.store import generations, jobs, settlement
 from bot.store.backends import open_database
-from bot.worker.deliver import REPLY_GRACE, Deliverer
+from bot.worker.deliver import Deliverer
 from bot.worker.leases import SILENCE, LeaseLost, Leases
 from tests.support.outcomes import Outcomes
 from tests.support.parts import Moment, Parts
-from tests.support.rows import NOW, add, new_job, one
+from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 
 SECOND = timedelta(seconds=1)
@@ -29,21 +28,6 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-
-
-@pytest.fixture
-def discord() -> Outcomes:
-    return Outcomes()
-
-
-@pytest.fixture
-def services(made: Parts, discord: Outcomes) -> Services:
-    return replace(made.services, delivery=discord)
-
-
-@pytest.fixture
-def deliverer(services: Services) -> Deliverer:
-    return Deliverer(services, Leases(services))
 
 
 async def failed(made: Parts, *, token_until: datetime = NOW - HOUR, token: str = "") -> Job:
@@ -205,11 +189,11 @@ async def test_a_result_is_delivered_with_the_job_that_it_comes_from(
 
 
 async def test_a_delivery_gives_way_to_commands(
-    made: Parts, deliverer: Deliverer, services: Services, monkeypatch: pytest.MonkeyPatch
+    made: Parts, deliverer: Deliverer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.precedence.LONGEST", 30.0)
     job = await failed(made)
-    with services.precedence.command():
+    with made.services.precedence.command():
         delivering = asyncio.create_task(deliverer.deliver(job, lambda: None))
         await asyncio.sleep(0.03)
         assert (await made.job(job)).delivery_attempts == 0
@@ -218,113 +202,26 @@ async def test_a_delivery_gives_way_to_commands(
     assert (await made.job(job)).delivered_at == NOW
 
 
-async def canceled(made: Parts, *, age: timedelta, message_id: int | None = None) -> Job:
-    async with made.database.transaction() as tx:
-        job = await add(tx, new_job(at=NOW - age), message_id=message_id)
-        return await settlement.cancel(tx, job.id, NOW)
-
-
-async def test_the_reply_of_a_canceled_job_is_searched_for(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+async def test_two_deliveries_at_most_wait_for_the_database(
+    made: Parts, deliverer: Deliverer
 ) -> None:
-    discord.reply = 60
-    job = await attempt(deliverer, made, await canceled(made, age=SECOND))
+    """A command that comes later waits for these two alone."""
+    found = [await failed(made) for _ in range(3)]
+    counts: list[int] = []
 
-    assert job.route.status_message_id == discord.attempts[0].job.route.status_message_id == 60
-    assert job.delivered_at == NOW
-
-
-@pytest.mark.parametrize(("age", "attempts"), [(REPLY_GRACE - MOMENT, 0), (REPLY_GRACE, 1)])
-async def test_a_reply_that_is_not_found_may_be_on_the_way_for_fifteen_seconds(
-    made: Parts, deliverer: Deliverer, discord: Outcomes, age: timedelta, attempts: int
-) -> None:
-    job = await attempt(deliverer, made, await canceled(made, age=age))
-
-    assert len(discord.attempts) == attempts
-    error = None if attempts else "the reply may still be on the way"
-    assert (job.delivery_error, job.delivered_at is None) == (error, not attempts)
-    assert job.route.status_message_id is None
-
-
-async def test_a_reply_that_nobody_can_find_any_more_holds_nothing_back(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
-) -> None:
-    discord.reply = ReplyUnknown()
-    job = await attempt(deliverer, made, await canceled(made, age=SECOND))
-
-    assert job.delivered_at == NOW
-
-
-async def test_a_known_reply_and_that_of_another_end_are_not_searched_for(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
-) -> None:
-    known = await canceled(made, age=SECOND, message_id=40)
-    async with made.database.transaction() as tx:
-        other = await add(tx, new_job(2), message_id=None)
-        other = await settlement.fail(tx, other.id, NOW, reason=Reason.REJECTED)
-    for job in (known, other):
-        await attempt(deliverer, made, job)
-
-    assert (len(discord.attempts), discord.searches) == (2, [])
-
-
-async def test_the_usual_time_is_shown_while_a_job_runs(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
-) -> None:
-    made.clock.now += 10 * SECOND
-    for number in range(10):
-        job = await made.running([f"gen_{number}"], at=NOW)
+    async def command() -> None:
         async with made.database.transaction() as tx:
-            (generation,) = await generations.of_job(tx, job.id)
-            await settlement.succeed(
-                *(tx, job, made.clock.now),
-                cost=None,
-                pictures=[Picture(64 * "e", PictureKind.PNG, 9, 1, 1)],
-                ends={generation.id: JobStatus.SUCCEEDED},
-            )
-    running = await made.running(["gen_11"])
-    queued = replace(running, status=JobStatus.QUEUED)
-    for job in (running, queued):
-        assert await deliverer.show(job)
+            stored = [await jobs.get(tx, job.id) for job in found]
+            counts.append(sum(job.delivery_attempts for job in stored if job))
 
-    usual, none = [wait.usual for _, wait in discord.edits]
-    assert usual is not None
-    assert (usual.median, none) == (10 * SECOND, None)
+    async with asyncio.TaskGroup() as group, made.database.transaction():
+        for job in found:
+            group.create_task(deliverer.deliver(job, lambda: None))
+        await asyncio.sleep(0.02)
+        group.create_task(command())
+        await asyncio.sleep(0.02)
 
-
-async def test_a_place_that_discord_did_not_confirm_is_shown_again(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
-) -> None:
-    job = await one(made.database)
-    places = deliverer.places
-
-    async def due() -> list[str]:
-        async with made.database.reading() as view:
-            found = await places.changed(view, made.clock.now, created_after=NOW - HOUR)
-        return [each.id for each in found]
-
-    made.clock.now += 3 * SECOND
-    assert await due() == [job.id]
-    discord.answers = False
-    assert not await deliverer.show(job)
-    made.clock.now += 30 * SECOND
-    assert await due() == [job.id]
-    discord.answers = True
-    assert await deliverer.show(job)
-    made.clock.now += 30 * SECOND
-    assert await due() == []
-    assert [wait.place for _, wait in discord.edits] == [1, 1]
-
-
-async def test_the_last_edit_is_noted_first(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
-) -> None:
-    job = await one(made.database)
-    await deliverer.show_final_status(job)
-
-    ((shown, _),) = discord.edits
-    assert shown.final_status_sent
-    assert (await made.job(job)).final_status_sent
+    assert counts == [2]
 
 
 @pytest.mark.long

@@ -2,30 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from bot.errors import NotNow, Reason
-from bot.jobs import Job
-from bot.pseudonym_key import NOTE
-from bot.pseudonyms import Journaled
-from bot.store import erasure_requests, jobs, settlement
+from bot.errors import NotNow
 from bot.store.coordination import Alone
-from bot.store.database import write_note
 from bot.store.erasure import ENDED_FOR
 from bot.worker import erasing
 from bot.worker.erasing import RETRY, WAIT, Eraser
+from tests.support.erasing import ADA, BEN, failed, left, pending, request, turns
 from tests.support.outcomes import Outcomes
 from tests.support.parts import Parts, ends_soon
 from tests.support.pseudonyms import KEY
-from tests.support.rows import NOW, add, new_job
+from tests.support.rows import NOW
 
-ADA, BEN = 1, 2
 MOMENT = timedelta(milliseconds=1)
-MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.fixture(autouse=True)
@@ -34,54 +28,15 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def discord() -> Outcomes:
-    return Outcomes()
-
-
-@pytest.fixture
 def eraser(made: Parts, discord: Outcomes) -> Eraser:
     made.database.use_pseudonyms(KEY)
     return Eraser(replace(made.services, delivery=discord))
 
 
-async def failed(made: Parts, number: int, *, of: int = ADA, at: datetime = NOW) -> list[Job]:
-    """Store jobs that have failed and were delivered."""
-    found = []
-    async with made.database.transaction() as tx:
-        for each in range(number):
-            job = await add(tx, new_job(of, at=at + each * MICROSECOND))
-            await settlement.fail(tx, job.id, at, reason=Reason.REJECTED)
-            await jobs.mark_delivered(tx, job.id, at, message_id=1, channel_id=20, error=None)
-            found.append(job)
-    return found
-
-
-async def request(
-    made: Parts, *, of: int = ADA, at: datetime | None = None, with_results: bool = False
-) -> None:
-    async with made.database.transaction() as tx:
-        await erasure_requests.request(tx, of, at or made.clock.now, with_results=with_results)
-
-
-async def turns(eraser: Eraser, number: int) -> list[float]:
-    """Return the seconds that the task would sleep after each turn."""
-    return [await eraser._turn(KEY) for _ in range(number)]
-
-
-async def left(made: Parts, found: Sequence[Job]) -> list[str]:
-    """Return the jobs that are not erased."""
-    stored = [await made.job(job) for job in found]
-    return [each.id for each in stored if each.user_id > 0]
-
-
-async def pending(made: Parts) -> list[int]:
-    async with made.database.reading() as view:
-        return [each.user_id for each in await erasure_requests.pending(view)]
-
-
 async def test_slices_follow_each_other_without_a_pause_until_nothing_is_left(
     made: Parts,
     eraser: Eraser,
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -95,7 +50,9 @@ async def test_slices_follow_each_other_without_a_pause_until_nothing_is_left(
         numbers.append(len(await left(made, found)))
     assert numbers == [1, 0]
     assert await pending(made) == [ADA]
-    assert await turns(eraser, 2) == [0.0, WAIT]
+    assert await turns(eraser, 1) == [0.0]
+    assert (tmp_path / "easel.db-wal").stat().st_size == 0  # it had pages with the words
+    assert await turns(eraser, 1) == [WAIT]
 
     assert await pending(made) == []
     assert caplog.messages == [f"data of a member deleted: {KEY.of(ADA)}"]
@@ -202,87 +159,23 @@ async def test_a_deletion_that_fails_is_tried_again_after_half_a_minute(
     assert await left(made, found) == []
 
 
-async def test_another_key_of_other_processes_stops_a_deletion(
-    made: Parts, eraser: Eraser, caplog: pytest.LogCaptureFixture
+async def test_four_messages_are_deleted_at_once(
+    made: Parts, eraser: Eraser, discord: Outcomes
 ) -> None:
-    found = await failed(made, 1)
+    await failed(made, 6)
     made.clock.now += MOMENT
-    await request(made)
-    async with made.database.transaction() as tx:
-        await write_note(tx, NOTE, "another key")
-    assert await turns(eraser, 2) == [WAIT, WAIT]
-    expected = "members cannot delete their data: PSEUDONYM_KEY is not the same for all processes"
-    assert caplog.messages == [expected]
-    made.clock.now += RETRY
-    assert await turns(eraser, 1) == [WAIT]
+    await request(made, with_results=True)
+    discord.open.clear()
+    turn = asyncio.create_task(eraser._turn(KEY))
+    async with asyncio.timeout(10):
+        while len(discord.removed) < 4:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    assert len(discord.removed) == 4
+    discord.open.set()
+    assert await turn == 0.0
 
-    assert caplog.messages == [expected] * 2
-    assert await left(made, found) != []
-    assert await made.services.pictures.erasures() == {}
-
-
-async def test_what_is_as_old_as_a_deletion_goes_again_and_newer_data_stays(
-    made: Parts, eraser: Eraser, discord: Outcomes, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The journal has milliseconds, the rows have microseconds."""
-    made.clock.now = NOW + 999 * MICROSECOND
-    await failed(made, 1)
-    await request(made)
-    assert await turns(eraser, 3) == [0.0, 0.0, WAIT]
-    (back,) = await failed(made, 1, at=made.clock.now)
-    (new,) = await failed(made, 1, at=NOW + 1001 * MICROSECOND)
-    (of_ben,) = await failed(made, 1, of=BEN)
-    made.clock.now += timedelta(hours=1)
-    again = Eraser(replace(made.services, delivery=discord))
-    assert (await turns(again, 3))[:2] == [0.0, 0.0]
-
-    assert await left(made, [back, new, of_ben]) == [new.id, of_ben.id]
-    assert caplog.messages.count("1 deletions made again: their data has come back") == 1
-    assert discord.removed == []
-    assert await pending(made) == []
-
-
-@pytest.mark.parametrize("newest_first", [True, False])
-async def test_of_several_deletions_the_newest_counts(
-    made: Parts, eraser: Eraser, newest_first: bool
-) -> None:
-    hour = timedelta(hours=1)
-    journal = [
-        Journaled(KEY.fingerprint, KEY.of(ADA), moment.astimezone(UTC))
-        for moment in (NOW, NOW + 2 * hour)
-    ]
-
-    found = erasing._newest(reversed(journal) if newest_first else journal)
-    assert found == {KEY.of(ADA): NOW + 2 * hour}
-    for each in journal:
-        await made.services.pictures.note_erasure(str(each))
-    (job,) = await failed(made, 1, at=NOW + hour)
-    await turns(eraser, 2)
-    assert await left(made, [job]) == []
-
-
-async def test_the_journal_is_read_once(made: Parts, eraser: Eraser) -> None:
-    assert await turns(eraser, 1) == [WAIT]
-    await made.services.pictures.note_erasure(
-        str(Journaled(KEY.fingerprint, KEY.of(ADA), NOW + timedelta(hours=1)))
-    )
-    (job,) = await failed(made, 1)
-    assert await turns(eraser, 2) == [WAIT, WAIT]
-
-    assert await left(made, [job]) == [job.id]
-
-
-async def test_another_key_in_the_journal_ends_the_search_for_members(
-    made: Parts, eraser: Eraser, caplog: pytest.LogCaptureFixture
-) -> None:
-    await made.services.pictures.note_erasure(str(Journaled(16 * "0", -5, NOW)))
-    found = await failed(made, 1)
-    await request(made)
-
-    assert await turns(eraser, 1) == [WAIT]
-    assert made.database.pseudonyms is None
-    assert "The key of pseudonyms is not the key by which members' data was" in caplog.text
-    assert await left(made, found) != []
+    assert len(discord.removed) == 6
 
 
 @pytest.mark.parametrize("without", ["the duty", "a key"])

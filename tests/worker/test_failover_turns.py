@@ -34,11 +34,6 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def discord() -> Outcomes:
-    return Outcomes()
-
-
-@pytest.fixture
 def services(made: Parts, discord: Outcomes) -> Services:
     balances = ServiceBalances(made.clock, {"skills": 1_000})
     return replace(made.services, delivery=discord, balances=balances)

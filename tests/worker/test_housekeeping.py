@@ -45,11 +45,6 @@ class Chores:
 
 
 @pytest.fixture
-def discord() -> Outcomes:
-    return Outcomes()
-
-
-@pytest.fixture
 async def chores(made: Parts, discord: Outcomes) -> AsyncIterator[Chores]:
     services = replace(made.services, delivery=discord)
     async with Tasks(

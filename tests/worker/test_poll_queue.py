@@ -192,6 +192,21 @@ def test_a_time_set_anew_takes_the_urgency_away(queue: PollQueue) -> None:
     assert queue.take_due(NOW, FREE) == []
 
 
+def test_several_processes_keep_the_distance_together() -> None:
+    sharers = [3]
+    queue = PollQueue(lambda: sharers[0])
+    for job_id in "abc":
+        queue.set(poll(job_id), NOW)
+    assert queue.take_due(NOW, FREE) == ["a"]
+    assert queue.next(NOW, FREE) == NOW + 3 * GAP
+    assert queue.take_due(NOW + 3 * GAP - timedelta(microseconds=1), FREE) == []
+    sharers[0] = 2
+    assert queue.take_due(NOW + 3 * GAP, FREE) == ["b"]
+
+    assert queue.next(NOW, FREE) == NOW + 5 * GAP
+    assert queue.next(NOW + 9 * GAP, FREE) == NOW + 9 * GAP
+
+
 calls = st.lists(
     st.tuples(st.sampled_from(["set", "hurry", "drop", "take"]), st.integers(0, 9)), max_size=60
 )

@@ -11,7 +11,10 @@ from bot.jobs import JobStatus
 from bot.providers.base import Canceled, Running, Submitted
 from bot.sandbox.http.faults import Answer
 from bot.store import settlement
+from bot.store.coordination import Alone
 from bot.worker.poll import MISSES, Poller
+from bot.worker.poll_queue import GAP
+from bot.worker.stream_health import SILENCE
 from tests.support.parts import Parts
 from tests.support.polling import due_in, end, requests, states, watched
 from tests.support.rows import NOW
@@ -252,3 +255,57 @@ async def test_without_a_list_all_unseen_jobs_are_polled(
 
     assert sorted(taken) == sorted(job.id for job in found)
     assert caplog.text.count("active generations of oxen not listed") == 1
+
+
+async def test_a_failed_poll_is_repeated_soon_although_a_stream_is_followed(
+    made: Parts, poller: Poller
+) -> None:
+    poller.stream_lives("oxen")
+    job = await watched(made, poller, submitted=[Submitted("other", Running())])
+    assert due_in(poller, made) > 20 * SECOND
+    made.oxen.faults.add("GET", ROW, Answer(400))
+    await poller.poll(job.id)
+    assert due_in(poller, made) < 3 * SECOND
+    await poller.poll(job.id)
+
+    assert due_in(poller, made) > 14 * SECOND
+
+
+async def test_the_stream_of_another_provider_changes_nothing(made: Parts, poller: Poller) -> None:
+    found = [await watched(made, poller) for _ in range(2)]
+    poller.stream_lives("skills")
+    await poller.catch_up("skills")
+    poller.stream_lives("oxen")
+    before = requests(made, "GET")
+    await poller.catch_up("oxen")
+
+    assert requests(made, "GET") == before + 1
+    assert poller.watched == {job.id for job in found}
+
+
+async def test_a_gap_of_the_stream_makes_all_jobs_unseen(made: Parts, poller: Poller) -> None:
+    poller.stream_lives("oxen")
+    submitted = [Submitted("other", Running())]
+    for _ in range(2):
+        await watched(made, poller, submitted=submitted)
+    before = requests(made, "GET")
+    await poller.catch_up("oxen")
+    assert requests(made, "GET") == before
+    made.clock.now += SILENCE + MOMENT
+    poller.stream_lives("oxen")
+    assert poller.take_behind() == ["oxen"]
+    await poller.catch_up("oxen")
+
+    assert requests(made, "GET") == before + 1
+
+
+async def test_the_processes_that_poll_share_the_distance(
+    made: Parts, poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Alone, "workers", 3)
+    for _ in range(2):
+        await watched(made, poller)
+    made.clock.now += timedelta(minutes=1)
+    assert len(poller.take_due()) == 1
+
+    assert due_in(poller, made) == 3 * GAP

@@ -159,3 +159,20 @@ async def test_a_job_whose_settlement_failed_is_polled_again_soon(
     assert due_in(poller, made) <= 15 * SECOND
 
     assert await poller.poll(job.id) is not None
+
+
+async def test_the_time_of_a_generation_ends_between_its_last_polls(
+    made: Parts, poller: Poller
+) -> None:
+    (remote_id,) = await made.submitted()
+    job = await made.running([remote_id], provider="oxen")
+    await poller.begin(job, [])
+    made.clock.now += 10 * SECOND
+    assert await poller.poll(job.id) is None
+    made.oxen.finish(remote_id)
+    await made.oxen.settled(remote_id)
+    made.clock.now += 2 * SECOND
+    settled = await poller.poll(job.id)
+
+    assert settled is not None
+    assert (settled.status, settled.generation_ms) == (JobStatus.SUCCEEDED, 11_000)

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from bot.errors import NotNow
 from bot.jobs import Job, JobStatus
 from bot.store import jobs as job_rows
 from bot.store import leases as rows
@@ -19,7 +21,7 @@ from bot.store.leases import Terms
 from bot.store.tables import jobs as table
 from bot.worker import leases
 from bot.worker.leases import CLAIM, SILENCE, LeaseLost, Leases
-from tests.support.parts import Moment, Parts, unwritable
+from tests.support.parts import Moment, Parts, ends_soon, unwritable
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 from tests.support.statements import statements
@@ -274,6 +276,62 @@ async def test_a_claim_on_a_file_ends_with_the_work_or_after_three_minutes(
     await held.end(job.id)
 
     assert await lease_end(made.database, job) is None
+
+
+async def test_a_write_gives_way_to_commands(made: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.precedence.LONGEST", 30.0)
+    held = Leases(made.services)
+    job = await one(made.database)
+
+    async def write() -> None:
+        async with held.writing(job) as tx:
+            await job_rows.request_cancel(tx, job.id, NOW)
+
+    with made.services.precedence.command():
+        writing = asyncio.create_task(write())
+        await asyncio.sleep(0.02)
+        assert (await made.job(job)).cancel_requested_at is None
+    await writing
+
+    assert (await made.job(job)).cancel_requested_at == NOW
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("is_expected", "line"),
+    [(True, "leases not renewed, retrying"), (False, "renewal of leases failed, retrying")],
+)
+async def test_renewals_go_on_after_an_error(
+    shared: Database,
+    held: Leases,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    is_expected: bool,
+    line: str,
+) -> None:
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.1)
+    (taken,) = await held.take([await one(shared)])
+    begun = await lease_end(shared, taken)
+    renew, tries = rows.renew, list[bool]()
+
+    async def fail_once(*args: Any) -> set[str]:  # noqa: ANN401
+        tries.append(True)
+        if len(tries) == 1:
+            raise NotNow if is_expected else ValueError
+        return await renew(*args)
+
+    monkeypatch.setattr(rows, "renew", fail_once)
+    lost: list[str] = []
+    renewing = asyncio.create_task(held.run(lost.append))
+    async with asyncio.timeout(10):
+        while await lease_end(shared, taken) == begun:
+            await asyncio.sleep(0.01)
+    await ends_soon(renewing, lambda: True)
+
+    assert lost == []
+    found = [each for each in caplog.records if each.name == "bot.worker.leases"]
+    assert [each.getMessage() for each in found] == [line]
+    assert bool(found[0].exc_info) is not is_expected
 
 
 @pytest.mark.usefixtures("short_waits")
