@@ -111,7 +111,12 @@ async def test_a_refusal_wakes_the_reader(
         return readings(made) == 2
 
     turns: list[bool] = []
-    monkeypatch.setattr(Alone, "has", lambda *_: turns.append(True) or True)
+
+    def has(*_: object) -> bool:
+        turns.append(True)
+        return True
+
+    monkeypatch.setattr(Alone, "has", has)
     try:
         async with asyncio.timeout(10):
             while not happened():

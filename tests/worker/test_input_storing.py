@@ -19,6 +19,7 @@ from bot.store import pictures as picture_rows
 from bot.store import settlement
 from bot.store.database import Database
 from bot.store.pictures import Role
+from bot.store.tables import job_pictures
 from bot.store.tables import jobs as table
 from bot.worker.inputs import Inputs
 from bot.worker.leases import Leases
@@ -98,6 +99,13 @@ async def test_a_job_may_be_claimed_when_its_inputs_are_stored_in_their_order(
 
     assert await stored(made, job) == (True, len(DATA))
     assert await attached(made.database, job) == [20, 30]
+    async with made.database.reading() as view:
+        authors = await view.scalars(
+            select(job_pictures.c.author_id)
+            .where(job_pictures.c.job_id == job.id)
+            .order_by(job_pictures.c.position)
+        )
+    assert [*authors] == [None, 9]
 
 
 async def test_a_refused_picture_fails_the_job_with_a_remark(made: Parts, inputs: Inputs) -> None:
@@ -173,3 +181,31 @@ async def test_only_the_wait_for_a_turn_ends_when_a_job_is_settled(
 
     assert (await made.job(first)).status is JobStatus.FAILED  # there is no such picture
     assert (await made.job(second)).status is JobStatus.QUEUED
+
+
+async def test_a_job_that_is_settled_during_its_download_gets_no_inputs(
+    made: Parts, inputs: Inputs
+) -> None:
+    held = made.skills.faults.add("GET", "/output/cat.png", Answer(200, DATA, held=True))
+    job = await requested(made, Attachment("cat.png", url(made, "cat")))
+    loading = asyncio.create_task(inputs.store(job))
+    await held.reached()
+    async with made.database.transaction() as tx:
+        await settlement.cancel(tx, job.id, NOW)
+    held.release()
+    await loading
+
+    assert (await made.job(job)).status is JobStatus.CANCELED
+    assert await attached(made.database, job) == []
+
+
+async def test_a_picture_that_is_not_stored_any_more_fails_the_job(
+    made: Parts, inputs: Inputs
+) -> None:
+    job = await requested(made, Attachment("old.png", "", sha256=64 * "e"))
+    await inputs.store(job)
+    failed = await made.job(job)
+
+    assert (failed.status, failed.reason) == (JobStatus.FAILED, Reason.INPUT)
+    assert failed.remark is not None
+    assert failed.remark.startswith("`old.png` is no longer stored by the bot.")

@@ -199,3 +199,25 @@ async def test_one_finished_generation_does_not_wait_for_the_pictures_of_another
 
     assert await states(made, job) == {"gen_1": None, "gen_2": JobStatus.SUCCEEDED}
     assert await number_of_pictures(made, job) == 1
+
+
+async def test_a_reported_cost_is_charged_with_the_prompt_that_was_drawn(made: Parts) -> None:
+    job = await made.failed(["gen_1"])
+    data = {"images": [{"url": drawn()}], "revised_prompt": "a red fox"}
+    body = {"status": "COMPLETED", "data": data, "usage": {"total": 23}}
+    made.skills.faults.add("GET", ".*/gen_1", Answer(200, body))
+    await overdue(made).poll(job)
+    stored = await made.job(job)
+
+    assert (stored.cost, stored.expanded_prompt) == (23_000, "a red fox")
+
+
+async def test_a_generation_that_was_stopped_is_not_asked_for_again(made: Parts) -> None:
+    (remote_id,) = await made.submitted()
+    job = await made.failed([remote_id], provider="oxen")
+    made.oxen.runner.advance(remote_id, "cancelled")
+    await overdue(made).poll(job)
+
+    assert await states(made, job) == {remote_id: JobStatus.FAILED}
+    assert await amounts(made, job, EntryKind.LOSS) == []
+    assert await due(overdue(made), made) == []

@@ -1,5 +1,6 @@
 """The polls of running jobs: which are watched, when they are asked for, what a stream saves."""
 
+import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.providers.base import Canceled, Running, Submitted
-from bot.sandbox.http.faults import Answer
+from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.store import settlement
 from bot.store.coordination import Alone
 from bot.worker.poll import MISSES, Poller
@@ -309,3 +310,22 @@ async def test_the_processes_that_poll_share_the_distance(
     assert len(poller.take_due()) == 1
 
     assert due_in(poller, made) == 3 * GAP
+
+
+async def test_jobs_that_were_polled_or_forgotten_meanwhile_are_not_caught_up_with(
+    made: Parts, poller: Poller
+) -> None:
+    polled, forgotten, third = [await watched(made, poller) for _ in range(3)]
+    end(made, *made.oxen.generations)
+    poller.stream_lives("oxen")
+    held = made.oxen.faults.add("GET", LIST, HoldBefore())
+    catching_up = asyncio.create_task(poller.catch_up("oxen"))
+    await held.reached()
+    assert await poller.poll(polled.id) is not None
+    poller.forget(forgotten.id)
+    held.release()
+    await catching_up
+
+    assert [job.id for job in poller.take_due()] == [third.id]
+    made.clock.now += timedelta(hours=1)
+    assert poller.take_due() == []

@@ -1,5 +1,6 @@
 """The ends of watched jobs: by a cancel, at the deadline, and with pictures that are away."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.providers.base import Running, Submitted
-from bot.sandbox.http.faults import Answer
+from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.store import jobs, settlement
 from bot.worker.poll import Poller
 from bot.worker.watch import IN_OVERTIME, OVERTIME
@@ -176,3 +177,21 @@ async def test_the_time_of_a_generation_ends_between_its_last_polls(
 
     assert settled is not None
     assert (settled.status, settled.generation_ms) == (JobStatus.SUCCEEDED, 11_000)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_a_job_that_is_forgotten_during_a_request_is_polled_no_more(
+    made: Parts, poller: Poller, method: str
+) -> None:
+    """Another process has taken it."""
+    job = await watched(made, poller)
+    held = made.oxen.faults.add(method, ROW, HoldBefore())
+    work = poller.poll(job.id) if method == "GET" else poller.cancel(job)
+    request = asyncio.create_task(work)
+    await held.reached()
+    poller.forget(job.id)
+    held.release()
+    await request
+
+    assert poller.next_poll(made.clock.now) is None
+    assert poller.take_due() == []

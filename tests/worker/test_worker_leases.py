@@ -1,7 +1,6 @@
 """The leases of a process: until when its work goes on, and what a lost one ends."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -17,11 +16,10 @@ from bot.store import jobs as job_rows
 from bot.store import leases as rows
 from bot.store.backends import open_database
 from bot.store.database import Database
-from bot.store.leases import Terms
 from bot.store.tables import jobs as table
 from bot.worker import leases
-from bot.worker.leases import CLAIM, SILENCE, LeaseLost, Leases
-from tests.support.parts import Moment, Parts, ends_soon, unwritable
+from bot.worker.leases import SILENCE, LeaseLost, Leases
+from tests.support.parts import Moment, ends_soon
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 from tests.support.statements import statements
@@ -196,6 +194,24 @@ async def test_a_renewal_ends_the_work_on_jobs_that_others_have(
 
 
 @pytest.mark.long
+async def test_work_that_ends_during_a_renewal_is_not_lost(
+    shared: Database, held: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (taken,) = await held.take([await one(shared)])
+    renew = rows.renew
+
+    async def end_first(*args: Any) -> set[str]:  # noqa: ANN401
+        await held.end(taken.id)
+        return await renew(*args)
+
+    monkeypatch.setattr(rows, "renew", end_first)
+    lost: list[str] = []
+    await held._renew(lost.append)
+
+    assert lost == []
+
+
+@pytest.mark.long
 async def test_a_process_that_was_silent_ends_its_work_and_goes_on(
     shared: Database,
     held: Leases,
@@ -244,58 +260,6 @@ async def test_the_end_of_a_process_leaves_its_running_jobs_to_others(
     assert [each is None for each in ends] == [True, False, False]
 
 
-async def test_on_a_file_nothing_is_taken_renewed_or_left(made: Parts, elapsed: Elapsed) -> None:
-    held = Leases(made.services)
-    job = await one(made.database)
-    with statements() as executed:
-        assert await held.take([job]) == [job]
-        async with asyncio.timeout(10):
-            await held.run(lambda _: None)
-        await held.leave()
-    assert executed == []
-    elapsed.seconds += LATER
-    held.check(job)
-    async with held.writing(job) as tx:
-        await job_rows.request_cancel(tx, job.id, NOW)
-
-    assert (await made.job(job)).cancel_requested_at == NOW
-
-
-async def test_a_claim_on_a_file_ends_with_the_work_or_after_three_minutes(
-    made: Parts, elapsed: Elapsed
-) -> None:
-    held = Leases(made.services)
-    job = await one(made.database)
-    assert held.claim_terms() == Terms(made.services.coordination.process, NOW, NOW + CLAIM)
-    assert held.terms() == Terms(made.services.coordination.process, NOW, None)
-    async with made.database.transaction() as tx:
-        (taken,) = await rows.take(tx, [job], held.claim_terms())
-    elapsed.seconds += LATER
-    held.hold(taken, 0.0)  # no other process can have taken it
-    assert await lease_end(made.database, job) == NOW + CLAIM
-    await held.end(job.id)
-
-    assert await lease_end(made.database, job) is None
-
-
-async def test_a_write_gives_way_to_commands(made: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.precedence.LONGEST", 30.0)
-    held = Leases(made.services)
-    job = await one(made.database)
-
-    async def write() -> None:
-        async with held.writing(job) as tx:
-            await job_rows.request_cancel(tx, job.id, NOW)
-
-    with made.services.precedence.command():
-        writing = asyncio.create_task(write())
-        await asyncio.sleep(0.02)
-        assert (await made.job(job)).cancel_requested_at is None
-    await writing
-
-    assert (await made.job(job)).cancel_requested_at == NOW
-
-
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("is_expected", "line"),
@@ -332,15 +296,3 @@ async def test_renewals_go_on_after_an_error(
     found = [each for each in caplog.records if each.name == "bot.worker.leases"]
     assert [each.getMessage() for each in found] == [line]
     assert bool(found[0].exc_info) is not is_expected
-
-
-@pytest.mark.usefixtures("short_waits")
-async def test_a_lease_that_cannot_be_released_ends_by_itself(
-    made: Parts, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING, "bot.worker.leases")
-    held = Leases(made.services)
-    job = held.hold(await one(made.database), 0.0)
-    async with unwritable(tmp_path / "easel.db"):
-        await held.end(job.id)
-    assert caplog.messages.count("lease not released, others wait for its end") == 1
