@@ -205,6 +205,23 @@ async def test_a_cut_list_serves_for_a_quarter_of_a_second(
     assert not started.deliveries.serve(made.clock.now)  # an empty list serves for nothing
 
 
+async def test_a_cut_list_begins_with_the_members_served_longest_ago(
+    made: Parts, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LISTED", 2)
+    started.deliveries.slots.total = 1
+    ada, ben = [await waiting(made, 2, user_id=member) for member in (1, 2)]
+    members = []
+    for _ in range(2):
+        (listed, *_) = await read(started, made)
+        members.append(listed.user_id)
+        started.deliveries.slots.choose([listed])
+        started.deliveries.slots.end(listed)
+        made.clock.now += REREAD
+
+    assert members == [ada[0].user_id, ben[0].user_id]
+
+
 async def test_a_list_that_has_all_is_read_again_at_once(made: Parts, started: Started) -> None:
     await waiting(made, 2)
     await read(started, made)

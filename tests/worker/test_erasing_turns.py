@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from bot.errors import NotNow
+from bot.store import pictures as picture_rows
 from bot.store.coordination import Alone
 from bot.store.erasure import ENDED_FOR
+from bot.store.pictures import Role
 from bot.worker import erasing
 from bot.worker.erasing import RETRY, WAIT, Eraser
 from tests.support.erasing import ADA, BEN, failed, left, pending, request, turns
+from tests.support.files import picture
 from tests.support.outcomes import Outcomes
 from tests.support.parts import Parts, ends_soon
 from tests.support.pseudonyms import KEY
@@ -233,3 +236,41 @@ async def test_the_task_goes_on_after_an_error(
 
     assert len(tries) == 2
     assert caplog.messages.count("deletion of a member's data failed, retrying") == lines
+
+
+async def test_a_deletion_gives_way_to_commands(
+    made: Parts, eraser: Eraser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.precedence.LONGEST", 30.0)
+    found = await failed(made, 1)
+    made.clock.now += MOMENT
+    await request(made)
+    with made.services.precedence.command():
+        turn = asyncio.create_task(eraser._turn(KEY))
+        await asyncio.sleep(0.03)
+        assert await left(made, found) != []
+    await turn
+
+    assert await left(made, found) == []
+
+
+async def test_a_picture_that_is_about_to_get_a_job_is_waited_for(
+    made: Parts, eraser: Eraser
+) -> None:
+    store, retention = made.services.pictures, made.services.retention
+    (job,) = await failed(made, 1)
+    stored = await store.store(picture())
+    async with made.database.transaction() as tx:
+        await picture_rows.attach(tx, job.id, Role.OUTPUT, [stored], NOW)
+    made.clock.now += MOMENT
+    await request(made)
+    async with retention.holding() as hold:
+        hold(stored)
+        assert await turns(eraser, 2) == [WAIT, WAIT]
+        assert await left(made, [job]) == [job.id]
+        assert len(await store.files()) == 1
+    made.clock.now += RETRY
+    assert await turns(eraser, 1) == [0.0]
+
+    assert await left(made, [job]) == []
+    assert await store.files() == []

@@ -94,3 +94,20 @@ async def test_without_the_duty_no_stream_is_opened(
     )
 
     assert len(asked) == 3
+
+
+async def test_between_two_streams_there_is_a_pause(
+    made: Parts, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "STREAM_RETRY", 1000.0)
+    task = asyncio.create_task(follow_events(made.services, "oxen"))
+    await made.oxen.listening()
+    made.oxen.drop_streams()
+    async with asyncio.timeout(10):
+        while (News.STREAM_ENDED, "oxen") not in heard:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    await ends_soon(task, lambda: True)
+
+    assert len(made.oxen.requests) == 1
+    assert heard.count((News.STREAM_ENDED, "oxen")) == 1

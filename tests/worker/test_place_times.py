@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,10 @@ from bot.errors import ProviderError, Reason
 from bot.health import FAILURES, Cause
 from bot.jobs import Job, JobStatus
 from bot.store import jobs
+from bot.store.backends import open_database
 from bot.worker.places import EVERY, FIRST, Places
 from bot.worker.recovery import QUEUE_TIMEOUT
-from tests.support.parts import Parts
+from tests.support.parts import Parts, parts
 from tests.support.rows import NOW, new_job, one
 
 MOMENT = timedelta(milliseconds=1)
@@ -191,6 +193,21 @@ async def test_a_process_that_takes_over_waits_for_edits_of_the_other(
     assert await changed(places, made, begun) == []
     assert await changed(places, made, begun + FIRST) == [new.id]
     assert sorted(await changed(places, made, begun + EVERY)) == sorted([job.id, new.id])
+
+
+@pytest.mark.long
+async def test_a_process_that_shares_the_database_begins_with_its_first_turn(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """Until then, another one has shown the places."""
+    async with open_database(postgres_url) as database, parts(database, tmp_path) as made:
+        places = Places(made.services)
+        before = await one(database, new_job(1, at=NOW))
+        begun = NOW + EVERY
+        new = await one(database, new_job(2, at=begun))
+        assert await changed(places, made, begun) == []
+        assert await changed(places, made, begun + FIRST) == [new.id]
+        assert await changed(places, made, begun + EVERY) == [before.id, new.id]
 
 
 async def test_expired_jobs_are_forgotten(made: Parts, places: Places) -> None:
