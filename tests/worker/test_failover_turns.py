@@ -156,6 +156,31 @@ async def test_what_another_model_takes_moves_and_the_rest_reports_the_outage(
     assert await due(failover, made) == ([], [staying.id])
 
 
+async def test_a_batch_that_cannot_move_hides_no_job_that_can(
+    made: Parts, services: Services, failover: Failover
+) -> None:
+    for number in range(queue.BATCH):
+        wide = new_job(number + 1, at=NOW - timedelta(minutes=1), aspect_ratio="2:1")
+        await one(made.database, replace(wide, model_auto=True))
+    job = await queued(made, 99)
+    fail(services)
+    assert job.id not in (await due(failover, made))[0]
+
+    assert (await due(failover, made))[0] == [job.id]
+
+
+async def test_a_batch_that_has_reported_the_outage_hides_no_job_that_has_not(
+    made: Parts, services: Services, failover: Failover
+) -> None:
+    jobs = [await queued(made, number + 1, auto=False) for number in range(queue.BATCH + 1)]
+    fail(services)
+    _, first = await due(failover, made)
+    assert len(first) == queue.BATCH
+    await report(failover, [job for job in jobs if job.id in first])
+
+    assert await due(failover, made) == ([], [job.id for job in jobs if job.id not in first])
+
+
 async def test_while_the_other_has_no_credits_everything_stays(
     made: Parts, services: Services, failover: Failover
 ) -> None:
