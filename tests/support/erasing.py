@@ -15,12 +15,14 @@ ADA, BEN = 1, 2
 MICROSECOND = timedelta(microseconds=1)
 
 
-async def failed(made: Parts, number: int, *, of: int = ADA, at: datetime = NOW) -> list[Job]:
+async def failed(
+    made: Parts, number: int, *, of: int = ADA, at: datetime = NOW, prompt: str = "a fox"
+) -> list[Job]:
     """Store jobs that have failed and were delivered."""
     found = []
     async with made.database.transaction() as tx:
         for each in range(number):
-            job = await add(tx, new_job(of, at=at + each * MICROSECOND))
+            job = await add(tx, new_job(of, at=at + each * MICROSECOND, prompt=prompt))
             await settlement.fail(tx, job.id, at, reason=Reason.REJECTED)
             await jobs.mark_delivered(tx, job.id, at, message_id=1, channel_id=20, error=None)
             found.append(job)

@@ -78,11 +78,12 @@ async def test_a_balance_is_read_every_five_minutes(made: Parts, services: Servi
 
 
 async def test_after_a_refusal_the_balance_is_read_soon_but_not_at_once(
-    made: Parts, services: Services
+    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = await begun(services, made)
     for reason in (Reason.REJECTED, Reason.AUTH):
         refused(services, "skills", reason, "no")
+    assert "does not accept" in caplog.text
     made.clock.now += AGAIN - MOMENT
     await reader._turn()
     refused(services, "skills", Reason.CREDITS, "no credits")

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.errors import NotNow
+from bot.jobs import Job
+from bot.observability.logs import redact
 from bot.store import pictures as picture_rows
 from bot.store.coordination import Alone
 from bot.store.erasure import ENDED_FOR
@@ -21,6 +23,7 @@ from tests.support.outcomes import Outcomes
 from tests.support.parts import Parts, ends_soon
 from tests.support.pseudonyms import KEY
 from tests.support.rows import NOW
+from tests.support.statements import statements
 
 MOMENT = timedelta(milliseconds=1)
 
@@ -142,17 +145,26 @@ async def test_with_many_stuck_messages_their_member_waits(
     assert await pending(made) == []
 
 
+@pytest.mark.parametrize(("error", "lines"), [(NotNow(), 0), (ValueError(), 1)])
 async def test_a_deletion_that_fails_is_tried_again_after_half_a_minute(
-    made: Parts, eraser: Eraser, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    made: Parts,
+    eraser: Eraser,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    lines: int,
 ) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
     found = await failed(made, 1)
     made.clock.now += MOMENT
     await request(made)
     store = made.services.pictures
     with monkeypatch.context() as patch:
-        patch.setattr(store, "note_erasure", None)
+        patch.setattr(store, "note_erasure", fail)
         assert await turns(eraser, 2) == [WAIT, WAIT]
-    assert caplog.messages.count("deletion of a member's data failed, retrying") == 1
+    assert caplog.messages.count("deletion of a member's data failed, retrying") == lines
     made.clock.now += RETRY - MOMENT
     assert await turns(eraser, 1) == [WAIT]
     assert await left(made, found) != []
@@ -274,3 +286,40 @@ async def test_a_picture_that_is_about_to_get_a_job_is_waited_for(
 
     assert await left(made, [job]) == []
     assert await store.files() == []
+
+
+async def test_between_two_turns_there_is_a_pause(made: Parts, eraser: Eraser) -> None:
+    with statements() as executed:
+        task = asyncio.create_task(eraser.run())
+        async with asyncio.timeout(10):
+            while not executed:
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.03)
+        await ends_soon(task, lambda: True)
+
+    assert sum("FROM erasures" in each for each in executed) == 1
+
+
+class Logging(Outcomes):
+    """Notes what a line of the log with the prompt would look like during a deletion."""
+
+    async def remove(self, job: Job) -> None:
+        self.lines.append(redact(f"not removed: {job.request.prompt}", ()))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.lines: list[str] = []
+
+
+async def test_no_line_of_the_log_has_words_that_are_deleted(made: Parts) -> None:
+    discord = Logging()
+    made.database.use_pseudonyms(KEY)
+    eraser = Eraser(replace(made.services, delivery=discord))
+    await failed(made, 1, prompt="a zebra that walks secretly")
+    made.clock.now += MOMENT
+    await request(made, with_results=True)
+    await turns(eraser, 1)
+
+    assert len(discord.lines) == 1
+    assert "zebra" not in discord.lines[0]
+    assert "zebra" in redact("a zebra that walks secretly", ())  # of another task

@@ -225,6 +225,7 @@ async def test_two_unseen_jobs_are_caught_up_with_by_one_list(
     assert requests(made, "GET") == before + 1
     assert freed == [True]
     assert [job.id for job in poller.take_due()] == [first.id]
+    assert due_in(poller, made) > 20 * SECOND  # the stream will report the end of the other
     made.clock.now += timedelta(minutes=1)
     assert [job.id for job in poller.take_due()] == [second.id]
     await poller.catch_up("oxen")

@@ -221,6 +221,11 @@ async def test_a_process_that_was_silent_ends_its_work_and_goes_on(
     monkeypatch.setattr(leases, "HEARTBEAT", 0.1)
     (taken,) = await held.take([await one(shared)])
     lost: list[str] = []
+
+    async def fail(*_: object) -> set[str]:
+        raise NotNow
+
+    monkeypatch.setattr(rows, "renew", fail)  # the silence has ended all the same
     renewing = asyncio.create_task(held.run(lost.append))
     try:
         await asyncio.sleep(0)  # the renewals begin now
@@ -268,12 +273,14 @@ async def test_the_end_of_a_process_leaves_its_running_jobs_to_others(
 async def test_renewals_go_on_after_an_error(
     shared: Database,
     held: Leases,
+    elapsed: Elapsed,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     is_expected: bool,
     line: str,
 ) -> None:
     monkeypatch.setattr(leases, "HEARTBEAT", 0.1)
+    elapsed.seconds += 2 * SILENCE  # before the renewals begin, no silence counts
     (taken,) = await held.take([await one(shared)])
     begun = await lease_end(shared, taken)
     renew, tries = rows.renew, list[bool]()
@@ -296,3 +303,14 @@ async def test_renewals_go_on_after_an_error(
     found = [each for each in caplog.records if each.name == "bot.worker.leases"]
     assert [each.getMessage() for each in found] == [line]
     assert bool(found[0].exc_info) is not is_expected
+
+
+@pytest.mark.long
+async def test_between_two_renewals_there_is_a_pause(shared: Database, held: Leases) -> None:
+    (taken,) = await held.take([await one(shared)])
+    begun = await lease_end(shared, taken)
+    renewing = asyncio.create_task(held.run(lambda _: None))
+    await asyncio.sleep(0.05)
+    await ends_soon(renewing, lambda: True)
+
+    assert await lease_end(shared, taken) == begun
