@@ -84,17 +84,18 @@ async def test_after_a_refusal_the_balance_is_read_soon_but_not_at_once(
     for reason in (Reason.REJECTED, Reason.AUTH):
         refused(services, "skills", reason, "no")
     assert "does not accept" in caplog.text
-    made.clock.now += AGAIN - MOMENT
+    made.clock.now += AGAIN
     await reader._turn()
+    assert readings(made) == 1  # these say nothing about credits
+
     refused(services, "skills", Reason.CREDITS, "no credits")
-    await reader._turn()
-    assert readings(made) == 1
-    made.clock.now += MOMENT
     await reader._turn()
     assert readings(made) == 2
-
-    made.clock.now += 2 * AGAIN
     refused(services, "skills", Reason.CREDITS, "no credits")
+    made.clock.now += AGAIN - MOMENT
+    await reader._turn()
+    assert readings(made) == 2
+    made.clock.now += MOMENT
     await reader._turn()
     assert readings(made) == 3
 
