@@ -143,6 +143,7 @@ async def test_each_open_generation_is_asked_for_whatever_became_of_the_others(
     assert [found[each] for each in names] == [failed, None, failed, succeeded]
     assert await number_of_pictures(made, job) == 1
     assert caplog.text.count("poll of an overdue generation failed") == 1
+    assert "overdue picture not downloaded" not in caplog.text
     assert caplog.text.count("finished after JOB_TIMEOUT; charged, delivery follows") == 1
     stored = await made.job(job)
     assert (stored.cost, stored.overdue_at) == (20_000, made.clock.now)
