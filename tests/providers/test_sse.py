@@ -81,3 +81,24 @@ def test_what_never_ends_is_cut_off(stream: bytes) -> None:
         decoded(stream, limit=100)
 
     assert caught.value.reason is Reason.MALFORMED
+
+
+def test_a_line_and_an_event_may_be_as_long_as_the_limit() -> None:
+    longest = b"data: " + b"x" * 94
+    assert len(decoded(longest + b"\n\n", limit=100)) == 1
+    assert len(decoded(longest[:50], longest[50:], b"\n\n", limit=100)) == 1
+    ten = b"data: 1234\n" * 10
+    assert len(decoded((ten + b"\n") * 3, limit=100)) == 3  # each event is counted anew
+    for stream in (longest + b"x\n\n", ten + b"data:\n\n"):
+        with pytest.raises(ProviderError):
+            decoded(stream, limit=100)
+    with pytest.raises(ProviderError):
+        decoded(longest, b"x", limit=100)
+
+
+def test_an_event_may_have_a_megabyte_of_data() -> None:
+    data = b"x" * (1024 * 1024 - len(b"data: "))
+    (event,) = Decoder().feed(b"data: " + data + b"\n\n")
+    assert len(event.data) == len(data)
+    with pytest.raises(ProviderError):
+        list(Decoder().feed(b"data: x" + data))
