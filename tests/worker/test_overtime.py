@@ -1,4 +1,4 @@
-"""A running job at its deadline and after it: the last poll, the ends that count, and the pauses."""
+"""A running job at its deadline and after it: the last poll, the ends, and the pauses."""
 
 from datetime import datetime, timedelta
 
@@ -110,10 +110,7 @@ def test_the_wait_between_two_cancels_grows_to_a_minute() -> None:
         assert watch.cancel_after is not None
         waits.append((watch.cancel_after - NOW).total_seconds())
 
-    assert watch.cancel_attempts == 8
-    assert 2.5 <= waits[0] <= 7.5
-    assert waits[0] < waits[3]
-    assert 30 <= waits[7] <= 90
+    assert waits == [5, 10, 20, 40, 60, 60, 60, 60]
     watch.cancel_failed(NOW, 300.0)
     assert watch.cancel_after == NOW + after(300)
 
