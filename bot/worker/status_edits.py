@@ -31,8 +31,8 @@ class StatusEdits:
         self._now = services.now
         self._deliverer = deliverer
         self._poller = poller
-        self._due: dict[str, datetime] = {}  # by the ids of jobs
-        self._times: list[tuple[datetime, str]] = []  # a heap; entries unlike `_due` are void
+        self._times: list[tuple[datetime, str]] = []  # a heap, with the ids of jobs
+        self._due: set[str] = set()  # the ids in it
         self._on_the_way: set[str] = set()
         self._not_before = self._now()
 
@@ -40,34 +40,26 @@ class StatusEdits:
         """Let the status message show a running job's state, unless the job ends before."""
         if job.id in self._due:
             return
-        self._due[job.id] = at = self._now() + (QUIET if wait is None else wait)
+        self._due.add(job.id)
+        at = self._now() + (QUIET if wait is None else wait)
         heapq.heappush(self._times, (at, job.id))
 
     @property
     def next_due(self) -> datetime | None:
         """When `take_due` has a job; None if it has none, or none before an edit has ended."""
-        first = self._first()
-        if first is None or len(self._on_the_way) >= EDITS:
+        if not self._times or len(self._on_the_way) >= EDITS:
             return None
-        return max(first, self._not_before)
+        return max(self._times[0][0], self._not_before)
 
     def take_due(self) -> Job | None:
         """Return a job to edit now, or None; skip jobs that ended or are polled elsewhere."""
         now = self._now()
         while (due := self.next_due) is not None and due <= now:
             _, job_id = heapq.heappop(self._times)
-            del self._due[job_id]
+            self._due.remove(job_id)
             if job := self._poller.job(job_id):
                 self._not_before = now + GAP
                 return job
-        return None
-
-    def _first(self) -> datetime | None:
-        while self._times:
-            at, job_id = self._times[0]
-            if self._due.get(job_id) == at:
-                return at
-            heapq.heappop(self._times)
         return None
 
     async def beside(self, job: Job, work: Coroutine[object, object, None]) -> None:
