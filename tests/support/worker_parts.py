@@ -8,6 +8,7 @@ from pathlib import Path
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.ledger import EntryKind
+from bot.pictures import Downloader
 from bot.providers.base import Provider
 from bot.store import claims, generations, jobs, ledger
 from bot.store.database import Database
@@ -33,10 +34,15 @@ class Parts:
     folder: Path
     providers: Mapping[str, Provider] = field(default_factory=dict)
     now: datetime = NOW
+    downloader: Downloader | None = None
 
     def __post_init__(self) -> None:
         self.services = services_on(
-            self.database, self.folder, lambda: self.now, providers=self.providers
+            self.database,
+            self.folder,
+            lambda: self.now,
+            providers=self.providers,
+            downloader=self.downloader,
         )
         self.leases = Leases(self.services)
         self.settler = Settler(self.services, self.leases)
