@@ -1,0 +1,173 @@
+"""Which waiting and slow jobs are shown anew, and when no such edit is made at all."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.jobs import Job, JobStatus
+from bot.providers.base import Submitted, Waiting
+from bot.store import generations, jobs, settlement
+from bot.store.database import Database
+from bot.worker import waiting
+from bot.worker.turns import Slots
+from tests.providers.clients import oxen_at
+from tests.support import cluster
+from tests.support.books import picture
+from tests.support.rows import NOW, add, new_job, one
+from tests.support.worker_parts import Parts
+
+MOMENT = timedelta(milliseconds=1)
+
+
+def after(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+@pytest.fixture(params=["sqlite"])  # the statements have tests of their own
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
+
+
+@pytest.fixture
+def parts(database: Database, tmp_path: Path) -> Parts:
+    return Parts(database, tmp_path, {"oxen": oxen_at()})
+
+
+@pytest.fixture
+def slots() -> Slots:
+    return Slots(1, of_member=1)
+
+
+@pytest.fixture
+def edits(parts: Parts, slots: Slots) -> waiting.Waiting:
+    return waiting.Waiting(parts.services, parts.leases, parts.deliverer, parts.poller, slots)
+
+
+async def made(parts: Parts, seconds: Sequence[float]) -> None:
+    """Store successes that took so many seconds."""
+    began = NOW - timedelta(days=1)
+    async with parts.database.transaction() as tx:
+        for number, taken in enumerate(seconds):
+            job = await add(tx, new_job(99, at=began))
+            await jobs.move(tx, job.id, JobStatus.SUBMITTING, submitted_at=began)
+            running = await jobs.start_running(tx, job.id, began)
+            known = await generations.add(tx, job.id, "oxen", [f"made {number}"])
+            end, ends = began + after(taken), {known[0].id: JobStatus.SUCCEEDED}
+            shown = [picture(number)]
+            await settlement.succeed(tx, running, end, cost=None, pictures=shown, ends=ends)
+            await jobs.mark_delivered(tx, job.id, end, message_id=1, channel_id=0, error=None)
+
+
+async def running(parts: Parts, number: int = 1) -> list[Job]:
+    found = []
+    for each in range(number):
+        job = await parts.running(await one(parts.database, new_job(each)), f"g{each}")
+        await parts.poller.begin(job, [Submitted(f"g{each}", Waiting())])
+        found.append(job)
+    return found
+
+
+async def slow(edits: waiting.Waiting, parts: Parts) -> list[Job]:
+    return [job for _, job in await edits.slow(parts.now)]
+
+
+async def test_a_job_is_slow_two_seconds_after_the_90th_percentile(
+    parts: Parts, edits: waiting.Waiting
+) -> None:
+    await made(parts, [10] * 8 + [20] * 2)
+    (job,) = await running(parts)
+    parts.now = NOW + after(22) - MOMENT
+    assert await slow(edits, parts) == []
+    parts.now = NOW + after(22)
+    assert await slow(edits, parts) == [job]
+
+
+async def test_without_an_estimate_no_job_is_slow(parts: Parts, edits: waiting.Waiting) -> None:
+    await running(parts)
+    parts.move(hours=1)
+    assert await slow(edits, parts) == []
+
+
+async def test_a_slow_job_is_shown_once_and_stored_as_that(
+    parts: Parts, edits: waiting.Waiting
+) -> None:
+    await made(parts, [10] * 10)
+    (job,) = await running(parts)
+    parts.move(minutes=1)
+    ((method, found),) = await edits.slow(parts.now)
+    await method(found)
+    assert (await parts.stored(job)).slow_shown
+
+    parts.move(minutes=1)  # after the pause: Discord is not connected here
+    assert await slow(edits, parts) == []
+    before = parts.now
+    await edits.show_slow(found)  # stored already: no second edit
+    parts.now = before
+    parts.poller.forget(job.id)
+    assert await slow(edits, parts) == []
+
+
+async def test_after_an_edit_without_an_answer_there_are_none_for_half_a_minute(
+    parts: Parts, edits: waiting.Waiting
+) -> None:
+    await made(parts, [10] * 10)
+    first, second = await running(parts, 2)
+    parts.move(minutes=1)
+    await edits.show_place(first)
+    parts.now += after(30) - MOMENT
+    assert await slow(edits, parts) == []
+    parts.now += MOMENT
+    assert await slow(edits, parts) == [first, second]
+
+
+async def test_no_status_is_edited_while_a_delivery_waits_for_a_slot(
+    parts: Parts, edits: waiting.Waiting, slots: Slots
+) -> None:
+    await made(parts, [10] * 10)
+    (job,) = await running(parts)
+    parts.move(minutes=1)
+    (busy,) = slots.choose([job])
+    assert await slow(edits, parts) == []
+    slots.end(busy)
+    assert await slow(edits, parts) == [job]
+
+
+async def test_five_edits_are_made_at_once(parts: Parts, edits: waiting.Waiting) -> None:
+    await made(parts, [10] * 10)
+    found = await running(parts, 7)
+    parts.move(minutes=1)
+    assert await slow(edits, parts) == found[:5]
+
+    edits._edits |= {"a", "b"}  # on the way
+    assert await slow(edits, parts) == found[:3]
+    edits._edits |= {"c", "d", "e", "f"}
+    assert await slow(edits, parts) == []
+
+
+async def test_a_job_that_is_to_be_stopped_is_not_slow(
+    parts: Parts, edits: waiting.Waiting
+) -> None:
+    await made(parts, [10] * 10)
+    job = await parts.running(await one(parts.database), "g1")
+    async with parts.database.transaction() as tx:
+        await jobs.request_cancel(tx, job.id, NOW)
+    await parts.poller.begin(job, [Submitted("g1", Waiting())])
+    parts.move(minutes=1)
+
+    assert await slow(edits, parts) == []
+
+
+async def test_the_places_of_waiting_jobs_are_shown(parts: Parts, edits: waiting.Waiting) -> None:
+    """Those of half an hour ago have expired."""
+    await one(parts.database)
+    first, second = [await one(parts.database, new_job(user)) for user in (2, 3)]
+    parts.move(minutes=29)
+    async with parts.database.reading() as view:
+        found = await edits.moved(view, parts.now)
+    assert {job.id for _, job in found} >= {first.id, second.id}
+    assert {method for method, _ in found} == {edits.show_place}
+    parts.move(minutes=2)
+    async with parts.database.reading() as view:
+        assert await edits.moved(view, parts.now) == []
