@@ -16,7 +16,7 @@ from bot.ledger import Cost
 from bot.quotas import Quotas
 from bot.store import generations, settlement
 from bot.store.database import Database
-from bot.store.sqlite import READERS
+from bot.store.sqlite import READERS, SQLiteDatabase
 from bot.worker.receipts import Receipts
 from tests.support import cluster
 from tests.support.books import picture
@@ -104,13 +104,18 @@ async def test_an_overdue_result_says_whether_a_part_of_its_cost_is_estimated(
 
 
 async def test_a_delivery_does_not_wait_for_its_receipt(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    empty_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
     caplog.set_level(logging.INFO)
-    job = await ended(parts, await running(parts, 1), 1)
-    async with AsyncExitStack() as reading, asyncio.timeout(5):
-        for _ in range(READERS):
-            await reading.enter_async_context(parts.database.reading())
-        assert await receipts(parts).of(job) == Receipt()
+    async with SQLiteDatabase(empty_file) as database:
+        parts = Parts(database, tmp_path)
+        job = await ended(parts, await running(parts, 1), 1)
+        async with AsyncExitStack() as reading, asyncio.timeout(5):
+            for _ in range(READERS):
+                await reading.enter_async_context(database.reading())
+            assert await receipts(parts).of(job) == Receipt()
     assert "receipt without the rest of the credits" in caplog.text
