@@ -1,0 +1,397 @@
+"""The worker's turns by themselves: what begins in one, and when the next one comes.
+
+Discord is not connected here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+import stamina
+
+from bot.errors import ProviderError, Reason
+from bot.health import Circuit, CircuitState
+from bot.jobs import Job, JobStatus
+from bot.sandbox.http.faults import Answer, HoldBefore
+from bot.sandbox.oxen.server import FakeOxen
+from bot.services import Services
+from bot.store import jobs
+from bot.store.coordination import CANCELS, Alone, Duty, News
+from bot.store.database import Database
+from bot.worker import worker as worker_module
+from bot.worker.worker import BUSY_WAIT, Worker
+from tests.providers.clients import oxen_at
+from tests.support import cluster
+from tests.support.rows import NOW, add, new_job, one
+from tests.support.services import services_on
+from tests.support.statements import statements
+
+QUEUE = "/api/ai/queue"
+MOMENT = timedelta(milliseconds=1)
+
+
+@pytest.fixture(params=["sqlite"])  # the statements have tests of their own
+def database_url(request: pytest.FixtureRequest) -> str:
+    return cluster.url_of(request)
+
+
+@pytest.fixture(autouse=True)
+def no_waits_between_attempts() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=10, cap=True):
+        yield
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeOxen]:
+    async with FakeOxen() as opened:
+        opened.manual = True
+        yield opened
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def services(
+    database: Database, tmp_path: Path, service: FakeOxen, clock: Clock
+) -> AsyncIterator[Services]:
+    async with aiohttp.ClientSession() as session:
+        oxen = oxen_at(session, service.url, key=service.key)
+        yield services_on(database, tmp_path, clock, providers={"oxen": oxen})
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not happened():
+            await asyncio.sleep(0.002)
+
+
+async def stored(database: Database, job: Job) -> Job:
+    async with database.reading() as view:
+        found = await jobs.get(view, job.id)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("workers", "circuit", "slots"),
+    [
+        (1, Circuit.CLOSED, 4),
+        (2, Circuit.CLOSED, 2),
+        (3, Circuit.CLOSED, 1),
+        (9, Circuit.CLOSED, 1),
+        (1, Circuit.HALF_OPEN, 1),
+        (9, Circuit.HALF_OPEN, 1),
+        (1, Circuit.OPEN, 0),
+        (9, Circuit.OPEN, 0),
+    ],
+)
+async def test_workers_share_the_slots_of_a_provider(
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    circuit: Circuit,
+    slots: int,
+) -> None:
+    monkeypatch.setattr(Alone, "workers", workers)
+    services.health.adopt("oxen", CircuitState(circuit))
+
+    assert Worker(services)._submit_slots("oxen") == slots
+
+
+async def test_only_the_process_that_probes_submits_after_a_probe(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.health.adopt("oxen", CircuitState(Circuit.HALF_OPEN))
+    monkeypatch.setattr(Alone, "has", lambda self, duty: duty is not Duty.PROBES)
+
+    assert Worker(services)._submit_slots("oxen") == 0
+
+
+async def test_claims_fill_the_slots_and_leave_the_last_to_another_member(
+    services: Services, service: FakeOxen
+) -> None:
+    held = service.faults.add("POST", QUEUE, HoldBefore(), times=None)
+    async with services.database.transaction() as tx:
+        for number in range(6):
+            await add(tx, new_job(1, prompt=f"a fox {number}"))
+    worker = Worker(services)
+    async with worker._tasks:
+        await worker._claim("oxen")
+        await worker._claim("unknown")
+        await held.reached(hits=3)
+        assert worker._submits["oxen"] == {1: 3}
+        await one(services.database, new_job(2))
+        await worker._claim("oxen")
+        await held.reached(hits=4)
+        await one(services.database, new_job(3))
+        await worker._claim("oxen")
+        assert worker._submits["oxen"] == {1: 3, 2: 1}
+        held.remove()
+        await until(lambda: not worker._tasks.busy)
+        assert not worker._submits["oxen"]
+        worker._streams.stop()
+
+
+async def test_a_claimed_job_that_has_another_task_is_put_back_for_a_moment(
+    services: Services, clock: Clock
+) -> None:
+    job = await one(services.database)
+    worker, ends = Worker(services), asyncio.Event()
+
+    async def work() -> None:
+        await ends.wait()
+
+    async with worker._tasks:
+        worker._tasks.start(job, work())
+        await worker._claim("oxen")
+        found = await stored(services.database, job)
+        assert (found.status, found.submit_after) == (JobStatus.QUEUED, NOW + BUSY_WAIT)
+        assert not worker._submits["oxen"]
+        ends.set()
+    assert timedelta(milliseconds=200) == BUSY_WAIT
+
+
+async def test_a_named_job_is_sent_with_each_probe_of_a_provider_that_is_down(
+    services: Services, service: FakeOxen, clock: Clock
+) -> None:
+    """One at a time, and none of a member who named no model."""
+    auto = await one(services.database, replace(new_job(at=NOW), model_auto=True))
+    old = await one(services.database, new_job(2, at=NOW - MOMENT))
+    named = [await one(services.database, new_job(user, at=NOW)) for user in (3, 4)]
+    held = service.faults.add("POST", QUEUE, HoldBefore(), times=None)
+    service.faults.add("GET", "/api/ai/models/.*", Answer(503, "<html>"), times=None)
+    services.health.adopt("oxen", CircuitState(Circuit.OPEN, NOW, NOW + timedelta(seconds=5)))
+    worker = Worker(services)
+    async with worker._tasks:
+        await worker._probe()
+        assert not worker._submits["oxen"]  # no probe is due
+        clock.now = NOW + timedelta(seconds=5)
+        await worker._probe()
+        await held.reached()
+        assert worker._submits["oxen"].total() == 1
+        await until(lambda: not services.health.of("oxen").probing)
+        clock.now += timedelta(minutes=5)
+        await worker._probe()
+        assert worker._submits["oxen"].total() == 1  # while one is on the way
+        held.remove()
+        await until(lambda: not worker._submits["oxen"])
+        worker._streams.stop()
+
+    found = [(await stored(services.database, each)).status for each in (auto, old, *named)]
+    assert found[:2] == [JobStatus.QUEUED] * 2
+    assert found.count(JobStatus.RUNNING) == 1
+
+
+async def test_a_probe_of_a_suspected_provider_sends_no_job(
+    services: Services, service: FakeOxen
+) -> None:
+    job = await one(services.database)
+    services.health.adopt("oxen", CircuitState(Circuit.CLOSED, None, NOW))
+    worker = Worker(services)
+    async with worker._tasks:
+        await worker._probe()
+        await until(lambda: services.health.of("oxen").probe_at is None)
+    assert (await stored(services.database, job)).status is JobStatus.QUEUED
+    assert [each.path for each in service.requests] == ["/api/ai/models/qwen-image-2"]
+
+
+async def test_a_probe_that_fails_is_an_answer(services: Services, service: FakeOxen) -> None:
+    service.faults.add("GET", "/api/ai/models/.*", Answer(503, "<html>"), times=None)
+    services.health.adopt("oxen", CircuitState(Circuit.OPEN, NOW, NOW))
+    assert services.health.due_probes() == ["oxen"]
+    worker = Worker(services)
+    await worker._ping("oxen")
+    assert services.health.is_down("oxen")
+    assert services.health.of("oxen").probe_at != NOW
+
+
+async def test_a_poll_is_postponed_while_the_job_has_another_task(
+    services: Services, clock: Clock
+) -> None:
+    job = await one(services.database)
+    async with services.database.transaction() as tx:
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        running = await jobs.start_running(tx, job.id, NOW)
+    worker, ends = Worker(services), asyncio.Event()
+
+    async def work() -> None:
+        await ends.wait()
+
+    async with worker._tasks:
+        await worker._poller.begin_all([running])
+        clock.now = NOW + timedelta(minutes=1)
+        worker._edits.later(running, timedelta(0))
+        worker._tasks.start(running, work())
+        await worker._turn()
+        later = clock.now + BUSY_WAIT
+        assert worker._poller.next_poll(clock.now) == later
+        assert worker._edits.next_due == later
+        ends.set()
+
+
+async def test_rows_are_read_after_a_change_or_when_one_is_due(
+    services: Services, clock: Clock
+) -> None:
+    job = await one(services.database)
+    async with services.database.transaction() as tx:
+        at = NOW + timedelta(seconds=1)
+        await jobs.postpone_submit(tx, job.id, at, Reason.RATE_LIMITED)
+    worker = Worker(services)
+    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    reads: list[bool] = []
+
+    async def turn() -> None:
+        with statements() as executed:
+            await worker._turn()
+        reads.append(any("count(*) AS number" in each for each in executed))
+
+    async with worker._tasks:
+        await turn()
+        assert worker._next_row == at
+        clock.now = at - MOMENT
+        await turn()
+        worker.wake()
+        await turn()
+        clock.now = at
+        await turn()
+        worker._housekeeping.next_turn = at
+        await turn()
+        await until(lambda: not worker._tasks.busy)
+        worker._streams.stop()
+
+    assert reads == [True, False, True, True, True]
+
+
+async def test_requests_to_cancel_are_read_only_after_such_a_change(services: Services) -> None:
+    worker = Worker(services)
+    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    reads: list[bool] = []
+    async with worker._tasks:
+        for text in ("", "", CANCELS, ""):
+            worker.wake(text)
+            with statements() as executed:
+                await worker._turn()
+            reads.append(any("cancel_requested_at IS NOT NULL" in each for each in executed))
+        services.coordination.announce(News.ROWS, CANCELS)
+        with statements() as executed:
+            await worker._turn()
+
+    assert reads == [True, False, True, False]
+    assert any("cancel_requested_at IS NOT NULL" in each for each in executed)
+
+
+async def test_the_pause_ends_when_work_is_due_or_with_news(
+    services: Services, clock: Clock
+) -> None:
+    worker = Worker(services)
+    async with asyncio.timeout(5):
+        await worker._pause()  # the housekeeping is due
+        worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+        for at in (NOW - timedelta(hours=1), NOW, NOW + timedelta(milliseconds=5)):
+            worker._next_row = at
+            await worker._pause()
+        worker._next_row = None
+        news: list[Callable[[], None]] = [
+            worker.wake,
+            lambda: services.coordination.announce(News.ENDED, "g1"),
+            lambda: services.coordination.announce(News.STREAM_LIVES, "oxen"),
+            lambda: services.coordination.announce(News.ROWS),
+        ]
+        for announce in news:
+            worker._wake.clear()
+            pausing = asyncio.create_task(worker._pause())
+            await asyncio.sleep(0)
+            assert not pausing.done()
+            announce()
+            await pausing
+        worker._wake.clear()
+        worker.stop()
+        worker._wake.clear()
+        await worker._pause()
+
+
+async def test_an_error_of_a_turn_is_followed_by_a_pause(
+    services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(0)
+
+    worker = Worker(services)
+    monkeypatch.setattr(Alone, "has", lambda self, duty: 1 // 0)
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    await worker._turn()
+
+    assert 5.0 in waits
+    assert "the worker's turn failed, retrying" in caplog.text
+
+
+async def test_a_stopped_worker_ends_with_its_tasks(services: Services, service: FakeOxen) -> None:
+    held = service.faults.add("POST", QUEUE, HoldBefore())
+    job = await one(services.database)
+    worker = Worker(services)
+    running = asyncio.create_task(worker.run())
+    await held.reached()
+    worker.stop()
+    await asyncio.sleep(0.02)
+    assert not running.done()
+    held.release()
+    async with asyncio.timeout(5):
+        await running
+    assert (await stored(services.database, job)).status is JobStatus.RUNNING
+
+
+async def test_a_canceled_worker_ends_in_order(services: Services, service: FakeOxen) -> None:
+    held = service.faults.add("POST", QUEUE, HoldBefore())
+    await one(services.database)
+    worker = Worker(services)
+    running = asyncio.create_task(worker.run())
+    await held.reached()
+    running.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({running})
+
+    assert running.cancelled()
+    assert not worker._deliveries.begin()
+    held.remove()
+
+
+async def test_whole_work_ends_before_its_cancel() -> None:
+    ends, ended = asyncio.Event(), list[bool]()
+
+    async def work() -> None:
+        await ends.wait()
+        ended.append(True)
+
+    task = asyncio.create_task(worker_module._whole(work()))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    ends.set()
+    await asyncio.wait({task})
+    assert (task.cancelled(), ended) == (True, [True])
+
+    async def fail() -> None:
+        raise ProviderError(Reason.UNKNOWN)
+
+    with pytest.raises(ProviderError):
+        await worker_module._whole(fail())
