@@ -13,22 +13,19 @@ import aiohttp
 import pytest
 import stamina
 
-from bot.errors import ProviderError, Reason
 from bot.health import Circuit, CircuitState
 from bot.jobs import Job, JobStatus
 from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.sandbox.oxen.server import FakeOxen
 from bot.services import Services
 from bot.store import jobs
-from bot.store.coordination import CANCELS, Alone, Duty, News
+from bot.store.coordination import Alone, Duty
 from bot.store.database import Database
-from bot.worker import worker as worker_module
 from bot.worker.worker import BUSY_WAIT, Worker
 from tests.providers.clients import oxen_at
 from tests.support import cluster
 from tests.support.rows import NOW, add, new_job, one
 from tests.support.services import services_on
-from tests.support.statements import statements
 
 QUEUE = "/api/ai/queue"
 MOMENT = timedelta(milliseconds=1)
@@ -244,106 +241,6 @@ async def test_a_poll_is_postponed_while_the_job_has_another_task(
         ends.set()
 
 
-async def test_rows_are_read_after_a_change_or_when_one_is_due(
-    services: Services, clock: Clock
-) -> None:
-    job = await one(services.database)
-    async with services.database.transaction() as tx:
-        at = NOW + timedelta(seconds=1)
-        await jobs.postpone_submit(tx, job.id, at, Reason.RATE_LIMITED)
-    worker = Worker(services)
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
-    reads: list[bool] = []
-
-    async def turn() -> None:
-        with statements() as executed:
-            await worker._turn()
-        reads.append(any("count(*) AS number" in each for each in executed))
-
-    async with worker._tasks:
-        await turn()
-        assert worker._next_row == at
-        clock.now = at - MOMENT
-        await turn()
-        worker.wake()
-        await turn()
-        clock.now = at
-        await turn()
-        worker._housekeeping.next_turn = at
-        await turn()
-        await until(lambda: not worker._tasks.busy)
-        worker._streams.stop()
-
-    assert reads == [True, False, True, True, True]
-
-
-async def test_requests_to_cancel_are_read_only_after_such_a_change(services: Services) -> None:
-    worker = Worker(services)
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
-    reads: list[bool] = []
-    async with worker._tasks:
-        for text in ("", "", CANCELS, ""):
-            worker.wake(text)
-            with statements() as executed:
-                await worker._turn()
-            reads.append(any("cancel_requested_at IS NOT NULL" in each for each in executed))
-        services.coordination.announce(News.ROWS, CANCELS)
-        with statements() as executed:
-            await worker._turn()
-
-    assert reads == [True, False, True, False]
-    assert any("cancel_requested_at IS NOT NULL" in each for each in executed)
-
-
-async def test_the_pause_ends_when_work_is_due_or_with_news(
-    services: Services, clock: Clock
-) -> None:
-    worker = Worker(services)
-    async with asyncio.timeout(5):
-        await worker._pause()  # the housekeeping is due
-        worker._housekeeping.next_turn = NOW + timedelta(hours=1)
-        for at in (NOW - timedelta(hours=1), NOW, NOW + timedelta(milliseconds=5)):
-            worker._next_row = at
-            await worker._pause()
-        worker._next_row = None
-        news: list[Callable[[], None]] = [
-            worker.wake,
-            lambda: services.coordination.announce(News.ENDED, "g1"),
-            lambda: services.coordination.announce(News.STREAM_LIVES, "oxen"),
-            lambda: services.coordination.announce(News.ROWS),
-        ]
-        for announce in news:
-            worker._wake.clear()
-            pausing = asyncio.create_task(worker._pause())
-            await asyncio.sleep(0)
-            assert not pausing.done()
-            announce()
-            await pausing
-        worker._wake.clear()
-        worker.stop()
-        worker._wake.clear()
-        await worker._pause()
-
-
-async def test_an_error_of_a_turn_is_followed_by_a_pause(
-    services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    waits: list[float] = []
-    sleep = asyncio.sleep
-
-    async def noted(seconds: float) -> None:
-        waits.append(seconds)
-        await sleep(0)
-
-    worker = Worker(services)
-    monkeypatch.setattr(Alone, "has", lambda self, duty: 1 // 0)
-    monkeypatch.setattr(asyncio, "sleep", noted)
-    await worker._turn()
-
-    assert 5.0 in waits
-    assert "the worker's turn failed, retrying" in caplog.text
-
-
 async def test_a_stopped_worker_ends_with_its_tasks(services: Services, service: FakeOxen) -> None:
     held = service.faults.add("POST", QUEUE, HoldBefore())
     job = await one(services.database)
@@ -372,26 +269,3 @@ async def test_a_canceled_worker_ends_in_order(services: Services, service: Fake
     assert running.cancelled()
     assert not worker._deliveries.begin()
     held.remove()
-
-
-async def test_whole_work_ends_before_its_cancel() -> None:
-    ends, ended = asyncio.Event(), list[bool]()
-
-    async def work() -> None:
-        await ends.wait()
-        ended.append(True)
-
-    task = asyncio.create_task(worker_module._whole(work()))
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.sleep(0)
-    assert not task.done()
-    ends.set()
-    await asyncio.wait({task})
-    assert (task.cancelled(), ended) == (True, [True])
-
-    async def fail() -> None:
-        raise ProviderError(Reason.UNKNOWN)
-
-    with pytest.raises(ProviderError):
-        await worker_module._whole(fail())
