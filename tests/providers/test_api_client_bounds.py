@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
@@ -220,6 +222,26 @@ async def test_without_a_connection_nothing_can_have_been_taken(
     found = api._broken(error)
 
     assert (found.reason, found.taken) == (reason, taken)
+
+
+async def test_the_time_for_a_connection_is_limited_by_itself(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue of the listening socket is full, so that no connection is made."""
+    assert api_client.CONNECT_TIMEOUT == 10.0
+    monkeypatch.setattr(api_client, "CONNECT_TIMEOUT", 0.05)
+    with ExitStack() as sockets:
+        listening = sockets.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        error = await refused(api_at(session, url, key="key"), timeout=5.0)
+
+    assert (error.reason, error.taken) == (Reason.TIMEOUT, Taken.NO)
 
 
 async def test_a_stream_may_last_longer_than_a_request(

@@ -200,6 +200,7 @@ async def test_a_success_without_a_picture_is_a_loss_of_its_price(
 async def test_the_first_failure_is_the_reason_of_the_job(
     parts: Parts, api: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     job, made = await running(parts, "g1", "g2", "g3")
     api.says(*costs(None))
     ends: list[End] = [
@@ -212,6 +213,7 @@ async def test_the_first_failure_is_the_reason_of_the_job(
     assert await parts.outcome(job) == (JobStatus.FAILED, Reason.REJECTED)
     assert "rejected: first" in caplog.text
     assert "timeout: second" in caplog.text
+    assert "failed: rejected" in [each.getMessage() for each in caplog.records]
     async with parts.database.reading() as view:
         states = [each.state for each in await generations.of_job(view, job.id)]
     assert states == [JobStatus.CANCELED, JobStatus.FAILED, None]
@@ -281,10 +283,12 @@ async def test_an_estimate_is_corrected_by_the_made_generations_alone(
 async def test_a_cost_of_zero_is_charged_by_the_price_and_logged(
     parts: Parts, caplog: pytest.LogCaptureFixture, cost: Cost | None, logged: bool
 ) -> None:
+    caplog.set_level(logging.INFO)
     job, made = await running(parts, "g1")
     ends = ends_of(made, Finished((URL,), cost))
     await parts.settler._succeed(job, ends, [picture(1)], None, None)
 
+    assert "succeeded with 1 pictures" in caplog.text
     assert ("reported no cost, or zero: the price is charged" in caplog.text) is logged
 
 

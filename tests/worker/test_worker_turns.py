@@ -4,7 +4,8 @@ Discord is not connected here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,12 +19,14 @@ from bot.jobs import Job, JobStatus
 from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.sandbox.oxen.server import FakeOxen
 from bot.services import Services
-from bot.store import jobs
+from bot.store import generations, jobs, settlement
 from bot.store.coordination import Alone, Duty
 from bot.store.database import Database
+from bot.store.jobs import MoveRefused
 from bot.worker.worker import BUSY_WAIT, Worker
 from tests.providers.clients import oxen_at
 from tests.support import cluster
+from tests.support.menus import until
 from tests.support.rows import NOW, add, new_job, one
 from tests.support.services import services_on
 
@@ -69,12 +72,6 @@ async def services(
     async with aiohttp.ClientSession() as session:
         oxen = oxen_at(session, service.url, key=service.key)
         yield services_on(database, tmp_path, clock, providers={"oxen": oxen})
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not happened():
-            await asyncio.sleep(0.002)
 
 
 async def stored(database: Database, job: Job) -> Job:
@@ -269,3 +266,81 @@ async def test_a_canceled_worker_ends_in_order(services: Services, service: Fake
     assert running.cancelled()
     assert not worker._deliveries.begin()
     held.remove()
+
+
+async def polled(services: Services, worker: Worker, remote_id: str = "g1") -> Job:
+    """Return a job that runs and is polled here."""
+    job = await one(services.database)
+    async with services.database.transaction() as tx:
+        await jobs.move(tx, job.id, JobStatus.SUBMITTING)
+        running = await jobs.start_running(tx, job.id, NOW)
+        await generations.add(tx, job.id, "oxen", [remote_id])
+    await worker._poller.begin_all([running])
+    return running
+
+
+async def test_all_work_on_a_job_that_is_lost_ends(services: Services) -> None:
+    worker, ended = Worker(services), list[str]()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("task")
+
+    class Held:
+        async def ends(self) -> AsyncIterator[str]:
+            await asyncio.Event().wait()
+            yield ""
+
+        def close(self) -> None:
+            ended.append("stream")
+
+    async with worker._tasks:
+        job = await polled(services, worker)
+        worker._streams.hold(job.id, Held())
+        worker._follow_stream(job.id)
+        worker._tasks.start(job, work())
+        await asyncio.sleep(0.01)
+        worker._lost(job.id)
+        await until(lambda: not worker._tasks.busy)
+
+    assert not worker._poller.is_watching(job.id)
+    assert "task" in ended
+    assert "stream" in ended
+
+
+async def test_a_job_that_was_settled_elsewhere_is_polled_no_more(
+    services: Services, service: FakeOxen, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (made,) = (await services.providers["oxen"].submit(new_job().request, 1)).generations
+    service.advance(made.remote_id, "failed")
+    worker = Worker(services)
+    async with worker._tasks:
+        job = await polled(services, worker, made.remote_id)
+        async with services.database.transaction() as tx:
+            await settlement.cancel(tx, job.id, NOW)
+        with pytest.raises(MoveRefused):
+            await worker._poll(job.id)
+
+    assert not worker._poller.is_watching(job.id)
+
+
+async def test_the_rows_are_read_after_a_poll_that_settles_the_job(
+    services: Services, service: FakeOxen
+) -> None:
+    (made,) = (await services.providers["oxen"].submit(new_job().request, 1)).generations
+    worker = Worker(services)
+    worker._rows_changed = False
+    async with worker._tasks:
+        job = await polled(services, worker, made.remote_id)
+        await worker._poll(job.id)
+        found = [(worker._rows_changed, worker._poller.is_watching(job.id))]
+        service.advance(made.remote_id, "failed")
+        await worker._poll(job.id)
+
+    assert [*found, (worker._rows_changed, worker._poller.is_watching(job.id))] == [
+        *((False, True), (True, False))
+    ]
+    assert (await stored(services.database, job)).status is JobStatus.FAILED
