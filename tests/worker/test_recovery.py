@@ -20,6 +20,7 @@ from bot.store.database import Database
 from tests.providers.clients import MEMBER, oxen_at
 from tests.support import cluster
 from tests.support.rows import NOW, new_job, one
+from tests.support.statements import statements
 from tests.support.worker_parts import Parts
 
 MOMENT = timedelta(milliseconds=1)
@@ -317,6 +318,10 @@ async def test_a_job_that_has_a_task_is_not_resumed(parts: Parts) -> None:
     assert parts.poller.watched == {other.id}
     await parts.recovery.resume(set())
     assert parts.poller.watched == {busy.id, other.id}
+
+    with statements() as executed:  # only counted: no other process has made any
+        await parts.recovery.resume(set())
+    assert len([each for each in executed if each.startswith("SELECT")]) == 1
 
 
 async def test_a_job_that_runs_is_shown_and_polled(parts: Parts) -> None:
