@@ -11,21 +11,23 @@ import aiohttp
 import pytest
 
 from bot.errors import NotNow, Reason
-from bot.jobs import Job, JobStatus
+from bot.jobs import Attachment, Job, JobStatus
 from bot.providers.base import Waiting
 from bot.sandbox.http.faults import Answer, ResetAfter
 from bot.sandbox.oxen.server import FakeOxen
-from bot.store import generations, jobs, settlement
+from bot.store import generations, jobs, pictures, settlement
 from bot.store.database import Database
 from bot.worker import submit
 from bot.worker.submit import LISTED
 from tests.providers.clients import oxen_at
 from tests.support import cluster
+from tests.support.books import picture
 from tests.support.rows import NOW, add, new_job, one
 from tests.support.worker_parts import Parts
 
 MOMENT = timedelta(milliseconds=1)
 QUEUE = "/api/ai/queue"
+BUSY_SERVICE = Answer(503, {"error": {"message": "Try again later"}})
 BUSY = Answer(429, {"error": {"message": "Rate limit exceeded"}})
 
 
@@ -263,6 +265,24 @@ async def test_failures_of_several_members_take_the_provider_down(
 
     await parts.submitter.submit(await submitting(parts, 4))
     assert not parts.services.health.is_down("oxen")
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_failures_of_one_input_picture_count_once(
+    parts: Parts, service: FakeOxen, same: bool
+) -> None:
+    service.faults.add("POST", QUEUE, BUSY_SERVICE, times=3)
+    image = Attachment("a.png", "https://cdn.discordapp.com/attachments/1/2/a.png")
+    for user_id in (1, 2, 3):
+        new = replace(new_job(user_id), inputs=(image,))
+        async with parts.database.transaction() as tx:
+            job = await add(tx, new)
+            await jobs.mark_inputs_stored(tx, job.id, size=1)
+            shown = [picture(1 if same else user_id)]
+            await pictures.attach(tx, job.id, pictures.Role.INPUT, shown, NOW)
+        await parts.submitter.submit(await parts.claimed(job))
+
+    assert parts.services.health.is_down("oxen") is not same
 
 
 async def test_an_unknown_outcome_is_searched_for(
