@@ -208,6 +208,8 @@ def test_the_first_two_thousand_characters_of_an_error_are_searched() -> None:
     near, far = word.rjust(2000), word.rjust(2001)[:2001]
     assert classify({"message": near}) is Reason.REJECTED
     assert classify({"message": far.replace(word, word[:-4])[:2000] + word}) is Reason.UNKNOWN
+    assert classify({"message": "x" * 1992, "detail": word}) is Reason.REJECTED
+    assert classify({"message": "x" * 1993, "detail": word}) is Reason.UNKNOWN
     texts = [{"msg": f"text {number}"} for number in range(9)]
     assert classify({"detail": [*texts, {"msg": word}]}) is Reason.REJECTED
     assert classify({"detail": [*texts, {"msg": "text"}, {"msg": word}]}) is Reason.UNKNOWN

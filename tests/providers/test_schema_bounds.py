@@ -208,3 +208,25 @@ def test_the_settings_give_the_price_of_a_picture() -> None:
     assert OXEN.credits_of is not None
     assert OXEN.credits_of(settings, {"usd": Decimal("0.5")}) == 50
     assert OXEN.credits_of(settings, {"total": Decimal(5)}) is None
+
+
+def test_what_stands_beside_a_reference_comes_first() -> None:
+    part = {"enum": ["a", "b"], "default": "a"}
+    assert option("aspect_ratio", {"allOf": [part], "default": "b"}) == Choice(("a", "b"), "b")
+    assert option("aspect_ratio", {"allOf": [part]}) == Choice(("a", "b"), "a")
+    assert option("aspect_ratio", {"allOf": [part], "anyOf": [part]}) is None
+    for combiner in ("allOf", "anyOf", "oneOf"):
+        assert option("aspect_ratio", {combiner: [part]}) is not None
+    for combiner in ("not", "if"):
+        assert option("aspect_ratio", {combiner: part, **part}) is None
+
+
+def test_a_reference_leads_into_the_schema_itself() -> None:
+    properties = {"prompt": TEXT, "seed": {"$ref": "#/definitions/deep/seed"}}
+    cases: list[tuple[object, OptionSpec | None]] = [
+        ({"seed": {"maximum": 5}}, Whole(0, 5)),
+        ([], None),
+        ({}, None),
+    ]
+    for deep, found in cases:
+        assert read(properties, definitions={"deep": deep}).options.get("seed") == found

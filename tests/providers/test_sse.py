@@ -102,3 +102,13 @@ def test_an_event_may_have_a_megabyte_of_data() -> None:
     assert len(event.data) == len(data)
     with pytest.raises(ProviderError):
         list(Decoder().feed(b"data: x" + data))
+
+
+def test_an_empty_chunk_changes_nothing() -> None:
+    assert decoded(b"data: a\r", b"", b"\ndata: b\n\n") == [Event("message", "a\nb")]
+    assert decoded(b"", b"\xef\xbb\xbfdata: a\n\n") == [Event("message", "a")]
+
+
+def test_only_the_first_line_may_begin_with_a_mark_of_its_encoding() -> None:
+    for before in (b"\n", b":\n", b"id: 7\n\n"):
+        assert decoded(before + b"\xef\xbb\xbfdata: a\n\n") == []

@@ -331,3 +331,15 @@ async def test_a_job_has_ten_pictures_at_most(parts: Parts, api: Service) -> Non
 
     assert [len(each.pictures) for each in stored] == [7, 3]
     assert {each.error for each in stored} == {None}
+
+
+async def test_only_what_has_failed_is_a_loss_beside_a_picture(parts: Parts) -> None:
+    job, made = await running(parts, "g1", "g2")
+    file = f"data:image/png;base64,{base64.b64encode(draw('a', 1, 8, 8)).decode()}"
+    done = Finished((file,), Cost(2, {"usd": "0.00002"}))
+    failed = Failed(Reason.UNKNOWN, "", Cost(900, {"usd": "0.009"}))
+    settled = await parts.settler.settle(job, ends_of(made, done, failed))
+
+    assert (settled.status, settled.cost) == (JobStatus.SUCCEEDED, 2)
+    assert await parts.losses(job) == [-900]
+    assert parts.services.catalog.about("oxen").price == 2  # follows the cost

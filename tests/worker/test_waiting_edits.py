@@ -63,8 +63,9 @@ async def made(parts: Parts, seconds: Sequence[float]) -> None:
 async def running(parts: Parts, number: int = 1) -> list[Job]:
     found = []
     for each in range(number):
-        job = await parts.running(await one(parts.database, new_job(each)), f"g{each}")
-        await parts.poller.begin(job, [Submitted(f"g{each}", Waiting())])
+        remote_id = f"g{each} {parts.now}"
+        job = await parts.running(await one(parts.database, new_job(each, at=parts.now)), remote_id)
+        await parts.poller.begin(job, [Submitted(remote_id, Waiting())])
         found.append(job)
     return found
 
@@ -101,11 +102,26 @@ async def test_a_slow_job_is_shown_once_and_stored_as_that(
     assert (await parts.stored(job)).slow_shown
 
     parts.move(minutes=1)  # after the pause: Discord is not connected here
-    assert await slow(edits, parts) == []
-    before = parts.now
-    await edits.show_slow(found)  # stored already: no second edit
-    parts.now = before
-    parts.poller.forget(job.id)
+    (other,) = await running(parts)
+    parts.move(minutes=1)
+    assert await slow(edits, parts) == [other]
+    await edits.show_slow(found)  # stored already: no second edit, and no pause after it
+    assert await slow(edits, parts) == [other]
+
+
+async def test_a_job_whose_slowness_or_last_status_was_shown_is_not_slow(
+    parts: Parts, edits: waiting.Waiting
+) -> None:
+    await made(parts, [10] * 10)
+    for user_id, mark in ((1, jobs.mark_slow), (2, jobs.mark_final_status)):
+        job = await parts.running(await one(parts.database, new_job(user_id)), f"g{user_id}")
+        async with parts.database.transaction() as tx:
+            marked = await mark(tx, job.id)
+        assert marked is not None
+        await parts.poller.begin(marked, [Submitted(f"g{user_id}", Waiting())])
+    parts.move(minutes=1)
+
+    assert len(parts.poller.running) == 2
     assert await slow(edits, parts) == []
 
 
