@@ -266,6 +266,7 @@ async def test_a_failed_job_is_searched_for_until_it_is_found(
     refused.remove()
     await parts.recovery.search_again(failed)
     assert await parts.losses(job) == [-7500]
+    assert "of a failed job" not in caplog.text
 
     (remote_id,) = await created(parts)
     await parts.recovery.search_again(failed)
@@ -284,8 +285,13 @@ async def test_generations_are_handed_in_once_the_job_has_failed(parts: Parts) -
     other = await parts.running(await one(parts.database, new_job(2)), "gen_2")
     assert await parts.recovery.hand_in(other, ["gen_3"])
     assert await parts.recovery.hand_in(replace(job, id="z" * 16), ["gen_4"])
+    refused = await one(parts.database, new_job(3))
+    async with parts.database.transaction() as tx:
+        await settlement.fail(tx, refused.id, NOW, reason=Reason.REJECTED)
+    assert await parts.recovery.hand_in(refused, ["gen_5"])
     async with parts.database.reading() as view:
         assert len(await generations.of_job(view, other.id)) == 1
+        assert await generations.of_job(view, refused.id) == []
 
 
 async def test_only_a_job_that_began_shortly_before_the_start_is_shown_again(

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import ProviderError, Reason
+from bot.errors import NotNow, ProviderError, Reason
 from bot.services import Services
-from bot.store import jobs
-from bot.store.coordination import CANCELS, Alone, News
+from bot.store import claims, jobs, queue, settlement
+from bot.store.coordination import CANCELS, Alone, Duty, News
 from bot.store.database import Database
+from bot.store.leases import Terms
 from bot.worker import worker as worker_module
 from bot.worker.worker import Worker
 from tests.support import cluster
-from tests.support.rows import NOW, one
+from tests.support.menus import until
+from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 from tests.support.statements import statements
 
@@ -94,23 +96,38 @@ async def test_requests_to_cancel_are_read_only_after_such_a_change(services: Se
     assert any("cancel_requested_at IS NOT NULL" in each for each in executed)
 
 
-async def test_the_pause_ends_when_work_is_due_or_with_news(
-    services: Services, clock: Clock
+async def test_the_pause_lasts_until_work_is_due(
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waits: list[float | None] = []
+    timeout = asyncio.timeout
+
+    def noted(seconds: float | None) -> asyncio.Timeout:
+        waits.append(seconds)
+        return timeout(0)
+
     worker = Worker(services)
+    monkeypatch.setattr(asyncio, "timeout", noted)
+    await worker._pause()  # the housekeeping is due
+    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    await worker._pause()
+    for seconds in (-3600.0, 0.0, 0.005):
+        worker._next_row = NOW + timedelta(seconds=seconds)
+        await worker._pause()
+
+    assert waits == [0, 3600, 0, 0, 0.005]
+
+
+async def test_the_pause_ends_with_news(services: Services) -> None:
+    worker = Worker(services)
+    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    news: list[Callable[[], None]] = [
+        worker.wake,
+        lambda: services.coordination.announce(News.ENDED, "g1"),
+        lambda: services.coordination.announce(News.STREAM_LIVES, "oxen"),
+        lambda: services.coordination.announce(News.ROWS),
+    ]
     async with asyncio.timeout(5):
-        await worker._pause()  # the housekeeping is due
-        worker._housekeeping.next_turn = NOW + timedelta(hours=1)
-        for at in (NOW - timedelta(hours=1), NOW, NOW + timedelta(milliseconds=5)):
-            worker._next_row = at
-            await worker._pause()
-        worker._next_row = None
-        news: list[Callable[[], None]] = [
-            worker.wake,
-            lambda: services.coordination.announce(News.ENDED, "g1"),
-            lambda: services.coordination.announce(News.STREAM_LIVES, "oxen"),
-            lambda: services.coordination.announce(News.ROWS),
-        ]
         for announce in news:
             worker._wake.clear()
             pausing = asyncio.create_task(worker._pause())
@@ -120,12 +137,83 @@ async def test_the_pause_ends_when_work_is_due_or_with_news(
             await pausing
         worker._wake.clear()
         worker.stop()
+        assert worker._wake.is_set()
         worker._wake.clear()
         await worker._pause()
 
 
+async def test_a_worker_that_is_woken_once_makes_one_turn(services: Services, clock: Clock) -> None:
+    turns: list[bool] = []
+
+    class Counting(Worker):
+        async def _turn(self) -> None:
+            turns.append(self._rows_changed)
+            self._rows_changed = False
+
+    worker = Counting(services)
+    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    running = asyncio.create_task(worker.run())
+    await until(lambda: len(turns) == 1)
+    await asyncio.sleep(0.02)
+    worker.wake()
+    await until(lambda: len(turns) == 2)
+    await asyncio.sleep(0.02)
+    worker.stop()
+    async with asyncio.timeout(5):
+        await running
+    assert turns == [True, True]
+
+
+async def test_nothing_is_delivered_after_a_stop(services: Services) -> None:
+    job = await one(services.database)
+    async with services.database.transaction() as tx:
+        await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
+    for stops in (True, False):
+        worker = Worker(services)
+        if stops:
+            worker.stop()
+        else:
+            worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+            worker._rows_changed = False
+            running = asyncio.create_task(worker.run())
+            await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait({running})
+        async with services.database.reading() as view:
+            assert await worker._deliveries.read(view, NOW)
+        assert not worker._deliveries.begin()
+
+
+async def test_the_leases_of_the_last_run_are_ended_once(services: Services) -> None:
+    worker = Worker(services)
+    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+
+    async def unleased() -> int:
+        async with services.database.reading() as view:
+            return len(await queue.unleased(view, NOW, providers=["oxen"]))
+
+    async def claim(user_id: int) -> None:
+        await one(services.database, new_job(user_id))
+        terms = Terms("this process", NOW, NOW + timedelta(minutes=3))
+        async with services.database.transaction() as tx:
+            await claims.claim(tx, "oxen", terms, created_after=NOW - timedelta(minutes=1))
+
+    async with worker._tasks:
+        await claim(1)
+        assert await unleased() == 0
+        await worker._turn()
+        assert await unleased() == 1
+        await claim(2)
+        await worker._turn()
+        assert await unleased() == 1
+
+
+@pytest.mark.parametrize("error", [NotNow(), ValueError()], ids=["NotNow", "ValueError"])
 async def test_an_error_of_a_turn_is_followed_by_a_pause(
-    services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
     waits: list[float] = []
     sleep = asyncio.sleep
@@ -134,13 +222,16 @@ async def test_an_error_of_a_turn_is_followed_by_a_pause(
         waits.append(seconds)
         await sleep(0)
 
+    def fail(coordination: Alone, duty: Duty) -> bool:
+        raise error
+
     worker = Worker(services)
-    monkeypatch.setattr(Alone, "has", lambda self, duty: 1 // 0)
+    monkeypatch.setattr(Alone, "has", fail)
     monkeypatch.setattr(asyncio, "sleep", noted)
     await worker._turn()
 
     assert 5.0 in waits
-    assert "the worker's turn failed, retrying" in caplog.text
+    assert ("the worker's turn failed, retrying" in caplog.text) is isinstance(error, ValueError)
 
 
 async def test_whole_work_ends_before_its_cancel() -> None:

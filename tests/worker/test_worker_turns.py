@@ -135,10 +135,14 @@ async def test_claims_fill_the_slots_and_leave_the_last_to_another_member(
         await one(services.database, new_job(3))
         await worker._claim("oxen")
         assert worker._submits["oxen"] == {1: 3, 2: 1}
+        worker._rows_changed = False
         held.remove()
         await until(lambda: not worker._tasks.busy)
-        assert not worker._submits["oxen"]
         worker._streams.stop()
+
+    assert not worker._submits["oxen"]
+    assert worker._rows_changed
+    assert len(worker._poller.watched) == 4
 
 
 async def test_a_claimed_job_that_has_another_task_is_put_back_for_a_moment(
