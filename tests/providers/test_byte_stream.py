@@ -74,11 +74,22 @@ async def test_after_ten_seconds_a_stream_may_send_as_much_again(
     assert received.closed
 
 
-async def test_other_tasks_run_between_two_reads_of_a_stream() -> None:
-    stream, ran = stream_of(Received(1)), []
+async def test_other_tasks_run_between_two_reads_of_a_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reads take no time."""
+    waits: list[float] = []
+
+    async def sleep(delay: float) -> None:
+        waits.append(delay)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("bot.providers.byte_stream.asyncio", SimpleNamespace(sleep=sleep))
+    stream, ran = stream_of(Received(1)), list[bool]()
     other = asyncio.create_task(asyncio.sleep(0))
     other.add_done_callback(lambda _: ran.append(True))
     for _ in range(5):
         await stream.read()
 
     assert ran == [True]
+    assert waits == [0] * 5

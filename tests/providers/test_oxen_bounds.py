@@ -132,8 +132,9 @@ def pages_of(api_service: Service) -> list[str]:
         ([0] * 99 + [-15.1], 1),
         ([-15.1] * 100, 1),
         ([-20, *[0] * 98, -16], 10),  # not newest first
+        ([-16, *[0] * 98, -17], 1),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 async def test_the_history_is_read_until_it_is_older_than_the_request(
     oxen: Oxen, api_service: Service, times: Sequence[float], read_pages: int

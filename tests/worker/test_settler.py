@@ -271,12 +271,14 @@ async def test_an_estimate_is_corrected_by_the_made_generations_alone(
     api.says(*costs(None))
     await parts.settler.correct_cost(job)
     assert (await parts.stored(job)).estimated
+    assert len(api.asked) == 1
     api.says(*costs("1"))
     await parts.settler.correct_cost(job)
 
     stored = await parts.stored(job)
     assert (stored.cost, stored.estimated) == (100_000, False)
     assert {each.path for each in api.asked} == {"/ai/generations/g1"}
+    assert parts.services.catalog.about("oxen").price == 5  # follows the cost to some degree
 
 
 @pytest.mark.parametrize(("cost", "logged"), [(Cost(0, {"usd": "0"}), True), (None, False)])

@@ -1,5 +1,6 @@
 """Which waiting and slow jobs are shown anew, and when no such edit is made at all."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -154,12 +155,36 @@ async def test_five_edits_are_made_at_once(parts: Parts, edits: waiting.Waiting)
     await made(parts, [10] * 10)
     found = await running(parts, 7)
     parts.move(minutes=1)
+    listed, shows = [len(edits._chosen(found, parts.now))], []
+    for each in found[:6]:
+        shows.append(asyncio.create_task(edits.show_place(each)))
+        await asyncio.sleep(0)  # an edit reads the usual time first
+        listed.append(len(edits._chosen(found, parts.now)))
+    await asyncio.gather(*shows)
+    assert listed == [5, 4, 3, 2, 1, 0, 0]
+
+    parts.move(seconds=30)  # after the pause: Discord is not connected here
     assert await slow(edits, parts) == found[:5]
 
-    edits._edits |= {"a", "b"}  # on the way
-    assert await slow(edits, parts) == found[:3]
-    edits._edits |= {"c", "d", "e", "f"}
-    assert await slow(edits, parts) == []
+
+async def test_no_place_is_shown_in_a_pause_or_while_deliveries_wait(
+    parts: Parts, edits: waiting.Waiting, slots: Slots
+) -> None:
+    job = await one(parts.database)
+
+    async def moved() -> int:
+        async with parts.database.reading() as view:
+            return len(await edits.moved(view, parts.now))
+
+    parts.move(minutes=1)
+    (busy,) = slots.choose([job])
+    assert await moved() == 0
+    slots.end(busy)
+    await edits.show_place(job)
+    parts.now += after(30) - MOMENT
+    assert await moved() == 0
+    parts.now += MOMENT
+    assert await moved() == 1
 
 
 async def test_a_job_that_is_to_be_stopped_is_not_slow(
