@@ -76,6 +76,20 @@ def test_only_defaults_may_stand_beside_what_was_sent(
     assert fit(row() | more) is fitting
 
 
+def test_a_row_need_not_repeat_the_number_of_pictures() -> None:
+    assert fit(row(), replace(REQUEST, options={"count": 2}))
+
+
+@pytest.mark.parametrize(
+    ("value", "fitting"), [(None, True), ("", True), (False, True), (True, False)]
+)
+def test_an_option_that_the_model_lacks_has_no_value_in_a_row(value: object, fitting: bool) -> None:
+    found = row(match_input_image=value, model_name="x")
+    spec = oxen_spec(price=0, model="x")
+
+    assert fits(found, REQUEST, model="x", spec=spec, since=SINCE, until=UNTIL) is fitting
+
+
 def test_an_input_must_be_that_of_the_request() -> None:
     edit = replace(REQUEST, inputs=(PICTURE,))
     listed = InputField("images", 3, is_list=True)

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.catalog import MAX_PROMPT, Choice, Flag, OptionSpec, Whole
+from bot.catalog import MAX_PROMPT, Choice, Flag, OptionSpec, Text, Whole
 from bot.providers.oxen import OXEN
 from bot.providers.oxen.model import OxenSettings, described, oxen_spec, table_options
 from bot.providers.oxen.rows import INPUT, InputField
@@ -219,6 +219,18 @@ def test_what_stands_beside_a_reference_comes_first() -> None:
         assert option("aspect_ratio", {combiner: [part]}) is not None
     for combiner in ("not", "if"):
         assert option("aspect_ratio", {combiner: part, **part}) is None
+
+
+@pytest.mark.parametrize(
+    "variants", [5, None, {}, [], [{"type": "null"}], [5], [5, {"enum": ["a"]}], [None]], ids=str
+)
+def test_a_combination_of_anything_else_is_not_read(variants: object) -> None:
+    assert option("aspect_ratio", {"anyOf": variants}) is None
+
+
+def test_a_text_may_have_one_character_at_most() -> None:
+    assert option("negative_prompt", {"maxLength": 1}) == Text(1)
+    assert option("negative_prompt", {}) == Text()
 
 
 def test_a_reference_leads_into_the_schema_itself() -> None:

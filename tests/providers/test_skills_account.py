@@ -5,11 +5,14 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from bot.errors import ProviderError, Reason
+from bot.catalog import ModelSpec, check_request
+from bot.errors import ProviderError, Reason, UserError
+from bot.jobs import GenerationRequest, Option
 from bot.ledger import Cost
 from bot.providers.base import Failed, Finding, Finished
+from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills import SKILLS
-from bot.providers.skills.model import SkillsSettings
+from bot.providers.skills.model import SkillsSettings, skills_spec
 from bot.providers.skills.provider import Skills
 from bot.providers.skills.rows import credits_of
 from tests.providers.clients import oxen_at, skills_at
@@ -165,3 +168,31 @@ async def test_an_answer_without_a_status_is_an_error(
     with pytest.raises(ProviderError) as caught:
         await skills.fetch("g")
     assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "spec", [skills_spec(price=1), oxen_spec(price=1)], ids=lambda each: each.key
+)
+def test_the_values_at_the_bounds_of_a_model_are_accepted(spec: ModelSpec) -> None:
+    largest = 2**31 - 1
+    within: list[dict[str, Option]] = [{"count": 1}, {"count": 4}, {"seed": 0}, {"seed": largest}]
+    beyond: list[dict[str, Option]] = [{"count": 0}, {"count": 5}, {"seed": -1}]
+    beyond.append({"seed": largest + 1})
+    if spec.key == "skills":
+        within.append({"negative_prompt": "x" * 500})
+        beyond.append({"negative_prompt": "x" * 501})
+    for options in within:
+        check_request(GenerationRequest(spec.key, "a cat", options), spec)
+    for options in beyond:
+        with pytest.raises(UserError):
+            check_request(GenerationRequest(spec.key, "a cat", options), spec)
+
+
+def test_the_defaults_are_those_of_the_documents() -> None:
+    for spec, ratio in ((skills_spec(price=1), "1:1"), (oxen_spec(price=1), "16:9")):
+        found = {name: getattr(each, "default", None) for name, each in spec.options.items()}
+        assert (found["count"], found["aspect_ratio"], found["seed"]) == (1, ratio, None)
+        assert found["expand_prompt"] is True
+        assert found.get("safety_checker", True) is True
+        assert found.get("match_input_image", False) is False
+        assert found.get("output_format", "png") == "png"
