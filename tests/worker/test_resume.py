@@ -1,13 +1,18 @@
 """After a start, running jobs are watched again by a few queries, however many they are."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from bot.store import running
+from bot.store import leases, running
+from bot.store.database import Database
+from tests.providers.clients import oxen_at
 from tests.support.delivery import drawing
 from tests.support.easel import Stage
+from tests.support.rows import new_job, one
 from tests.support.statements import statements
+from tests.support.worker_parts import Parts
 
 
 @pytest.mark.parametrize("page", [4, running.PAGE])
@@ -27,6 +32,22 @@ async def test_running_jobs_are_watched_by_pages(
     reads = [each for each in executed if each.startswith("SELECT generations.")]
 
     assert len(reads) == -(-number // page)
+
+
+@pytest.mark.parametrize("number", [4, 5])
+async def test_all_pages_are_watched_at_once(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(running, "PAGE", 2)
+    parts = Parts(database, tmp_path, {"oxen": oxen_at()})
+    for each in range(number):
+        await parts.running(await one(database, new_job(each)), f"g{each}")
+    async with database.transaction() as tx:
+        await leases.clear(tx)
+    async with asyncio.timeout(5):
+        await parts.recovery.resume(set())
+
+    assert len(parts.poller.watched) == number
 
 
 @pytest.mark.long

@@ -13,9 +13,12 @@ from bot.providers.base import Submitted, Waiting
 from bot.sandbox.http.faults import HoldBefore
 from bot.sandbox.oxen.server import FakeOxen
 from bot.services import Services
-from bot.store import generations, jobs, settlement
+from bot.store import generations, jobs, leases, settlement
+from bot.store.backends import open_database
 from bot.store.coordination import Alone, Duty, News
 from bot.store.database import Database
+from bot.store.jobs import MoveRefused
+from bot.store.leases import Terms
 from bot.worker.worker import Worker
 from tests.providers.clients import oxen_at
 from tests.support import cluster
@@ -156,3 +159,81 @@ async def test_a_job_with_a_task_is_not_idle(worker: Worker) -> None:
     worker._tasks.start(busy, work())
     assert worker._idle([busy, idle]) == [idle]
     ends.set()
+
+
+class Held:
+    """The stream of a submit, which ends when a test says so."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+        self.closed = 0
+
+    async def ends(self) -> AsyncIterator[str]:
+        await self.over.wait()
+        for remote_id in list[str]():
+            yield remote_id
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_a_job_is_polled_on_schedule_once_its_stream_is_over(worker: Worker) -> None:
+    job, held = await polled(worker), Held()
+    worker._streams.hold(job.id, held)
+    soon = next_poll(worker)
+    worker._follow_stream(job.id)
+    assert next_poll(worker) > 5 * soon
+    held.over.set()
+    async with asyncio.timeout(5):
+        while not held.closed:
+            await asyncio.sleep(0)
+    assert next_poll(worker) < 5 * soon
+
+
+async def test_the_stream_of_a_job_that_is_not_polled_is_followed_by_nobody(
+    worker: Worker,
+) -> None:
+    held = Held()
+    worker._streams.hold("unknown", held)
+    worker._follow_stream("unknown")
+    worker._streams.close_unfollowed("unknown")
+    assert held.closed == 1
+
+
+async def test_a_submit_that_fails_leaves_no_stream_open(worker: Worker) -> None:
+    """The job has not been claimed."""
+    job, held = await one(services_of(worker).database), Held()
+    worker._streams.hold(job.id, held)
+    worker._submits["oxen"][job.user_id] += 1
+    with pytest.raises(MoveRefused):
+        await worker._submit(job)
+
+    assert held.closed == 1
+    assert not worker._submits["oxen"]
+
+
+async def test_the_stream_of_a_settled_job_is_closed(worker: Worker, service: FakeOxen) -> None:
+    (made,) = (await services_of(worker).providers["oxen"].submit(new_job().request, 1)).generations
+    job, held = await polled(worker, made.remote_id), Held()
+    worker._streams.hold(job.id, held)
+    worker._follow_stream(job.id)
+    await worker._poll(job.id)
+    assert held.closed == 0
+    service.advance(made.remote_id, "failed")
+    await worker._poll(job.id)
+
+    assert held.closed > 0
+
+
+async def test_a_download_of_a_job_that_another_process_has_takes_no_slot(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with open_database(postgres_url) as database:
+        job = await one(database)
+        async with database.transaction() as tx:
+            assert await leases.take(tx, [job], Terms("another", NOW, None))
+        worker = Worker(services_on(database, tmp_path, lambda: NOW))
+        async with worker._tasks:
+            await worker._start_downloads(worker._downloads.choose([job]))
+            assert not worker._tasks.busy
+        assert worker._downloads.choose([job]) == [job]
