@@ -325,7 +325,7 @@ async def test_pictures_that_cannot_be_downloaded_are_given_up_at_the_end(
     assert states == [None, JobStatus.FAILED]
 
 
-async def test_a_job_has_ten_pictures_at_most(parts: Parts, api: Service) -> None:
+async def test_a_job_has_ten_pictures_at_most(parts: Parts, tmp_path: Path) -> None:
     job, made = await running(parts, "g1", "g2")
     file = f"data:image/png;base64,{base64.b64encode(draw('a', 1, 8, 8)).decode()}"
     both = ends_of(made, Finished((file,) * 7), Finished((file,) * 7))
@@ -333,6 +333,8 @@ async def test_a_job_has_ten_pictures_at_most(parts: Parts, api: Service) -> Non
 
     assert [len(each.pictures) for each in stored] == [7, 3]
     assert {each.error for each in stored} == {None}
+    files = [each for each in tmp_path.rglob("*") if each.is_file()]
+    assert len([each for each in files if "easel.db" not in each.name]) == 1  # no temporary one
 
 
 async def test_only_what_has_failed_is_a_loss_beside_a_picture(parts: Parts) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from bot.sandbox.http.faults import Answer, ResetAfter
 from bot.sandbox.oxen.server import FakeOxen
 from bot.store import generations, jobs, pictures, settlement
 from bot.store.database import Database
+from bot.store.sqlite import READERS, SQLiteDatabase
 from bot.worker import submit
 from bot.worker.submit import LISTED
 from tests.providers.clients import oxen_at
@@ -283,6 +285,27 @@ async def test_failures_of_one_input_picture_count_once(
         await parts.submitter.submit(await parts.claimed(job))
 
     assert parts.services.health.is_down("oxen") is not same
+
+
+async def test_a_failure_counts_although_the_inputs_cannot_be_read(
+    empty_file: Path, tmp_path: Path, service: FakeOxen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
+    service.faults.add("POST", QUEUE, BUSY_SERVICE, times=3)
+    image = Attachment("a.png", "https://cdn.discordapp.com/attachments/1/2/a.png")
+    async with SQLiteDatabase(empty_file) as database, aiohttp.ClientSession() as session:
+        oxen = oxen_at(session, service.url, key=service.key)
+        parts = Parts(database, tmp_path, {"oxen": oxen})
+        for user_id in (1, 2, 3):
+            async with database.transaction() as tx:
+                job = await add(tx, replace(new_job(user_id), inputs=(image,)))
+                await jobs.mark_inputs_stored(tx, job.id, size=1)
+            claimed = await parts.claimed(job)
+            async with AsyncExitStack() as reading:
+                for _ in range(READERS):
+                    await reading.enter_async_context(database.reading())
+                await parts.submitter.submit(claimed)
+        assert parts.services.health.is_down("oxen")
 
 
 async def test_an_unknown_outcome_is_searched_for(
