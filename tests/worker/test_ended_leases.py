@@ -1,5 +1,6 @@
 """The last write of a piece of work ends the lease: no statement releases the job afterwards."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,13 +14,16 @@ from bot.ledger import Cost
 from bot.providers.base import Canceled, Failed, Finished
 from bot.sandbox.http.faults import Answer
 from bot.sandbox.oxen.server import FakeOxen
-from bot.store import generations, jobs
+from bot.store import generations, jobs, running
 from bot.store.backends import open_database
 from bot.store.database import Database
+from bot.worker.worker import Worker
 from tests.providers.clients import oxen_at
 from tests.support import cluster
 from tests.support.books import picture
+from tests.support.menus import until
 from tests.support.rows import NOW, one
+from tests.support.services import services_on
 from tests.support.statements import statements
 from tests.support.worker_parts import Parts
 
@@ -92,3 +96,29 @@ async def test_the_leases_of_other_processes_outlive_a_start(
         await parts.recovery.start()
         async with database.reading() as view:
             assert await parts.recovery.due(view, NOW) == []
+
+
+async def test_a_worker_that_ends_leaves_its_running_jobs_to_others(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with (
+        open_database(postgres_url) as database,
+        FakeOxen() as service,
+        aiohttp.ClientSession() as session,
+    ):
+        service.manual = True
+        oxen = oxen_at(session, service.url, key=service.key)
+        worker = Worker(services_on(database, tmp_path, lambda: NOW, providers={"oxen": oxen}))
+        job = await one(database)
+
+        async def free() -> list[str]:
+            async with database.reading() as view:
+                return [each.id for each in await running.unwatched(view, NOW, known=())]
+
+        work = asyncio.create_task(worker.run())
+        await until(lambda: worker._poller.is_watching(job.id))
+        assert await free() == []
+        worker.stop()
+        async with asyncio.timeout(5):
+            await work
+        assert await free() == [job.id]
