@@ -13,7 +13,7 @@ from bot.jobs import GenerationRequest, Option
 from bot.providers.oxen import provider as provider_module
 from bot.providers.oxen.model import oxen_spec
 from bot.providers.oxen.provider import Oxen
-from bot.providers.oxen.rows import INPUT, InputField, fits, parameters
+from bot.providers.oxen.rows import INPUT, InputField, fits, parameters, result_of
 from bot.providers.parsing import JsonObject
 from tests.providers.clients import MEMBER, oxen_at
 from tests.providers.server import Reply, Service, raw
@@ -100,6 +100,15 @@ def test_an_input_must_be_that_of_the_request() -> None:
     assert not fit(row(images=[PICTURE]), REQUEST, listed)
     assert not fit(row(input_image=PICTURE), REQUEST, None)
     assert fit(row(), edit, None)  # without a parameter for it, no picture was sent
+
+
+def test_the_result_of_a_row_comes_before_its_other_pictures() -> None:
+    other = "https://example.com/2.png"
+    found = {"result_url": PICTURE, "images": [other]}
+    for field in (INPUT, InputField("images", is_list=True), None):
+        assert result_of(found, field) == (PICTURE,)
+        is_input = field is not None and field.name == "images"
+        assert result_of({"images": [other]}, field) == (() if is_input else (other,))
 
 
 def test_of_several_inputs_a_parameter_for_one_takes_the_first() -> None:

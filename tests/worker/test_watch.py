@@ -137,7 +137,12 @@ def test_the_newest_reports_are_remembered() -> None:
 
     assert streams.heard("0") is None
     assert streams.heard("1") == NOW + after(1)
+    assert streams.heard("2") == NOW
     assert streams.heard(str(REMEMBERED)) == NOW
+
+    streams.hear("new", NOW)
+    assert streams.heard("1") == NOW + after(1)  # reported again, and so newer than others
+    assert streams.heard("2") is None
 
 
 def test_a_watch_is_small_beside_its_job(watch: JobWatch) -> None:
