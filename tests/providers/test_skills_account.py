@@ -196,3 +196,11 @@ def test_the_defaults_are_those_of_the_documents() -> None:
         assert found.get("safety_checker", True) is True
         assert found.get("match_input_image", False) is False
         assert found.get("output_format", "png") == "png"
+
+
+def test_the_key_is_sent_to_the_api_alone() -> None:
+    skills = skills_at(url="https://open.skills.example", key="secret")
+    own = {"Authorization": "Bearer secret"}
+
+    assert skills.headers_for("https://open.skills.example/output/1.png") == own
+    assert skills.headers_for("https://cdn.skills.example/output/1.png") == {}

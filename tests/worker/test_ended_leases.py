@@ -17,6 +17,7 @@ from bot.sandbox.oxen.server import FakeOxen
 from bot.store import generations, jobs, running
 from bot.store.backends import open_database
 from bot.store.database import Database
+from bot.worker.leases import LeaseLost
 from bot.worker.worker import Worker
 from tests.providers.clients import oxen_at
 from tests.support import cluster
@@ -122,3 +123,19 @@ async def test_a_worker_that_ends_leaves_its_running_jobs_to_others(
         async with asyncio.timeout(5):
             await work
         assert await free() == [job.id]
+
+
+async def test_no_request_leaves_for_a_job_whose_lease_is_not_held(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with (
+        open_database(postgres_url) as database,
+        FakeOxen() as service,
+        aiohttp.ClientSession() as session,
+    ):
+        oxen = oxen_at(session, service.url, key=service.key)
+        parts = Parts(database, tmp_path, {"oxen": oxen})
+        job = await parts.claimed(await one(database))
+        with pytest.raises(LeaseLost):
+            await parts.submitter.submit(job)
+        assert service.requests == []
