@@ -9,12 +9,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import stamina
 
-from bot.errors import ProviderError, Reason
+from bot.errors import Reason
 from bot.jobs import Generation, Job, JobStatus
 from bot.ledger import Cost
-from bot.pictures import Downloader
 from bot.providers.base import Canceled, Failed, Finished
 from bot.providers.oxen.provider import Oxen
 from bot.sandbox.drawing.draw import draw
@@ -26,7 +24,6 @@ from tests.providers.clients import oxen_at
 from tests.providers.server import Reply, Service, service
 from tests.support import cluster
 from tests.support.books import picture
-from tests.support.loopback import LOOPBACK
 from tests.support.rows import new_job, one
 from tests.support.worker_parts import Parts
 
@@ -292,49 +289,6 @@ async def test_a_cost_of_zero_is_charged_by_the_price_and_logged(
 
     assert "succeeded with 1 pictures" in caplog.text
     assert ("reported no cost, or zero: the price is charged" in caplog.text) is logged
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"), [(404, Reason.NO_PICTURE), (500, Reason.UNAVAILABLE)]
-)
-async def test_pictures_that_cannot_be_downloaded_are_given_up_at_the_end(
-    database: Database,
-    tmp_path: Path,
-    oxen: Oxen,
-    api: Service,
-    caplog: pytest.LogCaptureFixture,
-    status: int,
-    reason: Reason,
-) -> None:
-    """Their generation stays open, so that the pictures may come later."""
-    async with Downloader(private_hosts=LOOPBACK) as downloader:
-        parts = Parts(database, tmp_path, {"oxen": oxen}, downloader=downloader)
-        job, made = await running(parts, "g1", "g2")
-        api.answers({}, status)
-        ends = ends_of(made, Finished((f"{api.url}/gone.png",)), Failed(Reason.REJECTED))
-        with stamina.set_testing(True, attempts=10, cap=True):  # no waits between attempts
-            with pytest.raises(ProviderError):
-                await parts.settler.settle(job, ends)
-            assert (await parts.stored(job)).status is JobStatus.RUNNING
-            await parts.settler.settle_anyway(job, ends)
-
-    assert await parts.outcome(job) == (JobStatus.FAILED, reason)
-    assert "pictures not downloaded in time" in caplog.text
-    async with parts.database.reading() as view:
-        states = [each.state for each in await generations.of_job(view, job.id)]
-    assert states == [None, JobStatus.FAILED]
-
-
-async def test_a_job_has_ten_pictures_at_most(parts: Parts, tmp_path: Path) -> None:
-    job, made = await running(parts, "g1", "g2")
-    file = f"data:image/png;base64,{base64.b64encode(draw('a', 1, 8, 8)).decode()}"
-    both = ends_of(made, Finished((file,) * 7), Finished((file,) * 7))
-    stored = await parts.settler.store_pictures(job, both)
-
-    assert [len(each.pictures) for each in stored] == [7, 3]
-    assert {each.error for each in stored} == {None}
-    files = [each for each in tmp_path.rglob("*") if each.is_file()]
-    assert len([each for each in files if "easel.db" not in each.name]) == 1  # no temporary one
 
 
 async def test_only_what_has_failed_is_a_loss_beside_a_picture(parts: Parts) -> None:
