@@ -122,7 +122,7 @@ async def test_large_answers_are_received_one_at_a_time(session: aiohttp.ClientS
             while not api._large.locked():
                 await asyncio.sleep(0.005)
         assert await api.request("POST", "/small", limit=2 * MEGABYTE) == 1
-        error = await refused(api, limit=2 * MEGABYTE, timeout=0.1)
+        error = await refused(api, limit=2 * MEGABYTE, timeout=0.3)
         assert (error.reason, error.taken) == (Reason.TIMEOUT, Taken.DOUBTFUL)
         ends.set()
         assert isinstance(await held, str)

@@ -157,7 +157,7 @@ async def test_the_time_until_the_first_event_is_limited(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (create.SUBMIT_TIMEOUT, create.SILENCE) == (60.0, 120.0)
-    monkeypatch.setattr(create, "SUBMIT_TIMEOUT", 0.05)
+    monkeypatch.setattr(create, "SUBMIT_TIMEOUT", 0.2)
     for answer in (b"", HEAD + b": hello\n\n"):
         async with raw(answer, hang=True) as url:
             skills = skills_at(session, url)
@@ -169,7 +169,7 @@ async def test_the_time_until_the_first_event_is_limited(
 async def test_a_plain_request_is_limited_too(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(create, "SUBMIT_TIMEOUT", 0.05)
+    monkeypatch.setattr(create, "SUBMIT_TIMEOUT", 0.2)
     async with raw(b"", hang=True) as url, asyncio.timeout(5):
         skills = skills_at(session, url, SKILLS_STREAM="off")
         assert (await refused(skills)).reason is Reason.TIMEOUT

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.store import leases, running
+from bot.store import leases, running, settlement
+from bot.store.backends import open_database
 from bot.store.database import Database
 from tests.providers.clients import oxen_at
 from tests.support.delivery import drawing
 from tests.support.easel import Stage
-from tests.support.rows import new_job, one
+from tests.support.rows import NOW, new_job, one
 from tests.support.statements import statements
 from tests.support.worker_parts import Parts
 
@@ -48,6 +49,22 @@ async def test_all_pages_are_watched_at_once(
         await parts.recovery.resume(set())
 
     assert len(parts.poller.watched) == number
+
+
+async def test_a_job_that_another_process_has_settled_hides_no_other(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with open_database(postgres_url) as database:
+        parts = Parts(database, tmp_path, {"oxen": oxen_at()})
+        settled = await parts.running(await one(database), "g1")
+        await parts.poller.begin_all([settled])
+        job = await parts.running(await one(database, new_job(2)), "g2")
+        async with database.transaction() as tx:
+            await settlement.cancel(tx, settled.id, NOW)
+            await leases.clear(tx)
+        await parts.recovery.resume(set())
+
+        assert parts.poller.is_watching(job.id)
 
 
 @pytest.mark.long
