@@ -111,6 +111,5 @@ class Waiting:
 
 
 def _is_slow(job: Job, usual: Usual | None, now: datetime) -> bool:
-    if usual is None or job.running_at is None:
-        return False
-    return now - job.running_at >= usual.most + SLOW_MARGIN
+    began = job.running_at
+    return bool(usual and began and now - began >= usual.most + SLOW_MARGIN)

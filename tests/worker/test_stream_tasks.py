@@ -80,13 +80,13 @@ async def test_the_ends_of_a_stream_are_reported_until_it_is_over(
     await soon()
 
     assert (reports.ended, reports.over, stream.closed) == (["gen_1", "gen_2"], ["job"], 1)
-    assert not reports.streams.follow("job", tasks)
+    assert reports.streams.follow("job", tasks) is False
 
 
 async def test_a_job_without_a_stream_is_followed_by_no_task(
     reports: Reports, tasks: Tasks
 ) -> None:
-    assert not reports.streams.follow("job", tasks)
+    assert reports.streams.follow("job", tasks) is False
     reports.streams.close("job")
     reports.streams.close_unfollowed("job")
     await soon()
@@ -105,7 +105,7 @@ async def test_a_stream_that_is_closed_is_over_once(reports: Reports, tasks: Tas
     await soon()
 
     assert reports.over == ["job"]
-    assert not reports.streams.follow("job", tasks)
+    assert reports.streams.follow("job", tasks) is False
 
 
 async def test_only_a_stream_that_no_task_follows_is_closed_with_its_submit(
@@ -134,7 +134,7 @@ async def test_a_stop_closes_what_is_followed_and_follows_no_more(
     reports.streams.stop()
     assert (followed.closed, held.closed) == (1, 0)
 
-    assert not reports.streams.follow("held", tasks)
+    assert reports.streams.follow("held", tasks) is False
     assert held.closed == 1
     await soon()
     assert reports.over == ["followed"]

@@ -71,7 +71,7 @@ async def test_a_job_has_one_task_at_a_time(database: Database, worker: Worker) 
     ends = asyncio.Event()
     assert worker.tasks.start(job, until(ends))
     second = nothing()
-    assert not worker.tasks.start(job, second)
+    assert worker.tasks.start(job, second) is False
     assert inspect.getcoroutinestate(second) == inspect.CORO_CLOSED
     assert worker.tasks.start(other, nothing())
     assert worker.tasks.is_busy(job)
