@@ -48,6 +48,14 @@ def file_of(services: Services, stored: Picture) -> Path:
     return services.pictures.path(stored)
 
 
+def limited(services: Services, channel_id: int) -> None:
+    """Let Discord say that a channel takes no message for five seconds."""
+    assert isinstance(services.delivery, DiscordDelivery)
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": "5"}
+    path = f"/api/v10/channels/{channel_id}/messages"
+    services.delivery._limits.note(path, 200, headers)
+
+
 def services_on(
     database: Database,
     folder: Path,

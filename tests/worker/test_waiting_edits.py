@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.providers.clients import oxen_at
 from tests.support import cluster
 from tests.support.books import picture
 from tests.support.rows import NOW, add, new_job, one
+from tests.support.services import limited
 from tests.support.worker_parts import Parts
 
 MOMENT = timedelta(milliseconds=1)
@@ -165,6 +167,22 @@ async def test_five_edits_are_made_at_once(parts: Parts, edits: waiting.Waiting)
 
     parts.move(seconds=30)  # after the pause: Discord is not connected here
     assert await slow(edits, parts) == found[:5]
+
+
+async def test_no_status_is_edited_in_a_channel_that_takes_no_message(
+    parts: Parts, edits: waiting.Waiting
+) -> None:
+    await made(parts, [10] * 10)
+    here = await running(parts, 3)
+    new = new_job(9)
+    there = await one(parts.database, replace(new, route=replace(new.route, channel_id=21)))
+    there = await parts.running(there, "there")
+    await parts.poller.begin(there, [Submitted("there", Waiting())])
+    limited(parts.services, channel_id=20)
+    parts.move(minutes=1)
+
+    assert len(parts.poller.running) == len(here) + 1
+    assert await slow(edits, parts) == [there]
 
 
 async def test_no_place_is_shown_in_a_pause_or_while_deliveries_wait(

@@ -18,7 +18,7 @@ from bot.worker.worker import Worker
 from tests.support import cluster
 from tests.support.menus import until
 from tests.support.rows import NOW, new_job, one
-from tests.support.services import services_on
+from tests.support.services import limited, services_on
 from tests.support.statements import statements
 
 MOMENT = timedelta(milliseconds=1)
@@ -76,6 +76,17 @@ async def test_rows_are_read_after_a_change_or_when_one_is_due(
         await turn()
 
     assert reads == [True, False, True, True, True]
+
+
+async def test_rows_are_read_when_a_channel_takes_messages_again(services: Services) -> None:
+    limited(services, channel_id=20)
+    worker = Worker(services)
+    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    async with worker._tasks:
+        await worker._turn()
+
+    assert worker._next_row is not None
+    assert NOW < worker._next_row <= NOW + timedelta(seconds=5)
 
 
 async def test_requests_to_cancel_are_read_only_after_such_a_change(services: Services) -> None:
