@@ -169,9 +169,16 @@ async def test_five_edits_are_made_at_once(parts: Parts, edits: waiting.Waiting)
     assert await slow(edits, parts) == found[:5]
 
 
+@pytest.mark.parametrize(("candidates", "found"), [(3, False), (4, True)])
 async def test_no_status_is_edited_in_a_channel_that_takes_no_message(
-    parts: Parts, edits: waiting.Waiting
+    parts: Parts,
+    edits: waiting.Waiting,
+    monkeypatch: pytest.MonkeyPatch,
+    candidates: int,
+    found: bool,
 ) -> None:
+    """Nor in others, if there are more slow jobs than one turn looks at."""
+    monkeypatch.setattr(waiting, "CANDIDATES", candidates)
     await made(parts, [10] * 10)
     here = await running(parts, 3)
     new = new_job(9)
@@ -182,7 +189,7 @@ async def test_no_status_is_edited_in_a_channel_that_takes_no_message(
     parts.move(minutes=1)
 
     assert len(parts.poller.running) == len(here) + 1
-    assert await slow(edits, parts) == [there]
+    assert await slow(edits, parts) == ([there] if found else [])
 
 
 async def test_no_place_is_shown_in_a_pause_or_while_deliveries_wait(
