@@ -172,3 +172,21 @@ async def test_a_canceled_task_cancels_the_work_beside_the_edit(parts: Parts) ->
     await asyncio.sleep(0)
 
     assert ended == [True]
+
+
+@pytest.mark.parametrize("steps", [1, 100])
+async def test_an_error_of_the_work_is_raised_after_the_edit(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(status_edits, "QUIET", after(0.02))
+    (job,) = await running(parts, 1)
+
+    async def work() -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0.001)
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await parts.edits.beside(job, work())
+
+    assert parts.edits.next_due is not None
