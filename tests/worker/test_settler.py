@@ -205,9 +205,10 @@ async def test_the_first_failure_is_the_reason_of_the_job(
         Failed(Reason.REJECTED, "first"),
         Abandoned(Reason.TIMEOUT, "second"),
     ]
-    await parts.settler.settle(job, ends_of(made, *ends))
+    settled = await parts.settler.settle(job, ends_of(made, *ends))
 
-    assert await parts.outcome(job) == (JobStatus.FAILED, Reason.REJECTED)
+    assert settled == await parts.stored(job)
+    assert (settled.status, settled.reason) == (JobStatus.FAILED, Reason.REJECTED)
     assert "rejected: first" in caplog.text
     assert "timeout: second" in caplog.text
     assert "failed: rejected" in [each.getMessage() for each in caplog.records]

@@ -13,11 +13,12 @@ from bot.store import claims, jobs, queue, settlement
 from bot.store.coordination import CANCELS, Alone, Duty, News
 from bot.store.database import Database
 from bot.store.leases import Terms
+from bot.worker import deliveries
 from bot.worker import worker as worker_module
 from bot.worker.worker import Worker
 from tests.support import cluster
 from tests.support.menus import until
-from tests.support.rows import NOW, new_job, one
+from tests.support.rows import NOW, add, new_job, one
 from tests.support.services import limited, services_on
 from tests.support.statements import statements
 
@@ -87,6 +88,22 @@ async def test_rows_are_read_when_a_channel_takes_messages_again(services: Servi
 
     assert worker._next_row is not None
     assert NOW < worker._next_row <= NOW + timedelta(seconds=5)
+
+
+async def test_while_more_deliveries_are_due_their_list_is_read_again_soon(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "LISTED", 2)
+    async with services.database.transaction() as tx:
+        for number in range(3):
+            job = await add(tx, new_job(number))
+            await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
+    worker = Worker(services)
+    async with services.database.reading() as view:
+        assert len(await worker._deliveries.read(view, NOW)) == 2
+        at = await worker._next_row_at(view, NOW)
+
+    assert at == worker._deliveries.next_read == NOW + deliveries.REREAD
 
 
 async def test_requests_to_cancel_are_read_only_after_such_a_change(services: Services) -> None:
