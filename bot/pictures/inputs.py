@@ -92,7 +92,7 @@ class InputTooLarge(InputRefused):
             attachment,
             "`{name}` has {size} MiB, and a picture may have up to {limit} MiB. "
             "Attach a smaller copy.",
-            size=f"{size / MIB:.0f}",
+            size=max(round(size / MIB), MAX_BYTES // MIB + 1),  # never that of the limit
             limit=MAX_BYTES // MIB,
         )
 
