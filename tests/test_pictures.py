@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 from aiohttp import web
@@ -218,7 +219,7 @@ class Origin:
     def url(self, path: str = "/a.png") -> str:
         return str(self.server.make_url(path))
 
-    async def __aenter__(self) -> "Origin":
+    async def __aenter__(self) -> Self:
         await self.server.start_server()
         return self
 
