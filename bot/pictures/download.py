@@ -289,11 +289,14 @@ def _decode_data(url: str, limit: int) -> bytes:
     if not comma or len(tail) > limit * 2:
         raise ProviderError(Reason.MALFORMED, "an unreadable data URI")
     try:
+        data = unquote_to_bytes(tail)
         if head.lower().endswith(";base64"):
-            return base64.b64decode(unquote_to_bytes(tail), validate=True)
-        return unquote_to_bytes(tail)
+            data = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:  # ValueError: also half a surrogate pair
         raise ProviderError(Reason.MALFORMED, "an unreadable data URI") from error
+    if len(data) > limit:
+        raise ProviderError(Reason.MALFORMED, f"a picture of more than {limit} bytes")
+    return data
 
 
 def _is_transient(error: Exception) -> bool:
