@@ -59,8 +59,8 @@ def _begins(data: Data, at: int, words: bytes) -> bool:
 
 
 def _end(data: Data, at: int) -> int:
-    """Return the end of a segment whose length is at `at`."""
+    """Return the end of a segment whose length is at `at`; nothing follows one that is cut off."""
     length = int.from_bytes(data[at : at + 2])
-    if length < 2 or at + length > len(data):
+    if length < 2:
         raise Unmarkable("a JPEG whose segments cannot be followed, or end early")
     return at + length
