@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
 
 from bot.errors import ProviderError, Reason
 from bot.pictures import Downloader
-from bot.pictures.addresses import PublicResolver, checked, exact_url, is_public
+from bot.pictures.addresses import PublicResolver, checked, ends_before, exact_url, is_public
 from tests.support.loopback import LOOPBACK
 
 SIGNED = [
@@ -141,3 +142,70 @@ async def test_a_private_name_is_resolved_at_its_port_alone() -> None:
     assert await resolver.resolve("localhost", 8000)
     with pytest.raises(ProviderError, match="private network"):
         await resolver.resolve("localhost", 8001)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_name"),
+    [
+        *(("example.com", True), ("1a.example", True), ("2.example", True), ("a.0xg", True)),
+        *(("0x7f.1.", False), ("a.1", False), ("a.0x1F", False), ("a.0x", False)),
+    ],
+)
+def test_a_name_that_ends_in_a_number_is_an_address_to_some(host: str, is_name: bool) -> None:
+    if is_name:
+        assert checked(f"https://{host}/a.png", ()).host == host
+        return
+    with pytest.raises(ProviderError) as caught:
+        checked(f"https://{host}/a.png", {(host, 443)})
+    assert caught.value.reason is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "[2606:4700::1]"])
+def test_an_address_of_the_open_internet_is_reached(host: str) -> None:
+    assert str(checked(f"http://{host}:81/a.png", ())) == f"http://{host}:81/a.png"
+
+
+async def test_the_private_addresses_of_a_name_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = ["10.0.0.1", "8.8.8.8", "fe80::1%eth0", "2606:4700::1%1"]
+
+    async def resolve(*_: object, **__: object) -> list[dict[str, object]]:
+        return [{"host": each} for each in found]
+
+    monkeypatch.setattr("aiohttp.ThreadedResolver.resolve", resolve)
+    resolver = PublicResolver({("private", 80)}, {("proxy", 3128)})
+
+    async def hosts(name: str, port: int) -> list[str]:
+        return [each["host"] for each in await resolver.resolve(name, port)]
+
+    assert await hosts("example.com", 80) == ["8.8.8.8", "2606:4700::1%1"]
+    assert await hosts("proxy", 80) == await hosts("private", 3128) == found[1::2]
+    assert await hosts("proxy", 3128) == await hosts("private", 80) == found
+    found = ["10.0.0.1"]
+    with pytest.raises(ProviderError, match=r"private network: example\.com"):
+        await resolver.resolve("example.com", 80)
+
+
+def test_an_address_expires_at_the_time_that_it_names() -> None:
+    end = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    url = f"https://cdn.discordapp.com/a.png?is=1&ex={int(end.timestamp()):x}&hm=0"
+
+    assert not ends_before(url, end)
+    assert ends_before(url, end + timedelta(microseconds=1))
+    for other in ("https://cdn.discordapp.com/a.png", url.replace("ex=", "ex=x"), "http://[::1"):
+        assert not ends_before(other, end + timedelta(days=999))
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        *(("0.255.255.255", False), ("1.0.0.0", True), ("100.63.255.255", True)),
+        *(("100.127.255.255", False), ("100.128.0.0", True), ("223.255.255.255", True)),
+        *(("1fff:ffff::1", False), ("2000::1", True), ("3fff:1000::1", True)),
+        *(("2002:808:808::1", True), ("2002:a00:1::1", False), ("::ffff:8.8.8.8", True)),
+        *(("64:ff9b::a00:1", False), ("64:ff9b::1:808:808", False)),
+    ],
+)
+def test_the_ends_of_networks_are_told_apart(address: str, public: bool) -> None:
+    assert is_public(ip_address(address)) is public

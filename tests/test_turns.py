@@ -131,3 +131,88 @@ async def test_a_growth_that_is_given_up_holds_nothing() -> None:
         assert limit.used == 6
         async with limit.take(CAI, 4):
             pass
+
+
+async def test_each_member_has_turns_in_the_order_of_the_requests() -> None:
+    async with tasks(1) as held:
+        first = await held.start(ADA)
+        for member in (BEN, CAI, BEN, CAI, ADA):
+            await held.start(member)
+        for number in (first, 1, 2, 5, 3):
+            await held.end(number)
+
+    assert held.order == [ADA, BEN, CAI, ADA, BEN, CAI]
+
+
+@pytest.mark.parametrize(("total", "each", "units"), [(10, None, 10), (10, 4, 4)])
+async def test_a_limit_is_used_to_its_last_unit(total: int, each: int | None, units: int) -> None:
+    async with tasks(total, each=each) as held:
+        await held.start(ADA, units - 1)
+        await held.start(ADA, 2)
+        assert held.order == [ADA]
+        await held.start(ADA, 1)  # behind the second
+        assert held.order == [ADA]
+        await held.end(0)
+        assert held.order == [ADA] * 3
+        assert held.limit.used == 3
+        await held.start(ADA, units - 3)
+        assert held.limit.used == units
+
+
+async def test_a_share_of_the_same_size_is_kept_while_others_wait() -> None:
+    limit = FairLimit(10)
+    async with limit.take(ADA, 10) as share:
+        waiting = asyncio.create_task(taken(limit, BEN))
+        await asyncio.sleep(0)
+        await limit.resize(share, 10)
+        assert (share.units, limit.used) == (10, 10)
+        await limit.resize(share, 9)
+        await waiting
+        await limit.resize(share, 99)  # the whole limit
+        assert share.units == 10
+    assert not limit._used  # nobody is remembered
+
+
+async def taken(limit: FairLimit, member: int) -> None:
+    async with limit.take(member):
+        pass
+
+
+async def test_a_growth_waits_behind_those_who_wait_already() -> None:
+    limit, order, grows = FairLimit(10), list[int](), asyncio.Event()
+
+    async def grow() -> None:
+        async with limit.take(ADA, 2) as share:
+            await grows.wait()
+            await limit.resize(share, 8)
+            order.append(ADA)
+
+    async def take_all() -> None:
+        async with limit.take(BEN, 10):
+            order.append(BEN)
+
+    growing = asyncio.create_task(grow())
+    await asyncio.sleep(0)
+    taking = asyncio.create_task(take_all())
+    await asyncio.sleep(0)
+    assert order == []
+    grows.set()
+    await asyncio.gather(taking, growing)
+
+    assert order == [BEN, ADA]
+    assert limit.used == 0
+
+
+async def test_a_task_that_is_cancelled_when_its_turn_has_come_gives_it_on() -> None:
+    limit = FairLimit(1)
+    async with limit.take(ADA):
+        waiting = [asyncio.create_task(taken(limit, member)) for member in (BEN, BEN, CAI)]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        await asyncio.wait({waiting[1]})
+    waiting[0].cancel()  # it has its share, and does not know yet
+    await asyncio.wait(waiting)
+
+    assert not waiting[2].cancelled()
+    assert limit.used == 0
+    assert not limit._waiting
