@@ -1,5 +1,6 @@
 """The protocol of removals in a bucket, to the second, and the objects of others."""
 
+import asyncio
 import os
 import shutil
 import time
@@ -58,8 +59,13 @@ async def test_a_store_waits_for_removals_of_the_last_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The time is that of the object, and no time passes meanwhile."""
-    monkeypatch.setattr(time, "monotonic", lambda: 1.0)
-    monkeypatch.setattr(module, "MARK_WAIT", 0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1.0))
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
     await store._objects.write("removing/mark", b"")
     looks: list[str] = []
 
@@ -74,6 +80,7 @@ async def test_a_store_waits_for_removals_of_the_last_minute(
     await store.store(picture())
 
     assert len(looks) == 1 + waits
+    assert slept == [0.25] * waits
     assert ("removing/mark" in bucket.keys) is stays
 
 
@@ -208,6 +215,8 @@ async def test_64_mib_of_the_disk_are_spared(
         async with store.local(file) as path:
             assert path.stat().st_size == made.size
         assert not path.exists()
+        async with store.local(file) as path:
+            path.unlink()  # somebody has tidied up
     else:
         with pytest.raises(PicturesUnavailable) as caught:
             async with store.local(file):
@@ -242,7 +251,9 @@ async def test_notes_of_deletions_are_kept_in_the_bucket(
     await store.note_erasure("empty")
     for _ in range(2):
         await store.note_erasure(name, content)
+    bucket.server.requests.clear()
     assert await store.erasures() == {"empty": b"", name: content}
+    assert not any("empty" in path for _, path in bucket.server.requests)  # nothing to read
     assert name.startswith("pictures-")
 
     target = tmp_path / "backup"
@@ -282,3 +293,55 @@ async def test_a_probe_without_an_answer_may_succeed_later(
         with pytest.raises(StoreAway, match="does not answer"):
             await store.probe()
     await store.probe()
+
+
+async def test_a_removal_without_its_own_mark_removes_nothing(
+    bucket: Bucket, store: BucketStore
+) -> None:
+    made = await store.store(picture())
+    bucket.age(made, DAY)
+    listed = await store.files()
+    with bucket.server.failing("HEAD", "/removing/", "404 Not Found", "NoSuchKey"):
+        await store.remove(listed)
+
+    assert list(bucket.keys) == [key_of(made)]
+
+
+async def test_a_picture_that_goes_during_a_backup_is_left_out(
+    bucket: Bucket, store: BucketStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = await store.store(picture())
+
+    def remove(method: str, path: str) -> None:
+        if method == "GET" and made.sha256 in path and bucket.keys:
+            key = f"the/prefix/{key_of(made)}"
+            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].delete_object(bucket.name, key)
+
+    bucket.server.before = remove
+    assert await store.copy_to(tmp_path / "backup") == 0
+    assert await FileStore(tmp_path / "backup").files() == []
+    with bucket.server.failing(), pytest.raises(PicturesUnavailable):
+        await store.copy_to(tmp_path / "backup")
+    assert caplog.text == ""  # the command reports it
+
+
+async def test_a_list_is_read_to_its_end_and_that_of_a_picture_from_its_hash(
+    bucket: Bucket, store: BucketStore
+) -> None:
+    hashes = [f"aa{number:062x}" for number in range(60)]
+    await asyncio.gather(*(store._objects.write(f"aa/{each}.png", b"x") for each in hashes))
+    assert [each.sha256 for each in await store.files()] == hashes
+    bucket.server.requests.clear()
+    assert [each.sha256 for each in await store.files(hashes[55])] == [hashes[55]]
+    ((_, path),) = bucket.server.requests
+    assert "start-after" in path
+
+
+async def test_a_large_picture_is_one_request(bucket: Bucket, store: BucketStore) -> None:
+    data = picture().ljust(11 * 1024 * 1024, b"\0")
+    bucket.server.requests.clear()
+    await store._objects.create("one", data)
+    await store._objects.write("two", data)
+
+    assert [method for method, _ in bucket.server.requests] == ["PUT", "PUT"]
+    assert await store._objects.read("one") == data

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -16,7 +17,7 @@ from PIL import Image
 from bot.jobs import Picture
 from bot.pictures import Attempts, Decoder, NotDecoded, decoder
 from bot.pictures.attempts import MAX_ATTEMPTS, REFUSED_SECONDS, DecoderEnded, TriedTooOften
-from bot.pictures.decoder import Undecodable
+from bot.pictures.decoder import REUSE_SECONDS, Undecodable
 from bot.pictures.store import judge
 from tests.support.decoders import changed, decoders, slow
 from tests.support.files import picture
@@ -28,6 +29,8 @@ NOW = 1_800_000_000.0
 async def made(tmp_path: Path) -> AsyncIterator[Decoder]:
     async with Decoder(Attempts(tmp_path / "attempts")) as opened:
         yield opened
+        assert opened.stopped or not opened._working
+    assert opened.stopped
     assert decoders() == []
 
 
@@ -42,6 +45,7 @@ async def test_a_process_is_used_for_one_picture_after_another(
     path, good = file(tmp_path, picture(size=(300, 200)))
     await made.check(path, good, member=1)
     (pid,) = decoders()
+    assert os.getsid(pid) == pid  # Ctrl-C goes to the bot alone
     cut, bad = file(tmp_path, picture("JPEG")[:-90], "cut")
     with pytest.raises(Undecodable, match="truncated"):
         await made.check(cut, bad, member=2)
@@ -155,6 +159,8 @@ async def test_a_stop_ends_what_is_read_and_refuses_what_follows(
         made.stop()
         with pytest.raises(NotDecoded):
             await reading
+    assert not made._working
+    monkeypatch.setattr(sys, "executable", "/nowhere")  # which is not even tried
     with pytest.raises(NotDecoded):
         await made.check(path, good, member=1)
     assert decoders() == []
@@ -212,6 +218,32 @@ async def test_one_process_is_left_for_checks_and_none_waits_for_its_member(
     await asyncio.gather(*waiting)
 
 
+async def test_two_pictures_are_read_at_once(made: Decoder, tmp_path: Path) -> None:
+    path, good = file(tmp_path, picture())
+    async with made._processes.take(1), made._processes.take(2):
+        waiting = asyncio.create_task(made.check(path, good, member=3))
+        await asyncio.wait({waiting}, timeout=0.03)
+        assert decoders() == []
+    await waiting
+
+
+@pytest.mark.parametrize(("seconds", "reusable"), [(REUSE_SECONDS, False), (44.9, True)])
+async def test_a_process_is_idle_for_45_seconds_at_most(
+    made: Decoder,
+    tmp_path: Path,
+    seconds: float,
+    reusable: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, good = file(tmp_path, picture())
+    await made.check(path, good, member=1)
+    (idle,) = made._idle
+    monkeypatch.setattr(idle, "_used_at", 1000.0)
+    clock = SimpleNamespace(monotonic=lambda: 1000.0 + seconds)
+    monkeypatch.setattr(decoder, "time", clock)
+    assert idle.reusable is reusable
+
+
 async def counted(folder: Path, error: BaseException | None) -> bytes:
     """Return what is left of one attempt with this end."""
     with suppress(*([type(error)] if error is not None else [])):
@@ -236,6 +268,18 @@ async def test_an_attempt_counts_if_the_decoder_may_be_to_blame(
     tmp_path: Path, error: BaseException | None, left: bytes
 ) -> None:
     assert await counted(tmp_path / "new" / "attempts", error) == left
+
+
+@pytest.mark.parametrize("error", [None, OSError()])
+async def test_a_count_may_be_gone_at_the_end(tmp_path: Path, error: OSError | None) -> None:
+    with suppress(OSError):
+        async with Attempts(tmp_path).count("abc"):
+            (tmp_path / "abc").unlink()
+            if error is not None:
+                raise error
+        assert error is None
+    async with Attempts(tmp_path).count("abc"):
+        pass
 
 
 @pytest.mark.parametrize(("seconds", "forgotten"), [(0, False), (1, True)])

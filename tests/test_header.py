@@ -29,7 +29,7 @@ HEADERS = {
 
 @pytest.mark.parametrize(("data", "size"), HEADERS.values(), ids=HEADERS)
 def test_the_size_is_read_as_soon_as_it_is_there(data: bytes, size: tuple[int, int]) -> None:
-    assert measure(data) == size
+    assert measure(data) == measure(data + b"more") == size
     for end in range(len(data)):
         with pytest.raises(NotAPicture):
             measure(data[:end])

@@ -1,10 +1,12 @@
 """Input pictures at the limits of each check, and the members whose turn it is."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -111,6 +113,19 @@ async def test_the_limits_are_named(pictures: InputPictures) -> None:
         "`cat.png` has 8001x5000 pixels, and a picture may have up to 40 million. "
         "Attach a smaller copy."
     )
+
+
+def test_each_refusal_names_the_file_and_a_remedy() -> None:
+    more: dict[type, tuple[Any, ...]] = {
+        InputTooLarge: (10**9,),
+        InputOfTooManyPixels: (9, 9),
+        InputOfForeignKind: ("HEIC",),
+    }
+    kinds = InputRefused.__subclasses__()
+    assert len(kinds) == 13
+    for kind in kinds:
+        said = str(kind(CAT, *more.get(kind, ())))
+        assert re.fullmatch(r"`cat\.png` (is|has|cannot be) [^{}]+\. (Attach|Save|Try) .+\.", said)
 
 
 def test_a_name_without_letters_is_called_picture() -> None:

@@ -264,23 +264,25 @@ def test_the_first_chunk_of_a_webp_has_ten_bytes(kind: bytes) -> None:
     }[kind]
     made = marked(webp_of(riff_chunk(kind, content)), MARK)
 
-    assert made[20] & 0x04
+    assert made[20:24] == b"\x04\0\0\0"
     assert made[24:30] == b"\x0f\0\0\x0f\0\0"
     with pytest.raises(Unmarkable, match="without a header"):
         marked(webp_of(riff_chunk(kind, content[:-1]), riff_chunk(b"none", bytes(9))), MARK)
 
 
-def test_a_packet_of_a_webp_is_moved_behind_the_pixels() -> None:
+@pytest.mark.parametrize("packet", [FOREIGN, FOREIGN + b" "], ids=["even", "odd"])
+def test_a_packet_of_a_webp_is_moved_behind_the_pixels(packet: bytes) -> None:
     exif, icc = riff_chunk(b"EXIF", b"II"), riff_chunk(b"ICCP", b"profile!")
     head = riff_chunk(b"VP8X", b"\x0c\0\0\0\x2f\0\0\x1f\0\0")
     data = webp_of(
-        head, riff_chunk(b"XMP ", FOREIGN), icc, WEBP[12:], exif, riff_chunk(b"x   ", b"")
+        head, riff_chunk(b"XMP ", packet), icc, WEBP[12:], exif, riff_chunk(b"x   ", b"")
     )
     made = marked(data, MARK)
 
     kinds = [made.index(each) for each in (b"ICCP", b"VP8 ", b"EXIF", b"XMP ", b"x   ")]
     assert kinds == sorted(kinds)
     assert made.count(b"XMP ") == 1
+    assert b"CreatorTool" in xmp_in(made)
     assert parts_of(made) == parts_of(data)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +185,35 @@ async def test_a_backup_has_the_notes_and_none_of_the_removed(
     assert await store.copy_to(target) == 0
     assert [each.name for each in await copies.files()] == [name_of(kept)]
     assert await copies.erasures() == await store.erasures() == {name: content, "somebody": b""}
+
+
+async def test_a_picture_that_goes_during_a_backup_is_left_out(
+    store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, kept = [await store.store(picture()) for _ in range(2)]
+    copy = shutil.copyfile
+
+    def copy_unless_gone(source: Path, target: Path) -> None:
+        if gone.sha256 in source.name:
+            source.unlink()
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copy_unless_gone)
+    assert await store.copy_to(tmp_path / "backup") == 1
+    assert files_in(FileStore(tmp_path / "backup")) == [name_of(kept)]
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_no_file_stays_open(store: FileStore) -> None:
+    before = open_files()
+    for _ in range(3):
+        await store.store(picture())
+        note_in(store.disk, {"a": b""})
+        store.discard(await store.stage(picture()))
+    assert open_files() <= before
 
 
 def test_a_note_lists_what_was_removed(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ async def test_only_a_picture_that_was_stored_after_the_end_of_its_job_is_new(
     at.now += 2 * SECOND
     await at.retention.remove_uncharged()
     assert at.left(made) == [False]
+    assert at.retention._too_new == {}
 
 
 async def test_ends_of_the_last_minute_are_looked_at_again(kept: Callable[..., Kept]) -> None:
@@ -151,6 +152,11 @@ async def test_what_is_being_stored_counts_until_the_end_of_its_block(
         assert await at.retention.sweep() == 0
         async with at.retention.room(0):
             assert at.left(made) == [True]
+        other = at.put(timedelta(minutes=90), 1)
+        assert await at.retention.sweep() == 1
+        async with at.retention.room(30):
+            assert at.left(made, other) == [False, False]
+    made = at.put(size=30)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             async with at.retention.room(70):
@@ -175,11 +181,18 @@ async def test_a_hundredth_more_is_removed_than_has_to_be(
     assert at.left(*made) == [number >= removed for number in range(3)]
 
 
-@pytest.mark.parametrize(("age", "looks"), [(timedelta(hours=1), False), (GRACE + SECOND, True)])
+@pytest.mark.parametrize(
+    ("shared", "age", "looks"),
+    [
+        ({"shared": True}, timedelta(hours=1), False),
+        ({"shared": True}, timedelta(hours=1) + SECOND, True),
+        ({}, timedelta(hours=9), False),
+    ],
+)
 async def test_files_of_other_processes_are_counted_after_an_hour(
-    kept: Callable[..., Kept], age: timedelta, looks: bool
+    kept: Callable[..., Kept], shared: dict[str, bool], age: timedelta, looks: bool
 ) -> None:
-    at = kept(size=100, shared=True)
+    at = kept(size=100, **shared)
     async with at.retention.room(10):
         pass
     foreign = at.put(size=100)

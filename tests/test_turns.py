@@ -208,9 +208,8 @@ async def test_a_task_that_is_cancelled_when_its_turn_has_come_gives_it_on() -> 
     async with limit.take(ADA):
         waiting = [asyncio.create_task(taken(limit, member)) for member in (BEN, BEN, CAI)]
         await asyncio.sleep(0)
-        waiting[1].cancel()
-        await asyncio.wait({waiting[1]})
-    waiting[0].cancel()  # it has its share, and does not know yet
+        waiting[0].cancel()  # it waits, and does not know yet
+    waiting[1].cancel()  # it has its share, and does not know yet
     await asyncio.wait(waiting)
 
     assert not waiting[2].cancelled()

@@ -186,8 +186,10 @@ def test_padding_goes_only_for_want_of_room() -> None:
 )
 def test_people_read_the_prompts(options: dict[str, str | int], text: str) -> None:
     recipe = Recipe(model="m", prompt="a fox", options=options)
+    properties = properties_of(Mark(SourceType.GENERATED, "a", recipe))
 
-    assert properties_of(Mark(SourceType.GENERATED, "a", recipe))[PROMPT] == text
+    assert properties[PROMPT] == text
+    assert "job" not in properties[RECIPE]  # which the recipe does not have
 
 
 def test_a_mark_is_known_by_its_source() -> None:
