@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from bot.pictures import decoder_process
 from bot.pictures.decoder_process import MEMORY, WORK, answer, main
@@ -88,6 +89,21 @@ def test_a_small_picture_is_decoded(
     assert checked(tmp_path, broken) == {}
     assert "error" in checked(tmp_path, data[:-1] if kind == "WEBP" else data[:-2])
     assert checked(tmp_path, data) == {}
+
+
+def test_a_jpeg_is_decoded_at_an_eighth_of_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    load = JpegImageFile.load
+
+    def seen(image: JpegImageFile) -> object:
+        sizes.append(image.size)
+        return load(image)
+
+    monkeypatch.setattr(JpegImageFile, "load", seen)
+    assert checked(tmp_path, picture("JPEG", (160, 80))) == {}
+    assert sizes == [(20, 10)]
 
 
 def test_the_memory_of_a_jpeg_depends_on_its_colours(tmp_path: Path) -> None:

@@ -133,7 +133,6 @@ async def test_an_answer_that_does_not_come_is_tried_again(
     async with Origin(stall) as cdn, Downloader(private_hosts=LOOPBACK) as downloader:
         with stamina.set_testing(True, attempts=2):
             error = await failed(downloader, cdn.url())
-        assert len(cdn.keys) >= 1
         with pytest.raises(ProviderError) as head:
             await downloader.fetch_head(cdn.url(), 10)
         ends.set()
