@@ -82,7 +82,7 @@ async def test_a_staged_picture_survives_a_power_failure(
         synced.append((found.st_ino, found.st_size if found.st_nlink == 1 else 0))
 
     monkeypatch.setattr(os, "fsync", sync)
-    (source := tmp_path / "source").write_bytes(data := picture())
+    (source := tmp_path / "source").write_bytes(data := picture(size=(8, 8)))  # fits a buffer
 
     def copied() -> Iterator[bytes]:
         return pieces_of(source)
