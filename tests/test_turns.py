@@ -215,3 +215,17 @@ async def test_a_task_that_is_cancelled_when_its_turn_has_come_gives_it_on() -> 
     assert not waiting[2].cancelled()
     assert limit.used == 0
     assert not limit._waiting
+
+
+async def test_who_waits_behind_a_growth_that_is_given_up_goes_on() -> None:
+    limit = FairLimit(10)
+    async with limit.take(ADA, 4) as small, limit.take(BEN, 6):
+        growing = asyncio.create_task(limit.resize(small, 9))
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(taken(limit, CAI))
+        await asyncio.sleep(0)
+        assert limit.used == 6
+        growing.cancel()
+        await asyncio.wait({growing})
+        await asyncio.sleep(0)
+        assert waiting.done()
