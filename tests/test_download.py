@@ -85,14 +85,24 @@ async def test_the_error_of_a_large_picture_does_not_hold_its_bytes(downloader: 
 
 @pytest.mark.parametrize("size", [PART - 1, PART, PART + 1, 2 * PART + 5])
 async def test_a_picture_is_written_whole_whatever_its_parts(
-    downloader: Downloader, tmp_path: Path, size: int
+    downloader: Downloader, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = (b"abcdefg" * size)[:size]
+    """Each write takes a thread, so that there are few of them."""
+    data, works = (b"abcdefg" * size)[:size], list[str]()
+    in_thread = asyncio.to_thread
+
+    async def counted(work: Callable[..., object], *given: object) -> object:
+        works.append(work.__name__)
+        return await in_thread(work, *given)
+
     (path := tmp_path / "saved").write_bytes(b"what an earlier attempt has written")
     async with Origin(answer(data)) as cdn:
+        monkeypatch.setattr(asyncio, "to_thread", counted)
         await downloader.save(cdn.url(), nobody, path)
 
     assert path.read_bytes() == data
+    assert works[0] == "truncate"
+    assert len(works) <= 2 + size // PART
 
 
 def test_a_file_that_is_gone_is_not_made_again(tmp_path: Path) -> None:

@@ -105,7 +105,9 @@ async def test_a_description_is_refused_beyond_the_limits_alone(pictures: InputP
 async def test_the_limits_are_named(pictures: InputPictures) -> None:
     large = await refusal(pictures, replace(CAT, size=MAX_BYTES + 1))
     wide = await refusal(pictures, replace(CAT, width=8001, height=5000))
+    larger = await refusal(pictures, replace(CAT, size=6 * MAX_BYTES + 5000))
 
+    assert "has 60 MiB" in str(larger)
     assert str(large) == (
         "`cat.png` has 11 MiB, and a picture may have up to 10 MiB. Attach a smaller copy."
     )
