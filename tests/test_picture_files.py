@@ -48,6 +48,15 @@ def test_a_picture_has_40_million_pixels_at_most() -> None:
         judge(png_header(8000, 5001))
 
 
+async def test_a_copy_is_kept_in_a_folder_of_its_own(store: FileStore, tmp_path: Path) -> None:
+    (source := tmp_path / "source").write_bytes(data := picture())
+    kept = await store.keep(store.write_copy(source, pieces_of(source)))
+
+    assert kept == judge(data)
+    assert files_in(store) == [name_of(kept)]
+    assert await store.read(kept) == data
+
+
 async def test_a_stored_picture_that_was_cut_off_is_written_again(store: FileStore) -> None:
     data = picture()
     made = await store.store(data)
@@ -82,14 +91,15 @@ async def test_a_staged_picture_survives_a_power_failure(
         synced.append((found.st_ino, found.st_size if found.st_nlink == 1 else 0))
 
     monkeypatch.setattr(os, "fsync", sync)
-    (source := tmp_path / "source").write_bytes(data := picture(size=(8, 8)))  # fits a buffer
+    data, other = picture(size=(8, 8)), picture(size=(8, 8))  # which fit a buffer
+    (source := tmp_path / "source").write_bytes(other)
 
     def copied() -> Iterator[bytes]:
         return pieces_of(source)
 
     for work in (store.stage, lambda _: asyncio.to_thread(store.write_copy, source, copied())):
         staged = await work(data)
-        assert synced == [(staged.path.stat().st_ino, len(data))]
+        assert synced == [(staged.path.stat().st_ino, staged.picture.size)]
         await store.keep(staged)
         folder = store.path(staged.picture).parent
         assert [inode for inode, _ in synced[1:]] == [folder.stat().st_ino]
