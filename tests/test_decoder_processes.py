@@ -39,6 +39,11 @@ def file(folder: Path, data: bytes, name: str = "picture") -> tuple[Path, Pictur
     return path, judge(data)
 
 
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the lines of the decoder; asyncio has its own for a process that ends by itself."""
+    return [each.getMessage() for each in caplog.records if each.name == decoder.__name__]
+
+
 async def test_a_process_is_used_for_one_picture_after_another(
     made: Decoder, tmp_path: Path
 ) -> None:
@@ -72,7 +77,7 @@ async def test_a_process_that_has_ended_is_not_used_again(
     await made.check(path, good, member=1)
 
     assert decoders() != [pid]
-    assert caplog.text == ""  # nobody waited for an answer
+    assert lines(caplog) == []  # nobody waited for an answer
 
 
 @pytest.mark.parametrize("cause", ["executable", "time"])
@@ -91,7 +96,8 @@ async def test_a_process_that_does_not_start_judges_nothing(
             patched.setattr(sys, "executable", "/nowhere")
         with pytest.raises(NotDecoded):
             await made.check(path, good, member=1)
-    assert caplog.text.count("decoder cannot be started, retrying: ") == 1
+    (line,) = lines(caplog)
+    assert line.startswith("decoder cannot be started, retrying: ")
     assert not (tmp_path / "attempts").exists()
     await made.check(path, good, member=1)
 
@@ -108,7 +114,7 @@ async def test_an_end_is_made_up_for_once(
     monkeypatch.setattr(decoder, "PROGRAM", changed(tmp_path, begin, begin + once))
     await made.check(path, good, member=1)
     line = f"decoder ended while it read {good.sha256}-check"
-    assert caplog.messages == [line]
+    assert lines(caplog) == [line]
     assert list((tmp_path / "attempts").iterdir()) == []
 
 
@@ -124,7 +130,7 @@ async def test_a_picture_that_ends_each_decoder_is_refused(
     for _ in range(2):  # the second time without an attempt
         with pytest.raises(Undecodable, match="the decoder ended while it read the file"):
             await made.check(path, good, member=1)
-    assert len(caplog.messages) == 2
+    assert len(lines(caplog)) == 2
     (count,) = (tmp_path / "attempts").iterdir()
     assert count.read_bytes() == b"xx"
 
@@ -142,7 +148,7 @@ async def test_a_picture_that_takes_too_long_is_not_tried_again(
         with pytest.raises(Undecodable, match=r"not decoded within 0\.05 s"):
             await made.check(path, good, member=1)
     assert decoders() == []
-    assert caplog.messages == [f"{good.sha256}-check not decoded within 0.05 s"]
+    assert lines(caplog) == [f"{good.sha256}-check not decoded within 0.05 s"]
     with pytest.raises(Undecodable, match="ended while"):
         await made.check(path, good, member=1)
 
@@ -164,7 +170,7 @@ async def test_a_stop_ends_what_is_read_and_refuses_what_follows(
     with pytest.raises(NotDecoded):
         await made.check(path, good, member=1)
     assert decoders() == []
-    assert caplog.text == ""
+    assert lines(caplog) == []
     # The picture is not blamed for the stop.
     async with Attempts(tmp_path / "attempts").count(f"{good.sha256}-check"):
         pass
