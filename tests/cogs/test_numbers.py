@@ -5,6 +5,7 @@ import pytest
 
 from bot.errors import UserError
 from bot.ledger import credits_text
+from bot.periods import PeriodKind
 from bot.quotas import (
     BudgetExhausted,
     NotEnoughCredits,
@@ -13,9 +14,11 @@ from bot.quotas import (
     Sum,
     TooManyJobs,
 )
+from bot.rights import Allowance
 from bot.studio.setting_input import AmountTooLarge
-from cogs.ui.numbers import credits_in
+from cogs.ui.numbers import credits_in, limit_in, number_in
 from cogs.ui.text import sentence
+from cogs.ui.wording import History, Plural, plural
 from tests.support.acting import submit
 from tests.support.easel import Stage, text_of
 from tests.support.managing import choose, let_manage, opened, settings
@@ -57,6 +60,46 @@ def test_no_digit_is_lost(amount: int) -> None:
 )
 def test_the_unit_is_english_in_every_language(amount: int, text: str) -> None:
     assert credits_in(amount, "de") == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "period", "text"),
+    [
+        (None, PeriodKind.DAY, "unlimited"),
+        (0, PeriodKind.DAY, "none at all"),
+        (1, PeriodKind.DAY, "0,001 credits a day"),
+        (1000, PeriodKind.WEEK, "1 credit a week"),
+        (7500, PeriodKind.MONTH, "7,5 credits a month"),
+    ],
+)
+def test_a_limit_has_its_period(amount: int | None, period: PeriodKind, text: str) -> None:
+    assert limit_in(Allowance(amount=amount, period=period), "de") == text
+
+
+def test_an_amount_may_stand_without_its_unit() -> None:
+    assert (number_in(1_234_500, None), number_in(1000, "de")) == ("1,234.5", "1")
+
+
+def test_one_of_a_thing_has_its_own_text() -> None:
+    texts = Plural("1 fox", "{count} foxes")
+
+    assert [plural(texts, count) for count in (-1, 0, 1, 2)] == [
+        "-1 foxes",
+        "0 foxes",
+        "1 fox",
+        "2 foxes",
+    ]
+
+
+def test_the_days_that_a_history_is_offered_for_are_what_they_are_called() -> None:
+    assert History.DAYS == {
+        0: "today",
+        1: "yesterday",
+        7: "a week ago",
+        30: "30 days ago",
+        90: "90 days ago",
+        365: "a year ago",
+    }
 
 
 @pytest.mark.parametrize(
