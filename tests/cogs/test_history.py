@@ -1,6 +1,7 @@
 """/history: pages with small pictures, filters, and buttons that work at any time."""
 
 from collections.abc import Sequence
+from datetime import date
 from io import BytesIO
 from typing import Any
 
@@ -118,12 +119,22 @@ async def test_favourites_and_days_are_filters(at: Stage) -> None:
         offered = await at.discord.complete(
             at.ada, at.channel, "history", {"since": "week"}, "since"
         )
+        days = await at.discord.complete(at.ada, at.channel, "history", {"until": ""}, "until")
 
     assert prompts(liked) == ["1"]
     assert "★ favourite" in liked.text()
     assert newest.request.prompt in later.replace("\\", "")
     assert "No job of yours fits" in none
     assert [choice["name"].partition(" ")[2] for choice in offered] == ["(a week ago)"]
+    ago = {date.fromisoformat(today) - date.fromisoformat(each["value"]): each for each in days}
+    assert {age.days: each["name"].partition(" ")[2] for age, each in ago.items()} == {
+        0: "(today)",
+        1: "(yesterday)",
+        7: "(a week ago)",
+        30: "(30 days ago)",
+        90: "(90 days ago)",
+        365: "(a year ago)",
+    }
 
 
 @pytest.mark.long

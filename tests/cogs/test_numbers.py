@@ -18,7 +18,7 @@ from bot.rights import Allowance
 from bot.studio.setting_input import AmountTooLarge
 from cogs.ui.numbers import credits_in, limit_in, number_in
 from cogs.ui.text import sentence
-from cogs.ui.wording import History, Plural, plural
+from cogs.ui.wording import Plural, plural
 from tests.support.acting import submit
 from tests.support.easel import Stage, text_of
 from tests.support.managing import choose, let_manage, opened, settings
@@ -89,17 +89,6 @@ def test_one_of_a_thing_has_its_own_text() -> None:
         "1 fox",
         "2 foxes",
     ]
-
-
-def test_the_days_that_a_history_is_offered_for_are_what_they_are_called() -> None:
-    assert History.DAYS == {
-        0: "today",
-        1: "yesterday",
-        7: "a week ago",
-        30: "30 days ago",
-        90: "90 days ago",
-        365: "a year ago",
-    }
 
 
 @pytest.mark.parametrize(
