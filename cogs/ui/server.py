@@ -178,11 +178,11 @@ def audit_view(changes: Sequence[Change]) -> ui.LayoutView:
         shown.append(line)
     more = len(shown) < len(changes)
     view = panel(Audit.TITLE, "\n".join(shown) or Audit.NOTHING)
-    older = changes[len(shown) - 1].id if more else 0
+    older = changes[len(shown) - 1].id if more else 1  # an id that no other button has
     view.add_item(
         action_row(
             _button(Audit.NEWEST, f"{PREFIX}server:audit:0"),
-            _button(Audit.OLDER, f"{PREFIX}server:audit:{older or 1}", disabled=not more),
+            _button(Audit.OLDER, f"{PREFIX}server:audit:{older}", disabled=not more),
         )
     )
     return view

@@ -82,7 +82,7 @@ def test_of_a_value_only_mentions_and_times_have_a_meaning(before: str, shown: s
 
 
 RAW: RawFields = {
-    "amount": ["*5* \\"],
+    "amount": ["*5*, \\"],
     "period": ["week"],
     "pictures": [],
     "jobs": ["2"],
@@ -102,7 +102,7 @@ def test_a_refused_form_shows_what_was_typed() -> None:
 
     assert texts_of(view) == [
         "No.",
-        "Allowance of each member, in credits: \\*5\\* \\\\",
+        "Allowance of each member, in credits: \\*5\\*, \\\\",
         "Period of the allowance: week",
         "Pictures at once: —",
         "Jobs at once: 2",
@@ -120,8 +120,8 @@ def test_a_refused_form_shows_what_was_typed() -> None:
 def test_what_a_refused_form_shows_is_read_again(form: str) -> None:
     view = typed_view("No.", form, Target(None), RAW, "abc")
     components = [
-        discord.components._component_factory(each)  # type: ignore[arg-type]
-        for each in components_of(view)
+        discord.components._component_factory({**each, "id": number})  # type: ignore[arg-type]
+        for number, each in enumerate(components_of(view), start=1)
     ]
 
     found = typed_in(form, components)

@@ -1,12 +1,25 @@
 """The building blocks of views."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from bot.jobs import Job
-from cogs.ui.panel import ago, gallery, hide_prompt, notice, panel, prompt_of, quoted, small
+from cogs.ui.panel import (
+    PersistentItem,
+    ago,
+    button,
+    gallery,
+    hide_prompt,
+    notice,
+    panel,
+    prompt_of,
+    quoted,
+    small,
+)
 from tests.support.rows import NOW
 from tests.support.views import JOB, SECONDS, components_of, is_amber, text_of, with_prompt
 
@@ -19,6 +32,18 @@ async def test_a_view_ends_at_once_so_that_nothing_of_it_is_stored() -> None:
     assert view.is_finished()
     assert view.timeout is None
     assert components_of(view)[0]["accent_color"] == 0x5B6EE1
+
+
+async def test_an_item_that_discord_py_finds_again_does_nothing_itself() -> None:
+    pressed: Any = None
+    match = re.fullmatch("easel:.*", "easel:again:x")
+    assert match is not None
+    made = button("Again", "again:x")
+
+    found = await PersistentItem.from_custom_id(pressed, made, match)
+    await found.callback(pressed)
+    assert found.item is made
+    assert found.custom_id == "easel:again:x"
 
 
 def test_a_refusal_has_another_colour() -> None:

@@ -142,6 +142,9 @@ def test_the_recipe_of_a_file_is_no_proof() -> None:
     bare = file_recipe_view(Recipe(model="m", prompt="a fox", options={"x" * 32: 1}))
     assert texts_of(bare)[1] == f"{'x' * 32} 1"
     assert len(texts_of(file_recipe_view(Recipe(model="m", prompt="a fox")))) == 3
+    for model, name in (("x" * 100, "x" * 100), ("x" * 99 + "*", "x" * 99 + "…")):
+        shown = texts_of(file_recipe_view(Recipe(model=model, prompt="a fox")))[-1]
+        assert shown.startswith(f"-# {name} · ")
 
 
 @pytest.mark.parametrize(

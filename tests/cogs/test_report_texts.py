@@ -61,6 +61,11 @@ def test_a_report_has_its_sums_a_chart_and_a_table() -> None:
     assert file.media.url == "attachment://table.csv"
 
 
+def test_the_name_of_a_time_zone_is_shortened() -> None:
+    for zone, text in (("*" * 30, r"\*" * 30), ("x" * 61, "x" * 59 + "…")):
+        assert shown(replace(REPORT, zone=zone))[0].endswith(f"time zone {text}")
+
+
 def test_a_report_without_a_chart_says_so() -> None:
     view = report_view(REPORT, CATALOG, chart=None, table="table.csv", locale=None)
 

@@ -53,7 +53,7 @@ def test_a_prompt_has_no_markdown(text: str) -> None:
 
 def test_a_prompt_that_fits_to_the_character_is_whole() -> None:
     assert plain("abcde", 5) == "abcde"
-    assert plain("abcdef", 5) == "abcd…"
+    assert plain("abcdef", 5) == plain("abcdefg", 5) == "abcd…"
     assert plain("a*b*", 6) == r"a\*b\*"
     assert plain("a*b*", 5) == r"a\*b…"
     assert plain("ab* cd", 5) == r"ab\*…"
@@ -73,6 +73,7 @@ def test_marks_stack_three_high_on_one_letter() -> None:
     assert tidy(f"x{marks}y{marks}") == f"x{marks[:3]}y{marks[:3]}"
     assert tidy(f"x{marks}\u200d{marks}y") == f"x{marks[:3]}\u200dy"
     assert tidy(f"x{marks[:3]}") == f"x{marks[:3]}"
+    assert tidy(marks) == marks[:3]
 
 
 def test_letters_are_composed_before_their_marks_are_counted() -> None:
@@ -121,7 +122,7 @@ def test_the_values_of_a_sentence_are_escaped_by_their_place() -> None:
     assert told("One of {all}.", all=("*a*", "b")) == r"One of \*a\*, b."
     many = told("One of {all}.", all=("x" * 99,) * 12)
     assert many == f"One of {', '.join(['x' * 99] * 9)} and 3 more."
-    assert told("No value.") == "No value."
+    assert told("No {value}.") == "No {value}."
 
 
 def test_a_list_of_words_in_a_sentence_has_a_thousand_characters() -> None:
