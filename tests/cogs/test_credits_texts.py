@@ -85,6 +85,10 @@ def test_a_member_who_has_left_is_said_to_be_gone() -> None:
             {"origin": None, "allowance": None},
             "Allowance: **unlimited**, because nobody has set one\nThis month ends",
         ),
+        (
+            {"allowance": None},
+            "Allowance: **unlimited**, because nobody has set one\nThis month ends",
+        ),
     ],
 )
 def test_an_allowance_has_its_origin(changes: dict[str, Any], text: str) -> None:
