@@ -9,15 +9,20 @@ import pytest
 from bot.backoff import Backoff
 from bot.jobs import TOKEN_MARGIN, Job
 from bot.store.database import Database
+from cogs.delivery import discord_delivery
 from cogs.delivery.discord_delivery import REMEMBERED, DiscordDelivery
 from cogs.delivery.fallback import (
     ABANDON_AFTER,
     FAILURES_IN_A_ROW,
     FALL_BACK_AFTER,
+    LOOKUP_AFTER,
+    NONCE_WINDOW,
     REPLY_AFTER,
     SHORTEST_ROW,
+    WEBHOOK_APPEARS,
     Attempts,
     DestinationName,
+    age_of,
     waits_for_status,
 )
 from tests.support.rows import NOW, one
@@ -160,6 +165,113 @@ def test_a_destination_with_an_unknown_outcome_is_searched_first(job: Job) -> No
     assert attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, NOW)
 
 
+def test_a_channel_is_left_for_the_reply_only_while_there_is_one(job: Job) -> None:
+    later = NOW + MINUTE + REPLY_AFTER
+    without = replace(job, route=replace(job.route, status_message_id=None))
+    expired = replace(job, route=replace(job.route, token_expires_at=later))
+
+    assert failing().may_fall_back(DestinationName.CHANNEL, job, later)
+    assert not failing().may_fall_back(DestinationName.CHANNEL, without, later)
+    assert not failing().may_fall_back(DestinationName.CHANNEL, expired, later)
+    assert not failing().may_fall_back(DestinationName.PARENT_CHANNEL, job, later)
+
+
+def test_a_row_is_three_failures_over_four_minutes(job: Job) -> None:
+    assert (FAILURES_IN_A_ROW, SHORTEST_ROW) == (3, 4 * MINUTE)
+    later = NOW + timedelta(days=9)
+    two = Attempts(failures=2, failing_since=NOW)
+    short = Attempts(failures=3, failing_since=later - SHORTEST_ROW + MOMENT)
+    whole = Attempts(failures=3, failing_since=later - SHORTEST_ROW)
+
+    for attempts, ends in ((two, False), (short, False), (whole, True)):
+        assert attempts.is_over(job, later) is ends
+        assert attempts.may_fall_back(DestinationName.REPLY, job, later) is ends
+        assert attempts.gives_up_search(job, later) is ends
+
+
+def test_a_row_of_failures_begins_with_the_first_of_them() -> None:
+    attempts = Attempts()
+    attempts.count_failure(NOW, discord_works=True)
+    attempts.count_failure(NOW + MINUTE, discord_works=True)
+    assert (attempts.failures, attempts.failing_since) == (2, NOW)
+
+    attempts.count_failure(NOW + 2 * MINUTE, discord_works=False)
+    attempts.count_failure(NOW + 3 * MINUTE, discord_works=True)
+    assert (attempts.failures, attempts.failing_since) == (1, NOW + 3 * MINUTE)
+
+
+def test_a_search_that_fails_is_given_up_after_ten_minutes(job: Job) -> None:
+    job = replace(job, delivery_started_at=NOW + 20 * MINUTE)  # the token has expired
+    ready = NOW + 20 * MINUTE + LOOKUP_AFTER
+
+    assert timedelta(minutes=10) == LOOKUP_AFTER
+    assert not failing().gives_up_search(job, ready - MOMENT)
+    assert failing().gives_up_search(job, ready)
+
+
+def test_a_search_that_fails_is_given_up_sooner_for_a_reply_that_expires(job: Job) -> None:
+    expires = job.route.token_expires_at
+    job = replace(job, delivery_started_at=expires - 3 * MINUTE)
+    without = replace(job, route=replace(job.route, status_message_id=None))
+    ready = expires - TOKEN_MARGIN
+    twice = Attempts(failures=2, failing_since=NOW)
+
+    assert not failing().gives_up_search(job, ready - MOMENT)
+    assert failing().gives_up_search(job, ready)
+    assert not failing().gives_up_search(job, expires)
+    assert not failing().gives_up_search(without, ready)
+    assert not twice.gives_up_search(job, ready)
+
+
+def test_a_post_is_repeated_without_a_search_while_its_nonce_holds(job: Job) -> None:
+    """An edit of the reply can always be repeated."""
+    channel, attempts = DestinationName.CHANNEL, Attempts()
+    first = NOW + MINUTE
+
+    assert timedelta(minutes=2) == NONCE_WINDOW
+    assert attempts.repeats_safely(channel, job, first + NONCE_WINDOW - MOMENT)
+    assert not attempts.repeats_safely(channel, job, first + NONCE_WINDOW)
+    attempts.may_have(channel, first + MINUTE)
+    attempts.may_have(channel, first + 2 * MINUTE)  # the window is that of the earlier post
+    assert attempts.repeats_safely(channel, job, first + MINUTE + NONCE_WINDOW - MOMENT)
+    assert not attempts.repeats_safely(channel, job, first + MINUTE + NONCE_WINDOW)
+    assert attempts.repeats_safely(DestinationName.REPLY, job, first + timedelta(days=1))
+    assert not attempts.repeats_safely(
+        DestinationName.PARENT_CHANNEL, replace(job, delivery_started_at=None), first
+    )
+
+
+def test_an_unknown_webhook_may_appear_for_half_a_minute() -> None:
+    attempts = Attempts()
+
+    assert timedelta(seconds=30) == WEBHOOK_APPEARS
+    assert attempts.webhook_may_appear(NOW)
+    assert attempts.webhook_may_appear(NOW + WEBHOOK_APPEARS - MOMENT)
+    assert not attempts.webhook_may_appear(NOW + WEBHOOK_APPEARS)
+
+
+def test_direct_messages_are_searched_first_from_the_age_at_which_they_are_reached(
+    job: Job,
+) -> None:
+    attempts, reached = Attempts(earlier_run=True), NOW + MINUTE + FALL_BACK_AFTER
+
+    assert not attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, reached - MOMENT)
+    assert attempts.searches_first(DestinationName.DIRECT_MESSAGE, job, reached)
+
+
+def test_a_delivery_that_has_not_begun_has_no_age(job: Job) -> None:
+    assert age_of(replace(job, delivery_started_at=None), NOW) == timedelta(0)
+    assert age_of(job, NOW + 3 * MINUTE) == 2 * MINUTE
+
+
+def test_the_smallest_upload_is_not_halved() -> None:
+    attempts, smallest = Attempts(), 512 * 1024
+    attempts.upload_less(smallest)
+    assert attempts.limit is None
+    attempts.upload_less(smallest + 1)
+    assert attempts.limit == smallest
+
+
 def test_an_upload_that_takes_too_long_is_halved_down_to_half_a_mebibyte() -> None:
     attempts = Attempts()
     attempts.upload_less(8 * 1024 * 1024)
@@ -195,3 +307,21 @@ async def test_the_memory_of_attempts_is_bounded(
     for number in range(REMEMBERED + 1):
         delivery._attempts_of(replace(job, id=str(number), delivery_attempts=1), again=False)
     assert len(delivery._attempts) == REMEMBERED
+
+
+async def test_of_two_memories_the_attempts_of_the_oldest_job_are_forgotten(
+    database: Database, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord_delivery, "REMEMBERED", 2)
+    delivery = services_on(database, tmp_path, lambda: NOW).delivery
+    assert isinstance(delivery, DiscordDelivery)
+
+    def attempts(name: str, number: int) -> Attempts:
+        each = replace(job, id=name, delivery_attempts=number)
+        return delivery._attempts_of(each, again=number > 1)
+
+    first, second = attempts("first", 1), attempts("second", 1)
+    assert attempts("first", 2) is first
+    attempts("third", 1)
+    assert attempts("second", 2) is not second
+    assert attempts("third", 1) is not attempts("third", 1)  # a first attempt knows nothing
