@@ -10,7 +10,7 @@ import pytest
 from discord import ui
 
 from bot.delivery import NotDelivered
-from bot.jobs import Job, JobStatus
+from bot.jobs import Job
 from cogs.delivery import errors
 from cogs.delivery.error_codes import Meaning
 from cogs.delivery.errors import (
@@ -29,19 +29,10 @@ from cogs.delivery.messages import Message
 from cogs.delivery.refusals import Filtered, Refused, TooLarge, permanent
 from cogs.delivery.uploads import Upload, Uploads
 from cogs.ui.wording import HiddenPrompt, Refusal
-from tests.support.discord_objects import http_error
-from tests.support.rows import new_job
+from tests.support.discord_objects import http_error, job_of
 
 CHANNEL, REPLY = DestinationName.CHANNEL, DestinationName.REPLY
 PAGE = "text/html"
-
-
-def job(prompt: str = "a fox") -> Job:
-    new = new_job(prompt=prompt)
-    return Job(
-        *(new.id, JobStatus.SUCCEEDED, new.user_id, new.route, new.request),
-        *(new.provider, new.price, new.created_at),
-    )
 
 
 def message(largest: int = 0, *, hidden: bool = False) -> Message:
@@ -133,7 +124,7 @@ async def test_a_refused_prompt_is_sent_once_more_without_its_words(
             raise http_error(400, 200000)
         return 7
 
-    assert await hiding_prompt(job("a fox"), send) == 7
+    assert await hiding_prompt(job_of(), send) == 7
     assert sent[0] == "a fox"
     assert "fox" not in sent[1]
     assert [each.getMessage() for each in caplog.records] == [
@@ -153,7 +144,7 @@ async def test_other_refusals_and_a_second_one_of_the_prompt_are_raised(
         raise first
 
     with pytest.raises(discord.HTTPException):
-        await hiding_prompt(job(), send)
+        await hiding_prompt(job_of(), send)
     assert sent == (2 if first.code == 200000 else 1)
 
 

@@ -1,14 +1,17 @@
-"""Parts of discord.py without Easel around them: errors, a client without a gateway, messages."""
+"""Parts of discord.py without Easel around them: errors, messages, a client without a gateway."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import discord
 
 from bot.discord_origin_workaround import use_api
+from bot.jobs import Job, JobStatus
 from bot.sandbox.discord import FakeDiscord
+from tests.support.rows import new_job
 
 JSON = "application/json"
 
@@ -65,3 +68,14 @@ def message_of(client: discord.Client, data: Mapping[str, Any]) -> discord.Messa
         **data,
     }
     return discord.Message(state=client._connection, channel=channel, data=whole)
+
+
+def job_of(**changes: Any) -> Job:  # noqa: ANN401  # of a stored job
+    """Return a job that has succeeded, as the store would, without a database."""
+    new = new_job()
+    job = Job(
+        *(new.id, JobStatus.SUCCEEDED, new.user_id, new.route, new.request),
+        *(new.provider, new.price, new.created_at),
+        secret=new.secret,
+    )
+    return replace(job, **changes)
