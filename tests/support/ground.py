@@ -1,0 +1,108 @@
+"""A client at the stand-in of Discord, and a job with its status message, without Easel between."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import discord
+from discord.http import Route as HttpRoute
+
+from bot.jobs import Job
+from bot.sandbox.discord import FakeDiscord, Interaction, Message
+from bot.sandbox.discord.interactions import COMMAND
+from bot.sandbox.discord.request_body import Json
+from cogs.ui.panel import cancel_id
+from tests.support.discord_objects import job_of, logged_in
+
+V2, EPHEMERAL = 1 << 15, 1 << 6
+TEXT, ROW, BUTTON = 10, 1, 2
+
+
+class Ground:
+    """A server with a channel, Ada, and the client; `now` is the time of what is tested."""
+
+    def __init__(self, fake: FakeDiscord, client: discord.Client) -> None:
+        self.fake = fake
+        self.client = client
+        self.ada = fake.add_user("Ada")
+        self.server = fake.add_guild("Test")
+        self.channel = fake.add_channel(self.server, "art")
+        self.moved = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.moved
+
+    async def status(self, *, private: bool = False, **changes: Any) -> tuple[Job, Message]:  # noqa: ANN401  # of the job
+        """Return a job whose status message was the reply to an interaction, and that message."""
+        job = job_of(user_id=self.ada.id, created_at=self.now(), **changes)
+        asked = self.interaction()
+        body = shown("waiting", cancel_id(job.id))
+        body["flags"] |= EPHEMERAL if private else 0
+        await self.client.http.request(
+            HttpRoute("POST", f"/interactions/{asked.id}/{asked.token}/callback"),
+            json={"type": 4, "data": body},
+        )
+        assert asked.message is not None
+        route = replace(
+            job.route,
+            channel_id=self.channel.id,
+            guild_id=self.server.id,
+            account_server_id=self.server.id,
+            application_id=self.fake.application_id,
+            interaction_token=asked.token,
+            token_expires_at=self.now() + timedelta(minutes=15),
+            status_message_id=asked.message.id,
+            private=private,
+        )
+        return replace(job, route=route), asked.message
+
+    def interaction(self) -> Interaction:
+        """Let Ada use a command that waits for the first reply."""
+        world = self.fake.world
+        world.join(self.server, self.ada)
+        made = Interaction(
+            id=world.ids.next(),
+            type=COMMAND,
+            user=self.ada,
+            channel=self.channel,
+            application_id=world.application_id,
+            data={"id": "1", "type": 1, "name": "imagine"},
+            created_at=world.clock(),
+            changes=world.changes,
+            response_seconds=10,
+        )
+        world.interactions[made.id] = made
+        return made
+
+    async def post(self, *texts: str, ids: int | None = None) -> Message:
+        """Post a message of the bot with these texts, the last of which has the id `ids`."""
+        parts = [{"type": TEXT, "content": each} for each in texts]
+        if ids is not None:
+            parts[-1]["id"] = ids
+        answer = await self.client.http.request(
+            HttpRoute("POST", f"/channels/{self.channel.id}/messages"),
+            json={"components": parts, "flags": V2},
+        )
+        return self.fake.world.messages[int(answer["id"])]
+
+    def sent(self, method: str) -> list[str]:
+        """Return the paths of the requests with a method, without the version of the API."""
+        paths = [each.path for each in self.fake.requests if each.method == method]
+        return [path.removeprefix("/api/v10") for path in paths]
+
+
+def shown(text: str, custom_id: str) -> Json:
+    """Return the body of a message with a text and a button."""
+    button = {"type": BUTTON, "style": 2, "label": "Cancel", "custom_id": custom_id}
+    row = {"type": ROW, "components": [button]}
+    return {"components": [{"type": TEXT, "content": text}, row], "flags": V2}
+
+
+@asynccontextmanager
+async def ground() -> AsyncIterator[Ground]:
+    async with FakeDiscord(limit_messages=False, response_seconds=10) as fake:
+        async with logged_in(fake) as client:
+            yield Ground(fake, client)
+        assert fake.violations == []
