@@ -114,7 +114,7 @@ async def test_a_result_in_the_channel_replaces_the_status_message(on: Ground) -
     assert kept is not message
 
     await replies(on).end(job, Shown(message.id, on.channel.id), DestinationName.REPLY)
-    assert not message.deleted  # it is the result
+    assert message in on.fake.channel_messages(on.channel)  # it is the result
     await replies(on).end(job, Shown(5, on.channel.id), DestinationName.CHANNEL)
     assert message.deleted
     await replies(on).end(expired(other), Shown(5, on.channel.id), None)

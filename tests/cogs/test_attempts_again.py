@@ -1,0 +1,154 @@
+"""Repeated attempts to deliver a job: searched for, doubled nowhere, each link sent once."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bot.delivery import NotDelivered, Shown
+from bot.jobs import Notify
+from bot.sandbox.http.faults import Answer, AnswerAfter, Hold
+from bot.store.database import Database
+from cogs.delivery import destinations, timeouts
+from cogs.delivery.fallback import DestinationName
+from tests.support.delivering import Delivering, delivering, message, with_route
+from tests.support.files import picture
+
+POSTS = r"/api/v10/channels/\d+/messages"
+HOOKS = r"/api/v10/webhooks/.*"
+FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
+BUSY = Answer(503, {"code": 0, "message": "busy"})
+PAGE = Answer(429, "<html>Too many</html>")  # of a proxy
+EXPLICIT = Answer(400, {"code": 20009, "message": "Explicit"})
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def by(database: Database, tmp_path: Path) -> AsyncIterator[Delivering]:
+    async with delivering(database, tmp_path) as made:
+        yield made
+
+
+async def test_a_second_attempt_finds_the_post_of_the_first(by: Delivering) -> None:
+    by.on.fake.faults.add("POST", POSTS, AnswerAfter(503, {"code": 0, "message": "no"}))
+    job, status = await by.on.status()
+    with pytest.raises(NotDelivered, match="DiscordServerError"):
+        await by.deliver(job)
+    (posted,) = [each for each in by.on.fake.channel_messages(by.on.channel) if each.nonce]
+    shown = await by.deliver(job, number=2)
+
+    assert message(by, shown) is posted
+    assert len([path for path in by.on.sent("POST") if path.startswith("/channels/")]) == 1
+    assert status.deleted
+
+
+async def test_a_channel_that_surely_has_nothing_is_not_searched(by: Delivering) -> None:
+    by.on.fake.faults.add("POST", POSTS, Answer(403, {"code": 40003, "message": "too fast"}))
+    job, _ = await by.on.status()
+    with pytest.raises(NotDelivered) as raised:
+        await by.deliver(job)
+    await by.deliver(job, number=2)
+
+    assert raised.value.retry_after == 60
+    assert [path for path in by.on.sent("GET") if path.startswith("/channels/")] == []
+
+
+async def test_attempts_of_another_process_are_searched_for_first(by: Delivering) -> None:
+    job, _ = await by.on.status()
+    elsewhere = await by.on.post("a fox", ids=job.secret)
+
+    assert await by.deliver(job, number=2) == Shown(elsewhere.id, by.on.channel.id)
+    assert not [path for path in by.on.sent("POST") if path == f"/channels/{by.on.channel.id}"]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_a_link_is_not_sent_for_a_result_that_an_earlier_run_has_posted(
+    by: Delivering, earlier: bool
+) -> None:
+    job, _ = await by.on.status()
+    job = with_route(job, notify=Notify.DIRECT)
+    if earlier:
+        await by.on.post("a fox", ids=job.secret)
+    await by.deliver(job, number=2)
+
+    assert len(by.direct()) == (not earlier)
+
+
+async def test_a_link_is_sent_once_although_the_status_message_is_ended_later(
+    by: Delivering,
+) -> None:
+    by.on.fake.faults.add("DELETE", HOOKS, PAGE)
+    job, status = await by.on.status()
+    job = with_route(job, notify=Notify.DIRECT)
+    with pytest.raises(NotDelivered) as raised:
+        await by.deliver(job)
+    shown = raised.value.shown
+    assert shown is not None
+    await by.deliver(job, number=2)
+    stored = replace(job, result_message_id=shown.message_id, result_channel_id=by.on.channel.id)
+    assert await by.deliver(stored, number=3) == shown
+
+    assert len(by.direct()) == 1
+    assert status.deleted
+
+
+async def test_within_two_minutes_a_post_in_doubt_is_repeated_without_a_search(
+    by: Delivering,
+) -> None:
+    by.on.fake.faults.add("POST", POSTS, AnswerAfter(503, {"code": 0, "message": "no"}))
+    by.on.fake.faults.add("GET", POSTS, BUSY, times=None)
+    job, _ = await by.on.status()
+    with pytest.raises(NotDelivered):
+        await by.deliver(job)
+    first = replace(job, delivery_started_at=by.on.now())
+    (posted,) = [each for each in by.on.fake.channel_messages(by.on.channel) if each.nonce]
+    by.on.moved = 2 * MINUTE
+    with pytest.raises(NotDelivered):
+        await by.deliver(first, number=2)
+    by.on.moved = timedelta(0)
+    assert message(by, await by.deliver(first, number=3)) is posted
+
+
+async def test_a_refusal_long_after_the_post_may_be_that_of_a_repeat(
+    by: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """discord.py repeats a request a second after a 5xx."""
+    seconds = iter((10.0, 11.0))
+    monkeypatch.setattr(destinations, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    by.on.fake.faults.add("POST", POSTS, AnswerAfter(403, {"code": 50013, "message": "no"}))
+    job, _ = await by.on.status()
+    shown = await by.deliver(job)
+
+    assert message(by, shown).channel is by.on.channel
+    assert by.delivered() == {"channel": 1}
+
+
+async def test_an_upload_without_an_answer_is_halved(
+    by: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "send_timeout", lambda _: 0.2)
+    job, _ = await by.on.status()
+    held = by.on.fake.faults.add("POST", POSTS, Hold())
+    large = await by.store.store(picture().ljust(600 * 1024, b"\0"))
+    with pytest.raises(NotDelivered, match="TimeoutError"):
+        await by.deliver(job, large)
+    held.remove()
+
+    assert by.delivery._attempts[job.id].limit == 512 * 1024
+    assert DestinationName.CHANNEL in by.delivery._attempts[job.id].unknown
+
+
+async def test_a_follow_up_is_sent_once(by: Delivering) -> None:
+    """After an unknown outcome, the result is sent to the direct messages."""
+    by.on.fake.faults.add("PATCH", HOOKS, EXPLICIT, times=None)
+    sent = by.on.fake.faults.add("POST", FOLLOW_UPS, AnswerAfter(200, {}), times=None)
+    job, _ = await by.on.status(private=True)
+    with pytest.raises(KeyError):
+        await by.deliver(job, await by.picture())
+    await by.deliver(job, number=2)
+
+    assert sent.hits == 1
+    assert len(by.direct()) == 1
