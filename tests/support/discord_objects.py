@@ -34,10 +34,12 @@ def http_error(
 
 
 @asynccontextmanager
-async def logged_in(fake: FakeDiscord) -> AsyncIterator[discord.Client]:
+async def logged_in(
+    fake: FakeDiscord, kind: type[discord.Client] = discord.Client
+) -> AsyncIterator[discord.Client]:
     """Yield a client that is logged in at the stand-in for requests alone."""
     use_api(fake.url)
-    async with discord.Client(intents=discord.Intents.none(), max_ratelimit_timeout=30) as client:
+    async with kind(intents=discord.Intents.none(), max_ratelimit_timeout=30) as client:
         await client.login(fake.token)
         yield client
 

@@ -10,7 +10,7 @@ import discord
 from discord.http import Route as HttpRoute
 
 from bot.jobs import Job
-from bot.sandbox.discord import FakeDiscord, Interaction, Message
+from bot.sandbox.discord import Channel, FakeDiscord, Interaction, Message
 from bot.sandbox.discord.interactions import COMMAND
 from bot.sandbox.discord.request_body import Json
 from cogs.ui.panel import cancel_id
@@ -58,23 +58,43 @@ class Ground:
         )
         return replace(job, route=route), asked.message
 
-    def interaction(self) -> Interaction:
-        """Let Ada use a command that waits for the first reply."""
-        world = self.fake.world
-        world.join(self.server, self.ada)
+    def interaction(
+        self,
+        kind: int = COMMAND,
+        *,
+        where: Channel | None = None,
+        source: Message | None = None,
+        guest: bool = False,
+        **data: Any,  # noqa: ANN401  # of the interaction
+    ) -> Interaction:
+        """Let Ada use a command, or press something, that waits for the first reply."""
+        world, channel = self.fake.world, where or self.channel
+        if channel.guild is not None:
+            world.join(channel.guild, self.ada)
         made = Interaction(
             id=world.ids.next(),
-            type=COMMAND,
+            type=kind,
             user=self.ada,
-            channel=self.channel,
+            channel=channel,
             application_id=world.application_id,
-            data={"id": "1", "type": 1, "name": "imagine"},
+            data={"id": "1", "type": 1, "name": "imagine", **data},
             created_at=world.clock(),
             changes=world.changes,
             response_seconds=10,
+            guest=guest,
+            source=source,
         )
         world.interactions[made.id] = made
         return made
+
+    def received(
+        self,
+        made: Interaction,
+        **changes: Any,  # noqa: ANN401  # of Discord's data
+    ) -> discord.Interaction[Any]:
+        """Return an interaction as discord.py reads it."""
+        data: Any = {**made.payload(), **changes}
+        return discord.Interaction(data=data, state=self.client._connection)
 
     async def post(self, *texts: str, ids: int | None = None) -> Message:
         """Post a message of the bot with these texts, the last of which has the id `ids`."""
@@ -101,8 +121,8 @@ def shown(text: str, custom_id: str) -> Json:
 
 
 @asynccontextmanager
-async def ground() -> AsyncIterator[Ground]:
+async def ground(kind: type[discord.Client] = discord.Client) -> AsyncIterator[Ground]:
     async with FakeDiscord(limit_messages=False, response_seconds=10) as fake:
-        async with logged_in(fake) as client:
+        async with logged_in(fake, kind) as client:
             yield Ground(fake, client)
         assert fake.violations == []
