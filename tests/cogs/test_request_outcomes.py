@@ -19,6 +19,7 @@ from bot.store import members, sqlite
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
 from cogs import _request
+from cogs._replies import REPLY_TIMEOUT
 from cogs._request import RefusedByAutoMod, request_job
 from tests.support.serving import Serving, serving
 
@@ -142,7 +143,7 @@ async def test_a_reply_in_doubt_is_left_to_the_worker(
 async def test_a_reply_without_an_answer_is_waited_for_ten_seconds(
     by: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert _request.REPLY_TIMEOUT == 10
+    assert REPLY_TIMEOUT == 10
     monkeypatch.setattr(_request, "REPLY_TIMEOUT", 0.1)
     held = by.fake.faults.add("POST", CALLBACK, Hold())
     await request(by)
