@@ -126,6 +126,35 @@ async def test_a_refusal_long_after_the_post_may_be_that_of_a_repeat(
     assert by.delivered() == {"channel": 1}
 
 
+async def test_a_search_after_the_refusal_of_a_repeat_ends_the_doubt(
+    by: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter((10.0, 11.0, *[20.0] * 9))
+    monkeypatch.setattr(destinations, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    refused = Answer(403, {"code": 50013, "message": "no"})
+    by.on.fake.faults.add("POST", POSTS, refused, times=2)
+    by.on.fake.faults.add("PATCH", HOOKS, PAGE)
+    job, status = await by.on.status()
+    with pytest.raises(NotDelivered):
+        await by.deliver(job)
+    searches = [f"/channels/{by.on.channel.id}/messages"]
+    assert [path for path in by.on.sent("GET") if path.startswith("/channels/")] == searches
+    assert await by.deliver(job, number=2) == Shown(status.id, by.on.channel.id)
+    assert [path for path in by.on.sent("GET") if path.startswith("/channels/")] == searches
+
+
+async def test_a_refusal_within_a_second_is_that_of_the_only_post(
+    by: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter((10.0, 10.9, *[20.0] * 9))
+    monkeypatch.setattr(destinations, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    by.on.fake.faults.add("POST", POSTS, Answer(403, {"code": 50013, "message": "no"}))
+    job, status = await by.on.status()
+
+    assert await by.deliver(job) == Shown(status.id, by.on.channel.id)
+    assert [path for path in by.on.sent("GET") if path.startswith("/channels/")] == []
+
+
 async def test_an_upload_without_an_answer_is_halved(
     by: Delivering, monkeypatch: pytest.MonkeyPatch
 ) -> None:

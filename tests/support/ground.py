@@ -10,7 +10,7 @@ import discord
 from discord.http import Route as HttpRoute
 
 from bot.jobs import Job
-from bot.sandbox.discord import Channel, FakeDiscord, Interaction, Message
+from bot.sandbox.discord import Channel, FakeDiscord, Interaction, Message, User
 from bot.sandbox.discord.interactions import COMMAND
 from bot.sandbox.discord.request_body import Json
 from cogs.ui.panel import cancel_id
@@ -62,19 +62,20 @@ class Ground:
         self,
         kind: int = COMMAND,
         *,
+        by: User | None = None,
         where: Channel | None = None,
         source: Message | None = None,
         guest: bool = False,
         **data: Any,  # noqa: ANN401  # of the interaction
     ) -> Interaction:
-        """Let Ada use a command, or press something, that waits for the first reply."""
+        """Let a member, Ada by default, use a command or press something that awaits a reply."""
         world, channel = self.fake.world, where or self.channel
         if channel.guild is not None:
-            world.join(channel.guild, self.ada)
+            world.join(channel.guild, by or self.ada)
         made = Interaction(
             id=world.ids.next(),
             type=kind,
-            user=self.ada,
+            user=by or self.ada,
             channel=channel,
             application_id=world.application_id,
             data={"id": "1", "type": 1, "name": "imagine", **data},

@@ -1,6 +1,6 @@
 """A client with a studio on a real database, for commands and presses without a gateway."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +8,20 @@ from typing import Any
 
 import discord
 
+from bot.jobs import Job, JobStatus
+from bot.ledger import Cost
+from bot.sandbox.discord import Channel, Interaction, Message, User
+from bot.sandbox.discord.interactions import COMPONENT
 from bot.services import Services
+from bot.store import generations, jobs, settlement
 from bot.store.database import Database
 from bot.studio import Studio
-from cogs import CommandPermissions, MenuForms, MenuTokens
-from tests.support.ground import Ground, ground
+from cogs import CommandPermissions, MenuForms, MenuTokens, handle_interaction
+from cogs.ui.actions import result_row
+from cogs.ui.panel import panel
+from tests.support.files import picture
+from tests.support.ground import EPHEMERAL, Ground, ground
+from tests.support.rows import add, new_job
 from tests.support.services import services_on
 
 
@@ -34,6 +43,89 @@ class Serving(Ground):
     def studio(self) -> Studio:
         assert isinstance(self.client, ServingClient)
         return self.client.studio
+
+    @property
+    def tokens(self) -> MenuTokens:
+        assert isinstance(self.client, ServingClient)
+        return self.client.menu_tokens
+
+    async def result(
+        self,
+        *,
+        pictures: int = 1,
+        private: bool = False,
+        posted: bool = True,
+        by: User | None = None,
+        where: Channel | None = None,
+        **columns: Any,  # noqa: ANN401  # of a new job
+    ) -> tuple[Job, Message]:
+        """Return a delivered job, Ada's by default, and its message with the row of buttons."""
+        channel, user = where or self.channel, by or self.ada
+        guild_id = channel.guild.id if channel.guild else None
+        new = new_job(user.id, server_id=guild_id or 0, at=self.now(), price=1000)
+        route = replace(new.route, channel_id=channel.id, guild_id=guild_id, private=private)
+        stored = [await self.services.pictures.store(picture()) for _ in range(pictures)]
+        at = self.now()
+        async with self.services.database.transaction() as tx:
+            job = await add(tx, replace(new, route=route, **columns))
+            await jobs.move(tx, job.id, JobStatus.SUBMITTING, submitted_at=at)
+            running = await jobs.start_running(tx, job.id, at)
+            (made,) = await generations.add(tx, job.id, "oxen", [f"remote-{job.id}"])
+            ends = {made.id: JobStatus.SUCCEEDED}
+            await settlement.succeed(tx, running, at, cost=Cost(1000), pictures=stored, ends=ends)
+        message = await self._message(job, channel)
+        if private:
+            message.ephemeral_to, message.flags = user, message.flags | EPHEMERAL
+        if posted:
+            async with self.services.database.transaction() as tx:
+                channel_id = 0 if private else channel.id
+                shown = {"message_id": message.id, "channel_id": channel_id}
+                await jobs.mark_delivered(tx, job.id, at, **shown, error=None)
+        return await self.job(job.id), message
+
+    async def _message(self, job: Job, channel: Channel) -> Message:
+        view = panel("a result")
+        view.add_item(result_row(job))
+        sent = await self.client.get_partial_messageable(channel.id).send(view=view)
+        return self.fake.world.messages[sent.id]
+
+    async def job(self, job_id: str) -> Job:
+        async with self.services.database.reading() as view:
+            found = await jobs.get(view, job_id)
+        assert found is not None
+        return found
+
+    async def press(
+        self,
+        message: Message | None,
+        custom_id: str,
+        *,
+        by: User | None = None,
+        values: Sequence[str] = (),
+        **more: Any,  # noqa: ANN401  # of Discord's data
+    ) -> Interaction:
+        """Press something with this custom_id, and return what has come of that."""
+        asked = None if message is None else message.interaction
+        where = None if message is None else message.channel
+        data = {"component_type": 2, "custom_id": custom_id, "values": list(values)}
+        made = self.interaction(
+            COMPONENT,
+            by=by,
+            where=where,
+            source=message,
+            guest=asked is not None and asked.guest,
+            **data,
+        )
+        await handle_interaction(self.received(made, **more))
+        return made
+
+
+def told(made: Interaction) -> str:
+    """Return the private message that follows a press."""
+    said = made.message if made.message is not made.source else None
+    found = said or made.followups[-1]
+    assert found.ephemeral_to is made.user
+    return found.text()
 
 
 @asynccontextmanager
