@@ -25,8 +25,7 @@ class MenuForm:
 class MenuForms:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        # by the member's id, the oldest first
-        self._forms: dict[int, tuple[MenuForm, datetime]] = {}
+        self._forms: dict[int, tuple[MenuForm, datetime]] = {}  # by the member's id
 
     def __len__(self) -> int:
         return len(self._forms)
@@ -36,7 +35,6 @@ class MenuForms:
         now = self._now()
         for expired in [key for key, (_, end) in self._forms.items() if end <= now]:
             del self._forms[expired]
-        self._forms.pop(member_id, None)
         self._forms[member_id] = form, now + FORM_LIFE
 
     def take(self, member_id: int, custom_id: str) -> MenuForm | None:
