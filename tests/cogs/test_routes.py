@@ -188,21 +188,8 @@ async def test_without_the_servers_channel_a_member_is_granted_what_discord_sent
 
 
 async def message(on: Ground, channel: Channel, **data: Any) -> discord.Message:  # noqa: ANN401
-    """Return a message of Ada as the gateway sends it; the client knows the server."""
     said = await on.fake.say(on.ada, channel, "add snow")
-    raw: Any = said.to_json() | data
-    state, guild = on.client._connection, None
-    if channel.guild is not None:
-        raw["member"] = channel.guild.members[on.ada.id].to_json()
-        sent: Any = channel.guild.to_gateway(on.fake.bot_user)
-        guild = discord.Guild(data=sent, state=state)
-        state._add_guild(guild)
-    known: Any = None if guild is None else guild.get_channel_or_thread(channel.id)
-    if known is None:
-        direct: Any = {"id": channel.id, "type": 1, "recipients": [on.ada.to_json()]}
-        me: Any = on.client.user
-        known = discord.DMChannel(me=me, state=state, data=direct)
-    return discord.Message(state=state, channel=known, data=raw)
+    return on.heard(said, **data)
 
 
 async def test_an_author_has_the_rights_of_the_channel(on: Ground) -> None:

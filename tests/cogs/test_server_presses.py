@@ -2,9 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import discord
 import pytest
 
 from bot.rights import READY_MADE, Rights, ServerSettings, Subject
@@ -29,16 +27,8 @@ DELETED = "This role was deleted, so nothing was changed."
 async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
     async with serving(database, tmp_path) as made:
         made.fake.set_permissions(made.server, made.ada, MANAGE_GUILD)
-        know_server(made)
+        made.know_server(made.server)
         yield made
-
-
-def know_server(by: Serving) -> None:
-    """Let the client know the server as the gateway sends it."""
-    sent: Any = by.server.to_gateway(by.fake.bot_user)
-    state = by.client._connection
-    state._guilds.pop(by.server.id, None)
-    state._add_guild(discord.Guild(data=sent, state=state))
 
 
 async def page(by: Serving) -> Message:
@@ -125,7 +115,7 @@ async def test_a_tier_is_taken_and_left(by: Serving) -> None:
 
 async def test_a_role_that_the_server_does_not_have_is_named(by: Serving) -> None:
     role = by.fake.world.add_role(by.server, "painters", 0)
-    know_server(by)
+    by.know_server(by.server)
     message = await page(by)
     for custom_id, values in (
         ("easel:server:role", ["5"]),
@@ -233,7 +223,7 @@ async def test_a_model_is_chosen_by_its_label_and_one_no_longer_on_offer_stays(
     custom_id = f"easel:server:form:models:default:{marks}"
     await submitted(by, custom_id, message, models=[spec.title.upper(), "gone"])
 
-    assert (await rights(by, Subject.DEFAULT)).models == {"oxen", "gone"}
+    assert (await rights(by, Subject.DEFAULT)).models == frozenset({"oxen", "gone"})
 
 
 async def test_a_tier_is_reset(by: Serving) -> None:
@@ -265,16 +255,9 @@ async def test_a_channel_for_notices_where_the_bot_cannot_post_is_named(by: Serv
     await by.press(message, "easel:server:page", values=["access"])
     assert ServerPages.NO_POST not in message.text()
     by.fake.set_channel_permissions(by.channel, by.fake.bot_user, deny=SEND_MESSAGES)
-    know_server(by)
+    by.know_server(by.server)
     await by.press(message, "easel:server:page", values=["access"])
     assert ServerPages.NO_POST in message.text()
-
-
-def guild(by: Serving) -> discord.Guild:
-    know_server(by)
-    found = by.client.get_guild(by.server.id)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(
@@ -283,9 +266,9 @@ def guild(by: Serving) -> discord.Guild:
 async def test_the_bot_posts_where_it_sees_and_may_write(by: Serving, lost: int, may: bool) -> None:
     by.fake.set_channel_permissions(by.channel, by.fake.bot_user, deny=lost)
 
-    assert _may_post(guild(by), by.channel.id) is may
-    assert not _may_post(guild(by), 5)
+    assert _may_post(by.know_server(by.server), by.channel.id) is may
+    assert not _may_post(by.know_server(by.server), 5)
     assert _may_post(None, 5)
-    unsent = guild(by)
+    unsent = by.know_server(by.server)
     unsent._channels.clear()
     assert _may_post(unsent, 5)

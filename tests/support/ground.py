@@ -10,7 +10,7 @@ import discord
 from discord.http import Route as HttpRoute
 
 from bot.jobs import Job
-from bot.sandbox.discord import Channel, FakeDiscord, Interaction, Message, User
+from bot.sandbox.discord import Channel, FakeDiscord, Guild, Interaction, Message, User
 from bot.sandbox.discord.interactions import COMMAND
 from bot.sandbox.discord.request_body import Json
 from cogs.ui.panel import cancel_id
@@ -96,6 +96,31 @@ class Ground:
         """Return an interaction as discord.py reads it."""
         data: Any = {**made.payload(), **changes}
         return discord.Interaction(data=data, state=self.client._connection)
+
+    def know_server(self, guild: Guild) -> discord.Guild:
+        """Let the client know a server as the gateway sends it."""
+        state, sent = self.client._connection, guild.to_gateway(self.fake.bot_user)
+        state._guilds.pop(guild.id, None)
+        known = discord.Guild(data=sent, state=state)  # type: ignore[arg-type]
+        state._add_guild(known)
+        return known
+
+    def heard(self, said: Message, **changes: Any) -> discord.Message:  # noqa: ANN401  # of the data
+        """Return a message of a member as the gateway sends it."""
+        raw: Any = said.to_json() | changes
+        state, channel = self.client._connection, said.channel
+        known: Any = None
+        if channel.guild is not None:
+            raw["guild_id"] = str(channel.guild.id)
+            member = channel.guild.members.get(said.author.id)
+            if member is not None:
+                raw["member"] = member.to_json()
+            known = self.know_server(channel.guild).get_channel_or_thread(channel.id)
+        if known is None:
+            direct: Any = {"id": channel.id, "type": 1, "recipients": [said.author.to_json()]}
+            me: Any = self.client.user
+            known = discord.DMChannel(me=me, state=state, data=direct)
+        return discord.Message(state=state, channel=known, data=raw)
 
     async def post(self, *texts: str, ids: int | None = None) -> Message:
         """Post a message of the bot with these texts, the last of which has the id `ids`."""
