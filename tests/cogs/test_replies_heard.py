@@ -131,7 +131,7 @@ async def test_what_nobody_meant_so_requests_nothing(
     hear: Hearing, changes: dict[str, Any]
 ) -> None:
     changes = {name: value for name, value in changes.items() if value is not None}
-    lost = {} if changes else {"message_reference": {"type": 0, "channel_id": "1"}}
+    lost: dict[str, Any] = {} if changes else {"message_reference": {"type": 0, "channel_id": "1"}}
     await hear.say("add snow", **changes, **lost)
 
     assert await hear.requested() == []

@@ -1,6 +1,6 @@
 """A client with a studio on a real database, for commands and presses without a gateway."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from bot.ledger import Cost
 from bot.sandbox.discord import Channel, Interaction, Message, User
 from bot.sandbox.discord.interactions import COMPONENT
 from bot.services import Services
-from bot.store import generations, jobs, settlement
+from bot.store import generations, jobs, members, settlement
 from bot.store.database import Database
 from bot.studio import Studio
 from cogs import CommandPermissions, MenuForms, MenuTokens, handle_interaction
@@ -57,12 +57,18 @@ class Serving(Ground):
         posted: bool = True,
         by: User | None = None,
         where: Channel | None = None,
+        words: Mapping[str, Any] | None = None,
+        expanded_prompt: str | None = None,
         **columns: Any,  # noqa: ANN401  # of a new job
     ) -> tuple[Job, Message]:
-        """Return a delivered job, Ada's by default, and its message with the row of buttons."""
+        """Return a delivered job, Ada's by default, and its message with the row of buttons.
+
+        `words` are the prompt and options of the request.
+        """
         channel, user = where or self.channel, by or self.ada
         guild_id = channel.guild.id if channel.guild else None
-        new = new_job(user.id, server_id=guild_id or 0, at=self.now(), price=1000)
+        account: dict[str, Any] = {"server_id": guild_id or 0, "at": self.now(), "price": 1000}
+        new = new_job(user.id, **account, **(words or {}))
         route = replace(new.route, channel_id=channel.id, guild_id=guild_id, private=private)
         stored = [await self.services.pictures.store(picture()) for _ in range(pictures)]
         at = self.now()
@@ -72,7 +78,15 @@ class Serving(Ground):
             running = await jobs.start_running(tx, job.id, at)
             (made,) = await generations.add(tx, job.id, "oxen", [f"remote-{job.id}"])
             ends = {made.id: JobStatus.SUCCEEDED}
-            await settlement.succeed(tx, running, at, cost=Cost(1000), pictures=stored, ends=ends)
+            await settlement.succeed(
+                tx,
+                running,
+                at,
+                cost=Cost(1000),
+                pictures=stored,
+                ends=ends,
+                expanded_prompt=expanded_prompt,
+            )
         message = await self._message(job, channel)
         if private:
             message.ephemeral_to, message.flags = user, message.flags | EPHEMERAL
@@ -94,6 +108,11 @@ class Serving(Ground):
             found = await jobs.get(view, job_id)
         assert found is not None
         return found
+
+    async def recent(self, user: User | None = None) -> list[Job]:
+        """Return the jobs of a member, Ada by default, newest first."""
+        async with self.services.database.reading() as view:
+            return await members.recent_of(view, (user or self.ada).id, 20)
 
     async def press(
         self,
