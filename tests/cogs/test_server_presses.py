@@ -123,6 +123,9 @@ async def test_a_role_that_the_server_does_not_have_is_named(by: Serving) -> Non
         ("easel:server:open:amounts:role:5", []),
     ):
         assert told(await by.press(message, custom_id, values=values)).startswith(DELETED)
+    marks = marks_of("amounts", {})
+    custom_id = f"easel:server:form:amounts:role:5:{marks}"
+    assert told(await submitted(by, custom_id, message, jobs="3")).startswith(DELETED)
     assert await rights(by, Subject.ROLE, "5") == Rights()
 
     await by.press(message, "easel:server:role", values=[str(role.id)])

@@ -10,6 +10,7 @@ import discord
 
 from bot.jobs import Job, JobStatus
 from bot.ledger import Cost
+from bot.pictures import Downloader
 from bot.sandbox.discord import Channel, Interaction, Message, User
 from bot.sandbox.discord.interactions import COMPONENT
 from bot.services import Services
@@ -21,6 +22,7 @@ from cogs.ui.actions import result_row
 from cogs.ui.panel import panel
 from tests.support.files import picture
 from tests.support.ground import EPHEMERAL, Ground, ground
+from tests.support.loopback import ADDRESSES, LOOPBACK
 from tests.support.rows import add, new_job
 from tests.support.services import services_on
 
@@ -154,9 +156,10 @@ async def serving(
     **limits: Any,  # noqa: ANN401  # of bot.quotas
 ) -> AsyncIterator[Serving]:
     """Yield the ground with a studio; `limits` are those of the operator."""
-    async with ground(ServingClient) as on:
+    media = Downloader(private_hosts=LOOPBACK, media=ADDRESSES)
+    async with ground(ServingClient) as on, media as downloader:
         made = Serving(on.fake, on.client)
-        services = services_on(database, folder, made.now)
+        services = services_on(database, folder, made.now, downloader=downloader)
         made.services = replace(services, quotas=replace(services.quotas, **limits))
         client = made.client
         assert isinstance(client, ServingClient)
