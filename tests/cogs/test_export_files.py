@@ -222,3 +222,28 @@ async def test_a_file_has_the_limit_of_its_place(
         await send_export(interaction, by.studio, here=here)
 
     assert given == [Bounds(expected * MIB, 40)]
+
+
+@pytest.mark.parametrize("here", [True, False])
+async def test_an_export_begins_with_a_reply_and_shows_its_end_there(
+    by: Serving, here: bool
+) -> None:
+    await by.result()
+    made = by.interaction()
+    await send_export(by.received(made), by.studio, here=here)
+
+    assert made.message is not None
+    assert made.message.ephemeral_to is by.ada
+    assert ("here below" in made.message.text()) is here
+    direct = by.fake.channel_messages(by.fake.dm_channel(by.ada))
+    assert (len(made.followups), len(direct)) == ((1, 0) if here else (0, 1))
+
+
+async def test_an_export_that_takes_too_long_ends(
+    by: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _data_export.MOST_SECONDS == 3600
+    monkeypatch.setattr(_data_export, "MOST_SECONDS", 0.0)
+    await by.result()
+    with pytest.raises(PartNotSent, match="; 0 were sent before"):
+        await send_export(by.received(by.interaction()), by.studio, here=True)
