@@ -30,8 +30,10 @@ LOST = Picture("a" * 64, PictureKind.PNG, 5, 1, 1)
 
 
 @pytest.fixture
-async def services(database: Database, tmp_path: Path) -> Services:
-    return services_on(database, tmp_path, lambda: NOW)
+async def services(database: Database, tmp_path: Path) -> AsyncIterator[Services]:
+    opened = services_on(database, tmp_path, lambda: NOW)
+    async with opened.decoder:
+        yield opened
 
 
 @pytest.fixture

@@ -54,12 +54,13 @@ async def test_no_connection_is_opened_after_the_start(
         raise AssertionError("a connection was opened")
 
     await database.connect_all()
-    monkeypatch.setattr(sqlite3, "connect", refuse)
-    await note(database, "name")
-    async with AsyncExitStack() as stack:
-        for _ in range(READERS):
-            view = await stack.enter_async_context(database.reading())
-            assert await read_note(view, "name") == "x"
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", refuse)
+        await note(database, "name")
+        async with AsyncExitStack() as stack:
+            for _ in range(READERS):
+                view = await stack.enter_async_context(database.reading())
+                assert await read_note(view, "name") == "x"
 
 
 async def test_a_reader_too_many_waits_and_is_refused_in_the_end(

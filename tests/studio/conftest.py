@@ -1,19 +1,22 @@
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bot.services import Services
 from bot.store.database import Database
+from tests.support.clock import Moment
 from tests.support.services import services_on
-from tests.support.studio import Clock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Moment:
+    return Moment()
 
 
 @pytest.fixture
-def services(database: Database, tmp_path: Path, clock: Clock) -> Services:
+async def services(database: Database, tmp_path: Path, clock: Moment) -> AsyncIterator[Services]:
     """Services with one model, at Oxen.ai, on a database without rows."""
-    return services_on(database, tmp_path / "pictures", clock)
+    opened = services_on(database, tmp_path / "pictures", clock)
+    async with opened.decoder:
+        yield opened

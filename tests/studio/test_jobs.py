@@ -26,8 +26,9 @@ from bot.studio.jobs import (
     TooManyShown,
 )
 from bot.studio.results import ResultUnavailable
+from tests.support.clock import Moment
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import CHANNEL, Clock, failed, made, posted, running, stored, succeeded
+from tests.support.studio import CHANNEL, failed, made, posted, running, stored, succeeded
 
 ADA, BEN = Member(1, server_id=10), Member(2, server_id=10)
 MODERATOR = replace(BEN, may_moderate=True)
@@ -58,7 +59,7 @@ def uncancelled(services: Services) -> MemberJobs:
 
 
 async def test_a_queued_job_is_canceled_at_once_and_its_hold_released(
-    database: Database, use_case: MemberJobs, heard: list[str], clock: Clock
+    database: Database, use_case: MemberJobs, heard: list[str], clock: Moment
 ) -> None:
     job = await one(database)
     now = clock.move(seconds=5)
@@ -74,7 +75,7 @@ async def test_a_queued_job_is_canceled_at_once_and_its_hold_released(
 
 
 async def test_a_running_job_goes_on_until_the_service_has_stopped_it(
-    database: Database, use_case: MemberJobs, heard: list[str], clock: Clock
+    database: Database, use_case: MemberJobs, heard: list[str], clock: Moment
 ) -> None:
     job = await running(database)
     first = clock.move(seconds=5)

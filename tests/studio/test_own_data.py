@@ -30,9 +30,10 @@ from bot.studio.export import (
 from bot.studio.export.collect import ExportNotWritten
 from bot.studio.preferences import Preferences
 from bot.studio.usage import DAYS, UsageReports
+from tests.support.clock import Moment
 from tests.support.rights import credits
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import Clock, failed, succeeded
+from tests.support.studio import failed, succeeded
 
 ADA = Member(1, server_id=10)
 MIB = 1024 * 1024
@@ -181,7 +182,7 @@ async def refusal(exports: Exports, user_id: int = 1) -> type[UserError] | None:
 
 
 async def test_an_export_follows_ten_minutes_after_another(
-    database: Database, exports: Exports, clock: Clock
+    database: Database, exports: Exports, clock: Moment
 ) -> None:
     await one(database)
     await one(database, new_job(2))

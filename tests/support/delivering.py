@@ -63,7 +63,8 @@ async def delivering(database: Database, folder: Path) -> AsyncIterator[Deliveri
         services = services_on(database, folder, on.now)
         assert isinstance(services.delivery, DiscordDelivery)
         services.delivery.attach(on.client)
-        yield Delivering(on, services.delivery, services.pictures)
+        async with services.decoder:
+            yield Delivering(on, services.delivery, services.pictures)
 
 
 def message(by: Delivering, shown: Shown | Undeliverable) -> Message:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
@@ -26,24 +26,12 @@ from bot.store import generations, jobs, settlement
 from bot.store.database import Database
 from bot.store.sqlite import READERS
 from tests.providers.clients import http, oxen_at
+from tests.support.clock import Moment
 from tests.support.loopback import LOOPBACK
-from tests.support.rows import NOW, add, new_job
+from tests.support.rows import add, new_job
 from tests.support.services import services_on
 
 PRICES = {"oxen": 7_500, "skills": 20_000}  # of a picture, in thousandths of a credit
-
-
-@dataclass
-class Moment:
-    """A clock that stands still until a test moves it."""
-
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 @dataclass
@@ -142,7 +130,8 @@ async def parts(
         services = replace(
             services, catalog=Catalog(specs), balances=ServiceBalances(clock, floors)
         )
-        yield Parts(services, oxen, skills, clock)
+        async with services.decoder:
+            yield Parts(services, oxen, skills, clock)
 
 
 @asynccontextmanager

@@ -167,4 +167,5 @@ async def serving(
         client.menu_forms = MenuForms(made.now)
         client.menu_tokens = MenuTokens(made.now)
         client.command_permissions = CommandPermissions(made.now)
-        yield made
+        async with services.decoder:
+            yield made

@@ -2,31 +2,18 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bot.errors import Reason
 from bot.jobs import Job, JobStatus, NewJob, Picture, PictureKind
 from bot.ledger import Cost
 from bot.store import jobs, settlement
 from bot.store.database import Database
-from tests.support.rows import NOW, add, new_job
+from tests.support.rows import add, new_job
 
 MINUTE = timedelta(minutes=1)
 CHANNEL = 20  # that of `new_job`
 RESULT = 50  # the message of `posted`
-
-
-@dataclass
-class Clock:
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, **by: float) -> datetime:
-        self.now += timedelta(**by)
-        return self.now
 
 
 def made(*names: str) -> list[Picture]:

@@ -20,7 +20,8 @@ from bot.store.backends import open_database
 from bot.store.tables import circuits as table
 from bot.worker import circuits
 from bot.worker.circuits import PRICES, SharedCircuits, follow_workers
-from tests.support.parts import Moment, Parts, ends_soon, unreadable
+from tests.support.clock import Moment
+from tests.support.parts import Parts, ends_soon, unreadable
 from tests.support.rows import NOW
 from tests.support.services import services_on
 from tests.support.statements import statements

@@ -15,8 +15,9 @@ from bot.store import generations, jobs, settlement
 from bot.store.backends import open_database
 from bot.worker.deliver import Deliverer
 from bot.worker.leases import SILENCE, LeaseLost, Leases
+from tests.support.clock import Moment
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Moment, Parts
+from tests.support.parts import Parts
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 

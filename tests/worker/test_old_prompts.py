@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from sqlite3 import connect
@@ -19,20 +19,13 @@ from bot.store.database import Database, Transaction
 from bot.store.history import Wanted
 from bot.worker import old_prompts
 from bot.worker.old_prompts import OldPrompts
+from tests.support.clock import Moment
 from tests.support.rows import NOW, add, new_job
 from tests.support.services import services_on
 
 DAY = timedelta(days=1)
 INPUT = Attachment("my cat.png", "https://cdn/cat.png?sig", size=9, width=3, height=3)
 MADE = [Picture("e" * 64, PictureKind.PNG, 9, 1, 1)]
-
-
-@dataclass
-class Moment:
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture

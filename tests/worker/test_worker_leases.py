@@ -19,7 +19,8 @@ from bot.store.database import Database
 from bot.store.tables import jobs as table
 from bot.worker import leases
 from bot.worker.leases import SILENCE, LeaseLost, Leases
-from tests.support.parts import Moment, ends_soon
+from tests.support.clock import Moment
+from tests.support.parts import ends_soon
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 from tests.support.statements import statements

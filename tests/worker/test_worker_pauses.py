@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from bot.worker import deliveries
 from bot.worker import worker as worker_module
 from bot.worker.worker import Worker
 from tests.support import cluster
+from tests.support.clock import Moment
 from tests.support.menus import until
 from tests.support.rows import NOW, add, new_job, one
 from tests.support.services import limited, services_on
@@ -30,26 +31,18 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return cluster.url_of(request)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
+@pytest.fixture
+def clock() -> Moment:
+    return Moment()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def services(database: Database, tmp_path: Path, clock: Clock) -> Services:
+def services(database: Database, tmp_path: Path, clock: Moment) -> Services:
     return services_on(database, tmp_path, clock)
 
 
 async def test_rows_are_read_after_a_change_or_when_one_is_due(
-    services: Services, clock: Clock
+    services: Services, clock: Moment
 ) -> None:
     job = await one(services.database)
     async with services.database.transaction() as tx:
@@ -170,7 +163,9 @@ async def test_the_pause_ends_with_news(services: Services) -> None:
         await worker._pause()
 
 
-async def test_a_worker_that_is_woken_once_makes_one_turn(services: Services, clock: Clock) -> None:
+async def test_a_worker_that_is_woken_once_makes_one_turn(
+    services: Services, clock: Moment
+) -> None:
     turns: list[bool] = []
 
     class Counting(Worker):

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -26,6 +26,7 @@ from bot.store.jobs import MoveRefused
 from bot.worker.worker import BUSY_WAIT, Worker
 from tests.providers.clients import oxen_at
 from tests.support import cluster
+from tests.support.clock import Moment
 from tests.support.menus import until
 from tests.support.rows import NOW, add, new_job, one
 from tests.support.services import services_on
@@ -52,22 +53,14 @@ async def service() -> AsyncIterator[FakeOxen]:
         yield opened
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Moment:
+    return Moment()
 
 
 @pytest.fixture
 async def services(
-    database: Database, tmp_path: Path, service: FakeOxen, clock: Clock
+    database: Database, tmp_path: Path, service: FakeOxen, clock: Moment
 ) -> AsyncIterator[Services]:
     async with aiohttp.ClientSession() as session:
         oxen = oxen_at(session, service.url, key=service.key)
@@ -146,7 +139,7 @@ async def test_claims_fill_the_slots_and_leave_the_last_to_another_member(
 
 
 async def test_a_claimed_job_that_has_another_task_is_put_back_for_a_moment(
-    services: Services, clock: Clock
+    services: Services, clock: Moment
 ) -> None:
     job = await one(services.database)
     worker, ends = Worker(services), asyncio.Event()
@@ -165,7 +158,7 @@ async def test_a_claimed_job_that_has_another_task_is_put_back_for_a_moment(
 
 
 async def test_a_named_job_is_sent_with_each_probe_of_a_provider_that_is_down(
-    services: Services, service: FakeOxen, clock: Clock
+    services: Services, service: FakeOxen, clock: Moment
 ) -> None:
     """One at a time, and none of a member who named no model."""
     auto = await one(services.database, replace(new_job(at=NOW), model_auto=True))
@@ -219,7 +212,7 @@ async def test_a_probe_that_fails_is_an_answer(services: Services, service: Fake
 
 
 async def test_a_poll_is_postponed_while_the_job_has_another_task(
-    services: Services, clock: Clock
+    services: Services, clock: Moment
 ) -> None:
     job = await one(services.database)
     async with services.database.transaction() as tx:
