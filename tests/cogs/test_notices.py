@@ -1,0 +1,39 @@
+"""The notice that a result waits, sent to the requester alone after every destination refused."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.delivery import Undeliverable
+from bot.sandbox.http.faults import Answer, AnswerAfter
+from bot.store.database import Database
+from tests.support.delivering import Delivering, delivering
+
+POSTS = r"/api/v10/channels/\d+/messages"
+HOOKS = r"/api/v10/webhooks/.*"
+FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
+EXPLICIT = Answer(400, {"code": 20009, "message": "Explicit"})
+LOST = AnswerAfter(502, {"code": 0, "message": "Bad Gateway"})
+
+
+@pytest.fixture
+async def by(database: Database, tmp_path: Path) -> AsyncIterator[Delivering]:
+    async with delivering(database, tmp_path) as made:
+        yield made
+
+
+async def test_a_notice_whose_answer_is_lost_is_not_sent_twice(by: Delivering) -> None:
+    """A follow-up has no nonce, so that a repeat after an unknown outcome doubles it."""
+    file = await by.picture()
+    for path in (POSTS, FOLLOW_UPS):
+        by.on.fake.faults.add("POST", path, EXPLICIT)
+    by.on.fake.faults.add("PATCH", HOOKS, EXPLICIT, times=None)
+    lost = by.on.fake.faults.add("POST", FOLLOW_UPS, LOST)
+    job, _ = await by.on.status(private=True)
+
+    assert isinstance(await by.deliver(job, file), Undeliverable)
+    said = [each for each in by.on.fake.world.messages.values() if "See `/show`" in each.text()]
+    assert [each.ephemeral_to for each in said] == [by.on.ada, None]  # then a direct message
+    assert lost.hits == 1
+    assert said[1:] == by.direct()
