@@ -87,6 +87,7 @@ async def test_an_outcome_ends_the_lease(
     assert executed == []
 
 
+@pytest.mark.long
 async def test_the_leases_of_other_processes_outlive_a_start(
     postgres_url: str, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ async def test_the_leases_of_other_processes_outlive_a_start(
             assert await parts.recovery.due(view, NOW) == []
 
 
+@pytest.mark.long
 async def test_a_worker_that_ends_leaves_its_running_jobs_to_others(
     postgres_url: str, tmp_path: Path
 ) -> None:
@@ -125,6 +127,7 @@ async def test_a_worker_that_ends_leaves_its_running_jobs_to_others(
         assert await free() == [job.id]
 
 
+@pytest.mark.long
 async def test_no_request_leaves_for_a_job_whose_lease_is_not_held(
     postgres_url: str, tmp_path: Path
 ) -> None:

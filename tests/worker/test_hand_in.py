@@ -29,6 +29,7 @@ async def stolen(database: Database, parts: Parts) -> Job:
     return job
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fails_after", "waits"), [(0, 0), (3, 3), (100, 20)])
 async def test_its_generations_are_handed_in_once_the_other_process_has_failed_the_job(
     postgres_url: str,

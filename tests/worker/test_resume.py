@@ -51,6 +51,7 @@ async def test_all_pages_are_watched_at_once(
     assert len(parts.poller.watched) == number
 
 
+@pytest.mark.long
 async def test_a_job_that_another_process_has_settled_hides_no_other(
     postgres_url: str, tmp_path: Path
 ) -> None:

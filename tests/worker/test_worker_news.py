@@ -225,6 +225,7 @@ async def test_the_stream_of_a_settled_job_is_closed(worker: Worker, service: Fa
     assert held.closed > 0
 
 
+@pytest.mark.long
 async def test_a_download_of_a_job_that_another_process_has_takes_no_slot(
     postgres_url: str, tmp_path: Path
 ) -> None:
