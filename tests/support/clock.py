@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks that stand still until a test moves them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,3 +16,13 @@ class Moment:
     def move(self, **by: float) -> datetime:
         self.now += timedelta(**by)
         return self.now
+
+
+@dataclass
+class Elapsed:
+    """The clock of `bot.clock.elapsed`."""
+
+    seconds: float = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds

@@ -7,7 +7,7 @@ from bot.errors import Reason
 from bot.jobs import Job
 from bot.store import erasure_requests, jobs, settlement
 from bot.worker.erasing import Eraser
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.pseudonyms import KEY
 from tests.support.rows import NOW, add, new_job
 
@@ -16,7 +16,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 async def failed(
-    made: Parts, number: int, *, of: int = ADA, at: datetime = NOW, prompt: str = "a fox"
+    made: Served, number: int, *, of: int = ADA, at: datetime = NOW, prompt: str = "a fox"
 ) -> list[Job]:
     """Store jobs that have failed and were delivered."""
     found = []
@@ -30,7 +30,7 @@ async def failed(
 
 
 async def request(
-    made: Parts, *, of: int = ADA, at: datetime | None = None, with_results: bool = False
+    made: Served, *, of: int = ADA, at: datetime | None = None, with_results: bool = False
 ) -> None:
     async with made.database.transaction() as tx:
         await erasure_requests.request(tx, of, at or made.clock.now, with_results=with_results)
@@ -41,12 +41,12 @@ async def turns(eraser: Eraser, number: int) -> list[float]:
     return [await eraser._turn(KEY) for _ in range(number)]
 
 
-async def left(made: Parts, found: Sequence[Job]) -> list[str]:
+async def left(made: Served, found: Sequence[Job]) -> list[str]:
     """Return the jobs that are not erased."""
     stored = [await made.job(job) for job in found]
     return [each.id for each in stored if each.user_id > 0]
 
 
-async def pending(made: Parts) -> list[int]:
+async def pending(made: Served) -> list[int]:
     async with made.database.reading() as view:
         return [each.user_id for each in await erasure_requests.pending(view)]

@@ -1,18 +1,20 @@
-"""Single parts of the worker, between a real database and the stand-ins of both image APIs."""
+"""Single parts of the worker on a real database, without the worker's own loop."""
 
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+from sqlalchemy import select
 
 from bot.catalog import Catalog
 from bot.errors import Reason
 from bot.jobs import GenerationRequest, Job, JobStatus
+from bot.ledger import EntryKind
 from bot.pictures import Downloader
 from bot.providers.base import Provider
 from bot.providers.oxen.model import oxen_spec
@@ -22,9 +24,20 @@ from bot.sandbox.oxen.server import FakeOxen
 from bot.sandbox.skills.server import FakeSkills
 from bot.service_balances import ServiceBalances
 from bot.services import Services
-from bot.store import generations, jobs, settlement
+from bot.store import claims, generations, jobs, ledger, settlement
 from bot.store.database import Database
+from bot.store.leases import Terms
 from bot.store.sqlite import READERS
+from bot.store.tables import jobs as table
+from bot.worker.deliver import Deliverer
+from bot.worker.inputs import Inputs
+from bot.worker.leases import Leases
+from bot.worker.poll import Poller
+from bot.worker.recovery import Recovery
+from bot.worker.settle import Settler
+from bot.worker.status_edits import StatusEdits
+from bot.worker.streams import Streams
+from bot.worker.submit import Submitter
 from tests.providers.clients import http, oxen_at
 from tests.support.clock import Moment
 from tests.support.loopback import LOOPBACK
@@ -36,12 +49,21 @@ PRICES = {"oxen": 7_500, "skills": 20_000}  # of a picture, in thousandths of a 
 
 @dataclass
 class Parts:
-    """The services that a part is made of, and both stand-ins."""
+    """The services, the time of all parts, and the parts themselves."""
 
     services: Services
-    oxen: FakeOxen
-    skills: FakeSkills
     clock: Moment
+
+    def __post_init__(self) -> None:
+        self.leases = Leases(self.services)
+        self.settler = Settler(self.services, self.leases)
+        self.poller = Poller(self.services, self.settler, freed=lambda: None)
+        self.deliverer = Deliverer(self.services, self.leases)
+        self.edits = StatusEdits(self.services, self.deliverer, self.poller)
+        self.recovery = Recovery(self.services, self.leases, self.poller, self.edits)
+        self.streams = Streams(self.poller.ended, over=lambda _: None)
+        inputs = Inputs(self.services, self.leases)
+        self.submitter = Submitter(self.services, self.leases, inputs, self.recovery, self.streams)
 
     @property
     def database(self) -> Database:
@@ -53,6 +75,55 @@ class Parts:
             found = await jobs.get(view, job.id)
         assert found is not None
         return found
+
+    async def outcome(self, job: Job) -> tuple[JobStatus, Reason | None]:
+        found = await self.job(job)
+        return found.status, found.reason
+
+    async def losses(self, job: Job) -> list[int]:
+        async with self.database.reading() as view:
+            entries = await ledger.entries_of(view, job.id)
+        return [entry.amount for entry in entries if entry.kind is EntryKind.LOSS]
+
+    async def claimed(self, job: Job) -> Job:
+        """Return the job, whose creating request is on the way from now on."""
+        now = self.clock.now
+        async with self.database.transaction() as tx:
+            terms = Terms("this process", now, now + timedelta(minutes=3))
+            found = await claims.claim_listed(
+                tx, job.id, terms, created_after=now - timedelta(minutes=30)
+            )
+        assert found is not None
+        return found
+
+    async def begun(self, job: Job, *remote_ids: str) -> Job:
+        """Return the job, which runs as these generations from now on."""
+        claimed = await self.claimed(job)
+        async with self.database.transaction() as tx:
+            found = await jobs.start_running(tx, claimed.id, self.clock.now)
+            await generations.add(tx, job.id, job.provider, remote_ids)
+        return found
+
+
+def parts_on(
+    database: Database,
+    folder: Path,
+    providers: Mapping[str, Provider] | None = None,
+    *,
+    downloader: Downloader | None = None,
+) -> Parts:
+    """Return parts that reach these providers only."""
+    clock = Moment()
+    services = services_on(database, folder, clock, providers=providers, downloader=downloader)
+    return Parts(services, clock)
+
+
+@dataclass
+class Served(Parts):
+    """Parts between the stand-ins of both image APIs."""
+
+    oxen: FakeOxen
+    skills: FakeSkills
 
     async def submitted(self, *, count: int = 1) -> list[str]:
         """Let Oxen make as many generations, which end when a test says so; return their ids."""
@@ -110,9 +181,9 @@ class Parts:
 
 
 @asynccontextmanager
-async def parts(
+async def served(
     database: Database, folder: Path, *, floors: Mapping[str, int] | None = None
-) -> AsyncIterator[Parts]:
+) -> AsyncIterator[Served]:
     clock = Moment()
     async with (
         FakeOxen(generation_seconds=0.1) as oxen,
@@ -131,7 +202,15 @@ async def parts(
             services, catalog=Catalog(specs), balances=ServiceBalances(clock, floors)
         )
         async with services.decoder:
-            yield Parts(services, oxen, skills, clock)
+            yield Served(services, clock, oxen, skills)
+
+
+async def lease_end(database: Database, job: Job) -> datetime | None:
+    async with database.reading() as view:
+        found: datetime | None = await view.scalar(
+            select(table.c.lease_until).where(table.c.id == job.id)
+        )
+    return found
 
 
 @asynccontextmanager

@@ -7,11 +7,11 @@ from bot.jobs import Job, JobStatus
 from bot.providers.base import Submitted
 from bot.store import generations
 from bot.worker.poll import Poller
-from tests.support.parts import Parts
+from tests.support.parts import Served
 
 
 async def watched(
-    made: Parts, poller: Poller, *, count: int = 1, submitted: Sequence[Submitted] = ()
+    made: Served, poller: Poller, *, count: int = 1, submitted: Sequence[Submitted] = ()
 ) -> Job:
     """Store a job that runs at Oxen, and watch it."""
     remote_ids = await made.submitted(count=count)
@@ -20,23 +20,23 @@ async def watched(
     return job
 
 
-def end(made: Parts, *remote_ids: str) -> None:
+def end(made: Served, *remote_ids: str) -> None:
     """Let generations end without a picture."""
     for remote_id in remote_ids or made.oxen.generations:
         made.oxen.runner.advance(remote_id, "failed")
 
 
-def requests(made: Parts, method: str) -> int:
+def requests(made: Served, method: str) -> int:
     return sum(each.method == method for each in made.oxen.requests)
 
 
-def due_in(poller: Poller, made: Parts) -> timedelta:
+def due_in(poller: Poller, made: Served) -> timedelta:
     """Return the time until the next poll."""
     moment = poller.next_poll(made.clock.now)
     assert moment is not None
     return moment - made.clock.now
 
 
-async def states(made: Parts, job: Job) -> list[JobStatus | None]:
+async def states(made: Served, job: Job) -> list[JobStatus | None]:
     async with made.database.reading() as view:
         return [each.state for each in await generations.of_job(view, job.id)]

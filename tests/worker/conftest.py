@@ -15,9 +15,10 @@ from bot.worker.leases import Leases
 from bot.worker.poll import Poller
 from bot.worker.settle import Settler
 from tests.support import cluster
+from tests.support.clock import Elapsed
 from tests.support.easel import Stage, stage
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Parts, parts
+from tests.support.parts import Served, served
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
@@ -48,9 +49,17 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def made(empty_file: Path, tmp_path: Path) -> AsyncIterator[Parts]:
+def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
+    """The time by which leases end."""
+    made = Elapsed()
+    monkeypatch.setattr("bot.worker.leases.elapsed", made)
+    return made
+
+
+@pytest.fixture
+async def made(empty_file: Path, tmp_path: Path) -> AsyncIterator[Served]:
     """What a single part of the worker needs, on a database file."""
-    async with SQLiteDatabase(empty_file) as opened, parts(opened, tmp_path) as found:
+    async with SQLiteDatabase(empty_file) as opened, served(opened, tmp_path) as found:
         yield found
 
 
@@ -67,7 +76,7 @@ def freed() -> list[bool]:
 
 
 @pytest.fixture
-def poller(made: Parts, freed: list[bool]) -> Poller:
+def poller(made: Served, freed: list[bool]) -> Poller:
     settler = Settler(made.services, Leases(made.services))
     return Poller(made.services, settler, freed=lambda: freed.append(True))
 
@@ -78,6 +87,6 @@ def discord() -> Outcomes:
 
 
 @pytest.fixture
-def deliverer(made: Parts, discord: Outcomes) -> Deliverer:
+def deliverer(made: Served, discord: Outcomes) -> Deliverer:
     services = replace(made.services, delivery=discord)
     return Deliverer(services, Leases(services))

@@ -17,7 +17,7 @@ from bot.store.backends import open_database
 from bot.store.coordination import Alone
 from bot.worker import balances
 from bot.worker.balances import AGAIN, EVERY, BalanceReader, refused
-from tests.support.parts import Parts, ends_soon, parts, unreadable
+from tests.support.parts import Served, ends_soon, served, unreadable
 from tests.support.rows import NOW
 from tests.support.statements import statements
 
@@ -32,20 +32,20 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def services(made: Parts) -> Services:
+def services(made: Served) -> Services:
     floors = {"skills": 1000 * FLOOR}
     return replace(made.services, balances=ServiceBalances(made.clock, floors))
 
 
-def left(made: Parts, credits: int) -> None:
+def left(made: Served, credits: int) -> None:
     made.skills.subscription, made.skills.permanent = 0, credits
 
 
-def readings(made: Parts) -> int:
+def readings(made: Served) -> int:
     return sum(each.path == CREDITS for each in made.skills.requests)
 
 
-async def begun(services: Services, made: Parts) -> BalanceReader:
+async def begun(services: Services, made: Served) -> BalanceReader:
     """Return a reader that has read the balances once."""
     reader = BalanceReader(services)
     before = readings(made)
@@ -64,7 +64,7 @@ def _agrees(services: Services) -> bool:
     return known.low == services.balances.is_low("skills", known)
 
 
-async def test_a_balance_is_read_every_five_minutes(made: Parts, services: Services) -> None:
+async def test_a_balance_is_read_every_five_minutes(made: Served, services: Services) -> None:
     reader = await begun(services, made)
     made.clock.now += EVERY - MOMENT
     await reader._turn()
@@ -78,7 +78,7 @@ async def test_a_balance_is_read_every_five_minutes(made: Parts, services: Servi
 
 
 async def test_after_a_refusal_the_balance_is_read_soon_but_not_at_once(
-    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
+    made: Served, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = await begun(services, made)
     for reason in (Reason.REJECTED, Reason.AUTH):
@@ -101,7 +101,7 @@ async def test_after_a_refusal_the_balance_is_read_soon_but_not_at_once(
 
 
 async def test_a_refusal_wakes_the_reader(
-    made: Parts, services: Services, monkeypatch: pytest.MonkeyPatch
+    made: Served, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(balances, "EXCHANGE", 1000.0)
     task = asyncio.create_task(BalanceReader(services).run())
@@ -129,7 +129,7 @@ async def test_a_refusal_wakes_the_reader(
         await ends_soon(task, lambda: True)
 
 
-async def test_a_service_without_a_balance_is_asked_once(made: Parts, services: Services) -> None:
+async def test_a_service_without_a_balance_is_asked_once(made: Served, services: Services) -> None:
     reader = await begun(services, made)
     refused(services, "oxen", Reason.CREDITS, "no credits")
 
@@ -137,7 +137,7 @@ async def test_a_service_without_a_balance_is_asked_once(made: Parts, services: 
 
 
 async def test_the_first_failure_of_several_is_logged(
-    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
+    made: Served, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = await begun(services, made)
     for _ in range(2):
@@ -154,7 +154,7 @@ async def test_the_first_failure_of_several_is_logged(
 
 
 async def test_a_reading_without_an_answer_ends(
-    made: Parts,
+    made: Served,
     services: Services,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -170,7 +170,7 @@ async def test_a_reading_without_an_answer_ends(
 
 
 async def test_each_change_of_the_refusals_is_logged_once_and_stored(
-    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
+    made: Served, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     left(made, FLOOR - 1)
     reader = await begun(services, made)
@@ -190,7 +190,7 @@ async def test_each_change_of_the_refusals_is_logged_once_and_stored(
 
 
 async def test_an_old_balance_refuses_nothing_any_more(
-    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
+    made: Served, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     left(made, FLOOR - 1)
     reader = await begun(services, made)
@@ -205,7 +205,7 @@ async def test_an_old_balance_refuses_nothing_any_more(
 
 
 async def test_without_the_duty_a_process_adopts_what_another_has_read(
-    made: Parts, services: Services, monkeypatch: pytest.MonkeyPatch
+    made: Served, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Alone, "has", lambda *_: False)
     theirs = ServiceBalance(7_000, NOW, low=True)
@@ -219,7 +219,7 @@ async def test_without_the_duty_a_process_adopts_what_another_has_read(
     assert readings(made) == 0
 
 
-async def test_without_providers_nothing_is_read(made: Parts, services: Services) -> None:
+async def test_without_providers_nothing_is_read(made: Served, services: Services) -> None:
     reader = BalanceReader(replace(services, providers={}))
     with statements() as executed:
         await reader.exchange()
@@ -229,7 +229,7 @@ async def test_without_providers_nothing_is_read(made: Parts, services: Services
 
 @pytest.mark.usefixtures("short_waits")
 async def test_the_reader_goes_on_after_a_database_that_cannot_be_read(
-    made: Parts,
+    made: Served,
     services: Services,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -251,7 +251,7 @@ async def test_the_reader_goes_on_after_a_database_that_cannot_be_read(
 
 
 async def test_the_reader_goes_on_after_an_unexpected_error(
-    made: Parts,
+    made: Served,
     services: Services,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -278,7 +278,7 @@ async def test_a_process_that_takes_the_duty_over_does_not_log_what_another_has_
 ) -> None:
     async with (
         open_database(postgres_url) as database,
-        parts(database, tmp_path, floors={"skills": 1000 * FLOOR}) as made,
+        served(database, tmp_path, floors={"skills": 1000 * FLOOR}) as made,
     ):
         left(made, FLOOR - 1)
         await begun(made.services, made)

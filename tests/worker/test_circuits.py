@@ -21,7 +21,7 @@ from bot.store.tables import circuits as table
 from bot.worker import circuits
 from bot.worker.circuits import PRICES, SharedCircuits, follow_workers
 from tests.support.clock import Moment
-from tests.support.parts import Parts, ends_soon, unreadable
+from tests.support.parts import Served, ends_soon, unreadable
 from tests.support.rows import NOW
 from tests.support.services import services_on
 from tests.support.statements import statements
@@ -116,7 +116,7 @@ async def test_a_provider_that_is_not_configured_here_is_left_out(
     assert second.health.known == ("oxen",)
 
 
-async def test_a_file_belongs_to_one_process(made: Parts) -> None:
+async def test_a_file_belongs_to_one_process(made: Served) -> None:
     fail(made.services)
     with statements() as executed:
         await SharedCircuits(made.services).exchange()
@@ -124,7 +124,7 @@ async def test_a_file_belongs_to_one_process(made: Parts) -> None:
     assert executed == []
 
 
-async def paid(made: Parts, cost: int) -> None:
+async def paid(made: Served, cost: int) -> None:
     job = await made.running([f"gen_{cost}"])
     async with made.database.transaction() as tx:
         (generation,) = await generations.of_job(tx, job.id)
@@ -155,7 +155,7 @@ class Turns:
 
 
 async def test_a_gateway_refreshes_the_prices_every_minute(
-    made: Parts, monkeypatch: pytest.MonkeyPatch
+    made: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(circuits, "EXCHANGE", 0.001)
     specs = made.services.catalog.specs
@@ -180,7 +180,7 @@ async def test_a_gateway_refreshes_the_prices_every_minute(
 
 @pytest.mark.usefixtures("short_waits")
 async def test_a_gateway_goes_on_after_a_database_that_cannot_be_read(
-    made: Parts, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    made: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(circuits, "EXCHANGE", 0.001)
     async with made.database.transaction() as tx:

@@ -17,7 +17,7 @@ from bot.worker.deliver import Deliverer
 from bot.worker.leases import SILENCE, LeaseLost, Leases
 from tests.support.clock import Moment
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 
@@ -31,7 +31,7 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-async def failed(made: Parts, *, token_until: datetime = NOW - HOUR, token: str = "") -> Job:
+async def failed(made: Served, *, token_until: datetime = NOW - HOUR, token: str = "") -> Job:
     """Store a failed job, whose token has expired unless a test says otherwise."""
     new = new_job(at=NOW - 2 * HOUR)
     route = replace(
@@ -44,7 +44,7 @@ async def failed(made: Parts, *, token_until: datetime = NOW - HOUR, token: str 
         return await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
 
 
-async def drawn(made: Parts, number: int, *, count: int) -> Job:
+async def drawn(made: Served, number: int, *, count: int) -> Job:
     job = await made.running(["gen_1"], count=count)
     async with made.database.transaction() as tx:
         if not number:
@@ -58,14 +58,14 @@ async def drawn(made: Parts, number: int, *, count: int) -> Job:
         )
 
 
-async def attempt(deliverer: Deliverer, made: Parts, job: Job) -> Job:
+async def attempt(deliverer: Deliverer, made: Served, job: Job) -> Job:
     """Make an attempt; return the stored job."""
     await deliverer.deliver(await made.job(job), lambda: None)
     return await made.job(job)
 
 
 async def test_a_message_that_shows_the_result_is_stored(
-    made: Parts, deliverer: Deliverer, discord: Outcomes, caplog: pytest.LogCaptureFixture
+    made: Served, deliverer: Deliverer, discord: Outcomes, caplog: pytest.LogCaptureFixture
 ) -> None:
     made.clock.now += SECOND
     job = await attempt(deliverer, made, await failed(made))
@@ -80,7 +80,7 @@ async def test_a_message_that_shows_the_result_is_stored(
 
 
 async def test_a_result_without_a_destination_is_done_with(
-    made: Parts, deliverer: Deliverer, discord: Outcomes, caplog: pytest.LogCaptureFixture
+    made: Served, deliverer: Deliverer, discord: Outcomes, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = "secret-token"
     discord.shown = Undeliverable(f"{token} " + 600 * "x")
@@ -105,7 +105,7 @@ async def test_a_result_without_a_destination_is_done_with(
     ],
 )
 async def test_the_last_chance_to_use_a_token_is_not_missed(
-    made: Parts,
+    made: Served,
     deliverer: Deliverer,
     discord: Outcomes,
     chance: timedelta,
@@ -121,7 +121,7 @@ async def test_the_last_chance_to_use_a_token_is_not_missed(
 
 
 async def test_the_waits_between_attempts_double_up_to_ten_minutes(
-    made: Parts, deliverer: Deliverer, discord: Outcomes, caplog: pytest.LogCaptureFixture
+    made: Served, deliverer: Deliverer, discord: Outcomes, caplog: pytest.LogCaptureFixture
 ) -> None:
     discord.shown = NotDelivered("busy")
     job = await failed(made)
@@ -138,7 +138,7 @@ async def test_the_waits_between_attempts_double_up_to_ten_minutes(
 
 
 async def test_what_an_attempt_has_shown_before_it_failed_is_stored(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+    made: Served, deliverer: Deliverer, discord: Outcomes
 ) -> None:
     discord.shown = NotDelivered("the status message is left", shown=Shown(51, 0))
     job = await attempt(deliverer, made, await failed(made))
@@ -151,7 +151,7 @@ async def test_what_an_attempt_has_shown_before_it_failed_is_stored(
 
 
 async def test_an_unexpected_error_is_logged_and_the_delivery_retried(
-    made: Parts, deliverer: Deliverer, discord: Outcomes, caplog: pytest.LogCaptureFixture
+    made: Served, deliverer: Deliverer, discord: Outcomes, caplog: pytest.LogCaptureFixture
 ) -> None:
     discord.shown = KeyError("no author")
     job = await attempt(deliverer, made, await failed(made))
@@ -165,7 +165,7 @@ async def test_an_unexpected_error_is_logged_and_the_delivery_retried(
     ("pictures", "count", "missing"), [(1, 3, 2), (2, 2, 0), (3, 2, 0), (0, 2, 0)]
 )
 async def test_the_pictures_that_were_not_made_are_counted_if_any_was(
-    made: Parts, deliverer: Deliverer, discord: Outcomes, pictures: int, count: int, missing: int
+    made: Served, deliverer: Deliverer, discord: Outcomes, pictures: int, count: int, missing: int
 ) -> None:
     job = await drawn(made, pictures, count=count)
     await deliverer.deliver(job, lambda: None)
@@ -175,7 +175,7 @@ async def test_the_pictures_that_were_not_made_are_counted_if_any_was(
 
 
 async def test_a_result_is_delivered_with_the_job_that_it_comes_from(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+    made: Served, deliverer: Deliverer, discord: Outcomes
 ) -> None:
     source = await failed(made)
     job = await one(made.database, replace(new_job(), source_job_id=source.id))
@@ -190,7 +190,7 @@ async def test_a_result_is_delivered_with_the_job_that_it_comes_from(
 
 
 async def test_a_delivery_gives_way_to_commands(
-    made: Parts, deliverer: Deliverer, monkeypatch: pytest.MonkeyPatch
+    made: Served, deliverer: Deliverer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.precedence.LONGEST", 30.0)
     job = await failed(made)
@@ -204,7 +204,7 @@ async def test_a_delivery_gives_way_to_commands(
 
 
 async def test_two_deliveries_at_most_wait_for_the_database(
-    made: Parts, deliverer: Deliverer
+    made: Served, deliverer: Deliverer
 ) -> None:
     """A command that comes later waits for these two alone."""
     found = [await failed(made) for _ in range(3)]

@@ -18,7 +18,7 @@ from bot.worker.deliveries import CONCURRENT_DELIVERIES, REREAD, Deliveries
 from bot.worker.leases import Leases
 from bot.worker.tasks import Work
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.rows import NOW, new_job
 
 MOMENT = timedelta(milliseconds=1)
@@ -27,7 +27,7 @@ MOMENT = timedelta(milliseconds=1)
 class Started:
     """Deliveries by tasks that a test ends, beside the wishes to read the rows again."""
 
-    def __init__(self, made: Parts) -> None:
+    def __init__(self, made: Served) -> None:
         self.discord = Outcomes()
         self.discord.open.clear()
         services = replace(made.services, delivery=self.discord)
@@ -63,7 +63,7 @@ class Started:
 
 
 @pytest.fixture
-async def started(made: Parts) -> AsyncIterator[Started]:
+async def started(made: Served) -> AsyncIterator[Started]:
     opened = Started(made)
     yield opened
     for task in opened.tasks.values():
@@ -71,7 +71,7 @@ async def started(made: Parts) -> AsyncIterator[Started]:
     await opened.ended()
 
 
-async def waiting(made: Parts, number: int, *, channels: int = 0, user_id: int = 0) -> list[Job]:
+async def waiting(made: Served, number: int, *, channels: int = 0, user_id: int = 0) -> list[Job]:
     """Store settled jobs, each of another member and for another channel unless it is given."""
     found = []
     async with made.database.transaction() as tx:
@@ -88,7 +88,7 @@ async def waiting(made: Parts, number: int, *, channels: int = 0, user_id: int =
     return found
 
 
-async def read(started: Started, made: Parts) -> list[Job]:
+async def read(started: Started, made: Served) -> list[Job]:
     async with made.database.reading() as view:
         return await started.deliveries.read(view, made.clock.now)
 
@@ -102,7 +102,7 @@ def is_full(started: Started) -> bool:
 
 
 async def test_deliveries_begin_by_the_list_and_those_of_busy_jobs_do_not(
-    made: Parts, started: Started
+    made: Served, started: Started
 ) -> None:
     first, second = await waiting(made, 2)
     assert not started.deliveries.begin()  # nothing was read
@@ -117,7 +117,7 @@ async def test_deliveries_begin_by_the_list_and_those_of_busy_jobs_do_not(
     assert [*started.tasks] == [second.id, first.id]
 
 
-async def test_after_a_stop_nothing_begins(made: Parts, started: Started) -> None:
+async def test_after_a_stop_nothing_begins(made: Served, started: Started) -> None:
     await waiting(made, 1)
     await read(started, made)
     started.deliveries.stop()
@@ -126,7 +126,9 @@ async def test_after_a_stop_nothing_begins(made: Parts, started: Started) -> Non
     assert started.tasks == {}
 
 
-async def test_nothing_begins_in_a_channel_with_a_rate_limit(made: Parts, started: Started) -> None:
+async def test_nothing_begins_in_a_channel_with_a_rate_limit(
+    made: Served, started: Started
+) -> None:
     limited, free = await waiting(made, 2)
     await read(started, made)
     started.discord.limited = {limited.route.channel_id: 3.0}
@@ -142,7 +144,7 @@ async def test_nothing_begins_in_a_channel_with_a_rate_limit(made: Parts, starte
 
 @pytest.mark.parametrize(("channels", "user_id", "at_once"), [(0, 1, 16), (20, 0, 2), (0, 0, 32)])
 async def test_a_member_has_half_of_the_slots_and_a_channel_two(
-    made: Parts, started: Started, channels: int, user_id: int, at_once: int
+    made: Served, started: Started, channels: int, user_id: int, at_once: int
 ) -> None:
     await waiting(made, CONCURRENT_DELIVERIES + 1, channels=channels, user_id=user_id)
     for _ in range(3):
@@ -154,7 +156,7 @@ async def test_a_member_has_half_of_the_slots_and_a_channel_two(
 
 @pytest.mark.parametrize(("user_id", "most"), [(0, 128), (1, 64)])
 async def test_the_deliveries_that_wait_for_rate_limits_are_bounded(
-    made: Parts, started: Started, user_id: int, most: int
+    made: Served, started: Started, user_id: int, most: int
 ) -> None:
     found = await waiting(made, most + 1, user_id=user_id)
     slots, begun = started.deliveries.slots, list[Job]()
@@ -167,7 +169,7 @@ async def test_the_deliveries_that_wait_for_rate_limits_are_bounded(
 
 
 async def test_while_all_slots_are_taken_nothing_is_read(
-    made: Parts, started: Started, monkeypatch: pytest.MonkeyPatch
+    made: Served, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LISTED", CONCURRENT_DELIVERIES + 1)
     found = await waiting(made, CONCURRENT_DELIVERIES + 2)
@@ -187,7 +189,7 @@ async def test_while_all_slots_are_taken_nothing_is_read(
 
 
 async def test_a_cut_list_serves_for_a_quarter_of_a_second(
-    made: Parts, started: Started, monkeypatch: pytest.MonkeyPatch
+    made: Served, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LISTED", 2)
     await waiting(made, 3)
@@ -206,7 +208,7 @@ async def test_a_cut_list_serves_for_a_quarter_of_a_second(
 
 
 async def test_a_cut_list_begins_with_the_members_served_longest_ago(
-    made: Parts, started: Started, monkeypatch: pytest.MonkeyPatch
+    made: Served, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LISTED", 2)
     started.deliveries.slots.total = 1
@@ -222,7 +224,7 @@ async def test_a_cut_list_begins_with_the_members_served_longest_ago(
     assert members == [ada[0].user_id, ben[0].user_id]
 
 
-async def test_a_list_that_has_all_is_read_again_at_once(made: Parts, started: Started) -> None:
+async def test_a_list_that_has_all_is_read_again_at_once(made: Served, started: Started) -> None:
     await waiting(made, 2)
     await read(started, made)
 
@@ -232,7 +234,7 @@ async def test_a_list_that_has_all_is_read_again_at_once(made: Parts, started: S
 
 @pytest.mark.parametrize("error", [None, KeyError("token"), NotDelivered("busy")])
 async def test_the_end_of_a_delivery_lets_the_next_of_a_cut_list_begin(
-    made: Parts,
+    made: Served,
     started: Started,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception | None,
@@ -253,7 +255,7 @@ async def test_the_end_of_a_delivery_lets_the_next_of_a_cut_list_begin(
 
 
 async def test_the_end_of_a_delivery_after_the_time_of_the_list_lets_it_be_read(
-    made: Parts, started: Started, monkeypatch: pytest.MonkeyPatch
+    made: Served, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LISTED", 2)
     started.deliveries.slots.total = 1
@@ -268,7 +270,7 @@ async def test_the_end_of_a_delivery_after_the_time_of_the_list_lets_it_be_read(
     assert (len(started.tasks), started.woken) == (1, 1)
 
 
-async def test_a_canceled_delivery_gives_its_slot_back(made: Parts, started: Started) -> None:
+async def test_a_canceled_delivery_gives_its_slot_back(made: Served, started: Started) -> None:
     await waiting(made, 1)
     await read(started, made)
     started.deliveries.slots.total = 1
@@ -284,7 +286,7 @@ async def test_a_canceled_delivery_gives_its_slot_back(made: Parts, started: Sta
 
 
 async def test_a_delivery_that_waits_for_a_rate_limit_leaves_its_slot_to_another(
-    made: Parts, started: Started, monkeypatch: pytest.MonkeyPatch
+    made: Served, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LISTED", 2)
     started.deliveries.slots.total = 1

@@ -12,7 +12,7 @@ from bot.jobs import Job, JobStatus, Picture, PictureKind
 from bot.store import generations, settlement
 from bot.worker.deliver import REPLY_GRACE, Deliverer
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.rows import NOW, add, new_job, one
 
 SECOND = timedelta(seconds=1)
@@ -25,20 +25,20 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-async def attempt(deliverer: Deliverer, made: Parts, job: Job) -> Job:
+async def attempt(deliverer: Deliverer, made: Served, job: Job) -> Job:
     """Make an attempt; return the stored job."""
     await deliverer.deliver(await made.job(job), lambda: None)
     return await made.job(job)
 
 
-async def canceled(made: Parts, *, age: timedelta, message_id: int | None = None) -> Job:
+async def canceled(made: Served, *, age: timedelta, message_id: int | None = None) -> Job:
     async with made.database.transaction() as tx:
         job = await add(tx, new_job(at=NOW - age), message_id=message_id)
         return await settlement.cancel(tx, job.id, NOW)
 
 
 async def test_the_reply_of_a_canceled_job_is_searched_for(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+    made: Served, deliverer: Deliverer, discord: Outcomes
 ) -> None:
     discord.reply = 60
     job = await attempt(deliverer, made, await canceled(made, age=SECOND))
@@ -49,7 +49,7 @@ async def test_the_reply_of_a_canceled_job_is_searched_for(
 
 @pytest.mark.parametrize(("age", "attempts"), [(REPLY_GRACE - MOMENT, 0), (REPLY_GRACE, 1)])
 async def test_a_reply_that_is_not_found_may_be_on_the_way_for_fifteen_seconds(
-    made: Parts, deliverer: Deliverer, discord: Outcomes, age: timedelta, attempts: int
+    made: Served, deliverer: Deliverer, discord: Outcomes, age: timedelta, attempts: int
 ) -> None:
     job = await attempt(deliverer, made, await canceled(made, age=age))
 
@@ -60,7 +60,7 @@ async def test_a_reply_that_is_not_found_may_be_on_the_way_for_fifteen_seconds(
 
 
 async def test_a_reply_that_nobody_can_find_any_more_holds_nothing_back(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+    made: Served, deliverer: Deliverer, discord: Outcomes
 ) -> None:
     discord.reply = ReplyUnknown()
     job = await attempt(deliverer, made, await canceled(made, age=SECOND))
@@ -69,7 +69,7 @@ async def test_a_reply_that_nobody_can_find_any_more_holds_nothing_back(
 
 
 async def test_a_known_reply_and_that_of_another_end_are_not_searched_for(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+    made: Served, deliverer: Deliverer, discord: Outcomes
 ) -> None:
     known = await canceled(made, age=SECOND, message_id=40)
     async with made.database.transaction() as tx:
@@ -82,7 +82,7 @@ async def test_a_known_reply_and_that_of_another_end_are_not_searched_for(
 
 
 async def test_the_usual_time_is_shown_while_a_job_runs(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+    made: Served, deliverer: Deliverer, discord: Outcomes
 ) -> None:
     made.clock.now += 10 * SECOND
     for number in range(10):
@@ -106,7 +106,7 @@ async def test_the_usual_time_is_shown_while_a_job_runs(
 
 
 async def test_a_place_that_discord_did_not_confirm_is_shown_again(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+    made: Served, deliverer: Deliverer, discord: Outcomes
 ) -> None:
     job = await one(made.database)
     places = deliverer.places
@@ -130,7 +130,7 @@ async def test_a_place_that_discord_did_not_confirm_is_shown_again(
 
 
 async def test_the_last_edit_is_noted_first(
-    made: Parts, deliverer: Deliverer, discord: Outcomes
+    made: Served, deliverer: Deliverer, discord: Outcomes
 ) -> None:
     job = await one(made.database)
     await deliverer.show_final_status(job)

@@ -11,14 +11,14 @@ from bot.store import jobs
 from bot.store.tables import jobs as table
 from bot.worker.durations import CACHED, NEWEST, Durations
 from bot.worker.schedule import FEWEST, schedule_of
-from tests.support.parts import Parts, unreadable
+from tests.support.parts import Served, unreadable
 from tests.support.rows import NOW, new_job
 
 MOMENT = timedelta(milliseconds=1)
 
 
 async def drawn(
-    made: Parts, number: int, *, seconds: float = 9.0, count: int = 1, at: datetime = NOW
+    made: Served, number: int, *, seconds: float = 9.0, count: int = 1, at: datetime = NOW
 ) -> Job:
     """Store jobs of one member whose generations took so long."""
     async with made.database.transaction() as tx:
@@ -33,12 +33,12 @@ async def drawn(
 
 
 @pytest.fixture
-def learnt(made: Parts, monkeypatch: pytest.MonkeyPatch) -> Durations:
+def learnt(made: Served, monkeypatch: pytest.MonkeyPatch) -> Durations:
     monkeypatch.setattr("bot.worker.durations.PRIOR", schedule_of(()))
     return Durations(made.services)
 
 
-async def test_a_schedule_is_learnt_from_twenty_durations(made: Parts, learnt: Durations) -> None:
+async def test_a_schedule_is_learnt_from_twenty_durations(made: Served, learnt: Durations) -> None:
     prior = schedule_of(())
     job = await drawn(made, FEWEST - 1)
     assert await learnt.schedule(job) == prior
@@ -48,7 +48,7 @@ async def test_a_schedule_is_learnt_from_twenty_durations(made: Parts, learnt: D
     assert await learnt.schedule(job) == schedule_of([9.0] * FEWEST) != prior
 
 
-async def test_a_schedule_is_read_again_after_ten_seconds(made: Parts, learnt: Durations) -> None:
+async def test_a_schedule_is_read_again_after_ten_seconds(made: Served, learnt: Durations) -> None:
     job = await drawn(made, FEWEST)
     before = await learnt.schedule(job)
     await drawn(made, NEWEST, seconds=30.0, at=NOW + timedelta(seconds=1))
@@ -59,7 +59,7 @@ async def test_a_schedule_is_read_again_after_ten_seconds(made: Parts, learnt: D
     assert await learnt.schedule(job) == schedule_of([30.0] * NEWEST) != before
 
 
-async def test_the_newest_fifty_count(made: Parts, learnt: Durations) -> None:
+async def test_the_newest_fifty_count(made: Served, learnt: Durations) -> None:
     await drawn(made, 2, seconds=60.0)
     job = await drawn(made, NEWEST - 1, at=NOW + timedelta(seconds=1))
 
@@ -67,7 +67,7 @@ async def test_the_newest_fifty_count(made: Parts, learnt: Durations) -> None:
 
 
 async def test_models_and_numbers_of_pictures_have_their_own_schedules(
-    made: Parts, learnt: Durations
+    made: Served, learnt: Durations
 ) -> None:
     one = await drawn(made, FEWEST)
     two = await drawn(made, FEWEST, seconds=40.0, count=2)
@@ -80,7 +80,7 @@ async def test_models_and_numbers_of_pictures_have_their_own_schedules(
 
 @pytest.mark.usefixtures("short_waits")
 async def test_while_no_durations_can_be_read_the_known_schedule_holds(
-    made: Parts, learnt: Durations
+    made: Served, learnt: Durations
 ) -> None:
     job = await drawn(made, FEWEST)
     fresh = Durations(made.services)

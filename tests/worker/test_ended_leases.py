@@ -23,10 +23,10 @@ from tests.providers.clients import oxen_at
 from tests.support import cluster
 from tests.support.books import picture
 from tests.support.menus import until
+from tests.support.parts import Parts, parts_on
 from tests.support.rows import NOW, one
 from tests.support.services import services_on
 from tests.support.statements import statements
-from tests.support.worker_parts import Parts
 
 COST = Cost(900, {"usd": "0.009"})
 Work = Callable[[Parts, Job], Awaitable[object]]
@@ -76,7 +76,7 @@ async def test_an_outcome_ends_the_lease(
         if not searched:
             service.faults.add("GET", "/.*", Answer(400, {"error": "no"}), times=None)
         oxen = oxen_at(session, service.url, key=service.key)
-        parts = Parts(database, tmp_path, {"oxen": oxen})
+        parts = parts_on(database, tmp_path, {"oxen": oxen})
         job = parts.leases.hold(await parts.claimed(await one(database)), 0.0)
         with monkeypatch.context() as patched:
             patched.setattr("asyncio.sleep", sleep)
@@ -92,7 +92,7 @@ async def test_the_leases_of_other_processes_outlive_a_start(
     postgres_url: str, tmp_path: Path
 ) -> None:
     async with open_database(postgres_url) as database:
-        parts = Parts(database, tmp_path, {"oxen": oxen_at()})
+        parts = parts_on(database, tmp_path, {"oxen": oxen_at()})
         await one(database)
         assert await parts.submitter.claim("oxen") is not None
         await parts.recovery.start()
@@ -137,7 +137,7 @@ async def test_no_request_leaves_for_a_job_whose_lease_is_not_held(
         aiohttp.ClientSession() as session,
     ):
         oxen = oxen_at(session, service.url, key=service.key)
-        parts = Parts(database, tmp_path, {"oxen": oxen})
+        parts = parts_on(database, tmp_path, {"oxen": oxen})
         job = await parts.claimed(await one(database))
         with pytest.raises(LeaseLost):
             await parts.submitter.submit(job)

@@ -14,7 +14,7 @@ from bot.worker import erasing
 from bot.worker.erasing import RETRY, WAIT, Eraser
 from tests.support.erasing import ADA, BEN, MICROSECOND, failed, left, pending, request, turns
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.pseudonyms import KEY
 from tests.support.rows import NOW
 
@@ -27,13 +27,13 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def eraser(made: Parts, discord: Outcomes) -> Eraser:
+def eraser(made: Served, discord: Outcomes) -> Eraser:
     made.database.use_pseudonyms(KEY)
     return Eraser(replace(made.services, delivery=discord))
 
 
 async def test_another_key_of_other_processes_stops_a_deletion(
-    made: Parts, eraser: Eraser, caplog: pytest.LogCaptureFixture
+    made: Served, eraser: Eraser, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = await failed(made, 1)
     made.clock.now += MOMENT
@@ -52,7 +52,7 @@ async def test_another_key_of_other_processes_stops_a_deletion(
 
 
 async def test_what_is_as_old_as_a_deletion_goes_again_and_newer_data_stays(
-    made: Parts, eraser: Eraser, discord: Outcomes, caplog: pytest.LogCaptureFixture
+    made: Served, eraser: Eraser, discord: Outcomes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The journal has milliseconds, the rows have microseconds."""
     made.clock.now = NOW + 999 * MICROSECOND
@@ -74,7 +74,7 @@ async def test_what_is_as_old_as_a_deletion_goes_again_and_newer_data_stays(
 
 @pytest.mark.parametrize("newest_first", [True, False])
 async def test_of_several_deletions_the_newest_counts(
-    made: Parts, eraser: Eraser, newest_first: bool
+    made: Served, eraser: Eraser, newest_first: bool
 ) -> None:
     hour = timedelta(hours=1)
     journal = [
@@ -91,7 +91,7 @@ async def test_of_several_deletions_the_newest_counts(
     assert await left(made, [job]) == []
 
 
-async def test_the_journal_is_read_once(made: Parts, eraser: Eraser) -> None:
+async def test_the_journal_is_read_once(made: Served, eraser: Eraser) -> None:
     assert await turns(eraser, 1) == [WAIT]
     await made.services.pictures.note_erasure(
         str(Journaled(KEY.fingerprint, KEY.of(ADA), NOW + timedelta(hours=1)))
@@ -103,7 +103,7 @@ async def test_the_journal_is_read_once(made: Parts, eraser: Eraser) -> None:
 
 
 async def test_pages_that_a_kill_has_left_are_removed_by_the_next_run(
-    made: Parts, eraser: Eraser, tmp_path: Path
+    made: Served, eraser: Eraser, tmp_path: Path
 ) -> None:
     await failed(made, 1, of=BEN)
     log = tmp_path / "easel.db-wal"
@@ -115,7 +115,7 @@ async def test_pages_that_a_kill_has_left_are_removed_by_the_next_run(
 
 
 async def test_another_key_in_the_journal_ends_the_search_for_members(
-    made: Parts, eraser: Eraser, caplog: pytest.LogCaptureFixture
+    made: Served, eraser: Eraser, caplog: pytest.LogCaptureFixture
 ) -> None:
     await made.services.pictures.note_erasure(str(Journaled(16 * "0", -5, NOW)))
     found = await failed(made, 1)

@@ -20,7 +20,7 @@ from bot.worker.erasing import RETRY, WAIT, Eraser
 from tests.support.erasing import ADA, BEN, failed, left, pending, request, turns
 from tests.support.files import picture
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Parts, ends_soon
+from tests.support.parts import Served, ends_soon
 from tests.support.pseudonyms import KEY
 from tests.support.rows import NOW
 from tests.support.statements import statements
@@ -34,13 +34,13 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def eraser(made: Parts, discord: Outcomes) -> Eraser:
+def eraser(made: Served, discord: Outcomes) -> Eraser:
     made.database.use_pseudonyms(KEY)
     return Eraser(replace(made.services, delivery=discord))
 
 
 async def test_slices_follow_each_other_without_a_pause_until_nothing_is_left(
-    made: Parts,
+    made: Served,
     eraser: Eraser,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -65,7 +65,7 @@ async def test_slices_follow_each_other_without_a_pause_until_nothing_is_left(
 
 
 async def test_members_take_turns(
-    made: Parts, eraser: Eraser, monkeypatch: pytest.MonkeyPatch
+    made: Served, eraser: Eraser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasing, "SLICE", 1)
     found = [await failed(made, 2, of=member) for member in (ADA, BEN)]
@@ -77,7 +77,7 @@ async def test_members_take_turns(
     assert [len(await left(made, each)) for each in found] == [1, 1]
 
 
-async def test_what_is_under_way_is_waited_for(made: Parts, eraser: Eraser) -> None:
+async def test_what_is_under_way_is_waited_for(made: Served, eraser: Eraser) -> None:
     job = await made.running(["gen_1"], at=NOW - MOMENT)
     await request(made)
 
@@ -87,7 +87,7 @@ async def test_what_is_under_way_is_waited_for(made: Parts, eraser: Eraser) -> N
 
 
 async def test_a_message_that_is_not_deleted_is_tried_again_after_half_a_minute(
-    made: Parts, eraser: Eraser, discord: Outcomes, caplog: pytest.LogCaptureFixture
+    made: Served, eraser: Eraser, discord: Outcomes, caplog: pytest.LogCaptureFixture
 ) -> None:
     stuck, other = await failed(made, 2)
     made.clock.now += MOMENT
@@ -109,7 +109,7 @@ async def test_a_message_that_is_not_deleted_is_tried_again_after_half_a_minute(
 
 @pytest.mark.parametrize(("later", "stays"), [(ENDED_FOR, True), (ENDED_FOR + MOMENT, False)])
 async def test_a_day_later_the_data_goes_without_the_message(
-    made: Parts, eraser: Eraser, discord: Outcomes, later: timedelta, stays: bool
+    made: Served, eraser: Eraser, discord: Outcomes, later: timedelta, stays: bool
 ) -> None:
     (job,) = await failed(made, 1)
     await request(made, with_results=True)
@@ -122,7 +122,7 @@ async def test_a_day_later_the_data_goes_without_the_message(
 
 
 async def test_with_many_stuck_messages_their_member_waits(
-    made: Parts, eraser: Eraser, discord: Outcomes, monkeypatch: pytest.MonkeyPatch
+    made: Served, eraser: Eraser, discord: Outcomes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasing, "SLICE", 1)
     monkeypatch.setattr(erasing, "MOST_STUCK", 2)
@@ -147,7 +147,7 @@ async def test_with_many_stuck_messages_their_member_waits(
 
 @pytest.mark.parametrize(("error", "lines"), [(NotNow(), 0), (ValueError(), 1)])
 async def test_a_deletion_that_fails_is_tried_again_after_half_a_minute(
-    made: Parts,
+    made: Served,
     eraser: Eraser,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -175,7 +175,7 @@ async def test_a_deletion_that_fails_is_tried_again_after_half_a_minute(
 
 
 async def test_four_messages_are_deleted_at_once(
-    made: Parts, eraser: Eraser, discord: Outcomes
+    made: Served, eraser: Eraser, discord: Outcomes
 ) -> None:
     await failed(made, 6)
     made.clock.now += MOMENT
@@ -195,7 +195,7 @@ async def test_four_messages_are_deleted_at_once(
 
 @pytest.mark.parametrize("without", ["the duty", "a key"])
 async def test_the_task_rests(
-    made: Parts, eraser: Eraser, monkeypatch: pytest.MonkeyPatch, without: str
+    made: Served, eraser: Eraser, monkeypatch: pytest.MonkeyPatch, without: str
 ) -> None:
     """And works as soon as nothing is missing."""
     monkeypatch.setattr(erasing, "WAIT", 0.001)
@@ -224,7 +224,7 @@ async def test_the_task_rests(
 
 @pytest.mark.parametrize(("place", "lines"), [("database", 0), ("store", 1)])
 async def test_the_task_goes_on_after_an_error(
-    made: Parts,
+    made: Served,
     eraser: Eraser,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -251,7 +251,7 @@ async def test_the_task_goes_on_after_an_error(
 
 
 async def test_a_deletion_gives_way_to_commands(
-    made: Parts, eraser: Eraser, monkeypatch: pytest.MonkeyPatch
+    made: Served, eraser: Eraser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.precedence.LONGEST", 30.0)
     found = await failed(made, 1)
@@ -267,7 +267,7 @@ async def test_a_deletion_gives_way_to_commands(
 
 
 async def test_a_picture_that_is_about_to_get_a_job_is_waited_for(
-    made: Parts, eraser: Eraser
+    made: Served, eraser: Eraser
 ) -> None:
     store, retention = made.services.pictures, made.services.retention
     (job,) = await failed(made, 1)
@@ -288,7 +288,7 @@ async def test_a_picture_that_is_about_to_get_a_job_is_waited_for(
     assert await store.files() == []
 
 
-async def test_between_two_turns_there_is_a_pause(made: Parts, eraser: Eraser) -> None:
+async def test_between_two_turns_there_is_a_pause(made: Served, eraser: Eraser) -> None:
     with statements() as executed:
         task = asyncio.create_task(eraser.run())
         async with asyncio.timeout(10):
@@ -311,7 +311,7 @@ class Logging(Outcomes):
         self.lines: list[str] = []
 
 
-async def test_no_line_of_the_log_has_words_that_are_deleted(made: Parts) -> None:
+async def test_no_line_of_the_log_has_words_that_are_deleted(made: Served) -> None:
     discord = Logging()
     made.database.use_pseudonyms(KEY)
     eraser = Eraser(replace(made.services, delivery=discord))

@@ -11,14 +11,14 @@ from bot.jobs import Job, JobStatus
 from bot.store import jobs
 from bot.store.tables import jobs as table
 from bot.worker.estimates import CACHED, CACHED_WITHOUT, FEWEST, TIMES, TIMES_OF, Estimates
-from tests.support.parts import Parts, unreadable
+from tests.support.parts import Served, unreadable
 from tests.support.rows import NOW, new_job
 
 MOMENT = timedelta(milliseconds=1)
 
 
 @pytest.fixture
-def estimates(made: Parts) -> Estimates:
+def estimates(made: Served) -> Estimates:
     return Estimates(made.services)
 
 
@@ -27,7 +27,7 @@ def taking(seconds: float) -> Usual:
 
 
 async def drawn(
-    made: Parts, number: int, *, seconds: float = 9.0, count: int = 1, at: datetime = NOW
+    made: Served, number: int, *, seconds: float = 9.0, count: int = 1, at: datetime = NOW
 ) -> Job:
     """Store jobs that were settled at this time, so long after they began to run."""
     async with made.database.transaction() as tx:
@@ -42,7 +42,7 @@ async def drawn(
     return job
 
 
-async def test_an_estimate_holds_for_a_minute(made: Parts, estimates: Estimates) -> None:
+async def test_an_estimate_holds_for_a_minute(made: Served, estimates: Estimates) -> None:
     job = await drawn(made, FEWEST)
     assert await estimates.usual(job) == taking(9)
     await drawn(made, TIMES, seconds=30.0, at=NOW + timedelta(seconds=1))
@@ -54,7 +54,7 @@ async def test_an_estimate_holds_for_a_minute(made: Parts, estimates: Estimates)
 
 
 async def test_a_model_without_an_estimate_is_looked_at_every_two_seconds(
-    made: Parts, estimates: Estimates
+    made: Served, estimates: Estimates
 ) -> None:
     """Its next job may bring one."""
     job = await drawn(made, FEWEST - 1)
@@ -69,7 +69,7 @@ async def test_a_model_without_an_estimate_is_looked_at_every_two_seconds(
 
 
 async def test_an_estimate_of_one_kind_holds_for_a_minute_without_the_other(
-    made: Parts, estimates: Estimates
+    made: Served, estimates: Estimates
 ) -> None:
     two = await drawn(made, FEWEST, count=2)
     one = await drawn(made, FEWEST - 1)
@@ -83,7 +83,7 @@ async def test_an_estimate_of_one_kind_holds_for_a_minute_without_the_other(
 
 
 async def test_one_picture_and_several_are_counted_separately(
-    made: Parts, estimates: Estimates
+    made: Served, estimates: Estimates
 ) -> None:
     one = await drawn(made, FEWEST, seconds=5.0)
     two = await drawn(made, FEWEST, seconds=20.0, count=2)
@@ -95,7 +95,7 @@ async def test_one_picture_and_several_are_counted_separately(
     assert await estimates.usual(other) is None
 
 
-async def test_fifty_of_each_kind_count(made: Parts, estimates: Estimates) -> None:
+async def test_fifty_of_each_kind_count(made: Served, estimates: Estimates) -> None:
     """The reading has both kinds together."""
     await drawn(made, TIMES, seconds=60.0)
     two = await drawn(made, TIMES, seconds=20.0, count=2, at=NOW + timedelta(seconds=1))
@@ -105,7 +105,7 @@ async def test_fifty_of_each_kind_count(made: Parts, estimates: Estimates) -> No
     assert await estimates.usual(two) == taking(20)
 
 
-async def test_jobs_of_thirty_days_count(made: Parts, estimates: Estimates) -> None:
+async def test_jobs_of_thirty_days_count(made: Served, estimates: Estimates) -> None:
     await drawn(made, FEWEST - 1)
     job = await drawn(made, 1, at=NOW - TIMES_OF)
     assert await estimates.usual(job) is None
@@ -116,7 +116,9 @@ async def test_jobs_of_thirty_days_count(made: Parts, estimates: Estimates) -> N
 
 
 @pytest.mark.usefixtures("short_waits")
-async def test_while_no_times_can_be_read_none_are_shown(made: Parts, estimates: Estimates) -> None:
+async def test_while_no_times_can_be_read_none_are_shown(
+    made: Served, estimates: Estimates
+) -> None:
     job = await drawn(made, FEWEST)
     async with unreadable(made.database):
         assert await estimates.usual(job) is None

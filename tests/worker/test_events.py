@@ -9,11 +9,11 @@ import pytest
 from bot.store.coordination import Alone, News
 from bot.worker import events
 from bot.worker.events import follow_events
-from tests.support.parts import Parts, ends_soon
+from tests.support.parts import Served, ends_soon
 
 
 @pytest.fixture
-def heard(made: Parts) -> list[tuple[News, str]]:
+def heard(made: Served) -> list[tuple[News, str]]:
     found: list[tuple[News, str]] = []
     for news in (News.STREAM_LIVES, News.STREAM_ENDED, News.ENDED):
 
@@ -31,7 +31,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_an_end_and_the_end_of_the_stream_are_announced(
-    made: Parts, heard: list[tuple[News, str]], caplog: pytest.LogCaptureFixture
+    made: Served, heard: list[tuple[News, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "bot.worker.events")
     (remote_id,) = await made.submitted()
@@ -53,7 +53,7 @@ async def test_an_end_and_the_end_of_the_stream_are_announced(
 
 
 async def test_a_sign_of_life_is_announced_every_five_seconds(
-    made: Parts, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
+    made: Served, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many chunks arrive."""
     seconds = [100.0]
@@ -79,7 +79,7 @@ async def test_a_sign_of_life_is_announced_every_five_seconds(
 
 
 async def test_without_the_duty_no_stream_is_opened(
-    made: Parts, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
+    made: Served, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
 
@@ -97,7 +97,7 @@ async def test_without_the_duty_no_stream_is_opened(
 
 
 async def test_between_two_streams_there_is_a_pause(
-    made: Parts, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
+    made: Served, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "STREAM_RETRY", 1000.0)
     task = asyncio.create_task(follow_events(made.services, "oxen"))

@@ -22,7 +22,7 @@ from bot.worker.deliver import Deliverer
 from bot.worker.failover import Failover
 from bot.worker.leases import Leases
 from tests.support.outcomes import Outcomes
-from tests.support.parts import PRICES, Parts
+from tests.support.parts import PRICES, Served
 from tests.support.rows import NOW, new_job, one
 
 MOMENT = timedelta(milliseconds=1)
@@ -34,7 +34,7 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def services(made: Parts, discord: Outcomes) -> Services:
+def services(made: Served, discord: Outcomes) -> Services:
     balances = ServiceBalances(made.clock, {"skills": 1_000})
     return replace(made.services, delivery=discord, balances=balances)
 
@@ -59,7 +59,7 @@ def recover(services: Services, provider: str = "oxen") -> None:
 
 
 async def queued(
-    made: Parts,
+    made: Served,
     user_id: int = 1,
     *,
     auto: bool = True,
@@ -72,7 +72,7 @@ async def queued(
     return await one(made.database, replace(new, model_auto=auto, allowance=limit))
 
 
-async def due(failover: Failover, made: Parts) -> tuple[list[str], list[str]]:
+async def due(failover: Failover, made: Served) -> tuple[list[str], list[str]]:
     """Return the jobs to hand over, and those whose status message is edited."""
     async with made.database.reading() as view:
         found = await failover.due(view, made.clock.now)
@@ -90,14 +90,14 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [each.getMessage() for each in found]
 
 
-async def test_without_an_outage_nothing_is_due(made: Parts, failover: Failover) -> None:
+async def test_without_an_outage_nothing_is_due(made: Served, failover: Failover) -> None:
     await queued(made)
 
     assert await due(failover, made) == ([], [])
 
 
 async def test_an_outage_and_its_end_are_reported_once_each(
-    made: Parts, services: Services, failover: Failover
+    made: Served, services: Services, failover: Failover
 ) -> None:
     job = await queued(made, auto=False)
     fail(services)
@@ -112,7 +112,7 @@ async def test_an_outage_and_its_end_are_reported_once_each(
 
 
 async def test_a_reply_during_the_outage_has_reported_it(
-    made: Parts, services: Services, failover: Failover
+    made: Served, services: Services, failover: Failover
 ) -> None:
     before = await queued(made, auto=False)
     fail(services)
@@ -126,7 +126,7 @@ async def test_a_reply_during_the_outage_has_reported_it(
 
 
 async def test_a_job_that_left_the_queue_is_forgotten(
-    made: Parts, services: Services, failover: Failover
+    made: Served, services: Services, failover: Failover
 ) -> None:
     jobs = [await queued(made, number + 1, auto=False) for number in range(queue.BATCH + 1)]
     fail(services)
@@ -141,7 +141,7 @@ async def test_a_job_that_left_the_queue_is_forgotten(
 
 
 async def test_what_another_model_takes_moves_and_the_rest_reports_the_outage(
-    made: Parts, services: Services, failover: Failover, discord: Outcomes
+    made: Served, services: Services, failover: Failover, discord: Outcomes
 ) -> None:
     moving = await queued(made, count=2)
     staying = await queued(made, 2, auto=False)
@@ -157,7 +157,7 @@ async def test_what_another_model_takes_moves_and_the_rest_reports_the_outage(
 
 
 async def test_a_batch_that_cannot_move_hides_no_job_that_can(
-    made: Parts, services: Services, failover: Failover
+    made: Served, services: Services, failover: Failover
 ) -> None:
     for number in range(queue.BATCH):
         wide = new_job(number + 1, at=NOW - timedelta(minutes=1), aspect_ratio="2:1")
@@ -170,7 +170,7 @@ async def test_a_batch_that_cannot_move_hides_no_job_that_can(
 
 
 async def test_a_batch_that_has_reported_the_outage_hides_no_job_that_has_not(
-    made: Parts, services: Services, failover: Failover
+    made: Served, services: Services, failover: Failover
 ) -> None:
     jobs = [await queued(made, number + 1, auto=False) for number in range(queue.BATCH + 1)]
     fail(services)
@@ -182,7 +182,7 @@ async def test_a_batch_that_has_reported_the_outage_hides_no_job_that_has_not(
 
 
 async def test_while_the_other_has_no_credits_everything_stays(
-    made: Parts, services: Services, failover: Failover
+    made: Served, services: Services, failover: Failover
 ) -> None:
     job = await queued(made)
     services.balances.adopt({"skills": ServiceBalance(999, NOW)})
@@ -194,7 +194,7 @@ async def test_while_the_other_has_no_credits_everything_stays(
 
 
 async def test_while_the_other_is_down_too_everything_stays(
-    made: Parts, services: Services, failover: Failover
+    made: Served, services: Services, failover: Failover
 ) -> None:
     job = await queued(made)
     for provider in ("oxen", "skills"):
@@ -207,7 +207,7 @@ async def test_while_the_other_is_down_too_everything_stays(
 
 @pytest.mark.parametrize(("left", "moves"), [(20_000, True), (19_999, False)])
 async def test_a_price_of_exactly_the_rest_is_accepted(
-    made: Parts,
+    made: Served,
     services: Services,
     failover: Failover,
     caplog: pytest.LogCaptureFixture,
@@ -230,7 +230,7 @@ async def test_a_price_of_exactly_the_rest_is_accepted(
 
 
 async def test_a_provider_whose_budget_is_used_up_is_passed_over(
-    made: Parts, services: Services, caplog: pytest.LogCaptureFixture
+    made: Served, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     third = replace(skills_spec(price=1_000), key="third", provider="third", title="Third")
     specs = [oxen_spec(price=7_500), skills_spec(price=20_000), third]
@@ -257,7 +257,7 @@ async def test_a_provider_whose_budget_is_used_up_is_passed_over(
 
 
 async def test_a_job_that_moved_reports_an_outage_of_its_new_provider(
-    made: Parts, services: Services, failover: Failover
+    made: Served, services: Services, failover: Failover
 ) -> None:
     job = await queued(made)
     for provider in ("oxen", "skills"):
@@ -274,7 +274,7 @@ async def test_a_job_that_moved_reports_an_outage_of_its_new_provider(
 
 
 async def test_a_job_that_waits_no_longer_is_left_alone(
-    made: Parts, services: Services, failover: Failover, discord: Outcomes
+    made: Served, services: Services, failover: Failover, discord: Outcomes
 ) -> None:
     job = await queued(made)
     fail(services)

@@ -2,21 +2,17 @@
 
 import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
-from bot.jobs import Job
 from bot.store import jobs as job_rows
 from bot.store import leases as rows
-from bot.store.database import Database
 from bot.store.leases import Terms
-from bot.store.tables import jobs as table
-from bot.worker import leases
 from bot.worker.leases import CLAIM, Leases
-from tests.support.parts import Parts, unwritable
+from tests.support.clock import Elapsed
+from tests.support.parts import Served, lease_end, unwritable
 from tests.support.rows import NOW, one
 from tests.support.statements import statements
 
@@ -24,32 +20,7 @@ LATER = 1000.0
 FOREVER = NOW + timedelta(days=9999)
 
 
-class Elapsed:
-    """The seconds that have passed, which a test sets."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
-    made = Elapsed()
-    monkeypatch.setattr(leases, "elapsed", made)
-    return made
-
-
-async def lease_end(database: Database, job: Job) -> datetime | None:
-    async with database.reading() as view:
-        found: datetime | None = await view.scalar(
-            select(table.c.lease_until).where(table.c.id == job.id)
-        )
-    return found
-
-
-async def test_on_a_file_nothing_is_taken_renewed_or_left(made: Parts, elapsed: Elapsed) -> None:
+async def test_on_a_file_nothing_is_taken_renewed_or_left(made: Served, elapsed: Elapsed) -> None:
     held = Leases(made.services)
     job = await one(made.database)
     with statements() as executed:
@@ -67,7 +38,7 @@ async def test_on_a_file_nothing_is_taken_renewed_or_left(made: Parts, elapsed: 
 
 
 async def test_a_claim_on_a_file_ends_with_the_work_or_after_three_minutes(
-    made: Parts, elapsed: Elapsed
+    made: Served, elapsed: Elapsed
 ) -> None:
     held = Leases(made.services)
     job = await one(made.database)
@@ -83,7 +54,7 @@ async def test_a_claim_on_a_file_ends_with_the_work_or_after_three_minutes(
     assert await lease_end(made.database, job) is None
 
 
-async def test_a_write_gives_way_to_commands(made: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_write_gives_way_to_commands(made: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.precedence.LONGEST", 30.0)
     held = Leases(made.services)
     job = await one(made.database)
@@ -103,7 +74,7 @@ async def test_a_write_gives_way_to_commands(made: Parts, monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("short_waits")
 async def test_a_lease_that_cannot_be_released_ends_by_itself(
-    made: Parts, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    made: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "bot.worker.leases")
     held = Leases(made.services)

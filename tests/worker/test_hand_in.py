@@ -14,8 +14,8 @@ from bot.store.database import Database
 from bot.store.leases import Terms
 from bot.worker.leases import LeaseLost
 from tests.providers.clients import oxen_at
+from tests.support.parts import Parts, parts_on
 from tests.support.rows import NOW, one
-from tests.support.worker_parts import Parts
 
 
 async def stolen(database: Database, parts: Parts) -> Job:
@@ -48,7 +48,7 @@ async def test_its_generations_are_handed_in_once_the_other_process_has_failed_t
     ):
         service.manual = True
         oxen = oxen_at(session, service.url, key=service.key)
-        parts = Parts(database, tmp_path, {"oxen": oxen})
+        parts = parts_on(database, tmp_path, {"oxen": oxen})
         job = await stolen(database, parts)
 
         async def fail() -> None:

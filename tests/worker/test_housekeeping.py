@@ -19,7 +19,7 @@ from bot.worker.leases import Leases
 from bot.worker.tasks import Tasks
 from bot.worker.worker import Worker
 from tests.support.outcomes import Outcomes
-from tests.support.parts import PRICES, Parts
+from tests.support.parts import PRICES, Served
 from tests.support.rows import NOW, new_job, one
 
 MOMENT = timedelta(milliseconds=1)
@@ -45,7 +45,7 @@ class Chores:
 
 
 @pytest.fixture
-async def chores(made: Parts, discord: Outcomes) -> AsyncIterator[Chores]:
+async def chores(made: Served, discord: Outcomes) -> AsyncIterator[Chores]:
     services = replace(made.services, delivery=discord)
     async with Tasks(
         Leases(services),
@@ -62,7 +62,7 @@ def expiring(at: datetime, *, private: bool = True) -> NewJob:
     return replace(new, route=replace(new.route, token_expires_at=at, private=private))
 
 
-async def drawn(made: Parts, cost: Cost | None, *, at: datetime = NOW) -> Job:
+async def drawn(made: Served, cost: Cost | None, *, at: datetime = NOW) -> Job:
     drawn_before = len(made.skills.faults.rules)
     name = f"gen_{cost.amount if cost else 0}_{drawn_before}"
     job = await made.running([name], at=at)
@@ -78,7 +78,7 @@ async def drawn(made: Parts, cost: Cost | None, *, at: datetime = NOW) -> Job:
     return job
 
 
-async def test_the_next_turn_is_in_two_seconds(made: Parts, chores: Chores) -> None:
+async def test_the_next_turn_is_in_two_seconds(made: Served, chores: Chores) -> None:
     assert chores.housekeeping.next_turn == NOW
     made.clock.now += HOUR
     await chores.turn()
@@ -88,7 +88,7 @@ async def test_the_next_turn_is_in_two_seconds(made: Parts, chores: Chores) -> N
 
 @pytest.mark.parametrize(("left", "sent"), [(MINUTE + MOMENT, False), (MINUTE, True)])
 async def test_a_status_message_is_edited_for_the_last_time_a_minute_before_its_token_ends(
-    made: Parts, chores: Chores, discord: Outcomes, left: timedelta, sent: bool
+    made: Served, chores: Chores, discord: Outcomes, left: timedelta, sent: bool
 ) -> None:
     job = await one(made.database, expiring(NOW + left))
     await chores.turn()
@@ -98,7 +98,7 @@ async def test_a_status_message_is_edited_for_the_last_time_a_minute_before_its_
     assert len(discord.edits) == sent
 
 
-async def test_tokens_are_erased_every_minute(made: Parts, chores: Chores) -> None:
+async def test_tokens_are_erased_every_minute(made: Served, chores: Chores) -> None:
     job = await one(made.database, expiring(NOW + MOMENT, private=False))
 
     async def has_token() -> bool:
@@ -113,7 +113,7 @@ async def test_tokens_are_erased_every_minute(made: Parts, chores: Chores) -> No
     assert not await has_token()
 
 
-async def test_the_first_turn_erases_what_expired_before(made: Parts, chores: Chores) -> None:
+async def test_the_first_turn_erases_what_expired_before(made: Served, chores: Chores) -> None:
     job = await one(made.database, expiring(NOW, private=False))
     await chores.turn()
 
@@ -121,7 +121,7 @@ async def test_the_first_turn_erases_what_expired_before(made: Parts, chores: Ch
 
 
 async def test_prices_are_refreshed_at_the_start_and_every_hour(
-    made: Parts, chores: Chores
+    made: Served, chores: Chores
 ) -> None:
     listed = PRICES["skills"]
     specs = made.services.catalog.specs
@@ -140,7 +140,7 @@ async def test_prices_are_refreshed_at_the_start_and_every_hour(
 
 @pytest.mark.parametrize(("later", "asked"), [(MINUTE - MOMENT, 2), (MINUTE, 0)])
 async def test_an_estimated_cost_is_asked_for_during_a_minute(
-    made: Parts, chores: Chores, later: timedelta, asked: int
+    made: Served, chores: Chores, later: timedelta, asked: int
 ) -> None:
     row = made.skills.faults.add("GET", ".*/gen_.*", Answer(400), times=None)
     await drawn(made, None)
@@ -152,7 +152,7 @@ async def test_an_estimated_cost_is_asked_for_during_a_minute(
 
 
 async def test_a_cost_that_is_reported_late_corrects_the_estimate(
-    made: Parts, chores: Chores
+    made: Served, chores: Chores
 ) -> None:
     usage = {"status": "COMPLETED", "data": {"images": []}, "usage": {"total": 23}}
     made.skills.faults.add("GET", ".*/gen_.*", Answer(200, usage), times=None)
@@ -165,7 +165,7 @@ async def test_a_cost_that_is_reported_late_corrects_the_estimate(
 
 
 async def test_only_the_process_with_the_duty_cares_for_settled_jobs_and_places(
-    made: Parts, chores: Chores, discord: Outcomes, monkeypatch: pytest.MonkeyPatch
+    made: Served, chores: Chores, discord: Outcomes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued = await one(made.database, new_job(at=NOW))
     await made.failed(["gen_1"])
@@ -183,7 +183,7 @@ async def test_only_the_process_with_the_duty_cares_for_settled_jobs_and_places(
     assert len(discord.edits) == 1
 
 
-async def test_jobs_that_waited_for_too_long_fail(made: Parts, chores: Chores) -> None:
+async def test_jobs_that_waited_for_too_long_fail(made: Served, chores: Chores) -> None:
     job = await one(made.database, new_job(at=NOW - HOUR))
     await chores.turn()
 

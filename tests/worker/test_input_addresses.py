@@ -18,7 +18,7 @@ from bot.worker.inputs import ADDRESS_MARGIN, Inputs
 from bot.worker.leases import Leases
 from tests.support.files import picture
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.rows import NOW, new_job, one
 
 SECOND = timedelta(seconds=1)
@@ -35,13 +35,13 @@ def discord() -> Outcomes:
 
 
 @pytest.fixture
-def inputs(made: Parts, discord: Outcomes) -> Inputs:
+def inputs(made: Served, discord: Outcomes) -> Inputs:
     services = replace(made.services, delivery=discord)
     return Inputs(services, Leases(services))
 
 
 async def requested(
-    made: Parts,
+    made: Served,
     *attachments: Attachment,
     age: timedelta = timedelta(0),
     provider: str = "skills",
@@ -80,7 +80,7 @@ async def addresses(inputs: Inputs, job: Job) -> Sequence[str]:
 
 @pytest.mark.parametrize(("age", "url"), [(FRESH - SECOND, CAT), (FRESH, DOG)])
 async def test_a_file_of_a_command_is_used_for_ten_minutes(
-    made: Parts, inputs: Inputs, age: timedelta, url: str
+    made: Served, inputs: Inputs, age: timedelta, url: str
 ) -> None:
     job = await requested(made, cat(), age=age)
 
@@ -88,7 +88,7 @@ async def test_a_file_of_a_command_is_used_for_ten_minutes(
 
 
 async def test_copies_are_used_however_old_the_request_is(
-    made: Parts, inputs: Inputs, discord: Outcomes
+    made: Served, inputs: Inputs, discord: Outcomes
 ) -> None:
     copied = await requested(made, cat(copied=True), cat(DOG, copied=True), age=2 * FRESH)
     assert await addresses(inputs, copied) == (CAT, DOG)
@@ -101,7 +101,7 @@ async def test_copies_are_used_however_old_the_request_is(
 
 
 async def test_an_address_that_is_not_of_discord_is_copied_at_once(
-    made: Parts, inputs: Inputs, discord: Outcomes
+    made: Served, inputs: Inputs, discord: Outcomes
 ) -> None:
     discord.copies = [CAT, DOG]
     job = await requested(made, cat(), cat(ELSEWHERE))
@@ -111,7 +111,7 @@ async def test_an_address_that_is_not_of_discord_is_copied_at_once(
 
 @pytest.mark.parametrize(("more", "url"), [(0, None), (-1, DOG)])
 async def test_a_file_of_a_message_is_used_until_ten_minutes_before_its_end(
-    made: Parts, inputs: Inputs, more: int, url: str | None
+    made: Served, inputs: Inputs, more: int, url: str | None
 ) -> None:
     end = int((NOW + ADDRESS_MARGIN).timestamp()) + more
     own = f"{CAT}?ex={end:x}&is=1&hm=2"
@@ -122,7 +122,7 @@ async def test_a_file_of_a_message_is_used_until_ten_minutes_before_its_end(
 
 
 async def test_a_provider_that_takes_data_gets_the_pictures_themselves(
-    made: Parts, inputs: Inputs
+    made: Served, inputs: Inputs
 ) -> None:
     job = await requested(made, cat(), cat(DOG), age=FRESH, provider="oxen")
     limit = made.services.downloader.in_flight
@@ -137,7 +137,7 @@ async def test_a_provider_that_takes_data_gets_the_pictures_themselves(
 
 
 async def test_too_many_bytes_in_flight_put_the_job_back(
-    made: Parts, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+    made: Served, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROOM_SECONDS", 0.02)
     job = await requested(made, cat(), age=FRESH, provider="oxen")
@@ -152,7 +152,7 @@ async def test_too_many_bytes_in_flight_put_the_job_back(
 
 
 async def test_pictures_that_are_not_read_in_time_put_the_job_back(
-    made: Parts, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+    made: Served, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "READ_SECONDS", 0.0)
     job = await requested(made, cat(), age=FRESH, provider="oxen")
@@ -175,7 +175,7 @@ async def test_pictures_that_are_not_read_in_time_put_the_job_back(
     ],
 )
 async def test_a_job_fails_when_no_copy_will_ever_be_possible(
-    made: Parts,
+    made: Served,
     inputs: Inputs,
     discord: Outcomes,
     caplog: pytest.LogCaptureFixture,

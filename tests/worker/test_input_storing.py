@@ -25,7 +25,7 @@ from bot.worker.inputs import Inputs
 from bot.worker.leases import Leases
 from tests.support.files import picture
 from tests.support.loopback import ADDRESSES, LOOPBACK
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 
@@ -40,7 +40,7 @@ def no_waits_between_tries() -> Iterator[None]:
 
 
 @pytest.fixture
-async def inputs(made: Parts, tmp_path: Path) -> AsyncIterator[Inputs]:
+async def inputs(made: Served, tmp_path: Path) -> AsyncIterator[Inputs]:
     async with Downloader(private_hosts=LOOPBACK, media=ADDRESSES) as downloader:
         services = services_on(
             made.database,
@@ -53,17 +53,17 @@ async def inputs(made: Parts, tmp_path: Path) -> AsyncIterator[Inputs]:
             yield Inputs(services, Leases(services))
 
 
-def url(made: Parts, name: str) -> str:
+def url(made: Served, name: str) -> str:
     return f"{made.skills.cdn_origin}/output/{name}.png"
 
 
-async def requested(made: Parts, *attachments: Attachment, user_id: int = 1) -> Job:
+async def requested(made: Served, *attachments: Attachment, user_id: int = 1) -> Job:
     new = new_job(user_id)
     request = replace(new.request, inputs=tuple(each.url for each in attachments))
     return await one(made.database, replace(new, request=request, inputs=attachments))
 
 
-async def stored(made: Parts, job: Job) -> tuple[bool, int]:
+async def stored(made: Served, job: Job) -> tuple[bool, int]:
     """Return whether a job may be claimed, and the bytes of its inputs that were downloaded."""
     async with made.database.reading() as view:
         row = (
@@ -79,7 +79,7 @@ async def attached(database: Database, job: Job) -> list[int]:
         return [each.width for each in await picture_rows.of_job(view, job.id, Role.INPUT)]
 
 
-async def reused(made: Parts, data: bytes) -> Attachment:
+async def reused(made: Served, data: bytes) -> Attachment:
     """Store a picture that a job of another day has; return it as an input."""
     found = await made.services.pictures.store(data)
     other = await one(made.database, new_job(9))
@@ -89,7 +89,7 @@ async def reused(made: Parts, data: bytes) -> Attachment:
 
 
 async def test_a_job_may_be_claimed_when_its_inputs_are_stored_in_their_order(
-    made: Parts, inputs: Inputs
+    made: Served, inputs: Inputs
 ) -> None:
     made.skills.faults.add("GET", "/output/cat.png", Answer(200, DATA))
     new = Attachment("cat.png", url(made, "cat"), size=3)
@@ -108,7 +108,7 @@ async def test_a_job_may_be_claimed_when_its_inputs_are_stored_in_their_order(
     assert [*authors] == [None, 9]
 
 
-async def test_a_refused_picture_fails_the_job_with_a_remark(made: Parts, inputs: Inputs) -> None:
+async def test_a_refused_picture_fails_the_job_with_a_remark(made: Served, inputs: Inputs) -> None:
     made.skills.faults.add("GET", "/output/cat.png", Answer(404), times=None)
     job = await requested(made, Attachment("cat.png", url(made, "cat")))
     await inputs.store(job)
@@ -120,7 +120,7 @@ async def test_a_refused_picture_fails_the_job_with_a_remark(made: Parts, inputs
 
 
 async def test_a_download_that_fails_is_tried_again_after_waits_that_double(
-    made: Parts, inputs: Inputs, caplog: pytest.LogCaptureFixture
+    made: Served, inputs: Inputs, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "bot.worker.inputs")
     made.skills.faults.add("GET", "/output/.*", Answer(503), times=None)
@@ -139,7 +139,7 @@ async def test_a_download_that_fails_is_tried_again_after_waits_that_double(
     assert await stored(made, job) == (False, 0)
 
 
-async def test_a_stopped_decoder_postpones_nothing(made: Parts, inputs: Inputs) -> None:
+async def test_a_stopped_decoder_postpones_nothing(made: Served, inputs: Inputs) -> None:
     """The next start goes on at once."""
     inputs._services.decoder.stop()
     job = await requested(made, await reused(made, DATA))
@@ -149,7 +149,9 @@ async def test_a_stopped_decoder_postpones_nothing(made: Parts, inputs: Inputs) 
     assert await stored(made, job) == (False, 0)
 
 
-async def test_a_job_that_was_settled_meanwhile_gets_no_inputs(made: Parts, inputs: Inputs) -> None:
+async def test_a_job_that_was_settled_meanwhile_gets_no_inputs(
+    made: Served, inputs: Inputs
+) -> None:
     row = made.skills.faults.add("GET", "/output/cat.png", Answer(200, DATA))
     job = await requested(made, Attachment("cat.png", url(made, "cat")))
     async with made.database.transaction() as tx:
@@ -161,7 +163,7 @@ async def test_a_job_that_was_settled_meanwhile_gets_no_inputs(made: Parts, inpu
 
 
 async def test_only_the_wait_for_a_turn_ends_when_a_job_is_settled(
-    made: Parts, inputs: Inputs
+    made: Served, inputs: Inputs
 ) -> None:
     held = made.skills.faults.add("GET", "/output/cat.png", HoldBefore())
     first, second = [await requested(made, Attachment("cat.png", url(made, "cat"))) for _ in "ab"]
@@ -184,7 +186,7 @@ async def test_only_the_wait_for_a_turn_ends_when_a_job_is_settled(
 
 
 async def test_a_job_that_is_settled_during_its_download_gets_no_inputs(
-    made: Parts, inputs: Inputs
+    made: Served, inputs: Inputs
 ) -> None:
     held = made.skills.faults.add("GET", "/output/cat.png", Answer(200, DATA, held=True))
     job = await requested(made, Attachment("cat.png", url(made, "cat")))
@@ -200,7 +202,7 @@ async def test_a_job_that_is_settled_during_its_download_gets_no_inputs(
 
 
 async def test_a_picture_that_is_not_stored_any_more_fails_the_job(
-    made: Parts, inputs: Inputs
+    made: Served, inputs: Inputs
 ) -> None:
     job = await requested(made, Attachment("old.png", "", sha256=64 * "e"))
     await inputs.store(job)

@@ -12,7 +12,7 @@ from bot.sandbox.http.faults import Answer, Rule
 from bot.store import ledger
 from bot.worker.late_losses import FIRST, LAST, RETRY, LateLosses
 from bot.worker.leases import Leases
-from tests.support.parts import Parts
+from tests.support.parts import Served
 
 MOMENT = timedelta(milliseconds=1)
 ENDED = {"gen_1": JobStatus.FAILED}
@@ -24,22 +24,22 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def late(made: Parts) -> LateLosses:
+def late(made: Served) -> LateLosses:
     return LateLosses(made.services, Leases(made.services))
 
 
-async def due(late: LateLosses, made: Parts) -> list[str]:
+async def due(late: LateLosses, made: Served) -> list[str]:
     async with made.database.reading() as view:
         return [job.id for _, job in await late.due(view, made.clock.now)]
 
 
-async def losses(made: Parts, job: Job) -> dict[str, int]:
+async def losses(made: Served, job: Job) -> dict[str, int]:
     async with made.database.reading() as view:
         entries = await ledger.entries_of(view, job.id)
     return {each.reason: each.amount for each in entries if each.kind is EntryKind.LOSS}
 
 
-def reports(made: Parts, credits: Mapping[str, int]) -> list[Rule]:
+def reports(made: Served, credits: Mapping[str, int]) -> list[Rule]:
     """Let skills.video report these charges."""
     return [
         made.skills.faults.add(
@@ -53,7 +53,7 @@ def reports(made: Parts, credits: Mapping[str, int]) -> list[Rule]:
 
 
 async def test_a_service_is_asked_from_a_minute_to_an_hour_after_the_settlement(
-    made: Parts, late: LateLosses
+    made: Served, late: LateLosses
 ) -> None:
     job = await made.failed(["gen_1"], ends=ENDED)
     now = made.clock.now
@@ -66,7 +66,7 @@ async def test_a_service_is_asked_from_a_minute_to_an_hour_after_the_settlement(
 
 
 async def test_a_charge_is_recorded_and_not_asked_for_again(
-    made: Parts, late: LateLosses, caplog: pytest.LogCaptureFixture
+    made: Served, late: LateLosses, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = await made.failed(["gen_1"], ends=ENDED)
     (row,) = reports(made, {"gen_1": 20})
@@ -81,7 +81,7 @@ async def test_a_charge_is_recorded_and_not_asked_for_again(
 
 
 async def test_a_job_without_a_charge_is_asked_for_once_in_a_run(
-    made: Parts, late: LateLosses, caplog: pytest.LogCaptureFixture
+    made: Served, late: LateLosses, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = await made.failed(["gen_1"], ends=ENDED)
     reports(made, {"gen_1": 0})
@@ -96,7 +96,7 @@ async def test_a_job_without_a_charge_is_asked_for_once_in_a_run(
 
 
 async def test_a_cost_that_cannot_be_asked_for_is_asked_for_after_five_minutes(
-    made: Parts, late: LateLosses, caplog: pytest.LogCaptureFixture
+    made: Served, late: LateLosses, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = await made.failed(["gen_1"], ends=ENDED)
     made.skills.faults.add("GET", ".*/gen_1", Answer(400), times=None)
@@ -111,7 +111,7 @@ async def test_a_cost_that_cannot_be_asked_for_is_asked_for_after_five_minutes(
 
 
 async def test_only_ends_without_a_picture_and_without_a_loss_are_asked_for(
-    made: Parts, late: LateLosses
+    made: Served, late: LateLosses
 ) -> None:
     names = ["gen_1", "gen_2", "gen_3", "gen_4"]
     states = (JobStatus.FAILED, JobStatus.CANCELED, JobStatus.SUCCEEDED)
@@ -125,7 +125,7 @@ async def test_only_ends_without_a_picture_and_without_a_loss_are_asked_for(
 
 
 async def test_of_several_costs_those_that_are_charged_are_losses(
-    made: Parts, late: LateLosses
+    made: Served, late: LateLosses
 ) -> None:
     ends = dict.fromkeys(["gen_1", "gen_2"], JobStatus.FAILED)
     job = await made.failed([*ends], ends=ends, count=2)
@@ -135,7 +135,7 @@ async def test_of_several_costs_those_that_are_charged_are_losses(
     assert await losses(made, job) == {"gen_2": -20_000}
 
 
-async def test_a_provider_without_a_key_is_not_asked(made: Parts, late: LateLosses) -> None:
+async def test_a_provider_without_a_key_is_not_asked(made: Served, late: LateLosses) -> None:
     await made.failed(["gen_1"], ends=ENDED, provider="removed")
     made.clock.now += FIRST
 

@@ -16,7 +16,7 @@ from bot.store.coordination import Alone
 from bot.store.erasure import ENDED_FOR
 from bot.worker import old_prompts
 from bot.worker.old_prompts import LONGEST, OldPrompts
-from tests.support.parts import Parts, ends_soon, unwritable
+from tests.support.parts import Served, ends_soon, unwritable
 from tests.support.rows import NOW, add, new_job
 
 DAY = timedelta(days=1)
@@ -30,16 +30,16 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def removing(made: Parts) -> OldPrompts:
+def removing(made: Served) -> OldPrompts:
     return keeping(made, days=10)
 
 
-def keeping(made: Parts, *, days: int) -> OldPrompts:
+def keeping(made: Served, *, days: int) -> OldPrompts:
     return OldPrompts(replace(made.services, policies=Policies(keep_prompts_days=days)))
 
 
 async def failed(
-    made: Parts,
+    made: Served,
     age: timedelta,
     *,
     settled: timedelta | None = None,
@@ -55,12 +55,12 @@ async def failed(
     return job
 
 
-async def has_prompt(made: Parts, job: Job) -> bool:
+async def has_prompt(made: Served, job: Job) -> bool:
     return not (await made.job(job)).prompt_removed
 
 
 async def test_a_prompt_is_stored_for_so_many_days(
-    made: Parts, removing: OldPrompts, caplog: pytest.LogCaptureFixture
+    made: Served, removing: OldPrompts, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = [await failed(made, KEPT), await failed(made, KEPT + MOMENT)]
 
@@ -71,7 +71,7 @@ async def test_a_prompt_is_stored_for_so_many_days(
     assert len(caplog.messages) == 1
 
 
-async def test_a_late_delivery_is_found_within_two_days(made: Parts, removing: OldPrompts) -> None:
+async def test_a_late_delivery_is_found_within_two_days(made: Served, removing: OldPrompts) -> None:
     """Of a later one, the prompt stays until its delivery is as old."""
     age = KEPT + 3 * DAY
     found = [
@@ -83,7 +83,7 @@ async def test_a_late_delivery_is_found_within_two_days(made: Parts, removing: O
     assert [await has_prompt(made, job) for job in found] == [True, False]
 
 
-async def test_a_prompt_stays_for_a_day_after_the_settlement(made: Parts) -> None:
+async def test_a_prompt_stays_for_a_day_after_the_settlement(made: Served) -> None:
     found = [
         await failed(made, 5 * DAY, settled=ENDED_FOR),
         await failed(made, 5 * DAY, settled=ENDED_FOR + MOMENT),
@@ -97,7 +97,7 @@ async def test_a_prompt_stays_for_a_day_after_the_settlement(made: Parts) -> Non
 
 
 async def test_others_write_between_two_slices(
-    made: Parts, removing: OldPrompts, monkeypatch: pytest.MonkeyPatch
+    made: Served, removing: OldPrompts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(old_prompts, "SLICE", 2)
     monkeypatch.setattr(old_prompts, "PAUSE", 1000.0)
@@ -147,7 +147,7 @@ async def test_the_rows_are_searched_a_minute_after_the_start_and_then_every_hou
 
 
 async def test_without_the_duty_nothing_is_removed(
-    made: Parts, removing: OldPrompts, sleeps: Sleeps, monkeypatch: pytest.MonkeyPatch
+    made: Served, removing: OldPrompts, sleeps: Sleeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that takes over looks within a minute."""
     monkeypatch.setattr(Alone, "has", lambda *_: False)
@@ -160,7 +160,7 @@ async def test_without_the_duty_nothing_is_removed(
 
 @pytest.mark.usefixtures("short_waits")
 async def test_after_a_failure_of_the_database_a_minute_passes(
-    made: Parts,
+    made: Served,
     removing: OldPrompts,
     sleeps: Sleeps,
     tmp_path: Path,
@@ -174,7 +174,7 @@ async def test_after_a_failure_of_the_database_a_minute_passes(
 
 
 async def test_after_an_unexpected_error_an_hour_passes(
-    made: Parts,
+    made: Served,
     removing: OldPrompts,
     sleeps: Sleeps,
     caplog: pytest.LogCaptureFixture,

@@ -17,7 +17,7 @@ from bot.store.queue import BATCH
 from bot.worker.overdue import INTERVAL, OverduePoller
 from bot.worker.worker import Worker
 from tests.support.files import picture
-from tests.support.parts import Parts
+from tests.support.parts import Served
 
 pytestmark = pytest.mark.usefixtures("costs_at_once")
 
@@ -26,18 +26,18 @@ MOMENT = timedelta(milliseconds=1)
 PATIENCE = timedelta(minutes=30)
 
 
-def overdue(made: Parts) -> OverduePoller:
+def overdue(made: Served) -> OverduePoller:
     return Worker(made.services)._housekeeping._overdue
 
 
-async def due(poller: OverduePoller, made: Parts) -> list[str]:
+async def due(poller: OverduePoller, made: Served) -> list[str]:
     """Return the jobs that are polled now, in the order of their ids."""
     async with made.database.reading() as view:
         found = await poller.due(view, made.clock.now)
     return sorted(job.id for _, job in found)
 
 
-async def unknown(made: Parts, *, at: datetime | None = None) -> Job:
+async def unknown(made: Served, *, at: datetime | None = None) -> Job:
     """Store a failed job whose request had an unknown outcome."""
     job = await made.running([], at=at)
     async with made.database.transaction() as tx:
@@ -53,24 +53,24 @@ def drawn(number: int = 0) -> str:
     return f"data:image/png;base64,{b64encode(picture(size=(20 + number, 20))).decode()}"
 
 
-async def states(made: Parts, job: Job) -> dict[str, JobStatus | None]:
+async def states(made: Served, job: Job) -> dict[str, JobStatus | None]:
     async with made.database.reading() as view:
         found: list[Generation] = await generations.of_job(view, job.id)
     return {each.remote_id: each.state for each in found}
 
 
-async def number_of_pictures(made: Parts, job: Job) -> int:
+async def number_of_pictures(made: Served, job: Job) -> int:
     async with made.database.reading() as view:
         return len(await picture_rows.of_job(view, job.id, Role.OUTPUT))
 
 
-async def amounts(made: Parts, job: Job, kind: EntryKind) -> list[int]:
+async def amounts(made: Served, job: Job, kind: EntryKind) -> list[int]:
     async with made.database.reading() as view:
         entries = await ledger.entries_of(view, job.id)
     return [each.amount for each in entries if each.kind is kind]
 
 
-async def test_all_are_polled_every_five_minutes(made: Parts) -> None:
+async def test_all_are_polled_every_five_minutes(made: Served) -> None:
     job = await made.failed(["gen_1"])
     poller = overdue(made)
 
@@ -82,7 +82,7 @@ async def test_all_are_polled_every_five_minutes(made: Parts) -> None:
     assert await due(poller, made) == []
 
 
-async def test_a_job_is_polled_for_a_day_after_its_end(made: Parts) -> None:
+async def test_a_job_is_polled_for_a_day_after_its_end(made: Served) -> None:
     """Both kinds: with an open generation, and with an outcome that is not known."""
     old = made.clock.now - DAY
     await made.failed(["gen_1"], at=old)
@@ -92,7 +92,7 @@ async def test_a_job_is_polled_for_a_day_after_its_end(made: Parts) -> None:
     assert await due(overdue(made), made) == sorted(job.id for job in younger)
 
 
-async def test_a_round_takes_several_turns_and_searches_in_the_first_alone(made: Parts) -> None:
+async def test_a_round_takes_several_turns_and_searches_in_the_first_alone(made: Served) -> None:
     found = sorted(
         [(await made.failed([f"gen_{number}"], user_id=number + 1)).id for number in range(BATCH)]
     )
@@ -107,7 +107,7 @@ async def test_a_round_takes_several_turns_and_searches_in_the_first_alone(made:
     assert await due(poller, made) == sorted([*found, searched.id])
 
 
-async def test_a_round_of_one_full_list_ends_with_an_empty_one(made: Parts) -> None:
+async def test_a_round_of_one_full_list_ends_with_an_empty_one(made: Served) -> None:
     for number in range(BATCH):
         await made.failed([f"gen_{number}"], user_id=number + 1)
     poller = overdue(made)
@@ -117,14 +117,14 @@ async def test_a_round_of_one_full_list_ends_with_an_empty_one(made: Parts) -> N
     assert await due(poller, made) == []  # before the next round
 
 
-async def test_a_provider_without_a_key_is_not_asked(made: Parts) -> None:
+async def test_a_provider_without_a_key_is_not_asked(made: Served) -> None:
     await made.failed(["gen_1"], provider="removed")
 
     assert await due(overdue(made), made) == []
 
 
 async def test_each_open_generation_is_asked_for_whatever_became_of_the_others(
-    made: Parts, caplog: pytest.LogCaptureFixture
+    made: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     names = [f"gen_{number}" for number in range(4)]
@@ -151,7 +151,7 @@ async def test_each_open_generation_is_asked_for_whatever_became_of_the_others(
 
 @pytest.mark.parametrize(("later", "taken"), [(PATIENCE - MOMENT, 0), (PATIENCE, 1)])
 async def test_half_an_hour_long_the_pictures_of_a_generation_are_waited_for(
-    made: Parts, caplog: pytest.LogCaptureFixture, later: timedelta, taken: int
+    made: Served, caplog: pytest.LogCaptureFixture, later: timedelta, taken: int
 ) -> None:
     job = await made.failed(["gen_1"], count=2)
     made.clock.now += later
@@ -170,7 +170,7 @@ async def test_half_an_hour_long_the_pictures_of_a_generation_are_waited_for(
 
 @pytest.mark.parametrize(("later", "given_up"), [(PATIENCE - MOMENT, False), (PATIENCE, True)])
 async def test_half_an_hour_long_the_only_picture_is_waited_for(
-    made: Parts, caplog: pytest.LogCaptureFixture, later: timedelta, given_up: bool
+    made: Served, caplog: pytest.LogCaptureFixture, later: timedelta, given_up: bool
 ) -> None:
     job = await made.failed(["gen_1"])
     made.clock.now += later
@@ -188,7 +188,7 @@ async def test_half_an_hour_long_the_only_picture_is_waited_for(
 
 
 async def test_one_finished_generation_does_not_wait_for_the_pictures_of_another(
-    made: Parts,
+    made: Served,
 ) -> None:
     job = await made.failed(["gen_1", "gen_2"], count=2)
     away = f"{made.skills.cdn_origin}/output/away.png"
@@ -202,7 +202,7 @@ async def test_one_finished_generation_does_not_wait_for_the_pictures_of_another
     assert await number_of_pictures(made, job) == 1
 
 
-async def test_a_reported_cost_is_charged_with_the_prompt_that_was_drawn(made: Parts) -> None:
+async def test_a_reported_cost_is_charged_with_the_prompt_that_was_drawn(made: Served) -> None:
     job = await made.failed(["gen_1"])
     data = {"images": [{"url": drawn()}], "revised_prompt": "a red fox"}
     body = {"status": "COMPLETED", "data": data, "usage": {"total": 23}}
@@ -213,7 +213,7 @@ async def test_a_reported_cost_is_charged_with_the_prompt_that_was_drawn(made: P
     assert (stored.cost, stored.expanded_prompt) == (23_000, "a red fox")
 
 
-async def test_a_generation_that_was_stopped_is_not_asked_for_again(made: Parts) -> None:
+async def test_a_generation_that_was_stopped_is_not_asked_for_again(made: Served) -> None:
     (remote_id,) = await made.submitted()
     job = await made.failed([remote_id], provider="oxen")
     made.oxen.runner.advance(remote_id, "cancelled")

@@ -14,7 +14,7 @@ from bot.store import jobs
 from bot.store.backends import open_database
 from bot.worker.places import EVERY, FIRST, Places
 from bot.worker.recovery import QUEUE_TIMEOUT
-from tests.support.parts import Parts, parts
+from tests.support.parts import Served, served
 from tests.support.rows import NOW, new_job, one
 
 MOMENT = timedelta(milliseconds=1)
@@ -23,11 +23,11 @@ SHOWN = NOW + FIRST + MOMENT  # of jobs that are requested now
 
 
 @pytest.fixture
-def places(made: Parts) -> Places:
+def places(made: Served) -> Places:
     return Places(made.services)
 
 
-async def queued(made: Parts, number: int, *, at: datetime = NOW) -> list[Job]:
+async def queued(made: Served, number: int, *, at: datetime = NOW) -> list[Job]:
     """Store jobs of as many members, in the order of their places."""
     return [
         await one(made.database, new_job(each + 1, at=at + each * timedelta(microseconds=1)))
@@ -35,7 +35,7 @@ async def queued(made: Parts, number: int, *, at: datetime = NOW) -> list[Job]:
     ]
 
 
-async def changed(places: Places, made: Parts, now: datetime | None = None) -> list[str]:
+async def changed(places: Places, made: Served, now: datetime | None = None) -> list[str]:
     made.clock.now = now or made.clock.now
     async with made.database.reading() as view:
         found = await places.changed(
@@ -48,7 +48,7 @@ def show(places: Places, found: Sequence[Job]) -> list[int | None]:
     return [places.show(job) for job in found]
 
 
-async def test_a_new_job_shows_its_place_after_three_seconds(made: Parts, places: Places) -> None:
+async def test_a_new_job_shows_its_place_after_three_seconds(made: Served, places: Places) -> None:
     (job,) = await queued(made, 1)
 
     assert await changed(places, made, NOW + FIRST - MOMENT) == []
@@ -56,7 +56,7 @@ async def test_a_new_job_shows_its_place_after_three_seconds(made: Parts, places
 
 
 async def test_a_job_of_an_earlier_run_shows_its_place_after_half_a_minute(
-    made: Parts, places: Places
+    made: Served, places: Places
 ) -> None:
     """The earlier run may have edited its status message a moment before."""
     (job,) = await queued(made, 1, at=NOW - MOMENT)
@@ -66,7 +66,7 @@ async def test_a_job_of_an_earlier_run_shows_its_place_after_half_a_minute(
 
 
 async def test_another_place_is_shown_half_a_minute_after_the_last_edit(
-    made: Parts, places: Places
+    made: Served, places: Places
 ) -> None:
     first, second = await queued(made, 2)
     assert await changed(places, made, SHOWN) == [first.id, second.id]
@@ -82,7 +82,7 @@ async def test_another_place_is_shown_half_a_minute_after_the_last_edit(
     assert await changed(places, made, shown_at + 3 * EVERY) == []
 
 
-async def test_an_edit_whose_outcome_is_unknown_is_repeated(made: Parts, places: Places) -> None:
+async def test_an_edit_whose_outcome_is_unknown_is_repeated(made: Served, places: Places) -> None:
     first, second = await queued(made, 2)
     await changed(places, made, NOW + FIRST)
     show(places, [first, second])
@@ -94,14 +94,16 @@ async def test_an_edit_whose_outcome_is_unknown_is_repeated(made: Parts, places:
     assert places.of(second) == 2
 
 
-async def test_a_job_that_was_never_shown_cannot_miss_its_edit(made: Parts, places: Places) -> None:
+async def test_a_job_that_was_never_shown_cannot_miss_its_edit(
+    made: Served, places: Places
+) -> None:
     (job,) = await queued(made, 1)
     places.miss(job)
 
     assert await changed(places, made, NOW + FIRST) == [job.id]
 
 
-async def test_a_job_that_left_the_queue_has_no_place(made: Parts, places: Places) -> None:
+async def test_a_job_that_left_the_queue_has_no_place(made: Served, places: Places) -> None:
     """Put back, it is shown like a new one."""
     (job,) = await queued(made, 1)
     await changed(places, made, NOW + FIRST)
@@ -115,7 +117,7 @@ async def test_a_job_that_left_the_queue_has_no_place(made: Parts, places: Place
     assert await changed(places, made, NOW + FIRST + MOMENT) == [job.id]
 
 
-async def test_behind_ten_jobs_all_have_the_same_place(made: Parts, places: Places) -> None:
+async def test_behind_ten_jobs_all_have_the_same_place(made: Served, places: Places) -> None:
     found = await queued(made, BEHIND + 1)
     shown = await changed(places, made, SHOWN)
     assert shown[:PLACES] == [job.id for job in found[:PLACES]]
@@ -124,7 +126,7 @@ async def test_behind_ten_jobs_all_have_the_same_place(made: Parts, places: Plac
     assert await changed(places, made, SHOWN + EVERY) == []
 
 
-async def test_with_ten_jobs_no_other_is_behind(made: Parts, places: Places) -> None:
+async def test_with_ten_jobs_no_other_is_behind(made: Served, places: Places) -> None:
     found = await queued(made, PLACES)
     old = await one(made.database, new_job(99, at=NOW + FIRST - QUEUE_TIMEOUT))  # it has expired
     await changed(places, made, NOW + FIRST)
@@ -134,7 +136,7 @@ async def test_with_ten_jobs_no_other_is_behind(made: Parts, places: Places) -> 
 
 
 async def test_a_job_that_falls_behind_the_tenth_or_comes_forward_is_edited(
-    made: Parts, places: Places
+    made: Served, places: Places
 ) -> None:
     found = await queued(made, PLACES)
     await changed(places, made, SHOWN)
@@ -151,7 +153,7 @@ async def test_a_job_that_falls_behind_the_tenth_or_comes_forward_is_edited(
     assert show(places, found)[-1] == PLACES
 
 
-async def test_while_a_provider_is_down_no_job_has_a_place(made: Parts, places: Places) -> None:
+async def test_while_a_provider_is_down_no_job_has_a_place(made: Served, places: Places) -> None:
     (job,) = await queued(made, 1)
     await changed(places, made, NOW + FIRST)
     assert places.of(job) == 1
@@ -163,7 +165,7 @@ async def test_while_a_provider_is_down_no_job_has_a_place(made: Parts, places: 
 
 
 async def test_a_status_message_that_is_not_edited_any_more_keeps_its_text(
-    made: Parts, places: Places
+    made: Served, places: Places
 ) -> None:
     """After the last edit with its token, and while a cancel is on the way."""
     found = await queued(made, BEHIND)
@@ -180,7 +182,7 @@ async def test_a_status_message_that_is_not_edited_any_more_keeps_its_text(
 
 
 async def test_a_process_that_takes_over_waits_for_edits_of_the_other(
-    made: Parts, places: Places
+    made: Served, places: Places
 ) -> None:
     (job,) = await queued(made, 1)
     await changed(places, made, NOW + FIRST)
@@ -200,7 +202,7 @@ async def test_a_process_that_shares_the_database_begins_with_its_first_turn(
     postgres_url: str, tmp_path: Path
 ) -> None:
     """Until then, another one has shown the places."""
-    async with open_database(postgres_url) as database, parts(database, tmp_path) as made:
+    async with open_database(postgres_url) as database, served(database, tmp_path) as made:
         places = Places(made.services)
         before = await one(database, new_job(1, at=NOW))
         begun = NOW + EVERY
@@ -210,7 +212,7 @@ async def test_a_process_that_shares_the_database_begins_with_its_first_turn(
         assert await changed(places, made, begun + EVERY) == [before.id, new.id]
 
 
-async def test_expired_jobs_are_forgotten(made: Parts, places: Places) -> None:
+async def test_expired_jobs_are_forgotten(made: Served, places: Places) -> None:
     (job,) = await queued(made, 1)
     places.show(job)
     kept = await one(made.database, new_job(2, at=NOW + MOMENT))

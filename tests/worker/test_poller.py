@@ -16,7 +16,7 @@ from bot.store.coordination import Alone
 from bot.worker.poll import MISSES, Poller
 from bot.worker.poll_queue import GAP
 from bot.worker.stream_health import SILENCE
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.polling import due_in, end, requests, states, watched
 from tests.support.rows import NOW
 
@@ -35,7 +35,7 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_a_generation_that_is_not_found_five_times_in_a_row_is_given_up(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     job = await watched(made, poller)
     for misses in (MISSES - 1, MISSES - 1):
@@ -54,7 +54,7 @@ async def test_a_generation_that_is_not_found_five_times_in_a_row_is_given_up(
 
 
 async def test_an_answer_of_one_generation_does_not_end_a_job_of_two(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     job = await watched(made, poller, count=2)
     first, second = made.oxen.generations
@@ -69,7 +69,7 @@ async def test_an_answer_of_one_generation_does_not_end_a_job_of_two(
     assert made.oxen.generations[first].times_fetched == asked  # its end is known
 
 
-async def test_a_pause_that_the_service_asks_for_is_kept(made: Parts, poller: Poller) -> None:
+async def test_a_pause_that_the_service_asks_for_is_kept(made: Served, poller: Poller) -> None:
     job = await watched(made, poller)
     made.oxen.faults.add("GET", ROW, Answer(429, "", {"Retry-After": "40"}))
     assert await poller.poll(job.id) is None
@@ -77,7 +77,7 @@ async def test_a_pause_that_the_service_asks_for_is_kept(made: Parts, poller: Po
     assert due_in(poller, made) == 40 * SECOND
 
 
-async def test_the_polls_of_a_job_follow_each_other(made: Parts, poller: Poller) -> None:
+async def test_the_polls_of_a_job_follow_each_other(made: Served, poller: Poller) -> None:
     job = await watched(made, poller)
     first = due_in(poller, made)
     assert 1.9 * SECOND <= first <= 2.1 * SECOND
@@ -99,7 +99,7 @@ async def test_the_polls_of_a_job_follow_each_other(made: Parts, poller: Poller)
 
 
 async def test_a_watched_job_is_listed_until_its_end(
-    made: Parts, poller: Poller, freed: list[bool]
+    made: Served, poller: Poller, freed: list[bool]
 ) -> None:
     job = await watched(made, poller)
     assert (poller.watched, poller.running, poller.job(job.id)) == ({job.id}, [job], job)
@@ -114,7 +114,7 @@ async def test_a_watched_job_is_listed_until_its_end(
     assert b'easel_polls_total{provider="oxen"} 1.0' in made.services.metrics.text(None)
 
 
-async def test_a_job_is_watched_once_and_only_while_it_runs(made: Parts, poller: Poller) -> None:
+async def test_a_job_is_watched_once_and_only_while_it_runs(made: Served, poller: Poller) -> None:
     job = await watched(made, poller)
     other = await made.running(["gen_1"], provider="oxen")
     async with made.database.transaction() as tx:
@@ -129,7 +129,7 @@ async def test_a_job_is_watched_once_and_only_while_it_runs(made: Parts, poller:
 
 
 async def test_a_job_waits_for_the_key_of_its_provider(
-    made: Parts, poller: Poller, caplog: pytest.LogCaptureFixture
+    made: Served, poller: Poller, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = await made.running(["gen_1"], provider="removed")
     await poller.begin_all([job])
@@ -140,7 +140,7 @@ async def test_a_job_waits_for_the_key_of_its_provider(
 
 
 async def test_a_stream_reports_an_end_before_or_after_the_job_is_watched(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     poller.ended("fox of another bot")
     job = await watched(made, poller)
@@ -158,7 +158,7 @@ async def test_a_stream_reports_an_end_before_or_after_the_job_is_watched(
 
 @pytest.mark.parametrize("update", [Canceled(), Running(ended=True)])
 async def test_a_job_whose_end_is_known_at_its_begin_is_polled_at_once(
-    made: Parts, poller: Poller, update: Canceled | Running
+    made: Served, poller: Poller, update: Canceled | Running
 ) -> None:
     remote_ids = await made.submitted(count=2)
     job = await made.running(remote_ids, provider="oxen", count=2)
@@ -169,7 +169,7 @@ async def test_a_job_whose_end_is_known_at_its_begin_is_polled_at_once(
 
 
 async def test_a_stream_of_its_own_replaces_polls_until_it_ends(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     job = await watched(made, poller)
     scheduled = due_in(poller, made)
@@ -181,7 +181,7 @@ async def test_a_stream_of_its_own_replaces_polls_until_it_ends(
 
 
 async def test_a_stream_of_the_account_replaces_polls_until_it_ends(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     poller.stream_lives("oxen")
     assert poller.take_behind() == ["oxen"]
@@ -198,7 +198,7 @@ async def test_a_stream_of_the_account_replaces_polls_until_it_ends(
 
 
 async def test_ends_before_a_stream_is_followed_are_caught_up_with(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     await watched(made, poller, submitted=[Submitted("other", Running())])
     assert poller.take_behind() == []  # without a stream, jobs are polled on schedule
@@ -213,7 +213,7 @@ async def test_ends_before_a_stream_is_followed_are_caught_up_with(
 
 
 async def test_two_unseen_jobs_are_caught_up_with_by_one_list(
-    made: Parts, poller: Poller, freed: list[bool]
+    made: Served, poller: Poller, freed: list[bool]
 ) -> None:
     first, second = await watched(made, poller), await watched(made, poller)
     poller.stream_lives("oxen")
@@ -232,7 +232,7 @@ async def test_two_unseen_jobs_are_caught_up_with_by_one_list(
     assert requests(made, "GET") == before + 1  # all were seen
 
 
-async def test_one_unseen_generation_is_polled_without_a_list(made: Parts, poller: Poller) -> None:
+async def test_one_unseen_generation_is_polled_without_a_list(made: Served, poller: Poller) -> None:
     job = await watched(made, poller)
     before = requests(made, "GET")
     poller.stream_lives("oxen")
@@ -244,7 +244,7 @@ async def test_one_unseen_generation_is_polled_without_a_list(made: Parts, polle
 
 
 async def test_without_a_list_all_unseen_jobs_are_polled(
-    made: Parts, poller: Poller, caplog: pytest.LogCaptureFixture
+    made: Served, poller: Poller, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = [await watched(made, poller) for _ in range(2)]
     poller.stream_lives("oxen")
@@ -260,7 +260,7 @@ async def test_without_a_list_all_unseen_jobs_are_polled(
 
 
 async def test_a_failed_poll_is_repeated_soon_although_a_stream_is_followed(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     poller.stream_lives("oxen")
     job = await watched(made, poller, submitted=[Submitted("other", Running())])
@@ -273,7 +273,7 @@ async def test_a_failed_poll_is_repeated_soon_although_a_stream_is_followed(
     assert due_in(poller, made) > 14 * SECOND
 
 
-async def test_the_stream_of_another_provider_changes_nothing(made: Parts, poller: Poller) -> None:
+async def test_the_stream_of_another_provider_changes_nothing(made: Served, poller: Poller) -> None:
     found = [await watched(made, poller) for _ in range(2)]
     poller.stream_lives("skills")
     await poller.catch_up("skills")
@@ -285,7 +285,7 @@ async def test_the_stream_of_another_provider_changes_nothing(made: Parts, polle
     assert poller.watched == {job.id for job in found}
 
 
-async def test_a_gap_of_the_stream_makes_all_jobs_unseen(made: Parts, poller: Poller) -> None:
+async def test_a_gap_of_the_stream_makes_all_jobs_unseen(made: Served, poller: Poller) -> None:
     poller.stream_lives("oxen")
     submitted = [Submitted("other", Running())]
     for _ in range(2):
@@ -302,7 +302,7 @@ async def test_a_gap_of_the_stream_makes_all_jobs_unseen(made: Parts, poller: Po
 
 
 async def test_the_processes_that_poll_share_the_distance(
-    made: Parts, poller: Poller, monkeypatch: pytest.MonkeyPatch
+    made: Served, poller: Poller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Alone, "workers", 3)
     for _ in range(2):
@@ -314,7 +314,7 @@ async def test_the_processes_that_poll_share_the_distance(
 
 
 async def test_jobs_that_were_polled_or_forgotten_meanwhile_are_not_caught_up_with(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     polled, forgotten, third = [await watched(made, poller) for _ in range(3)]
     end(made, *made.oxen.generations)

@@ -14,7 +14,7 @@ from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.store import jobs, settlement
 from bot.worker.poll import Poller
 from bot.worker.watch import IN_OVERTIME, OVERTIME
-from tests.support.parts import Parts
+from tests.support.parts import Served
 from tests.support.polling import due_in, end, requests, states, watched
 from tests.support.rows import NOW
 
@@ -32,7 +32,7 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-async def test_a_cancel_is_sent_once_to_each_open_generation(made: Parts, poller: Poller) -> None:
+async def test_a_cancel_is_sent_once_to_each_open_generation(made: Served, poller: Poller) -> None:
     job = await watched(made, poller, count=2)
     first, second = made.oxen.generations
     end(made, first)
@@ -53,7 +53,7 @@ async def test_a_cancel_is_sent_once_to_each_open_generation(made: Parts, poller
 
 
 async def test_a_cancel_that_failed_is_sent_again(
-    made: Parts, poller: Poller, caplog: pytest.LogCaptureFixture
+    made: Served, poller: Poller, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = await watched(made, poller, count=2)
     made.oxen.faults.add("DELETE", ROW, Answer(429, "", {"Retry-After": "40"}))
@@ -72,7 +72,7 @@ async def test_a_cancel_that_failed_is_sent_again(
 
 
 async def test_a_cancel_that_was_requested_before_the_begin_is_due(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     (remote_id,) = await made.submitted()
     job = await made.running([remote_id], provider="oxen")
@@ -86,7 +86,7 @@ async def test_a_cancel_that_was_requested_before_the_begin_is_due(
 
 @pytest.mark.parametrize(("later", "deletes"), [(TIMEOUT - MOMENT, 0), (TIMEOUT, 1)])
 async def test_at_its_deadline_a_job_is_stopped_and_settled(
-    made: Parts, poller: Poller, later: timedelta, deletes: int
+    made: Served, poller: Poller, later: timedelta, deletes: int
 ) -> None:
     job = await watched(made, poller)
     made.clock.now += later
@@ -99,7 +99,7 @@ async def test_at_its_deadline_a_job_is_stopped_and_settled(
 
 
 async def test_beyond_the_deadline_a_service_without_answers_is_asked_for_three_minutes(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     job = await watched(made, poller)
     made.oxen.faults.add("*", ROW, Answer(400), times=None)
@@ -115,7 +115,9 @@ async def test_beyond_the_deadline_a_service_without_answers_is_asked_for_three_
     assert (settled.reason, await states(made, job)) == (Reason.TIMEOUT, [None])
 
 
-async def test_a_service_without_a_cancel_is_not_asked_for_one(made: Parts, poller: Poller) -> None:
+async def test_a_service_without_a_cancel_is_not_asked_for_one(
+    made: Served, poller: Poller
+) -> None:
     job = await made.running(["gen_1"])
     await poller.begin(job, [])
     made.skills.faults.add("GET", ".*", Answer(200, {"status": "IN_PROGRESS"}), times=None)
@@ -129,7 +131,7 @@ async def test_a_service_without_a_cancel_is_not_asked_for_one(made: Parts, poll
 
 
 async def test_pictures_that_cannot_be_downloaded_are_asked_for_anew(
-    made: Parts, poller: Poller, caplog: pytest.LogCaptureFixture
+    made: Served, poller: Poller, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = await made.running(["gen_1"])
     await poller.begin(job, [])
@@ -146,7 +148,7 @@ async def test_pictures_that_cannot_be_downloaded_are_asked_for_anew(
 
 
 async def test_a_job_whose_settlement_failed_is_polled_again_soon(
-    made: Parts, poller: Poller, monkeypatch: pytest.MonkeyPatch
+    made: Served, poller: Poller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Although a stream has reported its end, and reports it once only."""
     poller.stream_lives("oxen")
@@ -163,7 +165,7 @@ async def test_a_job_whose_settlement_failed_is_polled_again_soon(
 
 
 async def test_the_time_of_a_generation_ends_between_its_last_polls(
-    made: Parts, poller: Poller
+    made: Served, poller: Poller
 ) -> None:
     (remote_id,) = await made.submitted()
     job = await made.running([remote_id], provider="oxen")
@@ -181,7 +183,7 @@ async def test_the_time_of_a_generation_ends_between_its_last_polls(
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_a_job_that_is_forgotten_during_a_request_is_polled_no_more(
-    made: Parts, poller: Poller, method: str
+    made: Served, poller: Poller, method: str
 ) -> None:
     """Another process has taken it."""
     job = await watched(made, poller)

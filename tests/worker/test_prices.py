@@ -9,7 +9,7 @@ from bot.jobs import JobStatus, Picture, PictureKind
 from bot.ledger import Cost
 from bot.store import generations, settlement
 from bot.worker.prices import COSTS_OF, MOST, Prices
-from tests.support.parts import PRICES, Parts
+from tests.support.parts import PRICES, Served
 from tests.support.rows import NOW
 
 LISTED = PRICES["skills"]
@@ -18,11 +18,11 @@ numbers = count(1)
 
 
 @pytest.fixture
-def prices(made: Parts) -> Prices:
+def prices(made: Served) -> Prices:
     return Prices(made.services)
 
 
-async def paid(made: Parts, cost: int, *, at: datetime = NOW, provider: str = "skills") -> None:
+async def paid(made: Served, cost: int, *, at: datetime = NOW, provider: str = "skills") -> None:
     """Store a picture with this reported cost."""
     job = await made.running([f"gen_{next(numbers)}"], at=at, provider=provider)
     async with made.database.transaction() as tx:
@@ -35,7 +35,7 @@ async def paid(made: Parts, cost: int, *, at: datetime = NOW, provider: str = "s
         )
 
 
-def price(made: Parts, model: str = "skills") -> int:
+def price(made: Served, model: str = "skills") -> int:
     return made.services.catalog.specs[model].price
 
 
@@ -44,7 +44,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> int:
 
 
 async def test_a_cost_of_five_times_the_list_price_is_held_without_a_warning(
-    made: Parts, prices: Prices, caplog: pytest.LogCaptureFixture
+    made: Served, prices: Prices, caplog: pytest.LogCaptureFixture
 ) -> None:
     await paid(made, MOST * LISTED)
     await prices.follow("skills")
@@ -53,7 +53,7 @@ async def test_a_cost_of_five_times_the_list_price_is_held_without_a_warning(
 
 
 async def test_a_dearer_cost_is_logged_once_until_the_price_covers_the_costs_again(
-    made: Parts, prices: Prices, caplog: pytest.LogCaptureFixture
+    made: Served, prices: Prices, caplog: pytest.LogCaptureFixture
 ) -> None:
     await paid(made, MOST * LISTED + 1)
     for _ in range(2):
@@ -69,7 +69,7 @@ async def test_a_dearer_cost_is_logged_once_until_the_price_covers_the_costs_aga
     assert warnings(caplog) == 2
 
 
-async def test_costs_of_thirty_days_count(made: Parts, prices: Prices) -> None:
+async def test_costs_of_thirty_days_count(made: Served, prices: Prices) -> None:
     await paid(made, LISTED + 1)
     made.clock.now += COSTS_OF - MOMENT
     await prices.follow("skills")
@@ -81,7 +81,7 @@ async def test_costs_of_thirty_days_count(made: Parts, prices: Prices) -> None:
 
 
 async def test_the_newest_costs_count(
-    made: Parts, prices: Prices, monkeypatch: pytest.MonkeyPatch
+    made: Served, prices: Prices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.worker.prices.COSTS", 3)
     await paid(made, LISTED + 2)
@@ -95,7 +95,7 @@ async def test_the_newest_costs_count(
     assert price(made) == LISTED + 1
 
 
-async def test_every_model_is_refreshed(made: Parts, prices: Prices) -> None:
+async def test_every_model_is_refreshed(made: Served, prices: Prices) -> None:
     await paid(made, LISTED + 1)
     await paid(made, 8_000, provider="oxen")
     await prices.refresh()
@@ -104,7 +104,7 @@ async def test_every_model_is_refreshed(made: Parts, prices: Prices) -> None:
 
 
 async def test_a_model_that_is_not_on_offer_any_more_has_no_price(
-    made: Parts, prices: Prices, caplog: pytest.LogCaptureFixture
+    made: Served, prices: Prices, caplog: pytest.LogCaptureFixture
 ) -> None:
     await paid(made, 1_000_000, provider="removed")
     await prices.follow("removed")

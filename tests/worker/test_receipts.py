@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,12 +15,12 @@ from bot.ledger import Cost
 from bot.quotas import Quotas
 from bot.store import generations, settlement
 from bot.store.database import Database
-from bot.store.sqlite import READERS, SQLiteDatabase
+from bot.store.sqlite import SQLiteDatabase
 from bot.worker.receipts import Receipts
 from tests.support import cluster
 from tests.support.books import picture
+from tests.support.parts import Parts, parts_on, unreadable
 from tests.support.rows import NOW, new_job, one
-from tests.support.worker_parts import Parts
 
 
 @pytest.fixture(params=["sqlite"])  # the statements have tests of their own
@@ -31,7 +30,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def parts(database: Database, tmp_path: Path) -> Parts:
-    return Parts(database, tmp_path)
+    return parts_on(database, tmp_path)
 
 
 def receipts(parts: Parts) -> Receipts:
@@ -41,7 +40,7 @@ def receipts(parts: Parts) -> Receipts:
 
 async def running(parts: Parts, number: int) -> Job:
     new = new_job(price=10_001 * number, count=number)
-    return await parts.running(await one(parts.database, new), *"abcd"[:number])
+    return await parts.begun(await one(parts.database, new), *"abcd"[:number])
 
 
 async def ended(parts: Parts, job: Job, number: int) -> Job:
@@ -98,24 +97,19 @@ async def test_an_overdue_result_says_whether_a_part_of_its_cost_is_estimated(
             tx, job, NOW + timedelta(minutes=1), cost=cost, pictures=[picture(1)], generations=known
         )
 
-    receipt = await receipts(parts).of(await parts.stored(job))
+    receipt = await receipts(parts).of(await parts.job(job))
     assert (receipt.reserved, receipt.estimated) == (0, cost is None)
     assert receipt.left == 100_000 - (9000 if cost else 10_001)
 
 
+@pytest.mark.usefixtures("short_waits")
 async def test_a_delivery_does_not_wait_for_its_receipt(
-    empty_file: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    empty_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
     caplog.set_level(logging.INFO)
     async with SQLiteDatabase(empty_file) as database:
-        parts = Parts(database, tmp_path)
+        parts = parts_on(database, tmp_path)
         job = await ended(parts, await running(parts, 1), 1)
-        async with AsyncExitStack() as reading, asyncio.timeout(5):
-            for _ in range(READERS):
-                await reading.enter_async_context(database.reading())
+        async with unreadable(database), asyncio.timeout(10):
             assert await receipts(parts).of(job) == Receipt()
     assert "receipt without the rest of the credits" in caplog.text

@@ -19,9 +19,9 @@ from bot.store import generations, jobs, settlement
 from bot.store.database import Database
 from tests.providers.clients import MEMBER, oxen_at
 from tests.support import cluster
+from tests.support.parts import Parts, parts_on
 from tests.support.rows import NOW, new_job, one
 from tests.support.statements import statements
-from tests.support.worker_parts import Parts
 
 MOMENT = timedelta(milliseconds=1)
 REFUSED = Answer(400, {"error": {"message": "not at the moment"}})
@@ -42,7 +42,7 @@ async def service() -> AsyncIterator[FakeOxen]:
 @pytest.fixture
 async def parts(database: Database, tmp_path: Path, service: FakeOxen) -> AsyncIterator[Parts]:
     async with aiohttp.ClientSession() as session:
-        yield Parts(database, tmp_path, {"oxen": oxen_at(session, service.url, key=service.key)})
+        yield parts_on(database, tmp_path, {"oxen": oxen_at(session, service.url, key=service.key)})
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def due(parts: Parts) -> list[tuple[str, str]]:
     """Return the names of the methods that are due, each with the job's id."""
     async with parts.database.reading() as view:
-        found = await parts.recovery.due(view, parts.now)
+        found = await parts.recovery.due(view, parts.clock.now)
     return [(getattr(method, "__name__", ""), job.id) for method, job in found]
 
 
 async def created(parts: Parts, number: int = 1, prompt: str = "a fox") -> list[str]:
     """Let the service create generations, and return their ids."""
     request = GenerationRequest("oxen", prompt, {"count": number} if number > 1 else {})
-    submission = await parts.providers["oxen"].submit(request, MEMBER)
+    submission = await parts.services.providers["oxen"].submit(request, MEMBER)
     return [each.remote_id for each in submission.generations]
 
 
@@ -83,18 +83,18 @@ async def test_each_kind_of_recovery_is_due_after_its_own_time(parts: Parts) -> 
             [("confirm_reply", unconfirmed.id), ("expire", queued.id)],
         ),
     ):
-        parts.now = NOW + moved
+        parts.clock.now = NOW + moved
         assert await due(parts) == expected
 
 
 async def test_a_submit_is_recovered_when_its_lease_has_ended(parts: Parts) -> None:
     job = await parts.claimed(await one(parts.database))
-    parts.move(minutes=3, milliseconds=-1)
+    parts.clock.move(minutes=3, milliseconds=-1)
     assert await due(parts) == []
-    parts.move(milliseconds=1)
+    parts.clock.move(milliseconds=1)
     assert await due(parts) == [("recover", job.id)]
 
-    parts.now = NOW
+    parts.clock.now = NOW
     assert await due(parts) == []
     await parts.recovery.start()  # the leases of the last run
     assert await due(parts) == [("recover", job.id)]
@@ -103,11 +103,11 @@ async def test_a_submit_is_recovered_when_its_lease_has_ended(parts: Parts) -> N
 async def test_a_job_without_a_key_is_given_up_a_day_after_its_time_out(
     database: Database, tmp_path: Path
 ) -> None:
-    parts = Parts(database, tmp_path)
-    job = await parts.running(await one(database), "gen_1", "gen_2")
-    parts.move(hours=24, minutes=10, milliseconds=-1)
+    parts = parts_on(database, tmp_path)
+    job = await parts.begun(await one(database), "gen_1", "gen_2")
+    parts.clock.move(hours=24, minutes=10, milliseconds=-1)
     assert await due(parts) == []
-    parts.move(milliseconds=1)
+    parts.clock.move(milliseconds=1)
     assert await due(parts) == [("give_up", job.id)]
 
     await parts.recovery.give_up(job)
@@ -121,7 +121,7 @@ async def test_a_job_without_a_key_is_given_up_a_day_after_its_time_out(
 async def test_a_submit_without_a_key_is_given_up_as_an_unknown_outcome(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parts = Parts(database, tmp_path)
+    parts = parts_on(database, tmp_path)
     job = await parts.claimed(await one(database))
     await parts.recovery.give_up(job)
 
@@ -159,7 +159,7 @@ async def test_a_reply_is_searched_for_half_an_hour_after_the_start(
         (new, timedelta(minutes=35) - MOMENT, JobStatus.QUEUED),
         (new, timedelta(minutes=35), JobStatus.FAILED),
     ):
-        parts.now = NOW + moved
+        parts.clock.now = NOW + moved
         await parts.recovery.confirm_reply(job)
         status, reason = await parts.outcome(job)
         assert (status, reason is Reason.AWAY) == (expected, expected is JobStatus.FAILED)
@@ -189,7 +189,7 @@ async def test_what_a_lost_request_has_created_is_adopted_and_polled(
     remote_ids = await created(parts, 2)
     await parts.recovery.recover(job)
 
-    running = await parts.stored(job)
+    running = await parts.job(job)
     assert (running.status, running.running_at, waits) == (JobStatus.RUNNING, NOW, [])
     assert parts.poller.watched == {job.id}
     assert parts.edits.next_due is not None
@@ -214,7 +214,7 @@ async def test_only_as_many_generations_as_were_requested_are_adopted(
 
 async def test_generations_of_other_jobs_are_not_adopted(parts: Parts, waits: list[float]) -> None:
     other, own = await created(parts), await created(parts)
-    await parts.running(await one(parts.database, new_job(2)), *other)
+    await parts.begun(await one(parts.database, new_job(2)), *other)
     job = await parts.claimed(await one(parts.database))
     found = await parts.recovery.reconcile(job)
 
@@ -228,9 +228,9 @@ async def test_an_equal_request_within_three_minutes_leaves_a_doubt(
     parts: Parts, waits: list[float], apart: float, adopted: bool
 ) -> None:
     rival = await one(parts.database, new_job(2))
-    parts.now = NOW - timedelta(seconds=apart)
+    parts.clock.now = NOW - timedelta(seconds=apart)
     await parts.claimed(rival)
-    parts.now = NOW
+    parts.clock.now = NOW
     job = await parts.claimed(await one(parts.database))
     await created(parts)
 
@@ -242,11 +242,11 @@ async def test_a_search_that_fails_is_repeated_within_ten_minutes(
 ) -> None:
     service.faults.add("GET", "/api/ai/queue", REFUSED, times=None)
     job = await parts.claimed(await one(parts.database))
-    parts.move(minutes=10, milliseconds=-1)
+    parts.clock.move(minutes=10, milliseconds=-1)
     assert await parts.recovery.reconcile(job) is None
     assert await parts.outcome(job) == (JobStatus.SUBMITTING, None)
     assert await due(parts) == []  # before the next search
-    parts.move(milliseconds=1)
+    parts.clock.move(milliseconds=1)
     assert await parts.recovery.reconcile(job) is None
 
     assert await parts.outcome(job) == (JobStatus.FAILED, Reason.DOUBTFUL)
@@ -282,7 +282,7 @@ async def test_generations_are_handed_in_once_the_job_has_failed(parts: Parts) -
     assert await parts.recovery.hand_in(job, ["gen_1"])
     assert await parts.losses(job) == [-7500, 7500]
 
-    other = await parts.running(await one(parts.database, new_job(2)), "gen_2")
+    other = await parts.begun(await one(parts.database, new_job(2)), "gen_2")
     assert await parts.recovery.hand_in(other, ["gen_3"])
     assert await parts.recovery.hand_in(replace(job, id="z" * 16), ["gen_4"])
     refused = await one(parts.database, new_job(3))
@@ -299,26 +299,26 @@ async def test_only_a_job_that_began_shortly_before_the_start_is_shown_again(
 ) -> None:
     shown: list[Job] = []
     for number, seconds in enumerate((0, 59.999, 60, 0)):
-        parts.now = NOW - timedelta(seconds=seconds)
-        shown.append(await parts.running(await one(parts.database, new_job(number)), f"g{number}"))
+        parts.clock.now = NOW - timedelta(seconds=seconds)
+        shown.append(await parts.begun(await one(parts.database, new_job(number)), f"g{number}"))
     async with parts.database.transaction() as tx:
         await jobs.mark_slow(tx, shown[3].id)
-    parts.now = NOW
+    parts.clock.now = NOW
     await parts.recovery.start()
     await parts.recovery.resume(set())
     assert parts.poller.watched == {each.id for each in shown}
 
-    parts.move(minutes=1)
+    parts.clock.move(minutes=1)
     edited: list[str] = []
     while job := parts.edits.take_due():
         edited.append(job.id)
-        parts.move(seconds=1)
+        parts.clock.move(seconds=1)
     assert sorted(edited) == sorted(each.id for each in shown[:2])
 
 
 async def test_a_job_that_has_a_task_is_not_resumed(parts: Parts) -> None:
-    busy = await parts.running(await one(parts.database), "g1")
-    other = await parts.running(await one(parts.database, new_job(2)), "g2")
+    busy = await parts.begun(await one(parts.database), "g1")
+    other = await parts.begun(await one(parts.database, new_job(2)), "g2")
     await parts.recovery.start()
     await parts.recovery.resume({busy.id})
     assert parts.poller.watched == {other.id}
@@ -331,7 +331,7 @@ async def test_a_job_that_has_a_task_is_not_resumed(parts: Parts) -> None:
 
 
 async def test_a_job_that_runs_is_shown_and_polled(parts: Parts) -> None:
-    job = await parts.running(await one(parts.database), "g1")
+    job = await parts.begun(await one(parts.database), "g1")
     begun: list[str] = []
     await parts.recovery.follow(job, [Submitted("g1", Waiting())], begun.append)
 

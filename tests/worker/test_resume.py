@@ -11,9 +11,9 @@ from bot.store.database import Database
 from tests.providers.clients import oxen_at
 from tests.support.delivery import drawing
 from tests.support.easel import Stage
+from tests.support.parts import parts_on
 from tests.support.rows import NOW, new_job, one
 from tests.support.statements import statements
-from tests.support.worker_parts import Parts
 
 
 @pytest.mark.parametrize("page", [4, running.PAGE])
@@ -40,9 +40,9 @@ async def test_all_pages_are_watched_at_once(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(running, "PAGE", 2)
-    parts = Parts(database, tmp_path, {"oxen": oxen_at()})
+    parts = parts_on(database, tmp_path, {"oxen": oxen_at()})
     for each in range(number):
-        await parts.running(await one(database, new_job(each)), f"g{each}")
+        await parts.begun(await one(database, new_job(each)), f"g{each}")
     async with database.transaction() as tx:
         await leases.clear(tx)
     async with asyncio.timeout(5):
@@ -56,10 +56,10 @@ async def test_a_job_that_another_process_has_settled_hides_no_other(
     postgres_url: str, tmp_path: Path
 ) -> None:
     async with open_database(postgres_url) as database:
-        parts = Parts(database, tmp_path, {"oxen": oxen_at()})
-        settled = await parts.running(await one(database), "g1")
+        parts = parts_on(database, tmp_path, {"oxen": oxen_at()})
+        settled = await parts.begun(await one(database), "g1")
         await parts.poller.begin_all([settled])
-        job = await parts.running(await one(database, new_job(2)), "g2")
+        job = await parts.begun(await one(database, new_job(2)), "g2")
         async with database.transaction() as tx:
             await settlement.cancel(tx, settled.id, NOW)
             await leases.clear(tx)

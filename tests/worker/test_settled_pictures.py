@@ -23,8 +23,8 @@ from tests.providers.clients import oxen_at
 from tests.providers.server import Reply, Service, service
 from tests.support import cluster
 from tests.support.loopback import LOOPBACK
+from tests.support.parts import Parts, parts_on
 from tests.support.rows import new_job, one
-from tests.support.worker_parts import Parts
 
 
 @pytest.fixture(params=["sqlite"])  # the statements have tests of their own
@@ -51,12 +51,12 @@ async def parts(database: Database, tmp_path: Path, api: Service) -> AsyncIterat
         Downloader(private_hosts=LOOPBACK) as downloader,
     ):
         oxen: Oxen = oxen_at(session, api.url)
-        yield Parts(database, tmp_path, {"oxen": oxen}, downloader=downloader)
+        yield parts_on(database, tmp_path, {"oxen": oxen}, downloader=downloader)
 
 
 async def running(parts: Parts, *remote_ids: str) -> tuple[Job, list[Generation]]:
     new = new_job(price=7500 * len(remote_ids), count=len(remote_ids))
-    job = await parts.running(await one(parts.database, new), *remote_ids)
+    job = await parts.begun(await one(parts.database, new), *remote_ids)
     async with parts.database.reading() as view:
         return job, await generations.of_job(view, job.id)
 
@@ -85,7 +85,7 @@ async def test_pictures_that_cannot_be_downloaded_are_given_up_at_the_end(
     ends = ends_of(made, Finished((f"{api.url}/gone.png",)), Failed(Reason.REJECTED))
     with pytest.raises(ProviderError):
         await parts.settler.settle(job, ends)
-    assert (await parts.stored(job)).status is JobStatus.RUNNING
+    assert (await parts.job(job)).status is JobStatus.RUNNING
     await parts.settler.settle_anyway(job, ends)
 
     assert await parts.outcome(job) == (JobStatus.FAILED, reason)
@@ -106,7 +106,7 @@ async def test_the_other_pictures_of_a_generation_are_enough_at_the_end(
     api.says(Reply(404), Reply(200, {"status": "succeeded", "cost": "1"}))
     await parts.settler.settle_anyway(job, ends)
 
-    stored = await parts.stored(job)
+    stored = await parts.job(job)
     assert (stored.status, stored.cost) == (JobStatus.SUCCEEDED, 100_000)
 
 

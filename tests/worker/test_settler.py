@@ -24,8 +24,8 @@ from tests.providers.clients import oxen_at
 from tests.providers.server import Reply, Service, service
 from tests.support import cluster
 from tests.support.books import picture
+from tests.support.parts import Parts, parts_on
 from tests.support.rows import new_job, one
-from tests.support.worker_parts import Parts
 
 URL = "https://cdn.example/a.png"
 DOLLAR = Cost(100_000, {"usd": "1"})
@@ -50,7 +50,7 @@ async def oxen(api: Service) -> AsyncIterator[Oxen]:
 
 @pytest.fixture
 def parts(database: Database, tmp_path: Path, oxen: Oxen) -> Parts:
-    return Parts(database, tmp_path, {"oxen": oxen})
+    return parts_on(database, tmp_path, {"oxen": oxen})
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 async def running(parts: Parts, *remote_ids: str) -> tuple[Job, list[Generation]]:
     new = new_job(price=7500 * len(remote_ids), count=len(remote_ids))
-    job = await parts.running(await one(parts.database, new), *remote_ids)
+    job = await parts.begun(await one(parts.database, new), *remote_ids)
     async with parts.database.reading() as view:
         return job, await generations.of_job(view, job.id)
 
@@ -207,7 +207,7 @@ async def test_the_first_failure_is_the_reason_of_the_job(
     ]
     settled = await parts.settler.settle(job, ends_of(made, *ends))
 
-    assert settled == await parts.stored(job)
+    assert settled == await parts.job(job)
     assert (settled.status, settled.reason) == (JobStatus.FAILED, Reason.REJECTED)
     assert "rejected: first" in caplog.text
     assert "timeout: second" in caplog.text
@@ -268,12 +268,12 @@ async def test_an_estimate_is_corrected_by_the_made_generations_alone(
     )
     api.says(*costs(None))
     await parts.settler.correct_cost(job)
-    assert (await parts.stored(job)).estimated
+    assert (await parts.job(job)).estimated
     assert len(api.asked) == 1
     api.says(*costs("1"))
     await parts.settler.correct_cost(job)
 
-    stored = await parts.stored(job)
+    stored = await parts.job(job)
     assert (stored.cost, stored.estimated) == (100_000, False)
     assert {each.path for each in api.asked} == {"/ai/generations/g1"}
     assert parts.services.catalog.about("oxen").price == 5  # follows the cost to some degree

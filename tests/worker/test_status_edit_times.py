@@ -14,8 +14,8 @@ from bot.store.database import Database
 from bot.worker import status_edits
 from tests.providers.clients import oxen_at
 from tests.support import cluster
+from tests.support.parts import Parts, parts_on
 from tests.support.rows import NOW, new_job, one
-from tests.support.worker_parts import Parts
 
 MOMENT = timedelta(milliseconds=1)
 
@@ -33,14 +33,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def parts(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     """The parts with two seconds until an edit, as outside of tests."""
     monkeypatch.setattr(status_edits, "QUIET", after(2))
-    return Parts(database, tmp_path, {"oxen": oxen_at()})
+    return parts_on(database, tmp_path, {"oxen": oxen_at()})
 
 
 async def running(parts: Parts, number: int) -> list[Job]:
     """Return so many jobs that run and are polled."""
     found = []
     for each in range(number):
-        job = await parts.running(await one(parts.database, new_job(each)), f"g{each}")
+        job = await parts.begun(await one(parts.database, new_job(each)), f"g{each}")
         await parts.poller.begin(job, [Submitted(f"g{each}", Waiting())])
         found.append(job)
     return found
@@ -57,11 +57,11 @@ async def test_an_edit_is_due_after_two_seconds_or_the_given_wait(parts: Parts) 
 
     assert parts.edits.take_due() == second
     assert parts.edits.take_due() is None
-    parts.now = NOW + after(1) - MOMENT
+    parts.clock.now = NOW + after(1) - MOMENT
     assert parts.edits.take_due() is None
-    parts.now = NOW + after(1)
+    parts.clock.now = NOW + after(1)
     assert parts.edits.take_due() == third
-    parts.now = NOW + after(2)
+    parts.clock.now = NOW + after(2)
     assert parts.edits.take_due() == first
     assert parts.edits.next_due is None
 
@@ -72,9 +72,9 @@ async def test_forty_milliseconds_are_between_the_starts_of_two_edits(parts: Par
         parts.edits.later(each, after(0))
     assert parts.edits.take_due() is not None
     assert parts.edits.next_due == NOW + after(0.04)
-    parts.now = NOW + after(0.04) - MOMENT
+    parts.clock.now = NOW + after(0.04) - MOMENT
     assert parts.edits.take_due() is None
-    parts.now = NOW + after(0.04)
+    parts.clock.now = NOW + after(0.04)
     assert parts.edits.take_due() is not None
 
 
@@ -147,11 +147,11 @@ async def test_slow_work_is_shown_while_it_lasts_and_quick_work_later(
 
     await parts.edits.beside(first, quick())
     assert parts.edits.next_due == NOW + after(0.02)
-    parts.now += after(0.02)
+    parts.clock.now += after(0.02)
     assert parts.edits.take_due() == first
     async with asyncio.timeout(5):
         await parts.edits.beside(second, slow())
-    assert parts.edits.next_due == parts.now + after(30)  # not answered
+    assert parts.edits.next_due == parts.clock.now + after(30)  # not answered
 
 
 async def test_a_canceled_task_cancels_the_work_beside_the_edit(parts: Parts) -> None:

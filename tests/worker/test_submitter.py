@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,14 +17,14 @@ from bot.sandbox.http.faults import Answer, ResetAfter
 from bot.sandbox.oxen.server import FakeOxen
 from bot.store import generations, jobs, pictures, settlement
 from bot.store.database import Database
-from bot.store.sqlite import READERS, SQLiteDatabase
+from bot.store.sqlite import SQLiteDatabase
 from bot.worker import submit
 from bot.worker.submit import LISTED
 from tests.providers.clients import oxen_at
 from tests.support import cluster
 from tests.support.books import picture
+from tests.support.parts import Parts, parts_on, unreadable
 from tests.support.rows import NOW, add, new_job, one
-from tests.support.worker_parts import Parts
 
 MOMENT = timedelta(milliseconds=1)
 QUEUE = "/api/ai/queue"
@@ -48,7 +47,7 @@ async def service() -> AsyncIterator[FakeOxen]:
 @pytest.fixture
 async def parts(database: Database, tmp_path: Path, service: FakeOxen) -> AsyncIterator[Parts]:
     async with aiohttp.ClientSession() as session:
-        yield Parts(database, tmp_path, {"oxen": oxen_at(session, service.url, key=service.key)})
+        yield parts_on(database, tmp_path, {"oxen": oxen_at(session, service.url, key=service.key)})
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ async def queued(parts: Parts, number: int, user_id: int = 1) -> list[Job]:
 
 async def providers(parts: Parts) -> list[str]:
     async with parts.database.reading() as view:
-        return await parts.submitter.providers_with_work(view, parts.now)
+        return await parts.submitter.providers_with_work(view, parts.clock.now)
 
 
 async def test_a_claim_takes_the_job_and_leaves_out_the_served_members(parts: Parts) -> None:
@@ -95,10 +94,10 @@ async def test_a_claim_takes_the_job_and_leaves_out_the_served_members(parts: Pa
 
 async def test_a_job_of_half_an_hour_ago_is_not_claimed(parts: Parts) -> None:
     await queued(parts, 1)
-    parts.move(minutes=30)
+    parts.clock.move(minutes=30)
     assert await providers(parts) == []
     assert await parts.submitter.claim("oxen") is None
-    parts.move(milliseconds=-1)
+    parts.clock.move(milliseconds=-1)
     assert await providers(parts) == ["oxen"]
     assert await parts.submitter.claim("oxen") is not None
 
@@ -114,11 +113,11 @@ async def test_more_than_64_jobs_are_claimed_by_a_list(parts: Parts, more: int) 
     assert first is not None
     assert second is not None
     assert (LISTED, first.user_id, second.user_id) == (64, 1, 1 if more else 2)
-    parts.move(milliseconds=249)
+    parts.clock.move(milliseconds=249)
     third = await parts.submitter.claim("oxen")
     assert third is not None
     assert third.user_id == 1
-    parts.move(milliseconds=1)
+    parts.clock.move(milliseconds=1)
     fourth = await parts.submitter.claim("oxen")
     assert fourth is not None
     assert (fourth.id == other.id) is bool(more)
@@ -175,11 +174,11 @@ async def test_a_job_that_is_put_back_waits_with_the_newest_reason(parts: Parts)
         job = await parts.submitter.claim("oxen")
         assert job is not None
         await parts.submitter.put_back(job, timedelta(seconds=seconds), reason)
-        stored = await parts.stored(job)
+        stored = await parts.job(job)
         assert (stored.status, stored.reason) == (JobStatus.QUEUED, expected)
-        assert stored.submit_after == parts.now + timedelta(seconds=seconds)
+        assert stored.submit_after == parts.clock.now + timedelta(seconds=seconds)
         assert await parts.submitter.claim("oxen") is None
-        parts.move(seconds=seconds)
+        parts.clock.move(seconds=seconds)
 
     job = await parts.submitter.claim("oxen")
     assert job is not None
@@ -198,12 +197,12 @@ async def test_an_accepted_request_is_running_as_its_generations(
 ) -> None:
     caplog.set_level(logging.INFO)
     job = await submitting(parts)
-    parts.move(seconds=3)
+    parts.clock.move(seconds=3)
     found = await parts.submitter.submit(job)
 
     assert found is not None
     running, (submitted,) = found
-    assert (running.status, running.running_at) == (JobStatus.RUNNING, parts.now)
+    assert (running.status, running.running_at) == (JobStatus.RUNNING, parts.clock.now)
     assert submitted.update == Waiting()
     async with parts.database.reading() as view:
         (known,) = await generations.of_job(view, job.id)
@@ -218,11 +217,11 @@ async def test_the_wait_after_a_limit_doubles_to_two_minutes(
     (job,), waited = await queued(parts, 1), []
     for _ in range(9):
         assert await parts.submitter.submit(await parts.claimed(job)) is None
-        stored = await parts.stored(job)
+        stored = await parts.job(job)
         assert (stored.status, stored.reason) == (JobStatus.QUEUED, Reason.RATE_LIMITED)
         assert stored.submit_after is not None
-        waited.append((stored.submit_after - parts.now).total_seconds())
-        parts.now = stored.submit_after
+        waited.append((stored.submit_after - parts.clock.now).total_seconds())
+        parts.clock.now = stored.submit_after
 
     assert waited == [2, 4, 8, 16, 32, 64, 120, 120, 120]
     assert await parts.submitter.submit(await parts.claimed(job)) is not None
@@ -249,7 +248,7 @@ async def test_an_end_of_the_attempts_begins_the_waits_anew(
         (job,) = await queued(parts, 1, number + 1)
         await parts.submitter.submit(await parts.claimed(job))
         assert job.id in retries._attempts
-        parts.move(seconds=2)
+        parts.clock.move(seconds=2)
         if last is not None:
             service.faults.add("POST", QUEUE, last)
         await parts.submitter.submit(await parts.claimed(job))
@@ -287,23 +286,21 @@ async def test_failures_of_one_input_picture_count_once(
     assert parts.services.health.is_down("oxen") is not same
 
 
+@pytest.mark.usefixtures("short_waits")
 async def test_a_failure_counts_although_the_inputs_cannot_be_read(
-    empty_file: Path, tmp_path: Path, service: FakeOxen, monkeypatch: pytest.MonkeyPatch
+    empty_file: Path, tmp_path: Path, service: FakeOxen
 ) -> None:
-    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
     service.faults.add("POST", QUEUE, BUSY_SERVICE, times=3)
     image = Attachment("a.png", "https://cdn.discordapp.com/attachments/1/2/a.png")
     async with SQLiteDatabase(empty_file) as database, aiohttp.ClientSession() as session:
         oxen = oxen_at(session, service.url, key=service.key)
-        parts = Parts(database, tmp_path, {"oxen": oxen})
+        parts = parts_on(database, tmp_path, {"oxen": oxen})
         for user_id in (1, 2, 3):
             async with database.transaction() as tx:
                 job = await add(tx, replace(new_job(user_id), inputs=(image,)))
                 await jobs.mark_inputs_stored(tx, job.id, size=1)
             claimed = await parts.claimed(job)
-            async with AsyncExitStack() as reading:
-                for _ in range(READERS):
-                    await reading.enter_async_context(database.reading())
+            async with unreadable(database):
                 await parts.submitter.submit(claimed)
         assert parts.services.health.is_down("oxen")
 

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from bot.errors import NotNow
 from bot.jobs import Job, JobStatus
@@ -19,31 +19,14 @@ from bot.store.database import Database
 from bot.store.tables import jobs as table
 from bot.worker import leases
 from bot.worker.leases import SILENCE, LeaseLost, Leases
-from tests.support.clock import Moment
-from tests.support.parts import ends_soon
+from tests.support.clock import Elapsed, Moment
+from tests.support.parts import ends_soon, lease_end
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 from tests.support.statements import statements
 
 LATER = 1000.0
 FOREVER = NOW + timedelta(days=9999)
-
-
-class Elapsed:
-    """The seconds that have passed, which a test sets."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
-    made = Elapsed()
-    monkeypatch.setattr(leases, "elapsed", made)
-    return made
 
 
 @pytest.fixture
@@ -55,14 +38,6 @@ async def shared(postgres_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def held(shared: Database, elapsed: Elapsed, tmp_path: Path) -> Leases:
     return Leases(services_on(shared, tmp_path, Moment()))
-
-
-async def lease_end(database: Database, job: Job) -> datetime | None:
-    async with database.reading() as view:
-        found: datetime | None = await view.scalar(
-            select(table.c.lease_until).where(table.c.id == job.id)
-        )
-    return found
 
 
 def is_held(held: Leases, job: Job) -> bool:
