@@ -1,6 +1,7 @@
 """Clocks that stand still until a test moves them."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tests.support.rows import NOW
@@ -26,3 +27,18 @@ class Elapsed:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+SLEEP = asyncio.sleep
+
+
+@dataclass
+class Sleeps:
+    """The waits of a task for a second and longer, none of which takes time."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    async def __call__(self, seconds: float) -> None:
+        if seconds >= 1:  # not those of the tests
+            self.seconds.append(seconds)
+        await SLEEP(min(seconds, 0.001))

@@ -1,4 +1,10 @@
-"""Discord as the worker knows it: every delivery has the outcome that a test chooses."""
+"""Discord as the worker knows it: every delivery has the outcome that a test chooses.
+
+`bot.delivery.Delivery` is the seam between the worker and Discord. The tests of the worker choose
+outcomes there that Discord, and its stand-in, have after a lost connection or minutes of rate
+limits only. The delivery of Discord itself has tests of its own, in `tests/cogs`, and both together
+in `tests/worker/test_deliveries.py` and others that start Easel.
+"""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,7 +28,10 @@ class Attempt:
 
 @dataclass
 class Outcomes:
-    """A `Delivery`. Outcomes that are errors are raised. `attempts` has what was asked of it."""
+    """A `Delivery`. Outcomes that are errors are raised.
+
+    `attempts`, `edits`, `searches` and `removed` are the calls. `removing` is called in a removal.
+    """
 
     shown: Shown | Undeliverable | Exception = SHOWN
     reply: int | Exception | None = None
@@ -35,6 +44,7 @@ class Outcomes:
     edits: list[tuple[Job, Wait]] = field(default_factory=list)
     searches: list[Job] = field(default_factory=list)
     removed: list[Job] = field(default_factory=list)
+    removing: Callable[[Job], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.open.set()
@@ -56,6 +66,7 @@ class Outcomes:
 
     async def remove(self, job: Job) -> None:
         self.removed.append(job)
+        self.removing(job)
         await self.open.wait()
         if job.id in self.stuck:
             raise NotDelivered("busy")

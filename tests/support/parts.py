@@ -231,6 +231,16 @@ async def unwritable(path: Path) -> AsyncIterator[None]:
         other.execute("ROLLBACK")
 
 
+@asynccontextmanager
+async def refusing(path: Path, write: str) -> AsyncIterator[None]:
+    """Let a kind of write to a database file, such as `UPDATE ON jobs`, raise IntegrityError."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        fails = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        await asyncio.to_thread(other.execute, f"CREATE TRIGGER refusing BEFORE {write} {fails}")
+        yield
+        await asyncio.to_thread(other.execute, "DROP TRIGGER refusing")
+
+
 async def ends_soon(task: asyncio.Task[None], happened: Callable[[], object]) -> None:
     """Wait until something has happened in a task that has no end, and cancel the task."""
     try:

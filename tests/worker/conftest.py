@@ -1,5 +1,6 @@
 """The tests of the worker run on both kinds of databases."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from bot.worker.leases import Leases
 from bot.worker.poll import Poller
 from bot.worker.settle import Settler
 from tests.support import cluster
-from tests.support.clock import Elapsed
+from tests.support.clock import Elapsed, Sleeps
 from tests.support.easel import Stage, stage
 from tests.support.outcomes import Outcomes
 from tests.support.parts import Served, served
@@ -53,6 +54,13 @@ def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
     """The time by which leases end."""
     made = Elapsed()
     monkeypatch.setattr("bot.worker.leases.elapsed", made)
+    return made
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
+    made = Sleeps()
+    monkeypatch.setattr(asyncio, "sleep", made)
     return made
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,10 @@ from bot.service_balances import FRESH, ServiceBalance, ServiceBalances
 from bot.services import Services
 from bot.store import service_balances
 from bot.store.backends import open_database
-from bot.store.coordination import Alone
 from bot.worker import balances
 from bot.worker.balances import AGAIN, EVERY, BalanceReader, refused
-from tests.support.parts import Served, ends_soon, served, unreadable
+from tests.support.duties import without_duties
+from tests.support.parts import Served, ends_soon, refusing, served, unreadable
 from tests.support.rows import NOW
 from tests.support.statements import statements
 
@@ -103,28 +103,31 @@ async def test_after_a_refusal_the_balance_is_read_soon_but_not_at_once(
 async def test_a_refusal_wakes_the_reader(
     made: Served, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """For one turn."""
     monkeypatch.setattr(balances, "EXCHANGE", 1000.0)
-    task = asyncio.create_task(BalanceReader(services).run())
+    looks: list[bool] = []
+
+    def now() -> datetime:
+        looks.append(True)
+        return made.clock.now
 
     def happened() -> bool:
-        if made.clock.now == NOW and services.balances.known:
-            made.clock.now += AGAIN
+        known = services.balances.known
+        if known and readings(made) == 1:
+            made.clock.now = NOW + AGAIN
+            # Once more, since a refusal during a turn does not begin another one.
             refused(services, "skills", Reason.CREDITS, "no credits")
-        return readings(made) == 2
+        return bool(known) and known["skills"].read_at == NOW + AGAIN
 
-    turns: list[bool] = []
-
-    def has(*_: object) -> bool:
-        turns.append(True)
-        return True
-
-    monkeypatch.setattr(Alone, "has", has)
+    task = asyncio.create_task(BalanceReader(replace(services, now=now)).run())
     try:
         async with asyncio.timeout(10):
             while not happened():
                 await asyncio.sleep(0.001)
+        turns = len(looks)
         await asyncio.sleep(0.02)
-        assert len(turns) == 2
+        assert len(looks) == turns
+        assert readings(made) == 2
     finally:
         await ends_soon(task, lambda: True)
 
@@ -207,13 +210,13 @@ async def test_an_old_balance_refuses_nothing_any_more(
 async def test_without_the_duty_a_process_adopts_what_another_has_read(
     made: Served, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Alone, "has", lambda *_: False)
     theirs = ServiceBalance(7_000, NOW, low=True)
     async with made.database.transaction() as tx:
         await service_balances.store(tx, {"skills": theirs})
     monkeypatch.setattr(balances, "EXCHANGE", 1000.0)
     known = services.balances
-    await ends_soon(asyncio.create_task(BalanceReader(services).run()), lambda: known.known)
+    reader = BalanceReader(without_duties(services))
+    await ends_soon(asyncio.create_task(reader.run()), lambda: known.known)
 
     assert known.known == {"skills": theirs}
     assert readings(made) == 0
@@ -235,13 +238,11 @@ async def test_the_reader_goes_on_after_a_database_that_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(balances, "EXCHANGE", 0.001)
-    monkeypatch.setattr(Alone, "has", lambda *_: False)
     async with made.database.transaction() as tx:
         await service_balances.store(tx, {"skills": ServiceBalance(7_000, NOW)})
     known = services.balances
-    task = asyncio.create_task(BalanceReader(services).run())
     async with unreadable(made.database):
-        known._known.clear()
+        task = asyncio.create_task(BalanceReader(without_duties(services)).run())
         async with asyncio.timeout(10):
             while "balances at the services not stored, retrying" not in caplog.text:
                 await asyncio.sleep(0.001)
@@ -253,21 +254,19 @@ async def test_the_reader_goes_on_after_a_database_that_cannot_be_read(
 async def test_the_reader_goes_on_after_an_unexpected_error(
     made: Served,
     services: Services,
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(balances, "EXCHANGE", 0.001)
-    skills = services.providers["skills"]
-    balance = skills.balance
-
-    async def fail_once() -> int | None:
-        monkeypatch.setattr(skills, "balance", balance)
-        made.clock.now += EVERY  # for the next reading
-        raise ValueError
-
-    monkeypatch.setattr(skills, "balance", fail_once)
-    known = services.balances
-    await ends_soon(asyncio.create_task(BalanceReader(services).run()), lambda: known.known)
+    task = asyncio.create_task(BalanceReader(services).run())
+    async with refusing(tmp_path / "easel.db", "INSERT ON notes"):
+        async with asyncio.timeout(10):
+            while "balances at the services not read, retrying" not in caplog.text:
+                await asyncio.sleep(0.001)
+    assert services.balances.known == {}
+    made.clock.now += EVERY  # for the next reading
+    await ends_soon(task, lambda: services.balances.known)
 
     assert caplog.text.count("balances at the services not read, retrying") == 1
 

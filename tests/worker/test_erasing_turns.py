@@ -2,25 +2,28 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from bot.errors import NotNow
-from bot.jobs import Job
 from bot.observability.logs import redact
+from bot.pictures.erasures import ERASED
 from bot.store import pictures as picture_rows
-from bot.store.coordination import Alone
 from bot.store.erasure import ENDED_FOR
 from bot.store.pictures import Role
 from bot.worker import erasing
 from bot.worker.erasing import RETRY, WAIT, Eraser
+from tests.support.clock import Sleeps
+from tests.support.duties import without_duties
 from tests.support.erasing import ADA, BEN, failed, left, pending, request, turns
 from tests.support.files import picture
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Served, ends_soon
+from tests.support.parts import Served, ends_soon, unreadable, unwritable
 from tests.support.pseudonyms import KEY
 from tests.support.rows import NOW
 from tests.support.statements import statements
@@ -145,25 +148,28 @@ async def test_with_many_stuck_messages_their_member_waits(
     assert await pending(made) == []
 
 
-@pytest.mark.parametrize(("error", "lines"), [(NotNow(), 0), (ValueError(), 1)])
+@pytest.mark.usefixtures("short_waits")
+@pytest.mark.parametrize(("place", "lines"), [("database", 0), ("journal", 1)])
 async def test_a_deletion_that_fails_is_tried_again_after_half_a_minute(
     made: Served,
     eraser: Eraser,
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    error: Exception,
+    place: str,
     lines: int,
 ) -> None:
-    async def fail(*_: object) -> None:
-        raise error
-
+    """Of an error of the database, the log has the cause already."""
     found = await failed(made, 1)
     made.clock.now += MOMENT
     await request(made)
-    store = made.services.pictures
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "note_erasure", fail)
+    if place == "database":
+        async with unwritable(tmp_path / "easel.db"):
+            assert await turns(eraser, 2) == [WAIT, WAIT]
+    else:
+        journal = tmp_path / ERASED
+        journal.touch()  # where the folder has to be
         assert await turns(eraser, 2) == [WAIT, WAIT]
+        journal.unlink()
     assert caplog.messages.count("deletion of a member's data failed, retrying") == lines
     made.clock.now += RETRY - MOMENT
     assert await turns(eraser, 1) == [WAIT]
@@ -194,25 +200,18 @@ async def test_four_messages_are_deleted_at_once(
 
 
 @pytest.mark.parametrize("without", ["the duty", "a key"])
-async def test_the_task_rests(
-    made: Served, eraser: Eraser, monkeypatch: pytest.MonkeyPatch, without: str
-) -> None:
+async def test_the_task_rests(made: Served, sleeps: Sleeps, eraser: Eraser, without: str) -> None:
     """And works as soon as nothing is missing."""
-    monkeypatch.setattr(erasing, "WAIT", 0.001)
     found = await failed(made, 1)
     made.clock.now += MOMENT
     await request(made)
-    asked: list[bool] = []
-
-    def has(*_: object) -> bool:
-        asked.append(without != "the duty")
-        return asked[-1]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Alone, "has", has)
-        if without == "a key":
-            made.database.use_pseudonyms(None)
-        await ends_soon(asyncio.create_task(eraser.run()), lambda: len(asked) > 5)
+    resting = eraser
+    if without == "the duty":
+        resting = Eraser(without_duties(made.services))
+    else:
+        made.database.use_pseudonyms(None)
+    await ends_soon(asyncio.create_task(resting.run()), lambda: len(sleeps.seconds) > 2)
+    assert sleeps.seconds[:3] == [WAIT] * 3
     assert await left(made, found) != []
     made.database.use_pseudonyms(KEY)
     task = asyncio.create_task(eraser.run())
@@ -222,32 +221,46 @@ async def test_the_task_rests(
     await ends_soon(task, lambda: True)
 
 
-@pytest.mark.parametrize(("place", "lines"), [("database", 0), ("store", 1)])
+@pytest.mark.usefixtures("short_waits")
+@pytest.mark.parametrize(("cause", "is_logged"), [("no database", False), ("an odd row", True)])
 async def test_the_task_goes_on_after_an_error(
     made: Served,
     eraser: Eraser,
+    sleeps: Sleeps,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    place: str,
-    lines: int,
+    cause: str,
+    is_logged: bool,
 ) -> None:
-    """NotNow, of which the log has the cause already, and any other one."""
-    monkeypatch.setattr(erasing, "WAIT", 60.0)
-    monkeypatch.setattr(erasing, "RETRY", timedelta(seconds=0.001))
-    store, tries = made.services.pictures, []
-    erasures = store.erasures
+    """Of an error of the database, the log has the cause already."""
+    await request(made)
+    running = asyncio.create_task(eraser.run())
+    async with AsyncExitStack() as failing:
+        if cause == "no database":
+            await failing.enter_async_context(unreadable(made.database))
+        else:
+            await failing.enter_async_context(odd_request(made))
+        async with asyncio.timeout(10):
+            while len(sleeps.seconds) < 3:
+                await asyncio.sleep(0.001)
+    assert sleeps.seconds[:3] == [RETRY.total_seconds()] * 3
+    async with asyncio.timeout(10):
+        while await pending(made):
+            await asyncio.sleep(0.001)
+    await ends_soon(running, lambda: True)
 
-    async def fail_once() -> object:
-        tries.append(True)
-        if len(tries) == 1:
-            raise NotNow if place == "database" else ValueError
-        return await erasures()
+    logged = caplog.messages.count("deletion of a member's data failed, retrying")
+    assert bool(logged) is is_logged
 
-    monkeypatch.setattr(store, "erasures", fail_once)
-    await ends_soon(asyncio.create_task(eraser.run()), lambda: eraser._has_replayed)
 
-    assert len(tries) == 2
-    assert caplog.messages.count("deletion of a member's data failed, retrying") == lines
+@asynccontextmanager
+async def odd_request(made: Served) -> AsyncIterator[None]:
+    """Let the time of all requests be one that cannot be read."""
+    async with made.database.transaction() as tx:
+        moment = await tx.scalar(text("SELECT requested_at FROM erasures"))
+        await tx.execute(text("UPDATE erasures SET requested_at = 'odd'"))
+    yield
+    async with made.database.transaction() as tx:
+        await tx.execute(text("UPDATE erasures SET requested_at = :moment"), {"moment": moment})
 
 
 async def test_a_deletion_gives_way_to_commands(
@@ -300,19 +313,11 @@ async def test_between_two_turns_there_is_a_pause(made: Served, eraser: Eraser) 
     assert sum("FROM erasures" in each for each in executed) == 1
 
 
-class Logging(Outcomes):
-    """Notes what a line of the log with the prompt would look like during a deletion."""
-
-    async def remove(self, job: Job) -> None:
-        self.lines.append(redact(f"not removed: {job.request.prompt}", ()))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.lines: list[str] = []
-
-
 async def test_no_line_of_the_log_has_words_that_are_deleted(made: Served) -> None:
-    discord = Logging()
+    lines: list[str] = []
+    discord = Outcomes(
+        removing=lambda job: lines.append(redact(f"not removed: {job.request.prompt}", ()))
+    )
     made.database.use_pseudonyms(KEY)
     eraser = Eraser(replace(made.services, delivery=discord))
     await failed(made, 1, prompt="a zebra that walks secretly")
@@ -320,6 +325,6 @@ async def test_no_line_of_the_log_has_words_that_are_deleted(made: Served) -> No
     await request(made, with_results=True)
     await turns(eraser, 1)
 
-    assert len(discord.lines) == 1
-    assert "zebra" not in discord.lines[0]
+    assert len(lines) == 1
+    assert "zebra" not in lines[0]
     assert "zebra" in redact("a zebra that walks secretly", ())  # of another task

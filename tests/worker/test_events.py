@@ -6,9 +6,11 @@ from collections import Counter
 
 import pytest
 
-from bot.store.coordination import Alone, News
+from bot.store.coordination import News
 from bot.worker import events
 from bot.worker.events import follow_events
+from tests.support.clock import Sleeps
+from tests.support.duties import without_duties
 from tests.support.parts import Served, ends_soon
 
 
@@ -79,21 +81,15 @@ async def test_a_sign_of_life_is_announced_every_five_seconds(
 
 
 async def test_without_the_duty_no_stream_is_opened(
-    made: Served, heard: list[tuple[News, str]], monkeypatch: pytest.MonkeyPatch
+    made: Served, sleeps: Sleeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[bool] = []
+    monkeypatch.setattr(events, "DUTY_WAIT", 7.0)
+    services = without_duties(made.services)
+    task = asyncio.create_task(follow_events(services, "oxen"))
+    await ends_soon(task, lambda: len(sleeps.seconds) > 2)
 
-    def has(*_: object) -> bool:
-        asked.append(True)
-        return len(asked) > 2
-
-    monkeypatch.setattr(Alone, "has", has)
-    await ends_soon(
-        asyncio.create_task(follow_events(made.services, "oxen")),
-        lambda: len(asked) == 3 or made.oxen.requests,
-    )
-
-    assert len(asked) == 3
+    assert sleeps.seconds[:3] == [7.0] * 3
+    assert made.oxen.requests == []
 
 
 async def test_between_two_streams_there_is_a_pause(

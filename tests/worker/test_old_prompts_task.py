@@ -12,11 +12,12 @@ from bot.errors import Reason
 from bot.jobs import Job
 from bot.services import Policies
 from bot.store import jobs, settlement
-from bot.store.coordination import Alone
 from bot.store.erasure import ENDED_FOR
 from bot.worker import old_prompts
 from bot.worker.old_prompts import LONGEST, OldPrompts
-from tests.support.parts import Served, ends_soon, unwritable
+from tests.support.clock import Sleeps
+from tests.support.duties import without_duties
+from tests.support.parts import Served, ends_soon, refusing, unwritable
 from tests.support.rows import NOW, add, new_job
 
 DAY = timedelta(days=1)
@@ -116,28 +117,6 @@ async def _remove(removing: OldPrompts) -> None:
     await removing.remove()
 
 
-class Sleeps:
-    """The waits of the task, none of which takes time."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        if seconds >= 1:  # not those of the tests
-            self.seconds.append(seconds)
-        await SLEEP(min(seconds, 0.001))
-
-
-SLEEP = asyncio.sleep
-
-
-@pytest.fixture
-def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
-    made = Sleeps()
-    monkeypatch.setattr(asyncio, "sleep", made)
-    return made
-
-
 async def test_the_rows_are_searched_a_minute_after_the_start_and_then_every_hour(
     removing: OldPrompts, sleeps: Sleeps
 ) -> None:
@@ -146,12 +125,11 @@ async def test_the_rows_are_searched_a_minute_after_the_start_and_then_every_hou
     assert sleeps.seconds[:3] == [60.0, 3600.0, 3600.0]
 
 
-async def test_without_the_duty_nothing_is_removed(
-    made: Served, removing: OldPrompts, sleeps: Sleeps, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_the_duty_nothing_is_removed(made: Served, sleeps: Sleeps) -> None:
     """A process that takes over looks within a minute."""
-    monkeypatch.setattr(Alone, "has", lambda *_: False)
     job = await failed(made, KEPT + DAY)
+    services = replace(made.services, policies=Policies(keep_prompts_days=10))
+    removing = OldPrompts(without_duties(services))
     await ends_soon(asyncio.create_task(removing.run()), lambda: len(sleeps.seconds) > 2)
 
     assert sleeps.seconds[:3] == [60.0] * 3
@@ -177,12 +155,11 @@ async def test_after_an_unexpected_error_an_hour_passes(
     made: Served,
     removing: OldPrompts,
     sleeps: Sleeps,
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = await failed(made, KEPT + DAY)
-    with monkeypatch.context() as patch:
-        patch.setattr(old_prompts, "LONGEST", None)
+    async with refusing(tmp_path / "easel.db", "UPDATE ON jobs"):
         await ends_soon(asyncio.create_task(removing.run()), lambda: len(sleeps.seconds) > 2)
 
     assert sleeps.seconds[:3] == [60.0, 3600.0, 3600.0]

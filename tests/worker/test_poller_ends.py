@@ -2,19 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.providers.base import Running, Submitted
 from bot.sandbox.http.faults import Answer, HoldBefore
-from bot.store import jobs, settlement
+from bot.store import jobs
 from bot.worker.poll import Poller
 from bot.worker.watch import IN_OVERTIME, OVERTIME
-from tests.support.parts import Served
+from tests.support.parts import Served, refusing
 from tests.support.polling import due_in, end, requests, states, watched
 from tests.support.rows import NOW
 
@@ -148,17 +149,15 @@ async def test_pictures_that_cannot_be_downloaded_are_asked_for_anew(
 
 
 async def test_a_job_whose_settlement_failed_is_polled_again_soon(
-    made: Served, poller: Poller, monkeypatch: pytest.MonkeyPatch
+    made: Served, poller: Poller, tmp_path: Path
 ) -> None:
     """Although a stream has reported its end, and reports it once only."""
     poller.stream_lives("oxen")
     job = await watched(made, poller, submitted=[Submitted("other", Running())])
     end(made)
-    undo: Callable[[], None] = monkeypatch.undo
-    monkeypatch.setattr(settlement, "fail", None)
-    with pytest.raises(TypeError):
-        await poller.poll(job.id)
-    undo()
+    async with refusing(tmp_path / "easel.db", "UPDATE ON jobs"):
+        with pytest.raises(IntegrityError):
+            await poller.poll(job.id)
     assert due_in(poller, made) <= 15 * SECOND
 
     assert await poller.poll(job.id) is not None
