@@ -1,17 +1,16 @@
 """The leases of a process: until when its work goes on, and what a lost one ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from bot.errors import NotNow
 from bot.jobs import Job, JobStatus
+from bot.services import Services
 from bot.store import jobs as job_rows
 from bot.store import leases as rows
 from bot.store.backends import open_database
@@ -36,8 +35,13 @@ async def shared(postgres_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def held(shared: Database, elapsed: Elapsed, tmp_path: Path) -> Leases:
-    return Leases(services_on(shared, tmp_path, Moment()))
+def services(shared: Database, tmp_path: Path) -> Services:
+    return services_on(shared, tmp_path, Moment())
+
+
+@pytest.fixture
+def held(services: Services, elapsed: Elapsed) -> Leases:
+    return Leases(services)
 
 
 def is_held(held: Leases, job: Job) -> bool:
@@ -46,6 +50,25 @@ def is_held(held: Leases, job: Job) -> bool:
     except LeaseLost:
         return False
     return True
+
+
+async def renew(held: Leases, lost: list[str]) -> None:
+    """Renew the leases once."""
+    await held._renew(lost.append)
+
+
+async def happens(happened: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not happened():
+            await asyncio.sleep(0.001)
+
+
+async def is_renewed(database: Database, job: Job) -> None:
+    """Wait for the next renewal of a lease."""
+    begun = await lease_end(database, job)
+    async with asyncio.timeout(10):
+        while await lease_end(database, job) == begun:
+            await asyncio.sleep(0.01)
 
 
 async def lose(database: Database, job: Job) -> None:
@@ -91,12 +114,12 @@ async def test_nothing_leaves_twenty_seconds_after_the_last_renewal(
 @pytest.mark.long
 @pytest.mark.parametrize(("seconds", "is_noted"), [(SILENCE, True), (SILENCE + 0.001, False)])
 async def test_a_lease_that_may_have_ended_before_it_was_noted_is_not_held(
-    shared: Database, held: Leases, elapsed: Elapsed, seconds: float, is_noted: bool
+    shared: Database, services: Services, elapsed: Elapsed, seconds: float, is_noted: bool
 ) -> None:
     job = await one(shared)
     begun = elapsed.seconds
     elapsed.seconds += seconds
-    held._renewed_at = elapsed.seconds
+    held = Leases(services)
     held.hold(job, begun)
 
     assert is_held(held, job) is is_noted
@@ -148,7 +171,7 @@ async def test_a_renewal_ends_the_work_on_jobs_that_others_have(
     elapsed.seconds += 15
     begun = await lease_end(shared, ours)
     with held.storing(storing):
-        await held._renew(lost.append)
+        await renew(held, lost)
 
     assert lost == [theirs.id]
     assert caplog.text.count("lost, work on it ends") == 2
@@ -164,25 +187,22 @@ async def test_a_renewal_ends_the_work_on_jobs_that_others_have(
 
     with held.storing(theirs):
         pass
-    held._held[theirs.id] = theirs.epoch
-    await held._renew(lost.append)
+    held.hold(theirs, elapsed.seconds)
+    await renew(held, lost)
     assert lost == [theirs.id] * 2  # after the block, the work ends again
 
 
 @pytest.mark.long
-async def test_work_that_ends_during_a_renewal_is_not_lost(
-    shared: Database, held: Leases, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_work_that_ends_during_a_renewal_is_not_lost(shared: Database, held: Leases) -> None:
     (taken,) = await held.take([await one(shared)])
-    renew = rows.renew
-
-    async def end_first(*args: Any) -> set[str]:  # noqa: ANN401
-        await held.end(taken.id)
-        return await renew(*args)
-
-    monkeypatch.setattr(rows, "renew", end_first)
     lost: list[str] = []
-    await held._renew(lost.append)
+    async with shared.transaction() as tx:
+        await rows.clear(tx)
+        renewing = asyncio.create_task(renew(held, lost))
+        await asyncio.sleep(0)  # it waits for this transaction
+        ending = asyncio.create_task(held.end(taken.id))
+        await asyncio.sleep(0)
+    await asyncio.gather(renewing, ending)
 
     assert lost == []
 
@@ -192,34 +212,32 @@ async def test_a_process_that_was_silent_ends_its_work_and_goes_on(
     shared: Database,
     held: Leases,
     elapsed: Elapsed,
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also if the next renewal takes too long."""
     monkeypatch.setattr(leases, "HEARTBEAT", 0.1)
     (taken,) = await held.take([await one(shared)])
     lost: list[str] = []
 
-    async def fail(*_: object) -> set[str]:
-        raise NotNow
+    def take_again(job_id: str) -> None:
+        lost.append(job_id)
+        held.hold(taken, elapsed.seconds)
 
-    monkeypatch.setattr(rows, "renew", fail)  # the silence has ended all the same
-    renewing = asyncio.create_task(held.run(lost.append))
-    try:
+    async with shared.transaction() as tx:
+        await tx.execute(select(table.c.id).with_for_update())
+        renewing = asyncio.create_task(held.run(take_again))
         await asyncio.sleep(0)  # the renewals begin now
         elapsed.seconds += SILENCE + 1
-        async with asyncio.timeout(10):
-            while not lost:
-                await asyncio.sleep(0.001)
-        assert lost == [taken.id]
-        (again,) = await held.take([taken])
-        assert is_held(held, again)
-    finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
+        await ends_soon(renewing, lambda: "leases not renewed, retrying" in caplog.text)
+
+    assert lost == [taken.id]
+    assert is_held(held, taken)
 
 
 @pytest.mark.long
 async def test_the_end_of_a_process_leaves_its_running_jobs_to_others(
-    shared: Database, held: Leases
+    shared: Database, services: Services, held: Leases
 ) -> None:
     running, queued = await held.take([await one(shared), await one(shared, new_job(2))])
     other = await one(shared, new_job(3))
@@ -233,7 +251,7 @@ async def test_the_end_of_a_process_leaves_its_running_jobs_to_others(
         await tx.execute(
             update(table)
             .where(table.c.id != other.id)
-            .values(lease_until=FOREVER, owner=held._process)
+            .values(lease_until=FOREVER, owner=services.coordination.process)
         )
     await held.leave()
 
@@ -241,44 +259,56 @@ async def test_the_end_of_a_process_leaves_its_running_jobs_to_others(
     assert [each is None for each in ends] == [True, False, False]
 
 
+def logged(caplog: pytest.LogCaptureFixture) -> set[tuple[str, bool]]:
+    """Return the lines of the renewals, each with whether it has a traceback."""
+    found = [each for each in caplog.records if each.name == "bot.worker.leases"]
+    return {(each.getMessage(), bool(each.exc_info)) for each in found}
+
+
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ("is_expected", "line"),
-    [(True, "leases not renewed, retrying"), (False, "renewal of leases failed, retrying")],
-)
-async def test_renewals_go_on_after_an_error(
+async def test_renewals_go_on_after_one_that_took_too_long(
     shared: Database,
     held: Leases,
     elapsed: Elapsed,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-    is_expected: bool,
-    line: str,
 ) -> None:
-    monkeypatch.setattr(leases, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.5)
     elapsed.seconds += 2 * SILENCE  # before the renewals begin, no silence counts
     (taken,) = await held.take([await one(shared)])
-    begun = await lease_end(shared, taken)
-    renew, tries = rows.renew, list[bool]()
-
-    async def fail_once(*args: Any) -> set[str]:  # noqa: ANN401
-        tries.append(True)
-        if len(tries) == 1:
-            raise NotNow if is_expected else ValueError
-        return await renew(*args)
-
-    monkeypatch.setattr(rows, "renew", fail_once)
     lost: list[str] = []
-    renewing = asyncio.create_task(held.run(lost.append))
-    async with asyncio.timeout(10):
-        while await lease_end(shared, taken) == begun:
-            await asyncio.sleep(0.01)
+    async with shared.transaction() as tx:
+        await tx.execute(select(table.c.id).with_for_update())
+        renewing = asyncio.create_task(held.run(lost.append))
+        await happens(lambda: logged(caplog))
+    await is_renewed(shared, taken)
     await ends_soon(renewing, lambda: True)
 
     assert lost == []
-    found = [each for each in caplog.records if each.name == "bot.worker.leases"]
-    assert [each.getMessage() for each in found] == [line]
-    assert bool(found[0].exc_info) is not is_expected
+    assert logged(caplog) == {("leases not renewed, retrying", False)}
+
+
+@pytest.mark.long
+async def test_renewals_go_on_after_an_unexpected_error(
+    shared: Database,
+    held: Leases,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.5)
+    ours, theirs = await held.take([await one(shared), await one(shared, new_job(2))])
+    await lose(shared, theirs)
+
+    def fail(_: str) -> None:
+        raise ValueError
+
+    renewing = asyncio.create_task(held.run(fail))
+    line = ("renewal of leases failed, retrying", True)
+    await happens(lambda: line in logged(caplog))
+    await is_renewed(shared, ours)
+    await ends_soon(renewing, lambda: True)
+
+    assert logged(caplog) == {(f"lease of job {theirs.id} lost, work on it ends", False), line}
 
 
 @pytest.mark.long
