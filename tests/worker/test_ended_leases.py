@@ -18,11 +18,11 @@ from bot.store import generations, jobs, running
 from bot.store.backends import open_database
 from bot.store.database import Database
 from bot.worker.leases import LeaseLost
-from bot.worker.worker import Worker
 from tests.providers.clients import oxen_at
 from tests.support import cluster
 from tests.support.books import picture
 from tests.support.menus import until
+from tests.support.open_worker import OpenWorker
 from tests.support.parts import Parts, parts_on
 from tests.support.rows import NOW, one
 from tests.support.services import services_on
@@ -111,7 +111,7 @@ async def test_a_worker_that_ends_leaves_its_running_jobs_to_others(
     ):
         service.manual = True
         oxen = oxen_at(session, service.url, key=service.key)
-        worker = Worker(services_on(database, tmp_path, lambda: NOW, providers={"oxen": oxen}))
+        worker = OpenWorker(services_on(database, tmp_path, lambda: NOW, providers={"oxen": oxen}))
         job = await one(database)
 
         async def free() -> list[str]:
@@ -119,7 +119,7 @@ async def test_a_worker_that_ends_leaves_its_running_jobs_to_others(
                 return [each.id for each in await running.unwatched(view, NOW, known=())]
 
         work = asyncio.create_task(worker.run())
-        await until(lambda: worker._poller.is_watching(job.id))
+        await until(lambda: worker.poller.is_watching(job.id))
         assert await free() == []
         worker.stop()
         async with asyncio.timeout(5):

@@ -14,10 +14,10 @@ from bot.sandbox.http.faults import Answer
 from bot.services import Services
 from bot.store import generations, jobs, settlement
 from bot.store.coordination import Alone
-from bot.worker.housekeeping import INTERVAL, Housekeeping
+from bot.worker.housekeeping import INTERVAL
 from bot.worker.leases import Leases
 from bot.worker.tasks import Tasks
-from bot.worker.worker import Worker
+from tests.support.open_worker import OpenWorker
 from tests.support.outcomes import Outcomes
 from tests.support.parts import PRICES, Served
 from tests.support.rows import NOW, new_job, one
@@ -32,8 +32,8 @@ class Chores:
     """The housekeeping of a worker whose other parts rest."""
 
     def __init__(self, services: Services, tasks: Tasks) -> None:
-        self.worker = Worker(services)
-        self.housekeeping: Housekeeping = self.worker._housekeeping
+        self.worker = OpenWorker(services)
+        self.housekeeping = self.worker.housekeeping
         self._tasks = tasks
 
     async def turn(self) -> None:
@@ -173,7 +173,7 @@ async def test_only_the_process_with_the_duty_cares_for_settled_jobs_and_places(
     made.clock.now += MINUTE
     await chores.turn()
     assert (row.hits, [wait.place for _, wait in discord.edits]) == (1, [1])
-    places = chores.worker._deliverer.places
+    places = chores.worker.deliverer.places
     assert places.of(queued) == 1
     monkeypatch.setattr(Alone, "has", lambda *_: False)
     made.clock.now += HOUR / 4

@@ -15,8 +15,8 @@ from bot.store import pictures as picture_rows
 from bot.store.pictures import Role
 from bot.store.queue import BATCH
 from bot.worker.overdue import INTERVAL, OverduePoller
-from bot.worker.worker import Worker
 from tests.support.files import picture
+from tests.support.open_worker import OpenWorker
 from tests.support.parts import Served
 
 pytestmark = pytest.mark.usefixtures("costs_at_once")
@@ -27,7 +27,7 @@ PATIENCE = timedelta(minutes=30)
 
 
 def overdue(made: Served) -> OverduePoller:
-    return Worker(made.services)._housekeeping._overdue
+    return OpenWorker(made.services).housekeeping._overdue
 
 
 async def due(poller: OverduePoller, made: Served) -> list[str]:

@@ -15,31 +15,12 @@ from bot.worker.tasks import Tasks
 from tests.support import cluster
 from tests.support.rows import NOW
 from tests.support.services import services_on
+from tests.support.streams import HeldStream
 
 
 @pytest.fixture(params=["sqlite"])  # nothing is stored
 def database_url(request: pytest.FixtureRequest) -> str:
     return cluster.url_of(request)
-
-
-class Stream:
-    """A stream that reports ends until it is closed; an error is raised in the place of an end."""
-
-    def __init__(self, *ends: str | Exception, hangs: bool = False) -> None:
-        self._ends = ends
-        self._hangs = hangs
-        self.closed = 0
-
-    async def ends(self) -> AsyncIterator[str]:
-        for each in self._ends:
-            if isinstance(each, Exception):
-                raise each
-            yield each
-        if self._hangs:
-            await asyncio.Event().wait()
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 class Reports:
@@ -74,7 +55,7 @@ async def soon() -> None:
 async def test_the_ends_of_a_stream_are_reported_until_it_is_over(
     reports: Reports, tasks: Tasks
 ) -> None:
-    stream = Stream("gen_1", "gen_2")
+    stream = HeldStream("gen_1", "gen_2", is_over=True)
     reports.streams.hold("job", stream)
     assert reports.streams.follow("job", tasks)
     await soon()
@@ -95,7 +76,7 @@ async def test_a_job_without_a_stream_is_followed_by_no_task(
 
 
 async def test_a_stream_that_is_closed_is_over_once(reports: Reports, tasks: Tasks) -> None:
-    stream = Stream("gen_1", hangs=True)
+    stream = HeldStream("gen_1")
     reports.streams.hold("job", stream)
     reports.streams.follow("job", tasks)
     await soon()
@@ -111,7 +92,7 @@ async def test_a_stream_that_is_closed_is_over_once(reports: Reports, tasks: Tas
 async def test_only_a_stream_that_no_task_follows_is_closed_with_its_submit(
     reports: Reports, tasks: Tasks
 ) -> None:
-    followed, left = Stream(hangs=True), Stream(hangs=True)
+    followed, left = HeldStream(), HeldStream()
     reports.streams.hold("followed", followed)
     reports.streams.hold("left", left)
     reports.streams.follow("followed", tasks)
@@ -126,7 +107,7 @@ async def test_a_stop_closes_what_is_followed_and_follows_no_more(
     reports: Reports, tasks: Tasks
 ) -> None:
     """A submit that is still on the way closes its own stream."""
-    followed, held = Stream(hangs=True), Stream(hangs=True)
+    followed, held = HeldStream(), HeldStream()
     reports.streams.hold("followed", followed)
     reports.streams.follow("followed", tasks)
     reports.streams.hold("held", held)
@@ -144,7 +125,7 @@ async def test_an_error_of_a_stream_is_logged_and_ends_nothing_else(
     reports: Reports, tasks: Tasks, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    stream = Stream("gen_1", ValueError("nonsense"))
+    stream = HeldStream("gen_1", ValueError("nonsense"))
     reports.streams.hold("job", stream)
     reports.streams.follow("job", tasks)
     await soon()
@@ -158,7 +139,7 @@ async def test_an_error_of_a_stream_is_logged_and_ends_nothing_else(
 async def test_a_later_stream_of_the_job_outlives_the_earlier_one(
     reports: Reports, tasks: Tasks
 ) -> None:
-    first, second = Stream(), Stream(hangs=True)
+    first, second = HeldStream(is_over=True), HeldStream()
     reports.streams.hold("job", first)
     reports.streams.follow("job", tasks)
     reports.streams.hold("job", second)

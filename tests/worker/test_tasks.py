@@ -13,16 +13,18 @@ from bot.errors import NotNow
 from bot.jobs import Job
 from bot.observability.logs import redact
 from bot.precedence import Precedence
+from bot.store import leases
 from bot.store.database import Database
 from bot.worker import tasks as tasks_module
 from bot.worker.leases import Leases
 from bot.worker.tasks import Tasks
 from tests.support import cluster
+from tests.support.parts import lease_end
 from tests.support.rows import NOW, new_job, one
 from tests.support.services import services_on
 
 
-class Worker:
+class Owner:
     """What the tasks report to their owner."""
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -45,16 +47,16 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def worker(database: Database, tmp_path: Path) -> AsyncIterator[Worker]:
-    made = Worker(database, tmp_path)
+async def owner(database: Database, tmp_path: Path) -> AsyncIterator[Owner]:
+    made = Owner(database, tmp_path)
     async with made.tasks:
         yield made
 
 
-async def soon(worker: Worker) -> None:
+async def soon(owner: Owner) -> None:
     """Let all tasks end."""
     async with asyncio.timeout(5):
-        while worker.tasks.busy:
+        while owner.tasks.busy:
             await asyncio.sleep(0.001)
 
 
@@ -66,26 +68,26 @@ async def until(event: asyncio.Event) -> None:
     await event.wait()
 
 
-async def test_a_job_has_one_task_at_a_time(database: Database, worker: Worker) -> None:
+async def test_a_job_has_one_task_at_a_time(database: Database, owner: Owner) -> None:
     job, other = await one(database), await one(database, new_job(2))
     ends = asyncio.Event()
-    assert worker.tasks.start(job, until(ends))
+    assert owner.tasks.start(job, until(ends))
     second = nothing()
-    assert worker.tasks.start(job, second) is False
+    assert owner.tasks.start(job, second) is False
     assert inspect.getcoroutinestate(second) == inspect.CORO_CLOSED
-    assert worker.tasks.start(other, nothing())
-    assert worker.tasks.is_busy(job)
-    assert {*worker.tasks.busy} == {job.id, other.id}
+    assert owner.tasks.start(other, nothing())
+    assert owner.tasks.is_busy(job)
+    assert {*owner.tasks.busy} == {job.id, other.id}
     ends.set()
-    await soon(worker)
+    await soon(owner)
 
-    assert worker.calls == ["ended", "ended"]
-    assert not worker.tasks.is_busy(job)
-    assert worker.tasks.start(job, nothing())
+    assert owner.calls == ["ended", "ended"]
+    assert not owner.tasks.is_busy(job)
+    assert owner.tasks.start(job, nothing())
 
 
 async def test_of_two_methods_that_are_due_for_a_job_the_first_is_called(
-    database: Database, worker: Worker
+    database: Database, owner: Owner
 ) -> None:
     job, busy = await one(database), await one(database, new_job(2))
     ends, called = asyncio.Event(), list[str]()
@@ -96,29 +98,30 @@ async def test_of_two_methods_that_are_due_for_a_job_the_first_is_called(
     async def second(job: Job) -> None:
         called.append(f"second {job.user_id}")
 
-    worker.tasks.start(busy, until(ends))
-    await worker.tasks.start_all([(first, job), (first, busy), (second, job), (second, busy)])
+    owner.tasks.start(busy, until(ends))
+    await owner.tasks.start_all([(first, job), (first, busy), (second, job), (second, busy)])
     async with asyncio.timeout(5):
-        while worker.tasks.is_busy(job):
+        while owner.tasks.is_busy(job):
             await asyncio.sleep(0.001)
     assert called == ["first 1"]
-    assert worker.calls == ["wake", "ended"]
+    assert owner.calls == ["wake", "ended"]
     ends.set()
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
 async def test_the_lease_ends_with_the_task_unless_the_job_is_polled(
-    database: Database, worker: Worker, goes_on: bool
+    database: Database, tmp_path: Path, goes_on: bool
 ) -> None:
-    job = await one(database)
-    worker.leases.hold(job, 0.0)
+    owner, job = Owner(database, tmp_path), await one(database)
+    async with database.transaction() as tx:
+        (taken,) = await leases.take(tx, [job], owner.leases.claim_terms())
+    owner.leases.hold(taken, 0.0)
     if goes_on:
-        worker.going_on.add(job.id)
-    worker.tasks.start(job, nothing())
-    await soon(worker)
-    await asyncio.sleep(0.05)  # the lease is released in the database
+        owner.going_on.add(job.id)
+    async with owner.tasks:
+        owner.tasks.start(taken, nothing())
 
-    assert (job.id in worker.leases._held) is goes_on
+    assert (await lease_end(database, job) is not None) is goes_on
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ async def test_the_lease_ends_with_the_task_unless_the_job_is_polled(
 )
 async def test_the_next_attempt_follows_an_error_after_a_while(
     database: Database,
-    worker: Worker,
+    owner: Owner,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: Exception,
@@ -145,18 +148,18 @@ async def test_the_next_attempt_follows_an_error_after_a_while(
     async def fail() -> None:
         raise error
 
-    worker.tasks.start(job, fail())
+    owner.tasks.start(job, fail())
     await asyncio.sleep(0)
-    assert worker.tasks.is_busy(job)
-    await soon(worker)
+    assert owner.tasks.is_busy(job)
+    await soon(owner)
 
-    assert worker.calls == ["wake", "ended"]  # the job has its task until then
+    assert owner.calls == ["wake", "ended"]  # the job has its task until then
     (record,) = [each for each in caplog.records if each.name == "bot.worker.tasks"]
     assert (record.getMessage(), record.levelno) == (line, level)
 
 
 async def test_the_words_of_a_job_are_in_no_line_of_its_task(
-    database: Database, worker: Worker
+    database: Database, owner: Owner
 ) -> None:
     job = await one(database, new_job(prompt="a very secret fox"))
     lines: list[tuple[str, object]] = []
@@ -164,32 +167,32 @@ async def test_the_words_of_a_job_are_in_no_line_of_its_task(
     async def work() -> None:
         lines.append((redact("drew a very secret fox", []), get_contextvars().get("job")))
 
-    worker.tasks.start(job, work())
-    await soon(worker)
+    owner.tasks.start(job, work())
+    await soon(owner)
     ((line, bound),) = lines
     assert "secret" not in line
     assert bound == job.id
 
 
-async def test_a_task_gives_way_to_commands(database: Database, worker: Worker) -> None:
+async def test_a_task_gives_way_to_commands(database: Database, owner: Owner) -> None:
     job, ran = await one(database), list[bool]()
 
     async def work() -> None:
         ran.append(True)
 
-    with worker.precedence.command():
-        worker.tasks.start(job, work())
+    with owner.precedence.command():
+        owner.tasks.start(job, work())
         for _ in range(5):
             await asyncio.sleep(0)
         assert ran == []
-    await soon(worker)
+    await soon(owner)
     assert ran == [True]
 
 
 async def test_an_error_of_work_without_a_job_ends_all_tasks(
     database: Database, tmp_path: Path
 ) -> None:
-    made = Worker(database, tmp_path)
+    made = Owner(database, tmp_path)
 
     async def fail() -> None:
         raise ValueError
@@ -202,7 +205,7 @@ async def test_an_error_of_work_without_a_job_ends_all_tasks(
     assert task.cancelled()
 
 
-async def test_a_cancel_of_a_job_without_a_task_does_nothing(worker: Worker) -> None:
-    worker.tasks.cancel("unknown")
+async def test_a_cancel_of_a_job_without_a_task_does_nothing(owner: Owner) -> None:
+    owner.tasks.cancel("unknown")
     await asyncio.sleep(0)
-    assert worker.calls == []
+    assert owner.calls == []

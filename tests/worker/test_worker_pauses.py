@@ -6,19 +6,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from bot.errors import NotNow, ProviderError, Reason
+from bot.errors import ProviderError, Reason
 from bot.services import Services
 from bot.store import claims, jobs, queue, settlement
-from bot.store.coordination import CANCELS, Alone, Duty, News
+from bot.store.coordination import CANCELS, News
 from bot.store.database import Database
 from bot.store.leases import Terms
+from bot.store.tables import jobs as table
 from bot.worker import deliveries
 from bot.worker import worker as worker_module
-from bot.worker.worker import Worker
 from tests.support import cluster
-from tests.support.clock import Moment
+from tests.support.clock import Moment, Sleeps
 from tests.support.menus import until
+from tests.support.open_worker import OpenWorker
+from tests.support.parts import unreadable
 from tests.support.rows import NOW, add, new_job, one
 from tests.support.services import limited, services_on
 from tests.support.statements import statements
@@ -48,25 +51,25 @@ async def test_rows_are_read_after_a_change_or_when_one_is_due(
     async with services.database.transaction() as tx:
         at = NOW + timedelta(seconds=1)
         await jobs.postpone_submit(tx, job.id, at, Reason.RATE_LIMITED)
-    worker = Worker(services)
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    worker = OpenWorker(services)
+    worker.housekeeping.next_turn = NOW + timedelta(hours=1)
     reads: list[bool] = []
 
     async def turn() -> None:
         with statements() as executed:
-            await worker._turn()
+            await worker.turn()
         reads.append(any("count(*) AS number" in each for each in executed))
 
-    async with worker._tasks:
+    async with worker.tasks:
         await turn()
-        assert worker._next_row == at
+        assert worker.next_row == at
         clock.now = at - MOMENT
         await turn()
         worker.wake()
         await turn()
         clock.now = at
         await turn()
-        worker._housekeeping.next_turn = at
+        worker.housekeeping.next_turn = at
         await turn()
 
     assert reads == [True, False, True, True, True]
@@ -74,13 +77,13 @@ async def test_rows_are_read_after_a_change_or_when_one_is_due(
 
 async def test_rows_are_read_when_a_channel_takes_messages_again(services: Services) -> None:
     limited(services, channel_id=20)
-    worker = Worker(services)
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
-    async with worker._tasks:
-        await worker._turn()
+    worker = OpenWorker(services)
+    worker.housekeeping.next_turn = NOW + timedelta(hours=1)
+    async with worker.tasks:
+        await worker.turn()
 
-    assert worker._next_row is not None
-    assert NOW < worker._next_row <= NOW + timedelta(seconds=5)
+    assert worker.next_row is not None
+    assert NOW < worker.next_row <= NOW + timedelta(seconds=5)
 
 
 async def test_while_more_deliveries_are_due_their_list_is_read_again_soon(
@@ -91,27 +94,27 @@ async def test_while_more_deliveries_are_due_their_list_is_read_again_soon(
         for number in range(3):
             job = await add(tx, new_job(number))
             await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
-    worker = Worker(services)
+    worker = OpenWorker(services)
     async with services.database.reading() as view:
-        assert len(await worker._deliveries.read(view, NOW)) == 2
-        at = await worker._next_row_at(view, NOW)
+        assert len(await worker.deliveries.read(view, NOW)) == 2
+        at = await worker.next_row_at(view, NOW)
 
-    assert at == worker._deliveries.next_read == NOW + deliveries.REREAD
+    assert at == worker.deliveries.next_read == NOW + deliveries.REREAD
 
 
 async def test_requests_to_cancel_are_read_only_after_such_a_change(services: Services) -> None:
-    worker = Worker(services)
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    worker = OpenWorker(services)
+    worker.housekeeping.next_turn = NOW + timedelta(hours=1)
     reads: list[bool] = []
-    async with worker._tasks:
+    async with worker.tasks:
         for text in ("", "", CANCELS, ""):
             worker.wake(text)
             with statements() as executed:
-                await worker._turn()
+                await worker.turn()
             reads.append(any("cancel_requested_at IS NOT NULL" in each for each in executed))
         services.coordination.announce(News.ROWS, CANCELS)
         with statements() as executed:
-            await worker._turn()
+            await worker.turn()
 
     assert reads == [True, False, True, False]
     assert any("cancel_requested_at IS NOT NULL" in each for each in executed)
@@ -127,21 +130,21 @@ async def test_the_pause_lasts_until_work_is_due(
         waits.append(seconds)
         return timeout(0)
 
-    worker = Worker(services)
+    worker = OpenWorker(services)
     monkeypatch.setattr(asyncio, "timeout", noted)
-    await worker._pause()  # the housekeeping is due
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
-    await worker._pause()
+    await worker.pause()  # the housekeeping is due
+    worker.housekeeping.next_turn = NOW + timedelta(hours=1)
+    await worker.pause()
     for seconds in (-3600.0, 0.0, 0.005):
-        worker._next_row = NOW + timedelta(seconds=seconds)
-        await worker._pause()
+        worker.next_row = NOW + timedelta(seconds=seconds)
+        await worker.pause()
 
     assert waits == [0, 3600, 0, 0, 0.005]
 
 
 async def test_the_pause_ends_with_news(services: Services) -> None:
-    worker = Worker(services)
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    worker = OpenWorker(services)
+    worker.housekeeping.next_turn = NOW + timedelta(hours=1)
     news: list[Callable[[], None]] = [
         worker.wake,
         lambda: services.coordination.announce(News.ENDED, "g1"),
@@ -150,41 +153,41 @@ async def test_the_pause_ends_with_news(services: Services) -> None:
     ]
     async with asyncio.timeout(5):
         for announce in news:
-            worker._wake.clear()
-            pausing = asyncio.create_task(worker._pause())
+            worker.woken.clear()
+            pausing = asyncio.create_task(worker.pause())
             await asyncio.sleep(0)
             assert not pausing.done()
             announce()
             await pausing
-        worker._wake.clear()
+        worker.woken.clear()
         worker.stop()
-        assert worker._wake.is_set()
-        worker._wake.clear()
-        await worker._pause()
+        assert worker.woken.is_set()
+        worker.woken.clear()
+        await worker.pause()
 
 
 async def test_a_worker_that_is_woken_once_makes_one_turn(
     services: Services, clock: Moment
 ) -> None:
-    turns: list[bool] = []
-
-    class Counting(Worker):
-        async def _turn(self) -> None:
-            turns.append(self._rows_changed)
-            self._rows_changed = False
-
-    worker = Counting(services)
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    metrics = services.metrics
+    worker = OpenWorker(services)
+    worker.housekeeping.next_turn = NOW + timedelta(hours=1)
     running = asyncio.create_task(worker.run())
-    await until(lambda: len(turns) == 1)
+    await until(lambda: metrics.last_turn == NOW)
+    clock.move(seconds=1)
     await asyncio.sleep(0.02)
-    worker.wake()
-    await until(lambda: len(turns) == 2)
+    assert metrics.last_turn == NOW
+    with statements() as executed:
+        worker.wake()
+        await until(lambda: metrics.last_turn == clock.now)
+    assert any("count(*) AS number" in each for each in executed)
+    last = clock.now
+    clock.move(seconds=1)
     await asyncio.sleep(0.02)
+    assert metrics.last_turn == last
     worker.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         await running
-    assert turns == [True, True]
 
 
 async def test_nothing_is_delivered_after_a_stop(services: Services) -> None:
@@ -192,24 +195,24 @@ async def test_nothing_is_delivered_after_a_stop(services: Services) -> None:
     async with services.database.transaction() as tx:
         await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
     for stops in (True, False):
-        worker = Worker(services)
+        worker = OpenWorker(services)
         if stops:
             worker.stop()
         else:
-            worker._housekeeping.next_turn = NOW + timedelta(hours=1)
-            worker._rows_changed = False
+            worker.housekeeping.next_turn = NOW + timedelta(hours=1)
+            worker.rows_changed = False
             running = asyncio.create_task(worker.run())
             await asyncio.sleep(0)
             running.cancel()
             await asyncio.wait({running})
         async with services.database.reading() as view:
-            assert await worker._deliveries.read(view, NOW)
-        assert not worker._deliveries.begin()
+            assert await worker.deliveries.read(view, NOW)
+        assert not worker.deliveries.begin()
 
 
 async def test_the_leases_of_the_last_run_are_ended_once(services: Services) -> None:
-    worker = Worker(services)
-    worker._housekeeping.next_turn = NOW + timedelta(hours=1)
+    worker = OpenWorker(services)
+    worker.housekeeping.next_turn = NOW + timedelta(hours=1)
 
     async def unleased() -> int:
         async with services.database.reading() as view:
@@ -221,40 +224,35 @@ async def test_the_leases_of_the_last_run_are_ended_once(services: Services) -> 
         async with services.database.transaction() as tx:
             await claims.claim(tx, "oxen", terms, created_after=NOW - timedelta(minutes=1))
 
-    async with worker._tasks:
+    async with worker.tasks:
         await claim(1)
         assert await unleased() == 0
-        await worker._turn()
+        await worker.turn()
         assert await unleased() == 1
         await claim(2)
-        await worker._turn()
+        await worker.turn()
         assert await unleased() == 1
 
 
-@pytest.mark.parametrize("error", [NotNow(), ValueError()], ids=["NotNow", "ValueError"])
+@pytest.mark.usefixtures("short_waits")
+@pytest.mark.parametrize("is_expected", [True, False])
 async def test_an_error_of_a_turn_is_followed_by_a_pause(
-    services: Services,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    error: Exception,
+    services: Services, sleeps: Sleeps, caplog: pytest.LogCaptureFixture, is_expected: bool
 ) -> None:
-    waits: list[float] = []
-    sleep = asyncio.sleep
+    """Of an error of the database, the log has the cause already."""
+    job = await one(services.database)
+    worker = OpenWorker(services)
+    if is_expected:
+        async with unreadable(services.database):
+            await worker.turn()
+    else:
+        async with services.database.transaction() as tx:
+            await settlement.fail(tx, job.id, NOW, reason=Reason.REJECTED)
+            await tx.execute(update(table).values(reason="of a newer version"))
+        await worker.turn()
 
-    async def noted(seconds: float) -> None:
-        waits.append(seconds)
-        await sleep(0)
-
-    def fail(coordination: Alone, duty: Duty) -> bool:
-        raise error
-
-    worker = Worker(services)
-    monkeypatch.setattr(Alone, "has", fail)
-    monkeypatch.setattr(asyncio, "sleep", noted)
-    await worker._turn()
-
-    assert 5.0 in waits
-    assert ("the worker's turn failed, retrying" in caplog.text) is isinstance(error, ValueError)
+    assert sleeps.seconds == [5.0]
+    assert ("the worker's turn failed, retrying" in caplog.text) is not is_expected
 
 
 async def test_whole_work_ends_before_its_cancel() -> None:

@@ -20,16 +20,19 @@ from bot.sandbox.http.faults import Answer, HoldBefore
 from bot.sandbox.oxen.server import FakeOxen
 from bot.services import Services
 from bot.store import generations, jobs, settlement
-from bot.store.coordination import Alone, Duty
+from bot.store.coordination import Alone
 from bot.store.database import Database
 from bot.store.jobs import MoveRefused
-from bot.worker.worker import BUSY_WAIT, Worker
+from bot.worker.worker import BUSY_WAIT
 from tests.providers.clients import oxen_at
 from tests.support import cluster
 from tests.support.clock import Moment
+from tests.support.duties import without_duties
 from tests.support.menus import until
+from tests.support.open_worker import OpenWorker
 from tests.support.rows import NOW, add, new_job, one
 from tests.support.services import services_on
+from tests.support.streams import HeldStream
 
 QUEUE = "/api/ai/queue"
 MOMENT = timedelta(milliseconds=1)
@@ -97,16 +100,15 @@ async def test_workers_share_the_slots_of_a_provider(
     monkeypatch.setattr(Alone, "workers", workers)
     services.health.adopt("oxen", CircuitState(circuit))
 
-    assert Worker(services)._submit_slots("oxen") == slots
+    assert OpenWorker(services).submit_slots("oxen") == slots
 
 
 async def test_only_the_process_that_probes_submits_after_a_probe(
-    services: Services, monkeypatch: pytest.MonkeyPatch
+    services: Services,
 ) -> None:
     services.health.adopt("oxen", CircuitState(Circuit.HALF_OPEN))
-    monkeypatch.setattr(Alone, "has", lambda self, duty: duty is not Duty.PROBES)
 
-    assert Worker(services)._submit_slots("oxen") == 0
+    assert OpenWorker(without_duties(services)).submit_slots("oxen") == 0
 
 
 async def test_claims_fill_the_slots_and_leave_the_last_to_another_member(
@@ -116,43 +118,43 @@ async def test_claims_fill_the_slots_and_leave_the_last_to_another_member(
     async with services.database.transaction() as tx:
         for number in range(6):
             await add(tx, new_job(1, prompt=f"a fox {number}"))
-    worker = Worker(services)
-    async with worker._tasks:
-        await worker._claim("oxen")
-        await worker._claim("unknown")
+    worker = OpenWorker(services)
+    async with worker.tasks:
+        await worker.claim("oxen")
+        await worker.claim("unknown")
         await held.reached(hits=3)
-        assert worker._submits["oxen"] == {1: 3}
+        assert worker.submits["oxen"] == {1: 3}
         await one(services.database, new_job(2))
-        await worker._claim("oxen")
+        await worker.claim("oxen")
         await held.reached(hits=4)
         await one(services.database, new_job(3))
-        await worker._claim("oxen")
-        assert worker._submits["oxen"] == {1: 3, 2: 1}
-        worker._rows_changed = False
+        await worker.claim("oxen")
+        assert worker.submits["oxen"] == {1: 3, 2: 1}
+        worker.rows_changed = False
         held.remove()
-        await until(lambda: not worker._tasks.busy)
-        worker._streams.stop()
+        await until(lambda: not worker.tasks.busy)
+        worker.streams.stop()
 
-    assert not worker._submits["oxen"]
-    assert worker._rows_changed
-    assert len(worker._poller.watched) == 4
+    assert not worker.submits["oxen"]
+    assert worker.rows_changed
+    assert len(worker.poller.watched) == 4
 
 
 async def test_a_claimed_job_that_has_another_task_is_put_back_for_a_moment(
     services: Services, clock: Moment
 ) -> None:
     job = await one(services.database)
-    worker, ends = Worker(services), asyncio.Event()
+    worker, ends = OpenWorker(services), asyncio.Event()
 
     async def work() -> None:
         await ends.wait()
 
-    async with worker._tasks:
-        worker._tasks.start(job, work())
-        await worker._claim("oxen")
+    async with worker.tasks:
+        worker.tasks.start(job, work())
+        await worker.claim("oxen")
         found = await stored(services.database, job)
         assert (found.status, found.submit_after) == (JobStatus.QUEUED, NOW + BUSY_WAIT)
-        assert not worker._submits["oxen"]
+        assert not worker.submits["oxen"]
         ends.set()
     assert timedelta(milliseconds=200) == BUSY_WAIT
 
@@ -167,21 +169,21 @@ async def test_a_named_job_is_sent_with_each_probe_of_a_provider_that_is_down(
     held = service.faults.add("POST", QUEUE, HoldBefore(), times=None)
     service.faults.add("GET", "/api/ai/models/.*", Answer(503, "<html>"), times=None)
     services.health.adopt("oxen", CircuitState(Circuit.OPEN, NOW, NOW + timedelta(seconds=5)))
-    worker = Worker(services)
-    async with worker._tasks:
-        await worker._probe()
-        assert not worker._submits["oxen"]  # no probe is due
+    worker = OpenWorker(services)
+    async with worker.tasks:
+        await worker.probe()
+        assert not worker.submits["oxen"]  # no probe is due
         clock.now = NOW + timedelta(seconds=5)
-        await worker._probe()
+        await worker.probe()
         await held.reached()
-        assert worker._submits["oxen"].total() == 1
+        assert worker.submits["oxen"].total() == 1
         await until(lambda: not services.health.of("oxen").probing)
         clock.now += timedelta(minutes=5)
-        await worker._probe()
-        assert worker._submits["oxen"].total() == 1  # while one is on the way
+        await worker.probe()
+        assert worker.submits["oxen"].total() == 1  # while one is on the way
         held.remove()
-        await until(lambda: not worker._submits["oxen"])
-        worker._streams.stop()
+        await until(lambda: not worker.submits["oxen"])
+        worker.streams.stop()
 
     found = [(await stored(services.database, each)).status for each in (auto, old, *named)]
     assert found[:2] == [JobStatus.QUEUED] * 2
@@ -193,9 +195,9 @@ async def test_a_probe_of_a_suspected_provider_sends_no_job(
 ) -> None:
     job = await one(services.database)
     services.health.adopt("oxen", CircuitState(Circuit.CLOSED, None, NOW))
-    worker = Worker(services)
-    async with worker._tasks:
-        await worker._probe()
+    worker = OpenWorker(services)
+    async with worker.tasks:
+        await worker.probe()
         await until(lambda: services.health.of("oxen").probe_at is None)
     assert (await stored(services.database, job)).status is JobStatus.QUEUED
     assert [each.path for each in service.requests] == ["/api/ai/models/qwen-image-2"]
@@ -205,8 +207,8 @@ async def test_a_probe_that_fails_is_an_answer(services: Services, service: Fake
     service.faults.add("GET", "/api/ai/models/.*", Answer(503, "<html>"), times=None)
     services.health.adopt("oxen", CircuitState(Circuit.OPEN, NOW, NOW))
     assert services.health.due_probes() == ["oxen"]
-    worker = Worker(services)
-    await worker._ping("oxen")
+    worker = OpenWorker(services)
+    await worker.ping("oxen")
     assert services.health.is_down("oxen")
     assert services.health.of("oxen").probe_at != NOW
 
@@ -218,27 +220,27 @@ async def test_a_poll_is_postponed_while_the_job_has_another_task(
     async with services.database.transaction() as tx:
         await jobs.move(tx, job.id, JobStatus.SUBMITTING)
         running = await jobs.start_running(tx, job.id, NOW)
-    worker, ends = Worker(services), asyncio.Event()
+    worker, ends = OpenWorker(services), asyncio.Event()
 
     async def work() -> None:
         await ends.wait()
 
-    async with worker._tasks:
-        await worker._poller.begin_all([running])
+    async with worker.tasks:
+        await worker.poller.begin_all([running])
         clock.now = NOW + timedelta(minutes=1)
-        worker._edits.later(running, timedelta(0))
-        worker._tasks.start(running, work())
-        await worker._turn()
+        worker.edits.later(running, timedelta(0))
+        worker.tasks.start(running, work())
+        await worker.turn()
         later = clock.now + BUSY_WAIT
-        assert worker._poller.next_poll(clock.now) == later
-        assert worker._edits.next_due == later
+        assert worker.poller.next_poll(clock.now) == later
+        assert worker.edits.next_due == later
         ends.set()
 
 
 async def test_a_stopped_worker_ends_with_its_tasks(services: Services, service: FakeOxen) -> None:
     held = service.faults.add("POST", QUEUE, HoldBefore())
     job = await one(services.database)
-    worker = Worker(services)
+    worker = OpenWorker(services)
     running = asyncio.create_task(worker.run())
     await held.reached()
     worker.stop()
@@ -253,7 +255,7 @@ async def test_a_stopped_worker_ends_with_its_tasks(services: Services, service:
 async def test_a_canceled_worker_ends_in_order(services: Services, service: FakeOxen) -> None:
     held = service.faults.add("POST", QUEUE, HoldBefore())
     await one(services.database)
-    worker = Worker(services)
+    worker = OpenWorker(services)
     running = asyncio.create_task(worker.run())
     await held.reached()
     running.cancel()
@@ -261,23 +263,23 @@ async def test_a_canceled_worker_ends_in_order(services: Services, service: Fake
         await asyncio.wait({running})
 
     assert running.cancelled()
-    assert not worker._deliveries.begin()
+    assert not worker.deliveries.begin()
     held.remove()
 
 
-async def polled(services: Services, worker: Worker, remote_id: str = "g1") -> Job:
+async def polled(services: Services, worker: OpenWorker, remote_id: str = "g1") -> Job:
     """Return a job that runs and is polled here."""
     job = await one(services.database)
     async with services.database.transaction() as tx:
         await jobs.move(tx, job.id, JobStatus.SUBMITTING)
         running = await jobs.start_running(tx, job.id, NOW)
         await generations.add(tx, job.id, "oxen", [remote_id])
-    await worker._poller.begin_all([running])
+    await worker.poller.begin_all([running])
     return running
 
 
 async def test_all_work_on_a_job_that_is_lost_ends(services: Services) -> None:
-    worker, ended = Worker(services), list[str]()
+    worker, ended = OpenWorker(services), list[str]()
 
     async def work() -> None:
         try:
@@ -285,26 +287,19 @@ async def test_all_work_on_a_job_that_is_lost_ends(services: Services) -> None:
         finally:
             ended.append("task")
 
-    class Held:
-        async def ends(self) -> AsyncIterator[str]:
-            await asyncio.Event().wait()
-            yield ""
-
-        def close(self) -> None:
-            ended.append("stream")
-
-    async with worker._tasks:
+    stream = HeldStream()
+    async with worker.tasks:
         job = await polled(services, worker)
-        worker._streams.hold(job.id, Held())
-        worker._follow_stream(job.id)
-        worker._tasks.start(job, work())
+        worker.streams.hold(job.id, stream)
+        worker.follow_stream(job.id)
+        worker.tasks.start(job, work())
         await asyncio.sleep(0.01)
-        worker._lost(job.id)
-        await until(lambda: not worker._tasks.busy)
+        worker.lost(job.id)
+        await until(lambda: not worker.tasks.busy)
 
-    assert not worker._poller.is_watching(job.id)
+    assert not worker.poller.is_watching(job.id)
     assert "task" in ended
-    assert "stream" in ended
+    assert stream.closed
 
 
 async def test_a_job_that_was_settled_elsewhere_is_polled_no_more(
@@ -313,31 +308,31 @@ async def test_a_job_that_was_settled_elsewhere_is_polled_no_more(
     caplog.set_level(logging.INFO)
     (made,) = (await services.providers["oxen"].submit(new_job().request, 1)).generations
     service.advance(made.remote_id, "failed")
-    worker = Worker(services)
-    async with worker._tasks:
+    worker = OpenWorker(services)
+    async with worker.tasks:
         job = await polled(services, worker, made.remote_id)
         async with services.database.transaction() as tx:
             await settlement.cancel(tx, job.id, NOW)
         with pytest.raises(MoveRefused):
-            await worker._poll(job.id)
+            await worker.poll(job.id)
 
-    assert not worker._poller.is_watching(job.id)
+    assert not worker.poller.is_watching(job.id)
 
 
 async def test_the_rows_are_read_after_a_poll_that_settles_the_job(
     services: Services, service: FakeOxen
 ) -> None:
     (made,) = (await services.providers["oxen"].submit(new_job().request, 1)).generations
-    worker = Worker(services)
-    worker._rows_changed = False
-    async with worker._tasks:
+    worker = OpenWorker(services)
+    worker.rows_changed = False
+    async with worker.tasks:
         job = await polled(services, worker, made.remote_id)
-        await worker._poll(job.id)
-        found = [(worker._rows_changed, worker._poller.is_watching(job.id))]
+        await worker.poll(job.id)
+        found = [(worker.rows_changed, worker.poller.is_watching(job.id))]
         service.advance(made.remote_id, "failed")
-        await worker._poll(job.id)
+        await worker.poll(job.id)
 
-    assert [*found, (worker._rows_changed, worker._poller.is_watching(job.id))] == [
+    assert [*found, (worker.rows_changed, worker.poller.is_watching(job.id))] == [
         *((False, True), (True, False))
     ]
     assert (await stored(services.database, job)).status is JobStatus.FAILED
