@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,10 +14,12 @@ from bot.ledger import Cost
 from bot.sandbox.http.faults import Answer
 from bot.services import Services
 from bot.store import generations, jobs, settlement
-from bot.store.coordination import Alone
+from bot.store.backends import open_coordination, open_database
+from bot.store.coordination import Duty, Role
 from bot.worker.housekeeping import INTERVAL
 from bot.worker.leases import Leases
 from bot.worker.tasks import Tasks
+from tests.support.menus import until
 from tests.support.open_worker import OpenWorker
 from tests.support.outcomes import Outcomes
 from tests.support.parts import PRICES, Served
@@ -44,9 +47,8 @@ class Chores:
                 await asyncio.sleep(0.001)
 
 
-@pytest.fixture
-async def chores(made: Served, discord: Outcomes) -> AsyncIterator[Chores]:
-    services = replace(made.services, delivery=discord)
+@asynccontextmanager
+async def doing(services: Services) -> AsyncIterator[Chores]:
     async with Tasks(
         Leases(services),
         services.precedence,
@@ -55,6 +57,12 @@ async def chores(made: Served, discord: Outcomes) -> AsyncIterator[Chores]:
         goes_on=lambda _: False,
     ) as tasks:
         yield Chores(services, tasks)
+
+
+@pytest.fixture
+async def chores(made: Served, discord: Outcomes) -> AsyncIterator[Chores]:
+    async with doing(replace(made.services, delivery=discord)) as found:
+        yield found
 
 
 def expiring(at: datetime, *, private: bool = True) -> NewJob:
@@ -164,20 +172,28 @@ async def test_a_cost_that_is_reported_late_corrects_the_estimate(
     assert made.services.catalog.specs["skills"].price == 23_000
 
 
+@pytest.mark.long
 async def test_only_the_process_with_the_duty_cares_for_settled_jobs_and_places(
-    made: Served, chores: Chores, discord: Outcomes, monkeypatch: pytest.MonkeyPatch
+    made: Served, discord: Outcomes, postgres_url: str
 ) -> None:
     queued = await one(made.database, new_job(at=NOW))
     await made.failed(["gen_1"])
     row = made.skills.faults.add("GET", ".*/gen_.*", Answer(400), times=None)
-    made.clock.now += MINUTE
-    await chores.turn()
-    assert (row.hits, [wait.place for _, wait in discord.edits]) == (1, [1])
-    places = chores.worker.deliverer.places
-    assert places.of(queued) == 1
-    monkeypatch.setattr(Alone, "has", lambda *_: False)
-    made.clock.now += HOUR / 4
-    await chores.turn()
+    async with open_database(postgres_url) as shared:
+        coordination = open_coordination(shared, Role.WORKER)
+        taking_part = asyncio.create_task(coordination.run())
+        await until(lambda: coordination.has(Duty.AFTERCARE))
+        services = replace(made.services, delivery=discord, coordination=coordination)
+        async with doing(services) as chores:
+            made.clock.now += MINUTE
+            await chores.turn()
+            assert (row.hits, [wait.place for _, wait in discord.edits]) == (1, [1])
+            places = chores.worker.deliverer.places
+            assert places.of(queued) == 1
+            taking_part.cancel()  # the duties end
+            await asyncio.wait({taking_part})
+            made.clock.now += HOUR / 4
+            await chores.turn()
 
     assert (row.hits, places.of(queued)) == (1, None)
     assert len(discord.edits) == 1
