@@ -45,6 +45,10 @@ def readings(made: Served) -> int:
     return sum(each.path == CREDITS for each in made.skills.requests)
 
 
+async def turn(reader: BalanceReader) -> None:
+    await reader._turn()
+
+
 async def begun(services: Services, made: Served) -> BalanceReader:
     """Return a reader that has read the balances once."""
     reader = BalanceReader(services)
@@ -67,11 +71,11 @@ def _agrees(services: Services) -> bool:
 async def test_a_balance_is_read_every_five_minutes(made: Served, services: Services) -> None:
     reader = await begun(services, made)
     made.clock.now += EVERY - MOMENT
-    await reader._turn()
+    await turn(reader)
     assert readings(made) == 1
     made.clock.now += MOMENT
-    await reader._turn()
-    await reader._turn()
+    await turn(reader)
+    await turn(reader)
 
     assert readings(made) == 2
     assert services.balances.known["skills"].read_at == made.clock.now
@@ -85,18 +89,18 @@ async def test_after_a_refusal_the_balance_is_read_soon_but_not_at_once(
         refused(services, "skills", reason, "no")
     assert "does not accept" in caplog.text
     made.clock.now += AGAIN
-    await reader._turn()
+    await turn(reader)
     assert readings(made) == 1  # these say nothing about credits
 
     refused(services, "skills", Reason.CREDITS, "no credits")
-    await reader._turn()
+    await turn(reader)
     assert readings(made) == 2
     refused(services, "skills", Reason.CREDITS, "no credits")
     made.clock.now += AGAIN - MOMENT
-    await reader._turn()
+    await turn(reader)
     assert readings(made) == 2
     made.clock.now += MOMENT
-    await reader._turn()
+    await turn(reader)
     assert readings(made) == 3
 
 
@@ -147,10 +151,10 @@ async def test_the_first_failure_of_several_is_logged(
         away = made.skills.faults.add("GET", CREDITS, Answer(404, {"message": "gone"}), times=None)
         for _ in range(2):
             made.clock.now += EVERY
-            await reader._turn()
+            await turn(reader)
         away.remove()
         made.clock.now += EVERY
-        await reader._turn()
+        await turn(reader)
 
     assert caplog.text.count("balance at skills not read, retrying: ") == 2
     assert services.balances.known["skills"] == ServiceBalance(1_500_000, made.clock.now)
@@ -166,7 +170,7 @@ async def test_a_reading_without_an_answer_ends(
     monkeypatch.setattr(balances, "READ_SECONDS", 0.05)
     made.skills.faults.add("GET", CREDITS, Hold(), times=None)
     made.clock.now += EVERY
-    await reader._turn()
+    await turn(reader)
 
     assert caplog.text.count("balance at skills not read, retrying: no answer") == 1
     assert services.balances.known["skills"].read_at == NOW
@@ -180,7 +184,7 @@ async def test_each_change_of_the_refusals_is_logged_once_and_stored(
     for credits in (FLOOR - 1, FLOOR - 2, FLOOR, FLOOR + 1):
         left(made, credits)
         made.clock.now += EVERY
-        await reader._turn()
+        await turn(reader)
     async with made.database.reading() as view:
         stored = await service_balances.read(view, ["skills"])
 
@@ -199,7 +203,7 @@ async def test_an_old_balance_refuses_nothing_any_more(
     reader = await begun(services, made)
     made.skills.faults.add("GET", CREDITS, Answer(404), times=None)
     made.clock.now += FRESH
-    await reader._turn()
+    await turn(reader)
     async with made.database.reading() as view:
         stored = await service_balances.read(view, ["skills"])
 

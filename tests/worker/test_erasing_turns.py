@@ -187,14 +187,14 @@ async def test_four_messages_are_deleted_at_once(
     made.clock.now += MOMENT
     await request(made, with_results=True)
     discord.open.clear()
-    turn = asyncio.create_task(eraser._turn(KEY))
+    turn = asyncio.create_task(turns(eraser, 1))
     async with asyncio.timeout(10):
         while len(discord.removed) < 4:
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.01)
     assert len(discord.removed) == 4
     discord.open.set()
-    assert await turn == 0.0
+    assert await turn == [0.0]
 
     assert len(discord.removed) == 6
 
@@ -271,7 +271,7 @@ async def test_a_deletion_gives_way_to_commands(
     made.clock.now += MOMENT
     await request(made)
     with made.services.precedence.command():
-        turn = asyncio.create_task(eraser._turn(KEY))
+        turn = asyncio.create_task(turns(eraser, 1))
         await asyncio.sleep(0.03)
         assert await left(made, found) != []
     await turn

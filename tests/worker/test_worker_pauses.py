@@ -151,7 +151,7 @@ async def test_the_pause_ends_with_news(services: Services) -> None:
         lambda: services.coordination.announce(News.STREAM_LIVES, "oxen"),
         lambda: services.coordination.announce(News.ROWS),
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         for announce in news:
             worker.woken.clear()
             pausing = asyncio.create_task(worker.pause())

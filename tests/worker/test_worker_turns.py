@@ -247,7 +247,7 @@ async def test_a_stopped_worker_ends_with_its_tasks(services: Services, service:
     await asyncio.sleep(0.02)
     assert not running.done()
     held.release()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         await running
     assert (await stored(services.database, job)).status is JobStatus.RUNNING
 
@@ -259,7 +259,7 @@ async def test_a_canceled_worker_ends_in_order(services: Services, service: Fake
     running = asyncio.create_task(worker.run())
     await held.reached()
     running.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         await asyncio.wait({running})
 
     assert running.cancelled()
@@ -279,10 +279,11 @@ async def polled(services: Services, worker: OpenWorker, remote_id: str = "g1") 
 
 
 async def test_all_work_on_a_job_that_is_lost_ends(services: Services) -> None:
-    worker, ended = OpenWorker(services), list[str]()
+    worker, begun, ended = OpenWorker(services), asyncio.Event(), list[str]()
 
     async def work() -> None:
         try:
+            begun.set()
             await asyncio.Event().wait()
         finally:
             ended.append("task")
@@ -293,7 +294,7 @@ async def test_all_work_on_a_job_that_is_lost_ends(services: Services) -> None:
         worker.streams.hold(job.id, stream)
         worker.follow_stream(job.id)
         worker.tasks.start(job, work())
-        await asyncio.sleep(0.01)
+        await begun.wait()
         worker.lost(job.id)
         await until(lambda: not worker.tasks.busy)
 
