@@ -1,11 +1,12 @@
 """The tests of the worker run on both kinds of databases."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import stamina
 
 from bot.database_address import is_postgres
 from bot.store.backends import open_database
@@ -55,6 +56,13 @@ def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
     made = Elapsed()
     monkeypatch.setattr("bot.worker.leases.elapsed", made)
     return made
+
+
+@pytest.fixture
+def no_waits_between_attempts() -> Iterator[None]:
+    """Let requests to services, and downloads, be repeated at once."""
+    with stamina.set_testing(True, attempts=10, cap=True):
+        yield
 
 
 @pytest.fixture

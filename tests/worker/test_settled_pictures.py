@@ -2,12 +2,11 @@
 
 import base64
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
 import pytest
-import stamina
 
 from bot.errors import ProviderError, Reason
 from bot.jobs import Generation, Job, JobStatus
@@ -26,16 +25,12 @@ from tests.support.loopback import LOOPBACK
 from tests.support.parts import Parts, parts_on
 from tests.support.rows import new_job, one
 
+pytestmark = pytest.mark.usefixtures("no_waits_between_attempts")
+
 
 @pytest.fixture(params=["sqlite"])  # the statements have tests of their own
 def database_url(request: pytest.FixtureRequest) -> str:
     return cluster.url_of(request)
-
-
-@pytest.fixture(autouse=True)
-def no_waits_between_attempts() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=10, cap=True):
-        yield
 
 
 @pytest.fixture

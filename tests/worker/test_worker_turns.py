@@ -5,14 +5,13 @@ Discord is not connected here.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
-import stamina
 
 from bot.health import Circuit, CircuitState
 from bot.jobs import Job, JobStatus
@@ -37,16 +36,12 @@ from tests.support.streams import HeldStream
 QUEUE = "/api/ai/queue"
 MOMENT = timedelta(milliseconds=1)
 
+pytestmark = pytest.mark.usefixtures("no_waits_between_attempts")
+
 
 @pytest.fixture(params=["sqlite"])  # the statements have tests of their own
 def database_url(request: pytest.FixtureRequest) -> str:
     return cluster.url_of(request)
-
-
-@pytest.fixture(autouse=True)
-def no_waits_between_attempts() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=10, cap=True):
-        yield
 
 
 @pytest.fixture
