@@ -19,8 +19,8 @@ from bot.store.backends import open_database
 from bot.store.database import Database
 from bot.worker.leases import LeaseLost
 from tests.providers.clients import oxen_at
+from tests.sandbox.raw import data_uri
 from tests.support import cluster
-from tests.support.books import picture
 from tests.support.menus import until
 from tests.support.open_worker import OpenWorker
 from tests.support.parts import Parts, parts_on
@@ -41,10 +41,7 @@ async def ended(parts: Parts, job: Job, end: Finished | Failed | Canceled) -> No
     async with parts.database.transaction() as tx:
         await jobs.start_running(tx, job.id, NOW)
         (made,) = await generations.add(tx, job.id, "oxen", ["g1"])
-    if isinstance(end, Finished):
-        await parts.settler._succeed(job, [(made, end)], [picture(1)], COST, None)
-    else:
-        await parts.settler.settle(job, [(made, end)])
+    await parts.settler.settle(job, [(made, end)])
 
 
 WORK: dict[str, Work] = {
@@ -54,7 +51,7 @@ WORK: dict[str, Work] = {
     "not found": lambda parts, job: parts.recovery.reconcile(job),
     "settled as failed": lambda parts, job: ended(parts, job, Failed(Reason.UNKNOWN, "", COST)),
     "settled as canceled": lambda parts, job: ended(parts, job, Canceled()),
-    "succeeded": lambda parts, job: ended(parts, job, Finished(("https://x/1",), COST)),
+    "succeeded": lambda parts, job: ended(parts, job, Finished((data_uri(),), COST)),
 }
 
 

@@ -1,6 +1,5 @@
 """Pictures at the settlement: those that cannot be downloaded, and what is stored of the others."""
 
-import base64
 import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -14,12 +13,12 @@ from bot.observability.logs import redact
 from bot.pictures import Downloader
 from bot.providers.base import Failed, Finished
 from bot.providers.oxen.provider import Oxen
-from bot.sandbox.drawing.draw import draw
 from bot.store import generations
 from bot.store.database import Database
 from bot.worker.settle import End
 from tests.providers.clients import oxen_at
 from tests.providers.server import Reply, Service, service
+from tests.sandbox.raw import data_uri
 from tests.support import cluster
 from tests.support.loopback import LOOPBACK
 from tests.support.parts import Parts, parts_on
@@ -58,10 +57,6 @@ async def running(parts: Parts, *remote_ids: str) -> tuple[Job, list[Generation]
 
 def ends_of(made: Sequence[Generation], *ends: End) -> list[tuple[Generation, End]]:
     return list(zip(made, ends, strict=True))
-
-
-def data_uri(number: int = 1) -> str:
-    return f"data:image/png;base64,{base64.b64encode(draw('a', number, 8, 8)).decode()}"
 
 
 @pytest.mark.parametrize(

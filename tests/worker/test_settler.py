@@ -1,7 +1,6 @@
 """Settlement by itself: how long costs are waited for, and which ends are losses."""
 
 import asyncio
-import base64
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -15,13 +14,13 @@ from bot.jobs import Generation, Job, JobStatus
 from bot.ledger import Cost
 from bot.providers.base import Canceled, Failed, Finished
 from bot.providers.oxen.provider import Oxen
-from bot.sandbox.drawing.draw import draw
 from bot.store import generations
 from bot.store.database import Database
 from bot.worker import settle
 from bot.worker.settle import Abandoned, End, Made, expanded_prompt, report_loss
 from tests.providers.clients import oxen_at
 from tests.providers.server import Reply, Service, service
+from tests.sandbox.raw import data_uri
 from tests.support import cluster
 from tests.support.books import picture
 from tests.support.parts import Parts, parts_on
@@ -255,21 +254,17 @@ async def test_a_loss_is_logged_in_credits(
 
 
 async def test_an_estimate_is_corrected_by_the_made_generations_alone(
-    parts: Parts, api: Service
+    parts: Parts, api: Service, waits: list[float]
 ) -> None:
     job, made = await running(parts, "g1", "g2")
     settled = replace(job, generation_ms=1)
-    await parts.settler._succeed(
-        settled,
-        ends_of(made, Finished((URL,)), Abandoned(Reason.TIMEOUT, "")),
-        [picture(1)],
-        None,
-        None,
-    )
     api.says(*costs(None))
+    ends = ends_of(made, Finished((data_uri(),)), Abandoned(Reason.TIMEOUT, ""))
+    await parts.settler.settle(settled, ends)
+    asked = len(api.asked)
     await parts.settler.correct_cost(job)
     assert (await parts.job(job)).estimated
-    assert len(api.asked) == 1
+    assert len(api.asked) == asked + 1
     api.says(*costs("1"))
     await parts.settler.correct_cost(job)
 
@@ -281,12 +276,17 @@ async def test_an_estimate_is_corrected_by_the_made_generations_alone(
 
 @pytest.mark.parametrize(("cost", "logged"), [(Cost(0, {"usd": "0"}), True), (None, False)])
 async def test_a_cost_of_zero_is_charged_by_the_price_and_logged(
-    parts: Parts, caplog: pytest.LogCaptureFixture, cost: Cost | None, logged: bool
+    parts: Parts,
+    api: Service,
+    waits: list[float],
+    caplog: pytest.LogCaptureFixture,
+    cost: Cost | None,
+    logged: bool,
 ) -> None:
     caplog.set_level(logging.INFO)
+    api.says(*costs(None))
     job, made = await running(parts, "g1")
-    ends = ends_of(made, Finished((URL,), cost))
-    await parts.settler._succeed(job, ends, [picture(1)], None, None)
+    await parts.settler.settle(job, ends_of(made, Finished((data_uri(),), cost)))
 
     assert "succeeded with 1 pictures" in caplog.text
     assert ("reported no cost, or zero: the price is charged" in caplog.text) is logged
@@ -294,8 +294,7 @@ async def test_a_cost_of_zero_is_charged_by_the_price_and_logged(
 
 async def test_only_what_has_failed_is_a_loss_beside_a_picture(parts: Parts) -> None:
     job, made = await running(parts, "g1", "g2")
-    file = f"data:image/png;base64,{base64.b64encode(draw('a', 1, 8, 8)).decode()}"
-    done = Finished((file,), Cost(2, {"usd": "0.00002"}))
+    done = Finished((data_uri(),), Cost(2, {"usd": "0.00002"}))
     failed = Failed(Reason.UNKNOWN, "", Cost(900, {"usd": "0.009"}))
     settled = await parts.settler.settle(job, ends_of(made, done, failed))
 
