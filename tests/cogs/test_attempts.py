@@ -1,5 +1,6 @@
 """One attempt to deliver a job, by a client at the stand-in, without a worker."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +11,7 @@ import pytest
 from bot.delivery import NotDelivered, Shown, Undeliverable
 from bot.jobs import Attachment, Job, JobStatus, Notify, Picture, PictureKind
 from bot.sandbox.discord.messages import SILENT
-from bot.sandbox.http.faults import Answer, Hold
+from bot.sandbox.http.faults import Answer, Hold, ResetAfter
 from bot.store.database import Database
 from cogs.delivery import discord_delivery, timeouts
 from cogs.delivery.discord_delivery import UNKNOWN_SERVER_LIMIT
@@ -200,20 +201,33 @@ async def test_the_limit_of_a_file_is_that_of_the_route_or_of_a_server_without_b
     assert by.delivery._upload_limit(with_route(job, upload_limit=5)) == 5
 
 
-async def unconfirmed(by: Delivering, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an edit of the status message have an unknown outcome."""
-    held = by.on.fake.faults.add("PATCH", HOOKS, Hold())
+async def unconfirmed(by: Delivering, job: Job) -> None:
+    """Let an edit of the status message have an unknown outcome, after its only request."""
+    by.on.fake.faults.add("PATCH", HOOKS, ResetAfter())
+    assert not await by.delivery.show(job)
+
+
+async def test_an_edit_without_an_answer_is_unconfirmed_after_its_time(
+    by: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert timeouts.SHOW_TIMEOUT == 5
+    job, _ = await by.on.status(private=True)
+    by.on.fake.faults.add("PATCH", HOOKS, Hold(), times=None)
     with monkeypatch.context() as patched:
         patched.setattr(timeouts, "SHOW_TIMEOUT", 0.1)
-        assert not await by.delivery.show(job)
-    held.remove()
+        async with asyncio.timeout(30):  # discord.py itself waits without end
+            assert not await by.delivery.show(job)
+    by.on.fake.faults.clear()
+
+    with pytest.raises(NotDelivered, match="of the same message may still arrive"):
+        await by.deliver(job)
 
 
 async def test_after_an_unconfirmed_edit_a_result_in_the_same_message_is_shown_again(
-    by: Delivering, monkeypatch: pytest.MonkeyPatch
+    by: Delivering,
 ) -> None:
     job, status = await by.on.status(private=True)
-    await unconfirmed(by, job, monkeypatch)
+    await unconfirmed(by, job)
     with pytest.raises(NotDelivered, match="of the same message may still arrive") as raised:
         await by.deliver(job)
 
@@ -222,10 +236,10 @@ async def test_after_an_unconfirmed_edit_a_result_in_the_same_message_is_shown_a
 
 
 async def test_after_an_unconfirmed_edit_the_text_about_a_result_elsewhere_is_shown_again(
-    by: Delivering, monkeypatch: pytest.MonkeyPatch
+    by: Delivering,
 ) -> None:
     job, _ = await by.on.status(private=True)
-    await unconfirmed(by, job, monkeypatch)
+    await unconfirmed(by, job)
     by.on.fake.faults.add("PATCH", HOOKS, EXPLICIT)
     with pytest.raises(NotDelivered, match="may still arrive") as raised:
         await by.deliver(job, await by.picture())
@@ -236,15 +250,14 @@ async def test_after_an_unconfirmed_edit_the_text_about_a_result_elsewhere_is_sh
 
 
 async def test_after_an_unconfirmed_edit_a_post_is_final(
-    by: Delivering, monkeypatch: pytest.MonkeyPatch
+    by: Delivering,
 ) -> None:
     """The status message is deleted, so that nothing can change it."""
     job, status = await by.on.status()
-    await unconfirmed(by, job, monkeypatch)
+    await unconfirmed(by, job)
 
     assert isinstance(await by.deliver(job), Shown)
     assert status.deleted
-    assert by.delivery._stray_edits == set()
 
 
 async def test_a_canceled_job_is_shown_by_its_status_message_alone(by: Delivering) -> None:
