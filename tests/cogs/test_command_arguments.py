@@ -7,7 +7,7 @@ from typing import Any
 import discord
 import pytest
 
-from bot.charts import ChartFailed
+from bot import charts
 from bot.jobs import JobStatus, Notify
 from bot.rights import READY_MADE, Rights, Subject
 from bot.sandbox.discord import Channel, Interaction, Message, User
@@ -17,7 +17,7 @@ from bot.store import servers
 from bot.store.database import Database
 from bot.studio.credit_rules import GrantToBot, OneSubject
 from bot.studio.managers import ManagersOnly
-from cogs import _credits_report, usage
+from cogs import usage
 from cogs.credits import Credits
 from cogs.jobs import Jobs
 from cogs.my import My, NoSuchChoice
@@ -134,24 +134,20 @@ async def test_a_tier_is_taken_for_everybody_or_for_a_role(by: Serving) -> None:
     assert "<@&77>" in said(made).text()
 
 
+@pytest.fixture(params=[True, False], ids=["chart", "no chart"])
+def chart(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Return whether charts are drawn: slowly on a busy machine, or never in time."""
+    monkeypatch.setattr(charts, "TIMEOUT", 120.0 if request.param else 0)
+    return bool(request.param)
+
+
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[bytes | None]:
-    """Replace the drawing of charts, which takes seconds; None is a chart that failed."""
-    charts: list[bytes | None] = [b"\x89PNG"]
-
-    async def draw(*_: object, **__: object) -> bytes:
-        if charts[0] is None:
-            raise ChartFailed("no chart")
-        return charts[0]
-
-    monkeypatch.setattr(usage, "days_chart", draw)
-    monkeypatch.setattr(_credits_report, "days_chart", draw)
-    return charts
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a chart be drawn, however busy the machine is."""
+    monkeypatch.setattr(charts, "TIMEOUT", 120.0)
 
 
-async def test_usage_without_credits_is_a_first_reply(
-    by: Serving, drawn: list[bytes | None]
-) -> None:
+async def test_usage_without_credits_is_a_first_reply(by: Serving) -> None:
     made = await use(by, Usage(by.studio).usage)
 
     assert made.response is not None
@@ -159,28 +155,24 @@ async def test_usage_without_credits_is_a_first_reply(
     assert said(made).files == []
 
 
-@pytest.mark.parametrize("chart", [True, False])
 async def test_usage_has_a_chart_or_says_that_there_is_none(
-    by: Serving, drawn: list[bytes | None], chart: bool, caplog: pytest.LogCaptureFixture
+    by: Serving, chart: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    drawn[0] = drawn[0] if chart else None
     await by.result()
     made = await use(by, Usage(by.studio).usage)
 
     assert [each.filename for each in said(made).files] == ([CHART] if chart else [])
     assert made.followups == []
     lines = [each for each in caplog.messages if "chart" in each]
-    assert lines == ([] if chart else ["chart not drawn: no chart"])
+    assert lines == ([] if chart else ["chart not drawn: no chart within 0 s"])
 
 
 @pytest.mark.parametrize(
     "fault", [Answer(403, {"code": 50013, "message": "no"}), Answer(429, "<html>")], ids=repr
 )
+@pytest.mark.usefixtures("patient")
 async def test_a_chart_that_is_not_uploaded_is_left_out(
-    by: Serving,
-    drawn: list[bytes | None],
-    fault: Answer,
-    caplog: pytest.LogCaptureFixture,
+    by: Serving, fault: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     by.fake.faults.add("POST", FOLLOW_UPS, fault)
     await by.result()
@@ -192,8 +184,9 @@ async def test_a_chart_that_is_not_uploaded_is_left_out(
     assert usage.UPLOAD_SECONDS == 30
 
 
+@pytest.mark.usefixtures("patient")
 async def test_an_upload_of_a_chart_that_takes_too_long_is_left(
-    by: Serving, drawn: list[bytes | None], monkeypatch: pytest.MonkeyPatch
+    by: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage, "UPLOAD_SECONDS", 0.1)
     held = by.fake.faults.add("POST", FOLLOW_UPS, HoldLost())
@@ -205,11 +198,7 @@ async def test_an_upload_of_a_chart_that_takes_too_long_is_left(
     assert "credit" in said(made).text()
 
 
-@pytest.mark.parametrize("chart", [True, False])
-async def test_a_report_has_its_table_and_its_chart(
-    by: Serving, drawn: list[bytes | None], chart: bool
-) -> None:
-    drawn[0] = drawn[0] if chart else None
+async def test_a_report_has_its_table_and_its_chart(by: Serving, chart: bool) -> None:
     await by.result()
     made = await use(by, Credits(by.studio).report)
     names = [each.filename for each in said(made).files]
@@ -220,7 +209,7 @@ async def test_a_report_has_its_table_and_its_chart(
     assert len(pictures) == chart
 
 
-async def test_a_report_of_nothing_has_no_files(by: Serving, drawn: list[bytes | None]) -> None:
+async def test_a_report_of_nothing_has_no_files(by: Serving) -> None:
     made = await use(by, Credits(by.studio).report)
 
     assert said(made).files == []

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -13,12 +12,13 @@ from bot.sandbox.discord import Interaction, Message
 from bot.sandbox.discord.messages import SILENT
 from bot.sandbox.http.faults import Answer, AnswerAfter
 from bot.store.database import Database
-from bot.studio.export import Bounds, Part
+from bot.studio.export import MOST_FILES, Bounds, Part
 from cogs import _data_export
 from cogs._data_export import PartNotSent, ReplyEnds, Sending, send_export
 from cogs._replies import reply_privately
 from cogs.ui.panel import notice
 from cogs.ui.wording import DataExport
+from tests.support.files import picture
 from tests.support.serving import Serving, serving
 
 POSTS = r"/api/v10/channels/\d+/messages"
@@ -60,12 +60,18 @@ class Exporting:
         path.write_bytes(b"12345")
         await self.sending.send(Part(path, f"easel-data-{number}.zip", 5, number, total, 0))
 
-    def direct(self) -> list[Message]:
-        return self.by.fake.channel_messages(self.by.fake.dm_channel(self.by.ada))
-
     def reply(self) -> str:
-        assert self.made.message is not None
-        return self.made.message.text()
+        return shown(self.made)
+
+
+def direct(by: Serving) -> list[Message]:
+    return by.fake.channel_messages(by.fake.dm_channel(by.ada))
+
+
+def shown(made: Interaction) -> str:
+    """Return the text of the reply."""
+    assert made.message is not None
+    return made.message.text()
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ async def test_only_the_first_file_notifies_the_member(export: Exporting) -> Non
         await export.send(number, 3)
         assert export.sending.sent == number
 
-    sent = export.direct()
+    sent = direct(export.by)
     assert [bool(each.flags & SILENT) for each in sent] == [False, True, True]
     assert [each.nonce for each in sent] == [f"{export.made.id}-{each}" for each in (1, 2, 3)]
     assert [each.files[0].filename for each in sent] == [
@@ -96,7 +102,7 @@ async def test_a_file_is_attempted_three_times_and_is_one_message(export: Export
     for fault in (lost, BUSY):
         export.by.fake.faults.add("POST", POSTS, fault)
     await export.send(1)
-    assert len(export.direct()) == 1
+    assert len(direct(export.by)) == 1
 
     failing = export.by.fake.faults.add("POST", POSTS, BUSY, times=None)
     with pytest.raises(PartNotSent, match="; 1 were sent before"):
@@ -207,21 +213,34 @@ async def test_a_member_without_data_is_refused_before_the_reply(by: Serving) ->
     ("here", "limit", "expected"), [(True, 5, 5), (True, 100, 24), (False, 5, 10)]
 )
 async def test_a_file_has_the_limit_of_its_place(
-    by: Serving, monkeypatch: pytest.MonkeyPatch, here: bool, limit: int, expected: int
+    by: Serving, here: bool, limit: int, expected: int
 ) -> None:
-    given: list[Bounds] = []
-    exports = by.studio.exports.of
+    """The ZIP file adds less than 16 KiB to the picture that it holds."""
+    sizes = (expected * MIB, expected * MIB - 16 * 1024)
+    await by.result(files=[picture().ljust(size, b"\0") for size in sizes])
+    by.fake.set_upload_limit(by.server, max(limit, 10) * MIB)
+    made = by.interaction()
+    interaction = by.received(made, attachment_size_limit=limit * MIB)
+    await send_export(interaction, by.studio, here=here)
 
-    def of(user_id: int, bounds: Bounds) -> Any:  # noqa: ANN401
-        given.append(bounds)
-        return exports(user_id, bounds)
+    sent = made.followups if here else direct(by)
+    (file,) = [file for each in sent for file in each.files]
+    assert sizes[1] < len(file.data) <= sizes[0]
+    assert "1 picture is left out" in shown(made)
 
-    monkeypatch.setattr(by.studio.exports, "of", of)
-    interaction = by.received(by.interaction(), attachment_size_limit=limit * MIB)
-    with pytest.raises(Exception, match="nothing about you"):
-        await send_export(interaction, by.studio, here=here)
 
-    assert given == [Bounds(expected * MIB, 40)]
+async def test_an_export_has_a_bounded_number_of_files(
+    by: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST_FILES == 40
+    monkeypatch.setattr(_data_export, "MOST_FILES", 3)
+    monkeypatch.setattr(_data_export, "DIRECT_BYTES", 64 * 1024)
+    await by.result(files=[picture().ljust(40 * 1024, b"\0") for _ in range(4)])
+    made = by.interaction()
+    await send_export(by.received(made), by.studio, here=False)
+
+    assert len(direct(by)) == 3
+    assert "left out" in shown(made)
 
 
 @pytest.mark.parametrize("here", [True, False])
@@ -234,9 +253,8 @@ async def test_an_export_begins_with_a_reply_and_shows_its_end_there(
 
     assert made.message is not None
     assert made.message.ephemeral_to is by.ada
-    assert ("here below" in made.message.text()) is here
-    direct = by.fake.channel_messages(by.fake.dm_channel(by.ada))
-    assert (len(made.followups), len(direct)) == ((1, 0) if here else (0, 1))
+    assert ("here below" in shown(made)) is here
+    assert (len(made.followups), len(direct(by))) == ((1, 0) if here else (0, 1))
 
 
 async def test_an_export_that_takes_too_long_ends(

@@ -11,8 +11,6 @@ import pytest
 from bot.delivery import NotDelivered, Receipt
 from bot.errors import Reason
 from bot.jobs import JobStatus, Picture, PictureKind
-from bot.pictures import PicturesUnavailable
-from bot.pictures.decoder import Undecodable
 from bot.services import Services
 from bot.store.database import Database
 from cogs.delivery import originals
@@ -20,8 +18,9 @@ from cogs.delivery.messages import Messages
 from cogs.delivery.originals import Numbered, lend, plan
 from cogs.delivery.timeouts import send_timeout
 from cogs.delivery.uploads import UPLOAD_BYTES, Upload, Uploads, file_name, prepare, share_of
+from tests.support.bucket import Bucket
 from tests.support.discord_objects import job_of
-from tests.support.files import picture
+from tests.support.files import picture, png_header
 from tests.support.rows import NOW
 from tests.support.services import services_on
 
@@ -104,17 +103,12 @@ async def test_only_a_picture_over_its_share_is_shrunk(
 async def test_missing_and_unreadable_pictures_leave_the_numbers_of_the_others(
     services: Services,
     lent: AsyncExitStack,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", "cogs.delivery.uploads")
     stored = await services.pictures.store(picture())
-    large = replace(await services.pictures.store(picture(size=(64, 64))), size=10**6)
-
-    async def shrink(*_: object, **__: object) -> None:
-        raise Undecodable("odd")
-
-    monkeypatch.setattr(services.decoder, "shrink", shrink)
+    damaged = png_header(64, 64).ljust(stored.size + 1, b"\0")
+    large = await services.pictures.store(damaged)
     job = job_of()
     found = await prepare(
         job, [LOST, large, stored], stored.size, services.reduced, lent, name="small"
@@ -226,16 +220,14 @@ async def test_what_is_left_is_for_the_requester_alone(
 
 
 async def test_pictures_that_cannot_be_read_now_are_delivered_later(
-    services: Services,
-    messages: Messages,
-    lent: AsyncExitStack,
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, tmp_path: Path, lent: AsyncExitStack, bucket: Bucket
 ) -> None:
-    async def away(_: object) -> None:
-        raise PicturesUnavailable("disk")
-
-    monkeypatch.setattr(services.pictures, "find", away)
-    with pytest.raises(NotDelivered, match="pictures not read: disk"):
+    services = services_on(database, tmp_path, lambda: NOW, store=bucket.store(tmp_path))
+    messages = Messages(services.catalog, services.reduced, services.health)
+    with (
+        bucket.server.failing(status="403 Forbidden", code="AccessDenied"),
+        pytest.raises(NotDelivered, match="pictures not read: refuses the request"),
+    ):
         await messages.settled(job_of(), [LOST], Receipt(), lent, missing=0)
 
 

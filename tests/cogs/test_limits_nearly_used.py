@@ -6,8 +6,8 @@ from pathlib import Path
 
 import discord
 import pytest
+from sqlalchemy import text
 
-from bot.errors import NotNow
 from bot.periods import month_of
 from bot.quotas import Sum
 from bot.rights import ServerSettings
@@ -117,9 +117,9 @@ async def test_the_channel_for_notices_hears_of_the_servers_budget(
     await choose_channel(by, notices.id)
     await post_notices(by.client, held(by, Level.SERVER, Level.MEMBER))
 
-    (text,) = texts(by, notices)
-    assert "2.5 credits of 3 credits" in text
-    assert str(int(month_of(NOW).end.timestamp())) in text
+    (shown,) = texts(by, notices)
+    assert "2.5 credits of 3 credits" in shown
+    assert str(int(month_of(NOW).end.timestamp())) in shown
     assert lines(caplog, _notices) == []
 
 
@@ -141,12 +141,10 @@ async def test_a_notice_that_nobody_hears_is_a_line_for_the_operator(
 
 
 async def test_a_notice_whose_channel_cannot_be_read_is_a_line_for_the_operator(
-    by: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    by: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def refuse(_: int) -> ServerSettings:
-        raise NotNow
-
-    monkeypatch.setattr(by.studio.servers, "settings_of", refuse)
+    async with by.services.database.transaction() as tx:
+        await tx.execute(text("DROP TABLE servers"))  # as a damaged file has none
     await post_notices(by.client, held(by, Level.SERVER))
 
     server_id = job_of().route.account_server_id

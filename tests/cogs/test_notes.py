@@ -18,7 +18,7 @@ from cogs import _notes
 from cogs._notes import Notes, Refused
 from cogs.ui.wording import Replying
 from tests.support.discord_objects import message_of
-from tests.support.ground import Ground, ground
+from tests.support.ground import Ground, ground, notes_waiting
 
 POSTS = r"/api/v10/channels/\d+/messages"
 
@@ -47,6 +47,12 @@ class Noting(Ground):
             while len(self.shown()) < count:
                 await asyncio.sleep(0.005)
         return self.shown()
+
+
+async def all_deleted() -> None:
+    async with asyncio.timeout(10):
+        while notes_waiting():
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -86,7 +92,7 @@ async def test_a_note_names_no_rule(on: Noting, error: UserError, text: str) -> 
 async def test_a_member_gets_one_note_in_15_seconds(on: Noting) -> None:
     assert _notes.NOTE_SECONDS == 15
     begin = on.now()
-    on.notes._now = lambda: begin + on.moved
+    on.notes = Notes(on.client, lambda: begin + on.moved)
     for seconds in (0, 14.9, 14.99, 15, 29.9, 30):
         on.moved = timedelta(seconds=seconds)
         await on.notes.send(await on.said(5), f"after {seconds}")
@@ -108,7 +114,7 @@ async def test_the_notes_that_wait_are_bounded(on: Noting, monkeypatch: pytest.M
     monkeypatch.setattr(_notes, "MOST_NOTES", 2)
     for member in (1, 2, 3):
         await on.notes.send(await on.said(member), f"to {member}")
-    assert len(on.notes._waiting) == 2
+    assert notes_waiting() == 2
     await on.notes.close()
 
     assert {each.text() for each in on.shown()} <= {"to 1", "to 2"}
@@ -131,9 +137,7 @@ async def test_a_note_is_deleted_after_its_time_and_at_the_end(
     monkeypatch.setattr(_notes, "NOTE_SECONDS", 0.05)
     await on.notes.send(await on.said(1), "short")
     (short,) = await on.posted(1)
-    async with asyncio.timeout(10):
-        while on.notes._waiting:
-            await asyncio.sleep(0.005)
+    await all_deleted()
     assert short.deleted
 
     monkeypatch.setattr(_notes, "NOTE_SECONDS", 15.0)
@@ -142,7 +146,7 @@ async def test_a_note_is_deleted_after_its_time_and_at_the_end(
     await on.notes.close()
     assert long.deleted
     await on.notes.send(await on.said(3), "too late")
-    assert on.notes._waiting == set()
+    assert notes_waiting() == 0
 
 
 async def test_a_note_that_discord_refuses_is_no_error(
@@ -151,9 +155,7 @@ async def test_a_note_that_discord_refuses_is_no_error(
     caplog.set_level("INFO", _notes.__name__)
     on.fake.faults.add("POST", POSTS, Answer(403, {"code": 50013, "message": "no"}))
     await on.notes.send(await on.said(), "text")
-    async with asyncio.timeout(10):
-        while on.notes._waiting:
-            await asyncio.sleep(0.005)
+    await all_deleted()
 
     (line,) = caplog.messages
     assert line.startswith("note not sent or not deleted: 403")

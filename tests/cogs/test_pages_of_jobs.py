@@ -9,7 +9,6 @@ import discord
 import pytest
 
 from bot.errors import NotNow
-from bot.pictures import NotDecoded
 from bot.sandbox.discord import Interaction, Message, Upload, User
 from bot.sandbox.http.faults import Answer, HoldLost
 from bot.store.database import Database
@@ -148,11 +147,16 @@ async def test_one_page_of_a_member_is_prepared_at_once(by: Serving) -> None:
         await page(by)
 
 
-async def show(by: Serving, job_id: str, who: User | None = None) -> Interaction:
+async def show(
+    by: Serving,
+    job_id: str,
+    who: User | None = None,
+    **changes: Any,  # noqa: ANN401  # of Discord's data
+) -> Interaction:
     made = by.interaction(by=who)
     cog = HistoryCommands(by.studio)
     command: Any = cog.show
-    await command.callback(cog, by.received(made), job_id)
+    await command.callback(cog, by.received(made, **changes), job_id)
     return made
 
 
@@ -178,17 +182,13 @@ async def test_a_job_that_may_not_be_seen_is_refused_before_a_deferral(by: Servi
     assert len(by.sent("POST")) == sent
 
 
-async def test_a_job_whose_pictures_cannot_be_shrunk_now_is_refused(
-    by: Serving, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_job_whose_pictures_cannot_be_shrunk_now_is_refused(by: Serving) -> None:
     job, _ = await by.result()
-
-    async def failing(*_: object, **__: object) -> None:
-        raise NotDecoded("busy")
-
-    monkeypatch.setattr(history, "prepare", failing)
+    by.services.decoder.stop()
     with pytest.raises(NotNow):
-        await show(by, job.id)
+        await show(by, job.id, attachment_size_limit=1024)
+
+    assert len(shown(await show(by, job.id)).files) == 1
 
 
 async def test_an_upload_of_pictures_is_waited_for_a_minute(

@@ -1,16 +1,16 @@
 """Replies to results, as a client without a gateway hears them: which ones request a picture."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import discord
 import pytest
+from sqlalchemy import text
 
-from bot.jobs import Job, JobStatus, Notify
-from bot.sandbox.discord import Message, Upload, User
+from bot.jobs import JobStatus, Notify
+from bot.sandbox.discord import Upload
 from bot.sandbox.discord.permissions import (
     ADMINISTRATOR,
     ATTACH_FILES,
@@ -18,57 +18,17 @@ from bot.sandbox.discord.permissions import (
     USE_APPLICATION_COMMANDS,
 )
 from bot.sandbox.http.faults import Answer, AnswerAfter, Reset
-from bot.store import jobs, members
+from bot.store import jobs
 from bot.store.database import Database
 from cogs import replying
-from cogs.replying import AT_ONCE, IN_ALL, Replying
+from cogs.replying import AT_ONCE, IN_ALL
 from cogs.ui import wording
 from tests.support.files import picture
-from tests.support.serving import Serving, serving
+from tests.support.hearing import Hearing, Reading, told
+from tests.support.serving import serving
 
 POSTS = r"/api/v10/channels/\d+/messages"
 NEUTRAL = wording.Replying.NEUTRAL
-
-
-class Hearing:
-    """The cog, with a result to which members reply."""
-
-    def __init__(self, by: Serving) -> None:
-        self.by = by
-        client: Any = by.client
-        self.cog = Replying(by.studio, client)
-        self.job: Job
-        self.result: Message
-
-    async def begin(self, **options: Any) -> None:  # noqa: ANN401
-        self.job, self.result = await self.by.result(**options)
-
-    def text(self, words: str) -> str:
-        return f"<@{self.by.fake.bot_user.id}> {words}"
-
-    async def say(
-        self,
-        words: str,
-        *,
-        by: User | None = None,
-        to: Message | None = None,
-        files: tuple[Upload, ...] = (),
-        **changes: Any,  # noqa: ANN401  # of Discord's data
-    ) -> discord.Message:
-        """Let a member reply, and the cog hear that."""
-        target = to or self.result
-        said = await self.by.fake.say(
-            by or self.by.ada, target.channel, self.text(words), files, reply_to=target
-        )
-        message = self.by.heard(said, **changes)
-        await self.cog.on_message(message)
-        return message
-
-    async def requested(self, user: User | None = None) -> list[Job]:
-        """Return the jobs that replies have requested."""
-        async with self.by.services.database.reading() as view:
-            found = await members.recent_of(view, (user or self.by.ada).id, 20)
-        return [each for each in found if each.id != self.job.id]
 
 
 @pytest.fixture
@@ -78,20 +38,6 @@ async def hear(database: Database, tmp_path: Path) -> AsyncIterator[Hearing]:
         await made.begin()
         yield made
         await made.cog.cog_unload()
-
-
-async def told(hear: Hearing) -> list[str]:
-    """Return the notes so far."""
-    world, bot = hear.by.fake.world, hear.by.fake.bot_user
-
-    def found() -> list[Message]:
-        own = [each for each in world.messages.values() if each.author is bot and each.reference]
-        return [each for each in own if not str(each.nonce).endswith("-status")]
-
-    async with asyncio.timeout(10):
-        while len(found()) < len(hear.cog._notes._waiting):
-            await asyncio.sleep(0.005)
-    return [each.text() for each in found()]
 
 
 async def test_a_reply_that_mentions_the_bot_requests_a_change(hear: Hearing) -> None:
@@ -203,7 +149,7 @@ async def test_a_hidden_or_deleted_result_is_not_edited(hear: Hearing) -> None:
     assert await told(hear) == [NEUTRAL]
     async with hear.by.services.database.transaction() as tx:
         await jobs.hide(tx, hear.job.id, hear.by.now())
-    hear.cog._notes._last.clear()
+    hear.by.moved += timedelta(seconds=15)  # a member gets one note in this time
     await hear.say("add snow")  # the requester sees the job, and its message is gone
 
     assert await told(hear) == [NEUTRAL, NEUTRAL]
@@ -293,35 +239,56 @@ async def test_a_choice_of_private_results_makes_nothing_private_in_a_server(
     assert (job.route.private, job.route.notify) == (False, Notify.PING)
 
 
-async def test_a_member_has_three_replies_read_at_once(hear: Hearing) -> None:
-    assert (AT_ONCE, IN_ALL) == (3, 100)
-    hear.cog._reading[hear.by.ada.id] = 3
-    await hear.say("add snow")
-    assert await told(hear) == [wording.Replying.TOO_FAST]
-    assert await hear.requested() == []
-    hear.cog._reading[hear.by.ada.id] = 2
-    await hear.say("add snow")
-    assert len(await hear.requested()) == 1
-    assert dict(hear.cog._reading) == {hear.by.ada.id: 2}
+@pytest.fixture
+async def reading(hear: Hearing, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
+    monkeypatch.setattr(replying, "REPLY_TIMEOUT", 120.0)
+    made = Reading(hear)
+    yield made
+    await made.end()
 
-    hear.cog._reading[5] = 98
+
+async def test_a_member_has_three_replies_read_at_once(hear: Hearing, reading: Reading) -> None:
+    assert AT_ONCE == 3
+    await reading.begin(2)
+    await hear.say("add snow")
+    assert len(await hear.requested()) == 3
+    await reading.begin(1)
     await hear.say("add wind")
-    assert len(await hear.requested()) == 1
-    hear.cog._reading[5] = 97
-    await hear.say("add wind")
-    assert len(await hear.requested()) == 2
-    hear.cog._reading.clear()
+    assert await told(hear) == [wording.Replying.TOO_FAST]
+    assert len(await hear.requested()) == 4
+
+    await reading.end()
+    await reading.begin(2)
     await hear.say("add rain")
-    assert dict(hear.cog._reading) == {}
+    assert len(await hear.requested()) == 7
+    await reading.end()
+    assert not hear.cog._reading  # nobody is remembered
+
+
+async def test_the_replies_of_all_members_that_are_read_at_once_are_bounded(
+    hear: Hearing, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert IN_ALL == 100
+    monkeypatch.setattr(replying, "IN_ALL", 2)
+    ben = hear.by.fake.add_user("Ben")
+    await reading.begin(1)
+    await hear.say("add snow", by=ben)
+    assert len(await hear.requested(ben)) == 1
+    await reading.begin(1)
+    await hear.say("add wind", by=ben)
+    assert len(await hear.requested(ben)) == 1
+    assert await told(hear) == []
+
+    await reading.end()
+    await hear.say("add rain", by=ben)
+    assert len(await hear.requested(ben)) == 2
 
 
 async def test_an_error_that_nothing_foresaw_is_a_note_and_a_line(
-    hear: Hearing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hear: Hearing, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(_: int) -> None:
-        raise KeyError
-
-    monkeypatch.setattr(hear.by.studio.results, "of_message", broken)
+    async with hear.by.services.database.transaction() as tx:
+        await tx.execute(text("UPDATE jobs SET options = '{'"))  # which nothing can read
     message = await hear.say("add snow")
     assert await told(hear) == [wording.BUG]
     (line,) = [each for each in caplog.records if each.name == replying.__name__]

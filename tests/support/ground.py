@@ -1,5 +1,6 @@
 """A client at the stand-in of Discord, and a job with its status message, without Easel between."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -137,6 +138,11 @@ class Ground:
         """Return the paths of the requests with a method, without the version of the API."""
         paths = [each.path for each in self.fake.requests if each.method == method]
         return [path.removeprefix("/api/v10") for path in paths]
+
+
+def notes_waiting() -> int:
+    """Return the number of notes that are not deleted yet."""
+    return sum(each.get_name().startswith("note-") for each in asyncio.all_tasks())
 
 
 def shown(text: str, custom_id: str) -> Json:

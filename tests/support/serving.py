@@ -55,6 +55,7 @@ class Serving(Ground):
         self,
         *,
         pictures: int = 1,
+        files: Sequence[bytes] = (),
         private: bool = False,
         posted: bool = True,
         by: User | None = None,
@@ -65,14 +66,15 @@ class Serving(Ground):
     ) -> tuple[Job, Message]:
         """Return a delivered job, Ada's by default, and its message with the row of buttons.
 
-        `words` are the prompt and options of the request.
+        `words` are the prompt and options of the request, `files` are certain pictures.
         """
         channel, user = where or self.channel, by or self.ada
         guild_id = channel.guild.id if channel.guild else None
         account: dict[str, Any] = {"server_id": guild_id or 0, "at": self.now(), "price": 1000}
         new = new_job(user.id, **account, **(words or {}))
         route = replace(new.route, channel_id=channel.id, guild_id=guild_id, private=private)
-        stored = [await self.services.pictures.store(picture()) for _ in range(pictures)]
+        data = files or [picture() for _ in range(pictures)]
+        stored = [await self.services.pictures.store(each) for each in data]
         at = self.now()
         async with self.services.database.transaction() as tx:
             job = await add(tx, replace(new, route=route, **columns))
