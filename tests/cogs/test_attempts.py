@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,8 @@ from bot.store.database import Database
 from cogs.delivery import discord_delivery, timeouts
 from cogs.delivery.discord_delivery import UNKNOWN_SERVER_LIMIT
 from cogs.ui.wording import Ended, Refusal
-from tests.support.delivering import Delivering, delivering, message, with_route
+from tests.support.delivering import MINUTE, Delivering, delivering, message, with_route
+from tests.support.files import picture
 
 POSTS = r"/api/v10/channels/\d+/messages"
 HOOKS = r"/api/v10/webhooks/.*"
@@ -24,7 +24,6 @@ FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
 PAGE = Answer(429, "<html>Too many</html>")  # of a proxy
 NO_POST = Answer(403, {"code": 50013, "message": "Missing Permissions"})
 EXPLICIT = Answer(400, {"code": 20009, "message": "Explicit"})
-MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -194,11 +193,20 @@ async def test_a_member_who_refuses_all_messages_gets_no_notice(
 async def test_the_limit_of_a_file_is_that_of_the_route_or_of_a_server_without_boosts(
     by: Delivering,
 ) -> None:
-    job, _ = await by.on.status()
+    """The limit of a route is tested with the copies of inputs."""
+    job, _ = await by.on.status(private=True)
+    assert job.route.upload_limit is None
 
     assert UNKNOWN_SERVER_LIMIT == 10 * 1024 * 1024
-    assert by.delivery._upload_limit(job) == UNKNOWN_SERVER_LIMIT
-    assert by.delivery._upload_limit(with_route(job, upload_limit=5)) == 5
+    inputs = (Attachment("cat.png", ""),)
+    for size in (UNKNOWN_SERVER_LIMIT, UNKNOWN_SERVER_LIMIT + 1):
+        file = await by.store.store(picture().ljust(size, b"\0"))
+        copied = by.delivery.copy_inputs(replace(job, inputs=inputs), [file])
+        if size == UNKNOWN_SERVER_LIMIT:
+            assert len(await copied) == 1
+        else:
+            with pytest.raises(NotDelivered, match="too large for another upload"):
+                await copied
 
 
 async def unconfirmed(by: Delivering, job: Job) -> None:

@@ -9,13 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from bot.delivery import NotDelivered, Shown
-from bot.jobs import Notify
-from bot.sandbox.http.faults import Answer, AnswerAfter, Hold
+from bot.jobs import Job, Notify
+from bot.sandbox.http.faults import Answer, AnswerAfter
 from bot.store.database import Database
-from cogs.delivery import destinations, timeouts
-from cogs.delivery.fallback import DestinationName
-from tests.support.delivering import Delivering, delivering, message, with_route
-from tests.support.files import picture
+from cogs.delivery import destinations, discord_delivery
+from tests.support.delivering import MINUTE, Delivering, delivering, message, with_route
 
 POSTS = r"/api/v10/channels/\d+/messages"
 HOOKS = r"/api/v10/webhooks/.*"
@@ -23,7 +21,6 @@ FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
 BUSY = Answer(503, {"code": 0, "message": "busy"})
 PAGE = Answer(429, "<html>Too many</html>")  # of a proxy
 EXPLICIT = Answer(400, {"code": 20009, "message": "Explicit"})
-MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -62,6 +59,39 @@ async def test_attempts_of_another_process_are_searched_for_first(by: Delivering
 
     assert await by.deliver(job, number=2) == Shown(elsewhere.id, by.on.channel.id)
     assert not [path for path in by.on.sent("POST") if path == f"/channels/{by.on.channel.id}"]
+
+
+async def test_of_two_memories_the_attempts_of_the_oldest_job_are_forgotten(
+    by: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attempts that are forgotten are searched for, like those of another process."""
+    monkeypatch.setattr(discord_delivery, "REMEMBERED", 2)
+    refused = Answer(403, {"code": 40003, "message": "too fast"})
+    by.on.fake.faults.add("POST", POSTS, refused, times=None)
+
+    async def searches(job: Job, number: int) -> bool:
+        before = len(by.on.sent("GET"))
+        with pytest.raises(NotDelivered):
+            await by.deliver(job, number=number)
+        return f"/channels/{by.on.channel.id}/messages" in by.on.sent("GET")[before:]
+
+    first, second, third = [(await by.on.status())[0] for _ in range(3)]
+    assert not await searches(first, 1)
+    assert not await searches(second, 1)
+    assert not await searches(first, 2)
+    assert not await searches(third, 1)
+    assert await searches(second, 2)
+    assert not await searches(third, 2)
+
+
+async def test_a_first_attempt_knows_nothing_of_earlier_ones(by: Delivering) -> None:
+    by.on.fake.faults.add("POST", POSTS, AnswerAfter(503, {"code": 0, "message": "no"}))
+    job, _ = await by.on.status()
+    with pytest.raises(NotDelivered):
+        await by.deliver(job)
+    await by.deliver(job)
+
+    assert [path for path in by.on.sent("GET") if path.startswith("/channels/")] == []
 
 
 @pytest.mark.parametrize("earlier", [False, True])
@@ -153,21 +183,6 @@ async def test_a_refusal_within_a_second_is_that_of_the_only_post(
 
     assert await by.deliver(job) == Shown(status.id, by.on.channel.id)
     assert [path for path in by.on.sent("GET") if path.startswith("/channels/")] == []
-
-
-async def test_an_upload_without_an_answer_is_halved(
-    by: Delivering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(timeouts, "send_timeout", lambda _: 0.2)
-    job, _ = await by.on.status()
-    held = by.on.fake.faults.add("POST", POSTS, Hold())
-    large = await by.store.store(picture().ljust(600 * 1024, b"\0"))
-    with pytest.raises(NotDelivered, match="TimeoutError"):
-        await by.deliver(job, large)
-    held.remove()
-
-    assert by.delivery._attempts[job.id].limit == 512 * 1024
-    assert DestinationName.CHANNEL in by.delivery._attempts[job.id].unknown
 
 
 async def test_a_follow_up_is_sent_once(by: Delivering) -> None:

@@ -1,16 +1,23 @@
 """Deliveries at the limits of Discord: rate limits, edits that give way, requests sent once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import discord
 import pytest
 
-from bot.rest_pace import GaveWay
+from bot import rest_pace
+from bot.clock import ClockWatch
+from bot.delivery import Shown
+from bot.health import ServiceHealth
+from bot.jobs import JobStatus
+from bot.observability.metrics import Metrics, trace_discord
 from bot.sandbox.http.faults import Answer
+from bot.second_copy import CopyWatch
 from bot.store.database import Database
 from cogs.delivery import discord_delivery
 from cogs.delivery.follow_up import NotRepeated, follow_up
@@ -18,11 +25,11 @@ from cogs.delivery.messages import Message
 from cogs.delivery.removal import remove_messages
 from cogs.delivery.timeouts import within
 from cogs.ui.panel import notice
-from tests.support.delivering import Delivering, delivering, message
+from tests.support.delivering import Delivering, delivering, message, with_route
 from tests.support.ground import Ground, ground
+from tests.support.services import limited
 
 FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
-USED_UP = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": "9.5"}
 
 
 @pytest.fixture
@@ -43,8 +50,7 @@ async def test_a_delivery_to_a_limited_channel_says_that_it_waits(by: Delivering
     assert by.waits == 0
     assert by.delivery.limited_channels() == {}
 
-    path = f"/api/v10/channels/{by.on.channel.id}/messages"
-    by.delivery._limits.note(path, 200, USED_UP)
+    limited(by.services, by.on.channel.id)
     assert list(by.delivery.limited_channels()) == [by.on.channel.id]
     job, _ = await by.on.status()
     posted = message(by, await by.deliver(job))
@@ -62,24 +68,35 @@ async def test_a_delivery_reads_the_limits_in_the_answers_of_its_client(by: Deli
 
 
 @asynccontextmanager
-async def busy(monkeypatch: pytest.MonkeyPatch, client: discord.Client) -> AsyncIterator[None]:
-    """Let no status edit have a turn."""
+async def busy(
+    on: Ground,
+    monkeypatch: pytest.MonkeyPatch,
+    attach: Callable[[discord.Client], None] = lambda _: None,
+) -> AsyncIterator[discord.Client]:
+    """Yield a client whose turn for another request comes after hours.
 
-    async def request(*_: object, **__: object) -> None:
-        raise GaveWay("no turn in time")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(client.http, "request", request)
-        yield
+    `attach` gets the client before it logs in.
+    """
+    monkeypatch.setattr(rest_pace, "GIVE_WAY", 0.05)
+    sharers = 0
+    clock, pace = ClockWatch(on.now), rest_pace.RestPace(lambda: sharers)
+    metrics = Metrics(on.now, ServiceHealth(on.now))
+    trace = trace_discord(metrics, clock, CopyWatch(on.now, clock), pace)
+    async with discord.Client(intents=discord.Intents.none(), http_trace=trace) as client:
+        attach(client)
+        await client.login(on.fake.token)
+        sharers = 10**6
+        await client.fetch_user(on.ada.id)
+        yield client
 
 
 async def test_an_erasure_that_gives_way_is_repeated_later(
     on: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, status = await on.status()
-    async with busy(monkeypatch, on.client):
-        with pytest.raises(TimeoutError, match="no turn in time"):
-            await remove_messages(on.client, job)
+    async with busy(on, monkeypatch) as client:
+        with pytest.raises(TimeoutError, match="other requests to Discord come first"):
+            await remove_messages(client, job)
 
     await remove_messages(on.client, job)
     assert status.deleted
@@ -89,18 +106,19 @@ async def test_a_status_edit_that_gives_way_may_be_made_later(
     by: Delivering, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG", discord_delivery.__name__)
-    job, _ = await by.on.status()
-
-    async def edit(*_: object, **__: object) -> None:
-        raise GaveWay("no turn in time")
-
-    monkeypatch.setattr(discord.Webhook, "edit_message", edit)
-    assert not await by.delivery.show(job)
+    job, status = await by.on.status(status=JobStatus.RUNNING)
+    job = with_route(job, token_expires_at=by.on.now())  # edited like a message of the bot's own
+    async with busy(by.on, monkeypatch, by.delivery.attach):
+        assert not await by.delivery.show(job)
     lines = [each for each in caplog.records if each.name == discord_delivery.__name__]
     assert [(each.levelname, each.getMessage()) for each in lines] == [
-        ("DEBUG", "status message not edited: no turn in time")
+        ("DEBUG", "status message not edited: other requests to Discord come first")
     ]
-    assert job.id not in by.delivery._stray_edits  # nothing was sent
+    assert status.text() == "waiting"
+
+    by.delivery.attach(by.on.client)
+    canceled = replace(job, status=JobStatus.CANCELED)
+    assert await by.deliver(canceled) == Shown(status.id, by.on.channel.id)  # no edit is in doubt
 
 
 @pytest.mark.parametrize("ends", ["time", "cancel", "error"])
@@ -128,16 +146,12 @@ async def test_a_request_that_is_cut_off_lets_others_go_on(on: Ground, ends: str
 
 @pytest.mark.parametrize("once", [True, False])
 async def test_a_follow_up_is_repeated_only_where_a_double_does_no_harm(
-    on: Ground, once: bool, monkeypatch: pytest.MonkeyPatch
+    on: Ground, once: bool
 ) -> None:
-    async def sleep(_: float) -> None:
-        """Repeat at once."""
-
     job, _ = await on.status(private=True)
     token = job.route.interaction_token
     assert token is not None
     failing = on.fake.faults.add("POST", FOLLOW_UPS, Answer(502, "<html>"))
-    monkeypatch.setattr(asyncio, "sleep", sleep)
     sent = Message(notice("a result"))
     if once:
         with pytest.raises(NotRepeated):

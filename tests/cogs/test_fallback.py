@@ -9,7 +9,6 @@ import pytest
 from bot.backoff import Backoff
 from bot.jobs import TOKEN_MARGIN, Job
 from bot.store.database import Database
-from cogs.delivery import discord_delivery
 from cogs.delivery.discord_delivery import REMEMBERED, DiscordDelivery
 from cogs.delivery.fallback import (
     ABANDON_AFTER,
@@ -307,21 +306,3 @@ async def test_the_memory_of_attempts_is_bounded(
     for number in range(REMEMBERED + 1):
         delivery._attempts_of(replace(job, id=str(number), delivery_attempts=1), again=False)
     assert len(delivery._attempts) == REMEMBERED
-
-
-async def test_of_two_memories_the_attempts_of_the_oldest_job_are_forgotten(
-    database: Database, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(discord_delivery, "REMEMBERED", 2)
-    delivery = services_on(database, tmp_path, lambda: NOW).delivery
-    assert isinstance(delivery, DiscordDelivery)
-
-    def attempts(name: str, number: int) -> Attempts:
-        each = replace(job, id=name, delivery_attempts=number)
-        return delivery._attempts_of(each, again=number > 1)
-
-    first, second = attempts("first", 1), attempts("second", 1)
-    assert attempts("first", 2) is first
-    attempts("third", 1)
-    assert attempts("second", 2) is not second
-    assert attempts("third", 1) is not attempts("third", 1)  # a first attempt knows nothing

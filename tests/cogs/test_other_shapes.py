@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bot.delivery import NotDelivered
-from bot.jobs import Notify
-from bot.sandbox.http.faults import Answer
+from bot.jobs import Job, Notify, Picture
+from bot.sandbox.http.faults import Answer, HoldLost
 from bot.store.database import Database
-from cogs.delivery import discord_delivery, posts
+from cogs.delivery import discord_delivery, fallback, posts, timeouts
 from cogs.ui.wording import HiddenPrompt
-from tests.support.delivering import Delivering, delivering, message, with_route
+from tests.support.delivering import MINUTE, Delivering, delivering, fail, message, with_route
 from tests.support.files import picture
 
 POSTS = r"/api/v10/channels/\d+/messages"
@@ -49,7 +49,9 @@ async def test_a_refused_size_is_halved(
     assert f"upload too large, shrinking to {len(data) // 2} bytes" in caplog.messages
 
 
-async def test_the_smaller_of_both_limits_holds(by: Delivering) -> None:
+async def test_the_smaller_of_both_limits_holds(
+    by: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = picture(size=(200, 150))
     stored = await by.store.store(data)
     job, _ = await by.on.status()
@@ -58,12 +60,41 @@ async def test_the_smaller_of_both_limits_holds(by: Delivering) -> None:
     assert len(posted.files[0].data) <= len(data) // 2
 
     job, _ = await by.on.status()
-    by.on.fake.faults.add("POST", POSTS, PAGE)
-    with pytest.raises(NotDelivered):
-        await by.deliver(job, stored)
-    by.delivery._attempts[job.id].limit = len(data) // 2  # an upload took too long
+    monkeypatch.setattr(fallback, "SMALLEST_LIMIT", 1024)
+    await unanswered(by, job, stored, monkeypatch)
     posted = message(by, await by.deliver(job, stored, number=2))
     assert len(posted.files[0].data) <= len(data) // 2
+
+
+async def test_after_an_upload_without_an_answer_the_next_one_is_half_a_mebibyte_at_least(
+    by: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = await by.store.store(picture(size=(600, 400)))
+    assert 512 < stored.size // 1024 < 1024
+    job, _ = await by.on.status()
+    await unanswered(by, job, stored, monkeypatch)
+    searched = len(by.on.sent("GET"))
+    posted = message(by, await by.deliver(job, stored, number=2))
+
+    (copy,) = by.store.disk.rglob(f"{stored.sha256}-*")
+    assert copy.stem == f"{stored.sha256}-{512 * 1024}"
+    assert posted.files[0].data == copy.read_bytes()
+    path = f"/channels/{by.on.channel.id}/messages"
+    assert path in by.on.sent("GET")[searched:]  # the post may have arrived
+
+
+async def unanswered(
+    by: Delivering, job: Job, stored: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let an upload arrive and have no answer in time, nor any effect."""
+    lost = by.on.fake.faults.add("POST", POSTS, HoldLost())
+    with monkeypatch.context() as patched:
+        size = stored.size / (128 * 1024)  # in seconds, which a time-out adds
+        patched.setattr(timeouts, "SEND_TIMEOUT", 2.0 - size)
+        with pytest.raises(NotDelivered, match="TimeoutError"):
+            await by.deliver(job, stored)
+    assert lost.hits == 1
+    lost.remove()
 
 
 async def test_a_refused_prompt_is_hidden_in_this_and_all_later_attempts(
@@ -125,10 +156,14 @@ async def test_no_link_leads_to_a_message_that_only_its_member_sees(by: Deliveri
 async def test_a_failure_counts_while_discord_answers(
     by: Delivering, answer: Answer, works: bool
 ) -> None:
-    by.on.fake.faults.add("POST", POSTS, PAGE)
-    by.on.fake.faults.add("GET", USER, answer)
-    job, _ = await by.on.status()
-    with pytest.raises(NotDelivered):
-        await by.deliver(replace(job, delivery_started_at=by.on.now()))
-
-    assert by.delivery._attempts[job.id].failures == works
+    """Three failures lead to the reply after four minutes."""
+    by.on.fake.faults.add("POST", POSTS, PAGE, times=None)
+    by.on.fake.faults.add("GET", USER, answer, times=None)
+    job, status = await by.on.status()
+    job = replace(job, delivery_started_at=by.on.now())
+    number = await fail(by, job, 1, 0, 1, 2)
+    if not works:
+        await fail(by, job, number, 4)
+        return
+    by.on.moved = 4 * MINUTE
+    assert message(by, await by.deliver(job, number=number)) is status

@@ -3,27 +3,34 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.delivery import Receipt, Shown, Undeliverable
+import pytest
+
+from bot.delivery import NotDelivered, Receipt, Shown, Undeliverable
 from bot.jobs import Job, Picture
-from bot.pictures import PictureStore
 from bot.sandbox.discord import Message
+from bot.services import Services
 from bot.store.database import Database
 from cogs.delivery.discord_delivery import DiscordDelivery
 from tests.support.files import picture
 from tests.support.ground import Ground, ground
 from tests.support.services import services_on
 
+MINUTE = timedelta(minutes=1)
+
 
 class Delivering:
     """A delivery with its client and the store of its pictures."""
 
-    def __init__(self, on: Ground, delivery: DiscordDelivery, store: PictureStore) -> None:
+    def __init__(self, on: Ground, services: Services) -> None:
+        assert isinstance(services.delivery, DiscordDelivery)
         self.on = on
-        self.delivery = delivery
-        self.store = store
+        self.services = services
+        self.delivery = services.delivery
+        self.store = services.pictures
         self.waits = 0
 
     async def deliver(self, job: Job, *pictures: Picture, number: int = 1) -> Shown | Undeliverable:
@@ -61,10 +68,20 @@ class Delivering:
 async def delivering(database: Database, folder: Path) -> AsyncIterator[Delivering]:
     async with ground() as on:
         services = services_on(database, folder, on.now)
-        assert isinstance(services.delivery, DiscordDelivery)
-        services.delivery.attach(on.client)
+        made = Delivering(on, services)
+        made.delivery.attach(on.client)
         async with services.decoder:
-            yield Delivering(on, services.delivery, services.pictures)
+            yield made
+
+
+async def fail(by: Delivering, job: Job, number: int, *minutes: float) -> int:
+    """Make failing attempts at these minutes; return the number of the next one."""
+    for minute in minutes:
+        by.on.moved = minute * MINUTE
+        with pytest.raises(NotDelivered):
+            await by.deliver(job, number=number)
+        number += 1
+    return number
 
 
 def message(by: Delivering, shown: Shown | Undeliverable) -> Message:
