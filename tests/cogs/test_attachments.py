@@ -19,12 +19,6 @@ CDN = "https://cdn.discordapp.com/attachments/1/2"
 COPY = "https://media.discordapp.net/external/x"
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[discord.Client]:
-    async with discord.Client(intents=discord.Intents.none()) as made:
-        yield made
-
-
 def file(name: str, kind: str | None = "image/png", number: int = 1) -> Mapping[str, Any]:
     return {
         "id": str(number),

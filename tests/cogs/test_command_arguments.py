@@ -9,11 +9,10 @@ import pytest
 
 from bot import charts
 from bot.jobs import JobStatus, Notify
-from bot.rights import READY_MADE, Rights, Subject
-from bot.sandbox.discord import Channel, Interaction, Message, User
+from bot.rights import READY_MADE, Subject
+from bot.sandbox.discord import Channel, Interaction, User
 from bot.sandbox.discord.permissions import MANAGE_GUILD
 from bot.sandbox.http.faults import Answer, HoldLost
-from bot.store import servers
 from bot.store.database import Database
 from bot.studio.credit_rules import GrantToBot, OneSubject
 from bot.studio.managers import ManagersOnly
@@ -24,7 +23,7 @@ from cogs.my import My, NoSuchChoice
 from cogs.ui.usage import CHART
 from cogs.usage import Usage
 from tests.support.rows import new_job, one
-from tests.support.serving import Serving, serving
+from tests.support.serving import Serving, private_reply, rights, serving
 
 FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
 TIER = next(iter(READY_MADE))
@@ -50,20 +49,9 @@ async def use(
     return made
 
 
-def said(made: Interaction) -> Message:
-    assert made.message is not None
-    assert made.message.ephemeral_to is made.user
-    return made.message
-
-
 def member(by: Serving, user: Any, *, bot: bool = False) -> discord.User:  # noqa: ANN401
     data: Any = user.to_json() | {"bot": bot}
     return discord.User(state=by.client._connection, data=data)
-
-
-async def rights(by: Serving, subject: Subject, name: str = "") -> Rights:
-    async with by.services.database.reading() as view:
-        return await servers.rights_of(view, by.server.id, subject, name)
 
 
 async def test_a_manager_reads_the_prompts_that_others_read_in_the_same_channel(
@@ -74,10 +62,10 @@ async def test_a_manager_reads_the_prompts_that_others_read_in_the_same_channel(
     await by.result(by=ben, words={"prompt": "a secret"}, private=True)
     cog, elsewhere = Credits(by.studio), by.fake.add_channel(by.server, "other")
 
-    here = said(await use(by, cog.member, member(by, ben))).text()
+    here = private_reply(await use(by, cog.member, member(by, ben))).text()
     assert "an owl" in here
     assert "a secret" not in here
-    there = said(await use(by, cog.member, member(by, ben), where=elsewhere)).text()
+    there = private_reply(await use(by, cog.member, member(by, ben), where=elsewhere)).text()
     assert "an owl" not in there
 
 
@@ -86,7 +74,7 @@ async def test_only_a_manager_grants_and_no_bot_is_granted_anything(by: Serving)
     with pytest.raises(GrantToBot):
         await use(by, cog.grant, member(by, ben, bot=True), "5")
     made = await use(by, cog.grant, member(by, ben), "5", "for the poster")
-    assert "5 credits" in said(made).text()
+    assert "5 credits" in private_reply(made).text()
 
     cleo = by.fake.add_user("Cleo")
     with pytest.raises(ManagersOnly):
@@ -131,7 +119,7 @@ async def test_a_tier_is_taken_for_everybody_or_for_a_role(by: Serving) -> None:
     assert (await rights(by, Subject.ROLE, "77")).tier == TIER
     made = await use(by, cog.drop_tier, role)
     assert (await rights(by, Subject.ROLE, "77")).tier is None
-    assert "<@&77>" in said(made).text()
+    assert "<@&77>" in private_reply(made).text()
 
 
 @pytest.fixture(params=[True, False], ids=["chart", "no chart"])
@@ -152,7 +140,7 @@ async def test_usage_without_credits_is_a_first_reply(by: Serving) -> None:
 
     assert made.response is not None
     assert made.response["type"] == 4
-    assert said(made).files == []
+    assert private_reply(made).files == []
 
 
 async def test_usage_has_a_chart_or_says_that_there_is_none(
@@ -161,7 +149,7 @@ async def test_usage_has_a_chart_or_says_that_there_is_none(
     await by.result()
     made = await use(by, Usage(by.studio).usage)
 
-    assert [each.filename for each in said(made).files] == ([CHART] if chart else [])
+    assert [each.filename for each in private_reply(made).files] == ([CHART] if chart else [])
     assert made.followups == []
     lines = [each for each in caplog.messages if "chart" in each]
     assert lines == ([] if chart else ["chart not drawn: no chart within 0 s"])
@@ -178,8 +166,8 @@ async def test_a_chart_that_is_not_uploaded_is_left_out(
     await by.result()
     made = await use(by, Usage(by.studio).usage)
 
-    assert said(made).files == []
-    assert "credit" in said(made).text()
+    assert private_reply(made).files == []
+    assert "credit" in private_reply(made).text()
     assert caplog.messages[-1].startswith("chart not uploaded: ")
     assert usage.UPLOAD_SECONDS == 30
 
@@ -188,32 +176,32 @@ async def test_a_chart_that_is_not_uploaded_is_left_out(
 async def test_an_upload_of_a_chart_that_takes_too_long_is_left(
     by: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage, "UPLOAD_SECONDS", 0.1)
+    monkeypatch.setattr(usage, "UPLOAD_SECONDS", 2.0)
     held = by.fake.faults.add("POST", FOLLOW_UPS, HoldLost())
     await by.result()
     made = await use(by, Usage(by.studio).usage)
     held.remove()
 
-    assert said(made).files == []
-    assert "credit" in said(made).text()
+    assert private_reply(made).files == []
+    assert "credit" in private_reply(made).text()
 
 
 async def test_a_report_has_its_table_and_its_chart(by: Serving, chart: bool) -> None:
     await by.result()
     made = await use(by, Credits(by.studio).report)
-    names = [each.filename for each in said(made).files]
+    names = [each.filename for each in private_reply(made).files]
 
     assert [each.rpartition(".")[2] for each in names] == (["png"] if chart else []) + ["csv"]
     assert all(each.startswith("credits-") for each in names)
-    pictures = said(made).pictures()
+    pictures = private_reply(made).pictures()
     assert len(pictures) == chart
 
 
 async def test_a_report_of_nothing_has_no_files(by: Serving) -> None:
     made = await use(by, Credits(by.studio).report)
 
-    assert said(made).files == []
-    assert said(made).text()
+    assert private_reply(made).files == []
+    assert private_reply(made).text()
 
 
 async def test_the_choice_of_notifications_is_read_in_any_form(by: Serving) -> None:
@@ -226,11 +214,11 @@ async def test_the_choice_of_notifications_is_read_in_any_form(by: Serving) -> N
     ):
         made = await use(by, cog.notify, typed)
         assert await by.studio.preferences.notify_of(by.ada.id) is chosen
-        assert "next results" in said(made).text()
+        assert "next results" in private_reply(made).text()
     with pytest.raises(NoSuchChoice, match="ping, silent, direct, private"):
         await use(by, cog.notify, "loud")
     made = await use(by, cog.notify)
-    assert "Choose another" in said(made).text()
+    assert "Choose another" in private_reply(made).text()
     assert await by.studio.preferences.notify_of(by.ada.id) is Notify.PING
 
 
@@ -250,10 +238,10 @@ async def test_the_help_lists_what_the_member_may_use(by: Serving) -> None:
     tree.add_command(My(by.studio).app_command)
     cog = Jobs(by.studio, tree)
 
-    managers = said(await use(by, cog.help)).text()
+    managers = private_reply(await use(by, cog.help)).text()
     assert "/credits grant" in managers
     assert "/credits tier take" in managers
-    members = said(await use(by, cog.help, who=by.fake.add_user("Ben"))).text()
+    members = private_reply(await use(by, cog.help, who=by.fake.add_user("Ben"))).text()
     assert "/credits" not in members
     assert "/my notify" in members
     assert managers.index("/credits budget") < managers.index("/credits grant")

@@ -1,8 +1,6 @@
 """Completions of options, and the arguments of /credits as they are typed."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import discord
@@ -13,7 +11,6 @@ from bot.catalog import Choice
 from bot.periods import PeriodKind
 from bot.rights import READY_MADE
 from bot.sandbox.discord.permissions import MANAGE_GUILD
-from bot.store.database import Database
 from bot.studio.credit_rules import NoSuchPeriod
 from cogs._credits_input import (
     GRANTS,
@@ -27,15 +24,9 @@ from cogs._credits_input import (
     complete_tier,
 )
 from cogs._options import choices, complete, complete_model, given_options
-from tests.support.serving import Serving, serving
+from tests.support.serving import Serving
 
 Found = list[app_commands.Choice[str]]
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 def named(found: Found) -> list[tuple[str, str]]:

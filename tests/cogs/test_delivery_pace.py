@@ -26,7 +26,7 @@ from cogs.delivery.removal import remove_messages
 from cogs.delivery.timeouts import within
 from cogs.ui.panel import notice
 from tests.support.delivering import Delivering, delivering, message, with_route
-from tests.support.ground import Ground, ground
+from tests.support.ground import Ground
 from tests.support.services import limited
 
 FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
@@ -35,12 +35,6 @@ FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
 @pytest.fixture
 async def by(database: Database, tmp_path: Path) -> AsyncIterator[Delivering]:
     async with delivering(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def on() -> AsyncIterator[Ground]:
-    async with ground() as made:
         yield made
 
 

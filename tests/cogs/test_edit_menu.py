@@ -1,6 +1,5 @@
 """The message menu "Edit image" and the forms Remix and Edit, by a client without a gateway."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,6 @@ SNAPSHOT = {
     "mentions": [],
     "mention_roles": [],
 }
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 async def say(

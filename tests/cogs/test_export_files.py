@@ -1,7 +1,6 @@
 """The files of `/mydata export` on their way: their messages, attempts and bounds."""
 
 import logging
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,6 @@ import pytest
 from bot.sandbox.discord import Interaction, Message
 from bot.sandbox.discord.messages import SILENT
 from bot.sandbox.http.faults import Answer, AnswerAfter
-from bot.store.database import Database
 from bot.studio.export import MOST_FILES, Bounds, Part
 from cogs import _data_export
 from cogs._data_export import PartNotSent, ReplyEnds, Sending, send_export
@@ -19,7 +17,7 @@ from cogs._replies import reply_privately
 from cogs.ui.panel import notice
 from cogs.ui.wording import DataExport
 from tests.support.files import picture
-from tests.support.serving import Serving, serving
+from tests.support.serving import Serving
 
 POSTS = r"/api/v10/channels/\d+/messages"
 FOLLOW_UPS = r"/api/v10/webhooks/\d+/[^/]+"
@@ -32,12 +30,6 @@ MIB = 1024 * 1024
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_data_export, "PAUSE", 0.001)
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 class Exporting:

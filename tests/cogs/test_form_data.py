@@ -1,6 +1,5 @@
 """Submitted forms and their values; the open forms and tokens that are held in memory."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,16 +12,10 @@ from cogs._menu_forms import FORM_LIFE, MenuForm, MenuForms
 from cogs._menu_tokens import MenuTokens
 from cogs._results import address_of
 from tests.support.discord_objects import message_of
-from tests.support.ground import Ground, ground
+from tests.support.ground import Ground
 from tests.support.rows import NOW
 
 SUBMIT = 5
-
-
-@pytest.fixture
-async def on() -> AsyncIterator[Ground]:
-    async with ground() as made:
-        yield made
 
 
 def fields(on: Ground, *components: Any, **more: Any) -> Fields:  # noqa: ANN401  # Discord's data

@@ -12,7 +12,7 @@ from bot.jobs import Option
 from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills.model import skills_spec
 from cogs.ui.forms import counts_of, edit_form, menu_form, remix_form, shapes_of
-from tests.support.views import DONE, ID, with_options, with_prompt
+from tests.support.views import DONE, ID, chosen, with_options, with_prompt
 
 OXEN, SKILLS = oxen_spec(price=7500), skills_spec(price=20_000)
 PARAGRAPH = discord.TextStyle.paragraph.value
@@ -35,10 +35,6 @@ def fields(form: ui.Modal) -> dict[str, dict[str, Any]]:
 
 def offered(field: dict[str, Any]) -> list[tuple[str, str]]:
     return [(each["value"], each["label"]) for each in field["options"]]
-
-
-def chosen(field: dict[str, Any]) -> list[str]:
-    return [each["value"] for each in field["options"] if each["default"]]
 
 
 def remix(spec: ModelSpec = OXEN, **options: Option) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,7 @@
 """Warnings and notices of a hold that has used most of a limit, each to those it concerns."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import discord
 import pytest
@@ -15,23 +14,16 @@ from bot.sandbox.discord import Channel, Message
 from bot.sandbox.http.faults import Answer, Reset
 from bot.store import servers
 from bot.store.balances import Level
-from bot.store.database import Database
 from bot.store.holds import Held, Warned
 from cogs import _notices, _warnings
 from cogs._notices import post_notices
 from cogs._warnings import warn_author, warn_member
 from tests.support.discord_objects import job_of
 from tests.support.rows import NOW
-from tests.support.serving import Serving, serving
+from tests.support.serving import Serving
 
 POSTS = r"/api/v10/channels/\d+/messages"
 CALLBACK = r"/api/v10/interactions/.*/callback"
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 def held(by: Serving, *levels: Level, limit: int = 3000, left: int = 500) -> Held:

@@ -1,7 +1,5 @@
 """The lines of the log during a press or a command: they name the job, and hold no prompt."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,23 +10,16 @@ from bot.observability.logs import redact
 from bot.rights import Allowance, Rights, Subject
 from bot.sandbox.discord.permissions import MANAGE_GUILD
 from bot.store import servers
-from bot.store.database import Database
 from cogs._request import request_job
 from cogs.credits import Credits
 from cogs.history import HistoryCommands
 from cogs.jobs import Jobs
 from cogs.recipe import RecipeMenu
 from tests.support.rows import new_job, one
-from tests.support.serving import Serving, serving
+from tests.support.serving import Serving
 
 PROMPT, NEGATIVE = "a very secret fox", "no secret hens"
 EXPANDED = "a drawn and secret fox"
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 def begin() -> None:

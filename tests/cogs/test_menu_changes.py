@@ -1,26 +1,16 @@
 """Changes of a result from its menu: hidden pictures, and forms with the prompt that was drawn."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import discord
 import pytest
 
 from bot.jobs import Job
 from bot.sandbox.discord import Message
-from bot.sandbox.discord.components import walk
 from bot.sandbox.discord.permissions import MANAGE_MESSAGES
 from bot.sandbox.http.faults import Answer
 from bot.store import jobs
-from bot.store.database import Database
 from cogs.ui.wording import More
-from tests.support.serving import Serving, serving, told
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
+from tests.support.menus import labels, spoilers
+from tests.support.serving import Serving, told
 
 
 async def drawn(by: Serving) -> tuple[Job, Message]:
@@ -36,14 +26,6 @@ async def drawn(by: Serving) -> tuple[Job, Message]:
     return await by.job(job.id), by.fake.world.messages[sent.id]
 
 
-def hidden(message: Message) -> list[bool]:
-    return [item["spoiler"] for each in walk(message.components) for item in each.get("items", ())]
-
-
-def labels(message: Message) -> list[str]:
-    return [str(each["label"]) for each in message.buttons()]
-
-
 async def menu_of(by: Serving, job: Job, message: Message) -> Message:
     made = await by.press(message, f"easel:more:{job.id}")
     assert made.message is not None
@@ -54,11 +36,11 @@ async def test_pictures_are_hidden_and_shown_again_from_the_menu(by: Serving) ->
     job, message = await drawn(by)
     menu = await menu_of(by, job, message)
     await by.press(menu, f"easel:spoiler:{job.id}:on")
-    assert hidden(message) == [True]
+    assert spoilers(message) == [True]
     assert (await by.job(job.id)).spoiler
     assert More.NO_SPOILER in labels(menu)
     await by.press(menu, f"easel:spoiler:{job.id}:off")
-    assert hidden(message) == [False]
+    assert spoilers(message) == [False]
     assert not (await by.job(job.id)).spoiler
     assert More.SPOILER in labels(menu)
 
@@ -83,7 +65,7 @@ async def test_only_the_requester_and_moderators_change_a_result(by: Serving, ve
     assert "Only the member who requested this picture" in told(
         await by.press(message, custom_id, by=ben)
     )
-    assert hidden(message) == [False]
+    assert spoilers(message) == [False]
     assert by.sent("DELETE") == by.sent("PATCH") == []
     by.fake.set_permissions(by.server, ben, MANAGE_MESSAGES)
     made = await by.press(message, custom_id, by=ben)

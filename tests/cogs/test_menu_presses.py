@@ -1,8 +1,6 @@
 """Presses on *More* and in its menu, by a client without a gateway."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,25 +9,16 @@ from bot.sandbox.discord import Channel, ChannelKind, Message
 from bot.sandbox.discord.permissions import CREATE_PUBLIC_THREADS
 from bot.sandbox.http.faults import Answer
 from bot.store import jobs
-from bot.store.database import Database
 from cogs import _more, _originals
+from cogs.delivery.route import member_of
 from cogs.ui.wording import More
-from tests.support.serving import Serving, serving, told
+from tests.support.menus import labels
+from tests.support.serving import Serving, told
 
 HOOKS = r"/api/v10/webhooks/.*"
 POSTS = r"/api/v10/channels/\d+/messages"
 REFUSED = Answer(403, {"code": 50013, "message": "no"})
 AGAIN = "Press More under the result again."
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
-
-
-def labels(message: Message) -> list[str]:
-    return [str(each["label"]) for each in message.buttons()]
 
 
 async def opened(by: Serving, job: Job, message: Message) -> Message:
@@ -125,7 +114,7 @@ async def test_originals_have_as_many_messages_as_discord_allows(
     interaction = by.interaction(guest=guest, where=where if guest else None)
     received = by.received(interaction)
     await received.response.defer(ephemeral=True)
-    stored = await by.studio.menus.originals(_more._acting(received)[0], 0, job.id)
+    stored = await by.studio.menus.originals(member_of(received), 0, job.id)
     await _originals.send_originals(received, by.studio, job, stored)
 
     sent = [each for each in (interaction.message, *interaction.followups) if each is not None]

@@ -1,6 +1,5 @@
 """Pages of /history, /show and the recipe menu, by a client without a gateway."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,11 @@ from cogs.recipe import RecipeMenu
 from cogs.ui.wording import Lists
 from tests.support.files import picture
 from tests.support.pseudonyms import KEY
-from tests.support.serving import Serving, serving, told
+from tests.support.serving import Serving, private_reply, serving, told
 
 ORIGINAL = r"/api/v10/webhooks/.*/messages/@original"
 INVALID = Answer(400, {"code": 50035, "message": "Invalid Form Body"})
 LOST = "This page cannot be turned any more."
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 async def page(by: Serving, **options: object) -> Interaction:
@@ -39,12 +32,6 @@ async def page(by: Serving, **options: object) -> Interaction:
     command: Any = cog.history
     await command.callback(cog, by.received(made), **options)
     return made
-
-
-def shown(made: Interaction) -> Message:
-    assert made.message is not None
-    assert made.message.ephemeral_to is made.user
-    return made.message
 
 
 def turns(message: Message) -> list[str]:
@@ -59,13 +46,13 @@ async def test_a_page_without_pictures_is_a_first_reply(by: Serving) -> None:
     made = await page(by)
     assert made.response is not None
     assert made.response["type"] == 4
-    assert Lists.NO_HISTORY in shown(made).text()
+    assert Lists.NO_HISTORY in private_reply(made).text()
 
     await by.result()
     made = await page(by)
     assert made.response is not None
     assert made.response["type"] == 5
-    (file,) = shown(made).files
+    (file,) = private_reply(made).files
     assert file.filename.startswith("easel-")
     assert "-small-1." in file.filename
 
@@ -74,7 +61,7 @@ async def test_a_page_is_turned_in_its_own_message(by: Serving) -> None:
     for number in range(6):
         await by.result(words={"prompt": f"fox number {number}"})
     made = await page(by)
-    first = shown(made)
+    first = private_reply(made)
     (older,) = turns(first)
     assert "fox number 5" in first.text()
     assert "fox number 0" not in first.text()
@@ -91,7 +78,7 @@ async def test_the_filters_of_a_page_go_on_when_it_is_turned(by: Serving) -> Non
     for number in range(6):
         await by.result(words={"prompt": f"fox {number}"})
         await by.result(words={"prompt": f"hen {number}"})
-    first = shown(await page(by, text="fox"))
+    first = private_reply(await page(by, text="fox"))
     (older,) = turns(first)
     await by.press(first, older)
 
@@ -102,7 +89,7 @@ async def test_the_filters_of_a_page_go_on_when_it_is_turned(by: Serving) -> Non
 async def test_a_page_in_a_message_of_others_or_of_no_day_is_forged(by: Serving) -> None:
     for _ in range(6):
         await by.result()
-    first = shown(await page(by))
+    first = private_reply(await page(by))
     (older,) = turns(first)
     public = await by.post("a page")
     assert LOST in told(await by.press(public, older))
@@ -132,13 +119,13 @@ async def test_a_picture_that_cannot_be_reduced_is_left_out(
     for path in by.services.pictures.disk.rglob("*.png"):
         path.unlink()
     await by.result(words={"prompt": "a hen"})
-    message = shown(await page(by))
+    message = private_reply(await page(by))
     assert len(message.files) == 1
     assert "a fox" in message.text()
     assert "a hen" in message.text()
 
     monkeypatch.setattr(history, "THUMBNAIL_SECONDS", 0.0)
-    assert shown(await page(by)).files == []
+    assert private_reply(await page(by)).files == []
 
 
 async def test_one_page_of_a_member_is_prepared_at_once(by: Serving) -> None:
@@ -162,13 +149,13 @@ async def show(
 
 async def test_a_job_is_shown_with_its_pictures_to_who_asked(by: Serving) -> None:
     job, _ = await by.result(pictures=2)
-    own = shown(await show(by, job.id))
+    own = private_reply(await show(by, job.id))
     assert [each.filename for each in own.files] == [
         f"easel-{job.id}-1.png",
         f"easel-{job.id}-2.png",
     ]
     ben = by.fake.add_user("Ben")
-    others = shown(await show(by, job.id, ben))
+    others = private_reply(await show(by, job.id, ben))
     assert f"<@{by.ada.id}>" in others.text()
     assert f"<@{by.ada.id}>" not in own.text()
 
@@ -188,7 +175,7 @@ async def test_a_job_whose_pictures_cannot_be_shrunk_now_is_refused(by: Serving)
     with pytest.raises(NotNow):
         await show(by, job.id, attachment_size_limit=1024)
 
-    assert len(shown(await show(by, job.id)).files) == 1
+    assert len(private_reply(await show(by, job.id)).files) == 1
 
 
 async def test_an_upload_of_pictures_is_waited_for_a_minute(
@@ -228,7 +215,7 @@ async def test_a_result_has_its_recipe_as_a_first_reply(by: Serving) -> None:
 
     assert made.response is not None
     assert made.response["type"] == 4
-    assert job.id in shown(made).text()
+    assert job.id in private_reply(made).text()
 
 
 async def test_a_message_without_a_recipe_is_refused(by: Serving) -> None:

@@ -1,7 +1,6 @@
 """Presses and forms: by whom, with which command, and what is said of forged ones."""
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,6 @@ from tests.support.rows import new_job, one
 from tests.support.serving import Serving, serving, told
 
 SETTINGS = r"/api/v10/applications/\d+/guilds/\d+/commands/permissions"
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
@@ -107,8 +100,8 @@ async def test_what_is_made_from_a_private_result_is_private(by: Serving) -> Non
 async def test_the_button_of_an_unknown_job_is_evidence_of_a_second_copy(
     by: Serving, ben: User, known: bool
 ) -> None:
+    by.fake.world.ids.clock = lambda: time.time() + 120  # the message is newer than this run
     job, message = await by.result(private=known)
-    by.studio.copies._started -= timedelta(minutes=2)  # the message is newer than this run
     job_id = job.id if known else "a" * 16
     for verb in ("again", "cancel"):
         by.studio.copies.last_seen = None

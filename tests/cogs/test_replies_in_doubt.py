@@ -1,8 +1,7 @@
 """Replies of a member's command: private, deferred, in doubt, and errors as sentences."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -14,7 +13,6 @@ from bot.errors import UserError
 from bot.sandbox.discord import Interaction
 from bot.sandbox.discord.interactions import COMPONENT, State
 from bot.sandbox.http.faults import Answer, AnswerAfter, Hold
-from bot.store.database import Database
 from cogs import _replies
 from cogs._forms import open_form
 from cogs._replies import (
@@ -33,17 +31,11 @@ from cogs.ui import wording
 from cogs.ui.panel import notice
 from tests.support.discord_objects import http_error
 from tests.support.ground import ground
-from tests.support.serving import Serving, serving
+from tests.support.serving import Serving
 
 CALLBACK = r"/api/v10/interactions/.*/callback"
 HOOKS = r"/api/v10/webhooks/.*"
 PAGE = AnswerAfter(200, "<html>")
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 def used(by: Serving, kind: int = 2) -> tuple[Interaction, discord.Interaction[Any]]:

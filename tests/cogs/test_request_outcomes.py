@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,6 @@ from tests.support.serving import Serving, serving
 CALLBACK = r"/api/v10/interactions/.*/callback"
 REFUSED = Answer(403, {"code": 50013, "message": "Missing Permissions"})
 REPLIED = Answer(400, {"code": 40060, "message": "Already acknowledged"})
-
-
-@pytest.fixture
-async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database, tmp_path) as made:
-        yield made
 
 
 async def request(

@@ -1,6 +1,6 @@
 """Changes of a result's message: hidden pictures, a removal, a thread, and each refusal."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,18 +28,12 @@ from cogs.delivery.shown import (
     set_spoiler,
 )
 from tests.support.discord_objects import http_error
-from tests.support.ground import Ground, ground
+from tests.support.ground import Ground
 
 PAGE = "text/html"
 ONE = r"/api/v10/channels/\d+/messages/\d+"
 THREADS = r"/api/v10/channels/\d+/messages/\d+/threads"
 GONE = Answer(404, {"code": 10008, "message": "Unknown Message"})
-
-
-@pytest.fixture
-async def on() -> AsyncIterator[Ground]:
-    async with ground() as made:
-        yield made
 
 
 HERE = Place(7, 8)

@@ -1,6 +1,5 @@
 """The member and the route of an interaction or a message, as Discord describes them."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -30,16 +29,10 @@ from cogs.delivery.route import (
     route_of,
     route_of_reply,
 )
-from tests.support.ground import Ground, ground
+from tests.support.ground import Ground
 from tests.support.rows import NOW
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-async def on() -> AsyncIterator[Ground]:
-    async with ground() as made:
-        yield made
 
 
 def used(on: Ground, where: Channel | None = None, *, guest: bool = False) -> Any:  # noqa: ANN401

@@ -1,6 +1,5 @@
 """Searches for a job's reply and result: whose message counts, since when, and in how many."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,24 +17,12 @@ from cogs.delivery.lookup import carries, find_reply, find_result, search_reply,
 from cogs.ui.panel import small
 from cogs.ui.result import mark
 from tests.support.discord_objects import job_of, message_of
-from tests.support.ground import Ground, ground
+from tests.support.ground import Ground
 
 ORIGINAL = r"/api/v10/webhooks/\d+/[^/]+/messages/@original"
 LISTS = r"/api/v10/channels/\d+/messages"
 UNKNOWN = Answer(404, {"code": 10015, "message": "Unknown Webhook"})
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-async def on() -> AsyncIterator[Ground]:
-    async with ground() as made:
-        yield made
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[discord.Client]:
-    async with discord.Client(intents=discord.Intents.none()) as made:
-        yield made
 
 
 def text(content: str, number: int = 1) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cogs import handle_interaction
 from cogs.server import _may_post
 from cogs.ui.server_forms import marks_of
 from cogs.ui.wording import ServerPages
-from tests.support.serving import Serving, serving, told
+from tests.support.serving import Serving, rights, serving, told
 
 TIER, OTHER = next(iter(READY_MADE)), "none"
 NOTHING = "Nothing was chosen. Open /server settings again."
@@ -33,11 +33,6 @@ async def by(database: Database, tmp_path: Path) -> AsyncIterator[Serving]:
 
 async def page(by: Serving) -> Message:
     return await by.post("a page")
-
-
-async def rights(by: Serving, subject: Subject, name: str = "") -> Rights:
-    async with by.services.database.reading() as view:
-        return await servers.rights_of(view, by.server.id, subject, name)
 
 
 async def settings(by: Serving) -> ServerSettings:

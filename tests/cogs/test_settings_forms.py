@@ -24,6 +24,7 @@ from cogs.ui.server_forms import (
     settings_form,
 )
 from tests.support.rows import NOW
+from tests.support.views import chosen
 
 CATALOG = Catalog([ModelSpec(key, key, f"Model {key}", key, {}, 0, 1) for key in ("a", "b")])
 SERVER = Target(None)
@@ -35,10 +36,6 @@ def fields(form: str, raw: RawFields, catalog: Catalog = CATALOG) -> dict[str, d
     data: dict[str, Any] = settings_form(form, GUESTS, raw, catalog).to_dict()
     components = [each["component"] for each in data["components"]]
     return {each["custom_id"]: each for each in components}
-
-
-def chosen(field: dict[str, Any]) -> list[str]:
-    return [each["value"] for each in field["options"] if each["default"]]
 
 
 def changed(form: str, **raw: Raw) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """The end of a status message: edited, deleted or left, by its token or as the bot's own."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +14,7 @@ from cogs.delivery.fallback import FALL_BACK_AFTER, REPLY_AFTER, DestinationName
 from cogs.delivery.reply import Replies, reply_of
 from cogs.ui.panel import panel
 from cogs.ui.wording import Ended
-from tests.support.ground import Ground, ground
+from tests.support.ground import Ground
 
 HOOKS, OWN = r"/api/v10/webhooks/.*", r"/api/v10/channels/\d+/messages/\d+"
 EXPIRED = Answer(401, {"code": 50027, "message": "Invalid Webhook Token"})
@@ -23,12 +22,6 @@ UNKNOWN = Answer(404, {"code": 10015, "message": "Unknown Webhook"})
 GONE = Answer(404, {"code": 10008, "message": "Unknown Message"})
 BUSY = Answer(429, "<html>Too many</html>")  # of a proxy: discord.py does not repeat the request
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-async def on() -> AsyncIterator[Ground]:
-    async with ground() as made:
-        yield made
 
 
 def replies(on: Ground) -> Replies:

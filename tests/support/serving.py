@@ -11,10 +11,11 @@ import discord
 from bot.jobs import Job, JobStatus
 from bot.ledger import Cost
 from bot.pictures import Downloader
+from bot.rights import Rights, Subject
 from bot.sandbox.discord import Channel, Interaction, Message, User
 from bot.sandbox.discord.interactions import COMPONENT
 from bot.services import Services
-from bot.store import generations, jobs, members, settlement
+from bot.store import generations, jobs, members, servers, settlement
 from bot.store.database import Database
 from bot.studio import Studio
 from cogs import CommandPermissions, MenuForms, MenuTokens, handle_interaction
@@ -141,6 +142,18 @@ class Serving(Ground):
         )
         await handle_interaction(self.received(made, **more))
         return made
+
+
+async def rights(by: Serving, subject: Subject, name: str = "") -> Rights:
+    async with by.services.database.reading() as view:
+        return await servers.rights_of(view, by.server.id, subject, name)
+
+
+def private_reply(made: Interaction) -> Message:
+    """Return the reply, which only the member sees."""
+    assert made.message is not None
+    assert made.message.ephemeral_to is made.user
+    return made.message
 
 
 def told(made: Interaction) -> str:

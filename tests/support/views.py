@@ -94,6 +94,11 @@ def components_of(view: ui.LayoutView) -> list[dict[str, Any]]:
     return made
 
 
+def chosen(field: dict[str, Any]) -> list[str]:
+    """Return the values that are selected when a form opens."""
+    return [each["value"] for each in field["options"] if each["default"]]
+
+
 def media_of(view: ui.LayoutView) -> Sequence[tuple[str, str | None, bool]]:
     """Return the address, the alt text and the spoiler of each picture in a gallery."""
     return [
