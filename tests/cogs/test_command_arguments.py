@@ -224,19 +224,17 @@ async def test_the_choice_of_notifications_is_read_in_any_form(by: Serving) -> N
 
 async def test_a_cancel_takes_an_id_in_any_case(by: Serving) -> None:
     job = await one(by.services.database, new_job(by.ada.id, server_id=by.server.id))
-    tree: Any = None
-    cog = Jobs(by.studio, tree)
+    cog = Jobs(by.studio, by.tree)
     await use(by, cog.cancel, f" {job.id.upper()} ")
 
     assert (await by.job(job.id)).status is JobStatus.CANCELED
 
 
 async def test_the_help_lists_what_the_member_may_use(by: Serving) -> None:
-    client: Any = by.client
-    tree: Any = discord.app_commands.CommandTree(client)
-    tree.add_command(Credits(by.studio).app_command)
-    tree.add_command(My(by.studio).app_command)
-    cog = Jobs(by.studio, tree)
+    for added in (Credits(by.studio).app_command, My(by.studio).app_command):
+        assert added is not None
+        by.tree.add_command(added)
+    cog = Jobs(by.studio, by.tree)
 
     managers = private_reply(await use(by, cog.help)).text()
     assert "/credits grant" in managers

@@ -11,10 +11,8 @@ from bot.errors import UserError
 from bot.jobs import Job
 from bot.quotas import OthersPicture
 from bot.sandbox.discord import Interaction, Message, Upload, User
-from bot.sandbox.discord.interactions import MODAL
 from bot.sandbox.http.faults import Answer
 from bot.store.database import Database
-from cogs import handle_interaction
 from cogs.edit import Edit, NoPicture
 from tests.support.files import picture
 from tests.support.ground import EPHEMERAL
@@ -54,28 +52,9 @@ def with_picture(by: Serving, message: Message) -> discord.Message:
 
 async def open_menu(by: Serving, heard: discord.Message) -> Interaction:
     """Use the menu on a message; a refusal is raised."""
-    made, tree = by.interaction(), None
-    cog = Edit(by.studio, tree)  # type: ignore[arg-type]
+    made = by.interaction()
+    cog = Edit(by.studio, by.tree)
     await cog.edit_message(by.received(made), heard)
-    return made
-
-
-async def submit(
-    by: Serving, custom_id: str, source: Message | None = None, **fields: object
-) -> Interaction:
-    components = [
-        {
-            "type": 18,
-            "id": number,
-            "component": {
-                "custom_id": name,
-                ("values" if isinstance(value, list) else "value"): value,
-            },
-        }
-        for number, (name, value) in enumerate(fields.items(), start=1)
-    ]
-    made = by.interaction(MODAL, source=source, custom_id=custom_id, components=components)
-    await handle_interaction(by.received(made))
     return made
 
 
@@ -86,7 +65,7 @@ def custom_id(opened: Interaction) -> str:
 
 async def test_the_pictures_of_an_own_message_are_chosen_by_number(by: Serving) -> None:
     opened = await open_menu(by, await say(by, "cat.png", "dog.png"))
-    await submit(by, custom_id(opened), prompt="add snow", pictures=["1"])
+    await by.submit(custom_id(opened), prompt="add snow", pictures=["1"])
     (job,) = await by.recent()
 
     assert [(each.name, each.author_id) for each in job.inputs] == [("dog.png", None)]
@@ -96,7 +75,7 @@ async def test_the_pictures_of_an_own_message_are_chosen_by_number(by: Serving) 
 @pytest.mark.parametrize("chosen", [[], ["7"], ["x"]])
 async def test_without_a_choice_the_first_picture_is_meant(by: Serving, chosen: list[str]) -> None:
     opened = await open_menu(by, await say(by, "cat.png", "dog.png"))
-    await submit(by, custom_id(opened), prompt="add snow", pictures=chosen)
+    await by.submit(custom_id(opened), prompt="add snow", pictures=chosen)
     (job,) = await by.recent()
 
     assert [each.name for each in job.inputs] == ["cat.png"]
@@ -104,10 +83,10 @@ async def test_without_a_choice_the_first_picture_is_meant(by: Serving, chosen: 
 
 async def test_a_form_is_submitted_once_and_again_after_a_refusal(by: Serving) -> None:
     opened = await open_menu(by, await say(by))
-    refused = await submit(by, custom_id(opened), prompt="")
+    refused = await by.submit(custom_id(opened), prompt="")
     assert "prompt" in told(refused).casefold()
-    await submit(by, custom_id(opened), prompt="add snow")
-    again = await submit(by, custom_id(opened), prompt="add snow")
+    await by.submit(custom_id(opened), prompt="add snow")
+    again = await by.submit(custom_id(opened), prompt="add snow")
 
     assert "This form is closed" in told(again)
     assert len(await by.recent()) == 1
@@ -132,7 +111,7 @@ async def test_pictures_of_others_need_the_operators_leave(
     async with serving(database, tmp_path, edit_others=True) as by:
         ben = by.fake.add_user("Ben")
         opened = await open_menu(by, await say(by, who=ben))
-        await submit(by, custom_id(opened), prompt="add snow")
+        await by.submit(custom_id(opened), prompt="add snow")
         (job,) = await by.recent()
         assert [each.author_id for each in job.inputs] == [ben.id]
 
@@ -143,7 +122,7 @@ async def test_the_picture_of_another_bot_is_of_no_member(
     async with serving(database, tmp_path, edit_others=True) as by:
         other = by.fake.add_user("Other", bot=True)
         opened = await open_menu(by, await say(by, who=other))
-        await submit(by, custom_id(opened), prompt="add snow")
+        await by.submit(custom_id(opened), prompt="add snow")
         (job,) = await by.recent()
         assert [each.author_id for each in job.inputs] == [None]
 
@@ -153,7 +132,7 @@ async def test_a_private_message_of_the_bot_is_the_members_own(by: Serving) -> N
     with pytest.raises(OthersPicture):
         await open_menu(by, await say(by, who=bot))
     opened = await open_menu(by, await say(by, who=bot, flags=EPHEMERAL))
-    await submit(by, custom_id(opened), prompt="add snow")
+    await by.submit(custom_id(opened), prompt="add snow")
     (job,) = await by.recent()
     assert job.route.private
 
@@ -166,12 +145,12 @@ async def test_the_form_of_a_result_edits_the_chosen_picture(by: Serving) -> Non
     job, message = await by.result(pictures=2)
     opened = await by.press(message, f"easel:edit:{job.id}")
     assert custom_id(opened) == f"easel:edit:{job.id}"
-    await submit(by, custom_id(opened), message, prompt=" add snow ", picture=["2"])
+    await by.submit(custom_id(opened), message, prompt=" add snow ", picture=["2"])
     (made,) = [each for each in await by.recent() if each.id != job.id]
 
     assert (made.request.prompt, made.source_job_id) == ("add snow", job.id)
     assert "-2." in made.inputs[0].name
-    await submit(by, custom_id(opened), message, prompt="add rain", picture=[])
+    await by.submit(custom_id(opened), message, prompt="add rain", picture=[])
     first = [each for each in await by.recent() if each.request.prompt == "add rain"]
     assert "-1." in first[0].inputs[0].name
 
@@ -183,14 +162,14 @@ async def test_a_value_that_the_form_does_not_offer_is_refused(by: Serving) -> N
         ("remix", {"count": ["99"]}),
         ("remix", {"shape": ["none such"]}),
     ):
-        made = await submit(by, f"easel:{name}:{job.id}", message, prompt="add snow", **fields)
+        made = await by.submit(f"easel:{name}:{job.id}", message, prompt="add snow", **fields)
         assert told(made).startswith("The form has no choice "), fields
     assert len(await by.recent()) == 1
 
 
 async def remixed(by: Serving, message: Message, job: Job, **fields: object) -> Job:
     before = {each.id for each in await by.recent()}
-    await submit(by, f"easel:remix:{job.id}", message, **{"prompt": "a hen", **fields})
+    await by.submit(f"easel:remix:{job.id}", message, **{"prompt": "a hen", **fields})
     (made,) = [each for each in await by.recent() if each.id not in before]
     return made
 

@@ -10,7 +10,7 @@ import pytest
 from bot.sandbox.discord import Interaction, Message
 from bot.sandbox.discord.messages import SILENT
 from bot.sandbox.http.faults import Answer, AnswerAfter
-from bot.studio.export import MOST_FILES, Bounds, Part
+from bot.studio.export import MOST_FILES, Bounds, NothingStored, Part
 from cogs import _data_export
 from cogs._data_export import PartNotSent, ReplyEnds, Sending, send_export
 from cogs._replies import reply_privately
@@ -195,7 +195,7 @@ async def test_progress_that_cannot_be_shown_is_no_error(
 
 async def test_a_member_without_data_is_refused_before_the_reply(by: Serving) -> None:
     made = by.interaction()
-    with pytest.raises(Exception, match="nothing about you"):
+    with pytest.raises(NothingStored):
         await send_export(by.received(made), by.studio, here=False)
 
     assert made.message is None

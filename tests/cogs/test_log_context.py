@@ -121,8 +121,7 @@ async def test_a_page_of_jobs_hides_the_filter_and_all_words(by: Serving) -> Non
 async def test_a_recipe_names_the_job_and_hides_its_words(by: Serving) -> None:
     job, message = await by.result(words=request(), expanded_prompt=EXPANDED)
     begin()
-    tree: Any = None
-    cog = RecipeMenu(by.studio, tree)
+    cog = RecipeMenu(by.studio, by.tree)
     heard = by.heard(message)
     await cog.recipe(by.received(by.interaction()), heard)
 
@@ -133,8 +132,7 @@ async def test_a_recipe_names_the_job_and_hides_its_words(by: Serving) -> None:
 async def test_a_cancel_names_the_job(by: Serving) -> None:
     job = await one(by.services.database, new_job(by.ada.id, server_id=by.server.id))
     begin()
-    tree: Any = None
-    cog: Any = Jobs(by.studio, tree)
+    cog: Any = Jobs(by.studio, by.tree)
     await cog.cancel.callback(cog, by.received(by.interaction()), f" {job.id.upper()} ")
 
     assert bound() == {"job": job.id}

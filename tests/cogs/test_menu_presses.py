@@ -11,6 +11,7 @@ from bot.sandbox.http.faults import Answer
 from bot.store import jobs
 from cogs import _more, _originals
 from cogs.delivery.route import member_of
+from cogs.delivery.shown import PressMoreAgain
 from cogs.ui.wording import More
 from tests.support.menus import labels
 from tests.support.serving import Serving, told
@@ -276,6 +277,6 @@ async def test_where_only_the_member_installed_the_bot_the_token_alone_reaches_a
     job, message = await by.result()
     made = by.interaction(where=where, guest=True)
     assert _more._place_of(by.received(by.interaction()), job) is not None
-    with pytest.raises(Exception, match=AGAIN):
+    with pytest.raises(PressMoreAgain):
         _more._place_of(by.received(made), job)
     assert not message.deleted

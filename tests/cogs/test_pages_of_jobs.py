@@ -11,6 +11,7 @@ from bot.errors import NotNow
 from bot.sandbox.discord import Interaction, Message, Upload, User
 from bot.sandbox.http.faults import Answer, HoldLost
 from bot.store.database import Database
+from bot.studio.history import PageInPreparation
 from bot.studio.recipes import NoRecipe
 from bot.studio.results import PromptRemoved, ResultUnavailable
 from cogs import history
@@ -130,7 +131,7 @@ async def test_a_picture_that_cannot_be_reduced_is_left_out(
 
 async def test_one_page_of_a_member_is_prepared_at_once(by: Serving) -> None:
     await by.result()
-    with by.studio.histories.preparing(by.ada.id), pytest.raises(Exception, match="page"):
+    with by.studio.histories.preparing(by.ada.id), pytest.raises(PageInPreparation):
         await page(by)
 
 
@@ -204,8 +205,8 @@ async def test_completions_are_the_members_own_jobs_and_days(by: Serving) -> Non
 
 
 async def recipe(by: Serving, message: discord.Message) -> Interaction:
-    made, tree = by.interaction(), None
-    await RecipeMenu(by.studio, tree).recipe(by.received(made), message)  # type: ignore[arg-type]
+    made = by.interaction()
+    await RecipeMenu(by.studio, by.tree).recipe(by.received(made), message)
     return made
 
 

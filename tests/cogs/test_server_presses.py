@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.rights import READY_MADE, Rights, ServerSettings, Subject
-from bot.sandbox.discord import Interaction, Message
+from bot.sandbox.discord import Message
 from bot.sandbox.discord.interactions import MODAL
 from bot.sandbox.discord.permissions import MANAGE_GUILD, SEND_MESSAGES, VIEW_CHANNEL
 from bot.store import servers
@@ -38,27 +38,6 @@ async def page(by: Serving) -> Message:
 async def settings(by: Serving) -> ServerSettings:
     async with by.services.database.reading() as view:
         return await servers.settings_of(view, by.server.id)
-
-
-async def submitted(
-    by: Serving, custom_id: str, source: Message | None, **fields: object
-) -> Interaction:
-    """Submit a form with these values by the names of the fields."""
-    components = [
-        {
-            "type": 18,
-            "id": number,
-            "component": {
-                "id": 50 + number,
-                "custom_id": name,
-                ("values" if isinstance(value, list) else "value"): value,
-            },
-        }
-        for number, (name, value) in enumerate(fields.items(), start=1)
-    ]
-    made = by.interaction(MODAL, source=source, custom_id=custom_id, components=components)
-    await handle_interaction(by.received(made))
-    return made
 
 
 @pytest.mark.parametrize("subject", [*ServerPages.SUBJECTS])
@@ -120,7 +99,7 @@ async def test_a_role_that_the_server_does_not_have_is_named(by: Serving) -> Non
         assert told(await by.press(message, custom_id, values=values)).startswith(DELETED)
     marks = marks_of("amounts", {})
     custom_id = f"easel:server:form:amounts:role:5:{marks}"
-    assert told(await submitted(by, custom_id, message, jobs="3")).startswith(DELETED)
+    assert told(await by.submit(custom_id, message, jobs="3")).startswith(DELETED)
     assert await rights(by, Subject.ROLE, "5") == Rights()
 
     await by.press(message, "easel:server:role", values=[str(role.id)])
@@ -166,7 +145,7 @@ async def test_only_a_manager_opens_and_submits_forms(by: Serving) -> None:
 async def test_a_form_stores_what_was_changed(by: Serving) -> None:
     message, marks = await page(by), marks_of("amounts", {})
     custom_id = f"easel:server:form:amounts:default:{marks}"
-    await submitted(by, custom_id, message, jobs=" 3 ", pictures="", amount="5")
+    await by.submit(custom_id, message, jobs=" 3 ", pictures="", amount="5")
     assert ServerPages.CHANGED in message.text()
     found = await rights(by, Subject.DEFAULT)
     assert found.jobs == 3
@@ -175,14 +154,14 @@ async def test_a_form_stores_what_was_changed(by: Serving) -> None:
 
     marks = marks_of("amounts", {"jobs": ["3"], "amount": ["5"], "period": ["month"]})
     custom_id = f"easel:server:form:amounts:default:{marks}"
-    await submitted(by, custom_id, message, jobs="3", amount="5", period=["month"])
+    await by.submit(custom_id, message, jobs="3", amount="5", period=["month"])
     assert ServerPages.UNCHANGED in message.text()
 
 
 async def test_settings_of_the_server_show_their_page_again(by: Serving) -> None:
     message, marks = await page(by), marks_of("access", {})
     channel = str(by.channel.id)
-    await submitted(by, f"easel:server:form:access:server:{marks}", message, channels=[channel])
+    await by.submit(f"easel:server:form:access:server:{marks}", message, channels=[channel])
 
     assert (await settings(by)).channels == {by.channel.id}
     lines = message.text().splitlines()
@@ -192,7 +171,7 @@ async def test_settings_of_the_server_show_their_page_again(by: Serving) -> None
 async def test_a_refused_form_is_answered_privately_with_what_was_typed(by: Serving) -> None:
     message, marks = await page(by), marks_of("amounts", {})
     custom_id = f"easel:server:form:amounts:default:{marks}"
-    made = await submitted(by, custom_id, message, jobs="many")
+    made = await by.submit(custom_id, message, jobs="many")
 
     assert message.text() == "a page"
     assert "many" in told(made)
@@ -206,7 +185,7 @@ async def test_a_refused_form_is_answered_privately_with_what_was_typed(by: Serv
 
 async def test_a_form_without_a_message_is_answered_privately(by: Serving) -> None:
     marks = marks_of("amounts", {})
-    made = await submitted(by, f"easel:server:form:amounts:default:{marks}", None, jobs="3")
+    made = await by.submit(f"easel:server:form:amounts:default:{marks}", None, jobs="3")
 
     assert made.message is not None
     assert made.message.ephemeral_to is by.ada
@@ -219,7 +198,7 @@ async def test_a_model_is_chosen_by_its_label_and_one_no_longer_on_offer_stays(
     spec = by.studio.catalog.get("oxen")
     message, marks = await page(by), marks_of("models", {})
     custom_id = f"easel:server:form:models:default:{marks}"
-    await submitted(by, custom_id, message, models=[spec.title.upper(), "gone"])
+    await by.submit(custom_id, message, models=[spec.title.upper(), "gone"])
 
     assert (await rights(by, Subject.DEFAULT)).models == frozenset({"oxen", "gone"})
 
@@ -227,7 +206,7 @@ async def test_a_model_is_chosen_by_its_label_and_one_no_longer_on_offer_stays(
 async def test_a_tier_is_reset(by: Serving) -> None:
     message, marks = await page(by), marks_of("amounts", {})
     before = await rights(by, Subject.TIER, TIER)
-    await submitted(by, f"easel:server:form:amounts:tier:{TIER}:{marks}", message, jobs="3")
+    await by.submit(f"easel:server:form:amounts:tier:{TIER}:{marks}", message, jobs="3")
     assert (await rights(by, Subject.TIER, TIER)).jobs == 3
     await by.press(message, f"easel:server:reset:{TIER}")
 

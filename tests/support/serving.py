@@ -13,7 +13,7 @@ from bot.ledger import Cost
 from bot.pictures import Downloader
 from bot.rights import Rights, Subject
 from bot.sandbox.discord import Channel, Interaction, Message, User
-from bot.sandbox.discord.interactions import COMPONENT
+from bot.sandbox.discord.interactions import COMPONENT, MODAL
 from bot.services import Services
 from bot.store import generations, jobs, members, servers, settlement
 from bot.store.database import Database
@@ -41,6 +41,7 @@ class Serving(Ground):
     """The ground with a studio; no worker runs."""
 
     services: Services
+    tree: discord.app_commands.CommandTree[Any]
 
     @property
     def studio(self) -> Studio:
@@ -107,6 +108,26 @@ class Serving(Ground):
         view.add_item(result_row(job))
         sent = await self.client.get_partial_messageable(channel.id).send(view=view)
         return self.fake.world.messages[sent.id]
+
+    async def submit(
+        self, custom_id: str, source: Message | None = None, **fields: object
+    ) -> Interaction:
+        """Submit a form with these values by the names of the fields."""
+        components = [
+            {
+                "type": 18,
+                "id": number,
+                "component": {
+                    "id": 50 + number,
+                    "custom_id": name,
+                    ("values" if isinstance(value, list) else "value"): value,
+                },
+            }
+            for number, (name, value) in enumerate(fields.items(), start=1)
+        ]
+        made = self.interaction(MODAL, source=source, custom_id=custom_id, components=components)
+        await handle_interaction(self.received(made))
+        return made
 
     async def job(self, job_id: str) -> Job:
         async with self.services.database.reading() as view:
@@ -178,6 +199,7 @@ async def serving(
         made.services = replace(services, quotas=replace(services.quotas, **limits))
         client = made.client
         assert isinstance(client, ServingClient)
+        made.tree = discord.app_commands.CommandTree(client)
         client.studio = Studio(made.services, wake=lambda: None)
         client.menu_forms = MenuForms(made.now)
         client.menu_tokens = MenuTokens(made.now)
