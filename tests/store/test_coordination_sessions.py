@@ -1,96 +1,127 @@
-"""The session of one process for its coordination: heartbeats, duties and news, step by step.
-
-The server is a stand-in, so that a test decides what each statement answers.
-"""
+"""The session of one process for its coordination: heartbeats, duties and news, step by step."""
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
-import asyncpg
 import pytest
 
 from bot.store import postgres_coordination, postgres_permits
 from bot.store.coordination import Duty, News, Role
+from bot.store.postgres import PostgresDatabase
 from bot.store.postgres_coordination import (
+    CHANNEL,
     FORGET,
     LEAVE,
-    LIVE,
+    LOCKS,
     NOTIFY,
     SEEN,
     SILENCE,
+    TAKE_DUTY,
     PostgresCoordination,
     number,
 )
 from bot.store.postgres_permits import PostgresPermits
+from tests.support.cluster import Cluster
 
-OWN, OTHER = 1, 2  # ids of the server's processes
-Heard = Callable[..., None]
+ROW = "INSERT INTO processes VALUES ($1, $2, clock_timestamp(), clock_timestamp() - $3::interval)"
 
 
-class Session:
-    """A session of the stand-in's server."""
+class Server:
+    """The sessions of one process, the statements that they executed, and another session."""
 
-    def __init__(self, server: "Server") -> None:
-        self.server = server
-        self.heard: Heard | None = None
-        self.executed: list[tuple[object, ...]] = []
-        self.wanted: list[object] = []  # the locks that were asked for
-        self.terminated = False
+    def __init__(self, database: PostgresDatabase, other: Any) -> None:  # noqa: ANN401  # asyncpg
+        self.database = database
+        self.other = other
+        self.now = 100.0
+        self.sessions: list[Any] = []
+        self.executed: list[tuple[object, ...]] = []  # each with its arguments
+        self.on_execute: Callable[[str], None] = lambda _: None
 
-    async def add_listener(self, channel: str, callback: Heard) -> None:
-        assert channel == "easel"
-        self.heard = callback
+    async def connect(self) -> Any:  # noqa: ANN401  # asyncpg has no types
+        session = await self.database.session(idle_seconds=30.0)
+        session.add_query_logger(self._note)
+        self.sessions.append(session)
+        return session
 
-    async def execute(self, query: str, *args: object) -> str:
-        self.executed.append((query, *args))
-        self.server.on_execute(query)
-        return ""
+    def _note(self, logged: Any) -> None:  # noqa: ANN401
+        self.executed.append((logged.query, *logged.args))
+        self.on_execute(logged.query)
 
-    async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, object]]:
-        assert (query, *args) == (LIVE, SILENCE)
-        return [{"role": role} for role in self.server.roles]
-
-    async def fetchval(self, query: str, *args: object) -> object:
-        self.wanted.append(args[1])
-        return args[1] in self.server.free
-
-    def get_server_pid(self) -> int:
-        return OWN
-
-    def terminate(self) -> None:
-        self.terminated = True
+    def made(self, role: Role = Role.WORKER) -> PostgresCoordination:
+        return PostgresCoordination(self.connect, role, lambda: self.now)
 
     def of(self, query: str) -> list[tuple[object, ...]]:
         """Return the arguments of each execution of a statement."""
         return [each[1:] for each in self.executed if each[0] == query]
 
+    @property
+    def wanted(self) -> list[object]:
+        """The locks that were asked for."""
+        return [lock for _, lock in self.of(TAKE_DUTY)]
 
-class Server:
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.roles: list[str] = []
-        self.free = {number(name) for name in (*Duty, "identify 3")}  # locks that nobody has
-        self.sessions: list[Session] = []
-        self.on_execute: Callable[[str], None] = lambda _: None
+    async def take(self, *locks: int) -> None:
+        """Let another session have the locks."""
+        for lock in locks:
+            await self.other.execute("SELECT pg_advisory_lock($1, $2)", LOCKS, lock)
 
-    async def connect(self) -> Session:
-        self.sessions.append(Session(self))
-        return self.sessions[-1]
+    async def release(self) -> None:
+        await self.other.execute("SELECT pg_advisory_unlock_all()")
 
-    def made(self, role: Role = Role.WORKER) -> PostgresCoordination:
-        return PostgresCoordination(self.connect, role, lambda: self.now)
+    async def add(self, name: str, role: str, age: timedelta = timedelta(0)) -> None:
+        """Store the row of another process, which was seen some time ago."""
+        await self.other.execute(ROW, name, role, age)
+
+    async def rows(self) -> dict[str, str]:
+        """Return the roles of the stored processes."""
+        return {row["id"]: row["role"] for row in await self.other.fetch("SELECT * FROM processes")}
+
+    async def end_session(self) -> None:
+        """End the newest session as the server does at its stop."""
+        pid = self.sessions[-1].get_server_pid()
+        await self.other.execute("SELECT pg_terminate_backend($1, 10000)", pid)
+
+    async def beats(self, count: int) -> None:
+        """Wait for so many more heartbeats, with all that belongs to them."""
+        before = len(self.of(SEEN))
+        await until(lambda: len(self.of(SEEN)) > before + count)
+
+    async def hear(self) -> list[str]:
+        """Return the list to which the payloads of the news for other processes will be added."""
+        heard: list[str] = []
+        await self.other.add_listener(CHANNEL, lambda *given: heard.append(given[3]))
+        return heard
+
+
+@asynccontextmanager
+async def server_at(url: str) -> AsyncIterator[Server]:
+    async with PostgresDatabase(url) as database:
+        other = await database.session(idle_seconds=60.0)
+        yield Server(database, other)
+        other.terminate()
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_coordination, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(postgres_coordination, "RETRY", 0.01)
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    monkeypatch.setattr(postgres_coordination, "HEARTBEAT", 0.01)
-    monkeypatch.setattr(postgres_coordination, "RETRY", 0.01)
-    return Server()
+def rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each session have one heartbeat, at its begin."""
+    monkeypatch.setattr(postgres_coordination, "HEARTBEAT", 60.0)
+
+
+@pytest.fixture
+async def server(postgres_url: str) -> AsyncIterator[Server]:
+    async with server_at(postgres_url) as made:
+        yield made
 
 
 @asynccontextmanager
@@ -105,15 +136,9 @@ async def taking_part(made: PostgresCoordination) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.001)
-
-
-async def beats(server: Server, count: int) -> Session:
-    """Wait for so many heartbeats of the newest session, with all that belongs to them."""
-    await until(lambda: server.sessions and len(server.sessions[-1].of(SEEN)) > count)
-    return server.sessions[-1]
 
 
 async def test_before_the_first_heartbeat_a_process_counts_itself_and_has_no_duty(
@@ -125,21 +150,22 @@ async def test_before_the_first_heartbeat_a_process_counts_itself_and_has_no_dut
 
 
 async def test_live_processes_are_counted_by_their_roles(server: Server) -> None:
-    server.roles = ["run", "worker", "worker", "gateway", "of a later version"]
+    for name, role in enumerate(["run", "worker", "worker", "gateway", "a later one"]):
+        await server.add(str(name), role)
     made = server.made(Role.GATEWAY)
     async with taking_part(made):
-        session = await beats(server, 1)
+        await server.beats(1)
 
-        assert (made.workers, made.processes) == (3, 5)
-    assert {*session.of(SEEN)} == {(made.process, Role.GATEWAY)}
+        assert (made.workers, made.processes) == (3, 6)
+        assert (await server.rows())[made.process] == "gateway"
 
 
 async def test_a_gateway_asks_for_no_duty_and_forgets_no_process(server: Server) -> None:
     made = server.made(Role.GATEWAY)
     async with taking_part(made):
-        session = await beats(server, 2)
+        await server.beats(2)
 
-    assert session.wanted == session.of(FORGET) == []
+    assert server.wanted == server.of(FORGET) == []
 
 
 async def test_a_worker_asks_for_each_duty_until_it_has_it(
@@ -147,19 +173,22 @@ async def test_a_worker_asks_for_each_duty_until_it_has_it(
 ) -> None:
     caplog.set_level(logging.INFO)
     first, *others = (number(duty) for duty in Duty)
-    server.free = {first}
+    await server.take(*others)
     made = server.made()
     async with taking_part(made):
-        session = await beats(server, 3)
+        await server.beats(3)
         assert [made.has(duty) for duty in Duty] == [True, False, False, False]
-        server.free |= {*others}
+        asked = server.wanted
+        assert len(asked) > 1 + 2 * len(others)
+        assert asked == [first, *others * len(asked)][: len(asked)]
+        await server.release()
         await until(lambda: all(made.has(duty) for duty in Duty))
-        await beats(server, len(session.of(SEEN)) + 2)
+        await server.beats(0)
+        asked = server.wanted
+        await server.beats(2)
 
-    asked = Counter(session.wanted)
-    assert asked[first] == 1
-    assert 3 < asked[others[0]] < len(session.of(SEEN))
-    assert session.wanted == [first, *others * asked[others[0]]]
+    assert server.wanted == asked
+    assert Counter(asked)[first] == 1
     assert caplog.text.count("this process has the duty") == len(Duty)
 
 
@@ -170,22 +199,24 @@ async def test_the_numbers_of_duties_are_different_ones_of_32_bits() -> None:
 
 
 async def test_only_who_has_the_duty_of_retention_forgets_processes(server: Server) -> None:
-    server.free -= {number(Duty.RETENTION)}
+    await server.add("gone", "worker", timedelta(minutes=61))
+    await server.add("silent", "worker", timedelta(minutes=59))
+    await server.take(number(Duty.RETENTION))
     made = server.made()
     async with taking_part(made):
-        session = await beats(server, 2)
+        await server.beats(2)
         assert made.has(Duty.EVENTS)
-        assert session.of(FORGET) == []
-        server.free |= {number(Duty.RETENTION)}
-        await until(lambda: session.of(FORGET))
+        assert server.of(FORGET) == []
+        await server.release()
+        await until(lambda: server.of(FORGET))
         assert made.has(Duty.RETENTION)
+        assert await server.rows() == {made.process: "worker", "silent": "worker"}
 
 
+@pytest.mark.usefixtures("rarely")
 async def test_a_duty_is_had_for_half_of_the_silence_after_the_begin_of_a_heartbeat(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server,
 ) -> None:
-    monkeypatch.setattr(postgres_coordination, "HEARTBEAT", 60.0)
-
     def pass_time(query: str) -> None:
         server.now += 1.0 if query == SEEN else 0.0
 
@@ -193,6 +224,7 @@ async def test_a_duty_is_had_for_half_of_the_silence_after_the_begin_of_a_heartb
     made = server.made()
     async with taking_part(made):
         await until(lambda: made.has(Duty.EVENTS))
+        assert server.now == 101.0
         end = 100.0 + SILENCE.total_seconds() / 2
         for moment, has in ((end - 0.001, True), (end, False), (end + 0.001, False)):
             server.now = moment
@@ -201,51 +233,53 @@ async def test_a_duty_is_had_for_half_of_the_silence_after_the_begin_of_a_heartb
 
 
 async def test_a_session_that_fails_takes_the_duties_and_another_begins(
-    server: Server, caplog: pytest.LogCaptureFixture
+    own_postgres_url: str, postgres: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = server.made()
+    """The details of the failure have the values of the row."""
+    refuse = "ALTER TABLE processes ADD CONSTRAINT none CHECK (id = '') NOT VALID"
+    async with server_at(own_postgres_url) as server:
+        made = server.made()
+        async with taking_part(made):
+            await until(lambda: made.has(Duty.EVENTS))
+            await postgres.execute(refuse, url=own_postgres_url)
+            await until(lambda: not made.has(Duty.EVENTS))
+            assert not any(made.has(duty) for duty in Duty)
+            await postgres.execute(
+                "ALTER TABLE processes DROP CONSTRAINT none", url=own_postgres_url
+            )
+            await until(lambda: made.has(Duty.EVENTS))
 
-    def fail(query: str) -> None:
-        raise asyncpg.PostgresError("terminated\nDETAIL: a secret")
-
-    async with taking_part(made):
-        await until(lambda: made.has(Duty.EVENTS))
-        server.on_execute = fail
-        await until(lambda: not made.has(Duty.EVENTS))
-        assert not any(made.has(duty) for duty in Duty)
-        server.on_execute = lambda _: None
-        await until(lambda: made.has(Duty.EVENTS))
-
-    assert all(each.terminated for each in server.sessions)
-    assert "session for coordination lost, retrying: PostgresError: terminated" in caplog.text
-    assert "secret" not in caplog.text
+        assert len(server.sessions) > 1
+        assert all(each.is_closed() for each in server.sessions)
+    assert "session for coordination lost, retrying: CheckViolationError: new row" in caplog.text
+    assert "DETAIL" not in caplog.text
+    assert made.process not in caplog.text
 
 
+@pytest.mark.usefixtures("rarely")
 @pytest.mark.parametrize("lost", [False, True])
 async def test_a_process_that_ends_leaves_and_has_no_duty(server: Server, lost: bool) -> None:
     made = server.made()
-
-    def fail(query: str) -> None:
-        if lost and query == LEAVE:
-            raise OSError("reset")
-
     async with taking_part(made):
-        server.on_execute = fail
         await until(lambda: made.has(Duty.EVENTS))
+        await until(lambda: server.of(FORGET))
+        if lost:
+            await server.end_session()
 
     (session,) = server.sessions
-    assert session.executed[-1] == (LEAVE, made.process)
-    assert session.terminated
+    assert session.is_closed()
     assert not any(made.has(duty) for duty in Duty)
+    if not lost:
+        await until(lambda: server.executed[-1] == (LEAVE, made.process))
+        assert await server.rows() == {}
 
 
 # News
 
 
-async def test_news_are_heard_here_at_once_and_sent_in_their_order(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_coordination, "HEARTBEAT", 60.0)
+@pytest.mark.usefixtures("rarely")
+async def test_news_are_heard_here_at_once_and_sent_in_their_order(server: Server) -> None:
+    others = await server.hear()
     made = server.made()
     heard: list[str] = []
     for _ in range(2):
@@ -256,46 +290,44 @@ async def test_news_are_heard_here_at_once_and_sent_in_their_order(
     made.announce(News.ENDED, "b")
     assert heard == ["b", "b", "a:b", "a:b", "b", "b"]
     async with taking_part(made):
-        await until(lambda: server.sessions and len(server.sessions[-1].of(NOTIFY)) == 3)
+        await until(lambda: len(others) == 3)
         made.announce(News.ROWS, "cancels")
-        await until(lambda: len(server.sessions[-1].of(NOTIFY)) == 4)
+        await until(lambda: len(others) == 4)
 
-    assert [payload for _, payload in server.sessions[-1].of(NOTIFY)] == [
-        "ended:b",
-        "rows:",
-        "ended:a:b",
-        "rows:cancels",
-    ]
+    assert others == ["ended:b", "rows:", "ended:a:b", "rows:cancels"]
+    assert len(server.of(NOTIFY)) == 4
 
 
+@pytest.mark.usefixtures("rarely")
 async def test_news_that_were_not_sent_are_sent_by_the_next_session(server: Server) -> None:
+    others = await server.hear()
     made = server.made()
-
-    def fail(query: str) -> None:
-        if query == NOTIFY and len(server.sessions) == 1:
-            raise OSError("reset")
-
-    server.on_execute = fail
-    made.announce(News.ROWS, "x")
     async with taking_part(made):
-        await until(lambda: len(server.sessions) == 2 and server.sessions[1].of(NOTIFY))
+        await until(lambda: made.has(Duty.EVENTS))
+        await server.end_session()
+        made.announce(News.ROWS, "x")
+        await until(lambda: others)
+        await until(lambda: made.has(Duty.EVENTS))
 
-    assert [payload for _, payload in server.sessions[1].of(NOTIFY)] == ["rows:x"]
+    assert len(server.sessions) == 2
+    assert others == ["rows:x"]
 
 
 async def test_news_of_others_are_heard_and_own_ones_not_again(server: Server) -> None:
+    others = await server.hear()
     made = server.made()
     heard: list[tuple[News, str]] = []
     for news in News:
         made.listen(news, lambda text, news=news: heard.append((news, text)))  # type: ignore[misc]
     async with taking_part(made):
-        session = await beats(server, 1)
-        assert session.heard is not None
-        session.heard(session, OTHER, "easel", "ended:a:b")
-        session.heard(session, OWN, "easel", "ended:c")
-        session.heard(session, OTHER, "easel", "rows:")
+        await server.beats(1)
+        made.announce(News.ENDED, "c")
+        await until(lambda: others == ["ended:c"])  # it has come to all who listen
+        for payload in ("ended:a:b", "rows:"):
+            await server.other.execute(NOTIFY, CHANNEL, payload)
+        await until(lambda: (News.ROWS, "") in heard)
 
-    assert heard == [(News.ENDED, "a:b"), (News.ROWS, "")]
+    assert heard == [(News.ENDED, "c"), (News.ENDED, "a:b"), (News.ROWS, "")]
 
 
 # Permits
@@ -305,15 +337,21 @@ async def test_a_permit_that_another_has_is_asked_for_now_and_then(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_permits, "POLL", 0.05)
-    server.free = set()
-    loop = asyncio.get_running_loop()
+    lock, loop = number("identify 3"), asyncio.get_running_loop()
+    await server.take(lock)
     began = loop.time()
-    loop.call_later(0.12, lambda: server.free.add(number("identify 3")))
-    async with PostgresPermits(server.connect).hold(3):
-        (session,) = server.sessions
-        attempts, taken = len(session.wanted), loop.time() - began
-        assert not session.terminated
 
-    assert 1 < attempts <= 1 + taken / 0.049
-    assert {*session.wanted} == {number("identify 3")}
-    assert session.terminated
+    async def release() -> None:
+        await until(lambda: len(server.wanted) > 2)
+        await server.release()
+
+    releasing = asyncio.create_task(release())
+    async with PostgresPermits(server.connect).hold(3):
+        taken = loop.time() - began
+        await releasing
+        (session,) = server.sessions
+        assert not session.is_closed()
+
+    assert 2 < len(server.wanted) <= 1 + taken / 0.049
+    assert {*server.wanted} == {lock}
+    assert session.is_closed()
