@@ -1,18 +1,20 @@
 """A SQLite file is copied to PostgreSQL: every row, the numbers, and nothing after a fault."""
 
-import asyncio
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Engine, event, select, text
 
 from bot.errors import StartupError
 from bot.store import generations, pictures
-from bot.store.audit import Verification, verify
+from bot.store.audit import verify
 from bot.store.backends import open_database
 from bot.store.copying import TABLES, copy_rows
-from bot.store.database import Connection, write_note
+from bot.store.database import write_note
 from bot.store.database_file import InstanceLock
 from bot.store.pictures import Role
 from bot.store.postgres import TIMEOUTS
@@ -168,18 +170,31 @@ async def test_a_copy_with_a_new_finding_is_not_stored(
     assert await counts(own_postgres_url) == 0
 
 
+@pytest.fixture
+def slow_audit() -> Iterator[list[str]]:
+    """Let SQLite read the ledger's triggers slowly, as an audit does; yield the statements."""
+    found: list[str] = []
+
+    def wait(connection: Any, _: Any, statement: str, *__: Any) -> None:  # noqa: ANN401
+        if connection.dialect.name == "sqlite" and "'trigger '" in statement:
+            found.append(statement)
+            time.sleep(0.3)
+
+    event.listen(Engine, "before_cursor_execute", wait)
+    yield found
+    event.remove(Engine, "before_cursor_execute", wait)
+
+
 async def test_a_long_audit_of_the_file_ends_no_transaction(
-    empty_file: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_file: Path,
+    postgres_url: str,
+    slow_audit: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(TIMEOUTS, "idle_in_transaction_session_timeout", "100")
 
-    async def slow(connection: Connection) -> Verification:
-        await asyncio.sleep(0.3)
-        return await verify(connection)
-
-    monkeypatch.setattr("bot.store.copying.verify", slow)
-
     assert await copied(empty_file, postgres_url) == 0
+    assert slow_audit
 
 
 @pytest.mark.long

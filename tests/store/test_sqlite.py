@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from sqlalchemy.exc import IntegrityError
 
@@ -165,6 +166,16 @@ def log_of(database: SQLiteDatabase) -> Path:
     return database.path.with_name(database.path.name + "-wal")
 
 
+async def traced(database: SQLiteDatabase) -> list[str]:
+    """Return the list to which the statements of the writer will be added."""
+    found: list[str] = []
+    async with database.transaction() as tx:
+        writer = (await tx.get_raw_connection()).driver_connection
+        assert isinstance(writer, aiosqlite.Connection)
+        await writer.set_trace_callback(found.append)
+    return found
+
+
 async def test_a_scrub_empties_the_log_and_leaves_the_writer_as_patient_as_before(
     database: SQLiteDatabase,
 ) -> None:
@@ -180,14 +191,18 @@ async def test_a_scrub_empties_the_log_and_leaves_the_writer_as_patient_as_befor
 async def test_a_scrub_is_repeated_while_readers_are_in_the_way(
     database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(sqlite, "SCRUBS", 10**6)
     monkeypatch.setattr(sqlite, "SCRUB_WAIT", 0.01)
     monkeypatch.setattr(sqlite, "RESTART_WAIT", 1)
     await note(database, "name")
+    executed = await traced(database)
     async with database.reading() as view:
         await read_note(view, "name")
         await note(database, "next")  # in the log behind the reader
         scrubbing = asyncio.create_task(database.scrub())
-        await asyncio.sleep(0.03)
+        async with asyncio.timeout(10):
+            while executed.count("PRAGMA wal_checkpoint(TRUNCATE)") < 3:
+                await asyncio.sleep(0.001)
         assert not scrubbing.done()
         assert log_of(database).stat().st_size > 0
     await scrubbing
@@ -217,62 +232,72 @@ async def test_a_scrub_that_never_succeeds_is_logged(
     assert caplog.text.count("the write-ahead log still has pages with erased rows") == 1
 
 
-@pytest.mark.parametrize(
-    ("seconds", "pages", "found"),
-    [(0.005, 2_000, set()), (0.005, 2_001, {"RESTART"}), (60.0, 2_001, set())],
-)
+class Looks:
+    """The connections that are opened to look at the log; the first `failing` ones fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.failing = 0
+        self._connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", self._open)
+
+    def _open(self, *given: Any, **named: Any) -> sqlite3.Connection:  # noqa: ANN401
+        self.count += 1
+        if self.failing:
+            self.failing -= 1
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._connect(*given, **named)
+
+    async def more(self, count: int) -> None:
+        """Wait for so many more looks."""
+        wanted = self.count + count
+        async with asyncio.timeout(10):
+            while self.count < wanted:
+                await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(("spare", "begins"), [(0, False), (-1, True)])
 async def test_a_log_that_has_grown_long_begins_anew(
-    empty_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    seconds: float,
-    pages: int,
-    found: set[str],
+    empty_file: Path, monkeypatch: pytest.MonkeyPatch, spare: int, begins: bool
 ) -> None:
     """Under a steady load it would grow without end, and slow each read."""
-    begun: list[str] = []
-    looks: list[Path] = []
-    whole = sqlite._begin_log_anew
-
-    async def observed(writer: Any, mode: str) -> bool:  # noqa: ANN401
-        begun.append(mode)
-        return await whole(writer, mode)
-
-    def checkpoint(path: Path) -> int:
-        looks.append(path)
-        return pages
-
-    monkeypatch.setattr(sqlite, "CHECKPOINT_SECONDS", seconds)
-    monkeypatch.setattr(sqlite, "_begin_log_anew", observed)
-    monkeypatch.setattr(sqlite, "_checkpoint", checkpoint)
+    assert sqlite.LONG_LOG == 2_000
+    monkeypatch.setattr(sqlite, "LONG_LOG", 10**9)
+    monkeypatch.setattr(sqlite, "CHECKPOINT_SECONDS", 0.005)
+    looks = Looks(monkeypatch)
     async with SQLiteDatabase(empty_file) as opened:
-        if seconds < 1:
-            async with asyncio.timeout(5):
-                while len(looks) < 2:
-                    await asyncio.sleep(0.001)
-        else:
-            await asyncio.sleep(0.02)
-            assert looks == []
         await note(opened, "name")
+        begun = await traced(opened)
+        with closing(sqlite3.connect(empty_file)) as other:
+            _, pages, _ = other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        await looks.more(2)
+        assert begun == []
+        monkeypatch.setattr(sqlite, "LONG_LOG", pages + spare)
+        await looks.more(3)
+        await note(opened, "next")
 
-    assert {*begun} == found
+    found = {each for each in begun if "checkpoint" in each}
+    assert found == ({"PRAGMA wal_checkpoint(RESTART)"} if begins else set())
+
+
+async def test_nobody_looks_at_the_log_before_its_time(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = Looks(monkeypatch)
+    for number in range(10):
+        await note(database, str(number))
+
+    assert looks.count == 0
 
 
 async def test_a_checkpoint_that_fails_is_logged_and_repeated(
     empty_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sqlite, "CHECKPOINT_SECONDS", 0.005)
-    done: list[Path] = []
-
-    def checkpoint(path: Path) -> int:
-        done.append(path)
-        if len(done) < 3:
-            raise sqlite3.OperationalError("disk I/O error")
-        return 0
-
-    monkeypatch.setattr(sqlite, "_checkpoint", checkpoint)
-    async with SQLiteDatabase(empty_file), asyncio.timeout(5):
-        while len(done) < 4:
-            await asyncio.sleep(0.001)
+    async with SQLiteDatabase(empty_file):
+        looks = Looks(monkeypatch)
+        looks.failing = 2
+        await looks.more(4)
 
     failed = "checkpoint of the database failed, retrying: disk I/O error"
     assert caplog.text.count(failed) == 2
