@@ -5,9 +5,7 @@ import io
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,20 +14,17 @@ from PIL import Image
 
 from bot.jobs import Picture
 from bot.pictures import Attempts, Decoder, NotDecoded, decoder
-from bot.pictures.attempts import MAX_ATTEMPTS, REFUSED_SECONDS, DecoderEnded, TriedTooOften
 from bot.pictures.decoder import REUSE_SECONDS, Undecodable
 from bot.pictures.store import judge
 from tests.support.decoders import changed, decoders, slow
 from tests.support.files import picture
-
-NOW = 1_800_000_000.0
 
 
 @pytest.fixture
 async def made(tmp_path: Path) -> AsyncIterator[Decoder]:
     async with Decoder(Attempts(tmp_path / "attempts")) as opened:
         yield opened
-        assert opened.stopped or not opened._working
+        assert opened.stopped or not working(opened)
     assert opened.stopped
     assert decoders() == []
 
@@ -39,8 +34,23 @@ def file(folder: Path, data: bytes, name: str = "picture") -> tuple[Path, Pictur
     return path, judge(data)
 
 
+def working(of: Decoder) -> set[decoder.Process]:
+    """Return the processes that a decoder would kill at its stop."""
+    return of._working
+
+
+def idle(of: Decoder) -> decoder.Process:
+    """Return the one process that waits for a request."""
+    (process,) = of._idle
+    return process
+
+
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the lines of the decoder; asyncio has its own for a process that ends by itself."""
+    """Return the lines of the decoder, without those of asyncio.
+
+    A signal to a process that has just ended by itself reaps the process (`Popen.send_signal`
+    polls first). asyncio, which waits for it in a thread, then logs an unknown child process.
+    """
     return [each.getMessage() for each in caplog.records if each.name == decoder.__name__]
 
 
@@ -71,9 +81,11 @@ async def test_a_process_that_has_ended_is_not_used_again(
     path, good = file(tmp_path, picture())
     await made.check(path, good, member=1)
     (pid,) = decoders()
-    (idle,) = made._idle
+    process = idle(made)
     os.kill(pid, signal.SIGKILL)
-    await idle._process.wait()
+    async with asyncio.timeout(10):
+        while process.reusable:
+            await asyncio.sleep(0.005)
     await made.check(path, good, member=1)
 
     assert decoders() != [pid]
@@ -160,12 +172,12 @@ async def test_a_stop_ends_what_is_read_and_refuses_what_follows(
     path, good = file(tmp_path, picture())
     reading = asyncio.create_task(made.check(path, good, member=1))
     async with asyncio.timeout(10):
-        while not made._working:
+        while not working(made):
             await asyncio.sleep(0.005)
         made.stop()
         with pytest.raises(NotDecoded):
             await reading
-    assert not made._working
+    assert not working(made)
     monkeypatch.setattr(sys, "executable", "/nowhere")  # which is not even tried
     with pytest.raises(NotDecoded):
         await made.check(path, good, member=1)
@@ -177,35 +189,38 @@ async def test_a_stop_ends_what_is_read_and_refuses_what_follows(
 
 
 async def test_a_stop_while_a_process_starts_sends_no_request(
-    made: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Decoder, tmp_path: Path
 ) -> None:
     path, good = file(tmp_path, picture())
-    start = decoder.Process.start
-
-    async def start_and_stop() -> decoder.Process:
-        process = await start()
+    reading = asyncio.create_task(made.check(path, good, member=1))
+    async with asyncio.timeout(10):
+        while not decoders():
+            await asyncio.sleep(0)  # asyncio has yet to connect the pipes of the process
+        assert not working(made)
         made.stop()
-        return process
-
-    monkeypatch.setattr(decoder.Process, "start", start_and_stop)
-    with pytest.raises(NotDecoded):
-        await made.check(path, good, member=1)
+        with pytest.raises(NotDecoded):
+            await reading
     assert decoders() == []
     assert not list((tmp_path / "attempts").iterdir())
+
+
+def waiting_until(there: Path, folder: Path, *, first: Path | None = None) -> Path:
+    """Return a decoder that waits for a file before it reads requests; `first` lets one wait."""
+    begin, indent = "def main() -> None:\n", "    "
+    new = begin
+    if first is not None:
+        new += f'    if not Path("{first}").exists():\n        Path("{first}").touch()\n'
+        indent = "        "
+    new += f'{indent}while not Path("{there}").exists():\n'
+    new += f"{indent}    select.select([], [], [], 0.01)\n"
+    return changed(folder, begin, new)
 
 
 async def test_one_process_is_left_for_checks_and_none_waits_for_its_member(
     made: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, go = tmp_path / "first", tmp_path / "go"
-    waits = (
-        f'    if not Path("{first}").exists():\n'
-        f'        Path("{first}").touch()\n'
-        f'        while not Path("{go}").exists():\n'
-        "            select.select([], [], [], 0.01)\n"
-    )
-    begin = "def main() -> None:\n"
-    monkeypatch.setattr(decoder, "PROGRAM", changed(tmp_path, begin, begin + waits))
+    monkeypatch.setattr(decoder, "PROGRAM", waiting_until(go, tmp_path, first=first))
     path, good = file(tmp_path, picture(size=(100, 80)))
     other, second = file(tmp_path, picture(size=(100, 80)), "other")
     shrinking = asyncio.create_task(made.shrink(path, tmp_path / "copy", 10**6, good, member=1))
@@ -224,99 +239,37 @@ async def test_one_process_is_left_for_checks_and_none_waits_for_its_member(
     await asyncio.gather(*waiting)
 
 
-async def test_two_pictures_are_read_at_once(made: Decoder, tmp_path: Path) -> None:
-    path, good = file(tmp_path, picture())
-    async with made._processes.take(1), made._processes.take(2):
-        waiting = asyncio.create_task(made.check(path, good, member=3))
-        await asyncio.wait({waiting}, timeout=0.03)
-        assert decoders() == []
-    await waiting
+async def test_two_pictures_are_read_at_once(
+    made: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    monkeypatch.setattr(decoder, "PROGRAM", waiting_until(go, tmp_path))
+    files = [file(tmp_path, picture(), str(member)) for member in (1, 2, 3)]
+    reading = [
+        asyncio.create_task(made.check(path, good, member=member))
+        for member, (path, good) in enumerate(files)
+    ]
+    async with asyncio.timeout(20):
+        while len(working(made)) < 2:
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.03)
+    assert len(decoders()) == 2
+    assert not any(each.done() for each in reading)
+    go.touch()
+    await asyncio.gather(*reading)
 
 
-@pytest.mark.parametrize(("seconds", "reusable"), [(REUSE_SECONDS, False), (44.9, True)])
+@pytest.mark.parametrize(("seconds", "reused"), [(REUSE_SECONDS, False), (44.9, True)])
 async def test_a_process_is_idle_for_45_seconds_at_most(
-    made: Decoder,
-    tmp_path: Path,
-    seconds: float,
-    reusable: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    made: Decoder, tmp_path: Path, seconds: float, reused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert REUSE_SECONDS == 45.0
     path, good = file(tmp_path, picture())
-    await made.check(path, good, member=1)
-    (idle,) = made._idle
-    monkeypatch.setattr(idle, "_used_at", 1000.0)
-    clock = SimpleNamespace(monotonic=lambda: 1000.0 + seconds)
+    clock = SimpleNamespace(monotonic=lambda: 1000.0)
     monkeypatch.setattr(decoder, "time", clock)
-    assert idle.reusable is reusable
+    await made.check(path, good, member=1)
+    before = decoders()
+    clock.monotonic = lambda: 1000.0 + seconds
+    await made.check(path, good, member=1)
 
-
-async def counted(folder: Path, error: BaseException | None) -> bytes:
-    """Return what is left of one attempt with this end."""
-    with suppress(*([type(error)] if error is not None else [])):
-        async with Attempts(folder).count("abc"):
-            assert (folder / "abc").read_bytes() == b"x"
-            if error is not None:
-                raise error
-    return (folder / "abc").read_bytes() if (folder / "abc").exists() else b""
-
-
-@pytest.mark.parametrize(
-    ("error", "left"),
-    [
-        (None, b""),
-        (DecoderEnded(), b"x"),
-        (TimeoutError(), b"xx"),
-        (OSError(), b""),
-        (asyncio.CancelledError(), b""),
-    ],
-)
-async def test_an_attempt_counts_if_the_decoder_may_be_to_blame(
-    tmp_path: Path, error: BaseException | None, left: bytes
-) -> None:
-    assert await counted(tmp_path / "new" / "attempts", error) == left
-
-
-@pytest.mark.parametrize("error", [None, OSError()])
-async def test_a_count_may_be_gone_at_the_end(tmp_path: Path, error: OSError | None) -> None:
-    with suppress(OSError):
-        async with Attempts(tmp_path).count("abc"):
-            (tmp_path / "abc").unlink()
-            if error is not None:
-                raise error
-        assert error is None
-    async with Attempts(tmp_path).count("abc"):
-        pass
-
-
-@pytest.mark.parametrize(("seconds", "forgotten"), [(0, False), (1, True)])
-async def test_a_count_is_left_for_a_day(
-    tmp_path: Path, seconds: float, forgotten: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tries, full, swept = Attempts(tmp_path), tmp_path / "full", tmp_path / "swept"
-    for path in (full, swept):
-        path.write_bytes(b"x" * MAX_ATTEMPTS)
-        os.utime(path, (NOW, NOW))
-    monkeypatch.setattr(time, "time", lambda: NOW + REFUSED_SECONDS + seconds)
-    if forgotten:
-        async with tries.count("full"):
-            assert full.read_bytes() == b"x"
-    else:
-        with pytest.raises(TriedTooOften):
-            async with tries.count("full"):
-                pytest.fail("begun too often")
-    tries.sweep()
-    assert swept.exists() is not forgotten
-
-
-async def test_an_attempt_is_on_the_disk_before_it_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[tuple[int, int]] = []
-
-    def sync(handle: int) -> None:
-        found = os.fstat(handle)
-        synced.append((found.st_ino, found.st_size))
-
-    monkeypatch.setattr(os, "fsync", sync)
-    async with Attempts(tmp_path).count("abc"):
-        assert synced == [((tmp_path / "abc").stat().st_ino, 1)]
+    assert (decoders() == before) is reused
