@@ -5,12 +5,10 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,10 +16,13 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from bot.pictures import decoder_process
+from bot.pictures.decoder import PROGRAM
 from bot.pictures.decoder_process import MEMORY, WORK, answer, main
+from tests.support.decoders import changed
 from tests.support.files import picture
 
 ENOUGH = 10**9
+REFUSED = b'{"error": "too many pixels"}\n'
 
 
 @pytest.fixture(autouse=True)
@@ -91,9 +92,9 @@ def test_a_small_picture_is_decoded(
     assert checked(tmp_path, data) == {}
 
 
-def test_a_jpeg_is_decoded_at_an_eighth_of_its_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Note the size at which each JPEG is decoded."""
     sizes: list[tuple[int, int]] = []
     load = JpegImageFile.load
 
@@ -102,19 +103,39 @@ def test_a_jpeg_is_decoded_at_an_eighth_of_its_size(
         return load(image)
 
     monkeypatch.setattr(JpegImageFile, "load", seen)
-    assert checked(tmp_path, picture("JPEG", (160, 80))) == {}
-    assert sizes == [(20, 10)]
+    return sizes
 
 
-def test_the_memory_of_a_jpeg_depends_on_its_colours(tmp_path: Path) -> None:
-    noise = Image.effect_noise((128, 80), 80)
-    path, found = tmp_path / "picture", []
-    for mode, subsampling in (("RGB", 0), ("RGB", 1), ("RGB", 2), ("L", 0), ("CMYK", 0)):
-        path.write_bytes(encoded(noise.convert(mode), "JPEG", subsampling=subsampling))
-        with Image.open(path) as opened:
-            found.append(decoder_process._memory(opened) / (128 * 80))
+def test_a_jpeg_is_decoded_at_an_eighth_of_its_size(
+    tmp_path: Path, loaded: list[tuple[int, int]]
+) -> None:
+    data = picture("JPEG", (160, 80))
+    loaded.clear()
 
-    assert found == [6, 4, 3, 2, 8]  # two bytes for each sample of each pixel
+    assert checked(tmp_path, data) == {}
+    assert loaded == [(20, 10)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "subsampling", "per_pixel"),
+    [("RGB", 0, 6), ("RGB", 1, 4), ("RGB", 2, 3), ("L", 0, 2), ("CMYK", 0, 8)],
+)
+def test_the_memory_of_a_jpeg_depends_on_its_colours(
+    mode: str,
+    subsampling: int,
+    per_pixel: int,
+    tmp_path: Path,
+    loaded: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two bytes for each sample of each pixel."""
+    image = Image.effect_noise((128, 80), 80).convert(mode)
+    data = encoded(image, "JPEG", subsampling=subsampling)
+    for spare, decoded in ((0, 1), (-1, 0)):
+        loaded.clear()
+        monkeypatch.setattr(decoder_process, "CHECK_MEMORY", 128 * 80 * per_pixel + spare)
+        assert checked(tmp_path, data) == {}
+        assert len(loaded) == decoded
 
 
 def test_the_end_of_a_picture_inside_the_metadata_is_not_the_end(
@@ -207,34 +228,31 @@ def test_the_alarm_is_on_while_a_picture_is_read(
     assert timers[1:] == [(signal.ITIMER_REAL, 0)]
 
 
-@contextmanager
-def talking(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, io.BytesIO]]:
-    """Yield the end for requests, and what has been answered and flushed."""
-    reading, writing = os.pipe()
-    answers = io.BytesIO()
-    with os.fdopen(reading, "rb", buffering=0) as requests, monkeypatch.context() as patched:
-        patched.setattr(decoder_process, "_limit", lambda: None)
-        patched.setattr(sys, "stdin", SimpleNamespace(buffer=requests))
-        patched.setattr(sys, "stdout", io.TextIOWrapper(answers))
-        yield writing, answers
-
-
-def test_requests_are_answered_until_there_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(decoder_process, "IDLE_SECONDS", 0)
+def test_requests_are_answered_until_there_are_none(tmp_path: Path) -> None:
     (path := tmp_path / "picture").write_bytes(picture())
     request = {"work": "check", "path": str(path), "pixels": ENOUGH, "seconds": 10}
-    requests = [request, {**request, "pixels": 1}]
-    with talking(monkeypatch) as (writing, answers):
-        main()
-        assert answers.getvalue() == b""  # nothing to do, and no time to wait
-        os.write(writing, b"".join(json.dumps(each).encode() + b"\n" for each in requests))
-        main()
-        assert answers.getvalue() == b'{}\n{"error": "too many pixels"}\n'
-        os.close(writing)
-        main()  # whoever asks has gone
-        assert answers.getvalue().count(b"\n") == 2
+    with started(PROGRAM) as process:
+        for asked, said in ((request, b"{}\n"), ({**request, "pixels": 1}, REFUSED)):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(asked).encode() + b"\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == said
+        assert process.communicate(timeout=20) == (b"", None)  # whoever asks has gone
+        assert process.returncode == 0
+
+
+def test_a_program_without_requests_ends(tmp_path: Path) -> None:
+    seconds = "IDLE_SECONDS = 60.0"
+    with started(changed(tmp_path, seconds, "IDLE_SECONDS = 0.0")) as process:
+        assert process.wait(timeout=20) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == b""
+
+
+def started(program: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-B", str(program)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
 
 
 def test_a_system_that_allows_no_limit_still_gets_a_decoder(
@@ -252,8 +270,9 @@ def test_a_system_that_allows_no_limit_still_gets_a_decoder(
     monkeypatch.setattr(os, "nice", refuse)
     score = tmp_path / "score"
     monkeypatch.setattr(decoder_process, "Path", lambda _: score)
-    with warnings.catch_warnings():
-        decoder_process._limit()
+    with warnings.catch_warnings(), Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        main()  # nobody asks
         with pytest.raises(Image.DecompressionBombWarning):
             warnings.warn("large", Image.DecompressionBombWarning, stacklevel=1)
 
