@@ -16,7 +16,7 @@ from bot.pictures import Downloader, download
 from bot.pictures.download import EXPECTED_BYTES, PART, PICTURE_BYTES
 from bot.proxies import Proxies, proxy_url
 from tests.support.loopback import ADDRESSES, LOOPBACK
-from tests.test_pictures import KEY, Handler, Origin, nobody
+from tests.support.origin import KEY, Handler, Origin, nobody
 
 LIMIT = 300_000
 

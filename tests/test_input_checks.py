@@ -37,8 +37,8 @@ from bot.store.database import Database
 from tests.support.decoders import decoders
 from tests.support.files import jpeg_of_scans, picture, png_header
 from tests.support.loopback import ADDRESSES, LOOPBACK
+from tests.support.origin import Origin
 from tests.support.services import file_of, services_on
-from tests.test_pictures import Origin
 
 CAT = Attachment("cat.png", "http://127.0.0.1:9/cat.png")  # where nobody answers
 HEIC = b"\0\0\0\x18ftypheic" + bytes(60)

@@ -4,7 +4,9 @@ import asyncio
 import io
 import os
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 
 from bot.backoff import utc_now
-from bot.errors import NotNow, ProviderError, Reason, StartupError
+from bot.errors import ProviderError, Reason, StartupError
 from bot.jobs import Picture
 from bot.pictures import FileStore, NotDecoded, pieces_of, removal_note, removed_in
 from bot.pictures.erasures import note_in, notes_in
@@ -302,14 +304,15 @@ async def test_a_copy_that_cannot_be_small_enough_is_refused(services: Services)
 
 
 async def test_a_copy_is_posted_also_if_nobody_will_know_it(
-    services: Services, monkeypatch: pytest.MonkeyPatch
+    services: Services, empty_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(*_: object) -> None:
-        raise NotNow
-
+    """Another program writes to the database's file."""
     made: Picture = await services.pictures.store(picture("PNG", (300, 200)))
     reduced = ReducedCopies(services.pictures, services.decoder, services.retention)
-    with monkeypatch.context() as patched:
-        patched.setattr(type(services.database), "transaction", away)
+    async with services.database.transaction() as tx:
+        await tx.exec_driver_sql("PRAGMA busy_timeout=1")
+    with closing(sqlite3.connect(empty_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
         async with reduced.fit(made, 10_000, member=1) as lent:
             assert lent.size <= 10_000
+    assert "database is locked" in caplog.text

@@ -3,15 +3,13 @@ import io
 import os
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -27,6 +25,7 @@ from cogs.delivery.messages import Messages
 from tests.support.decoders import decoders
 from tests.support.files import jpeg_with_metadata, jpeg_with_tables_first, picture, webp_extended
 from tests.support.loopback import ADDRESSES, LOOPBACK
+from tests.support.origin import KEY, Origin, nobody
 from tests.support.rows import one
 from tests.support.services import file_of, fitted, services_on, shrunk
 
@@ -198,43 +197,10 @@ async def test_what_cannot_be_decoded_cannot_be_shrunk(services: Services) -> No
     assert len(await services.pictures.files()) == 1
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-KEY = {"Authorization": "Bearer secret"}
-
-
-class Origin:
-    """A web server of one handler, which remembers what keys it was sent."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.keys: list[str | None] = []
-        self._handler = handler
-        app = web.Application()
-        app.router.add_get("/{tail:.*}", self._serve)
-        self.server = TestServer(app, host="127.0.0.1")
-
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        self.keys.append(request.headers.get("Authorization"))
-        return await self._handler(request)
-
-    def url(self, path: str = "/a.png") -> str:
-        return str(self.server.make_url(path))
-
-    async def __aenter__(self) -> Self:
-        await self.server.start_server()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.server.close()
-
-
 @pytest.fixture
 async def downloader() -> AsyncIterator[Downloader]:
     async with Downloader(private_hosts=LOOPBACK, media=ADDRESSES) as opened:
         yield opened
-
-
-def nobody(_: str) -> dict[str, str]:
-    return {}
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

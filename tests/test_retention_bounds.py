@@ -216,7 +216,7 @@ async def test_inputs_of_uncharged_jobs_go_before_older_pictures(
     for left in ([True, True, False, True], [True, False, False, True]):
         await at.retention.sweep()
         assert at.left(old, older, uncharged, lost) == left
-        at = Kept(at._database, at.store.disk.parent, size=20)
+        at = Kept(at.database, at.store.disk.parent, size=20)
 
 
 async def test_an_original_and_its_copies_go_together(kept: Callable[..., Kept]) -> None:

@@ -17,7 +17,7 @@ from bot.sandbox.http.faults import HoldBefore
 from tests.support.easel import Stage
 from tests.support.files import picture
 from tests.support.loopback import LOOPBACK
-from tests.test_pictures import Origin, nobody
+from tests.support.origin import Origin, nobody
 
 MIB = 1024 * 1024
 RESULT = r"/api/repos/.+"

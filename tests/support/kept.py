@@ -27,7 +27,7 @@ class Kept:
         self.store = FileStore(folder / "pictures", shared=shared)
         policy = RetentionPolicy(keep=10 * DAY, keep_bytes=size)
         self.retention = Retention(database, self.store, policy, lambda: self.now)
-        self._database = database
+        self.database = database
 
     def put(self, age: timedelta = 2 * GRACE, size: int = 10, *, copy: bool = False) -> Picture:
         """Store a file, or a reduced copy without its original."""
@@ -54,7 +54,7 @@ class Kept:
         The times are before now.
         """
         at = self.now - asked
-        async with self._database.transaction() as tx:
+        async with self.database.transaction() as tx:
             job = await add(tx, new_job(at=at))
             if charged:
                 job = await jobs.move(tx, job.id, JobStatus.SUBMITTING)
