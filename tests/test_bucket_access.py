@@ -1,4 +1,4 @@
-"""What is said about a bucket's failures, and which settings reach it, without a request."""
+"""What is said about a bucket's failures, and which settings reach it."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from bot.pictures.bucket_access import not_usable, open_objects, options_of
 from bot.pictures.files import FileStore
 from bot.pictures.objects import Failure, Problem, failure_of
 from bot.settings import Settings
+from tests.support.bucket import Bucket
 
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 AZURE_KEYS = "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
@@ -223,29 +224,41 @@ def test_no_bucket_without_credentials_but_those_of_a_role(
     )
 
 
-def test_the_prefix_is_the_path_of_the_address() -> None:
-    stores = [open_objects(f"s3://bucket{path}")._store for path in ("", "/", "/a%20b/c/")]
+async def test_the_prefix_is_the_path_of_the_address(bucket: Bucket) -> None:
+    for name, path in (("1", ""), ("2", "/"), ("3", "/a%20b/c/")):
+        await open_objects(f"s3://{bucket.name}{path}").write(name, b"")
 
-    assert [getattr(each, "prefix", None) for each in stores] == [None, None, "a b/c"]
+    assert sorted(bucket.keys) == ["1", "2", "a b/c/3"]
 
 
 @pytest.mark.parametrize(
     ("url", "database", "kind", "folder", "shared"),
     [
-        (None, "sqlite:////srv/a/easel.db", FileStore, "/srv/a/pictures", False),
-        ("file:///srv/b%20c", "sqlite:////srv/a/easel.db", FileStore, "/srv/b c", False),
-        ("file:///srv/b", "postgresql://u@h/d", FileStore, "/srv/b", True),
-        ("s3://bucket", "sqlite:////srv/a/easel.db", BucketStore, "/srv/a/staging", True),
+        (None, "sqlite:///{}/a/easel.db", FileStore, "{}/a/pictures", False),
+        ("file://{}/b%20c", "sqlite:///{}/a/easel.db", FileStore, "{}/b c", False),
+        ("file://{}/b", "postgresql://u@h/d", FileStore, "{}/b", True),
+        ("s3://bucket", "sqlite:///{}/a/easel.db", BucketStore, "{}/a/staging", True),
         ("s3://bucket", "postgresql://u@h/d", BucketStore, "data/staging", True),
     ],
 )
-def test_the_store_is_that_of_the_settings(
-    url: str | None, database: str, kind: type, folder: str, shared: bool
+async def test_the_store_is_that_of_the_settings(
+    url: str | None,
+    database: str,
+    kind: type,
+    folder: str,
+    shared: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = open_store(Settings.load(None, {"pictures_url": url, "database_url": database}))
+    monkeypatch.chdir(tmp_path)
+    settings = {"pictures_url": url and url.format(tmp_path)}
+    settings["database_url"] = database.format(tmp_path)
+    store = open_store(Settings.load(None, settings))
+    place = Path(folder.format(tmp_path))
 
-    assert (type(store), store.disk, store.shared) == (kind, Path(folder), shared)
-    assert store.attempts._folder == Path(folder) / "attempts"
+    assert (type(store), store.disk, store.shared) == (kind, place, shared)
+    async with store.attempts.count("one"):
+        assert (place / "attempts" / "one").exists()
 
 
 def test_several_machines_have_no_folder_by_default() -> None:
