@@ -105,9 +105,25 @@ async def test_a_picture_is_written_whole_whatever_its_parts(
     assert len(works) <= 2 + size // PART
 
 
-def test_a_file_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        download._append(tmp_path / "gone", bytearray(b"late"))
+async def test_a_file_that_is_gone_is_not_made_again(
+    downloader: Downloader, tmp_path: Path
+) -> None:
+    (path := tmp_path / "saved").touch()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x" * PART)
+        async with asyncio.timeout(10):
+            while not path.stat().st_size:
+                await asyncio.sleep(0.005)
+        path.unlink()
+        await response.write(b"late")
+        return response
+
+    async with Origin(serve) as cdn:
+        with pytest.raises(FileNotFoundError):
+            await downloader.save(cdn.url(), nobody, path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import IntegrityError
 
 from bot.errors import Conflict, NotNow
 from bot.store.database import read_note, write_note
@@ -28,12 +29,22 @@ async def database(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
         yield opened
 
 
+@contextmanager
+def listening(name: str, hear: Callable[..., object]) -> Iterator[None]:
+    """Call `hear` at each event of this name, of any connection, during the block."""
+    event.listen(Engine, name, hear)
+    try:
+        yield
+    finally:
+        event.remove(Engine, name, hear)
+
+
 @pytest.fixture
-def commits(database: SQLiteDatabase) -> list[None]:
-    """One element for each commit of the writer."""
+def commits(database: SQLiteDatabase) -> Iterator[list[None]]:
+    """One element for each commit."""
     found: list[None] = []
-    event.listen(database._writer.sync_engine, "commit", lambda _: found.append(None))
-    return found
+    with listening("commit", lambda _: found.append(None)):
+        yield found
 
 
 def stored(database: SQLiteDatabase) -> set[str]:
@@ -45,6 +56,17 @@ def stored(database: SQLiteDatabase) -> set[str]:
 async def note(database: SQLiteDatabase, name: str) -> None:
     async with database.transaction() as tx:
         await write_note(tx, name, "x")
+
+
+async def break_a_reference(database: SQLiteDatabase, inside: asyncio.Event | None = None) -> None:
+    """Write what a foreign key refuses at the commit; `inside` is set before."""
+    async with database.transaction() as tx:
+        await tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        await tx.exec_driver_sql(
+            "INSERT INTO job_pictures VALUES ('nowhere', 'input', 0, 'nothing', NULL)"
+        )
+        if inside is not None:
+            inside.set()
 
 
 async def test_those_that_wait_share_a_commit_and_return_after_it(
@@ -63,12 +85,12 @@ async def test_one_alone_is_committed_at_once_without_a_savepoint(
     database: SQLiteDatabase, commits: list[None]
 ) -> None:
     statements: list[str] = []
-    engine = database._writer.sync_engine
-    event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    event.listen(engine, "savepoint", lambda *_: statements.append("SAVEPOINT"))
-
-    for name in ("a", "b"):
-        await note(database, name)
+    with (
+        listening("before_cursor_execute", lambda *given: statements.append(given[2])),
+        listening("savepoint", lambda *_: statements.append("SAVEPOINT")),
+    ):
+        for name in ("a", "b"):
+            await note(database, name)
 
     assert len(commits) == 2
     assert len(statements) == 2
@@ -187,10 +209,10 @@ async def test_a_block_that_cannot_be_taken_back_is_not_committed_with_the_other
             await write_note(tx, "failed", "x")
             raise LookupError
 
-    event.listen(database._writer.sync_engine, "before_cursor_execute", refuse)
-    ended = await asyncio.gather(
-        *(note(database, "first"), fail(), note(database, "next")), return_exceptions=True
-    )
+    with listening("before_cursor_execute", refuse):
+        ended = await asyncio.gather(
+            *(note(database, "first"), fail(), note(database, "next")), return_exceptions=True
+        )
 
     assert isinstance(ended[0], Conflict)
     assert isinstance(ended[1], Exception)
@@ -246,16 +268,12 @@ async def test_a_commit_that_fails_is_told_to_every_block(
 ) -> None:
     """Foreign keys that are checked at the commit make it fail."""
 
-    async def break_a_reference() -> None:
-        async with database.transaction() as tx:
-            await tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-            await tx.exec_driver_sql(
-                "INSERT INTO job_pictures VALUES ('nowhere', 'input', 0, 'nothing', NULL)"
-            )
-
     monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
     ended = await asyncio.gather(
-        note(database, "a"), break_a_reference(), note(database, "c"), return_exceptions=True
+        note(database, "a"),
+        break_a_reference(database),
+        note(database, "c"),
+        return_exceptions=True,
     )
 
     assert all(isinstance(each, Exception) for each in ended)
@@ -267,16 +285,7 @@ async def test_a_commit_that_fails_without_a_caller_is_no_error_of_asyncio(
     database: SQLiteDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     inside = asyncio.Event()
-
-    async def break_a_reference() -> None:
-        async with database.transaction() as tx:
-            await tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-            await tx.exec_driver_sql(
-                "INSERT INTO job_pictures VALUES ('nowhere', 'input', 0, 'nothing', NULL)"
-            )
-            inside.set()
-
-    breaking = asyncio.create_task(break_a_reference())
+    breaking = asyncio.create_task(break_a_reference(database, inside))
     await inside.wait()  # at its commit
     await asyncio.sleep(0)
     breaking.cancel()
@@ -335,7 +344,8 @@ async def test_a_connection_that_cannot_be_opened_blocks_no_later_transaction(
         raise sqlite3.OperationalError("unable to open database file")
 
     await note(database, "before")
-    await database._writer.dispose()
+    with pytest.raises(IntegrityError):  # the connection is given up
+        await break_a_reference(database)
     with monkeypatch.context() as failing:
         failing.setattr(sqlite3, "connect", refuse)
         with pytest.raises(NotNow):
