@@ -238,7 +238,7 @@ def test_requests_are_answered_until_there_are_none(tmp_path: Path) -> None:
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             process.stdin.flush()
             assert process.stdout.readline() == said
-        assert process.communicate(timeout=20) == (b"", None)  # whoever asks has gone
+        assert process.communicate(timeout=20)[0] == b""  # whoever asks has gone
         assert process.returncode == 0
 
 

@@ -85,7 +85,9 @@ async def test_a_block_that_does_not_end_is_not_waited_for(
     monkeypatch.setattr(module, "CLOSE_SECONDS", 0.01)
     async with database.reading() as view:
         await view.execute(text("SELECT 1"))
-        await database.quiet()
+        async with asyncio.timeout(SOON):
+            await database.quiet()
+        assert (await view.execute(text("SELECT 1"))).scalar_one() == 1
 
 
 async def test_no_connection_is_left_open(empty_file: Path) -> None:

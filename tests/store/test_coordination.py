@@ -20,10 +20,10 @@ from bot.store.tables import processes
 from tests.support.easel import Clock
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
         while not condition():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.002)
 
 
 @pytest.fixture

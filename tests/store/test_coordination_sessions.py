@@ -27,6 +27,7 @@ from bot.store.postgres_coordination import (
     number,
 )
 from bot.store.postgres_permits import PostgresPermits
+from tests.store.test_coordination import until
 from tests.support.cluster import Cluster
 
 ROW = "INSERT INTO processes VALUES ($1, $2, clock_timestamp(), clock_timestamp() - $3::interval)"
@@ -133,12 +134,6 @@ async def taking_part(made: PostgresCoordination) -> AsyncIterator[None]:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_before_the_first_heartbeat_a_process_counts_itself_and_has_no_duty(

@@ -227,7 +227,7 @@ async def test_one_that_gives_up_its_turn_leaves_no_commit_undone(
         async with database.transaction(timeout=60 if ends == "cancelled" else 0.0):
             pass
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async with database.transaction() as tx:
             await write_note(tx, "first", "x")
             waiting = asyncio.create_task(give_up())
@@ -303,7 +303,7 @@ async def test_one_that_gives_up_its_turn_ends_no_other_transaction(
     """The next one took the turn, and its commit ended the transaction."""
     monkeypatch.setattr("bot.store.group_commit.MOST_BLOCKS", 2)
     monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async with database.transaction() as tx:
             await write_note(tx, "first", "x")
             waiting = asyncio.create_task(note(database, "given up"))
@@ -325,7 +325,7 @@ async def test_work_without_a_transaction_waits_for_those_that_are_open(
     database: SQLiteDatabase,
 ) -> None:
     """The block ends without a commit, since the work waits for the turn of another block."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async with database.transaction() as tx:
             await write_note(tx, "first", "x")
             alone = [asyncio.create_task(database.scrub()) for _ in range(2)]
@@ -350,7 +350,7 @@ async def test_a_connection_that_cannot_be_opened_blocks_no_later_transaction(
         failing.setattr(sqlite3, "connect", refuse)
         with pytest.raises(NotNow):
             await note(database, "meanwhile")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await note(database, "after")
 
     assert {"before", "meanwhile", "after"} & stored(database) == {"before", "after"}

@@ -84,7 +84,7 @@ async def test_a_process_has_a_greatest_number_of_sessions_and_none_after_its_en
                 async with opened.transaction(timeout=0.3):
                     pass
             assert await session.fetchval(COUNT) == WRITERS + READERS + 1
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await session.fetchval(COUNT) > 1:
             await asyncio.sleep(0.01)
     await session.close()
@@ -150,15 +150,15 @@ async def test_a_set_up_waits_for_that_of_another_process(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, begin: str
 ) -> None:
     """Longer than a member's request would wait for a lock."""
-    monkeypatch.setitem(postgres.TIMEOUTS, "lock_timeout", "50")
-    monkeypatch.setitem(postgres.TIMEOUTS, "statement_timeout", "50")
+    monkeypatch.setitem(postgres.TIMEOUTS, "lock_timeout", "300")
+    monkeypatch.setitem(postgres.TIMEOUTS, "statement_timeout", "300")
     opened = PostgresDatabase(postgres_url)
     other = await PostgresDatabase(postgres_url).session(idle_seconds=30.0)
     try:
         await other.execute("SELECT pg_advisory_lock($1)", SETUP)
         works = opened.migrate() if begin == "migrate" else opened.__aenter__()
-        waiting = asyncio.create_task(asyncio.wait_for(works, 10))
-        await asyncio.sleep(0.3)
+        waiting = asyncio.create_task(asyncio.wait_for(works, 20))
+        await asyncio.sleep(0.8)
         assert not waiting.done()
         await other.execute("SELECT pg_advisory_unlock($1)", SETUP)
         await waiting

@@ -93,7 +93,7 @@ async def test_a_closed_database_leaves_no_thread(empty_file: Path) -> None:
     before = threading.active_count()
     names = {each.name for each in threading.enumerate()}
     await open_and_read()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while {
             each.name
             for each in threading.enumerate()
@@ -200,7 +200,7 @@ async def test_a_scrub_is_repeated_while_readers_are_in_the_way(
         await read_note(view, "name")
         await note(database, "next")  # in the log behind the reader
         scrubbing = asyncio.create_task(database.scrub())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while executed.count("PRAGMA wal_checkpoint(TRUNCATE)") < 3:
                 await asyncio.sleep(0.001)
         assert not scrubbing.done()
@@ -246,12 +246,13 @@ class Looks:
         if self.failing:
             self.failing -= 1
             raise sqlite3.OperationalError("disk I/O error")
-        return self._connect(*given, **named)
+        opened: sqlite3.Connection = self._connect(*given, **named)
+        return opened
 
     async def more(self, count: int) -> None:
         """Wait for so many more looks."""
         wanted = self.count + count
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while self.count < wanted:
                 await asyncio.sleep(0.001)
 
@@ -318,12 +319,12 @@ async def test_a_file_that_is_gone_again_is_logged_again(
 
         for number in (1, 2):
             empty_file.rename(aside)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while await works():
                     await asyncio.sleep(0.001)
             await asyncio.sleep(0.02)  # some more looks at the file
             assert caplog.text.count("removed or replaced") == number
             aside.rename(empty_file)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not await works():
                     await asyncio.sleep(0.001)

@@ -5,6 +5,7 @@ import pytest
 
 from bot.services import Services
 from bot.store.database import Database
+from bot.studio.results import Results
 from tests.support.clock import Moment
 from tests.support.services import services_on
 
@@ -20,3 +21,8 @@ async def services(database: Database, tmp_path: Path, clock: Moment) -> AsyncIt
     opened = services_on(database, tmp_path / "pictures", clock)
     async with opened.decoder:
         yield opened
+
+
+@pytest.fixture
+def results(services: Services) -> Results:
+    return Results(services)

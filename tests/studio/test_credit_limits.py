@@ -12,10 +12,10 @@ from bot.store import servers
 from bot.store.database import Database
 from bot.studio.credit_rules import NoLimitYet
 from bot.studio.credits import LimitSet, ServerCredits, is_lower
-from tests.studio.test_credits import ADA, DEFAULT, MANAGER, audited
+from tests.studio.test_credits import audited
 from tests.support.rights import credits
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import MINUTE
+from tests.support.studio import ADA, DEFAULT, MANAGER, MINUTE
 
 DAY, WEEK, MONTH = PeriodKind
 

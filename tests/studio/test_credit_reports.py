@@ -11,7 +11,6 @@ from bot.errors import UserError
 from bot.ledger import Account
 from bot.periods import ZoneChange
 from bot.pseudonyms import deleted_member
-from bot.quotas import Member
 from bot.rights import ServerSettings
 from bot.service_balances import ServiceBalance
 from bot.services import Services
@@ -32,9 +31,8 @@ from bot.studio.credit_reports import (
 from bot.studio.history import DatesExchanged
 from bot.studio.managers import BotNotInServer, ManagersOnly
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import succeeded
+from tests.support.studio import MANAGER, succeeded
 
-MANAGER = Member(9, server_id=10, may_manage=True)
 TODAY = NOW.date()
 DAY = timedelta(days=1)
 

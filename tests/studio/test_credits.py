@@ -36,12 +36,9 @@ from bot.studio.credits import (
 from bot.studio.managers import BotNotInServer, ManagersOnly, check_manager, member_text
 from tests.support.rights import credits
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import MINUTE, failed, running, succeeded
+from tests.support.studio import ADA, DEFAULT, MANAGER, MINUTE, failed, running, succeeded
 
 DAY, WEEK, MONTH = PeriodKind
-MANAGER = Member(9, server_id=10, may_manage=True)
-ADA = Member(1, server_id=10)
-DEFAULT = (Subject.DEFAULT, "")
 
 
 @pytest.fixture

@@ -28,11 +28,19 @@ from bot.studio.jobs import (
 from bot.studio.results import ResultUnavailable
 from tests.support.clock import Moment
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import CHANNEL, failed, made, posted, running, stored, succeeded
-
-ADA, BEN = Member(1, server_id=10), Member(2, server_id=10)
-MODERATOR = replace(BEN, may_moderate=True)
-NOBODY = "a" * 16
+from tests.support.studio import (
+    ADA,
+    BEN,
+    CHANNEL,
+    MODERATOR,
+    NOBODY,
+    failed,
+    made,
+    posted,
+    running,
+    stored,
+    succeeded,
+)
 
 
 @pytest.fixture

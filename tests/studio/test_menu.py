@@ -27,11 +27,18 @@ from bot.studio.menu import (
 )
 from bot.studio.results import ResultUnavailable
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import CHANNEL, failed, made, posted, stored, succeeded
-
-ADA, BEN = Member(1, server_id=10), Member(2, server_id=10)
-MODERATOR = replace(BEN, may_moderate=True)
-NOBODY = "a" * 16
+from tests.support.studio import (
+    ADA,
+    BEN,
+    CHANNEL,
+    MODERATOR,
+    NOBODY,
+    failed,
+    made,
+    posted,
+    stored,
+    succeeded,
+)
 
 
 @pytest.fixture

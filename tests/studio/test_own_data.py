@@ -33,9 +33,8 @@ from bot.studio.usage import DAYS, UsageReports
 from tests.support.clock import Moment
 from tests.support.rights import credits
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import failed, succeeded
+from tests.support.studio import ADA, failed, succeeded
 
-ADA = Member(1, server_id=10)
 MIB = 1024 * 1024
 DAY = timedelta(days=1)
 

@@ -8,8 +8,6 @@ import pytest
 from sqlalchemy import text
 
 from bot.periods import PeriodKind
-from bot.quotas import Member
-from bot.rights import Subject
 from bot.services import Services
 from bot.store.backends import open_database
 from bot.store.database import Database, Transaction
@@ -20,10 +18,8 @@ from bot.studio.servers import Servers
 from bot.studio.tiers import Tiers
 from tests.support.rows import NOW, new_job
 from tests.support.services import services_on
-from tests.support.studio import succeeded
+from tests.support.studio import DEFAULT, MANAGER, succeeded
 
-MANAGER = Member(9, server_id=10, may_manage=True)
-DEFAULT = (Subject.DEFAULT, "")
 WAITING = text(
     "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
     " WHERE NOT granted AND datname = current_database()"

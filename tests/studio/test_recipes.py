@@ -10,7 +10,6 @@ import pytest
 from bot.jobs import Attachment, Job
 from bot.pictures import Downloader
 from bot.pictures.marks import Recipe, mark_of, marked_pieces
-from bot.quotas import Member
 from bot.services import Services
 from bot.store import jobs
 from bot.store.database import Database
@@ -18,9 +17,8 @@ from bot.studio import recipes as use_cases
 from bot.studio.recipes import AlreadySearching, NoRecipe, Recipes
 from tests.support.files import picture
 from tests.support.rows import NOW
-from tests.support.studio import CHANNEL, RESULT, posted
+from tests.support.studio import ADA, BEN, CHANNEL, RESULT, posted
 
-ADA, BEN = Member(1, server_id=10), Member(2, server_id=10)
 ADDRESSES: set[str] = set()  # from which pictures may come
 
 

@@ -13,14 +13,8 @@ from bot.store import jobs, pictures
 from bot.store.database import Database
 from bot.store.pictures import Role
 from bot.studio.results import PicturesRemoved, Results
-from tests.studio.test_results import ADA, BEN, CAT, on_disk, remix, remove
 from tests.support.rows import NOW, new_job
-from tests.support.studio import CHANNEL, posted, succeeded
-
-
-@pytest.fixture
-def results(services: Services) -> Results:
-    return Results(services)
+from tests.support.studio import ADA, BEN, CAT, CHANNEL, on_disk, posted, remix, remove, succeeded
 
 
 def allowing(services: Services) -> Results:

@@ -46,9 +46,8 @@ from bot.studio import AlreadyRequested, Restarting, Studio
 from bot.studio.requests import PictureRequest, Requests
 from tests.support.rights import credits
 from tests.support.rows import NOW, new_job, one
-from tests.support.studio import CHANNEL, stored
+from tests.support.studio import ADA, CHANNEL, stored
 
-ADA = Member(1, server_id=10)
 ROUTE = new_job().route
 STORED = Attachment("cat.png", "", size=10, sha256="a" * 64)
 ELSEWHERE = Attachment("dog.png", "https://example.com/dog.png", size=10)

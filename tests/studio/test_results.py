@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 
 from bot.catalog import Catalog, Choice, Flag, ModelSpec, OptionSpec, Text, Whole
-from bot.jobs import Attachment, GenerationRequest, Job, JobStatus, NewJob, Option, Picture
-from bot.pictures import FileStore
+from bot.jobs import Attachment, GenerationRequest, Job, JobStatus, NewJob, Option
 from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills.model import skills_spec
-from bot.quotas import Member
 from bot.services import Services
 from bot.store.database import Database
 from bot.studio import results as use_cases
@@ -19,7 +17,6 @@ from bot.studio.results import (
     NoPictures,
     PicturesRemoved,
     PromptRemoved,
-    Remix,
     Results,
     ResultUnavailable,
     check_prompt,
@@ -27,14 +24,23 @@ from bot.studio.results import (
     shape_of,
     stored_attachment,
 )
-from tests.support.files import picture
 from tests.support.rows import NOW, new_job
-from tests.support.studio import CHANNEL, RESULT, failed, made, posted
+from tests.support.studio import (
+    ADA,
+    BEN,
+    CAT,
+    CHANNEL,
+    NOBODY,
+    RESULT,
+    failed,
+    made,
+    on_disk,
+    posted,
+    remix,
+    remove,
+)
 
-ADA, BEN = Member(1, server_id=10), Member(2, server_id=10)
-NOBODY = "a" * 16
 OXEN, SKILLS = oxen_spec(price=1), skills_spec(price=1)
-CAT = Attachment("cat.png", "https://cdn.discordapp.com/cat.png", 5, 6, 7, copied=True)
 
 
 @pytest.fixture
@@ -42,22 +48,8 @@ def services(services: Services) -> Services:
     return replace(services, catalog=Catalog([OXEN, SKILLS]))
 
 
-@pytest.fixture
-def results(services: Services) -> Results:
-    return Results(services)
-
-
 def new(**options: Option) -> NewJob:
     return new_job(**options)  # type: ignore[arg-type]
-
-
-async def on_disk(services: Services) -> Picture:
-    return await services.pictures.store(picture())
-
-
-def remove(services: Services, stored: Picture) -> None:
-    assert isinstance(services.pictures, FileStore)
-    services.pictures.path(stored).unlink()
 
 
 async def test_a_result_is_seen_by_whoever_may(database: Database, results: Results) -> None:
@@ -140,19 +132,6 @@ async def test_a_removed_prompt_is_not_repeated(database: Database, results: Res
         check_prompt(removed)
     with pytest.raises(PromptRemoved):
         await results.again(ADA, CHANNEL, removed)
-
-
-def remix(**values: Any) -> Remix:  # noqa: ANN401  # the fields of a form
-    """Return a form in which nothing was changed, of a job with the usual options."""
-    usual: dict[str, Any] = {
-        "prompt": "a hare",
-        "negative_prompt": None,
-        "shape": None,
-        "count": 1,
-        "new_seed": False,
-        "expand": True,
-    }
-    return Remix(**{**usual, **values})
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,9 @@ from bot.studio.setting_input import Word
 from bot.studio.tiers import NoSuchTier, Tiers, TierTaken
 from tests.support.rights import credits
 from tests.support.rows import NOW, new_job, one
+from tests.support.studio import DEFAULT, MANAGER
 
 DAY, WEEK, MONTH = PeriodKind
-MANAGER = Member(9, server_id=10, may_manage=True)
-DEFAULT = (Subject.DEFAULT, "")
 ROLE = (Subject.ROLE, "7")
 GUEST = (Subject.TIER, "guest")
 

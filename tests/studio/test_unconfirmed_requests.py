@@ -23,7 +23,9 @@ async def lost(relay: Relay) -> None:
 async def test_a_request_is_read_again_after_a_short_loss_of_the_server(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.studio.requests.READ_AGAIN", (0.0, 0.3))
+    """The first attempt to read begins after the cut, and the second one after its end."""
+    monkeypatch.setattr("bot.studio.requests.READ_AGAIN", (0.1, 0.5))
+    monkeypatch.setattr("bot.studio.requests.WRITE_LOCK_TIMEOUT", 10.0)
     async with relayed(postgres_url) as relay, open_database(relay.url) as database:
         requests = Requests(services_on(database, tmp_path, lambda: NOW), lambda: None)
         relay.loss = Loss.AFTER_COMMIT
@@ -32,7 +34,7 @@ async def test_a_request_is_read_again_after_a_short_loss_of_the_server(
         )
         await lost(relay)
         relay.cut()
-        asyncio.get_running_loop().call_later(0.1, setattr, relay, "open", True)
+        asyncio.get_running_loop().call_later(0.3, setattr, relay, "open", True)
         job = (await task).job
 
         assert await stored(database, job.id) == job

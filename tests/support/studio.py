@@ -2,16 +2,30 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from bot.errors import Reason
-from bot.jobs import Job, JobStatus, NewJob, Picture, PictureKind
+from bot.jobs import Attachment, Job, JobStatus, NewJob, Picture, PictureKind
 from bot.ledger import Cost
+from bot.pictures import FileStore
+from bot.quotas import Member
+from bot.rights import Subject
+from bot.services import Services
 from bot.store import jobs, settlement
 from bot.store.database import Database
+from bot.studio.results import Remix
+from tests.support.files import picture
 from tests.support.rows import add, new_job
 
 MINUTE = timedelta(minutes=1)
+ADA, BEN = Member(1, server_id=10), Member(2, server_id=10)
+MODERATOR = replace(BEN, may_moderate=True)
+MANAGER = Member(9, server_id=10, may_manage=True)
+DEFAULT = (Subject.DEFAULT, "")  # the rights of everybody
+NOBODY = "a" * 16  # the id of no job
+CAT = Attachment("cat.png", "https://cdn.discordapp.com/cat.png", 5, 6, 7, copied=True)
 CHANNEL = 20  # that of `new_job`
 RESULT = 50  # the message of `posted`
 
@@ -85,3 +99,25 @@ async def stored(database: Database, job_id: str) -> Job:
         job = await jobs.get(view, job_id)
     assert job is not None
     return job
+
+
+async def on_disk(services: Services) -> Picture:
+    return await services.pictures.store(picture())
+
+
+def remove(services: Services, stored: Picture) -> None:
+    assert isinstance(services.pictures, FileStore)
+    services.pictures.path(stored).unlink()
+
+
+def remix(**values: Any) -> Remix:  # noqa: ANN401  # the fields of a form
+    """Return a form in which nothing was changed, of a job with the usual options."""
+    usual: dict[str, Any] = {
+        "prompt": "a hare",
+        "negative_prompt": None,
+        "shape": None,
+        "count": 1,
+        "new_seed": False,
+        "expand": True,
+    }
+    return Remix(**{**usual, **values})

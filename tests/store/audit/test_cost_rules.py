@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.ledger import EntryKind
-from bot.store.audit.lines import ESTIMATED, EntryLine, Record
+from bot.store.audit.lines import ESTIMATED, Record
 from bot.store.audit.money import check_money
 from tests.support.books import charges
 from tests.support.records import (
@@ -21,6 +21,7 @@ from tests.support.records import (
     MADE,
     MUCH_LATER,
     changed,
+    late,
     with_entries,
     without,
 )
@@ -44,12 +45,6 @@ def reported(usd: str, *, generations: int = 1) -> Record:
     made = [replace(MADE, id=number) for number in range(1, generations + 1)]
     record = with_entries(DONE, replace(CAPTURE, details={"usd": usd}))
     return replace(record, generations=made)
-
-
-def late(number: int, **columns: object) -> EntryLine:
-    """Return the overdue charge of LATE with this id, changed."""
-    entry = next(each for each in LATE.entries if each.id == number)
-    return replace(entry, **columns)  # type: ignore[arg-type]  # any columns
 
 
 CAPTURES: list[Case] = [

@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import Reason
 from bot.ledger import Account
-from bot.store.audit.lines import ESTIMATED, EntryLine, Record
+from bot.store.audit.lines import ESTIMATED, Record
 from bot.store.audit.money import check_money
 from bot.store.settlement import CORRECTED, FOUND, OVERDUE, UNKNOWN_OUTCOME
 from tests.support.books import charges
@@ -32,6 +32,7 @@ from tests.support.records import (
     RELEASE,
     RUNNING,
     changed,
+    late,
     with_entries,
     without,
 )
@@ -42,12 +43,6 @@ Case = tuple[Record, list[str]]
 
 def found(record: Record) -> list[str]:
     return [*check_money(record, charges())]
-
-
-def late(number: int, **columns: object) -> EntryLine:
-    """Return the overdue charge of LATE with this id, changed."""
-    entry = next(each for each in LATE.entries if each.id == number)
-    return replace(entry, **columns)  # type: ignore[arg-type]  # any columns
 
 
 HOLDS: list[Case] = [
