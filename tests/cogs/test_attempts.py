@@ -151,45 +151,6 @@ async def test_without_a_destination_the_reasons_are_for_the_member(
     assert by.delivered() == {"undeliverable": 1}
 
 
-async def test_the_member_is_told_where_an_undeliverable_result_waits(by: Delivering) -> None:
-    """In the status message; else privately where the files alone were refused, once."""
-    file = await by.picture()
-    for path in (POSTS, FOLLOW_UPS):
-        by.on.fake.faults.add("POST", path, EXPLICIT)
-    by.on.fake.faults.add("PATCH", HOOKS, EXPLICIT)
-    job, status = await by.on.status(private=True)
-    assert isinstance(await by.deliver(job, file), Undeliverable)
-    assert f"See `/show` with the job `{job.id}`" in status.text()
-    assert by.direct() == []
-
-    for path in (POSTS, FOLLOW_UPS, FOLLOW_UPS):
-        by.on.fake.faults.add("POST", path, EXPLICIT)
-    by.on.fake.faults.add("PATCH", HOOKS, EXPLICIT, times=None)
-    job, status = await by.on.status(private=True)
-    assert isinstance(await by.deliver(job, file), Undeliverable)
-    (notice,) = by.direct()
-    assert (notice.nonce, notice.pings) == (f"{job.id}-stored", [])
-    assert "See `/show`" in notice.text()
-    assert status.deleted
-
-
-async def test_a_member_who_refuses_all_messages_gets_no_notice(
-    by: Delivering, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "cogs.delivery.notices")
-    by.on.ada.accepts_dms = False
-    by.on.fake.faults.add("*", HOOKS, NO_POST, times=None)
-    job, _ = await by.on.status(private=True)
-    opened = len(by.on.sent("POST"))
-    assert isinstance(await by.deliver(job), Undeliverable)
-
-    # a follow-up, its notice, the opening of direct messages, and one message there
-    posts = [path for path in by.on.sent("POST")[opened:] if path.startswith("/channels/")]
-    assert len(posts) == 1
-    (line,) = [each for each in caplog.messages if "notice" in each]
-    assert line.startswith("notice of an undeliverable result not sent: 403")
-
-
 async def test_the_limit_of_a_file_is_that_of_the_route_or_of_a_server_without_boosts(
     by: Delivering,
 ) -> None:
