@@ -90,6 +90,7 @@ async def test_a_copy_that_differs_is_not_stored(
     assert await counts(own_postgres_url) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("table", "body", "says"),
     [

@@ -59,7 +59,9 @@ async def waits(database: Database, change: Awaitable[object]) -> bool:
     return waited
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.long] * (each != "request")) for each in CHANGES]
+)
 async def test_a_change_of_what_quotas_count_waits_for_its_turn(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
