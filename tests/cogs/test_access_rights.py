@@ -75,6 +75,7 @@ async def test_models_and_pictures_at_once_are_those_of_the_best_role(at: Stage)
         assert "may not use skills" in refused(await at.imagine("a fox", model="skills"))
 
 
+@pytest.mark.long
 async def test_rights_of_a_member_come_before_those_of_the_roles(at: Stage) -> None:
     await allow(at, pictures=4, edit=True)
     await allow(at, at.ada, pictures=0)
@@ -95,6 +96,7 @@ async def drawn(at: Stage, **options: object) -> Message:
     return found
 
 
+@pytest.mark.long
 async def test_again_and_remix_have_the_rights_of_who_presses(at: Stage) -> None:
     artist = at.discord.add_role(at.server, "artist", at.ben)
     await allow(at, pictures=1, models={"skills"})
@@ -113,6 +115,7 @@ async def test_again_and_remix_have_the_rights_of_who_presses(at: Stage) -> None
         assert len(await at.jobs(at.ben)) == 2
 
 
+@pytest.mark.long
 async def test_every_way_of_editing_has_the_rights_of_who_edits(at: Stage) -> None:
     artist = at.discord.add_role(at.server, "artist", at.ben)
     await allow(at, edit=False)
@@ -136,6 +139,7 @@ async def test_every_way_of_editing_has_the_rights_of_who_edits(at: Stage) -> No
         await edited(at, "add snow", by=at.ben)
 
 
+@pytest.mark.long
 async def test_a_reply_in_a_thread_of_an_allowed_channel_edits(at: Stage) -> None:
     thread = at.discord.add_channel(
         at.server, "talk", kind=ChannelKind.PUBLIC_THREAD, parent=at.channel
@@ -151,6 +155,7 @@ async def test_a_reply_in_a_thread_of_an_allowed_channel_edits(at: Stage) -> Non
     assert job.route.channel_id == thread.id
 
 
+@pytest.mark.long
 async def test_a_reply_outside_of_the_allowed_channels_gets_a_neutral_note(at: Stage) -> None:
     async with at.easel():
         shown = await result(at)
@@ -160,6 +165,7 @@ async def test_a_reply_outside_of_the_allowed_channels_gets_a_neutral_note(at: S
         assert len(await at.jobs()) == 1
 
 
+@pytest.mark.long
 async def test_a_form_that_was_opened_before_a_change_follows_the_change(at: Stage) -> None:
     async with at.easel():
         shown = await drawn(at)
@@ -174,6 +180,7 @@ async def test_a_form_that_was_opened_before_a_change_follows_the_change(at: Sta
         assert refused(asked) == ""
 
 
+@pytest.mark.long
 async def test_a_private_result_needs_the_right(at: Stage) -> None:
     await allow(at, private=False)
     async with at.easel():
@@ -183,6 +190,7 @@ async def test_a_private_result_needs_the_right(at: Stage) -> None:
         await at.result("a fox")
 
 
+@pytest.mark.long
 async def test_the_choice_of_private_results_locks_nobody_out_and_publishes_nothing(
     at: Stage,
 ) -> None:
@@ -211,6 +219,7 @@ async def test_again_of_a_private_result_needs_the_right_too(at: Stage) -> None:
         assert NO_PRIVATE in refused(await press(at, asked.message, "Again"))
 
 
+@pytest.mark.long
 async def test_rights_of_a_server_do_not_reach_direct_messages_or_other_servers(
     at: Stage,
 ) -> None:
@@ -222,6 +231,7 @@ async def test_rights_of_a_server_do_not_reach_direct_messages_or_other_servers(
         assert "may not make pictures" in refused(await at.imagine("a fox"))
 
 
+@pytest.mark.long
 async def test_easel_chooses_a_model_that_the_roles_allow(at: Stage) -> None:
     await allow(at, models={"skills"})
     async with at.easel():

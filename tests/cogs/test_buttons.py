@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from bot.jobs import JobStatus, Picture, PictureKind
 from bot.sandbox.http.faults import Answer, Hold, HoldBefore
 from tests.support.easel import Stage, text_of
@@ -61,6 +63,7 @@ async def test_a_button_whose_answer_is_slow_does_not_undo_what_is_shown(at: Sta
     assert asked.message.buttons() == []
 
 
+@pytest.mark.long
 async def test_the_status_says_that_it_is_being_canceled(at: Stage) -> None:
     at.oxen.manual = True
     held = at.oxen.faults.add("DELETE", ".*", Hold())
@@ -79,6 +82,7 @@ async def test_the_status_says_that_it_is_being_canceled(at: Stage) -> None:
     assert "Canceled" in status.text()
 
 
+@pytest.mark.long
 async def test_a_cancel_after_the_last_edit_of_the_status_is_shown_by_the_press(at: Stage) -> None:
     """The token of the command is of no use any more; that of the press is."""
     at.oxen.manual = True
@@ -99,6 +103,7 @@ async def test_a_cancel_after_the_last_edit_of_the_status_is_shown_by_the_press(
         held.release()
 
 
+@pytest.mark.long
 async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():
@@ -113,6 +118,7 @@ async def test_only_its_member_can_cancel_a_job(at: Stage) -> None:
         assert [each.status for each in at.oxen.generations.values()] == ["queued"]
 
 
+@pytest.mark.long
 async def test_a_job_that_has_ended_cannot_be_canceled(at: Stage) -> None:
     at.discord.response_seconds = 30  # what is said matters here, and not when
     at.oxen.manual = True
@@ -129,6 +135,7 @@ async def test_a_job_that_has_ended_cannot_be_canceled(at: Stage) -> None:
         rule.remove()
 
 
+@pytest.mark.long
 async def test_buttons_work_after_a_restart(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():

@@ -49,6 +49,7 @@ async def test_a_result_of_a_thread_is_posted_to_the_thread(at: Stage, kind: Cha
     assert at.discord.channel_messages(at.channel) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "in_parent"),
     [(ChannelKind.PUBLIC_THREAD, 1), (ChannelKind.PRIVATE_THREAD, 0)],
@@ -81,6 +82,7 @@ async def test_a_user_install_is_not_offered_unless_it_is_allowed(at: Stage) -> 
             await at.command("imagine", where=private, prompt="a fox", user_install_only=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("allowed", "installs", "contexts"), [(False, [0], [0, 1]), (True, [0, 1], [0, 1, 2])]
 )
@@ -100,6 +102,7 @@ async def foreign(at: Stage) -> Channel:
     return at.discord.add_channel(at.discord.add_guild("Elsewhere", bot=False), "chat")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("context", ["server", "conversation"])
 async def test_the_reply_of_a_user_install_becomes_the_result(at: Stage, context: str) -> None:
     channel = (
@@ -120,6 +123,7 @@ async def test_the_reply_of_a_user_install_becomes_the_result(at: Stage, context
     assert await accounts(at, job) == {Account(at.ada.id, 0)}
 
 
+@pytest.mark.long
 async def test_after_15_minutes_a_user_install_gets_a_direct_message(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel(user_install=True, job_timeout=3600):
@@ -133,6 +137,7 @@ async def test_after_15_minutes_a_user_install_gets_a_direct_message(at: Stage) 
     assert len(result.pictures()) == 1
 
 
+@pytest.mark.long
 async def test_user_installs_do_not_allow_other_servers(at: Stage) -> None:
     allowed = frozenset({at.server.id + 1})
     async with at.easel(user_install=True, servers=allowed):
@@ -142,6 +147,7 @@ async def test_user_installs_do_not_allow_other_servers(at: Stage) -> None:
         await at.settled()
 
 
+@pytest.mark.long
 async def test_a_link_leads_to_the_server_of_the_request(at: Stage) -> None:
     channel = await foreign(at)
     async with at.easel(user_install=True):
@@ -153,6 +159,7 @@ async def test_a_link_leads_to_the_server_of_the_request(at: Stage) -> None:
     assert f"/channels/{channel.guild.id}/{channel.id}/" in text_of(listed)
 
 
+@pytest.mark.long
 async def test_an_expired_token_rules_out_only_the_reply_and_follow_ups(at: Stage) -> None:
     """Discord's clock may be ahead of the bot's."""
     expired = Answer(401, {"code": 50027, "message": "Invalid"})

@@ -171,6 +171,7 @@ async def test_a_bot_gets_no_grant(at: Stage) -> None:
     assert await audit(at) == []
 
 
+@pytest.mark.long
 async def test_somebody_who_has_left_gets_a_grant_and_is_shown(at: Stage) -> None:
     async with at.easel():
         await charged(at)
@@ -192,6 +193,7 @@ async def test_amounts_are_written_in_the_managers_language(at: Stage) -> None:
     assert "**1.234,5 credits**" in reply
 
 
+@pytest.mark.long
 async def test_a_private_job_shows_only_its_cost_and_its_id(at: Stage) -> None:
     async with at.easel():
         private = await charged(at, "a secret fox", private=True)
@@ -215,6 +217,7 @@ async def test_a_private_job_shows_only_its_cost_and_its_id(at: Stage) -> None:
     assert typed == []
 
 
+@pytest.mark.long
 async def test_a_refund_is_a_grant_of_the_cost_once(at: Stage) -> None:
     await allow(at, 15)
     async with at.easel():
@@ -235,6 +238,7 @@ async def test_a_refund_is_a_grant_of_the_cost_once(at: Stage) -> None:
     assert change.subject == f"member <@{at.ada.id}>: refund of job {job.id}"
 
 
+@pytest.mark.long
 async def test_what_was_not_charged_is_not_refunded(at: Stage) -> None:
     async with at.easel():
         at.oxen.manual = True
@@ -254,6 +258,7 @@ async def test_what_was_not_charged_is_not_refunded(at: Stage) -> None:
     assert await grants(at, job) == []
 
 
+@pytest.mark.long
 async def test_the_job_of_another_server_is_not_refunded(at: Stage) -> None:
     other = at.discord.add_guild("Elsewhere")
     channel = at.discord.add_channel(other, "art")
@@ -270,6 +275,7 @@ async def test_the_job_of_another_server_is_not_refunded(at: Stage) -> None:
     assert await grants(at, job) == []
 
 
+@pytest.mark.long
 async def test_the_operators_budget_ends_draws_and_refunds(at: Stage) -> None:
     """A manager draws, refunds and repeats."""
     await allow(at, 7.5)
@@ -288,6 +294,7 @@ async def test_the_operators_budget_ends_draws_and_refunds(at: Stage) -> None:
     assert sum(job.cost or 0 for job in drawn) == 30_000
 
 
+@pytest.mark.long
 async def test_the_operators_limit_of_a_member_ends_grants(at: Stage) -> None:
     await allow(at, 0)
     async with at.easel(monthly_credits=10):
@@ -300,6 +307,7 @@ async def test_the_operators_limit_of_a_member_ends_grants(at: Stage) -> None:
     assert "The operator's limit is lower" in shown
 
 
+@pytest.mark.long
 async def test_a_hold_stays_as_it_was_when_the_roles_change(at: Stage) -> None:
     role = at.discord.add_role(at.server, "Painters")
     at.discord.give_role(at.server, at.ada, role)
@@ -320,6 +328,7 @@ async def test_a_hold_stays_as_it_was_when_the_roles_change(at: Stage) -> None:
     assert "Used: **7.5 credits**" in shown
 
 
+@pytest.mark.long
 async def test_the_account_survives_the_removal_of_the_bot(at: Stage) -> None:
     await allow(at, 50)
     await grant(at, 5)

@@ -135,6 +135,7 @@ async def test_the_operators_lower_limit_is_said_without_its_amount(at: Stage) -
     assert "4444" not in large
 
 
+@pytest.mark.long
 async def test_the_budget_of_the_server(at: Stage) -> None:
     async with at.easel():
         await charged(at)
@@ -162,6 +163,7 @@ async def test_the_budget_of_the_server(at: Stage) -> None:
     ]
 
 
+@pytest.mark.long
 async def test_tiers_are_shown_taken_and_dropped(at: Stage) -> None:
     role = at.discord.add_role(at.server, "Painters")
     at.discord.give_role(at.server, at.ada, role)
@@ -197,6 +199,7 @@ async def test_tiers_are_shown_taken_and_dropped(at: Stage) -> None:
     ]
 
 
+@pytest.mark.long
 async def test_a_changed_tier_is_shown_as_such(at: Stage) -> None:
     rights = Rights(pictures=3, models=frozenset({"oxen"}), cooldown=5)
     async with at.database() as database, database.transaction() as tx:

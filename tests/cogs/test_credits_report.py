@@ -112,6 +112,7 @@ async def test_a_zone_that_the_machine_does_not_know_is_taken_for_utc(at: Stage)
     assert row["time"].endswith("+00:00")
 
 
+@pytest.mark.long
 async def test_a_time_without_entries_is_said(at: Stage) -> None:
     async with at.easel():
         await charged(at)
@@ -121,6 +122,7 @@ async def test_a_time_without_entries_is_said(at: Stage) -> None:
     assert message.files == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -140,6 +142,7 @@ async def test_days_that_are_no_period_are_refused(
     assert words in message.text()
 
 
+@pytest.mark.long
 async def test_the_table_is_cut_at_the_newest_lines(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +156,7 @@ async def test_the_table_is_cut_at_the_newest_lines(
     assert [row["granted"] for row in rows_of(message)] == ["3", "2"]
 
 
+@pytest.mark.long
 async def test_a_report_of_many_members_fits_into_a_message(at: Stage) -> None:
     for number in range(60):
         await grant(at, 1000 + number / 8, to=at.discord.add_user(f"user {number}"))
@@ -190,6 +194,7 @@ def test_the_days_of_a_span(span: Span | None, first: date, last: date) -> None:
     assert days_of(span, date(2026, 3, 4)) == (first, last)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("own", "floor"), [(True, 1), (True, 100_000), (False, 1)])
 async def test_the_operators_server_alone_sees_the_balance(
     at: Stage, own: bool, floor: int

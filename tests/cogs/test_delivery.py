@@ -73,6 +73,7 @@ async def test_without_permission_to_post_the_reply_becomes_the_result(at: Stage
     assert labels == ["Again", "Remix", "Edit", "More"]  # and no Cancel
 
 
+@pytest.mark.long
 async def test_after_the_token_expired_too_the_result_comes_by_direct_message(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel(job_timeout=3600):
@@ -86,6 +87,7 @@ async def test_after_the_token_expired_too_the_result_comes_by_direct_message(at
     assert result.channel is at.discord.dm_channel(at.ada)
 
 
+@pytest.mark.long
 async def test_without_a_destination_the_result_is_stored(at: Stage) -> None:
     at.oxen.manual = True
     at.ada.accepts_dms = False
@@ -101,6 +103,7 @@ async def test_without_a_destination_the_result_is_stored(at: Stage) -> None:
     assert await at.balance() == -7500
 
 
+@pytest.mark.long
 async def test_a_request_in_direct_messages_is_delivered_to_them(at: Stage) -> None:
     async with at.easel():
         channel = at.discord.dm_channel(at.ada)
@@ -112,6 +115,7 @@ async def test_a_request_in_direct_messages_is_delivered_to_them(at: Stage) -> N
     assert job.route.account_server_id == 0
 
 
+@pytest.mark.long
 async def test_a_result_over_the_upload_limit_is_shrunk_and_says_so(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a detailed fox in a garden")
@@ -126,6 +130,7 @@ async def test_a_result_over_the_upload_limit_is_shrunk_and_says_so(at: Stage) -
     assert await size_of(shrunk) <= limit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("over", [False, True], ids=["at the limit", "over the limit"])
 async def test_in_direct_messages_a_file_has_10_mib_at_most(at: Stage, over: bool) -> None:
     plain = picture(size=(96, 64))

@@ -131,6 +131,7 @@ async def test_what_shows_only_later_fails_the_job_by_name(
     assert asked(at) == 0
 
 
+@pytest.mark.long
 async def test_an_attachment_that_vanished_fails_the_job_by_name(at: Stage) -> None:
     at.discord.faults.add("GET", CDN, Answer(404, "gone"), times=None)
     async with at.easel():
@@ -154,6 +155,7 @@ async def test_a_cdn_that_fails_is_asked_again(at: Stage, fault: Fault) -> None:
     assert job.status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.long
 async def test_two_pictures_at_oxen_are_refused(at: Stage) -> None:
     async with at.easel():
         refused = await at.edit(CAT, CAT, model="oxen")
@@ -162,6 +164,7 @@ async def test_two_pictures_at_oxen_are_refused(at: Stage) -> None:
     assert await at.jobs() == []
 
 
+@pytest.mark.long
 async def test_match_input_image_with_a_ratio_is_refused(at: Stage) -> None:
     async with at.easel():
         refused = await at.edit(CAT, match_input_image=True, aspect_ratio="1:1")
@@ -169,6 +172,7 @@ async def test_match_input_image_with_a_ratio_is_refused(at: Stage) -> None:
     assert "exclude each other" in text_of(refused)
 
 
+@pytest.mark.long
 async def test_inputs_are_kept_and_found_again_after_a_restart(at: Stage) -> None:
     """Killed before the attachment was fetched."""
     at.discord.faults.add("GET", CDN, Answer(503, "busy"), times=None)
@@ -199,6 +203,7 @@ async def waited_long(at: Stage, model: str, *, minutes: int = 12) -> None:
     at.discord.faults.add("GET", CDN, Answer(404, "removed"), times=None)
 
 
+@pytest.mark.long
 async def test_later_skills_video_gets_a_copy_that_only_the_member_sees(at: Stage) -> None:
     await waited_long(at, "skills")
 
@@ -220,6 +225,7 @@ async def test_later_skills_video_gets_a_copy_that_only_the_member_sees(at: Stag
     assert [url.partition("?")[0].rpartition("/")[2] for url in public] == [f"easel-{job.id}-1.png"]
 
 
+@pytest.mark.long
 async def test_later_oxen_gets_the_picture_itself(at: Stage) -> None:
     await waited_long(at, "oxen")
 
@@ -232,6 +238,7 @@ async def test_later_oxen_gets_the_picture_itself(at: Stage) -> None:
     assert not [each for each in at.discord.world.messages.values() if "Copies" in each.text()]
 
 
+@pytest.mark.long
 async def test_after_the_token_expired_skills_video_gets_no_copy_and_the_member_is_told(
     at: Stage,
 ) -> None:
@@ -293,6 +300,7 @@ def fields(interaction: Interaction) -> list[str]:
     return [each["component"]["custom_id"] for each in interaction.modal["components"]]
 
 
+@pytest.mark.long
 async def test_the_menu_edits_the_picture_of_an_own_message(at: Stage, menu: Open) -> None:
     async with at.easel():
         message = await at.discord.say(at.ben, at.channel, "look", [CAT])
@@ -306,6 +314,7 @@ async def test_the_menu_edits_the_picture_of_an_own_message(at: Stage, menu: Ope
     assert str(at.created()[0]["input_image"]).partition("?")[0].endswith("/cat.png")
 
 
+@pytest.mark.long
 async def test_the_menu_edits_a_result_of_the_bots_own(at: Stage, menu: Open) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -320,6 +329,7 @@ async def test_the_menu_edits_a_result_of_the_bots_own(at: Stage, menu: Open) ->
     assert str(at.created()[-1]["input_image"]).startswith("data:image/png")  # the stored one
 
 
+@pytest.mark.long
 async def test_the_menu_on_a_private_message_of_the_bot_makes_a_private_job(
     at: Stage, menu: Open
 ) -> None:
@@ -343,6 +353,7 @@ async def test_the_menu_on_a_private_message_of_the_bot_makes_a_private_job(
     assert edited.route.private
 
 
+@pytest.mark.long
 async def test_of_several_pictures_the_modal_asks_which(at: Stage, menu: Open) -> None:
     files = [Upload(f"{name}.png", picture()) for name in ("x" * 150, *"bcde")]
     async with at.easel():
@@ -364,6 +375,7 @@ async def test_of_several_pictures_the_modal_asks_which(at: Stage, menu: Open) -
     assert [str(url).partition("?")[0][-5:] for url in urls] == ["b.png", "d.png"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("files", [[], [Upload("notes.txt", b"no picture")]], ids=["none", "text"])
 async def test_the_menu_on_a_message_without_a_picture_says_so(
     at: Stage, menu: Open, files: list[Upload]
@@ -374,6 +386,7 @@ async def test_the_menu_on_a_message_without_a_picture_says_so(
     assert "This message has no picture" in text_of(refused)
 
 
+@pytest.mark.long
 async def test_what_the_menu_is_given_is_judged_like_an_attachment(at: Stage, menu: Open) -> None:
     text = Upload("cat.png", b"I am a text file, renamed to look like a cat")
     async with at.easel():
@@ -385,6 +398,7 @@ async def test_what_the_menu_is_given_is_judged_like_an_attachment(at: Stage, me
     assert await at.jobs(at.ben) == []
 
 
+@pytest.mark.long
 async def test_a_form_from_before_a_restart_is_answered(at: Stage, menu: Open) -> None:
     async with at.easel():
         opened = await menu(await at.discord.say(at.ben, at.channel, "look", [CAT]))
@@ -418,6 +432,7 @@ async def test_a_form_is_closed_after_an_hour_and_leaves_memory(at: Stage, menu:
     assert await at.jobs(at.ben) == []
 
 
+@pytest.mark.long
 async def test_a_form_is_read_before_discords_answer_to_it_is(at: Stage) -> None:
     held = at.discord.faults.add("POST", r".*/callback", Hold())
     async with at.easel():
@@ -432,6 +447,7 @@ async def test_a_form_is_read_before_discords_answer_to_it_is(at: Stage) -> None
     assert len(await at.jobs(at.ben)) == 1
 
 
+@pytest.mark.long
 async def test_a_member_has_one_form_at_a_time(at: Stage, menu: Open) -> None:
     async with at.easel() as app:
         message = await at.discord.say(at.ben, at.channel, "look", [CAT])
@@ -448,6 +464,7 @@ async def test_a_member_has_one_form_at_a_time(at: Stage, menu: Open) -> None:
     assert len(await at.jobs(at.ben)) == 1
 
 
+@pytest.mark.long
 async def test_a_form_that_failed_can_be_sent_again(at: Stage, menu: Open) -> None:
     async with at.easel():
         opened = await menu(await at.discord.say(at.ben, at.channel, "look", [CAT]))

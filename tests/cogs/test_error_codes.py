@@ -178,6 +178,7 @@ async def test_direct_messages_that_were_opened_too_fast_are_opened_later(at: St
     one_each(direct(at), [job])
 
 
+@pytest.mark.long
 async def test_a_status_message_ends_when_the_result_goes_elsewhere(at: Stage) -> None:
     """The first attempt to end it fails: the result is not posted again for that."""
     refused = at.discord.faults
@@ -200,6 +201,7 @@ async def test_a_status_message_ends_when_the_result_goes_elsewhere(at: Stage) -
     assert status.deleted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("restart", [False, True])
 async def test_a_status_message_that_cannot_be_deleted_now_is_deleted_later(
     at: Stage, restart: bool

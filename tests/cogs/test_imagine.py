@@ -89,6 +89,7 @@ async def test_the_status_tells_what_happens_and_says_which_model_was_chosen(at:
         await at.said("Drawing")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -121,6 +122,7 @@ async def test_a_refusal_is_private_and_nothing_is_stored_or_sent(
     assert at.created() == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [
@@ -137,6 +139,7 @@ async def test_ranges_are_declared_to_discord(at: Stage, options: dict[str, Any]
             await at.command("imagine", **options)
 
 
+@pytest.mark.long
 async def test_options_complete_themselves_by_the_model_and_what_is_typed(at: Stage) -> None:
     async def offered(option: str, typed: str, **others: object) -> list[str]:
         options = {"prompt": "a fox", option: typed, **others}
@@ -181,6 +184,7 @@ async def test_skills_video_works_from_end_to_end(at: Stage, contract: Contract)
     assert capture.details == {"total": "40", "subscription": "40", "permanent": "0"}
 
 
+@pytest.mark.long
 async def test_without_a_model_the_one_that_can_is_chosen_and_named(at: Stage) -> None:
     async with at.easel():
         asked = await at.imagine("a hen", output_format="jpeg")
@@ -191,6 +195,7 @@ async def test_without_a_model_the_one_that_can_is_chosen_and_named(at: Stage) -
     assert len(at.skills.generations) == 1
 
 
+@pytest.mark.long
 async def test_a_failure_inside_a_200_costs_the_member_nothing(at: Stage) -> None:
     at.skills.charge_failed = True
     at.skills.fail_next("Content was rejected", "IMAGE_GENERATION_CONTENT_REJECTED")
@@ -203,6 +208,7 @@ async def test_a_failure_inside_a_200_costs_the_member_nothing(at: Stage) -> Non
     assert await at.balance() == 0
 
 
+@pytest.mark.long
 async def test_skills_video_cannot_stop_and_delivers_what_it_began(at: Stage) -> None:
     at.skills.manual = True
     async with at.easel():
@@ -221,6 +227,7 @@ async def test_skills_video_cannot_stop_and_delivers_what_it_began(at: Stage) ->
     assert await at.balance() == -20_000
 
 
+@pytest.mark.long
 async def test_who_has_no_credits_left_is_refused_with_what_resets_when(at: Stage) -> None:
     async with at.easel(monthly_credits=20):
         await at.imagine("a fox", count=2)
@@ -234,6 +241,7 @@ async def test_who_has_no_credits_left_is_refused_with_what_resets_when(at: Stag
     assert len(at.created()) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [ResetAfter(), AnswerAfter(502, "oops"), Stall(0.2)])
 async def test_an_answer_in_doubt_that_arrived_is_adopted(
     at: Stage, fault: ResetAfter | AnswerAfter | Stall
@@ -253,6 +261,7 @@ async def test_an_answer_in_doubt_that_arrived_is_adopted(
     assert len(at.created()) == 1
 
 
+@pytest.mark.long
 async def test_an_answer_that_never_arrived_cancels_the_job(at: Stage) -> None:
     lost = at.discord.faults.add("POST", r".*/callback", Reset())
     async with at.easel():

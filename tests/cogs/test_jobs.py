@@ -82,6 +82,7 @@ async def test_anothers_job_is_no_job(at: Stage, command: str, refusal: str) -> 
     assert others == unknown == nonsense == refusal
 
 
+@pytest.mark.long
 async def test_show_tells_all_about_a_job_with_its_pictures(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox", count=2, aspect_ratio="1:1")
@@ -97,6 +98,7 @@ async def test_show_tells_all_about_a_job_with_its_pictures(at: Stage) -> None:
     assert f"job {job.id}" in shown.text()
 
 
+@pytest.mark.long
 async def test_history_shows_the_pictures_that_are_asked_for_also_after_a_restart(
     at: Stage,
 ) -> None:
@@ -113,6 +115,7 @@ async def test_history_shows_the_pictures_that_are_asked_for_also_after_a_restar
         )
 
 
+@pytest.mark.long
 async def test_models_tells_what_oxen_tells_itself(at: Stage) -> None:
     async with at.easel():
         listed = text_of(await at.command("models"))
@@ -156,6 +159,7 @@ async def test_help_leaves_the_commands_of_managers_out_for_others(at: Stage) ->
         assert "/server" not in told
 
 
+@pytest.mark.long
 async def test_what_discord_did_not_take_is_no_mistake_of_ours(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -168,6 +172,7 @@ async def test_what_discord_did_not_take_is_no_mistake_of_ours(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.long
 async def test_private_replies_leave_no_view_in_memory(at: Stage) -> None:
     """discord.py would store each of them for 15 minutes."""
     async with at.easel() as app:

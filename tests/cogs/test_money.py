@@ -137,6 +137,7 @@ async def test_a_job_that_was_given_up_stays_reserved_until_its_end(at: Stage) -
     assert "Left: **30 credits**" in later
 
 
+@pytest.mark.long
 async def test_the_end_of_a_job_that_was_given_up_ends_the_reservation(at: Stage) -> None:
     at.skills.manual = True
     at.skills.charge_failed = True
@@ -199,6 +200,7 @@ async def test_the_price_follows_the_dearest_reported_cost(at: Stage) -> None:
     assert {job.price for job in await at.jobs()} == {20_000, 95_000}
 
 
+@pytest.mark.long
 async def test_a_cost_beyond_five_times_the_list_price_is_held_in_part(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -213,6 +215,7 @@ async def test_a_cost_beyond_five_times_the_list_price_is_held_in_part(
     assert "a picture of skills cost 300 credits, over 5 times the list price" in caplog.text
 
 
+@pytest.mark.long
 async def test_a_refusal_that_is_free_is_no_loss(at: Stage) -> None:
     answer = Answer(422, {"error": {"message": "prompt rejected"}})
     at.skills.faults.add("POST", GENERATION, answer, times=None)
@@ -224,6 +227,7 @@ async def test_a_refusal_that_is_free_is_no_loss(at: Stage) -> None:
     assert await at.losses() == []
 
 
+@pytest.mark.long
 async def test_oxens_charge_for_a_failed_generation_is_found_in_the_history(at: Stage) -> None:
     at.oxen.charge_failed = True
     at.oxen.fail_next("Out of memory")
@@ -236,6 +240,7 @@ async def test_oxens_charge_for_a_failed_generation_is_found_in_the_history(at: 
     assert await adds_up(at)
 
 
+@pytest.mark.long
 async def test_a_charge_for_a_canceled_generation_is_a_loss(at: Stage) -> None:
     at.oxen.manual = True
     at.oxen.charge_cancelled = True
@@ -367,6 +372,7 @@ async def test_the_price_of_a_generation_that_the_service_does_not_find_stays_re
     assert await adds_up(at)
 
 
+@pytest.mark.long
 async def test_each_late_charge_of_a_job_is_a_loss_also_beside_others(at: Stage) -> None:
     """One of two failed generations is charged at once, the other later."""
     at.oxen.charge_failed = True

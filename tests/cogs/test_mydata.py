@@ -134,6 +134,7 @@ async def test_several_files_come_one_after_the_other_with_the_progress(at: Stag
     assert all(len(files[name]) >= 6 * MIB for name in shown)
 
 
+@pytest.mark.long
 async def test_a_picture_over_the_limit_is_left_out_and_named(at: Stage) -> None:
     async with at.easel():
         await drawn(at, "a fox", size=11 * MIB)
@@ -144,6 +145,7 @@ async def test_a_picture_over_the_limit_is_left_out_and_named(at: Stage) -> None
     assert "1 picture is left out" in text_of(asked)
 
 
+@pytest.mark.long
 async def test_a_direct_message_that_fails_is_sent_again_and_never_twice(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -153,6 +155,7 @@ async def test_a_direct_message_that_fails_is_sent_again_and_never_twice(at: Sta
     assert len(direct(at)) == 1
 
 
+@pytest.mark.long
 async def test_if_discord_keeps_failing_the_member_reads_that(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -167,6 +170,7 @@ async def test_if_discord_keeps_failing_the_member_reads_that(at: Stage) -> None
     assert no_temporary_files(at.folder)
 
 
+@pytest.mark.long
 async def test_a_reply_that_ends_before_the_last_file_says_so(at: Stage) -> None:
     async with at.easel():
         await drawn(at, "a fox", "a hare", size=6 * MIB)
@@ -180,6 +184,7 @@ async def test_a_reply_that_ends_before_the_last_file_says_so(at: Stage) -> None
     assert "and 1 of your data were sent" in asked.followups[1].text()
 
 
+@pytest.mark.long
 async def test_a_member_of_whom_nothing_is_stored_reads_that(at: Stage) -> None:
     async with at.easel():
         assert NOTHING in text_of(await at.command("mydata export"))
@@ -189,6 +194,7 @@ async def test_a_member_of_whom_nothing_is_stored_reads_that(at: Stage) -> None:
     assert direct(at) == []
 
 
+@pytest.mark.long
 async def test_blocked_members_get_their_data_in_any_server(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -199,6 +205,7 @@ async def test_blocked_members_get_their_data_in_any_server(at: Stage) -> None:
     assert len(zips_of(direct(at))) == 1
 
 
+@pytest.mark.long
 async def test_the_data_comes_where_only_the_member_installed_the_bot(at: Stage) -> None:
     elsewhere = at.discord.add_channel(at.discord.add_guild("Elsewhere", bot=False), "chat")
     async with at.easel(user_install=True):
@@ -214,6 +221,7 @@ async def test_the_data_comes_where_only_the_member_installed_the_bot(at: Stage)
     assert len(zips_of(direct(at))) == len(zips_of(asked.followups)) == 1
 
 
+@pytest.mark.long
 async def test_a_stop_ends_an_export_and_leaves_no_file(at: Stage) -> None:
     async with at.easel() as app:
         await at.imagine("a fox")
@@ -229,6 +237,7 @@ async def test_a_stop_ends_an_export_and_leaves_no_file(at: Stage) -> None:
         await export(at)  # the time between two exports is in memory
 
 
+@pytest.mark.long
 async def test_a_member_waits_ten_minutes_between_two_exports(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -241,6 +250,7 @@ async def test_a_member_waits_ten_minutes_between_two_exports(at: Stage) -> None
     assert len(direct(at)) == 2
 
 
+@pytest.mark.long
 async def test_one_export_of_a_member_runs_at_once_and_two_of_all(at: Stage) -> None:
     cyd = at.discord.add_user("Cyd")
     members = (at.ada, at.ben, cyd)

@@ -89,6 +89,7 @@ async def test_at_14_minutes_the_status_announces_a_direct_message(at: Stage) ->
     assert reply.pictures() == []
 
 
+@pytest.mark.long
 async def test_the_status_of_a_public_job_announces_nothing(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel(job_timeout=3600):
@@ -106,6 +107,7 @@ async def test_the_status_of_a_public_job_announces_nothing(at: Stage) -> None:
     assert result.channel is at.channel
 
 
+@pytest.mark.long
 async def test_a_public_job_without_permission_to_post_announces_a_direct_message(
     at: Stage,
 ) -> None:
@@ -124,6 +126,7 @@ async def test_a_public_job_without_permission_to_post_announces_a_direct_messag
     assert len(result.pictures()) == 1
 
 
+@pytest.mark.long
 async def test_an_undeliverable_result_is_shown_by_show(at: Stage) -> None:
     at.oxen.manual = True
     at.ada.accepts_dms = False
@@ -144,6 +147,7 @@ async def test_an_undeliverable_result_is_shown_by_show(at: Stage) -> None:
     assert in_channel(at) == in_direct_messages(at) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fault",
     [Answer(404, {"message": "Unknown Message", "code": 10008}), Answer(403, {"message": "no"})],
@@ -163,6 +167,7 @@ async def test_a_result_whose_reply_is_gone_goes_to_direct_messages(
     assert in_channel(at) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [Answer(503, {"message": "busy"}), Reset()], ids=str)
 async def test_an_edit_that_fails_is_retried_and_goes_to_no_other_destination(
     at: Stage, fault: Answer | Reset
@@ -196,6 +201,7 @@ async def test_a_direct_message_with_an_unknown_outcome_is_not_sent_again(at: St
     assert len(in_direct_messages(at)) == 1
 
 
+@pytest.mark.long
 async def test_a_job_is_private_only_if_requested(at: Stage) -> None:
     async with at.easel():
         await private(at, "a secret")
@@ -210,6 +216,7 @@ async def test_a_job_is_private_only_if_requested(at: Stage) -> None:
     assert "discord.com/channels" not in secret  # nobody can follow a link to an ephemeral message
 
 
+@pytest.mark.long
 async def test_an_edit_that_arrives_after_its_timeout_undoes_no_result(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

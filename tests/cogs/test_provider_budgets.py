@@ -56,6 +56,7 @@ async def test_whoever_names_no_model_gets_one_of_a_service_whose_budget_is_left
     assert [job.request.model for job in await at.jobs()] == ["skills", "oxen"]
 
 
+@pytest.mark.long
 async def test_a_request_that_no_other_service_takes_is_refused(at: Stage) -> None:
     async with at.easel(oxen_budget_monthly=0):
         option = text_of(await at.imagine("a fox", aspect_ratio="2:1"))
@@ -66,6 +67,7 @@ async def test_a_request_that_no_other_service_takes_is_refused(at: Stage) -> No
     assert await at.jobs() == []
 
 
+@pytest.mark.long
 async def test_the_choice_is_bound_by_every_other_quota(at: Stage) -> None:
     """The other service is dearer than what the member has left."""
     async with at.easel(oxen_budget_monthly=0, monthly_credits=10):
@@ -74,6 +76,7 @@ async def test_the_choice_is_bound_by_every_other_quota(at: Stage) -> None:
     assert "One picture costs 20 credits, and you have 10 credits left." in refused
 
 
+@pytest.mark.long
 async def test_one_warning_is_given_at_80_per_cent_of_a_services_budget(at: Stage) -> None:
     member = Member(at.ada.id, at.server.id)
     async with at.easel(oxen_budget_monthly=75, budget_monthly=1000) as app:

@@ -65,6 +65,7 @@ async def test_a_request_for_exactly_the_rest_is_accepted(at: Stage, limit: str)
     assert "not enough" in refused or "you have 0 credits left" in refused
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", ["budget_monthly", "monthly_credits"])
 async def test_a_thousandth_less_than_the_price_is_refused(at: Stage, limit: str) -> None:
     async with at.easel(**{limit: "14.999"}):
@@ -74,6 +75,7 @@ async def test_a_thousandth_less_than_the_price_is_refused(at: Stage, limit: str
     assert await at.jobs() == []
 
 
+@pytest.mark.long
 async def test_the_safety_checker_stays_on_unless_the_operator_allows(at: Stage) -> None:
     async with at.easel():
         refused = await at.imagine("a fox", model="skills", safety_checker=False)
@@ -100,6 +102,7 @@ async def test_channels_of_every_kind_are_known_as_age_restricted(
     assert result.channel is adult
 
 
+@pytest.mark.long
 async def test_unsafe_is_for_those_who_manage_the_server_in_age_restricted_channels(
     at: Stage,
 ) -> None:
@@ -118,6 +121,7 @@ async def test_unsafe_is_for_those_who_manage_the_server_in_age_restricted_chann
     assert body == {"prompt": "a fox", "enable_safety_checker": False}
 
 
+@pytest.mark.long
 async def test_a_missing_permission_is_named_and_the_answer_becomes_the_result(at: Stage) -> None:
     at.discord.set_bot_permissions(at.channel, VIEW_CHANNEL | ATTACH_FILES)
     async with at.easel():
@@ -131,6 +135,7 @@ async def test_a_missing_permission_is_named_and_the_answer_becomes_the_result(a
     assert posts == []  # not even tried
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("allowed", "lacking"),
     [
@@ -194,6 +199,7 @@ async def test_the_allowance_of_a_member_comes_before_roles_and_the_best_role_be
     assert "you have 5 credits left" in default
 
 
+@pytest.mark.long
 async def test_nothing_set_is_unlimited_and_none_at_all_is_none(at: Stage) -> None:
     role = at.discord.add_role(at.server, "unlimited", at.ben)
     async with at.easel():
@@ -204,6 +210,7 @@ async def test_nothing_set_is_unlimited_and_none_at_all_is_none(at: Stage) -> No
         assert refused(await at.imagine("a fox", by=at.ben, count=4)) == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("period", "reset"),
     [
@@ -235,6 +242,7 @@ async def test_an_allowance_is_renewed_at_the_boundary_in_the_zone_of_the_server
         await at.settled(2)
 
 
+@pytest.mark.long
 async def test_a_new_zone_applies_from_its_next_boundary(at: Stage) -> None:
     before, change = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 6, 1, 16, tzinfo=UTC)
     zones = [ZoneChange(before, "Europe/Berlin"), ZoneChange(change, "Asia/Tokyo")]
@@ -252,6 +260,7 @@ async def test_a_new_zone_applies_from_its_next_boundary(at: Stage) -> None:
         assert refused(await at.imagine("a hare")) == ""
 
 
+@pytest.mark.long
 async def test_a_hold_takes_the_allowance_first_and_a_release_returns_the_grant_first(
     at: Stage,
 ) -> None:
@@ -276,6 +285,7 @@ async def test_a_hold_takes_the_allowance_first_and_a_release_returns_the_grant_
     assert "4 pictures cost 80 credits, and you have 30 credits left. One picture fits" in text
 
 
+@pytest.mark.long
 async def test_monthly_credits_limit_what_the_server_grants_over_all_servers(at: Stage) -> None:
     other = at.discord.add_guild("Other")
     there = at.discord.add_channel(other, "art")
@@ -289,6 +299,7 @@ async def test_monthly_credits_limit_what_the_server_grants_over_all_servers(at:
     assert (reset_of(text).day, reset_of(text).hour) == (1, 0)
 
 
+@pytest.mark.long
 async def test_a_server_budget_is_for_all_its_members_and_for_no_other_server(at: Stage) -> None:
     there = at.discord.add_channel(at.discord.add_guild("Other"), "art")
     await choose(at, budget=credits(20, PeriodKind.DAY))
@@ -305,6 +316,7 @@ async def test_a_server_budget_is_for_all_its_members_and_for_no_other_server(at
     assert timedelta(0) < reset_of(text) - at.clock() <= timedelta(days=1)
 
 
+@pytest.mark.long
 async def test_the_budget_of_a_provider_ends_its_models_alone(at: Stage) -> None:
     await grant(at, 1000)
     async with at.easel(oxen_budget_monthly=10):
@@ -316,6 +328,7 @@ async def test_the_budget_of_a_provider_ends_its_models_alone(at: Stage) -> None
     assert "Choose a model of another service" in text
 
 
+@pytest.mark.long
 async def test_a_refusal_offers_what_fits_every_limit(at: Stage) -> None:
     await allow(at, allowance=credits(50))
     async with at.easel(budget_monthly=25):
@@ -325,6 +338,7 @@ async def test_a_refusal_offers_what_fits_every_limit(at: Stage) -> None:
     assert "4 pictures cost 80 credits, and you have 50 credits left. One picture fits" in text
 
 
+@pytest.mark.long
 async def test_an_allowance_under_the_amount_already_used_allows_nothing_more(at: Stage) -> None:
     async with at.easel():
         assert refused(await at.imagine("a fox", count=2)) == ""
@@ -335,6 +349,7 @@ async def test_an_allowance_under_the_amount_already_used_allows_nothing_more(at
     assert "fit" not in text
 
 
+@pytest.mark.long
 async def test_jobs_at_once_and_a_cooldown_are_by_role(at: Stage) -> None:
     at.oxen.manual = True
     patient = at.discord.add_role(at.server, "patient", at.ben)
@@ -357,6 +372,7 @@ async def test_jobs_at_once_and_a_cooldown_are_by_role(at: Stage) -> None:
     assert "<t:" in text
 
 
+@pytest.mark.long
 async def test_roles_that_change_while_a_job_runs_leave_its_hold(at: Stage) -> None:
     at.oxen.manual = True
     artist = at.discord.add_role(at.server, "artist", at.ada)

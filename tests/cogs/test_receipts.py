@@ -76,6 +76,7 @@ async def test_a_public_result_says_the_cost_alone(at: Stage) -> None:
     assert small_print(result).endswith("· 7,5 credits")
 
 
+@pytest.mark.long
 async def test_without_a_limit_nothing_is_called_left(at: Stage) -> None:
     async with at.easel():
         line = small_print(await private(at))
@@ -83,6 +84,7 @@ async def test_without_a_limit_nothing_is_called_left(at: Stage) -> None:
     assert line.endswith("· 7.5 credits")
 
 
+@pytest.mark.long
 async def test_a_result_in_direct_messages_says_what_is_left(at: Stage) -> None:
     await allow(at, 10)
     channel = at.discord.dm_channel(at.ada)
@@ -94,6 +96,7 @@ async def test_a_result_in_direct_messages_says_what_is_left(at: Stage) -> None:
     assert small_print(result).endswith("· 7.5 credits · 92.5 credits left")
 
 
+@pytest.mark.long
 async def test_a_result_among_others_without_the_bot_says_the_cost_alone(at: Stage) -> None:
     async with at.easel(monthly_credits=100, user_install=True):
         await at.command("imagine", user_install_only=True, prompt="a fox")
@@ -103,6 +106,7 @@ async def test_a_result_among_others_without_the_bot_says_the_cost_alone(at: Sta
     assert small_print(result).endswith("· 7.5 credits")
 
 
+@pytest.mark.long
 async def test_a_public_result_that_falls_back_to_the_member_says_what_is_left(at: Stage) -> None:
     """Neither the channel nor the reply takes the result; the follow-up is ephemeral."""
     async with at.easel(monthly_credits=100):
@@ -116,6 +120,7 @@ async def test_a_public_result_that_falls_back_to_the_member_says_what_is_left(a
     assert small_print(result).endswith("· 7.5 credits · 92.5 credits left")
 
 
+@pytest.mark.long
 async def test_an_estimate_is_called_one(at: Stage) -> None:
     at.ada.locale = "de"
     at.oxen.cost_delay = None
@@ -125,6 +130,7 @@ async def test_an_estimate_is_called_one(at: Stage) -> None:
     assert line.endswith("· about 7,5 credits · 92,5 credits left")
 
 
+@pytest.mark.long
 async def test_a_cost_above_the_hold_leads_below_zero(at: Stage) -> None:
     at.oxen.charged_price = "0.2"
     await allow(at, 7.5)
@@ -134,6 +140,7 @@ async def test_a_cost_above_the_hold_leads_below_zero(at: Stage) -> None:
     assert line.endswith("· 20 credits · 12.5 credits below zero")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("locale", "amount"), [("en-GB", "7.5"), ("sv-SE", "7,5")])
 async def test_a_failure_says_what_was_released(at: Stage, locale: str, amount: str) -> None:
     at.ada.locale = locale
@@ -150,6 +157,7 @@ async def test_a_failure_says_what_was_released(at: Stage, locale: str, amount: 
     assert re.search(r"· 100 credits left · job \w{16}$", small_print(alone))
 
 
+@pytest.mark.long
 async def test_a_failure_of_one_credit_is_said_in_the_singular(at: Stage) -> None:
     at.skills.fail_next("Content was rejected", "IMAGE_GENERATION_CONTENT_REJECTED")
     async with at.easel(skills_price=1):
@@ -159,6 +167,7 @@ async def test_a_failure_of_one_credit_is_said_in_the_singular(at: Stage) -> Non
     assert "Nothing was charged: 1 credit is released." in failure.text()
 
 
+@pytest.mark.long
 async def test_a_job_that_was_given_up_says_what_stays_reserved(at: Stage) -> None:
     at.skills.manual = True
     async with at.easel(monthly_credits=100):
@@ -174,6 +183,7 @@ async def test_a_job_that_was_given_up_says_what_stays_reserved(at: Stage) -> No
     assert "80 credits left" in failure.text()
 
 
+@pytest.mark.long
 async def test_a_canceled_job_says_what_was_released(at: Stage) -> None:
     at.ada.locale = "de"
     async with at.easel(monthly_credits=100):
@@ -196,6 +206,7 @@ async def test_a_canceled_job_says_what_was_released(at: Stage) -> None:
     assert "100 credits left" in small_print(reply)
 
 
+@pytest.mark.long
 async def test_the_reply_to_cancel_says_what_was_released(at: Stage) -> None:
     async with at.easel():
         at.oxen.faults.add("POST", "/api/ai/queue", Answer(429, {}), times=99)
@@ -207,6 +218,7 @@ async def test_the_reply_to_cancel_says_what_was_released(at: Stage) -> None:
     assert "7.5 credits are released" in canceled.message.text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("reported", "cost"), [(20, "20 credits"), (0, "about 20 credits")])
 async def test_an_overdue_result_says_what_was_charged(at: Stage, reported: int, cost: str) -> None:
     at.skills.price = reported
@@ -226,6 +238,7 @@ async def test_an_overdue_result_says_what_was_charged(at: Stage, reported: int,
     assert small_print(result).endswith(f"· {cost}")
 
 
+@pytest.mark.long
 async def test_the_status_message_has_the_price_in_the_members_language(at: Stage) -> None:
     at.ada.locale = "de"
     at.oxen.manual = True
@@ -238,6 +251,7 @@ async def test_the_status_message_has_the_price_in_the_members_language(at: Stag
         await at.settled()
 
 
+@pytest.mark.long
 async def test_the_models_have_their_prices_in_the_members_language(at: Stage) -> None:
     at.ada.locale = "de"
     async with at.easel():

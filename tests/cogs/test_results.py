@@ -110,6 +110,7 @@ async def test_remix_changes_every_field(at: Stage) -> None:
     assert "seed" not in body
 
 
+@pytest.mark.long
 async def test_edit_takes_the_chosen_stored_picture_and_references(at: Stage) -> None:
     async with at.easel():
         await at.imagine("two foxes", count=2)
@@ -148,6 +149,7 @@ async def test_a_result_of_a_year_ago_is_edited_from_the_store(at: Stage) -> Non
     assert job.status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.long
 async def test_a_form_that_was_open_during_a_restart_is_read(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
@@ -190,6 +192,7 @@ async def test_a_hidden_result_is_shown_to_nobody_else(at: Stage, label: str) ->
             await at.settled(2)
 
 
+@pytest.mark.long
 async def test_what_is_made_from_a_private_result_is_private(at: Stage) -> None:
     async with at.easel():
         asked = await at.imagine("a secret", private=True)
@@ -203,6 +206,7 @@ async def test_what_is_made_from_a_private_result_is_private(at: Stage) -> None:
     assert all(job.route.private for job in jobs)
 
 
+@pytest.mark.long
 async def test_references_of_others_are_not_used_again(at: Stage) -> None:
     async with at.easel():
         await at.edit(CAT, prompt="make it blue")
@@ -257,6 +261,7 @@ async def test_a_member_without_the_permission_is_refused(at: Stage) -> None:
     assert text_of(refused).startswith("You may not use /imagine in this channel.")
 
 
+@pytest.mark.long
 async def test_the_menu_edits_own_pictures_and_results_of_easel(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")

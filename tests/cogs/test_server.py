@@ -124,6 +124,7 @@ async def test_an_unknown_zone_is_refused_and_nothing_typed_is_lost(at: Stage) -
     assert CHANGED in refused.message.text()
 
 
+@pytest.mark.long
 async def test_a_form_that_cannot_be_stored_keeps_its_channels_and_roles(at: Stage) -> None:
     other = at.discord.add_channel(at.server, "sketches")
     role = at.discord.add_role(at.server, "artists")
@@ -175,6 +176,7 @@ async def test_amounts_with_a_comma_or_a_point(at: Stage, typed: str, amount: in
     assert (await stored(at)).budget == Allowance(amount=amount)
 
 
+@pytest.mark.long
 async def test_only_what_a_manager_has_changed_is_written(at: Stage) -> None:
     """Both have opened the same form; the later one does not undo the earlier one."""
     let_manage(at, at.ada, at.ben)
@@ -196,6 +198,7 @@ async def test_only_what_a_manager_has_changed_is_written(at: Stage) -> None:
     assert f"<@{at.ada.id}> · **server budget**\nunlimited → 300 credits a month" in listed
 
 
+@pytest.mark.long
 async def test_a_manager_who_has_lost_the_permission_changes_nothing(at: Stage) -> None:
     let_manage(at)
     async with at.easel():
@@ -223,6 +226,7 @@ async def test_the_settings_survive_that_the_bot_is_removed_and_invited_again(at
     assert "Budget of this server: **5 credits a month**" in page.text()
 
 
+@pytest.mark.long
 async def test_a_budget_below_what_is_used_is_used_up(at: Stage) -> None:
     let_manage(at)
     async with at.easel():

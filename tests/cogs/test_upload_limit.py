@@ -54,6 +54,7 @@ async def test_where_only_the_member_installed_the_bot_the_interaction_decides(a
     assert job.route.upload_limit == 50 * MIB
 
 
+@pytest.mark.long
 async def test_direct_messages_have_no_limit_of_their_own(at: Stage) -> None:
     at.ada.upload_limit = 50 * MIB
     async with at.easel():
@@ -63,6 +64,7 @@ async def test_direct_messages_have_no_limit_of_their_own(at: Stage) -> None:
     assert job.route.upload_limit is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("limit", "shrunk"), [(None, False), (10 * MIB, True)])
 async def test_a_stored_limit_comes_before_that_of_the_server(
     at: Stage, limit: int | None, shrunk: bool

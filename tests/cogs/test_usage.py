@@ -102,6 +102,7 @@ async def test_a_job_takes_the_allowance_before_the_grants(at: Stage) -> None:
     assert "Allowance: **10 credits**" in told
 
 
+@pytest.mark.long
 async def test_who_is_below_zero_reads_that(at: Stage) -> None:
     at.oxen.charged_price = "0.2"
     await allow(at, 7.5)
@@ -112,6 +113,7 @@ async def test_who_is_below_zero_reads_that(at: Stage) -> None:
     assert "Left: **12.5 credits below zero**, because a job has cost more" in told
 
 
+@pytest.mark.long
 async def test_direct_messages_show_the_month_over_all_servers(at: Stage) -> None:
     await allow(at, 50)
     async with at.easel(monthly_credits=100):
@@ -124,6 +126,7 @@ async def test_direct_messages_show_the_month_over_all_servers(at: Stage) -> Non
     assert told.pictures()
 
 
+@pytest.mark.long
 async def test_without_a_limit_nothing_is_called_left(at: Stage) -> None:
     async with at.easel():
         told = (await at.usage()).text()
@@ -132,6 +135,7 @@ async def test_without_a_limit_nothing_is_called_left(at: Stage) -> None:
     assert "all servers" not in told
 
 
+@pytest.mark.long
 async def test_an_allowance_of_nothing_is_not_renewed(at: Stage) -> None:
     await allow(at, 0, PeriodKind.DAY)
     async with at.easel():
@@ -141,6 +145,7 @@ async def test_an_allowance_of_nothing_is_not_renewed(at: Stage) -> None:
     assert "Resets" not in told
 
 
+@pytest.mark.long
 async def test_the_models_stand_in_the_order_of_their_costs(at: Stage) -> None:
     at.ada.locale = "de"
     async with at.easel():
@@ -158,6 +163,7 @@ async def test_the_models_stand_in_the_order_of_their_costs(at: Stage) -> None:
     ]
 
 
+@pytest.mark.long
 async def test_the_chart_shows_the_last_days_in_words_too(at: Stage) -> None:
     async with at.easel():
         await drawn(at, "a fox", count=3)
@@ -179,6 +185,7 @@ async def test_the_chart_shows_the_last_days_in_words_too(at: Stage) -> None:
     )
 
 
+@pytest.mark.long
 async def test_the_days_are_those_of_the_servers_time_zone(at: Stage) -> None:
     zone = "Pacific/Kiritimati"  # 14 hours before UTC
     await move_to(at, zone)
@@ -191,6 +198,7 @@ async def test_the_days_are_those_of_the_servers_time_zone(at: Stage) -> None:
     assert f"to {day.day} {day:%B}. The dearest day is {day.day} {day:%B}," in alt_text
 
 
+@pytest.mark.long
 async def test_a_month_without_use_has_a_sentence_and_no_chart(at: Stage) -> None:
     async with at.easel():
         await drawn(at, "a fox")
@@ -201,6 +209,7 @@ async def test_a_month_without_use_has_a_sentence_and_no_chart(at: Stage) -> Non
     assert not told.pictures()
 
 
+@pytest.mark.long
 async def test_a_chart_that_is_too_slow_is_left_out(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +223,7 @@ async def test_a_chart_that_is_too_slow_is_left_out(
     assert not told.pictures()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [Answer(400, REFUSED), HoldLost()], ids=["refused", "unanswered"])
 async def test_a_chart_that_discord_does_not_take_is_left_out(
     at: Stage, fault: Answer | HoldLost, monkeypatch: pytest.MonkeyPatch
@@ -229,6 +239,7 @@ async def test_a_chart_that_discord_does_not_take_is_left_out(
     assert not told.pictures()
 
 
+@pytest.mark.long
 async def test_holds_of_running_jobs_are_no_part_of_the_chart(at: Stage) -> None:
     async with at.easel():
         await drawing(at, 1)

@@ -71,6 +71,7 @@ async def test_the_budget_of_the_bot_is_no_matter_of_the_member(at: Stage) -> No
     assert warnings(at) == []
 
 
+@pytest.mark.long
 async def test_after_a_refused_reply_nothing_is_said(at: Stage) -> None:
     at.fails = True
     async with at.easel(monthly_credits=8):
@@ -83,6 +84,7 @@ async def test_after_a_refused_reply_nothing_is_said(at: Stage) -> None:
     assert warnings(at) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [Answer(403, REFUSED), Reset()], ids=["refused", "unanswered"])
 async def test_a_warning_that_cannot_be_sent_is_no_error(
     at: Stage, fault: Answer | Reset, caplog: pytest.LogCaptureFixture
@@ -101,6 +103,7 @@ async def test_a_warning_that_cannot_be_sent_is_no_error(
     assert all("Something went wrong" not in each.text() for each in private_to(at, at.ada))
 
 
+@pytest.mark.long
 async def test_a_reply_in_a_server_warns_nobody(at: Stage) -> None:
     async with at.easel(monthly_credits=16):
         source = await result(at)
@@ -111,6 +114,7 @@ async def test_a_reply_in_a_server_warns_nobody(at: Stage) -> None:
     assert all("You have used" not in each.text() for each in everything)
 
 
+@pytest.mark.long
 async def test_the_next_command_warns_after_a_reply_in_a_server(at: Stage) -> None:
     async with at.easel(monthly_credits=37.5):
         source = await result(at)
@@ -124,6 +128,7 @@ async def test_the_next_command_warns_after_a_reply_in_a_server(at: Stage) -> No
         assert "credits for this month" in (await warned(at)).text()
 
 
+@pytest.mark.long
 async def test_a_reply_in_direct_messages_warns_there(at: Stage) -> None:
     channel = at.discord.dm_channel(at.ada)
     async with at.easel(monthly_credits=16):

@@ -86,6 +86,7 @@ async def test_an_end_before_the_stream_is_followed_is_not_missed(at: Stage) -> 
     assert fetches(at) == 1
 
 
+@pytest.mark.long
 async def test_an_end_in_the_creating_answer_is_read_at_once(at: Stage) -> None:
     at.oxen.at_once = True
     at.oxen.faults.add("GET", "/api/events", Answer(500), times=None)
@@ -97,6 +98,7 @@ async def test_an_end_in_the_creating_answer_is_read_at_once(at: Stage) -> None:
     assert fetches(at) == 1
 
 
+@pytest.mark.long
 async def test_after_a_gap_of_the_stream_one_list_tells_which_jobs_have_ended(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +123,7 @@ async def test_after_a_gap_of_the_stream_one_list_tells_which_jobs_have_ended(
     assert fetches(at) == 1
 
 
+@pytest.mark.long
 async def test_without_a_stream_polling_finds_the_end(at: Stage) -> None:
     at.oxen.faults.add("GET", "/api/events", Answer(500), times=None)
     async with at.easel():
@@ -365,6 +368,7 @@ def cancels(at: Stage) -> int:
     return sum(request.method == "DELETE" for request in at.oxen.requests)
 
 
+@pytest.mark.long
 async def test_what_is_never_finished_is_asked_about_for_a_day(at: Stage) -> None:
     at.skills.hold_generations()
     async with at.easel(job_timeout=30):
@@ -412,6 +416,7 @@ async def test_an_id_that_stays_unknown_is_lost(at: Stage) -> None:
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NOT_FOUND)
 
 
+@pytest.mark.long
 async def test_a_slow_answer_delays_no_other_job(at: Stage) -> None:
     async with at.easel():
         slow = at.oxen.faults.add("GET", ROW, Stall(3))
@@ -427,6 +432,7 @@ def messages(at: Stage) -> list[Message]:
     return list(at.discord.channel_messages(at.channel))
 
 
+@pytest.mark.long
 async def test_a_job_without_an_end_is_given_up_stopped_and_uncharged(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():
@@ -441,6 +447,7 @@ async def test_a_job_without_an_end_is_given_up_stopped_and_uncharged(at: Stage)
     assert await at.balance() == 0
 
 
+@pytest.mark.long
 async def test_a_restart_goes_on_watching(at: Stage) -> None:
     at.oxen.manual = True
     async with at.easel():
@@ -455,6 +462,7 @@ async def test_a_restart_goes_on_watching(at: Stage) -> None:
     assert len(at.created()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, 4])
 async def test_what_has_ended_when_it_is_created_is_settled(at: Stage, count: int) -> None:
     at.oxen.at_once = True

@@ -66,6 +66,7 @@ async def test_a_generation_that_failed_costs_nothing_and_says_why(
     assert await at.balance() == 0
 
 
+@pytest.mark.long
 async def test_a_cost_that_is_never_told_is_estimated_by_the_price(at: Stage) -> None:
     at.oxen.cost_delay = None
     async with at.easel():
@@ -208,6 +209,7 @@ async def test_a_picture_of_its_own_generation_is_charged_when_it_can_be_had(at:
     assert (after.cost, await at.balance()) == (15_000, -15_000)
 
 
+@pytest.mark.long
 async def test_a_picture_that_cannot_be_had_at_first_is_asked_for_anew(at: Stage) -> None:
     at.oxen.faults.add("GET", "/api/repos/.*", Answer(404))
     async with at.easel():
@@ -218,6 +220,7 @@ async def test_a_picture_that_cannot_be_had_at_first_is_asked_for_anew(at: Stage
     assert job.status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.long
 async def test_a_picture_that_is_none_fails_the_job(at: Stage) -> None:
     at.oxen.faults.add("GET", "/api/repos/.*", Answer(200, b"<html>no picture</html>"), times=None)
     async with at.easel():

@@ -90,6 +90,7 @@ async def test_an_edit_that_a_stop_has_prevented_follows_the_next_start(
         await at.said("Drawing")
 
 
+@pytest.mark.long
 async def test_edits_leave_time_between_them(at: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     lasting(monkeypatch, 1.0)
     async with running(at, 10):
@@ -101,6 +102,7 @@ async def test_edits_leave_time_between_them(at: Stage, monkeypatch: pytest.Monk
     assert times[-1] - times[1] >= 7 * status_edits.GAP.total_seconds()  # a request may overtake
 
 
+@pytest.mark.long
 async def test_edits_do_not_pile_up_while_commands_are_answered(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ async def test_garbage_in_a_stream_is_polled(at: Stage, extra: bytes) -> None:
     assert creates(at) == [CREATE]
 
 
+@pytest.mark.long
 async def test_a_silent_stream_is_given_up_and_polled(
     at: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,6 +174,7 @@ async def test_an_account_without_streams_is_asked_once(
     assert caplog.text.count("no event streams at skills.video") == 1
 
 
+@pytest.mark.long
 async def test_an_unknown_model_says_nothing_about_streams(at: Stage) -> None:
     gone = at.skills.faults.add("POST", STREAM + "|" + PLAIN, Answer(404, {"error": "x"}), times=2)
     async with at.easel():
@@ -185,6 +187,7 @@ async def test_an_unknown_model_says_nothing_about_streams(at: Stage) -> None:
     assert creates(at) == [CREATE, CREATE_PLAIN, CREATE]
 
 
+@pytest.mark.long
 async def test_a_refusal_before_the_stream_is_a_refusal(at: Stage) -> None:
     at.skills.subscription = at.skills.permanent = 0
     async with at.easel():
@@ -196,6 +199,7 @@ async def test_a_refusal_before_the_stream_is_a_refusal(at: Stage) -> None:
     assert await at.losses() == []
 
 
+@pytest.mark.long
 async def test_a_limit_before_the_stream_puts_the_job_back(at: Stage) -> None:
     at.skills.faults.add("POST", STREAM, Answer(429, {"error": "slow down"}))
     async with at.easel():
@@ -206,6 +210,7 @@ async def test_a_limit_before_the_stream_puts_the_job_back(at: Stage) -> None:
     assert len(at.skills.generations) == 1
 
 
+@pytest.mark.long
 async def test_streams_can_be_switched_off(at: Stage) -> None:
     async with at.easel(skills_stream="off"):
         await at.imagine("a fox", model="skills")
@@ -234,6 +239,7 @@ async def test_beyond_the_limit_jobs_are_created_without_a_stream(at: Stage) -> 
     assert creates(at)[5:] == [CREATE]
 
 
+@pytest.mark.long
 async def test_a_restart_goes_on_by_polling(at: Stage) -> None:
     at.skills.hold_generations()
     async with at.easel():
@@ -259,6 +265,7 @@ async def test_a_stop_waits_for_no_stream(at: Stage) -> None:
     await until(lambda: at.skills.open_streams == 0)
 
 
+@pytest.mark.long
 async def test_a_job_that_is_settled_otherwise_closes_its_stream(at: Stage) -> None:
     at.skills.stream_cut = Cut(1, silent=True)
     async with at.easel():
@@ -273,6 +280,7 @@ async def test_a_job_that_is_settled_otherwise_closes_its_stream(at: Stage) -> N
     assert polls(at) >= 1
 
 
+@pytest.mark.long
 async def test_a_lost_lease_closes_the_stream(at: Stage) -> None:
     at.skills.hold_generations()
     async with at.easel() as app:
@@ -303,6 +311,7 @@ async def test_a_cancel_is_refused_and_the_stream_goes_on(at: Stage) -> None:
     assert job.status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.long
 async def test_a_slot_is_free_while_a_stream_is_open(at: Stage) -> None:
     at.skills.hold_generations()
     async with at.easel():
@@ -316,6 +325,7 @@ async def test_a_slot_is_free_while_a_stream_is_open(at: Stage) -> None:
     assert {job.status for job in found} == {JobStatus.SUCCEEDED}
 
 
+@pytest.mark.long
 async def test_the_key_is_in_no_line_about_a_stream(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -188,6 +188,7 @@ async def test_a_bot_killed_while_submitting_adopts_what_it_made(at: Stage) -> N
     assert (job.status, len(at.created())) == (JobStatus.SUCCEEDED, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
@@ -211,6 +212,7 @@ async def test_a_refusal_fails_the_job_with_a_sentence(at: Stage, fault: Answer,
     assert await at.balance() == 0
 
 
+@pytest.mark.long
 async def test_a_job_that_cannot_be_submitted_for_half_an_hour_fails_uncharged(at: Stage) -> None:
     at.oxen.faults.add("POST", QUEUE, OWN_503, times=None)
     async with at.easel():
@@ -224,6 +226,7 @@ async def test_a_job_that_cannot_be_submitted_for_half_an_hour_fails_uncharged(a
     assert await at.balance() == 0
 
 
+@pytest.mark.long
 async def test_who_waited_while_the_bot_was_away_is_told_so(at: Stage) -> None:
     async with at.database() as database:
         await one(database, new_job(at.ada.id, at=at.clock() - timedelta(minutes=31)))
@@ -234,6 +237,7 @@ async def test_who_waited_while_the_bot_was_away_is_told_so(at: Stage) -> None:
     assert at.created() == []
 
 
+@pytest.mark.long
 async def test_at_most_four_submits_are_under_way_at_once(at: Stage) -> None:
     held = at.oxen.faults.add("POST", QUEUE, Hold(), times=None)
     async with at.easel():
@@ -253,6 +257,7 @@ async def test_at_most_four_submits_are_under_way_at_once(at: Stage) -> None:
     assert len(at.created()) == 10
 
 
+@pytest.mark.long
 @sqlite_only
 async def test_the_last_slot_of_each_of_two_workers_is_for_another_member(
     at: Stage, monkeypatch: pytest.MonkeyPatch
@@ -272,6 +277,7 @@ async def test_the_last_slot_of_each_of_two_workers_is_for_another_member(
     assert (len(under_way), len(of_ben)) == (1, 1)
 
 
+@pytest.mark.long
 async def test_a_refused_key_is_told_to_the_operator_once_until_it_works_again(
     at: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -369,6 +375,7 @@ async def test_where_there_is_no_list_a_lost_answer_is_told_to_member_and_operat
     assert await at.balance() == 0
 
 
+@pytest.mark.long
 @sqlite_only  # elsewhere, the lease ends first: tests/test_cluster.py
 async def test_a_submit_that_a_stop_interrupted_is_adopted_at_once(at: Stage) -> None:
     """The next start does not wait for the end of a lease whose holder is gone."""
