@@ -421,11 +421,15 @@ async def test_of_200_parallel_commands_of_40_members_just_those_are_accepted_th
         texts = [refused(each) for each in asked]
         stored = [job for each in members for job in await at.jobs(each)]
 
-    assert len([each for each in texts if not each]) == len(stored) == 13
-    # On a busy machine, some have waited too long for the database.
-    answers = ("budget is not enough: it has 2.5 credits left", "not possible right now")
-    assert all(any(words in text for words in answers) for text in texts if text)
-    assert any(answers[0] in text for text in texts)
+    over = [each for each in texts if "budget is not enough: it has 2.5 credits left" in each]
+    # On a busy machine, some wait too long for the database: one of those may have been the 13th
+    # in a transaction that refuses others, and is then taken out of it.
+    busy = [each for each in texts if "not possible right now" in each]
+    accepted = [each for each in texts if not each]
+    assert len(accepted) + len(over) + len(busy) == len(texts)
+    assert len(accepted) == len(stored)
+    assert 13 - len(busy) <= len(stored) <= 13
+    assert over
 
 
 HOSTILE = [
