@@ -334,3 +334,20 @@ async def test_the_loop_waits_while_another_process_has_the_duty(
         while at.left(made) == [True]:
             await asyncio.sleep(0.001)
     task.cancel()
+
+
+@pytest.mark.parametrize("due", [True, False])
+async def test_the_loop_waits_after_each_look(
+    kept: Callable[..., Kept], due: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: asyncio.Queue[float] = asyncio.Queue()
+
+    async def sleep(seconds: float) -> None:
+        waits.put_nowait(seconds)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
+    task = asyncio.create_task(kept().retention.run(lambda: due))
+
+    assert await asyncio.wait_for(waits.get(), 10) == module.UNCHARGED_INTERVAL == 5
+    task.cancel()

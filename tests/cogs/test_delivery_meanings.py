@@ -196,6 +196,8 @@ def test_an_answer_that_cannot_be_read_is_a_failure_only_where_that_is_asked_for
     (line,) = caplog.records
     assert (line.levelname, line.getMessage()) == ("WARNING", "answer of Discord cannot be read")
     assert line.exc_info is not None
+    assert line.exc_info[1] is error
+    assert line.exc_info is not None
 
 
 def test_a_failure_is_named_without_the_texts_of_a_library() -> None:

@@ -83,6 +83,19 @@ async def test_after_an_upload_without_an_answer_the_next_one_is_half_a_mebibyte
     assert path in by.on.sent("GET")[searched:]  # the post may have arrived
 
 
+async def test_after_a_failure_with_an_answer_the_upload_is_not_halved(by: Delivering) -> None:
+    stored = await by.store.store(picture(size=(600, 400)))
+    assert stored.size > 512 * 1024
+    by.on.fake.faults.add("POST", POSTS, Answer(503, {"code": 0, "message": "busy"}))
+    job, _ = await by.on.status()
+    with pytest.raises(NotDelivered, match="busy"):
+        await by.deliver(job, stored)
+    posted = message(by, await by.deliver(job, stored, number=2))
+
+    assert len(posted.files[0].data) >= stored.size
+    assert "Shrunk" not in posted.text()
+
+
 async def unanswered(
     by: Delivering, job: Job, stored: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -259,6 +259,8 @@ NOT_READ: list[tuple[str, object]] = [
     ("aspect_ratio", {"anyOf": [{"enum": ["1:1"]}, {"enum": ["9:9"]}, {"type": "null"}]}),
     ("aspect_ratio", {"$ref": "#/$defs/Circle"}),
     ("aspect_ratio", {"$ref": "https://example.com/schema"}),
+    ("aspect_ratio", {"$ref": "x/$defs/Ratio"}),
+    ("aspect_ratio", {"$ref": 5}),
     ("aspect_ratio", {"not": {"enum": ["1:1"]}}),
     ("seed", {"$ref": "#/$defs/Place"}),
     ("seed", {"type": "integer", "enum": [1, 2]}),
