@@ -104,6 +104,12 @@ async def test_a_refused_channel_leads_to_the_reply_and_its_refusal_to_a_follow_
     assert Ended.FOLLOW_UP.format(member=f"<@{by.on.ada.id}>") in status.text()
     assert by.delivered() == {"reply": 1, "follow_up": 1}
 
+    job, _ = await by.on.status()
+    by.on.fake.faults.add("PATCH", HOOKS, EXPLICIT)
+    private = message(by, await by.deliver(with_route(job, notify=Notify.DIRECT), file))
+    assert private.ephemeral_to is by.on.ada
+    assert by.direct() == []  # no link leads to such a message
+
 
 async def test_a_locked_thread_leads_to_its_parent_and_then_to_the_member(by: Delivering) -> None:
     job, status = await by.on.status()
@@ -276,6 +282,23 @@ async def test_a_client_that_is_not_logged_in_delivers_nothing(by: Delivering) -
         with pytest.raises(NotDelivered, match="not logged in to Discord"):
             await attempt
     assert not await by.delivery.show(job)
+
+
+async def test_a_client_that_is_closed_during_an_attempt_is_no_fault_of_a_destination(
+    by: Delivering,
+) -> None:
+    held = by.on.fake.faults.add("POST", POSTS, Hold())
+    job, _ = await by.on.status()
+    attempt = asyncio.create_task(by.deliver(job))
+    async with asyncio.timeout(10):
+        while not held.hits:
+            await asyncio.sleep(0.001)
+    asked = len(by.on.fake.requests)
+    await by.on.client.close()
+    with pytest.raises(NotDelivered):
+        await attempt
+
+    assert len(by.on.fake.requests) == asked
 
 
 async def test_copies_of_inputs_have_addresses_that_only_the_member_sees(by: Delivering) -> None:

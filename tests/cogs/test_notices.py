@@ -63,6 +63,24 @@ async def test_a_member_who_refuses_all_messages_gets_no_notice(
     assert line.startswith("notice of an undeliverable result not sent: 403")
 
 
+async def test_a_notice_that_is_refused_everywhere_leaves_the_result_in_show(
+    by: Delivering, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "cogs.delivery.notices")
+    file = await by.picture()
+    for fault in (EXPLICIT, NO_POST):
+        for path in (POSTS, FOLLOW_UPS):
+            by.on.fake.faults.add("POST", path, fault)
+    by.on.fake.faults.add("PATCH", HOOKS, EXPLICIT, times=None)
+    job, _ = await by.on.status(private=True)
+
+    assert isinstance(await by.deliver(job, file), Undeliverable)
+    assert by.direct() == []
+    lines = [each for each in caplog.messages if "notice of an undeliverable result" in each]
+    assert len(lines) == 2
+    assert all("Missing Permissions" in each for each in lines)
+
+
 async def test_a_notice_whose_answer_is_lost_is_not_sent_twice(by: Delivering) -> None:
     """A follow-up has no nonce, so that a repeat after an unknown outcome doubles it."""
     file = await by.picture()

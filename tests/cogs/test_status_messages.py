@@ -98,6 +98,7 @@ async def test_a_job_without_a_status_message_sends_nothing(on: Ground) -> None:
     assert await replies(on).edit(job, ended(job)) is None
     assert await replies(on).find(job) is None
     await replies(on).end(job, Shown(5, 7), DestinationName.CHANNEL)
+    assert not await replies(on).finish(job, ended)
     assert len(on.fake.requests) == before
 
 

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bot.delivery import InputsGone, NotDelivered
 from bot.errors import ProviderError, Reason, Taken
-from bot.jobs import Attachment, Job
+from bot.jobs import Attachment, Job, JobStatus
+from bot.store import jobs
 from bot.store import pictures as picture_rows
 from bot.store.pictures import Role
 from bot.worker import inputs as module
@@ -18,7 +21,7 @@ from bot.worker.inputs import ADDRESS_MARGIN, Inputs
 from bot.worker.leases import Leases
 from tests.support.files import picture
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Served
+from tests.support.parts import Parts, Served, unwritable
 from tests.support.rows import NOW, new_job, one
 
 SECOND = timedelta(seconds=1)
@@ -65,7 +68,8 @@ async def requested(
     stored = await made.services.pictures.store(DATA)
     async with made.database.transaction() as tx:
         await picture_rows.attach(tx, job.id, Role.INPUT, [stored] * len(attachments), at)
-    return job
+        assert await jobs.mark_inputs_stored(tx, job.id, size=stored.size)
+    return await made.job(job)
 
 
 def cat(url: str = CAT, *, copied: bool = False) -> Attachment:
@@ -196,3 +200,24 @@ async def test_a_job_fails_when_no_copy_will_ever_be_possible(
         *(Reason.INPUT, "no address for its inputs", taken),
     )
     assert caplog.messages == [f"inputs not copied for the service: {error}"]
+
+
+@pytest.mark.usefixtures("short_waits")
+async def test_a_job_whose_new_addresses_cannot_be_stored_is_put_back(
+    made: Served, discord: Outcomes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are stored before the request, which can then be found again by them."""
+    parts = Parts(replace(made.services, delivery=discord), made.clock)
+    job = await parts.claimed(await requested(made, cat(), age=FRESH))
+    async with AsyncExitStack() as blocked:
+        await blocked.enter_async_context(unwritable(tmp_path / "easel.db"))
+
+        async def sleep(_: float) -> None:
+            await blocked.aclose()
+
+        monkeypatch.setattr("bot.worker.submit.asyncio", SimpleNamespace(sleep=sleep))
+        assert await parts.submitter.submit(job) is None
+
+    found = await made.job(job)
+    assert (found.status, found.inputs) == (JobStatus.QUEUED, job.inputs)
+    assert made.skills.requests == []

@@ -69,6 +69,13 @@ async def test_an_answer_of_one_generation_does_not_end_a_job_of_two(
     assert made.oxen.generations[first].times_fetched == asked  # its end is known
 
 
+async def test_a_job_that_is_not_watched_is_not_polled(made: Served, poller: Poller) -> None:
+    job = await made.running(["gen_1"], provider="oxen")
+    assert await poller.poll(job.id) is None
+
+    assert made.oxen.requests == []
+
+
 async def test_a_pause_that_the_service_asks_for_is_kept(made: Served, poller: Poller) -> None:
     job = await watched(made, poller)
     made.oxen.faults.add("GET", ROW, Answer(429, "", {"Retry-After": "40"}))

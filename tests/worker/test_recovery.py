@@ -201,6 +201,19 @@ async def test_what_a_lost_request_has_created_is_adopted_and_polled(
     assert adopted in parts.services.metrics.text(None)
 
 
+async def test_a_request_whose_outcome_was_found_meanwhile_is_not_searched_for(
+    parts: Parts, service: FakeOxen
+) -> None:
+    lost = await parts.claimed(await one(parts.database))
+    async with parts.database.transaction() as tx:
+        failed = await settlement.fail(tx, lost.id, NOW, reason=Reason.REJECTED)
+    assert await parts.recovery.reconcile(lost) is None
+    assert await parts.recovery.reconcile(replace(lost, id="z" * 16)) is None
+
+    assert service.requests == []
+    assert await parts.job(lost) == failed
+
+
 @pytest.mark.parametrize(("number", "count"), [(1, 2), (3, 2), (2, 1)])
 async def test_only_as_many_generations_as_were_requested_are_adopted(
     parts: Parts, waits: list[float], number: int, count: int

@@ -259,6 +259,22 @@ async def test_the_end_of_a_process_leaves_its_running_jobs_to_others(
     assert [each is None for each in ends] == [True, False, False]
 
 
+@pytest.mark.long
+async def test_an_end_that_cannot_be_stored_leaves_running_jobs_until_their_leases_end(
+    shared: Database, held: Leases, caplog: pytest.LogCaptureFixture
+) -> None:
+    (taken,) = await held.take([await one(shared)])
+    async with shared.transaction() as tx:
+        await job_rows.move(tx, taken.id, JobStatus.SUBMITTING, submitted_at=NOW)
+        await job_rows.start_running(tx, taken.id, NOW)
+    async with shared.transaction() as tx:
+        await tx.execute(select(table.c.id).with_for_update())
+        await held.leave()
+
+    assert caplog.messages.count("lease not released, others wait for its end") == 1
+    assert await lease_end(shared, taken) is not None
+
+
 def logged(caplog: pytest.LogCaptureFixture) -> set[tuple[str, bool]]:
     """Return the lines of the renewals, each with whether it has a traceback."""
     found = [each for each in caplog.records if each.name == "bot.worker.leases"]
