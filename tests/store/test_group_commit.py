@@ -354,3 +354,17 @@ async def test_a_connection_that_cannot_be_opened_blocks_no_later_transaction(
         await note(database, "after")
 
     assert {"before", "meanwhile", "after"} & stored(database) == {"before", "after"}
+
+
+async def test_a_transaction_that_cannot_begin_blocks_no_later_one(
+    database: SQLiteDatabase,
+) -> None:
+    def refuse(_: object) -> None:
+        raise TimeoutError
+
+    with listening("begin", refuse), pytest.raises(NotNow):
+        await note(database, "meanwhile")
+    async with asyncio.timeout(20):
+        await note(database, "after")
+
+    assert {"meanwhile", "after"} & stored(database) == {"after"}
