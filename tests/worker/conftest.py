@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import aiohttp
 import pytest
 import stamina
 
 from bot.database_address import is_postgres
+from bot.sandbox.oxen.server import FakeOxen
 from bot.store.backends import open_database
 from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
@@ -16,11 +19,13 @@ from bot.worker.deliver import Deliverer
 from bot.worker.leases import Leases
 from bot.worker.poll import Poller
 from bot.worker.settle import Settler
+from tests.providers.clients import oxen_at
 from tests.support import cluster
 from tests.support.clock import Elapsed, Sleeps
 from tests.support.easel import Stage, stage
 from tests.support.outcomes import Outcomes
-from tests.support.parts import Served, served
+from tests.support.parts import Parts, Served, parts_on, served
+from tests.support.rows import NOW
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
@@ -106,3 +111,31 @@ def discord() -> Outcomes:
 def deliverer(made: Served, discord: Outcomes) -> Deliverer:
     services = replace(made.services, delivery=discord)
     return Deliverer(services, Leases(services))
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeOxen]:
+    """Oxen at the time of the rows; its generations end when a test says so."""
+    async with FakeOxen(clock=NOW.timestamp) as opened:
+        opened.manual = True
+        yield opened
+
+
+@pytest.fixture
+async def parts(database: Database, tmp_path: Path, service: FakeOxen) -> AsyncIterator[Parts]:
+    """Parts that reach `service` alone."""
+    async with aiohttp.ClientSession() as session:
+        yield parts_on(database, tmp_path, {"oxen": oxen_at(session, service.url, key=service.key)})
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds between attempts and between searches, which take no time."""
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    for module in ("submit", "recovery"):
+        monkeypatch.setattr(f"bot.worker.{module}.asyncio", SimpleNamespace(sleep=sleep))
+    return found

@@ -1,13 +1,10 @@
 """Recovery by itself: which rows need it, after which time, and what is stored for each."""
 
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
-import aiohttp
 import pytest
 
 from bot.errors import Reason
@@ -17,7 +14,7 @@ from bot.sandbox.http.faults import Answer
 from bot.sandbox.oxen.server import FakeOxen
 from bot.store import generations, jobs, settlement
 from bot.store.database import Database
-from tests.providers.clients import MEMBER, oxen_at
+from tests.providers.clients import MEMBER
 from tests.support import cluster
 from tests.support.parts import Parts, parts_on
 from tests.support.rows import NOW, new_job, one
@@ -30,31 +27,6 @@ REFUSED = Answer(400, {"error": {"message": "not at the moment"}})
 @pytest.fixture(params=["sqlite"])  # the statements have tests of their own
 def database_url(request: pytest.FixtureRequest) -> str:
     return cluster.url_of(request)
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[FakeOxen]:
-    async with FakeOxen(clock=NOW.timestamp) as opened:
-        opened.manual = True
-        yield opened
-
-
-@pytest.fixture
-async def parts(database: Database, tmp_path: Path, service: FakeOxen) -> AsyncIterator[Parts]:
-    async with aiohttp.ClientSession() as session:
-        yield parts_on(database, tmp_path, {"oxen": oxen_at(session, service.url, key=service.key)})
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds between searches, which take no time."""
-    found: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        found.append(seconds)
-
-    monkeypatch.setattr("bot.worker.recovery.asyncio", SimpleNamespace(sleep=sleep))
-    return found
 
 
 async def due(parts: Parts) -> list[tuple[str, str]]:

@@ -1,11 +1,9 @@
 """Claims and submits by themselves: which job is taken, and what each outcome stores."""
 
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -16,7 +14,6 @@ from bot.providers.base import Waiting
 from bot.sandbox.http.faults import Answer, ResetAfter
 from bot.sandbox.oxen.server import FakeOxen
 from bot.store import generations, jobs, pictures, settlement
-from bot.store.database import Database
 from bot.store.sqlite import SQLiteDatabase
 from bot.worker import submit
 from bot.worker.submit import LISTED
@@ -35,32 +32,6 @@ BUSY = Answer(429, {"error": {"message": "Rate limit exceeded"}})
 @pytest.fixture(params=["sqlite"])  # the statements have tests of their own
 def database_url(request: pytest.FixtureRequest) -> str:
     return cluster.url_of(request)
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[FakeOxen]:
-    async with FakeOxen(clock=NOW.timestamp) as opened:
-        opened.manual = True
-        yield opened
-
-
-@pytest.fixture
-async def parts(database: Database, tmp_path: Path, service: FakeOxen) -> AsyncIterator[Parts]:
-    async with aiohttp.ClientSession() as session:
-        yield parts_on(database, tmp_path, {"oxen": oxen_at(session, service.url, key=service.key)})
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds between attempts, which take no time."""
-    found: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        found.append(seconds)
-
-    for module in ("submit", "recovery"):
-        monkeypatch.setattr(f"bot.worker.{module}.asyncio", SimpleNamespace(sleep=sleep))
-    return found
 
 
 async def queued(parts: Parts, number: int, user_id: int = 1) -> list[Job]:
