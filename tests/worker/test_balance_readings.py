@@ -263,8 +263,8 @@ async def test_the_reader_goes_on_after_an_unexpected_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(balances, "EXCHANGE", 0.001)
-    task = asyncio.create_task(BalanceReader(services).run())
     async with refusing(tmp_path / "easel.db", "INSERT ON notes"):
+        task = asyncio.create_task(BalanceReader(services).run())
         async with asyncio.timeout(10):
             while "balances at the services not read, retrying" not in caplog.text:
                 await asyncio.sleep(0.001)

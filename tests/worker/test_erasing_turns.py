@@ -233,12 +233,12 @@ async def test_the_task_goes_on_after_an_error(
 ) -> None:
     """Of an error of the database, the log has the cause already."""
     await request(made)
-    running = asyncio.create_task(eraser.run())
     async with AsyncExitStack() as failing:
         if cause == "no database":
             await failing.enter_async_context(unreadable(made.database))
         else:
             await failing.enter_async_context(odd_request(made))
+        running = asyncio.create_task(eraser.run())
         async with asyncio.timeout(10):
             while len(sleeps.seconds) < 3:
                 await asyncio.sleep(0.001)
