@@ -38,7 +38,7 @@ from tests.support.decoders import decoders
 from tests.support.files import jpeg_of_scans, picture, png_header
 from tests.support.loopback import ADDRESSES, LOOPBACK
 from tests.support.origin import Origin
-from tests.support.services import file_of, services_on
+from tests.support.services import file_of, services_at_loopback, services_on
 
 CAT = Attachment("cat.png", "http://127.0.0.1:9/cat.png")  # where nobody answers
 HEIC = b"\0\0\0\x18ftypheic" + bytes(60)
@@ -46,10 +46,8 @@ HEIC = b"\0\0\0\x18ftypheic" + bytes(60)
 
 @pytest.fixture
 async def services(database: Database, tmp_path: Path) -> AsyncIterator[Services]:
-    async with Downloader(private_hosts=LOOPBACK, media=ADDRESSES) as downloader:
-        opened = services_on(database, tmp_path / "pictures", utc_now, downloader=downloader)
-        async with opened.decoder:
-            yield opened
+    async with services_at_loopback(database, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

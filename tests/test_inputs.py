@@ -9,26 +9,22 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bot.backoff import utc_now
 from bot.errors import ProviderError, Reason
 from bot.jobs import Attachment, Picture, PictureKind
-from bot.pictures import Downloader, InputPictures, InputRefused
+from bot.pictures import InputPictures, InputRefused
 from bot.pictures import inputs as module
 from bot.services import Services
 from bot.store.database import Database
 from tests.support.files import jpeg_with_metadata, picture, png_header
-from tests.support.loopback import ADDRESSES, LOOPBACK
-from tests.support.services import file_of, services_on
+from tests.support.services import file_of, services_at_loopback
 
 Serve = Callable[[bytes], Awaitable[Attachment]]
 
 
 @pytest.fixture
 async def services(database: Database, tmp_path: Path) -> AsyncIterator[Services]:
-    async with Downloader(private_hosts=LOOPBACK, media=ADDRESSES) as downloader:
-        opened = services_on(database, tmp_path / "pictures", utc_now, downloader=downloader)
-        async with opened.decoder:
-            yield opened
+    async with services_at_loopback(database, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Services on a real database, without any provider, for tests of a single part."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from bot.backoff import utc_now
 from bot.catalog import Catalog
 from bot.clock import ClockWatch
 from bot.health import ServiceHealth
@@ -30,6 +32,7 @@ from bot.store.coordination import Alone
 from bot.store.database import Database
 from cogs.delivery.discord_delivery import DiscordDelivery
 from cogs.delivery.messages import Messages
+from tests.support.loopback import ADDRESSES, LOOPBACK
 
 
 async def shrunk(services: Services, data: bytes, limit: int) -> Path:
@@ -97,3 +100,12 @@ def services_on(
         job_timeout=timedelta(minutes=10),
         embed_recipe=False,
     )
+
+
+@asynccontextmanager
+async def services_at_loopback(database: Database, folder: Path) -> AsyncIterator[Services]:
+    """Yield services that download pictures from servers of a test, with a decoder."""
+    async with Downloader(private_hosts=LOOPBACK, media=ADDRESSES) as downloader:
+        opened = services_on(database, folder / "pictures", utc_now, downloader=downloader)
+        async with opened.decoder:
+            yield opened

@@ -93,6 +93,18 @@ async def read(started: Started, made: Served) -> list[Job]:
         return await started.deliveries.read(view, made.clock.now)
 
 
+async def begin_one_of_three(
+    made: Served, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begin the delivery for which there is a slot; the list has room for one more."""
+    monkeypatch.setattr(module, "LISTED", 2)
+    started.deliveries.slots.total = 1
+    await waiting(made, 3)
+    await read(started, made)
+    started.deliveries.begin()
+    await started.begun(1)
+
+
 def next_read(started: Started) -> datetime | None:
     return started.deliveries.next_read
 
@@ -239,12 +251,7 @@ async def test_the_end_of_a_delivery_lets_the_next_of_a_cut_list_begin(
     monkeypatch: pytest.MonkeyPatch,
     error: Exception | None,
 ) -> None:
-    monkeypatch.setattr(module, "LISTED", 2)
-    started.deliveries.slots.total = 1
-    await waiting(made, 3)
-    await read(started, made)
-    started.deliveries.begin()
-    await started.begun(1)
+    await begin_one_of_three(made, started, monkeypatch)
     started.discord.shown = error or Shown(50, 20)
     started.discord.open.set()
     await started.begun(2)
@@ -257,12 +264,7 @@ async def test_the_end_of_a_delivery_lets_the_next_of_a_cut_list_begin(
 async def test_the_end_of_a_delivery_after_the_time_of_the_list_lets_it_be_read(
     made: Served, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LISTED", 2)
-    started.deliveries.slots.total = 1
-    await waiting(made, 3)
-    await read(started, made)
-    started.deliveries.begin()
-    await started.begun(1)
+    await begin_one_of_three(made, started, monkeypatch)
     made.clock.now += REREAD
     started.discord.open.set()
     await started.ended()
@@ -288,12 +290,7 @@ async def test_a_canceled_delivery_gives_its_slot_back(made: Served, started: St
 async def test_a_delivery_that_waits_for_a_rate_limit_leaves_its_slot_to_another(
     made: Served, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LISTED", 2)
-    started.deliveries.slots.total = 1
-    await waiting(made, 3)
-    await read(started, made)
-    started.deliveries.begin()
-    await started.begun(1)
+    await begin_one_of_three(made, started, monkeypatch)
     started.discord.attempts[0].waits()
     await started.begun(2)
 
