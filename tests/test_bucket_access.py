@@ -18,11 +18,11 @@ AZURE_KEYS = "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
 
 
 class PermissionDeniedError(Exception):
-    """As the library names its own."""
+    """An error with the name that the library gives to one of its own."""
 
 
 class UnauthenticatedError(Exception):
-    """As the library names its own."""
+    """An error with the name that the library gives to one of its own."""
 
 
 def answered(status: int, code: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The decoder's program, in this process: what it accepts, how it shrinks, and its limits."""
+"""The program of the decoder: accepted pictures, reduced copies, and limits."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Discord as the worker knows it: every delivery has the outcome that a test chooses.
+"""An implementation of `Delivery` whose outcomes a test chooses.
 
 `bot.delivery.Delivery` is the seam between the worker and Discord. The tests of the worker choose
 outcomes there that Discord, and its stand-in, have after a lost connection or minutes of rate

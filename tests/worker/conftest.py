@@ -79,7 +79,7 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
 
 @pytest.fixture
 async def made(empty_file: Path, tmp_path: Path) -> AsyncIterator[Served]:
-    """What a single part of the worker needs, on a database file."""
+    """Parts of the worker on a database file, between both stand-ins."""
     async with SQLiteDatabase(empty_file) as opened, served(opened, tmp_path) as found:
         yield found
 

@@ -1,4 +1,4 @@
-"""The storing of input pictures: what lets a job be claimed, what postpones it, what fails it."""
+"""Storing of input pictures: jobs that can then be claimed, are postponed, or fail."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The task that removes old prompts: its intervals, its errors, and the bounds of what it finds."""
+"""The task that removes old prompts: intervals, errors, and the bounds of a search."""
 
 import asyncio
 import logging
@@ -73,7 +73,7 @@ async def test_a_prompt_is_stored_for_so_many_days(
 
 
 async def test_a_late_delivery_is_found_within_two_days(made: Served, removing: OldPrompts) -> None:
-    """Of a later one, the prompt stays until its delivery is as old."""
+    """The prompt of a later delivery stays until that delivery is as old."""
     age = KEPT + 3 * DAY
     found = [
         await failed(made, age, delivered=KEPT - LONGEST),

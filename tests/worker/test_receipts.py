@@ -74,7 +74,7 @@ async def test_a_job_without_generations_reserves_nothing(parts: Parts) -> None:
 
 
 async def test_a_job_with_pictures_reserves_nothing(parts: Parts) -> None:
-    """Also while one of its generations goes on."""
+    """The same holds while another of its generations goes on."""
     job = await running(parts, 2)
     async with parts.database.transaction() as tx:
         known = await generations.of_job(tx, job.id)

@@ -1,4 +1,4 @@
-"""Recovery by itself: which rows need it, after which time, and what is stored for each."""
+"""Recovery by itself: its conditions and time-outs, and the outcomes that it stores."""
 
 import logging
 from dataclasses import replace

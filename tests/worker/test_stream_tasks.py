@@ -24,7 +24,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 class Reports:
-    """What the owner of the streams reports."""
+    """Streams, and the reports to their owner."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []

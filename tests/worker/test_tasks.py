@@ -25,7 +25,7 @@ from tests.support.services import services_on
 
 
 class Owner:
-    """What the tasks report to their owner."""
+    """An owner of tasks, which notes their reports."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.calls: list[str] = []
