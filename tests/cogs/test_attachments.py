@@ -1,5 +1,6 @@
 """Pictures of messages: those that Discord names, and their fresh addresses."""
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -166,7 +167,8 @@ class Conversation:
 
 @pytest.fixture
 async def talk() -> AsyncIterator[Conversation]:
-    async with FakeDiscord() as fake:
+    now = time.time()  # held: the time of the signature is in every address
+    async with FakeDiscord(clock=lambda: now) as fake:
         made = Conversation(fake)
         await made.begin()
         yield made
