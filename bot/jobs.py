@@ -167,6 +167,7 @@ class NewJob:
     origin_id: int | None = None  # the interaction or message: each has one job at most
     source_job_id: str | None = None  # the job whose result, or request, this one begins with
     allowance: Allowance | None = None  # of the requester in the server at this moment
+    allowed_models: frozenset[str] | None = None  # by the same rights; None for every model
     locale: str | None = None  # of the requester, as Discord names languages
     id: str = field(default_factory=new_job_id)
     secret: int = field(default_factory=new_secret, repr=False)
@@ -214,6 +215,7 @@ class Job:
     canceled_by: int | None = None  # the moderator who stopped the job; None for the requester
     slow_shown: bool = False  # the status message has said that the job is slower than usual
     allowance: Allowance | None = None  # of the requester in the server at that time
+    allowed_models: frozenset[str] | None = None  # by the same rights; None for every model
     granted: int = 0  # the part of `price` that grants pay
     locale: str | None = None  # of the requester, as Discord names languages
     source: "Job | None" = field(default=None, repr=False)  # that of `source_job_id`, if loaded

@@ -154,8 +154,8 @@ class Policy(Stored):
             raise EditNotAllowed
         if private and rights.private is False:
             raise PrivateNotAllowed
-        if rights.models is not None and rights.models.isdisjoint({model, *ALL_MODELS}):
-            raise ModelNotAllowed(model, rights.models)
+        if not allows_model(rights.models, model):
+            raise ModelNotAllowed(model, rights.models or frozenset())
         if rights.pictures is not None and count > rights.pictures:
             raise TooManyPictures(rights.pictures)
 
@@ -177,6 +177,11 @@ class Policy(Stored):
 
         best = best_of(whole(each) for each in roles)
         return cls(settings=settings, rights=whole(own).over(best.over(whole(default))))
+
+
+def allows_model(models: frozenset[str] | None, model: str) -> bool:
+    """Return whether the right to `models` includes a model; None is the right to every model."""
+    return models is None or not models.isdisjoint({model, *ALL_MODELS})
 
 
 def best_of(several: Iterable[Rights]) -> Rights:

@@ -36,6 +36,7 @@ ADDED = {
     *("source_job_id", "expanded_prompt", "hidden_at", "spoiler", "notify", "reply_to_id"),
     *("result_channel_id", "slow_shown", "canceled_by"),
     *("allowance", "allowance_period", "granted", "locale", "generation_ms"),
+    "allowed_models",
 }
 NEW_OBJECTS = {
     "ix_jobs_origin_id",

@@ -23,7 +23,7 @@ Transaction = AsyncConnection  # yielded by `Database.transaction`
 Connection = AsyncConnection  # yielded by `Database.reading`
 T = TypeVar("T")
 
-REVISION = "0013"  # the newest migration; a test compares it with the folder
+REVISION = "0014"  # the newest migration; a test compares it with the folder
 WRITE_LOCK_TIMEOUT = 60.0  # seconds to wait for a turn to write; a member's command has less
 CLOSE_SECONDS = 5.0
 

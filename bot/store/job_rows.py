@@ -83,6 +83,7 @@ def job_of(row: Row[Any]) -> Job:
         slow_shown=row.slow_shown,
         origin_id=row.origin_id,
         allowance=_allowance_of(row),
+        allowed_models=None if row.allowed_models is None else frozenset(row.allowed_models),
         granted=row.granted,
         locale=row.locale,
     )
@@ -132,6 +133,7 @@ def row_of(new: NewJob) -> dict[str, object]:
         "notify": new.route.notify,
         "allowance": new.allowance and new.allowance.amount,
         "allowance_period": new.allowance and new.allowance.period,
+        "allowed_models": None if new.allowed_models is None else sorted(new.allowed_models),
         "locale": new.locale,
     }
 
@@ -153,5 +155,6 @@ def stored_job(new: NewJob) -> Job:
         source_job_id=new.source_job_id,
         origin_id=new.origin_id,
         allowance=new.allowance,
+        allowed_models=new.allowed_models,
         locale=new.locale,
     )

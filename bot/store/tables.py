@@ -155,6 +155,7 @@ jobs = Table(
     # Of the requester in the server when the job was requested: a failover needs no roles.
     Column("allowance", BigInteger),
     Column("allowance_period", String(8)),
+    Column("allowed_models", JSON(none_as_null=True)),  # keys; null: every model
     Column("granted", BigInteger, nullable=False, server_default="0"),  # of the price, by grants
     Column("locale", String(8)),  # of the requester, as Discord names languages
     one_of("status", JobStatus),

@@ -190,8 +190,10 @@ class Requests:
             private=new.route.private,
             edits=bool(new.inputs),
         )
+        rights = policy.rights
+        new = replace(new, allowance=rights.allowance, allowed_models=rights.models)
         try:
-            job = await jobs.add(tx, replace(new, allowance=policy.rights.allowance))
+            job = await jobs.add(tx, new)
         except jobs.OriginTaken:
             raise AlreadyRequested from None
         return await holds.hold(tx, job, self._services.quotas, policy)

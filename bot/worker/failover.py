@@ -13,6 +13,7 @@ from bot.catalog import ModelSpec, check_request
 from bot.errors import UserError
 from bot.jobs import Job
 from bot.quotas import ProviderBudgetExhausted
+from bot.rights import allows_model
 from bot.services import Services
 from bot.store import holds, jobs, queue
 from bot.store.database import Connection
@@ -120,10 +121,13 @@ class Failover:
         return began is not None and job.created_at >= began
 
     def _elsewhere(self, job: Job) -> Iterator[ModelSpec]:
-        """Yield the models that can take the request, of providers that are up and have credits."""
+        """Yield the models that can take the request, of providers that are up and have credits.
+
+        Those that the member's roles did not allow at the time of the request are left out.
+        """
         closed = self._health.down | self._services.balances.low
         for spec in self._services.catalog.specs.values():
-            if spec.provider in closed:
+            if spec.provider in closed or not allows_model(job.allowed_models, spec.key):
                 continue
             try:
                 check_request(replace(job.request, model=spec.key), spec)

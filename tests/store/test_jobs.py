@@ -64,6 +64,7 @@ async def test_what_the_insert_returns_is_what_the_row_holds(database: Database)
         origin_id=7,
         source_job_id="a" * 16,
         allowance=Allowance(amount=5, period=PeriodKind.WEEK),
+        allowed_models=frozenset({"oxen", "skills"}),
         locale="de",
     )
     optional = {each.name: each.default for each in (*fields(NewJob), *fields(Route))}

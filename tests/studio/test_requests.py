@@ -87,7 +87,8 @@ async def test_a_request_is_stored_as_a_queued_job_with_a_hold(
 ) -> None:
     allowance = credits(900, PeriodKind.WEEK)
     async with database.transaction() as tx:
-        await servers.store_rights(tx, 10, Subject.DEFAULT, "", Rights(allowance=allowance))
+        rights = Rights(allowance=allowance, models=frozenset({"skills", "oxen"}))
+        await servers.store_rights(tx, 10, Subject.DEFAULT, "", rights)
     source = await one(database)
     options = {"count": "3", "negative_prompt": "ra\0in", "aspect_ratio": "16:9 (wide)"}
     request = wanted(
@@ -109,6 +110,8 @@ async def test_a_request_is_stored_as_a_queued_job_with_a_hold(
     assert (job.price, job.created_at, job.origin_id) == (22_500, NOW, 77)
     assert (job.inputs, job.request.inputs) == ((STORED,), ("",))
     assert (job.source_job_id, job.locale, job.allowance) == (source.id, "de", allowance)
+    assert job.allowed_models == frozenset({"skills", "oxen"})
+    assert source.allowed_models is None
     async with database.reading() as view:
         assert balance(await ledger.entries_of(view, job.id)) == -22_500
 

@@ -17,12 +17,13 @@ from bot.store.tables import ledger, sums
 from tests.support.books import write_books
 from tests.support.cluster import Cluster
 
-REVISIONS = ("0009", "0010", "0011", "0012")
+REVISIONS = ("0009", "0010", "0011", "0012", "0013")
 # Before revision 0011, a change of the model was one entry with the difference.
 FORMER_MOVES = (
     "DELETE FROM ledger WHERE reason LIKE 'moved from %'",
     "UPDATE ledger SET amount = amount + 7500 WHERE reason LIKE 'moved to %'",
 )
+UNDO_0014 = ("ALTER TABLE jobs DROP allowed_models",)
 UNDO_0013 = (
     "DROP TABLE erasures",
     "ALTER TABLE preferences DROP changed_at",
@@ -57,6 +58,7 @@ UNDO_0010 = (
     "DROP TABLE favourites, preferences, reduced_copies",
 )
 UNDO = {  # the newest first
+    "0014": UNDO_0014,
     "0013": UNDO_0013,
     "0012": UNDO_0012,
     "0011": UNDO_0011,

@@ -14,6 +14,7 @@ from bot.store.audit import verify
 from bot.store.queue import BATCH
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
+from tests.support.rights import allow
 
 pytestmark = pytest.mark.long
 
@@ -213,6 +214,22 @@ async def test_it_waits_where_the_other_costs_more_than_its_member_has_left(at: 
         await at.settled(2, timeout=20)
 
     assert len(at.oxen.generations) == 4
+    assert at.skills.generations == {}
+
+
+async def test_it_waits_where_the_roles_do_not_allow_the_model_of_the_other(at: Stage) -> None:
+    oxen_is_down(at)
+    await allow(at, models=frozenset({"oxen"}))
+    async with at.easel():
+        for number in range(2):
+            await at.imagine(f"whale {number}", model="oxen", by=at.ben)
+        await at.imagine("a hare")
+        await reported(at, 3)
+        at.oxen.faults.clear()
+        at.clock.move(minutes=2)
+        await at.settled(1, timeout=20)
+
+    assert len(at.oxen.generations) == 3
     assert at.skills.generations == {}
 
 

@@ -1,7 +1,7 @@
 """Outages in the turns of the housekeeping: which jobs move, which report it, and when no more."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from bot.jobs import Job
 from bot.providers.oxen.model import oxen_spec
 from bot.providers.skills.model import skills_spec
 from bot.quotas import Quotas
-from bot.rights import Allowance
+from bot.rights import ALL_MODELS, Allowance
 from bot.service_balances import ServiceBalance, ServiceBalances
 from bot.services import Services
 from bot.store import queue, settlement
@@ -66,10 +66,12 @@ async def queued(
     at: datetime = NOW - MOMENT,
     count: int = 1,
     allowance: int | None = None,
+    models: frozenset[str] | None = None,
 ) -> Job:
     new = new_job(user_id, at=at, count=count, price=PRICES["oxen"] * count)
     limit = None if allowance is None else Allowance(amount=allowance)
-    return await one(made.database, replace(new, model_auto=auto, allowance=limit))
+    new = replace(new, model_auto=auto, allowance=limit, allowed_models=models)
+    return await one(made.database, new)
 
 
 async def due(failover: Failover, made: Served) -> tuple[list[str], list[str]]:
@@ -227,6 +229,25 @@ async def test_a_price_of_exactly_the_rest_is_accepted(
     )
     assert lines(caplog) == [expected]
     assert await due(failover, made) == ([], [] if moves else [job.id])
+
+
+@pytest.mark.parametrize(
+    ("models", "moves"),
+    [(None, True), (ALL_MODELS, True), ({"oxen", "skills"}, True), ({"oxen"}, False), ((), False)],
+)
+async def test_a_job_moves_only_to_a_model_that_the_roles_of_its_member_allow(
+    made: Served,
+    services: Services,
+    failover: Failover,
+    models: Collection[str] | None,
+    moves: bool,
+) -> None:
+    job = await queued(made, models=None if models is None else frozenset(models))
+    fail(services)
+
+    assert await due(failover, made) == (([job.id], []) if moves else ([], [job.id]))
+    await failover.hand_over(job)
+    assert (await made.job(job)).provider == ("skills" if moves else "oxen")
 
 
 async def test_a_provider_whose_budget_is_used_up_is_passed_over(
