@@ -93,7 +93,8 @@ class ServiceHealth:
     @property
     def down(self) -> frozenset[str]:
         """Providers to which nothing may be submitted now."""
-        return frozenset(key for key in self._services if self.is_down(key))
+        services = self._services.items()
+        return frozenset(key for key, each in services if each.circuit is Circuit.OPEN)
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -104,9 +105,6 @@ class ServiceHealth:
     def outages(self) -> frozenset[str]:
         """Providers with an outage that lasts, also while one submit decides about its end."""
         return frozenset(key for key in self._services if self.has_outage(key))
-
-    def is_down(self, provider: str) -> bool:
-        return self.of(provider).circuit is Circuit.OPEN
 
     def has_outage(self, provider: str) -> bool:
         """Return whether no job was accepted since the provider went down."""

@@ -338,7 +338,7 @@ def take_down(app: App, *providers: str) -> Failover:
         for user_id in range(FAILURES):
             error = ProviderError(Reason.UNAVAILABLE)
             app.services.health.submitted(provider, Cause(user_id), error)
-        assert app.services.health.is_down(provider)
+        assert provider in app.services.health.down
     return worker_of(app)._housekeeping._failover
 
 

@@ -245,7 +245,7 @@ async def test_when_it_is_back_who_names_no_model_is_led_there_again(at: Stage) 
         at.oxen.faults.clear()
         at.clock.move(minutes=2)
         async with asyncio.timeout(15):
-            while app.services.health.is_down("oxen"):
+            while "oxen" in app.services.health.down:
                 await asyncio.sleep(0.05)
         await at.imagine("a hare")
         await at.result("a hare")

@@ -51,7 +51,7 @@ def failover(services: Services) -> Failover:
 def fail(services: Services, provider: str = "oxen") -> None:
     for member in range(FAILURES):
         services.health.submitted(provider, Cause(member), ProviderError(Reason.UNAVAILABLE))
-    assert services.health.is_down(provider)
+    assert provider in services.health.down
 
 
 def recover(services: Services, provider: str = "oxen") -> None:
