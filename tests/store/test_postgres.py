@@ -126,9 +126,9 @@ async def test_a_connection_that_is_lost_in_a_block_is_not_now(
 async def test_a_server_that_is_silent_is_not_waited_for_without_end(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.postgres.COMMAND_SECONDS", 0.3)
-    monkeypatch.setattr("bot.store.postgres.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("bot.store.postgres.COMMAND_SECONDS", 2.0)  # the set-up has time enough
     async with open_database(relay.url) as database:
+        monkeypatch.setattr("bot.store.postgres.CONNECT_SECONDS", 0.3)
         with pytest.raises(NotNow):
             async with asyncio.timeout(10), database.transaction() as tx:
                 await write_note(tx, "name", "value")

@@ -49,7 +49,7 @@ def add(at: Stage, method: str, path: str, faults: Sequence[Fault]) -> list[Rule
 
 
 async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN401
-    """Start jobs that run until `Stage.finish`, and wait for their status messages."""
+    """Start jobs that run until `Stage.finish`, and wait until their status messages say so."""
     at.oxen.manual = True
     for number in range(count):
         await at.imagine(f"fox {number}", **options)
@@ -57,7 +57,8 @@ async def drawing(at: Stage, count: int, **options: Any) -> None:  # noqa: ANN40
     async with asyncio.timeout(WAIT_SECONDS):
         while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
             await asyncio.sleep(0.05)
-    await asyncio.sleep(0.3)  # the status messages are edited
+        while sum("Drawing" in text for text in unfinished(at)) < len(await at.jobs()):
+            await asyncio.sleep(0.05)
 
 
 async def until(at: Stage, ready: Callable[[Job], object]) -> Job:
