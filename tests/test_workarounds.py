@@ -46,7 +46,7 @@ def test_discord_py_takes_its_addresses_from_class_attributes() -> None:
 
 
 async def test_aiosqlite_has_the_parts_of_the_faster_driver(tmp_path: Path) -> None:
-    connection = Connection(tmp_path / "any.db", timeout=1.0)
+    connection = Connection(str(tmp_path / "any.db"), timeout=1.0)
     assert connection._thread.daemon
     async with connection:
         assert connection._conn is not None

@@ -13,7 +13,6 @@ Private parts: `Connection._thread`, `Connection._conn`, `Cursor._execute`, `Cur
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import aiosqlite
@@ -23,9 +22,9 @@ from aiosqlite.context import contextmanager
 class Connection(aiosqlite.Connection):
     """An opened one is the result of `create_async_engine(async_creator=…)`."""
 
-    def __init__(self, path: Path, *, timeout: float) -> None:
+    def __init__(self, uri: str, *, timeout: float) -> None:
         """`timeout`, in seconds, limits the wait for another program that writes."""
-        opened = partial(sqlite3.connect, path, timeout=timeout, check_same_thread=False)
+        opened = partial(sqlite3.connect, uri, uri=True, timeout=timeout, check_same_thread=False)
         super().__init__(opened, iter_chunk_size=64)
         self._thread.daemon = True  # as SQLAlchemy sets it: an open connection must not block exit
         self._begin: str | None = None  # to be executed before the next statement

@@ -51,10 +51,10 @@ class SQLiteDatabase(Database):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self.path = path
-        self._writer = _engine(path, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS, size=1)
-        self._reader = _engine(path, begin="BEGIN", pragmas=("PRAGMA query_only=ON",), size=READERS)
-        self._checkpoints: asyncio.Task[None] | None = None
         self._file: tuple[int, int] | None = None  # device and inode
+        self._writer = self._engine("BEGIN IMMEDIATE", WRITER_PRAGMAS, size=1)
+        self._reader = self._engine("BEGIN", ("PRAGMA query_only=ON",), size=READERS)
+        self._checkpoints: asyncio.Task[None] | None = None
         self._is_replaced = False
         self._commits = GroupCommit(self._writer)
 
@@ -78,6 +78,35 @@ class SQLiteDatabase(Database):
             self._checkpoints.cancel()
             await asyncio.wait({self._checkpoints})
         await super().close()
+
+    def _engine(self, begin: str, pragmas: tuple[str, ...], *, size: int) -> AsyncEngine:
+        async def connect(*_: object, **__: object) -> aiosqlite.Connection:
+            uri = _uri(self.path, create=self._file is None)
+            return await Driver(uri, timeout=BUSY_SECONDS)
+
+        engine = create_async_engine(
+            f"sqlite+aiosqlite:///{self.path}",
+            async_creator=connect,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=BUSY_SECONDS,
+            pool_reset_on_return=None,
+            hide_parameters=True,  # errors would show prompts and interaction tokens
+        )
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # the driver's own
+            connection.isolation_level = None  # `start` begins transactions, not the driver
+            cursor = connection.cursor()
+            for pragma in pragmas:
+                cursor.execute(pragma)
+            cursor.close()
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def start(connection: SyncConnection) -> None:
+            cast(Driver, connection.connection.driver_connection).begin(begin)
+
+        return engine
 
     @property
     def _engines(self) -> Sequence[AsyncEngine]:
@@ -212,33 +241,12 @@ WRITER_PRAGMAS = (
 )
 
 
-def _engine(path: Path, *, begin: str, pragmas: tuple[str, ...], size: int) -> AsyncEngine:
-    async def connect(*_: object, **__: object) -> aiosqlite.Connection:
-        return await Driver(path, timeout=BUSY_SECONDS)
+def _uri(path: Path, *, create: bool = False) -> str:
+    """Return the address of a file as SQLite's URI; a file that is gone is not created again.
 
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
-        async_creator=connect,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        pool_reset_on_return=None,
-        hide_parameters=True,  # errors would show prompts and interaction tokens
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # the driver's own
-        connection.isolation_level = None  # `start` begins transactions, not the driver
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(pragma)
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def start(connection: SyncConnection) -> None:
-        cast(Driver, connection.connection.driver_connection).begin(begin)
-
-    return engine
+    To an empty file, SQLite would delete the write-ahead log of the former one with its commits.
+    """
+    return f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -265,6 +273,6 @@ async def _begin_log_anew(writer: Driver, mode: str) -> bool:
 
 def _checkpoint(path: Path) -> int:
     """Write committed pages back, and return the number of pages in the log."""
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+    with closing(sqlite3.connect(_uri(path), uri=True, timeout=BUSY_SECONDS)) as connection:
         _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return int(pages)

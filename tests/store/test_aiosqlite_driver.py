@@ -13,7 +13,7 @@ from bot.store.aiosqlite_driver import Connection
 
 @pytest.fixture
 async def driver(tmp_path: Path) -> AsyncIterator[Connection]:
-    connection = Connection(tmp_path / "file.db", timeout=0)
+    connection = Connection(str(tmp_path / "file.db"), timeout=0)
     async with connection:
         connection.isolation_level = None
         await execute(connection, "CREATE TABLE numbers (number INTEGER)")
@@ -52,7 +52,7 @@ async def test_many_rows_are_stored_in_one_statement(driver: Connection, begin: 
 async def test_what_is_committed_is_there_for_others(driver: Connection, tmp_path: Path) -> None:
     driver.begin("BEGIN")
     await execute(driver, "INSERT INTO numbers VALUES (1)")
-    other = Connection(tmp_path / "file.db", timeout=0)
+    other = Connection(str(tmp_path / "file.db"), timeout=0)
     async with other:
         before = len(await execute(other, "SELECT * FROM numbers"))
         await driver.commit()
@@ -72,7 +72,7 @@ async def test_a_closed_cursor_executes_nothing(driver: Connection) -> None:
 
 async def test_an_open_connection_does_not_keep_the_process(tmp_path: Path) -> None:
     before = {*threading.enumerate()}
-    async with Connection(tmp_path / "file.db", timeout=0):
+    async with Connection(str(tmp_path / "file.db"), timeout=0):
         made = [each for each in threading.enumerate() if each not in before]
 
         assert [each.daemon for each in made] == [True]

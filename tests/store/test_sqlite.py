@@ -4,15 +4,15 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, PendingRollbackError
 
-from bot.errors import NotNow
+from bot.errors import Conflict, NotNow
 from bot.store import jobs, sqlite
 from bot.store.database import read_note, write_note
 from bot.store.sqlite import READERS, SQLiteDatabase
@@ -303,6 +303,37 @@ async def test_a_checkpoint_that_fails_is_logged_and_repeated(
 
     failed = "checkpoint of the database failed, retrying: disk I/O error"
     assert caplog.text.count(failed) == 2
+
+
+@pytest.mark.parametrize("by", ["a checkpoint", "a reader", "a writer"])
+async def test_a_file_that_is_gone_is_not_created_again(empty_file: Path, by: str) -> None:
+    """Before anybody has noticed. SQLite would delete the log of the former file, with commits."""
+    aside = empty_file.with_name("aside.db")
+    async with SQLiteDatabase(empty_file) as opened:
+        await note(opened, "name")
+        for _ in range(READERS):
+            with suppress(PendingRollbackError):
+                async with opened.reading() as view:
+                    await view.invalidate()  # the next one connects again
+        with suppress(Conflict):
+            async with opened.transaction() as tx:
+                await tx.invalidate()
+        empty_file.rename(aside)
+        with pytest.raises(sqlite3.Error if by == "a checkpoint" else NotNow):
+            match by:
+                case "a checkpoint":
+                    await asyncio.to_thread(sqlite._checkpoint, empty_file)
+                case "a reader":
+                    async with opened.reading() as view:
+                        await read_note(view, "name")
+                case _:
+                    await note(opened, "another")
+        assert not empty_file.exists()
+
+        aside.rename(empty_file)
+        await note(opened, "third")
+        assert stored(empty_file, "name")
+        assert stored(empty_file, "third")
 
 
 async def test_a_file_that_is_gone_again_is_logged_again(
