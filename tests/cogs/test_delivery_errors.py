@@ -10,7 +10,7 @@ from sqlalchemy import update
 from bot import discord_session
 from bot.backoff import Backoff
 from bot.errors import Reason
-from bot.jobs import Job, JobStatus
+from bot.jobs import JobStatus
 from bot.sandbox.http.faults import Answer, Hold, HoldLost, ResetAfter
 from bot.store import tables
 from bot.worker import housekeeping
@@ -18,6 +18,7 @@ from cogs.delivery import fallback
 from tests.support.delivery import (
     REPLIES,
     add,
+    attempted,
     direct,
     drawing,
     one_each,
@@ -43,10 +44,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "INTERVAL", timedelta(seconds=0.3))
 
 
-def postponed(job: Job) -> bool:
-    return job.delivery_attempts > 0 and job.deliver_after is not None
-
-
 def searches(at: Stage) -> int:
     """Return how often the channel was searched for a message."""
     path = f"/api/v10/channels/{at.channel.id}/messages"
@@ -68,7 +65,7 @@ async def test_a_post_that_the_end_of_the_connection_cut_off_says_nothing_about_
         await lost.reached()
         before = {session.id for session in at.discord.gateway.live}
         await at.discord.dispatch_malformed("INTERACTION_CREATE", {})  # ends the client
-        waiting = await until(at, postponed)
+        waiting = await attempted(at)
         lost.remove()
         async with asyncio.timeout(20):
             while {session.id for session in at.discord.gateway.live} <= before:
@@ -94,7 +91,7 @@ async def test_a_channel_that_surely_does_not_have_the_result_is_not_searched_ag
         refused = at.discord.faults.add("POST", posts_to(at.channel), FORBIDDEN, times=None)
         failed = at.discord.faults.add("PATCH", REPLIES, TOO_MANY)
         await at.finish()
-        await until(at, postponed)
+        await attempted(at)
         assert (failed.hits, searches(at)) == (1, 1)
         at.clock.move(seconds=10)
         (job,) = await at.settled(timeout=20)
@@ -151,7 +148,7 @@ async def test_a_cancel_that_cannot_be_shown_now_is_shown_later(at: Stage) -> No
         (job,) = await at.jobs()
         failing = at.discord.faults.add("PATCH", REPLIES, TOO_MANY, times=None)
         await at.command("cancel", job=job.id)
-        waiting = await until(at, postponed)
+        waiting = await attempted(at)
         (status,) = at.discord.channel_messages(at.channel)
         assert "Canceled" not in status.text()
         failing.remove()

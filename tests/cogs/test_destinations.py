@@ -24,6 +24,7 @@ from tests.support.delivery import (
     REPLIES,
     SEND,
     add,
+    attempted,
     direct,
     drawing,
     one_each,
@@ -211,11 +212,8 @@ async def test_retries_back_off(at: Stage, fault: Answer, private: bool) -> None
         waits = []
         for attempt in range(1, 4):
             await rule.reached(hits=attempt, timeout=30)
-            async with asyncio.timeout(30):
-                while (job := (await at.jobs())[0]).delivery_attempts < attempt or not (
-                    job.deliver_after and job.deliver_after > at.clock()
-                ):
-                    await asyncio.sleep(0.05)
+            job = await attempted(at, attempt)
+            assert job.deliver_after is not None
             waits.append(job.deliver_after - at.clock())
             at.clock.move(seconds=waits[-1].total_seconds())
         rule.remove()

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.jobs import Job, JobStatus
+from bot.jobs import JobStatus
 from bot.sandbox.http.faults import Answer
 from bot.worker import housekeeping
 from cogs.delivery.error_codes import AT, EVERYWHERE, Meaning, meaning_of_code
@@ -15,6 +15,7 @@ from tests.support.delivery import (
     OPEN_DM,
     REPLIES,
     SEND,
+    attempted,
     direct,
     drawing,
     one_each,
@@ -56,10 +57,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "INTERVAL", timedelta(seconds=0.3))
 
 
-def postponed(job: Job) -> bool:
-    return job.delivery_attempts > 0 and job.deliver_after is not None
-
-
 def test_a_code_has_one_meaning_for_each_destination() -> None:
     assert meaning_of_code(40333, DestinationName.CHANNEL) is Meaning.RETRY
     assert meaning_of_code(10015, DestinationName.REPLY) is Meaning.RETRY_BRIEFLY
@@ -97,7 +94,7 @@ async def test_an_unknown_webhook_is_retried_for_half_a_minute(at: Stage) -> Non
         await drawing(at, 1, private=True)
         unknown = at.discord.faults.add("PATCH", REPLIES, UNKNOWN_WEBHOOK)
         await at.finish()
-        await until(at, postponed)
+        await attempted(at)
         at.clock.move(seconds=5)
         (job,) = await at.settled(timeout=20)
 
@@ -112,7 +109,7 @@ async def test_a_webhook_that_stays_unknown_is_left_for_a_direct_message(at: Sta
         for method, path in (("PATCH", REPLIES), ("POST", FOLLOW_UPS), ("DELETE", REPLIES)):
             unknown = at.discord.faults.add(method, path, UNKNOWN_WEBHOOK, times=None)
         await at.finish()
-        await until(at, postponed)
+        await attempted(at)
         at.clock.move(minutes=2)
         await until(at, lambda job: job.result_message_id)
         at.clock.move(minutes=5)
@@ -167,7 +164,7 @@ async def test_direct_messages_that_were_opened_too_fast_are_opened_later(at: St
         at.clock.move(minutes=16)
         too_fast = at.discord.faults.add("POST", OPEN_DM, TOO_FAST)
         await at.finish()
-        job = await until(at, postponed)
+        job = await attempted(at)
         assert job.deliver_after
         wait = job.deliver_after - at.clock()
         at.clock.move(minutes=2)
@@ -190,7 +187,7 @@ async def test_a_status_message_ends_when_the_result_goes_elsewhere(at: Stage) -
         refused.add("PATCH", rf"{SEND}/\d+", FORBIDDEN)  # with the pictures
         failed = refused.add("PATCH", rf"{SEND}/\d+", Answer(503, "<html>"))
         await at.finish()
-        waiting = await until(at, postponed)
+        waiting = await attempted(at)
         at.clock.move(seconds=10)
         (job,) = await at.settled(timeout=20)
 
@@ -211,7 +208,7 @@ async def test_a_status_message_that_cannot_be_deleted_now_is_deleted_later(
         status = await at.said("Drawing")
         failed = at.discord.faults.add("DELETE", REPLIES, Answer(429, "<html>"), times=None)
         await at.finish()
-        await until(at, postponed)
+        await attempted(at)
         assert unfinished(at) != []
         failed.remove()
         at.clock.move(seconds=10)

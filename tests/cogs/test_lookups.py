@@ -10,6 +10,7 @@ from bot.sandbox.http.faults import Answer, AnswerAfter, Fault
 from bot.worker import deliver, housekeeping
 from tests.support.delivery import (
     REPLIES,
+    attempted,
     direct,
     drawing,
     one_each,
@@ -17,7 +18,6 @@ from tests.support.delivery import (
     private_to,
     results_in,
     unfinished,
-    until,
 )
 from tests.support.easel import Stage
 
@@ -33,10 +33,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "INTERVAL", timedelta(seconds=0.3))
 
 
-async def attempts(at: Stage, number: int) -> None:
-    await until(at, lambda job: job.delivery_attempts >= number and job.deliver_after)
-
-
 @pytest.mark.parametrize("first", [LOST, ARRIVED], ids=["lost", "arrived"])
 @pytest.mark.parametrize("restart", [False, True])
 async def test_within_the_nonce_window_a_post_is_repeated_without_a_search(
@@ -47,7 +43,7 @@ async def test_within_the_nonce_window_a_post_is_repeated_without_a_search(
         await drawing(at, 1)
         at.discord.faults.add("POST", posts_to(at.channel), first)
         await at.finish()
-        await attempts(at, 1)
+        await attempted(at)
         at.clock.move(seconds=30)
         if not restart:
             await at.settled(timeout=20)
@@ -75,11 +71,11 @@ async def test_a_result_in_doubt_is_shown_to_the_requester_alone(
         at.discord.faults.add("GET", posts_to(at.channel), BROKEN, times=None)
         at.discord.faults.add("POST", posts_to(at.channel), ARRIVED)
         await at.finish()
-        await attempts(at, 1)
+        await attempted(at)
         for number in range(2, 5):
             at.clock.move(minutes=4)
             if number < 4:
-                await attempts(at, number)
+                await attempted(at, number)
         (job,) = await at.settled(timeout=20)
 
     assert len(results_in(at, at.channel)) == 1
@@ -96,7 +92,7 @@ async def test_a_private_reply_that_cannot_be_read_is_edited_again(at: Stage) ->
         at.discord.faults.add("GET", REPLIES, Answer(429, "<html>"), times=None)
         at.discord.faults.add("PATCH", REPLIES, AnswerAfter(200, {}))
         await at.finish()
-        await attempts(at, 1)
+        await attempted(at)
         at.clock.move(seconds=10)
         (job,) = await at.settled(timeout=20)
 

@@ -15,6 +15,7 @@ from tests.support.delivery import (
     FOLLOW_UPS,
     OPEN_DM,
     REPLIES,
+    attempted,
     direct,
     drawing,
     posts_to,
@@ -51,7 +52,7 @@ async def test_a_follow_up_that_cannot_be_confirmed_is_not_sent_again(
         at.discord.faults.add("PATCH", REPLIES, GONE, times=None)
         sent = at.discord.faults.add("POST", FOLLOW_UPS, answer, times=None)
         await at.finish()
-        await until(at, lambda job: bool(job.delivery_attempts and job.deliver_after))
+        await attempted(at)
         at.clock.move(minutes=2)
         await at.settled(timeout=20)
 
@@ -133,7 +134,7 @@ async def test_the_status_of_a_result_that_is_still_to_be_delivered_is_edited_in
             at.discord.faults.add("POST", OPEN_DM, TOO_FAST, times=None),
         ]
         await at.finish()
-        await until(at, lambda job: bool(job.delivery_attempts and job.deliver_after))
+        await attempted(at)
         assert edits.hits == 1
         at.clock.move(minutes=6, seconds=5)
         await at.said(NOTICE)

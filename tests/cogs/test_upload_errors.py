@@ -11,7 +11,7 @@ from bot.sandbox.discord import Message, Upload
 from bot.sandbox.http.faults import Answer
 from bot.worker import housekeeping
 from cogs.delivery import uploads
-from tests.support.delivery import drawing, one_each, results_in, until
+from tests.support.delivery import attempted, drawing, one_each, results_in, until
 from tests.support.easel import Stage, text_of
 from tests.support.files import picture
 
@@ -131,7 +131,7 @@ async def test_a_result_that_cannot_be_shrunk_now_is_delivered_later(
         with monkeypatch.context() as patched:
             no_decoder(patched)
             await at.finish()
-            waiting = await until(at, lambda job: job.delivery_attempts and job.deliver_after)
+            waiting = await attempted(at)
             assert results_in(at, at.channel) == []
         at.clock.move(seconds=10)
         (job,) = await at.settled(timeout=20)

@@ -71,6 +71,19 @@ async def until(at: Stage, ready: Callable[[Job], object]) -> Job:
             await asyncio.sleep(0.02)
 
 
+async def attempted(at: Stage, number: int = 1) -> Job:
+    """Wait until so many attempts to deliver Ada's newest job have failed, and return the job.
+
+    During an attempt, `deliver_after` is the time before which that attempt was not due.
+    """
+
+    def has_failed(job: Job) -> bool:
+        is_due = job.deliver_after is None or job.deliver_after <= at.clock()
+        return job.delivery_attempts >= number and not is_due
+
+    return await until(at, has_failed)
+
+
 def one_each(messages: list[Message], jobs: list[Job]) -> None:
     assert sorted(message.id for message in messages) == sorted(
         job.result_message_id or 0 for job in jobs
