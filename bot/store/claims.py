@@ -11,7 +11,14 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from bot.jobs import Job, JobStatus
 from bot.store.job_rows import job_of
 from bot.store.leases import FREE, NEW_LEASE, Terms
-from bot.store.queue import AT_PROVIDER, CONFIRMED, QUEUED, SUBMIT_DUE, UNDELIVERED
+from bot.store.queue import (
+    AT_PROVIDER,
+    CONFIRMED,
+    DELIVERY_DUE,
+    QUEUED,
+    SUBMIT_DUE,
+    UNDELIVERED,
+)
 from bot.store.tables import Utc, jobs
 from bot.store.turns import LAST_SUBMIT, in_turn, list_jobs, listed, none_of, turns
 
@@ -51,6 +58,7 @@ BEGIN_DELIVERY = (
     .where(
         jobs.c.id == bindparam("job_id"),
         UNDELIVERED,
+        DELIVERY_DUE,  # the list may be older than the end of the attempt before
         FREE,
         jobs.c.epoch == bindparam("listed_epoch", type_=Integer),
     )
@@ -134,7 +142,8 @@ async def providers_with_work(
 async def begin_delivery(tx: AsyncConnection, job: Job, terms: Terms) -> Job | None:
     """Take a settled job, and count an attempt: the next one, after a crash, searches first.
 
-    None if there is nothing (left) to deliver, or if another process has taken the job.
+    None if there is nothing (left) to deliver, if the delivery was postponed meanwhile, or if
+    another process has taken the job.
     """
     values = {**terms._asdict(), "job_id": job.id, "listed_epoch": job.epoch}
     row = (await tx.execute(BEGIN_DELIVERY, values)).one_or_none()

@@ -43,6 +43,7 @@ QUEUED, SUBMITTING, RUNNING = (
 )
 NOW = bindparam("now", type_=Utc)
 CONFIRMED = jobs.c.status_message_id.is_not(None)
+DELIVERY_DUE = or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW)
 SUBMIT_DUE = or_(jobs.c.submit_after.is_(None), jobs.c.submit_after <= NOW)
 UNDELIVERED = and_(jobs.c.status.in_(SETTLED), jobs.c.delivered_at.is_(None))
 # A delivery comes after the settlement: the index on status and delivery finds the latter too.
@@ -95,7 +96,7 @@ _deliverable = (
     )
     .where(
         UNDELIVERED,
-        or_(jobs.c.deliver_after.is_(None), jobs.c.deliver_after <= NOW),
+        DELIVERY_DUE,
         or_(~POSTED, none_of(jobs.c.channel_id, "closed")),
     )
     .subquery()

@@ -167,3 +167,20 @@ async def test_a_delivery_counts_its_attempts_and_keeps_its_begin(database: Data
         assert (again.delivery_attempts, again.delivery_started_at) == (2, NOW)
         await jobs.mark_delivered(tx, job.id, NOW, message_id=5, channel_id=20, error=None)
         assert await claims.begin_delivery(tx, again, later) is None
+
+
+async def test_a_delivery_that_was_postponed_after_it_was_listed_does_not_begin(
+    database: Database,
+) -> None:
+    job, due = await one(database), NOW + 2 * MOMENT
+    async with database.transaction() as tx:
+        settled = await settlement.fail(tx, job.id, NOW, reason=Reason.AWAY)
+        first = await claims.begin_delivery(tx, settled, TERMS)
+        assert first is not None
+        await jobs.postpone_delivery(tx, job.id, due, "503", message_id=None, channel_id=None)
+        early = TERMS._replace(now=NOW + MOMENT)
+        assert await claims.begin_delivery(tx, first, early) is None
+
+        again = await claims.begin_delivery(tx, first, TERMS._replace(now=due))
+        assert again is not None
+        assert again.delivery_attempts == 2

@@ -129,7 +129,8 @@ async def test_the_waits_between_attempts_double_up_to_ten_minutes(
     for _ in range(11):
         job = await attempt(deliverer, made, job)
         assert job.deliver_after is not None
-        waits.append((job.deliver_after - NOW).total_seconds())
+        waits.append((job.deliver_after - made.clock.now).total_seconds())
+        made.clock.now = job.deliver_after
 
     assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]
     assert "delivery failed, retrying in 0:08:32: busy" in caplog.messages
@@ -145,9 +146,11 @@ async def test_what_an_attempt_has_shown_before_it_failed_is_stored(
     assert (job.delivered_at, job.result_message_id, job.result_channel_id) == (None, 51, 0)
     assert job.delivery_error == "the status message is left"
     discord.shown = NotDelivered("busy")
+    made.clock.now += HOUR
     job = await attempt(deliverer, made, job)
 
     assert (job.result_message_id, job.result_channel_id) == (51, 0)
+    assert job.delivery_attempts == 2
 
 
 async def test_an_unexpected_error_is_logged_and_the_delivery_retried(
