@@ -1,8 +1,10 @@
 """The sessions at a PostgreSQL server: their settings, their number, and what ends them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from math import ceil
 from types import SimpleNamespace
 
 import pytest
@@ -94,7 +96,7 @@ async def test_a_process_has_a_greatest_number_of_sessions_and_none_after_its_en
 async def test_only_a_connection_that_was_unused_for_long_is_tried(
     database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, unused: float, tried: int
 ) -> None:
-    now = 1000.0
+    now = float(ceil(time.monotonic()))  # after the set-up of the database
     pings: list[object] = []
     monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "ping", lambda it: pings.append(it))
     clock = SimpleNamespace(monotonic=lambda: now)
