@@ -60,10 +60,11 @@ class App:
     async def run(self) -> None:
         """Serve until stopped or cancelled. StartupError if Discord refuses the token."""
         async with asyncio.TaskGroup() as connections:
-            connected = [
-                connections.create_task(self.services.coordination.run(), name="coordination"),
-                connections.create_task(self.discord.run(), name="discord"),
-            ]
+            coordination = self.services.coordination
+            connected = [connections.create_task(coordination.run(), name="coordination")]
+            # The first turn is this process's part of the work, and with the duties that are free.
+            await coordination.joined()
+            connected.append(connections.create_task(self.discord.run(), name="discord"))
             await self._work()  # also after a cancel, the tasks end before what they use
             for task in connected:
                 task.cancel()

@@ -64,6 +64,9 @@ class Coordination(Protocol):
     async def run(self) -> None:
         """Take part until cancelled."""
 
+    async def joined(self) -> None:
+        """Wait until `run` has seen the other processes, or cannot: a few seconds at most."""
+
 
 class Alone:
     """The coordination of a process that nobody shares the database with."""
@@ -86,6 +89,9 @@ class Alone:
 
     async def run(self) -> None:
         """Return at once: there is nobody to take part with."""
+
+    async def joined(self) -> None:
+        """Return at once."""
 
 
 def new_process_id() -> str:

@@ -88,6 +88,7 @@ class PostgresCoordination:
         self._listeners: dict[News, list[Callable[[str], None]]] = {}
         self._pending: dict[str, None] = {}  # announcements that were not sent yet, in their order
         self._news = asyncio.Event()
+        self._attempted = asyncio.Event()  # to take part
 
     @property
     def workers(self) -> int:
@@ -118,10 +119,16 @@ class PostgresCoordination:
                     await self._take_part()
                 except FAILURES as error:
                     log.warning("session for coordination lost, retrying: %s", _summary(error))
+                self._attempted.set()
                 self._duties.clear()
                 await asyncio.sleep(RETRY)
         finally:
             self._duties.clear()
+
+    async def joined(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TIMEOUT):
+                await self._attempted.wait()
 
     async def _take_part(self) -> None:
         async with asyncio.timeout(TIMEOUT):
@@ -131,6 +138,7 @@ class PostgresCoordination:
             while True:
                 async with asyncio.timeout(TIMEOUT):
                     await self._beat(session)
+                self._attempted.set()
                 try:
                     async with asyncio.timeout(HEARTBEAT):
                         while True:

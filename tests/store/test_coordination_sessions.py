@@ -24,6 +24,7 @@ from bot.store.postgres_coordination import (
     SILENCE,
     TAKE_DUTY,
     PostgresCoordination,
+    Session,
     number,
 )
 from bot.store.postgres_permits import PostgresPermits
@@ -142,6 +143,53 @@ async def test_before_the_first_heartbeat_a_process_counts_itself_and_has_no_dut
     made = server.made()
     assert (made.workers, made.processes) == (1, 1)
     assert not any(made.has(duty) for duty in Duty)
+
+
+@pytest.mark.usefixtures("rarely")
+async def test_a_process_has_joined_once_it_knows_the_others_and_has_the_free_duties(
+    server: Server,
+) -> None:
+    await server.add("another", "worker")
+    made = server.made()
+    assert not await joins(made, within=0.05)
+    async with taking_part(made):
+        await made.joined()
+
+        assert made.workers == 2
+        assert all(made.has(duty) for duty in Duty)
+
+
+@pytest.mark.usefixtures("rarely")
+async def test_a_server_that_refuses_sessions_keeps_no_process_from_its_start() -> None:
+    async def refused() -> Session:
+        raise ConnectionRefusedError
+
+    made = PostgresCoordination(refused, Role.WORKER)
+    async with taking_part(made):
+        assert await joins(made, within=2.0)
+
+        assert (made.workers, made.processes) == (1, 1)
+
+
+async def test_a_server_that_does_not_answer_delays_a_start_for_seconds_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert postgres_coordination.TIMEOUT <= 5.0
+    made = PostgresCoordination(asyncio.Event().wait, Role.WORKER)  # type: ignore[arg-type]
+    async with taking_part(made):
+        assert not await joins(made, within=0.05)
+        monkeypatch.setattr(postgres_coordination, "TIMEOUT", 0.01)
+
+        assert await joins(made, within=2.0)
+
+
+async def joins(made: PostgresCoordination, *, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            await made.joined()
+    except TimeoutError:
+        return False
+    return True
 
 
 async def test_live_processes_are_counted_by_their_roles(server: Server) -> None:

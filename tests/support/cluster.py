@@ -74,7 +74,7 @@ class Cluster:
         """Remove all rows of a database: ten times as fast as a new database."""
         tables = ", ".join(metadata.tables)
         await self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "  # with its locks
             "WHERE datname = current_database() AND pid <> pg_backend_pid()",
             "BEGIN; ALTER TABLE ledger DISABLE TRIGGER USER; "
             f"TRUNCATE {tables} RESTART IDENTITY; "

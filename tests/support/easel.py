@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func, select
+
 from bot.app import App, open_app
 from bot.config import Config
 from bot.discord_session import DiscordSession
@@ -32,8 +34,9 @@ from bot.sandbox.skills.server import FakeSkills
 from bot.store import leases, ledger, members
 from bot.store.audit import verify
 from bot.store.backends import inspected, open_database
-from bot.store.coordination import Role
+from bot.store.coordination import Duty, Role
 from bot.store.database import Database
+from bot.store.postgres_coordination import LOCKS, number
 from bot.worker.worker import Worker
 from tests.support.openapi import description
 
@@ -104,10 +107,10 @@ class Stage:
     async def easel(self, **changes: object) -> AsyncIterator[App]:
         """Run the bot until the block ends; a second time on the same file is a restart.
 
-        On PostgreSQL, the leases of the former run have ended by then: no test waits half a minute.
+        On PostgreSQL, the leases and duties of the former run have ended by then.
         """
         if self.postgres_url:
-            await self._end_leases()
+            await self._end_former_run()
         values: dict[str, Any] = changes
         async with self.app(**values) as app:
             running = asyncio.create_task(app.run())
@@ -126,8 +129,10 @@ class Stage:
                 running.cancel()
                 await asyncio.gather(running, connected, return_exceptions=True)
 
-    async def _end_leases(self) -> None:
+    async def _end_former_run(self) -> None:
         async with self.database() as database, database.transaction() as tx:
+            for duty in Duty:
+                await tx.execute(select(func.pg_advisory_xact_lock(LOCKS, number(duty))))
             await leases.clear(tx)
 
     @property

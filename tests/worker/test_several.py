@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from bot.clock import elapsed
 from bot.health import Circuit, CircuitState
@@ -51,6 +51,33 @@ async def test_the_circuit_of_a_removed_provider_stays_unused(at: Stage) -> None
         await until(lambda: app.services.coordination.has(Duty.PROBES))
         await at.imagine("a fox")
         await at.result("a fox")
+
+
+async def test_the_first_turn_is_with_the_duties_and_beside_the_others(at: Stage) -> None:
+    """What begins before the first heartbeat, which waits for a lock here, knows no others."""
+    async with at.database() as other, at.app() as app:
+        async with other.transaction() as tx:
+            await tx.execute(text("LOCK TABLE processes IN EXCLUSIVE MODE"))
+            running = asyncio.create_task(app.run())
+            await waits_for_a_lock(other)
+            await asyncio.sleep(0.2)
+            assert (at.discord.requests, at.oxen.requests) == ([], [])
+        await at.discord.connected()
+        assert all(app.services.coordination.has(duty) for duty in Duty)
+        app.stop()
+        await running
+
+
+async def waits_for_a_lock(database: Database) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_locks WHERE relation = 'processes'::regclass AND NOT granted"
+    )
+    async with asyncio.timeout(10):
+        while True:
+            async with database.reading() as view:
+                if (await view.execute(waiting)).scalar_one():
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def test_a_job_whose_lease_ended_unnoticed_is_polled_by_the_next(at: Stage) -> None:
