@@ -45,7 +45,7 @@ class Inputs:
         try:
             async with self._waits(job), self._services.inputs.place(job.user_id) as intake:
                 self._waiting.pop(job.id, None)
-                if await self._is_waiting(job):
+                if await self._is_due(job):
                     await self._attach(job, [await self._take(intake, each) for each in job.inputs])
         except InputRefused as refused:
             await self._refuse(job, str(refused))
@@ -72,11 +72,13 @@ class Inputs:
         finally:
             self._waiting.pop(job.id, None)
 
-    async def _is_waiting(self, job: Job) -> bool:
-        """Return false if the job was settled while it waited for its turn."""
+    async def _is_due(self, job: Job) -> bool:
+        """Return false if the job was settled, or postponed, after it was listed."""
         async with self._database.reading() as view:
             stored = await jobs.get(view, job.id)
-        return stored is not None and stored.status is JobStatus.QUEUED
+        if stored is None or stored.status is not JobStatus.QUEUED:
+            return False
+        return stored.submit_after is None or stored.submit_after <= self._now()
 
     async def _take(self, intake: Intake, attachment: Attachment) -> Picture:
         if attachment.sha256 is None:

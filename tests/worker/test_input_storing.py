@@ -15,8 +15,8 @@ from bot.errors import Reason
 from bot.jobs import Attachment, Job, JobStatus
 from bot.pictures import Downloader
 from bot.sandbox.http.faults import Answer, HoldBefore
+from bot.store import jobs, settlement
 from bot.store import pictures as picture_rows
-from bot.store import settlement
 from bot.store.database import Database
 from bot.store.pictures import Role
 from bot.store.tables import job_pictures
@@ -132,11 +132,28 @@ async def test_a_download_that_fails_is_tried_again_after_waits_that_double(
         after = await made.job(each)
         assert (after.status, after.reason) == (JobStatus.QUEUED, Reason.INPUT)
         assert after.submit_after is not None
-        waits.append((after.submit_after - NOW) / timedelta(seconds=1))
+        waits.append((after.submit_after - made.clock.now) / timedelta(seconds=1))
+        made.clock.now = after.submit_after
 
     assert waits == [2, 4, 8, 16, 32, 60, 60, 2]
     assert caplog.messages[1].startswith("inputs not stored, retrying in 0:00:04: ")
     assert await stored(made, job) == (False, 0)
+
+
+async def test_a_job_that_was_postponed_after_it_was_listed_waits(
+    made: Served, inputs: Inputs
+) -> None:
+    rule = made.skills.faults.add("GET", "/output/.*", Answer(404), times=None)
+    job = await requested(made, Attachment("cat.png", url(made, "cat")))
+    async with made.database.transaction() as tx:
+        due = NOW + timedelta(seconds=2)
+        await jobs.postpone_submit(tx, job.id, due, Reason.INPUT)
+    made.clock.move(seconds=1.999)
+    await inputs.store(job)
+    assert rule.hits == 0
+    made.clock.now = due
+    await inputs.store(job)
+    assert rule.hits == 1
 
 
 async def test_a_stopped_decoder_postpones_nothing(made: Served, inputs: Inputs) -> None:
