@@ -62,7 +62,7 @@ class App:
         async with asyncio.TaskGroup() as connections:
             coordination = self.services.coordination
             connected = [connections.create_task(coordination.run(), name="coordination")]
-            # The first turn is this process's part of the work, and with the duties that are free.
+            # Before the first turn of the worker, which takes this process's part of all work.
             await coordination.joined()
             connected.append(connections.create_task(self.discord.run(), name="discord"))
             await self._work()  # also after a cancel, the tasks end before what they use
