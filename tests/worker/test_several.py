@@ -54,7 +54,7 @@ async def test_the_circuit_of_a_removed_provider_stays_unused(at: Stage) -> None
 
 
 async def test_the_first_turn_is_with_the_duties_and_beside_the_others(at: Stage) -> None:
-    """What begins before the first heartbeat, which waits for a lock here, knows no others."""
+    """Before its first heartbeat, which a lock holds back here, a process knows no other one."""
     async with at.database() as other, at.app() as app:
         async with other.transaction() as tx:
             await tx.execute(text("LOCK TABLE processes IN EXCLUSIVE MODE"))
