@@ -13,7 +13,7 @@ from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.errors import Conflict, StartupError
+from bot.errors import Conflict, NotNow, StartupError
 from bot.pseudonyms import Pseudonyms
 from bot.store.dialects import insert, replace_row
 from bot.store.identities import OPTION
@@ -47,8 +47,10 @@ class Database(ABC):
         self.pseudonyms: Pseudonyms | None = None
         self._blocks = 0
         self._idle = asyncio.Event()  # set when the last block has ended
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
+        self._is_closed = False
         try:
             await self._open()
         except BaseException:
@@ -122,8 +124,13 @@ class Database(ABC):
         """The engines of the connections that blocks get."""
 
     async def close(self) -> None:
-        """Close every connection, after the open blocks, such as a command's, have ended."""
+        """Close every connection, after the open blocks, such as a command's, have ended.
+
+        A block that begins later gets NotNow: discord.py's tasks may outlive its client, and the
+        next process may have begun.
+        """
         await self.quiet()
+        self._is_closed = True
         await self._dispose()
 
     async def quiet(self) -> None:
@@ -139,6 +146,8 @@ class Database(ABC):
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
+        if self._is_closed:
+            raise NotNow
         self._blocks += 1
         self._idle.clear()
         try:

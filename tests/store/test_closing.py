@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.errors import StartupError
+from bot.errors import NotNow, StartupError
 from bot.pseudonyms import Pseudonyms
 from bot.store import database as module
 from bot.store.backends import inspected, open_database
@@ -139,6 +139,18 @@ async def test_a_command_that_is_under_way_ends_before_the_connections_do(
 
     async with inspected(database_url) as database, database.reading() as view:
         assert await read_note(view, "name") == "value"
+
+
+async def test_a_block_that_begins_after_the_end_is_refused(database_url: str) -> None:
+    """A command of discord.py's may outlive its client, and another process may have begun."""
+    async with open_database(database_url) as database:
+        pass
+    for block in (database.transaction, database.reading):
+        with pytest.raises(NotNow):
+            async with block():
+                pass
+    async with database, database.reading() as view:
+        assert await read_note(view, "name") is None
 
 
 async def test_pseudonyms_are_known_to_both_kinds_of_blocks(database: Database) -> None:
