@@ -16,7 +16,7 @@ from bot.sandbox.discord import Upload, User
 from bot.sandbox.http.faults import Hold, HoldBefore, Rule
 from tests.support.decoders import stopped
 from tests.support.easel import KEY, TOKEN, Stage, text_of
-from tests.support.files import picture
+from tests.support.files import jpeg_of_scans
 
 pytestmark = pytest.mark.long
 
@@ -142,9 +142,14 @@ async def test_what_takes_too_long_is_found_again(at: Stage) -> None:
     assert len(at.oxen.generations) <= 1
 
 
+def slow_to_decode() -> bytes:
+    """Return a picture that takes a second, in which a test finds the decoder."""
+    return jpeg_of_scans(99, (4000, 4000))
+
+
 async def test_a_decode_is_ended_at_once(at: Stage) -> None:
     async with process(at) as bot:
-        await at.edit(Upload("cat.png", picture()))
+        await at.edit(Upload("cat.jpg", slow_to_decode()))
         await stopped(bot.pid)
         began = time.monotonic()
         bot.terminate()
@@ -165,7 +170,7 @@ async def test_a_picture_that_kills_the_bot_is_not_begun_for_ever(at: Stage) -> 
     for start in range(2):
         async with process(at) as bot:
             if not start:
-                await at.edit(Upload("cat.png", picture()))
+                await at.edit(Upload("cat.jpg", slow_to_decode()))
             pid = await stopped(bot.pid)
             async with asyncio.timeout(10):
                 while attempts_of(at) <= start:
@@ -174,7 +179,7 @@ async def test_a_picture_that_kills_the_bot_is_not_begun_for_ever(at: Stage) -> 
             await bot.ended()
         os.kill(pid, signal.SIGKILL)  # a decoder that is not stopped ends after its bot
     async with process(at):
-        await at.said("`cat.png` is damaged", timeout=20)
+        await at.said("`cat.jpg` is damaged", timeout=20)
         (job,) = await at.settled()
 
     assert job.status is JobStatus.FAILED

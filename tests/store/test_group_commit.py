@@ -29,6 +29,11 @@ async def database(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
         yield opened
 
 
+@pytest.fixture(autouse=True)
+def blocks_join_also_on_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
+
+
 @contextmanager
 def listening(name: str, hear: Callable[..., object]) -> Iterator[None]:
     """Call `hear` at each event of this name, of any connection, during the block."""
@@ -99,7 +104,6 @@ async def test_one_alone_is_committed_at_once_without_a_savepoint(
 async def test_a_transaction_has_a_greatest_number_of_blocks(
     database: SQLiteDatabase, commits: list[None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
     monkeypatch.setattr("bot.store.group_commit.MOST_BLOCKS", 4)
 
     await asyncio.gather(*(note(database, str(number)) for number in range(20)))
@@ -107,7 +111,10 @@ async def test_a_transaction_has_a_greatest_number_of_blocks(
     assert len(commits) == 5
 
 
-async def test_no_block_joins_a_transaction_that_has_taken_long_enough() -> None:
+async def test_no_block_joins_a_transaction_that_has_taken_long_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.store.group_commit.LONGEST", LONGEST)
     unused = cast(Any, None)
     for began, now, blocks, takes in (
         (5.0, 5.0, 0, True),
@@ -263,12 +270,9 @@ async def test_a_full_disk_in_one_block_is_told_to_all_that_lost_by_it(
     assert "c" in succeeded
 
 
-async def test_a_commit_that_fails_is_told_to_every_block(
-    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_commit_that_fails_is_told_to_every_block(database: SQLiteDatabase) -> None:
     """Foreign keys that are checked at the commit make it fail."""
 
-    monkeypatch.setattr("bot.store.group_commit.LONGEST", 60.0)
     ended = await asyncio.gather(
         note(database, "a"),
         break_a_reference(database),

@@ -12,7 +12,16 @@ from bot.errors import Reason
 from bot.jobs import Job, JobStatus
 from bot.providers.oxen import provider as oxen
 from bot.providers.skills import create as skills
-from bot.sandbox.http.faults import Answer, AnswerAfter, Fault, Hold, Reset, ResetAfter, Truncate
+from bot.sandbox.http.faults import (
+    Answer,
+    AnswerAfter,
+    Fault,
+    Hold,
+    HoldLost,
+    Reset,
+    ResetAfter,
+    Truncate,
+)
 from bot.store.coordination import Alone
 from tests.support.cluster import sqlite_only
 from tests.support.easel import Stage
@@ -110,10 +119,14 @@ async def test_a_generation_that_fits_two_jobs_is_adopted_by_neither(
     at: Stage, options: dict[str, object]
 ) -> None:
     """A refund is better than the wrong picture. What is given may be what is the default."""
-    at.oxen.faults.add("POST", QUEUE, ResetAfter())
-    at.oxen.faults.add("POST", QUEUE, Reset())
+    never_taken = at.oxen.faults.add("POST", QUEUE, HoldLost())
+    taken = at.oxen.faults.add("POST", QUEUE, ResetAfter())
     async with at.easel():
-        await asyncio.gather(at.imagine("a fox"), at.imagine("a fox", by=at.ben, **options))
+        await at.imagine("a fox")
+        await never_taken.reached()
+        await at.imagine("a fox", by=at.ben, **options)
+        await taken.reached()
+        never_taken.release()
         found = await both_settled(at)
 
     assert [(job.status, job.reason) for job in found] == [
@@ -126,10 +139,11 @@ async def test_a_generation_that_fits_two_jobs_is_adopted_by_neither(
 @pytest.mark.long
 async def test_what_is_still_being_asked_for_is_not_taken_by_another(at: Stage) -> None:
     """The same prompt, one request lost and one whose answer is on its way."""
-    at.oxen.faults.add("POST", QUEUE, Reset())
+    reset = at.oxen.faults.add("POST", QUEUE, Reset())
     held = at.oxen.faults.add("POST", QUEUE, Hold())
     async with at.easel():
         await at.imagine("a fox")
+        await reset.reached()
         await at.imagine("a fox", by=at.ben, count=1)
         await held.reached()
         await at.said("Please try again", timeout=20)
@@ -141,11 +155,12 @@ async def test_what_is_still_being_asked_for_is_not_taken_by_another(at: Stage) 
 
 @pytest.mark.long
 async def test_two_that_were_lost_do_not_make_up_one_of_two_pictures(at: Stage) -> None:
-    at.oxen.faults.add("POST", QUEUE, Reset())
+    reset = at.oxen.faults.add("POST", QUEUE, Reset())
     for _ in range(2):
         at.oxen.faults.add("POST", QUEUE, ResetAfter())
     async with at.easel():
         await at.imagine("a fox", count=2)
+        await reset.reached()
         await asyncio.gather(*(at.imagine("a fox", by=at.ben) for _ in range(2)))
         found = await both_settled(at)
 
