@@ -12,7 +12,7 @@ from datetime import datetime
 
 from bot.jobs import TOKEN_LIFE
 
-REMEMBERED = 1000  # menus, the newest ones
+REMEMBERED = 1000  # presses, the newest ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,24 @@ class Grant:
 class MenuTokens:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._grants: dict[int, Grant] = {}  # by the id of the menu's message, oldest first
+        self._grants: dict[tuple[int, int], Grant] = {}  # by member and message, oldest first
 
-    def add(self, menu_id: int, message_id: int, application_id: int, token: str) -> None:
-        """Remember the token of the press that opened a menu."""
+    def add(self, user_id: int, message_id: int, application_id: int, token: str) -> None:
+        """Remember the token of a member's press on *More* under a message.
+
+        To be called before the menu is sent: its buttons may be pressed before Discord's answer
+        arrives.
+        """
         now = self._now()
         for expired in [key for key, each in self._grants.items() if each.expires_at <= now]:
             del self._grants[expired]
+        key = user_id, message_id
+        self._grants.pop(key, None)  # the new one is the newest
         if len(self._grants) >= REMEMBERED:
             del self._grants[next(iter(self._grants))]
-        self._grants[menu_id] = Grant(message_id, application_id, token, now + TOKEN_LIFE)
+        self._grants[key] = Grant(message_id, application_id, token, now + TOKEN_LIFE)
 
-    def find(self, menu_id: int, message_id: int | None) -> Grant | None:
-        """Return the access of a menu to this message, while it lasts."""
-        grant = self._grants.get(menu_id)
-        if grant is None or grant.message_id != message_id or grant.expires_at <= self._now():
-            return None
-        return grant
+    def find(self, user_id: int, message_id: int) -> Grant | None:
+        """Return a member's access to this message, while it lasts."""
+        grant = self._grants.get((user_id, message_id))
+        return grant if grant and grant.expires_at > self._now() else None

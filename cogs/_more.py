@@ -88,9 +88,9 @@ async def open_menu(interaction: Press, match: Match, _: Sequence[str]) -> None:
         await reply_privately(interaction, view)
         return
     await defer(interaction, thinking=False)
-    sent = await follow_up(interaction, view)
-    tokens = menu_tokens_of(interaction)
-    tokens.add(sent.id, source.id, interaction.application_id, interaction.token)
+    tokens, member_id = menu_tokens_of(interaction), interaction.user.id
+    tokens.add(member_id, source.id, interaction.application_id, interaction.token)
+    await follow_up(interaction, view)
 
 
 async def show_menu(interaction: Press, match: Match, _: Sequence[str]) -> None:
@@ -293,8 +293,7 @@ def _place_of(interaction: Press, job: Job) -> Place | None:
     """
     if job.result_message_id is None:
         return None
-    menu = interaction.message
-    grant = menu and menu_tokens_of(interaction).find(menu.id, job.result_message_id)
+    grant = menu_tokens_of(interaction).find(interaction.user.id, job.result_message_id)
     if grant:
         return Place(0, grant.message_id, grant.application_id, grant.token)
     if is_present(interaction):

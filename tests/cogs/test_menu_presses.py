@@ -30,8 +30,8 @@ async def opened(by: Serving, job: Job, message: Message) -> Message:
     return found
 
 
-def holds(by: Serving, menu: Message, message: Message) -> bool:
-    return by.tokens.find(menu.id, message.id) is not None
+def holds(by: Serving, message: Message) -> bool:
+    return by.tokens.find(by.ada.id, message.id) is not None
 
 
 async def test_the_token_of_a_press_is_held_where_nothing_else_reaches_the_result(
@@ -39,11 +39,11 @@ async def test_the_token_of_a_press_is_held_where_nothing_else_reaches_the_resul
 ) -> None:
     job, message = await by.result()
     menu = await opened(by, job, message)
-    assert (menu.ephemeral_to, holds(by, menu, message)) == (by.ada, False)
+    assert (menu.ephemeral_to, holds(by, message)) == (by.ada, False)
 
     job, message = await by.result(private=True)
     made = await by.press(message, f"easel:more:{job.id}")
-    grant = by.tokens.find(made.followups[0].id, message.id)
+    grant = by.tokens.find(by.ada.id, message.id)
     assert grant is not None
     assert (grant.token, grant.application_id) == (made.token, by.fake.application_id)
 
@@ -244,7 +244,7 @@ async def test_a_deletion_that_is_refused_hides_nothing(by: Serving) -> None:
 async def test_a_private_result_is_changed_by_the_token_for_15_minutes(by: Serving) -> None:
     job, message = await by.result(private=True)
     menu = await opened(by, job, message)
-    assert holds(by, menu, message)
+    assert holds(by, message)
     by.moved = timedelta(minutes=15)
     assert AGAIN in told(await by.press(menu, f"easel:delete:{job.id}:yes"))
     assert by.sent("DELETE") == []

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.sandbox.discord import Message
-from bot.sandbox.http.faults import Answer
+from bot.sandbox.http.faults import Answer, Hold
 from tests.support.acting import press
 from tests.support.easel import Stage
 from tests.support.menus import labels, menu, spoilers, told, until
@@ -83,6 +83,16 @@ async def test_after_15_minutes_more_is_pressed_again(at: Stage, kind: str) -> N
     assert not result.deleted
     (job,) = await at.jobs()
     assert job.hidden_at is None
+
+
+async def test_the_menu_serves_before_discord_has_answered_its_follow_up(at: Stage) -> None:
+    async with at.easel():
+        result = await private(at)
+        held = at.discord.faults.add("POST", r"/api/v10/webhooks/\d+/[^/]+", Hold())
+        opened = await menu(at, result)
+        await press(at, opened, "Spoiler")
+        await until(lambda: spoilers(result) == [True])
+        held.release()
 
 
 async def test_after_a_restart_more_is_pressed_again(at: Stage) -> None:
