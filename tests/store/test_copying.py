@@ -179,7 +179,7 @@ def slow_audit() -> Iterator[list[str]]:
     def wait(connection: Any, _: Any, statement: str, *__: Any) -> None:  # noqa: ANN401
         if connection.dialect.name == "sqlite" and "'trigger '" in statement:
             found.append(statement)
-            time.sleep(0.3)
+            time.sleep(1.5)
 
     event.listen(Engine, "before_cursor_execute", wait)
     yield found
@@ -192,7 +192,7 @@ async def test_a_long_audit_of_the_file_ends_no_transaction(
     slow_audit: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(TIMEOUTS, "idle_in_transaction_session_timeout", "100")
+    monkeypatch.setitem(TIMEOUTS, "idle_in_transaction_session_timeout", "1000")
 
     assert await copied(empty_file, postgres_url) == 0
     assert slow_audit
