@@ -100,7 +100,7 @@ async def test_a_bot_with_a_bucket_survives_a_kill_and_stops_in_order(
     settings = settings_of(at, PICTURES_URL=bucket.url, **environment(bucket))
     at.oxen.manual = True
     async with run_bot(at.folder, settings) as bot:
-        await at.discord.connected(20)
+        await at.discord.connected(60)
         await at.discord.commands_registered()
         await at.imagine("a fox")
         await at.said("Drawing")

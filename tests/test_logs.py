@@ -73,7 +73,7 @@ async def process(at: Stage, run: Run, **settings: str) -> AsyncIterator[None]:
     reading = asyncio.create_task(started.communicate())
     try:
         async with asyncio.timeout(40):
-            await at.discord.connected(20)
+            await at.discord.connected(60)
             await at.discord.commands_registered()
             yield
             started.send_signal(signal.SIGTERM)

@@ -94,7 +94,7 @@ async def test_names_of_other_programs_in_the_environment_stop_no_start(tmp_path
             DISCORD_API_URL=discord.url,
             **foreign,
         )
-        await discord.connected(20)
+        await discord.connected(60)
         process.send_signal(signal.SIGTERM)
         code, errors = await end_of(process)
 
@@ -126,7 +126,7 @@ async def test_a_second_bot_on_the_same_file_names_the_first(tmp_path: Path) -> 
             "DISCORD_API_URL": discord.url,
         }
         first = await start(tmp_path, **settings)
-        await discord.connected(20)
+        await discord.connected(60)
 
         code, errors = await end_of(await start(tmp_path, **settings))
         first.send_signal(signal.SIGTERM)

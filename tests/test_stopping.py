@@ -35,7 +35,7 @@ async def process(at: Stage) -> AsyncIterator[BotProcess]:
         "DATABASE_URL": f"sqlite:///{at.path}",
     }
     async with run_bot(at.folder, settings) as bot:
-        await at.discord.connected(20)
+        await at.discord.connected(60)
         await at.discord.commands_registered()
         yield bot
 

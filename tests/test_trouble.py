@@ -40,7 +40,7 @@ async def process(at: Stage, **settings: str) -> AsyncIterator[BotProcess]:
 
 
 async def ready(at: Stage) -> None:
-    await at.discord.connected(20)
+    await at.discord.connected(60)
     await at.discord.commands_registered()
 
 

@@ -120,7 +120,7 @@ async def test_a_kill_between_the_hold_and_the_status_message(
         "DATABASE_URL": f"sqlite:///{at.path}",
     }
     async with run_bot(at.folder, settings) as bot:
-        await at.discord.connected(20)
+        await at.discord.connected(60)
         met = at.discord.faults.add("POST", posts_to(at.channel), fault)
         said = await say(at, source, "add snow")
         await met.reached(20)

@@ -44,7 +44,7 @@ async def test_files_and_folders_are_the_users_alone(at: Stage) -> None:
     }
     os.umask(0o022)
     async with run_bot(at.folder, settings):
-        await at.discord.connected(20)
+        await at.discord.connected(60)
         await at.discord.commands_registered(20)
         await at.imagine("a fox")
         await at.result("a fox")
