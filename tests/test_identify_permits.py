@@ -7,18 +7,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from bot import identify_permits
-from bot.identify_permits import IdentifyTurns, MemoryPermits
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identify_permits, "IDENTIFY_SECONDS", 0.1)
-    monkeypatch.setattr(identify_permits, "MARGIN", 0.1)
+from bot.identify_permits import (
+    CONNECT_SECONDS,
+    IDENTIFY_SECONDS,
+    MARGIN,
+    IdentifyPermits,
+    IdentifyTurns,
+    MemoryPermits,
+)
+from tests.support.virtual_time import in_virtual_time
 
 
 @asynccontextmanager
-async def turns_on(permits: identify_permits.IdentifyPermits) -> AsyncIterator[IdentifyTurns]:
+async def turns_on(permits: IdentifyPermits) -> AsyncIterator[IdentifyTurns]:
     turns = IdentifyTurns(permits)
     try:
         yield turns
@@ -26,6 +27,7 @@ async def turns_on(permits: identify_permits.IdentifyPermits) -> AsyncIterator[I
         await turns.close()
 
 
+@in_virtual_time
 async def test_a_permit_is_held_for_some_seconds_after_the_identify() -> None:
     permits = MemoryPermits()
     loop = asyncio.get_running_loop()
@@ -36,11 +38,12 @@ async def test_a_permit_is_held_for_some_seconds_after_the_identify() -> None:
             await other.take(2, 0, 0.05)
         began = loop.time()
         one.identified(0)
-        await other.take(2, 0, 5)
+        await other.take(2, 0, 60)
 
-    assert loop.time() - began >= 0.19
+    assert loop.time() - began == pytest.approx(IDENTIFY_SECONDS + MARGIN)
 
 
+@in_virtual_time
 async def test_a_turn_is_taken_once_and_again_after_its_identify() -> None:
     async with turns_on(MemoryPermits()) as turns:
         await turns.take(0, 0, 1)
@@ -48,9 +51,10 @@ async def test_a_turn_is_taken_once_and_again_after_its_identify() -> None:
         turns.identified(0)
         with pytest.raises(TimeoutError):
             await turns.take(0, 0, 0.01)
-        await turns.take(0, 0, 5)
+        await turns.take(0, 0, 60)
 
 
+@in_virtual_time
 async def test_a_withdrawn_turn_and_one_that_waited_in_vain_block_nobody() -> None:
     permits = MemoryPermits()
     async with turns_on(permits) as one, turns_on(permits) as other:
@@ -62,6 +66,7 @@ async def test_a_withdrawn_turn_and_one_that_waited_in_vain_block_nobody() -> No
             await third.take(2, 0, 1)
 
 
+@in_virtual_time
 async def test_a_cancelled_wait_blocks_nobody() -> None:
     permits = MemoryPermits()
     async with turns_on(permits) as turns:
@@ -74,16 +79,17 @@ async def test_a_cancelled_wait_blocks_nobody() -> None:
             pass
 
 
-async def test_a_permit_without_an_identify_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identify_permits, "CONNECT_SECONDS", 0.05)
+@in_virtual_time
+async def test_a_permit_without_an_identify_is_returned() -> None:
     permits = MemoryPermits()
     async with turns_on(permits) as turns:
         await turns.take(0, 0, 1)
-        async with asyncio.timeout(1), permits.hold(0):
+        async with asyncio.timeout(CONNECT_SECONDS + 1), permits.hold(0):
             pass
         await turns.take(0, 0, 1)
 
 
+@in_virtual_time
 async def test_closing_returns_a_permit_that_is_held_after_the_identify() -> None:
     permits = MemoryPermits()
     async with turns_on(permits) as turns:
@@ -100,17 +106,18 @@ class Unreachable:
         raise OSError("no database")
 
 
+@in_virtual_time
 async def test_without_the_database_sessions_start_at_the_pace_of_one_process(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     loop = asyncio.get_running_loop()
     async with turns_on(Unreachable()) as turns:
         began = loop.time()
-        await turns.take(0, 0, 5)
+        await turns.take(0, 0, 60)
         turns.identified(0)
-        await turns.take(1, 0, 5)
+        await turns.take(1, 0, 60)
 
-    assert loop.time() - began >= 0.19
+    assert loop.time() - began == pytest.approx(2 * IDENTIFY_SECONDS)
     assert (
         "sessions start without a permit for all processes: OSError('no database')" in caplog.text
     )
@@ -125,6 +132,7 @@ class LostLater:
         raise OSError("connection lost")
 
 
+@in_virtual_time
 async def test_a_permit_that_is_lost_while_held_harms_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -132,7 +140,7 @@ async def test_a_permit_that_is_lost_while_held_harms_nothing(
     async with turns_on(LostLater()) as turns:
         await turns.take(0, 0, 1)
         turns.identified(0)
-        async with asyncio.timeout(5):
-            while "permit for shard 0 ended early: OSError('connection lost')" not in caplog.text:
-                await asyncio.sleep(0.01)
+        await asyncio.sleep(60)
         await turns.take(0, 0, 1)
+
+    assert "permit for shard 0 ended early: OSError('connection lost')" in caplog.text

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bot.precedence import LONGEST, Precedence
+from tests.support.virtual_time import in_virtual_time
 
 
 async def begun(precedence: Precedence, number: int) -> list[float]:
@@ -20,10 +21,12 @@ async def begun(precedence: Precedence, number: int) -> list[float]:
     return times
 
 
+@in_virtual_time
 async def test_without_a_command_nothing_waits() -> None:
-    assert max(await begun(Precedence(), 20)) < LONGEST / 2
+    assert max(await begun(Precedence(), 20)) == 0
 
 
+@in_virtual_time
 async def test_steps_wait_for_the_end_of_the_last_command() -> None:
     precedence, loop = Precedence(), asyncio.get_running_loop()
 
@@ -38,26 +41,28 @@ async def test_steps_wait_for_the_end_of_the_last_command() -> None:
     waited = loop.time() - started
     await asyncio.gather(*commands)
 
-    assert LONGEST / 2 <= waited < LONGEST
+    assert waited == pytest.approx(LONGEST / 2)
 
 
+@in_virtual_time
 async def test_a_flood_of_commands_delays_each_step_for_a_while_only() -> None:
     precedence = Precedence()
     with precedence.command():
         times = await begun(precedence, 3)
 
-    assert times == sorted(times)
-    assert [round(each / LONGEST) for each in times] == [1, 2, 3]
+    assert times == pytest.approx([LONGEST, 2 * LONGEST, 3 * LONGEST])
 
 
+@in_virtual_time
 async def test_a_command_that_fails_is_over() -> None:
     precedence = Precedence()
     with pytest.raises(LookupError), precedence.command():
         raise LookupError
 
-    assert max(await begun(precedence, 5)) < LONGEST / 2
+    assert max(await begun(precedence, 5)) == 0
 
 
+@in_virtual_time
 async def test_a_step_that_is_cancelled_gives_its_place_to_the_next() -> None:
     precedence = Precedence()
     with precedence.command():

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from bot.rest_pace import BURST, GIVE_WAY, RATE, UNCOUNTED, GaveWay, Rank, RestPace, ranked
+from tests.support.virtual_time import in_virtual_time
 
 LIMIT = 50  # of Discord
 
@@ -30,30 +31,34 @@ async def times_of(pace: RestPace, requests: int) -> list[float]:
     return times
 
 
+@in_virtual_time
 async def test_each_of_five_processes_sends_a_fifth() -> None:
     pace = RestPace(lambda: 5)
 
-    assert await seconds_of(pace, BURST + 1) < 0.05  # a burst
-    assert 0.45 < await seconds_of(pace, 5) < 1.0
+    assert await seconds_of(pace, BURST + 1) == 0  # a burst
+    assert await seconds_of(pace, 5) == pytest.approx(5 * 5 / RATE)
 
 
+@in_virtual_time
 async def test_a_new_process_slows_the_others_down() -> None:
     processes = 2
     pace = RestPace(lambda: processes)
     await seconds_of(pace, 5)
 
     processes = 10
-    assert 0.2 < await seconds_of(pace, 2) < 1.0
+    assert await seconds_of(pace, 2) == pytest.approx((2 + 10) / RATE)
 
 
+@in_virtual_time
 async def test_one_process_alone_stays_below_the_limit_in_any_second() -> None:
     times = await times_of(RestPace(lambda: 1), 2 * LIMIT + 5)
 
     assert all(later >= earlier for earlier, later in pairwise(times))
     assert min(b - a for a, b in zip(times, times[LIMIT:], strict=False)) >= 0.99
-    assert times[-1] - times[0] < 2.6  # also near the limit
+    assert times[-1] - times[0] < 2.25  # also near the limit
 
 
+@in_virtual_time
 async def test_the_limit_is_not_passed_after_a_pause() -> None:
     pace = RestPace(lambda: 1)
     await seconds_of(pace, 1)
@@ -77,6 +82,7 @@ def test_replies_to_interactions_do_not_count(path: str, counts: bool) -> None:
     assert (UNCOUNTED.search(path) is None) is counts
 
 
+@in_virtual_time
 async def test_replies_leave_first_and_status_edits_last() -> None:
     pace, order = RestPace(lambda: 1), list[Rank]()
 
@@ -93,6 +99,7 @@ async def test_replies_leave_first_and_status_edits_last() -> None:
 
 
 @pytest.mark.long
+@in_virtual_time
 async def test_a_status_edit_is_dropped_while_results_use_up_the_limit() -> None:
     pace, sent = RestPace(lambda: 1), list[Rank]()
 
@@ -116,6 +123,7 @@ async def test_a_status_edit_is_dropped_while_results_use_up_the_limit() -> None
     assert sent[-1] is Rank.STATUS
 
 
+@in_virtual_time
 async def test_a_request_that_is_cancelled_takes_no_turn() -> None:
     pace = RestPace(lambda: 1)
     await seconds_of(pace, BURST + 1)
