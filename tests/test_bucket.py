@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -65,13 +66,13 @@ async def test_a_removal_that_was_killed_delays_a_store_and_ends(
     data = picture()
     made = await store.store(data)
     bucket.age(made, DAY)
+    began = time.monotonic()
     with bucket.server.failing("POST"), pytest.raises(PicturesUnavailable):
         await store.remove(await store.files())
     assert any(key.startswith("removing/") for key in bucket.keys)
 
-    began = time.monotonic()
     await store.store(data)
-    assert 0.3 < time.monotonic() - began < 5
+    assert 0.3 < time.monotonic() - began < 20
     for key, held in bucket.keys.items():
         if key.startswith("removing/"):
             held.last_modified -= DAY
@@ -193,11 +194,13 @@ async def test_a_bucket_that_does_not_answer_is_left_in_time(
 ) -> None:
     monkeypatch.setattr(objects, "REQUEST_SECONDS", 0.2)
     made = await store.store(picture())
-    bucket.server.before = lambda *_: time.sleep(1)
+    released = threading.Event()
+    bucket.server.before = lambda *_: released.wait(20)
     began = time.monotonic()
     with pytest.raises(PicturesUnavailable):
         await store.find(name_of(made))
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 10
+    released.set()
 
 
 async def test_a_full_disk_lends_nothing(

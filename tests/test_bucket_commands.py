@@ -118,8 +118,8 @@ async def test_a_bot_with_a_bucket_survives_a_kill_and_stops_in_order(
             await written.wait()
     bucket.server.before = None
     async with run_bot(at.folder, settings) as bot:
-        await at.result("a fox", timeout=30)
-        (job,) = await at.settled(timeout=20)
+        await at.result("a fox")
+        (job,) = await at.settled()
         bot.terminate()
         async with asyncio.timeout(20):
             assert await bot.ended() == 0

@@ -18,7 +18,7 @@ PICTURE = "/[0-9a-f]{2}/[0-9a-f]{64}"
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(20):
         while not true():
             await asyncio.sleep(0.02)
 
@@ -59,7 +59,7 @@ async def test_a_start_does_not_wait_for_the_bucket(
         await at.imagine("a fox")
         await until(lambda: WAITS in caplog.text)
         bucket.server.start()
-        await at.result("a fox", timeout=20)
+        await at.result("a fox")
 
 
 @pytest.mark.long
@@ -75,8 +75,8 @@ async def test_a_result_waits_for_the_bucket(
         await until(lambda: WAITS in caplog.text)
         assert (await at.jobs())[0].status is JobStatus.RUNNING
         bucket.server.start()
-        shown = await at.result("a fox", timeout=20)
-        (job,) = await at.settled(timeout=20)
+        shown = await at.result("a fox")
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(shown.pictures()) == 1
@@ -99,8 +99,8 @@ async def test_a_result_waits_for_the_bucket_beyond_the_time_of_its_job(
                 await another_wait(caplog)
                 at.clock.move(minutes=minutes)
             assert (await at.jobs())[0].status is JobStatus.RUNNING
-        await at.result("a fox", timeout=20)
-        (job,) = await at.settled(timeout=20)
+        await at.result("a fox")
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert await at.balance() == -(job.cost or 0)
@@ -119,8 +119,8 @@ async def test_a_delivery_waits_for_the_bucket(
             assert waiting.delivered_at is None
             await at.command("show", job=waiting.id)
             assert (await at.said("not possible right now")).ephemeral_to is at.ada
-        result = await at.result("a fox", timeout=20)
-        (job,) = await at.settled(timeout=20)
+        result = await at.result("a fox")
+        (job,) = await at.settled()
 
     assert len(result.pictures()) == 1
     assert "no longer stored" not in result.text()
@@ -140,8 +140,8 @@ async def test_an_input_waits_for_the_bucket(
         assert (await at.jobs())[0].status is JobStatus.QUEUED
         assert at.created() == []
         bucket.server.start()
-        await at.result("make it blue", timeout=20)
-        (job,) = await at.settled(timeout=20)
+        await at.result("make it blue")
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.created()) == 1

@@ -420,7 +420,7 @@ async def test_the_trial_asks_before_it_spends(at: Stage) -> None:
 
 async def test_a_start_logs_the_invite_link(at: Stage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    async with at.easel(), asyncio.timeout(10):
+    async with at.easel(), asyncio.timeout(20):
         while "invite link of this bot" not in caplog.text:
             await asyncio.sleep(0.05)
     assert invite_link(at.discord.application_id) in caplog.text

@@ -51,7 +51,7 @@ async def test_a_worker_that_is_stopped_for_a_minute_doubles_nothing(
         # The other side has done its part; the answer is on the way.
         waiting.append(faults.add("GET" if path == PICTURE["oxen"] else "POST", path, Hold()))
         await at.request(model="oxen", private=False, edit=False, plain=True)
-        await waiting[-1].reached(20)
+        await waiting[-1].reached()
 
     stopped = at.process("worker-0")
     stopped.send(signal.SIGSTOP)

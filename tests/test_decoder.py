@@ -56,7 +56,7 @@ def large_jpeg() -> bytes:
 
 
 async def failed(at: Stage) -> Job:
-    (job,) = await at.settled(timeout=20)
+    (job,) = await at.settled()
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.INPUT)
     assert await at.balance() == 0
     assert not at.oxen.generations
@@ -115,7 +115,7 @@ async def test_a_webp_of_40_megapixels_delays_nobody(at: Stage) -> None:
         async with bounded(seconds=20):
             await at.edit(CAT, by=at.ben, prompt="make it red")
             await at.result("make it red")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         assert app.services.downloader.in_flight.used == 0
 
     assert job.status is JobStatus.SUCCEEDED
@@ -160,7 +160,7 @@ async def test_a_webp_is_decoded_as_long_as_memory_allows(at: Stage, size: tuple
     data[-8:] = bytes(8)  # the file is complete, but what it holds cannot be decoded
     async with at.easel():
         await at.edit(Upload("wide.webp", bytes(data)))
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     # The service refuses the picture that was not decoded.
     assert job.status is JobStatus.FAILED
@@ -256,7 +256,7 @@ async def test_a_decoder_that_cannot_be_started_is_tried_again(
             await at.edit(CAT)
             await at.said("Queued")
             await asyncio.sleep(0.3)
-        await at.result("make it blue", timeout=15)
+        await at.result("make it blue")
 
 
 async def test_an_idle_decoder_ends_and_is_replaced(
@@ -284,12 +284,12 @@ async def test_stopping_ends_a_decode_at_once_and_the_next_start_repeats_it(
             await at.edit(CAT, prompt=f"wait {number}")
         began = time.monotonic()
         app.stop()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8  # ten would take a second each
     assert {job.status for job in await at.jobs()} == {JobStatus.QUEUED}
     assert decoders() == []
 
     async with at.easel():
-        jobs = await at.settled(11, timeout=30)
+        jobs = await at.settled(11)
 
     assert {job.status for job in jobs} == {JobStatus.SUCCEEDED}
 

@@ -83,7 +83,7 @@ async def test_a_process_that_has_ended_is_not_used_again(
     (pid,) = decoders()
     process = idle(made)
     os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while process.reusable:
             await asyncio.sleep(0.005)
     await made.check(path, good, member=1)
@@ -171,7 +171,7 @@ async def test_a_stop_ends_what_is_read_and_refuses_what_follows(
     monkeypatch.setattr(decoder, "PROGRAM", slow(tmp_path, 60))
     path, good = file(tmp_path, picture())
     reading = asyncio.create_task(made.check(path, good, member=1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not working(made):
             await asyncio.sleep(0.005)
         made.stop()
@@ -193,7 +193,7 @@ async def test_a_stop_while_a_process_starts_sends_no_request(
 ) -> None:
     path, good = file(tmp_path, picture())
     reading = asyncio.create_task(made.check(path, good, member=1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not decoders():
             await asyncio.sleep(0)  # asyncio has yet to connect the pipes of the process
         assert not working(made)

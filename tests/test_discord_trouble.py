@@ -71,9 +71,9 @@ async def test_the_bot_reconnects_and_jobs_end_as_usual(at: Stage, trouble: Trou
         await at.imagine("a hare", by=at.ben)
         await at.oxen.created(2)
         await at.finish()
-        await at.result("a hare", timeout=20)
-        result = await at.result("a fox", timeout=20)
-        (job,) = await at.settled(timeout=20)
+        await at.result("a hare")
+        result = await at.result("a fox")
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert result.pings == [at.ada.id]
@@ -134,7 +134,7 @@ async def test_the_start_waits_for_an_unreachable_discord(at: Stage) -> None:
         await coming
         await replies_again(at)
         await at.imagine("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
 

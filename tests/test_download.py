@@ -114,7 +114,7 @@ async def test_a_file_that_is_gone_is_not_made_again(
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(b"x" * PART)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not path.stat().st_size:
                 await asyncio.sleep(0.005)
         path.unlink()

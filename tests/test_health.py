@@ -52,7 +52,7 @@ async def health(app: App) -> tuple[int, Any]:
 
 async def dead(app: App, part: str) -> Any:  # noqa: ANN401  # JSON
     """Wait until this part is told to be dead, and return the report."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             status, report = await health(app)
             if not report[part]["alive"]:
@@ -62,7 +62,7 @@ async def dead(app: App, part: str) -> Any:  # noqa: ANN401  # JSON
 
 
 async def alive(app: App) -> Any:  # noqa: ANN401
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             status, report = await health(app)
             if status == 200:
@@ -219,7 +219,7 @@ async def test_the_metrics_tell_of_a_job_a_refusal_and_a_doubtful_submit(at: Sta
         await at.settled(2)
         at.oxen.faults.add("POST", "/api/ai/queue", Reset())
         await at.imagine("a cat", model="oxen")
-        await at.settled(3, timeout=20)
+        await at.settled(3)
         found = await samples(app)
 
     assert of(found, "easel_jobs", status="succeeded", model="oxen") == 1

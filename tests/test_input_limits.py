@@ -78,13 +78,13 @@ async def test_80_edits_of_one_member_do_not_delay_another(at: Stage) -> None:
             began = time.monotonic()
             await at.edit(upload("ben", 4_900_000), by=at.ben, prompt="of ben", model="oxen")
             await at.discord.wait_for_message(
-                lambda message: "of ben" in message.text() and "Drawing" in message.text(), 10
+                lambda message: "of ben" in message.text() and "Drawing" in message.text(), 20
             )
             seconds = time.monotonic() - began
             waiting = [job for job in await at.jobs() if not await has_inputs(at, job)]
 
     assert len(waiting) > 20
-    assert seconds < 3
+    assert seconds < 8
     assert 0 < in_flight[0] <= min(BYTES_IN_FLIGHT, 2 * 12 * 1024 * 1024)
 
 
@@ -102,7 +102,7 @@ async def test_downloads_begin_in_turns_also_after_a_restart(
     held = at.discord.faults.add("GET", CDN, HoldBefore(), times=None)
     async with at.easel() as app:
         limit = app.services.downloader.in_flight
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while limit.used < 4 * inputs.MAX_BYTES:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)  # none follows
@@ -131,7 +131,7 @@ async def test_edits_that_are_canceled_leave_the_disk_within_keep_gb(at: Stage) 
                             await asyncio.sleep(0.02)
                 await at.command("cancel", by=at.ben, job=job.id)
         assert {each.status for each in await at.jobs(at.ben)} == {JobStatus.CANCELED}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while stored(at):
                 await asyncio.sleep(0.1)
         held.remove()
@@ -276,7 +276,7 @@ async def test_a_job_that_is_canceled_while_it_waits_for_its_turn_is_shown_at_on
         (job, _) = await at.jobs(at.ben)
         await at.command("cancel", by=at.ben, job=job.id)
         assert waits.message is not None
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             while "Canceled" not in waits.message.text():
                 await asyncio.sleep(0.02)
         assert held.hits == 3  # the check of the command: nothing was downloaded

@@ -129,7 +129,7 @@ async def test_a_check_does_not_wait_for_a_slow_server(
         url = str(server.make_url("/cat.png"))
         began = time.monotonic()
         await pictures.check([Attachment("cat.png", url)])
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         never.set()
 
 

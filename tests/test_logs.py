@@ -153,7 +153,7 @@ async def test_no_secret_and_no_prompt_is_logged_whatever_fails(at: Stage, form:
         told = [await read(f"http://127.0.0.1:{port}/{page}") for page in ("metrics", "healthz")]
         sorry = await ask(at, run, "oxen")
         assert "Something went wrong" in (await sorry.answered()).message.text()  # type: ignore[union-attr]
-        await at.said("Nothing was charged", timeout=20)
+        await at.said("Nothing was charged")
 
     assert "easel_jobs" in told[0]
     assert "oxen" in told[1]
@@ -267,7 +267,7 @@ async def test_a_long_traceback_with_a_long_prompt_takes_no_time() -> None:
         hide("".join(chr(0x4E00 + number) for number in range(2000)))
         return redact("x" * 200_000, ())
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert len(await asyncio.create_task(line())) == 200_000
 
 

@@ -143,7 +143,7 @@ async def test_requests_that_wait_for_the_quotas_leave_connections_to_others(
                 for n in range(2 * WRITERS)
             ]
             await asyncio.sleep(0.1)
-            async with requests._database.transaction(timeout=0.5) as other:
+            async with requests._database.transaction(timeout=5) as other:
                 assert await jobs.get(other, "none") is None
         accepted = await asyncio.gather(*waiting)
 
@@ -316,8 +316,8 @@ async def test_a_crash_of_the_server_loses_and_doubles_nothing(
                 await at.finish()
                 await asyncio.to_thread(cluster.resume, folder)
                 for number in range(3):
-                    await at.result(f"fox {number}", timeout=20)
-                done = await at.settled(3, timeout=20)
+                    await at.result(f"fox {number}")
+                done = await at.settled(3)
             created = len(at.created())
             balance = await at.balance()
     finally:

@@ -60,7 +60,7 @@ async def divided(at: Stage) -> AsyncIterator[tuple[App, RestSession]]:
 
 
 async def connected(rest: RestSession) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not rest.connected:
             await asyncio.sleep(0.01)
 
@@ -98,7 +98,7 @@ async def test_the_fallback_reaches_direct_messages(at: Stage) -> None:
     async with divided(at):
         at.oxen.manual = True
         await at.imagine("a fox")
-        await at.oxen.created(1)
+        await at.oxen.created()
         at.discord.delete_channel(at.channel)
         at.discord.faults.add("PATCH", REPLIES, Answer(404, NO_CHANNEL), times=None)
         at.discord.faults.add("POST", REPLIES, Answer(404, NO_CHANNEL), times=None)
@@ -194,7 +194,7 @@ async def test_a_login_without_an_answer_is_given_up(
     held = at.discord.faults.add("GET", LOGIN, Hold())
     async with alone(at) as (rest, _):
         await held.reached()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "login at Discord failed, retrying in 1 s: TimeoutError" not in caplog.text:
                 await asyncio.sleep(0.01)
         held.remove()
@@ -205,7 +205,7 @@ async def test_a_refused_token_ends_the_process(at: Stage) -> None:
     at.discord.reset_token()
     async with alone(at) as (_, task):
         with pytest.raises(StartupError, match="DISCORD_TOKEN: Discord refuses it"):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 20)
 
 
 async def test_a_token_that_is_reset_later_ends_the_process(
@@ -216,7 +216,7 @@ async def test_a_token_that_is_reset_later_ends_the_process(
         await connected(rest)
         at.discord.reset_token()
         with pytest.raises(StartupError, match="DISCORD_TOKEN: Discord refuses it"):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 20)
 
 
 @pytest.mark.parametrize("fault", [Answer(401, "<html>"), Answer(503, "<html>"), Reset()], ids=str)
@@ -229,7 +229,7 @@ async def test_an_outage_is_shown_and_ends_nothing(
         await connected(rest)
         client = rest.client
         failing = at.discord.faults.add("GET", r"/api/v10/users/\d+", fault, times=None)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while rest.connected:
                 await asyncio.sleep(0.01)
         failing.remove()

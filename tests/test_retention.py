@@ -350,7 +350,7 @@ async def test_the_loop_removes_and_sweeps(
 
 
 async def gone(shelf: Shelf, made: Picture) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await shelf.holds(made):
             await asyncio.sleep(0.01)
 
@@ -372,7 +372,7 @@ async def test_the_loop_goes_on_after_an_error(
     store.path(made).mkdir()  # cannot be unlinked
     untouched(shelf, made, timedelta(minutes=2))
     task = asyncio.create_task(retention(database, shelf).run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while "old pictures not removed, retrying in an hour" not in caplog.text:
             await asyncio.sleep(0.01)
     store.path(made).rmdir()

@@ -327,10 +327,10 @@ async def test_the_loop_waits_while_another_process_has_the_duty(
 
     task = asyncio.create_task(at.retention.run(is_due))
     for _ in range(3):
-        await asyncio.wait_for(asked.acquire(), 10)
+        await asyncio.wait_for(asked.acquire(), 20)
     assert at.left(made) == [True]
     due[0] = True
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while at.left(made) == [True]:
             await asyncio.sleep(0.001)
     task.cancel()
@@ -349,5 +349,5 @@ async def test_the_loop_waits_after_each_look(
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
     task = asyncio.create_task(kept().retention.run(lambda: due))
 
-    assert await asyncio.wait_for(waits.get(), 10) == module.UNCHARGED_INTERVAL == 5
+    assert await asyncio.wait_for(waits.get(), 20) == module.UNCHARGED_INTERVAL == 5
     task.cancel()

@@ -93,7 +93,7 @@ async def test_a_reply_that_discord_py_repeats_is_no_second_copy(
         await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
         await at.discord.wait_for_message(lambda message: "Queued" in message.text())
         at.clock.move(seconds=20)
-        await at.result("a fox", timeout=15)
+        await at.result("a fox")
         (job,) = await at.settled()
         assert await last_seen(app) is None
 

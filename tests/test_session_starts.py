@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from datetime import timedelta
 
 import discord.shard
@@ -51,7 +52,7 @@ async def ended(at: Stage, code: int) -> str:
         await at.discord.connected()
         await at.discord.drop_gateway(code=code, resumable=False)
         with pytest.raises(ExceptionGroup) as raised:
-            await asyncio.wait_for(running, 10)
+            await asyncio.wait_for(running, 20)
     (error,) = raised.value.exceptions
     assert isinstance(error, StartupError)
     return str(error)
@@ -82,7 +83,7 @@ async def test_a_session_that_is_refused_from_the_start_ends_the_program(
     at.discord.gateway.refusal = code
     async with at.app() as app:
         with pytest.raises(ExceptionGroup) as raised:
-            await asyncio.wait_for(app.run(), 10)
+            await asyncio.wait_for(app.run(), 20)
     (error,) = raised.value.exceptions
 
     assert f"({code}: " in str(error)
@@ -107,7 +108,7 @@ async def test_a_gateway_that_stays_unreachable_is_logged_briefly(
     closed = at.discord.faults.add("GET", "/gateway/?", Answer(503, "<html>"), times=4)
     async with at.app() as app:
         running = asyncio.create_task(app.run())
-        await at.discord.connected(15)
+        await at.discord.connected()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -123,17 +124,17 @@ async def test_no_session_is_started_beyond_the_daily_limit(
 ) -> None:
     monkeypatch.setattr("bot.client.LEAST_LIMIT_WAIT", 1.0)
     token = at.discord.gateway.token
-    at.discord.gateway.limit.use_up(seconds=4)
+    at.discord.gateway.limit.use_up(seconds=8)
     async with at.app() as app:
         running = asyncio.create_task(app.run())
         await at.discord.commands_registered()  # Discord is reached all the same
         assert at.discord.gateway.connections == set()
-        at.clock.move(seconds=4)
-        await at.discord.connected(15)
+        await at.discord.connected()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
-    assert "no session at Discord for 4 s, commands fail: Discord's limit of 1000" in caplog.text
+    line = r"no session at Discord for [1-8] s, commands fail: Discord's limit of 1000"
+    assert re.search(line, caplog.text)
     assert at.discord.gateway.token == token
 
 
@@ -146,7 +147,7 @@ async def test_a_limit_that_has_no_end_is_asked_for_once_a_minute(
     at.discord.faults.add("GET", "/api/v10/gateway/bot", answer, times=None)
     async with at.app() as app:
         running = asyncio.create_task(app.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "no session at Discord" not in caplog.text:
                 await asyncio.sleep(0.05)
         running.cancel()
@@ -166,7 +167,7 @@ async def test_results_are_posted_while_a_session_waits(
         gateway_of(app).starts.waits = Backoff(timedelta(seconds=60), timedelta(seconds=60))
         await at.discord.invalidate_session()
         await at.finish()
-        await at.result("a fox", timeout=20)
+        await at.result("a fox")
         async with asyncio.timeout(20):
             while "sessions were lost again and again" not in caplog.text:
                 await asyncio.sleep(0.05)

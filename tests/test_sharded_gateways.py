@@ -125,7 +125,7 @@ async def test_a_lost_session_waits_for_its_permit_without_ending_the_others(
             permits.requests = 0
             (lost,) = [each for each in at.discord.gateway.live if each.shard[0] == 1]
             at.discord.invalidate(lost)
-            await permits.requested(2, timeout=30)  # the second after a time-out
+            await permits.requested(2)  # the second after a time-out
             assert held(at) == [0]
             assert client.shard_states == {0: True, 1: False}
             assert not client.connected
@@ -192,7 +192,7 @@ async def test_the_health_shows_each_shard(at: Stage) -> None:
         alive: Any = (await report.report())[1]["gateway"]
         (lost,) = [each for each in at.discord.gateway.live if each.shard[0] == 3]
         at.discord.invalidate(lost)  # a new session is started after 5 s
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while gateway.client.connected:
                 await asyncio.sleep(0.01)
         dead: Any = (await report.report())[1]["gateway"]
@@ -209,7 +209,7 @@ async def test_too_few_shards_end_the_gateway_with_the_remedy(at: Stage) -> None
         at.discord.add_guild("One more", shard=(1, 2))
     async with gateways(at, "1/2", permits=MemoryPermits()) as (_, (gateway,)):
         with pytest.raises(StartupError) as raised:
-            await asyncio.wait_for(gateway.task, 10)
+            await asyncio.wait_for(gateway.task, 20)
 
     assert "(4011: more shards are needed)" in str(raised.value)
     assert "after the slash of --shards" in str(raised.value)

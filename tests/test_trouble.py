@@ -85,7 +85,7 @@ async def test_a_job_under_way_waits_for_a_locked_database(at: Stage) -> None:
         async with locked(at):
             await at.finish()
             await asyncio.sleep(2.5)  # it has tried by now, and could not
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.oxen.generations) == 1
@@ -104,7 +104,7 @@ async def test_what_a_service_has_taken_is_stored_when_that_is_possible(
         async with locked(at):
             held.release()
             await asyncio.sleep(2.5)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.oxen.generations) + len(at.skills.generations) == 1
@@ -124,7 +124,7 @@ async def test_what_a_service_refuses_is_stored_when_that_is_possible(
         async with locked(at):
             held.release()
             await asyncio.sleep(2.5)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     if answer.status == 429:
         assert (job.status, len(at.created())) == (JobStatus.SUCCEEDED, 2)
@@ -147,7 +147,7 @@ async def test_a_job_whose_watch_could_not_be_begun_is_watched_later(at: Stage) 
                 await reading.enter_async_context(app.services.database.reading())
             held.release()
             await asyncio.sleep(2.5)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
 
@@ -163,9 +163,9 @@ async def test_a_start_waits_for_a_locked_database(at: Stage) -> None:
         async with locked(at):
             running = asyncio.create_task(app.run())
             await asyncio.sleep(2)
-        (job,) = await at.settled(timeout=25)
+        (job,) = await at.settled()
         app.stop()
-        await asyncio.wait_for(running, 15)
+        await asyncio.wait_for(running, 20)
 
     assert job.status is JobStatus.SUCCEEDED
 
@@ -196,7 +196,7 @@ async def test_a_database_that_cannot_be_written_to_is_told_and_recovered_from(a
         await at.finish()
         await asyncio.sleep(1)
         await read_only(app, "OFF")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert await at.balance() == -(job.cost or 0)
@@ -214,7 +214,7 @@ async def test_a_full_disk_is_told_and_recovered_from(at: Stage) -> None:
         assert NOT_NOW in text_of(refused)
         resource.prlimit(bot.pid, resource.RLIMIT_FSIZE, limits)
         await at.imagine("a whale")
-        await at.result("a whale", timeout=20)
+        await at.result("a whale")
         found = await at.settled(2)
 
     assert sorted(job.request.prompt for job in found) == ["a fox", "a whale"]
@@ -233,7 +233,7 @@ async def test_a_picture_that_finds_no_room_is_kept_when_there_is_some(at: Stage
         await at.finish()
         await asyncio.sleep(1)
         resource.prlimit(bot.pid, resource.RLIMIT_FSIZE, limits)
-        (job,) = await at.settled(timeout=25)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.oxen.generations) == 1

@@ -90,7 +90,7 @@ async def drawn(at: Stage, **options: object) -> Message:
     """Return a public result of Ben's, who has every right."""
     await at.imagine("a fox", by=at.ben, **options)
     found = await at.result("a fox")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not all(job.delivered_at for job in await at.jobs(at.ben)):
             await asyncio.sleep(0.02)
     return found

@@ -290,7 +290,7 @@ async def test_a_client_that_is_closed_during_an_attempt_is_no_fault_of_a_destin
     held = by.on.fake.faults.add("POST", POSTS, Hold())
     job, _ = await by.on.status()
     attempt = asyncio.create_task(by.deliver(job))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not held.hits:
             await asyncio.sleep(0.001)
     asked = len(by.on.fake.requests)

@@ -16,7 +16,7 @@ async def test_a_result_that_automod_refuses_is_posted_without_the_prompt(at: St
         await drawing(at, 1)
         at.discord.add_keyword_rule(at.server, "fox")
         await at.finish()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     (result,) = results_in(at, at.channel)
     assert result.id == job.result_message_id
@@ -34,12 +34,12 @@ async def test_a_reply_that_automod_refuses_is_sent_without_the_prompt(at: Stage
         asked = await at.imagine("a Fox in the snow")
         assert asked.message is not None
         assert HIDDEN in asked.message.text()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         at.oxen.manual = True
         again = await at.edit(Upload("a.png", picture()), prompt="a fox")
         await at.oxen.created(2)
         await at.command("cancel", job=(await at.jobs())[0].id)
-        await at.settled(2, timeout=20)
+        await at.settled(2)
 
     assert job.status is JobStatus.SUCCEEDED
     one_each(results_in(at, at.channel), [job])
@@ -54,7 +54,7 @@ async def test_a_reply_whose_own_words_automod_refuses_is_a_refusal(at: Stage) -
     at.discord.add_keyword_rule(at.server, "chosen")
     async with at.easel():
         refused = await at.imagine("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert "AutoMod does not let the bot reply here" in text_of(refused)
     assert job.status is JobStatus.CANCELED
@@ -68,7 +68,7 @@ async def test_a_failure_that_automod_refuses_is_posted_without_the_prompt(at: S
     async with at.easel():
         at.oxen.fail_next()
         await at.imagine("forbidden")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     (told,) = at.discord.channel_messages(at.channel)
     assert (job.status, told.id) == (JobStatus.FAILED, job.result_message_id)
@@ -82,7 +82,7 @@ async def test_a_rule_against_every_message_ends_at_the_requester(at: Stage) -> 
         await drawing(at, 1)
         at.discord.add_keyword_rule(at.server, "*e*")
         await at.finish()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     shown = [each for each in at.discord.world.messages.values() if each.pictures()]
     assert [each.id for each in shown] == [job.result_message_id]
@@ -95,7 +95,7 @@ async def test_people_are_concerned_by_every_rule_and_the_bot_by_some(at: Stage)
     at.discord.add_keyword_rule(at.server, "fox", bots=False)
     async with at.easel():
         await at.imagine("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     one_each(results_in(at, at.channel), [job])
     assert "fox" in results_in(at, at.channel)[0].text()

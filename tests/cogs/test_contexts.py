@@ -16,7 +16,7 @@ async def accounts(at: Stage, job: Job) -> set[Account]:
 
 
 async def result_in(at: Stage, channel: Channel) -> Message:
-    return await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10, channel)
+    return await at.discord.wait_for_message(lambda it: bool(it.pictures()), 30, channel)
 
 
 async def test_in_direct_messages_the_account_has_no_server(at: Stage) -> None:

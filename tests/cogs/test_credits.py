@@ -67,7 +67,7 @@ async def drawing(
 ) -> None:
     """Let Ada request a fox, and wait until it is drawn."""
     await at.imagine("a fox", **options)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while (await at.jobs())[0].status is not JobStatus.RUNNING:
             await asyncio.sleep(0.02)
 

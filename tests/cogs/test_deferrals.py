@@ -75,7 +75,7 @@ async def test_a_menu_follows_an_unconfirmed_deferral(at: Stage, fault: Fault) -
         opened = await menu(at, result)
         at.discord.faults.add("POST", CALLBACK, fault)
         await press(at, opened, "Spoiler")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "Remove spoiler" not in [each["label"] for each in opened.buttons()]:
                 await asyncio.sleep(0.01)
         (job,) = await at.jobs()
@@ -91,7 +91,7 @@ async def test_a_deferral_that_never_arrived_is_one_line_in_the_log(
         await drawn(at)
         at.discord.faults.add("POST", CALLBACK, Answer(204))
         opened = await history(at)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "did not arrive" not in caplog.text:
                 await asyncio.sleep(0.01)
 

@@ -71,7 +71,7 @@ async def test_a_post_that_the_end_of_the_connection_cut_off_says_nothing_about_
             while {session.id for session in at.discord.gateway.live} <= before:
                 await asyncio.sleep(0.02)
         at.clock.move(seconds=10)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert waiting.delivered_at is None
     assert "Session is closed" not in caplog.text
@@ -94,7 +94,7 @@ async def test_a_channel_that_surely_does_not_have_the_result_is_not_searched_ag
         await attempted(at)
         assert (failed.hits, searches(at)) == (1, 1)
         at.clock.move(seconds=10)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert refused.hits == 2
     assert searches(at) == 1
@@ -118,7 +118,7 @@ async def test_after_a_restart_a_reply_that_nobody_knows_is_not_searched(at: Sta
     unseen.remove()
     at.clock.move(minutes=1)
     async with at.easel():
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.AWAY)
     assert job.route.status_message_id is None
@@ -153,7 +153,7 @@ async def test_a_cancel_that_cannot_be_shown_now_is_shown_later(at: Stage) -> No
         assert "Canceled" not in status.text()
         failing.remove()
         at.clock.move(seconds=10)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (waiting.status, waiting.delivered_at) == (JobStatus.CANCELED, None)
     assert "429" in (waiting.delivery_error or "")
@@ -171,7 +171,7 @@ async def test_a_cancel_that_discord_refuses_to_show_is_not_tried_again(
         (status,) = at.discord.channel_messages(at.channel)
         at.discord.world.delete(status)
         await at.command("cancel", job=job.id)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.result_message_id) == (JobStatus.CANCELED, None)
     assert job.delivery_attempts == 1
@@ -195,7 +195,7 @@ async def test_a_reply_is_found_in_the_channel_if_the_token_expired_by_discords_
     expired = at.discord.faults.add("GET", ORIGINAL, TOKEN_EXPIRED, times=None)
     async with at.easel():
         await answer_lost(at)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert expired.hits == 1
     assert job.status is JobStatus.SUCCEEDED
@@ -213,11 +213,11 @@ async def test_a_search_for_the_reply_that_fails_is_repeated(
     async with at.easel():
         await answer_lost(at)
         await failed.reached()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while "reply not reconciled, retrying" not in caplog.text:
                 await asyncio.sleep(0.02)
         at.clock.move(seconds=10)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert failed.hits == 1
     assert (job.status, job.reason) == (JobStatus.SUCCEEDED, None)
@@ -237,7 +237,7 @@ async def test_a_failure_of_a_job_without_a_secret_is_found_by_its_small_print(a
     held.remove()
     at.clock.move(hours=1)
     async with at.easel():
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.secret) == (JobStatus.FAILED, None)
     (told,) = at.discord.channel_messages(at.channel)

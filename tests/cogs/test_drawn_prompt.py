@@ -76,7 +76,7 @@ async def test_the_drawn_prompt_is_in_no_line_of_the_log(at: Stage) -> None:
     try:
         async with at.easel():
             await at.imagine(FOX, model="skills")
-            await at.settled(timeout=30)
+            await at.settled()
             (job,) = await at.jobs()
     finally:
         logging.getLogger().removeHandler(lines)

@@ -150,7 +150,7 @@ async def test_a_cdn_that_fails_is_asked_again(at: Stage, fault: Fault) -> None:
     at.discord.faults.add("GET", CDN, fault, times=4)
     async with at.easel():
         await at.edit(CAT)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
 
@@ -196,7 +196,7 @@ async def waited_long(at: Stage, model: str, *, minutes: int = 12) -> None:
     refused = api.faults.add("POST", path, Answer(429), times=1)
     async with at.easel():
         await at.edit(CAT, model=model)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not refused.hits or (await at.jobs())[0].status is not JobStatus.QUEUED:
                 await asyncio.sleep(0.02)
     at.clock.move(minutes=minutes)
@@ -208,7 +208,7 @@ async def test_later_skills_video_gets_a_copy_that_only_the_member_sees(at: Stag
     await waited_long(at, "skills")
 
     async with at.easel():
-        await at.result("make it blue", timeout=20)
+        await at.result("make it blue")
         (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
@@ -230,8 +230,8 @@ async def test_later_oxen_gets_the_picture_itself(at: Stage) -> None:
     await waited_long(at, "oxen")
 
     async with at.easel():
-        await at.oxen.created(1, timeout=20)
-        (job,) = await at.settled(timeout=20)
+        await at.oxen.created()
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert str(at.created()[-1]["input_image"]).startswith("data:image/png;base64,")
@@ -246,7 +246,7 @@ async def test_after_the_token_expired_skills_video_gets_no_copy_and_the_member_
     at.clock.move(minutes=4)
 
     async with at.easel():
-        await at.said("Attach the picture again", timeout=20)
+        await at.said("Attach the picture again")
         (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.INPUT)
@@ -273,9 +273,9 @@ async def test_a_picture_inside_a_request_waits_for_the_bytes_in_flight(
             at.clock.move(minutes=12)
             await asyncio.sleep(3)
             assert len(at.created()) == before
-        await at.oxen.created(1, timeout=20)
+        await at.oxen.created()
         at.discord.faults.clear()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         assert limit.used == 0
 
     assert job.status is JobStatus.SUCCEEDED
@@ -335,7 +335,7 @@ async def test_the_menu_on_a_private_message_of_the_bot_makes_a_private_job(
 ) -> None:
     async with at.easel():
         await at.imagine("a secret", by=at.ben, private=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not (jobs := await at.jobs(at.ben)) or not jobs[0].delivered_at:
                 await asyncio.sleep(0.02)
         shown = (await at.command("show", by=at.ben, job=jobs[0].id)).message

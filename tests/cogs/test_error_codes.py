@@ -77,7 +77,7 @@ async def test_a_reply_that_cannot_be_edited_is_followed_by_a_private_message(
         else:
             at.discord.faults.add("PATCH", REPLIES, fault)
         await at.finish()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     shown = [each for each in private_to(at, at.ada) if each.pictures()]
     assert [each.id for each in shown] == [job.result_message_id]
@@ -96,7 +96,7 @@ async def test_an_unknown_webhook_is_retried_for_half_a_minute(at: Stage) -> Non
         await at.finish()
         await attempted(at)
         at.clock.move(seconds=5)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert unknown.hits == 1
     assert job.result_message_id == job.route.status_message_id
@@ -113,7 +113,7 @@ async def test_a_webhook_that_stays_unknown_is_left_for_a_direct_message(at: Sta
         at.clock.move(minutes=2)
         await until(at, lambda job: job.result_message_id)
         at.clock.move(minutes=5)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert unknown.hits <= 2
     assert job.status is JobStatus.SUCCEEDED
@@ -128,9 +128,9 @@ async def test_a_picture_that_every_destination_refuses_ends_as_text(at: Stage) 
         for method, path in (("PATCH", REPLIES), ("POST", FOLLOW_UPS), ("POST", SEND)):
             at.discord.faults.add(method, path, EXPLICIT)
         await at.finish()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         shown = await at.command("show", job=job.id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not (shown.message and shown.message.pictures()):
                 await asyncio.sleep(0.02)
 
@@ -150,7 +150,7 @@ async def test_a_notice_follows_if_the_status_message_is_gone(at: Stage) -> None
         for path in (FOLLOW_UPS, SEND):
             at.discord.faults.add("POST", path, EXPLICIT)
         await at.finish()
-        await at.settled(timeout=20)
+        await at.settled()
 
     (notice,) = private_to(at, at.ada)
     assert "See `/show`" in notice.text()
@@ -168,7 +168,7 @@ async def test_direct_messages_that_were_opened_too_fast_are_opened_later(at: St
         assert job.deliver_after
         wait = job.deliver_after - at.clock()
         at.clock.move(minutes=2)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert too_fast.hits == 1
     assert wait > timedelta(seconds=50)
@@ -189,7 +189,7 @@ async def test_a_status_message_ends_when_the_result_goes_elsewhere(at: Stage) -
         await at.finish()
         waiting = await attempted(at)
         at.clock.move(seconds=10)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert failed.hits == 1
     assert waiting.result_message_id == job.result_message_id
@@ -213,10 +213,10 @@ async def test_a_status_message_that_cannot_be_deleted_now_is_deleted_later(
         failed.remove()
         at.clock.move(seconds=10)
         if not restart:
-            await at.settled(timeout=20)
+            await at.settled()
     if restart:
         async with at.easel():
-            await at.settled(timeout=20)
+            await at.settled()
     (job,) = await at.jobs()
 
     one_each(results_in(at, at.channel), [job])

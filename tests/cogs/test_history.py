@@ -305,7 +305,7 @@ async def test_any_prompt_looks_right(at: Stage) -> None:
     async with at.easel():
         for number, prompt in enumerate(prompts, start=1):
             await at.imagine(prompt)
-            await at.settled(number, timeout=30)
+            await at.settled(number)
         page = await at.history()
 
     text = page.text()

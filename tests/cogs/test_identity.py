@@ -39,10 +39,10 @@ async def test_a_prompt_with_the_id_of_a_job_is_not_taken_for_the_jobs_result(
         (job,) = await at.jobs()
         asked = await at.imagine(forged.format(job=job.id), by=at.ben, model="skills")
         assert asked.message is not None
-        await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10)
+        await at.discord.wait_for_message(lambda it: bool(it.pictures()), 30)
         at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}))
         await at.finish()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         (other,) = await at.jobs(at.ben)
 
     one_each(results_in(at, at.channel), [job, other])
@@ -59,10 +59,10 @@ async def test_a_result_of_another_is_not_taken_for_that_of_a_job_without_a_secr
         with closing(sqlite3.connect(at.path)) as file, file:
             file.execute("UPDATE jobs SET secret = NULL WHERE id = ?", [job.id])
         await at.imagine("a hare", by=at.ben, model="skills")
-        await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10)
+        await at.discord.wait_for_message(lambda it: bool(it.pictures()), 30)
         at.discord.faults.add("POST", posts_to(at.channel), Answer(503, {}))
         await at.finish()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         (other,) = await at.jobs(at.ben)
 
     one_each(results_in(at, at.channel), [job, other])
@@ -80,7 +80,7 @@ async def test_a_post_that_arrived_is_found_by_the_secret_of_the_job(at: Stage) 
         await drawing(at, 1)
         at.discord.faults.add("POST", posts_to(at.channel), ResetAfter())
         await at.finish()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     (result,) = results_in(at, at.channel)
     assert result.id == job.result_message_id
@@ -95,7 +95,7 @@ async def test_an_interaction_that_arrives_twice_makes_one_job(
     async with at.easel():
         asked = await at.imagine("a fox")
         at.discord.send_again(asked)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "arrived twice" not in caplog.text:
                 await asyncio.sleep(0.02)
         await at.result("a fox")
@@ -112,11 +112,11 @@ async def test_another_reply_to_the_interaction_is_not_adopted(at: Stage) -> Non
     at.discord.faults.add("GET", ORIGINAL, Answer(200, foreign), times=None)
     async with at.easel():
         await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not await at.jobs():
                 await asyncio.sleep(0.02)
         at.clock.move(seconds=16)
-        (job,) = await at.settled(timeout=10)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.CANCELED
     assert job.route.status_message_id is None

@@ -256,7 +256,7 @@ async def test_an_answer_in_doubt_that_arrived_is_adopted(
         await at.discord.wait_for_message(lambda message: "Queued" in message.text())
         at.clock.move(seconds=20)
 
-        await at.result("a fox", timeout=15)
+        await at.result("a fox")
 
     assert len(at.created()) == 1
 

@@ -46,10 +46,10 @@ async def test_within_the_nonce_window_a_post_is_repeated_without_a_search(
         await attempted(at)
         at.clock.move(seconds=30)
         if not restart:
-            await at.settled(timeout=20)
+            await at.settled()
     if restart:
         async with at.easel():
-            await at.settled(timeout=20)
+            await at.settled()
     (job,) = await at.jobs()
 
     one_each(results_in(at, at.channel), [job])
@@ -76,7 +76,7 @@ async def test_a_result_in_doubt_is_shown_to_the_requester_alone(
             at.clock.move(minutes=4)
             if number < 4:
                 await attempted(at, number)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert len(results_in(at, at.channel)) == 1
     alone = direct(at) if minutes else [each for each in private_to(at, at.ada) if each.pictures()]
@@ -94,7 +94,7 @@ async def test_a_private_reply_that_cannot_be_read_is_edited_again(at: Stage) ->
         await at.finish()
         await attempted(at)
         at.clock.move(seconds=10)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.result_message_id == job.route.status_message_id
     assert not unfinished(at)
@@ -114,7 +114,7 @@ async def test_a_reply_that_cannot_be_searched_for_ends_after_half_an_hour(at: S
         (job,) = await at.jobs()
         assert job.delivered_at is None
         at.clock.move(minutes=15)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.cost is None
     assert await at.balance() == 0

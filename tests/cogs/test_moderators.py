@@ -78,7 +78,7 @@ async def test_a_moderator_stops_a_queued_job_and_show_says_so(moderated: Stage)
         await press(at, asked.message)
         (job,) = await at.settled()
         shown = await at.command("show", job=job.id)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while "A moderator canceled this job" not in _last(at):
                 await asyncio.sleep(0.02)
 

@@ -120,7 +120,7 @@ async def test_a_job_that_was_given_up_stays_reserved_until_its_end(at: Stage) -
         await at.imagine("a hen", **SKILLS)
         await at.said("Drawing")
         at.clock.move(minutes=14)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         usage = (await at.usage()).text()
         refused = text_of(await at.imagine("a hare", **SKILLS))
         await at.imagine("an owl", by=at.ben, **SKILLS)  # 20 of 45 are reserved
@@ -146,11 +146,11 @@ async def test_the_end_of_a_job_that_was_given_up_ends_the_reservation(at: Stage
         await at.imagine("a hen", **SKILLS)
         await at.said("Drawing")
         at.clock.move(minutes=14)
-        await at.settled(timeout=20)
+        await at.settled()
         (remote_id,) = at.skills.generations
         at.skills.finish(remote_id)
         at.clock.move(hours=2)  # later than costs are asked for that come after an end
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not await at.losses():
                 await asyncio.sleep(0.05)
         usage = (await at.usage()).text()
@@ -168,7 +168,7 @@ async def test_zero_for_a_finished_picture_is_charged_as_the_price(
     at.skills.price = 0
     async with at.easel():
         await at.imagine("a hen", **SKILLS)
-        await at.result("a hen", timeout=20)
+        await at.result("a hen")
         (job,) = await at.settled()
 
     assert (job.cost, job.estimated) == (20_000, True)
@@ -271,17 +271,17 @@ async def test_a_generation_that_oxen_lists_late_is_delivered_and_its_loss_rever
     ]
     async with at.easel(monthly_credits=100):
         await at.imagine("a fox", model="oxen")
-        await at.said("Please try again", timeout=20)
+        await at.said("Please try again")
         await at.settled()
         (lost,) = await at.losses()
         for rule in empty:
             rule.remove()
         at.clock.move(minutes=5)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "of a failed job with an unknown outcome" not in caplog.text:
                 await asyncio.sleep(0.05)
         at.clock.move(minutes=5)
-        await at.result("a fox", timeout=20)
+        await at.result("a fox")
         (job,) = await at.settled()
 
     assert lost.reason == "unknown outcome"
@@ -317,7 +317,7 @@ async def test_a_charge_that_is_reported_after_the_end_is_a_loss(at: Stage, end:
         await fails.reached()
         at.oxen.faults.clear()
         at.clock.move(minutes=6)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not await at.losses():
                 await asyncio.sleep(0.05)
         refused = text_of(await at.imagine("another fox", model="oxen"))
@@ -329,14 +329,15 @@ async def test_a_charge_that_is_reported_after_the_end_is_a_loss(at: Stage, end:
 
 @pytest.mark.long
 async def test_a_charge_for_pictures_that_are_gone_is_a_loss(at: Stage) -> None:
-    at.skills.faults.add("GET", OUTPUT, Answer(404, b"gone"), times=None)
+    gone = at.skills.faults.add("GET", OUTPUT, Answer(404, b"gone"), times=None)
     async with at.easel(budget_monthly=25):
         await at.imagine("a fox", **SKILLS)
         await at.said("Drawing")
         for minutes in (10.5, 4):  # beyond JOB_TIMEOUT, and the time for a retry
+            attempts = gone.hits
             at.clock.move(minutes=minutes)
-            await asyncio.sleep(2)
-        await at.settled(timeout=20)
+            await gone.reached(hits=attempts + 1)
+        await at.settled()
         reserved = text_of(await at.imagine("another fox", **SKILLS))
         assert await at.losses() == []  # the pictures may come back for half an hour
         at.clock.move(minutes=31)
@@ -359,11 +360,11 @@ async def test_the_price_of_a_generation_that_the_service_does_not_find_stays_re
     at.skills.faults.add("GET", GENERATION, Answer(404, {"error": "not found"}), times=None)
     async with at.easel(budget_monthly=25):
         await at.imagine("a fox", **SKILLS)
-        (job,) = await at.settled(timeout=30)
+        (job,) = await at.settled()
         refused = text_of(await at.imagine("another fox", **SKILLS))
         at.skills.faults.clear()
         at.clock.move(minutes=6)
-        await at.result("a fox", timeout=20)
+        await at.result("a fox")
         await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NOT_FOUND)
@@ -383,7 +384,7 @@ async def test_each_late_charge_of_a_job_is_a_loss_also_beside_others(at: Stage)
         await at.settled()
         assert len(await at.losses()) == 1
         at.clock.move(minutes=2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(await at.losses()) < 2:
                 await asyncio.sleep(0.05)
 

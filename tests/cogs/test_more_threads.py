@@ -21,7 +21,7 @@ def threads(at: Stage) -> list[Channel]:
 
 async def result_in(at: Stage, channel: Channel, text: str) -> Message:
     return await at.discord.wait_for_message(
-        lambda it: bool(it.pictures()) and text in it.text(), 10, channel
+        lambda it: bool(it.pictures()) and text in it.text(), 30, channel
     )
 
 
@@ -42,7 +42,7 @@ async def test_everything_made_in_the_thread_is_posted_there(at: Stage) -> None:
         assert thread.name == "a fox"
         assert result.thread is thread
         start = await at.discord.wait_for_message(
-            lambda it: "Everything that is made in this thread" in it.text(), 10, thread
+            lambda it: "Everything that is made in this thread" in it.text(), 30, thread
         )
         assert labels(start) == ["Again", "Remix", "Edit", "More"]
         await press(at, start, "Again", by=at.ben)

@@ -43,14 +43,14 @@ class Noting(Ground):
         ]
 
     async def posted(self, count: int) -> list[Message]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(self.shown()) < count:
                 await asyncio.sleep(0.005)
         return self.shown()
 
 
 async def all_deleted() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while notes_waiting():
             await asyncio.sleep(0.005)
 

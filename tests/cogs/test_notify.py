@@ -27,7 +27,7 @@ async def finished(at: Stage, notify: Notify, count: int = 1) -> list[Job]:
     await drawing(at, count)
     await wish(at, notify)
     await at.finish()
-    return await at.settled(count, timeout=30)
+    return await at.settled(count)
 
 
 def links(at: Stage) -> list[str]:
@@ -96,12 +96,12 @@ async def test_a_link_is_not_sent_again_after_a_restart(at: Stage) -> None:
         await wish(at, Notify.DIRECT)
         held = at.discord.faults.add("DELETE", r"/api/v10/.*/messages/.*", Hold(), times=None)
         await at.finish()
-        await held.reached(20)
+        await held.reached()
     held.remove()
     assert len(links(at)) == 1
     at.clock.move(minutes=10)  # Discord has forgotten the nonce
     async with at.easel():
-        (job,) = await at.settled(timeout=30)
+        (job,) = await at.settled()
 
     assert job.result_message_id is not None
     assert len(links(at)) == 1
@@ -133,7 +133,7 @@ async def test_the_channel_of_a_result_is_stored(
 ) -> None:
     async with at.easel():
         await at.command("imagine", prompt="a fox", **setup(at))  # type: ignore[arg-type]
-        (job,) = await at.settled(timeout=30)
+        (job,) = await at.settled()
 
     assert job.result_channel_id == job.result_channel == channel(at)
 
@@ -145,7 +145,7 @@ async def test_a_result_by_direct_message_is_linked_there(at: Stage) -> None:
         await at.oxen.created()
         at.clock.move(minutes=16)
         await at.finish()
-        (job,) = await at.settled(timeout=30)
+        (job,) = await at.settled()
 
     assert job.result_channel_id == at.discord.dm_channel(at.ada).id
 
@@ -155,7 +155,7 @@ async def test_a_result_that_becomes_the_reply_has_the_channel_of_the_reply(at: 
     at.discord.faults.add("POST", posts_to(at.channel), refused, times=None)
     async with at.easel():
         await at.imagine()
-        (job,) = await at.settled(timeout=30)
+        (job,) = await at.settled()
 
     assert job.result_message_id == job.route.status_message_id
     assert job.result_channel_id == at.channel.id
@@ -171,7 +171,7 @@ async def test_a_result_whose_status_message_is_not_ended_has_its_channel_alread
             while not (await at.jobs())[0].result_message_id:
                 await asyncio.sleep(0.02)
         (waiting,) = await at.jobs()
-        (job,) = await at.settled(timeout=30)
+        (job,) = await at.settled()
 
     assert waiting.delivered_at is None
     assert waiting.result_channel_id == job.result_channel_id == at.channel.id

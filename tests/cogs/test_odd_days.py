@@ -54,7 +54,7 @@ async def test_a_follow_up_that_cannot_be_confirmed_is_not_sent_again(
         await at.finish()
         await attempted(at)
         at.clock.move(minutes=2)
-        await at.settled(timeout=20)
+        await at.settled()
 
     assert sent.hits == 1
     assert len([each for each in private_to(at, at.ada) if each.pictures()]) == 1
@@ -71,10 +71,10 @@ async def test_a_channel_that_fails_without_doubt_is_left_also_if_it_cannot_be_s
         posts = at.discord.faults.add("POST", posts_to(at.channel), BLOCK, times=None)
         await at.finish()
         for attempt in range(1, 5):
-            await posts.reached(hits=attempt, timeout=20)
+            await posts.reached(hits=attempt)
             await until(at, lambda job: bool(job.delivered_at or job.deliver_after))
             at.clock.move(minutes=2)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     (result,) = results_in(at, at.channel)  # the reply
     assert result.id == job.result_message_id == job.route.status_message_id
@@ -91,7 +91,7 @@ async def test_a_reply_that_can_never_be_looked_up_holds_no_price_for_ever(
     at.discord.faults.add("GET", posts_to(at.channel), Answer(status, *page), times=None)
     async with at.easel():
         await at.discord.command(at.ada, at.channel, "imagine", {"prompt": "a fox"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not await at.jobs():
                 await asyncio.sleep(0.02)
         async with asyncio.timeout(20):
@@ -141,7 +141,7 @@ async def test_the_status_of_a_result_that_is_still_to_be_delivered_is_edited_in
         for rule in rules:
             rule.remove()
         at.clock.move(minutes=10)
-        await at.settled(timeout=20)
+        await at.settled()
 
     assert unfinished(at) == []
 
@@ -176,7 +176,7 @@ async def test_a_cancel_after_the_last_edit_hides_a_prompt_that_automod_refuses(
         status = await at.said(NOTICE)
         pressed = await at.discord.click(at.ada, status, await cancel_button(at))
         await pressed.answered()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while "Cancel" not in status.text():
                 await asyncio.sleep(0.02)
 

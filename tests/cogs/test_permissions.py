@@ -55,7 +55,7 @@ async def may_edit(
     client = gateway_of(app).client
     assert client is not None
     at.discord.world.join(at.server, user)
-    async with asyncio.timeout(5):  # the servers follow the session
+    async with asyncio.timeout(20):  # the servers follow the session
         while (guild := client.get_guild(at.server.id)) is None:
             await asyncio.sleep(0.01)
     data: Any = at.server.members[user.id].to_json()

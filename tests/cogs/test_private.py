@@ -228,11 +228,11 @@ async def test_an_edit_that_arrives_after_its_timeout_undoes_no_result(
         await held.reached()
         await asyncio.sleep(0.5)
         await at.finish()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while asked.message is None or not asked.message.pictures():
                 await asyncio.sleep(0.02)
         held.release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while asked.message.pictures() or not (await at.jobs())[0].deliver_after:
                 await asyncio.sleep(0.02)
         at.clock.move(seconds=30)

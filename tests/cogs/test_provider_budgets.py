@@ -105,7 +105,7 @@ async def test_failover_spares_a_service_whose_budget_is_used_up(at: Stage) -> N
         assert "does not work at the moment" in asked.message.text()
         at.oxen.faults.clear()
         at.clock.move(minutes=2)
-        await at.result("an owl", timeout=20)
+        await at.result("an owl")
 
     assert [job.request.model for job in await at.jobs()] == ["oxen", "skills"]
     assert len(at.skills.generations) == 1

@@ -401,7 +401,7 @@ async def test_a_failover_asks_the_allowance_of_the_job(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a fox")
         at.discord.take_role(at.server, at.ada, artist)
-        (job,) = await at.settled(timeout=30)
+        (job,) = await at.settled()
 
     assert (job.provider, job.price, job.cost) == ("skills", 20_000, 20_000)
 
@@ -448,7 +448,7 @@ async def test_hostile_prompts_ping_nobody_and_keep_the_form(at: Stage) -> None:
     async with at.easel():
         for number, prompt in enumerate(HOSTILE):
             await at.imagine(prompt, by=at.ben if number % 2 else at.ada)
-        await at.settled(5, timeout=30)
+        await at.settled(5)
         async with asyncio.timeout(30):
             while not all(job.delivered_at for job in await at.jobs(at.ben)):
                 await asyncio.sleep(0.05)

@@ -90,7 +90,7 @@ async def test_a_result_in_direct_messages_says_what_is_left(at: Stage) -> None:
     channel = at.discord.dm_channel(at.ada)
     async with at.easel(monthly_credits=100):
         await at.command("imagine", where=channel, prompt="a fox")
-        result = await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10, channel)
+        result = await at.discord.wait_for_message(lambda it: bool(it.pictures()), 30, channel)
         await at.settled()
 
     assert small_print(result).endswith("· 7.5 credits · 92.5 credits left")
@@ -114,7 +114,7 @@ async def test_a_public_result_that_falls_back_to_the_member_says_what_is_left(a
         edits = r"/api/v10/webhooks/\d+/[^/]+/messages/.*"
         at.discord.faults.add("PATCH", edits, Answer(403, NO_ACCESS), times=9)
         await at.imagine("a fox")
-        await at.settled(timeout=20)
+        await at.settled()
 
     (result,) = [each for each in private_to(at, at.ada) if each.pictures()]
     assert small_print(result).endswith("· 7.5 credits · 92.5 credits left")
@@ -175,7 +175,7 @@ async def test_a_job_that_was_given_up_says_what_stays_reserved(at: Stage) -> No
         assert reply is not None
         await until(at, lambda job: job.running_at)
         at.clock.move(minutes=14)
-        await at.settled(timeout=20)
+        await at.settled()
         failure = await at.said("Nothing was charged so far.")
 
     assert "Up to 20 credits may be charged within a day, if skills.video" in failure.text()
@@ -227,12 +227,12 @@ async def test_an_overdue_result_says_what_was_charged(at: Stage, reported: int,
         await at.imagine("a fox", model="skills")
         await until(at, lambda job: job.running_at)
         at.clock.move(minutes=14)
-        await at.settled(timeout=20)
+        await at.settled()
         (remote_id,) = at.skills.generations
         at.skills.finish(remote_id)
         at.clock.move(minutes=6)
-        result = await at.result("a fox", timeout=20)
-        await at.settled(timeout=20)
+        result = await at.result("a fox")
+        await at.settled()
 
     assert f"The job is charged: {cost}." in result.text()
     assert small_print(result).endswith(f"· {cost}")
@@ -246,7 +246,7 @@ async def test_the_status_message_has_the_price_in_the_members_language(at: Stag
         asked = await at.imagine("a fox")
         assert asked.message is not None
         assert small_print(asked.message).endswith("· 7,5 credits")
-        await at.oxen.created(1)
+        await at.oxen.created()
         await at.finish()
         await at.settled()
 

@@ -143,7 +143,7 @@ async def test_a_file_that_names_a_job_is_no_proof(at: Stage) -> None:
     async with at.easel():
         await at.imagine("a secret", private=True, by=at.ben)
         await at.said("a secret")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not (await at.jobs(at.ben))[0].delivered_at:
                 await asyncio.sleep(0.02)
         (job,) = await at.jobs(at.ben)
@@ -193,7 +193,7 @@ async def test_the_recipe_of_any_prompt_looks_right(at: Stage) -> None:
     async with at.easel():
         for number, prompt in enumerate(prompts, start=1):
             await at.imagine(prompt, model="oxen")
-            job, *_ = await at.settled(number, timeout=30)
+            job, *_ = await at.settled(number)
             told = await recipe(at, at.discord.world.messages[job.result_message_id or 0])
             assert len(told) <= 4000
             assert told.count("```") == 2

@@ -91,7 +91,7 @@ async def test_edit_changes_the_picture_all_the_same(at: Stage) -> None:
         opened = await press(at, result, "Edit")
         await submit(at, opened, {"prompt": "add snow"})
         edited = await at.result("add snow")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(await at.jobs()) < 2:
                 await asyncio.sleep(0.02)
         (made, _) = await at.jobs()

@@ -194,10 +194,11 @@ async def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
     at: Stage, second: Answer
 ) -> None:
     at.discord.faults.add("POST", CALLBACK, AnswerAfter(502, "<html>bad gateway</html>"))
-    at.discord.faults.add("POST", CALLBACK, second)
+    refused = at.discord.faults.add("POST", CALLBACK, second)
     async with at.easel():
         await at.imagine("a fox")
-        await asyncio.sleep(2)  # discord.py waits for one before its second try
+        await refused.reached()
+        await asyncio.sleep(0.3)  # the refusal is read
         at.clock.move(seconds=20)
         await at.result("a fox")
         (job,) = await at.settled()
@@ -213,7 +214,7 @@ async def test_an_interaction_that_discord_does_not_know_any_more_is_one_line(
     callback = at.discord.faults.add("POST", CALLBACK, refusal, times=None)
     async with at.easel():
         await at.discord.command(at.ada, at.channel, "usage", {})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "expired before the reply" not in caplog.text:
                 await asyncio.sleep(0.01)
 
@@ -305,7 +306,7 @@ async def test_a_reply_that_the_stop_cuts_off_is_a_line_of_the_log(
         cut_off = at.discord.faults.add("POST", CALLBACK, fault, times=None)
         await at.discord.command(at.ada, at.channel, "help", {})
         await cut_off.reached()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while "ended with the shutdown" not in caplog.text:
             await asyncio.sleep(0.05)
     gc.collect()

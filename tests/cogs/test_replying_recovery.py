@@ -123,7 +123,7 @@ async def test_a_kill_between_the_hold_and_the_status_message(
         await at.discord.connected(60)
         met = at.discord.faults.add("POST", posts_to(at.channel), fault)
         said = await say(at, source, "add snow")
-        await met.reached(20)
+        await met.reached()
         bot.send(signal.SIGKILL)
         await bot.ended()
     met.remove()

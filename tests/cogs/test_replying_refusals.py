@@ -172,7 +172,7 @@ async def test_a_member_has_one_note_at_a_time_and_it_is_deleted(
         first = await note(at, "Write after the mention")
         await say(at, source, "")
         await ignored(at)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not first.deleted:
                 await asyncio.sleep(0.02)
 

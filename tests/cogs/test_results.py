@@ -46,7 +46,7 @@ async def test_again_requests_the_same_with_a_new_seed(at: Stage) -> None:
         await at.imagine("a fox", seed=7, aspect_ratio="16:9", model="oxen")
         result = await at.result("a fox")
         await press(at, result, "Again", by=at.ben)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not await at.jobs(at.ben):
                 await asyncio.sleep(0.02)
         again = await at.discord.wait_for_message(

@@ -163,7 +163,7 @@ async def test_a_direct_message_sent_before_a_restart_is_not_sent_again(
     held.remove()
     at.clock.move(hours=hours)
     async with at.easel(job_timeout=3600):
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     one_each(direct(at), [job])
 
@@ -185,7 +185,7 @@ async def test_a_direct_message_of_a_fallback_before_a_restart_is_found_before_t
         held = at.discord.faults.add("POST", posts_to(at.discord.dm_channel(at.ada)), Hold())
         await at.finish()
         await retry(at, SIXTH, settled=False)
-        await held.reached(timeout=20)
+        await held.reached()
     for rule in (*failing, held):
         rule.remove()
     async with at.easel(job_timeout=3600):
@@ -227,7 +227,7 @@ async def test_show_quotes_the_refusals_of_discord(at: Stage) -> None:
         at.clock.move(minutes=16)
         at.discord.delete_channel(at.channel)
         await at.finish()
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         await at.command("show", job=job.id, where=at.discord.dm_channel(at.ada))
         shown = await at.discord.wait_for_message(lambda it: "is stored here" in it.text())
 
@@ -322,7 +322,7 @@ async def test_an_upload_that_times_out_is_shrunk(
         monkeypatch.setattr(timeouts, "SEND_TIMEOUT", 1.0)
         slow = at.discord.faults.add("POST", SEND, HoldBefore())
         await at.imagine("a detailed fox in a garden again")
-        shrunk = await at.result("garden again", timeout=20)
+        shrunk = await at.result("garden again")
         await at.settled(2)
 
     assert slow.hits == 1
@@ -355,7 +355,7 @@ async def test_a_post_that_discord_py_repeated_is_found_after_a_refusal(at: Stag
         await drawing(at, 1)
         add(at, "POST", SEND, [AnswerAfter(502, "<html>Bad gateway</html>"), gone])
         await at.finish()
-        found = await at.settled(1, timeout=20)
+        found = await at.settled(1)
 
     one_each(results_in(at, at.channel), found)
     assert direct(at) == []

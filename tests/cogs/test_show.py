@@ -19,7 +19,7 @@ OTHERS = "The pictures of other jobs are being shown"
 async def shown(at: Stage, user: User, number: int = 1) -> list[Message]:
     """Wait for private messages with pictures to a member."""
     found: list[Message] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(found) < number:
             await asyncio.sleep(0.02)
             everything = at.discord.world.messages.values()
@@ -30,7 +30,7 @@ async def shown(at: Stage, user: User, number: int = 1) -> list[Message]:
 async def drawn(at: Stage, user: User) -> str:
     await at.imagine(f"a fox of {user.name}", by=user)
     await at.result(f"a fox of {user.name}")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not (await at.jobs(user))[0].delivered_at:
             await asyncio.sleep(0.02)
     return (await at.jobs(user))[0].id

@@ -73,7 +73,7 @@ async def test_copies_of_inputs_without_addresses_are_made_again(
         waiting = await until(at, lambda job: job.status is JobStatus.QUEUED)
         assert not at.skills.generations
         at.clock.move(minutes=2)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert empty.hits == 1
     assert "-input-1.png" not in waiting.request.inputs[0]
@@ -115,7 +115,7 @@ async def test_inputs_that_cannot_be_uploaded_again_are_not_copied(
         aside.rename(stored)
     at.clock.move(minutes=2)
     async with at.easel():
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.skills.generations) == len(copies(at)) == 1
@@ -134,7 +134,7 @@ async def test_a_result_that_cannot_be_shrunk_now_is_delivered_later(
             waiting = await attempted(at)
             assert results_in(at, at.channel) == []
         at.clock.move(seconds=10)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert waiting.status is JobStatus.SUCCEEDED
     assert (waiting.delivery_error or "").startswith("pictures not shrunk: ")
@@ -148,11 +148,11 @@ async def test_show_says_that_a_picture_cannot_be_shrunk_now(
 ) -> None:
     async with at.easel():
         await at.imagine("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         with monkeypatch.context() as patched:
             no_decoder(patched)
             refused = await at.command("show", job=job.id)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while refused.message is None or not refused.message.text():
                     await asyncio.sleep(0.02)
         await at.command("show", job=job.id)
@@ -174,7 +174,7 @@ async def test_of_two_pictures_the_one_that_retention_has_left_is_shown(
     caplog.set_level("INFO", "cogs")
     async with at.easel():
         await at.imagine("a fox", count=2)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         first, _ = sorted((at.folder / "pictures").rglob("*.png"))
         first.unlink()
         await at.command("show", job=job.id)
@@ -196,7 +196,7 @@ async def test_a_picture_that_no_copy_makes_small_enough_is_left_out_of_the_resu
         with monkeypatch.context() as patched:
             patched.setattr(uploads, "UPLOAD_BYTES", 10)
             await at.finish()
-            (job,) = await at.settled(timeout=20)
+            (job,) = await at.settled()
         (stored,) = (at.folder / "pictures").rglob("*.png")
 
     (told,) = at.discord.channel_messages(at.channel)

@@ -75,7 +75,7 @@ async def test_a_stored_limit_comes_before_that_of_the_server(
     draw_large(at)
     async with at.easel():
         await at.imagine("a fox", model="oxen")
-        await at.oxen.created(1)
+        await at.oxen.created()
         async with at.database() as database, database.transaction() as tx:
             await tx.execute(jobs.update().values(upload_limit=limit))
         await at.finish()

@@ -39,7 +39,7 @@ async def test_a_member_is_warned_once_in_a_period(at: Stage, locale: str, left:
         refused = await at.imagine("a hare")
         at.clock.move(days=1)
         await at.imagine("an owl", count=4)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(warnings(at)) < 2:
                 await asyncio.sleep(0.02)
         await at.settled(3)
@@ -133,7 +133,7 @@ async def test_a_reply_in_direct_messages_warns_there(at: Stage) -> None:
     channel = at.discord.dm_channel(at.ada)
     async with at.easel(monthly_credits=16):
         await at.command("imagine", where=channel, prompt="a fox")
-        source = await at.discord.wait_for_message(lambda it: bool(it.pictures()), 10, channel)
+        source = await at.discord.wait_for_message(lambda it: bool(it.pictures()), 30, channel)
         await at.settled()
         await say(at, source, "add snow", mention=False)
         warning = await warned(at)

@@ -24,13 +24,13 @@ async def test_a_file_that_is_gone_is_noticed_and_a_file_that_is_back_is_used(
         at.path.rename(aside)
         if by == "a copy":
             shutil.copy(aside, at.path)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while "removed or replaced" not in caplog.text:
                 await asyncio.sleep(0.01)
         refused = text_of(await at.imagine("another fox"))
         status = await health(app.http_port)
         aside.rename(at.path)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while await health(app.http_port) != 200:
                 await asyncio.sleep(0.05)
         await at.imagine("a third fox")
@@ -51,7 +51,7 @@ async def test_a_folder_that_became_a_file_is_noticed(
     async with sqlite.SQLiteDatabase(folder / "easel.db") as opened:
         folder.rename(aside)
         folder.touch()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while "removed or replaced" not in caplog.text:
                 await asyncio.sleep(0.01)
         with pytest.raises(NotNow):

@@ -45,7 +45,7 @@ async def test_files_and_folders_are_the_users_alone(at: Stage) -> None:
     os.umask(0o022)
     async with run_bot(at.folder, settings):
         await at.discord.connected(60)
-        await at.discord.commands_registered(20)
+        await at.discord.commands_registered()
         await at.imagine("a fox")
         await at.result("a fox")
         found = modes(at.folder / "new")
@@ -113,7 +113,7 @@ async def test_a_job_whose_key_was_taken_out_ends_after_a_day(at: Stage) -> None
         (job,) = await at.jobs()
         assert job.status is JobStatus.RUNNING
         at.clock.move(minutes=2)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.FAILED
     assert await at.balance() == 0
@@ -144,7 +144,7 @@ async def test_the_health_port_bounds_its_connections(
         # The oldest are closed at once for newer ones, the others because they are idle.
         for number, (reader, _) in enumerate(opened):
             with pytest.raises(ConnectionError):
-                if await asyncio.wait_for(reader.read(), 5) == b"":
+                if await asyncio.wait_for(reader.read(), 20) == b"":
                     raise ConnectionResetError
             assert number > 20 or not opened[-1][0].at_eof()
         async with aiohttp.ClientSession() as session:

@@ -70,7 +70,7 @@ async def test_values_of_a_service_are_neither_links_nor_too_long(at: Stage) -> 
     answer = Answer(200, json.dumps(schema(values)).encode(), {"Content-Type": "application/json"})
     at.oxen.faults.add("GET", r"/api/ai/models/.+", answer)
     async with at.easel() as app:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(app.services.catalog.values("aspect_ratio", "oxen")) < 90:
                 await asyncio.sleep(0.01)
         refused = text_of(await at.imagine(model="oxen", aspect_ratio="7:7"))

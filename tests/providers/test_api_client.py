@@ -336,7 +336,7 @@ async def test_the_key_is_for_the_apis_own_origin_only(
 async def read_stream(api: Api, silence: float = 5.0) -> tuple[bytes, ProviderError]:
     found = b""
     with pytest.raises(ProviderError) as caught:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             async for chunk in api.stream("/events", silence=silence):
                 found += chunk
     return found, caught.value

@@ -118,7 +118,7 @@ async def test_large_answers_are_received_one_at_a_time(session: aiohttp.ClientS
     async with RawTestServer(serve) as server:
         api = api_at(session, str(server.make_url("")).rstrip("/"), key="key")
         held = asyncio.create_task(api.request("POST", "/held", limit=2 * MEGABYTE))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not api._large.locked():
                 await asyncio.sleep(0.005)
         assert await api.request("POST", "/small", limit=2 * MEGABYTE) == 1

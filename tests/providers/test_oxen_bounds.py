@@ -266,7 +266,7 @@ async def test_a_submit_waits_longer_for_its_answer(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider_module, "SUBMIT_TIMEOUT", 0.2)
-    async with raw(b"", hang=True) as url, asyncio.timeout(10):
+    async with raw(b"", hang=True) as url, asyncio.timeout(20):
         with pytest.raises(ProviderError) as caught:
             await oxen_at(session, url).submit(REQUEST, MEMBER)
 

@@ -170,7 +170,7 @@ async def test_a_plain_request_is_limited_too(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(create, "SUBMIT_TIMEOUT", 0.2)
-    async with raw(b"", hang=True) as url, asyncio.timeout(10):
+    async with raw(b"", hang=True) as url, asyncio.timeout(20):
         skills = skills_at(session, url, SKILLS_STREAM="off")
         assert (await refused(skills)).reason is Reason.TIMEOUT
 

@@ -167,7 +167,7 @@ async def test_a_cancelled_submit_leaves_no_stream_open(session: aiohttp.ClientS
     async with raw(HEAD, hang=True) as url:
         skills = skills_at(session, url)
         submitting = asyncio.create_task(skills.submit(REQUEST, MEMBER))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not skills._creator._open:
                 await asyncio.sleep(0.01)
         submitting.cancel()
@@ -185,7 +185,7 @@ async def test_a_stream_that_is_closed_elsewhere_ends(session: aiohttp.ClientSes
         ends = asyncio.create_task(anext(submission.stream.ends(), None))
         await asyncio.sleep(0.05)
         submission.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await ends is None
 
 
@@ -214,7 +214,7 @@ async def test_many_open_streams_leave_connections_to_other_requests() -> None:
         skills = skills_at(session, url, SKILLS_STREAM_MAX="150")
         submissions = [await skills.submit(REQUEST, member) for member in range(150)]
         assert all(each.stream for each in submissions)
-        async with raw(ANSWER) as other, asyncio.timeout(5):
+        async with raw(ANSWER) as other, asyncio.timeout(20):
             beyond = await skills_at(session, other).submit(REQUEST, MEMBER)
         for each in submissions:
             each.close()

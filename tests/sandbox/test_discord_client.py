@@ -128,7 +128,7 @@ async def running(scene: Scene, patch: pytest.MonkeyPatch) -> AsyncIterator[None
     patch.setattr(library.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", default)
     async with scene.bot:
         task = asyncio.create_task(scene.bot.start(discord.token))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await discord.connected()
             await scene.bot.wait_until_ready()
         try:
@@ -274,7 +274,7 @@ async def test_a_dropped_client_resumes_and_misses_nothing(scene: Scene) -> None
 
     await used.answered()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await scene.bot.resumed.wait()
     assert used.message is not None
     assert "hello" in used.message.text()
@@ -282,7 +282,7 @@ async def test_a_dropped_client_resumes_and_misses_nothing(scene: Scene) -> None
 
 async def test_a_client_follows_a_reconnect_and_an_invalid_session(scene: Scene) -> None:
     await scene.discord.request_reconnect()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await scene.bot.resumed.wait()
 
     await scene.discord.invalidate_session()

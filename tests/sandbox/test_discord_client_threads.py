@@ -28,7 +28,7 @@ async def test_threads_start_from_messages_and_are_archived(scene: Scene) -> Non
 
 async def test_a_forum_takes_posts_with_files_and_tags(scene: Scene) -> None:
     scene.discord.add_channel(scene.guild, "forum", kind=ChannelKind.FORUM, tags=["art"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not (forums := scene.bot.guilds[0].forums):
             await asyncio.sleep(0.01)
 

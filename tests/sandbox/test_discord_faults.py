@@ -114,7 +114,7 @@ async def test_a_held_answer_comes_when_it_is_released(
     rule = counter.faults.add("POST", "/count", fault)
     asking = asyncio.create_task(ask(http, f"{counter.url}/count"))
 
-    await rule.reached(5)
+    await rule.reached()
 
     assert counter.count == effects
     assert not asking.done()
@@ -127,7 +127,7 @@ async def test_a_delayed_effect_takes_place_when_the_client_is_gone(
 ) -> None:
     rule = counter.faults.add("POST", "/count", HoldBefore())
     asking = asyncio.create_task(ask(http, f"{counter.url}/count"))
-    await rule.reached(5)
+    await rule.reached()
     asking.cancel()
     await asyncio.wait({asking})
     await asyncio.sleep(0.05)  # until the server has noticed the disconnect
@@ -142,7 +142,7 @@ async def test_what_is_lost_on_its_way_ends_when_it_is_released(
 ) -> None:
     rule = counter.faults.add("POST", "/count", HoldLost())
     asking = asyncio.create_task(ask(http, f"{counter.url}/count"))
-    await rule.reached(5)
+    await rule.reached()
 
     assert not asking.done()
     rule.release()
@@ -157,7 +157,7 @@ async def test_removing_a_rule_releases_what_it_holds(
 ) -> None:
     rule = counter.faults.add("POST", "/count", Hold(), times=None)
     asking = asyncio.create_task(ask(http, f"{counter.url}/count"))
-    await rule.reached(5)
+    await rule.reached()
 
     rule.remove()
 

@@ -38,7 +38,7 @@ class Line:
         await self.socket.send_str(json.dumps({"op": op, "d": data}))
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             frame = await self.socket.receive()
         if frame.type == aiohttp.WSMsgType.BINARY:
             # one context for all frames, and each frame is complete
@@ -70,7 +70,7 @@ class Line:
 
     async def close_code(self) -> int | None:
         """Wait for the end, and return the gateway's close code."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not self.socket.closed:
                 frame = await self.socket.receive()
                 if frame.type == aiohttp.WSMsgType.CLOSE:

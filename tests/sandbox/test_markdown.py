@@ -142,8 +142,8 @@ def test_whatever_the_text_holds_the_html_is_ours(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["*" * 4000, "*_" * 2000, "[" * 4000, "||~~" * 1000, "<" * 4000])
 def test_text_made_to_be_slow_is_rendered_at_once(text: str) -> None:
-    since = time.perf_counter()
+    since = time.process_time()
 
     render(text, NAMES)
 
-    assert time.perf_counter() - since < 2
+    assert time.process_time() - since < 2

@@ -284,7 +284,7 @@ class Stream:
         return [block[1].removeprefix("data: ") for block in blocks if block[0] == f"event: {name}"]
 
     async def until(self, text: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while text not in self.text:
                 await asyncio.sleep(0.005)
 

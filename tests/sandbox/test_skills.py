@@ -516,7 +516,7 @@ async def test_a_stream_can_be_cut(raw: Raw, skills: FakeSkills, silent: bool) -
     skills.stream_cut = Cut(1, silent=silent, extra=b": cut\n\n")
     asking = asyncio.create_task(raw.post("/generation/sse/qwen/qwen-image-2-pro", ASK))
     if silent:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not skills.open_streams:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
@@ -526,7 +526,7 @@ async def test_a_stream_can_be_cut(raw: Raw, skills: FakeSkills, silent: bool) -
     await asyncio.wait({asking}, timeout=5)
     with pytest.raises(asyncio.CancelledError if silent else aiohttp.ClientError):
         await asking
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while skills.open_streams:
             await asyncio.sleep(0.01)
 

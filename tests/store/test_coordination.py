@@ -173,7 +173,7 @@ async def test_a_permit_excludes_every_other_process(shared: PostgresDatabase) -
         waiting = asyncio.create_task(hold())
         await asyncio.sleep(0.3)
         assert not held.is_set()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 20)
     assert held.is_set()
 
 

@@ -2,6 +2,7 @@ import asyncio
 import gc
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -42,7 +43,7 @@ async def test_the_log_is_written_back_beside_the_commits(
     async with SQLiteDatabase(tmp_path / "easel.db") as database:
         async with database.transaction() as tx:
             await write_note(tx, "name", written)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while written.encode() not in (tmp_path / "easel.db").read_bytes():
                 await asyncio.sleep(0.01)
         copy = shutil.copy(tmp_path / "easel.db", tmp_path / "copy.db")
@@ -119,12 +120,14 @@ async def test_cancelled_transactions_are_whole_and_never_block_the_next(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    await asyncio.wait_for(write_two(1000), 5)
+    await asyncio.wait_for(write_two(1000), 20)
     async with database.reading() as view:
         names = set((await view.execute(select(notes_table.c.name))).scalars())
     assert {name[:-1] + "a" for name in names} == {name for name in names if name[-1] == "a"}
     assert {name[:-1] + "b" for name in names} == {name for name in names if name[-1] == "b"}
-    await asyncio.sleep(0.3)  # the threads of cancelled connections end,
+    threads = 0
+    while threads != (threads := threading.active_count()):
+        await asyncio.sleep(0.3)  # those of cancelled connections end,
     gc.collect()  # and the warnings about them are this test's own
 
 

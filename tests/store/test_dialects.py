@@ -115,5 +115,5 @@ async def test_each_transaction_takes_the_lock_of_the_quotas_anew(shared: Databa
             async with shared.transaction() as other:
                 free = select(func.pg_try_advisory_xact_lock(literal(QUOTAS)))
                 assert (await other.execute(free)).scalar_one() is False
-    async with asyncio.timeout(10), shared.transaction() as tx:
+    async with asyncio.timeout(20), shared.transaction() as tx:
         await lock_quotas(tx)

@@ -130,25 +130,26 @@ async def test_a_server_that_is_silent_is_not_waited_for_without_end(
     async with open_database(relay.url) as database:
         monkeypatch.setattr("bot.store.postgres.CONNECT_SECONDS", 0.3)
         with pytest.raises(NotNow):
-            async with asyncio.timeout(10), database.transaction() as tx:
+            async with asyncio.timeout(20), database.transaction() as tx:
                 await write_note(tx, "name", "value")
                 relay.held.clear()
                 await write_note(tx, "name", "another")
         with pytest.raises(NotNow):
-            async with asyncio.timeout(10), database.transaction(timeout=0.3):
+            async with asyncio.timeout(20), database.transaction(timeout=0.3):
                 pass
 
 
 async def test_a_transaction_waits_for_a_connection_only_so_long(database: Database) -> None:
-    done = asyncio.Event()
+    done, occupied = asyncio.Event(), asyncio.Barrier(WRITERS + 1)
 
     async def occupy() -> None:
         async with database.transaction() as tx:
             await read_note(tx, "name")
+            await occupied.wait()
             await done.wait()
 
     holding = [asyncio.create_task(occupy()) for _ in range(WRITERS)]
-    await asyncio.sleep(0.1)
+    await occupied.wait()
     with pytest.raises(NotNow):
         async with database.transaction(timeout=0.05):
             pass

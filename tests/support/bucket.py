@@ -50,7 +50,7 @@ class FakeS3:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
-        self.before: Callable[[str, str], None] | None = None  # called before each request
+        self.before: Callable[[str, str], object] | None = None  # called before each request
         self.requests: list[tuple[str, str]] = []
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server: BaseWSGIServer | None = None

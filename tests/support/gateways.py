@@ -54,7 +54,7 @@ class WatchedPermits(MemoryPermits):
             finally:
                 self.held -= 1
 
-    async def requested(self, count: int = 1, *, timeout: float = 10.0) -> None:
+    async def requested(self, count: int = 1, *, timeout: float = 20.0) -> None:
         async with asyncio.timeout(timeout):
             while self.requests < count:
                 await asyncio.sleep(0.01)

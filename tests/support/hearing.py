@@ -86,7 +86,7 @@ async def told(hear: Hearing) -> list[str]:
         own = [each for each in world.messages.values() if each.author is bot and each.reference]
         return [each for each in own if not str(each.nonce).endswith("-status")]
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(found()) < notes_waiting():
             await asyncio.sleep(0.005)
     return [each.text() for each in found()]

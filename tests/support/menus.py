@@ -53,7 +53,7 @@ def spoilers(message: Message) -> list[bool]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.02)
 

@@ -244,7 +244,7 @@ async def refusing(path: Path, write: str) -> AsyncIterator[None]:
 async def ends_soon(task: asyncio.Task[None], happened: Callable[[], object]) -> None:
     """Wait until something has happened in a task that has no end, and cancel the task."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not happened():
                 assert not task.done(), task
                 await asyncio.sleep(0.001)

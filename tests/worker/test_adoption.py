@@ -24,7 +24,7 @@ async def test_a_generation_of_three_minutes_later_is_of_another_request(
         (generation,) = at.oxen.generations.values()
         generation.enqueued_at += seconds
         lists.release()
-        await (at.result("a fox") if adopted else at.said("Please try again", timeout=15))
+        await (at.result("a fox") if adopted else at.said("Please try again"))
         (job,) = await at.settled()
 
     outcome = (JobStatus.SUCCEEDED, None) if adopted else (JobStatus.FAILED, Reason.DOUBTFUL)

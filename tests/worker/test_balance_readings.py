@@ -125,7 +125,7 @@ async def test_a_refusal_wakes_the_reader(
 
     task = asyncio.create_task(BalanceReader(replace(services, now=now)).run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not happened():
                 await asyncio.sleep(0.001)
         turns = len(looks)
@@ -247,7 +247,7 @@ async def test_the_reader_goes_on_after_a_database_that_cannot_be_read(
     known = services.balances
     async with unreadable(made.database):
         task = asyncio.create_task(BalanceReader(without_duties(services)).run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "balances at the services not stored, retrying" not in caplog.text:
                 await asyncio.sleep(0.001)
     await ends_soon(task, lambda: known.known)
@@ -265,7 +265,7 @@ async def test_the_reader_goes_on_after_an_unexpected_error(
     monkeypatch.setattr(balances, "EXCHANGE", 0.001)
     async with refusing(tmp_path / "easel.db", "INSERT ON notes"):
         task = asyncio.create_task(BalanceReader(services).run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "balances at the services not read, retrying" not in caplog.text:
                 await asyncio.sleep(0.001)
     assert services.balances.known == {}

@@ -23,7 +23,7 @@ def left(at: Stage, credits: int) -> None:
     at.skills.subscription, at.skills.permanent = 0, credits
 
 
-async def known(app: App, credits: int, *, timeout: float = 10) -> None:
+async def known(app: App, credits: int, *, timeout: float = 20.0) -> None:
     """Wait until this process knows the balance."""
     async with asyncio.timeout(timeout):
         while (found := app.services.balances.known.get("skills")) is None or (
@@ -33,7 +33,7 @@ async def known(app: App, credits: int, *, timeout: float = 10) -> None:
 
 
 async def until_low(app: App, low: bool) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while bool(app.services.balances.low) is not low:
             await asyncio.sleep(0.02)
 
@@ -129,7 +129,7 @@ async def test_an_old_balance_refuses_nothing(at: Stage, caplog: pytest.LogCaptu
         await until_low(app, low=False)
         await at.imagine("a hen", model="skills")
         await at.result("a hen")
-        async with asyncio.timeout(10):  # the line is written at the next look at the balances
+        async with asyncio.timeout(20):  # the line is written at the next look at the balances
             while "accepted again" not in caplog.text:
                 await asyncio.sleep(0.02)
 
@@ -160,7 +160,7 @@ async def test_a_restart_knows_the_balance_and_does_not_log_it_again(
     async with at.easel(skills_floor=100) as app:
         await known(app, 50)
         await until_low(app, low=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not lines(caplog, logging.WARNING):
                 await asyncio.sleep(0.02)
     at.skills.faults.add("GET", CREDITS, Hold(), times=None)  # the service does not answer now
@@ -190,7 +190,7 @@ async def test_a_gateway_knows_what_the_worker_has_read(at: Stage) -> None:
             serving = asyncio.create_task(gateway.run())
             await at.discord.connected()
             await at.discord.commands_registered()
-            await known(gateway, 50, timeout=20)
+            await known(gateway, 50)
             assert NO_CREDITS in text_of(await at.imagine("a hen", model="skills"))
             readings_then = readings(at)
             gateway.stop()

@@ -149,7 +149,7 @@ class Turns:
     async def more(self, number: int = 3) -> None:
         """Wait until as many turns have begun; all but the last one have ended then."""
         wanted = self.number + number
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while self.number < wanted:
                 await asyncio.sleep(0.001)
 
@@ -187,7 +187,7 @@ async def test_a_gateway_goes_on_after_a_database_that_cannot_be_read(
         await service_balances.store(tx, {"skills": ServiceBalance(7_000, NOW)})
     async with unreadable(made.database):
         task = asyncio.create_task(follow_workers(made.services))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "circuits and prices of the workers not read, retrying" not in caplog.text:
                 await asyncio.sleep(0.001)
     await ends_soon(task, lambda: made.services.balances.known)
@@ -207,7 +207,7 @@ async def test_a_gateway_goes_on_after_a_row_that_it_cannot_read(
     async with ours.database.transaction() as tx:
         await tx.execute(insert(table).values(odd))
     task = asyncio.create_task(follow_workers(ours))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while "exchange with the workers failed, retrying" not in caplog.text:
             await asyncio.sleep(0.001)
     async with ours.database.transaction() as tx:

@@ -54,7 +54,7 @@ class Started:
 
     async def begun(self, number: int) -> None:
         """Wait until Discord has as many messages on the way, or delivered."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(self.discord.attempts) < number:
                 await asyncio.sleep(0.001)
 

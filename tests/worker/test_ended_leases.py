@@ -119,7 +119,7 @@ async def test_a_worker_that_ends_leaves_its_running_jobs_to_others(
         await until(lambda: worker.poller.is_watching(job.id))
         assert await free() == []
         worker.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await work
         assert await free() == [job.id]
 

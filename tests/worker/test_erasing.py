@@ -269,7 +269,7 @@ async def test_a_picture_that_a_running_job_needs_waits(at: Stage) -> None:
         await at.edit(Upload("a.png", MINE), prompt="a badger", by=at.ben)
         await at.said("Drawing")
         await delete(at)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(await at.jobs()) > 1:
                 await asyncio.sleep(0.05)
         (waiting,) = await at.jobs()
@@ -650,7 +650,7 @@ async def test_a_message_that_is_not_deleted_now_holds_no_other_back(
         stuck = rf"/api/v10/channels/\d+/messages/{result.id}"
         failing = at.discord.faults.add("DELETE", stuck, Answer(403, b"<html>"), times=None)
         await delete(at, "Delete my data and results")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(await at.jobs()) > 1:
                 await asyncio.sleep(0.05)
         failing.remove()

@@ -65,7 +65,7 @@ async def export(at: Stage, *, by: User) -> dict[str, bytes]:
             if number not in before and any(file.filename.endswith(".zip") for file in each.files)
         ]
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not sent():
             await asyncio.sleep(0.05)
     (file,) = [file for file in sent()[0].files if file.filename.endswith(".zip")]
@@ -160,7 +160,7 @@ async def test_files_that_come_back_without_a_row_are_removed_at_the_start(at: S
     shutil.copytree(saved, at.folder / "pictures", dirs_exist_ok=True)
     restore_file(at.path, rows)
     assert files(at)
-    async with at.easel(), asyncio.timeout(10):
+    async with at.easel(), asyncio.timeout(20):
         while files(at):
             await asyncio.sleep(0.05)
 

@@ -188,7 +188,7 @@ async def test_four_messages_are_deleted_at_once(
     await request(made, with_results=True)
     discord.open.clear()
     turn = asyncio.create_task(turns(eraser, 1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(discord.removed) < 4:
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.01)
@@ -215,7 +215,7 @@ async def test_the_task_rests(made: Served, sleeps: Sleeps, eraser: Eraser, with
     assert await left(made, found) != []
     made.database.use_pseudonyms(KEY)
     task = asyncio.create_task(eraser.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await pending(made):
             await asyncio.sleep(0.001)
     await ends_soon(task, lambda: True)
@@ -239,11 +239,11 @@ async def test_the_task_goes_on_after_an_error(
         else:
             await failing.enter_async_context(odd_request(made))
         running = asyncio.create_task(eraser.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(sleeps.seconds) < 3:
                 await asyncio.sleep(0.001)
     assert sleeps.seconds[:3] == [RETRY.total_seconds()] * 3
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await pending(made):
             await asyncio.sleep(0.001)
     await ends_soon(running, lambda: True)
@@ -304,7 +304,7 @@ async def test_a_picture_that_is_about_to_get_a_job_is_waited_for(
 async def test_between_two_turns_there_is_a_pause(made: Served, eraser: Eraser) -> None:
     with statements() as executed:
         task = asyncio.create_task(eraser.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not executed:
                 await asyncio.sleep(0.001)
         await asyncio.sleep(0.03)

@@ -40,7 +40,7 @@ def every_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-async def until(happened: Callable[[], bool], *, timeout: float = 10.0) -> None:
+async def until(happened: Callable[[], bool], *, timeout: float = 20.0) -> None:
     async with asyncio.timeout(timeout):
         while not happened():
             await asyncio.sleep(0.01)
@@ -68,7 +68,7 @@ async def test_a_late_cost_that_cannot_be_asked_for_is_asked_for_again(
     refused = at.oxen.faults.add("GET", COST, REFUSED, times=None)
     async with at.easel() as app:
         await at.imagine("a fox", model="oxen")
-        await at.settled(timeout=20)
+        await at.settled()
         asked = refused.hits
         await pass_time(at, app, minutes=2)
         await until(lambda: "without a picture not reported, retrying" in caplog.text)
@@ -96,7 +96,7 @@ async def test_an_overdue_generation_that_cannot_be_polled_is_polled_again(
         await at.said("Drawing")
         await pass_time(at, app, seconds=31)
         await at.said("did not finish in time")
-        await at.settled(timeout=20)
+        await at.settled()
         at.skills.release_generations()
         await at.skills.settled(next(iter(at.skills.generations)))
         refused = at.skills.faults.add("GET", SKILLS_ROW, REFUSED, times=None)
@@ -107,7 +107,7 @@ async def test_an_overdue_generation_that_cannot_be_polled_is_polled_again(
         refused.remove()
         await pass_time(at, app, minutes=6)
         await at.result("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.cost) == (JobStatus.FAILED, 20_000)
     assert await at.balance() == -20_000
@@ -127,7 +127,7 @@ async def test_a_submit_whose_key_was_taken_out_is_a_loss_after_a_day(
         assert job.status is JobStatus.SUBMITTING
         assert "has no key" not in caplog.text
         await pass_time(at, app, minutes=2)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
     assert [(each.amount, each.reason) for each in await at.losses()] == [
@@ -148,7 +148,7 @@ async def test_a_search_for_lost_generations_that_fails_is_repeated(
         await at.imagine("a fox", model="oxen")
         await until(lambda: "provider cannot be searched" in caplog.text)
         await pass_time(at, app, minutes=11)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
         assert await loss_amounts(at) == [-7_500]
         await pass_time(at, app, minutes=6)
@@ -161,7 +161,7 @@ async def test_a_search_for_lost_generations_that_fails_is_repeated(
         assert sum(await loss_amounts(at)) == 0
         await pass_time(at, app, minutes=6)
         await at.result("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.cost) == (JobStatus.FAILED, 7_500)
     assert await at.balance() == -7_500
@@ -175,7 +175,7 @@ async def test_a_finished_generation_without_picture_and_cost_is_a_loss_of_its_p
     at.oxen.faults.add("GET", PICTURE, Answer(200, b"<html>no picture</html>"), times=None)
     async with at.easel():
         await at.imagine("a fox", model="oxen", count=2)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NO_PICTURE)
     assert await loss_amounts(at) == [-7_500, -7_500]  # of 15 credits for two
@@ -210,7 +210,7 @@ async def test_a_picture_that_cannot_be_written_harms_no_other_job(
 
         obstacle.unlink()
         await at.result("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert "FileExistsError" in caplog.text or "NotADirectoryError" in caplog.text
     assert job.status is JobStatus.SUCCEEDED
@@ -238,7 +238,7 @@ async def test_a_picture_waits_for_a_database_that_cannot_be_read(
                 lambda: "job waits for the database or the pictures, retrying" in caplog.text
             )
         await at.result("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert "unexpected error" not in caplog.text
@@ -248,7 +248,7 @@ async def test_a_picture_waits_for_a_database_that_cannot_be_read(
 async def test_a_job_that_is_polled_no_longer_is_not_fetched(at: Stage) -> None:
     async with at.easel() as app:
         await at.imagine("a fox", model="oxen")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
         await at.oxen.settled(next(iter(at.oxen.generations)))
         before = list(at.oxen.requests)
         assert await worker_of(app)._poller.poll(job.id) is None
@@ -273,7 +273,7 @@ async def test_a_cancel_is_sent_only_to_a_service_that_has_one(at: Stage, model:
             at.skills.release_generations()
             await at.skills.settled(next(iter(at.skills.generations)))
             await pass_time(at, app, seconds=3)  # for the next poll
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     sent = [each.method for each in (*at.oxen.requests, *at.skills.requests)].count("DELETE")
     if model == "oxen":
@@ -302,7 +302,7 @@ async def test_a_delivery_is_tried_again_before_its_reply_can_no_longer_be_edite
 
         failing.remove()
         await pass_time(at, app, seconds=(last_chance - at.clock()).total_seconds())
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.delivered_at is not None
     assert job.delivered_at - last_chance < TOKEN_MARGIN

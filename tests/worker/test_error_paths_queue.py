@@ -112,7 +112,7 @@ async def test_new_addresses_that_cannot_be_stored_put_the_job_back(
         (generation,) = await at.skills.created()
         await at.skills.settled(generation.id)
         await pass_time(at, app, seconds=3)  # for the next poll
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert job.inputs[0].copied
@@ -133,7 +133,7 @@ async def test_a_refusal_is_stored_although_the_inputs_cannot_be_read(at: Stage)
             job = await put_back(at)
         assert job.reason is Reason.UNAVAILABLE
         await pass_time(at, app, seconds=3)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.created()) == 2
@@ -160,7 +160,7 @@ async def test_a_job_that_is_settled_while_it_waits_for_a_download_is_delivered(
         (job,), (other,) = await at.jobs(at.ben), await at.jobs()
         assert (job.status, other.status) == (JobStatus.CANCELED, JobStatus.QUEUED)
         held.remove()
-        (other,) = await at.settled(timeout=20)
+        (other,) = await at.settled()
 
     assert other.status is JobStatus.SUCCEEDED
     assert await at.balance(at.ben) == 0
@@ -300,7 +300,7 @@ async def test_the_worker_goes_on_after_an_unexpected_error_in_its_turn(
         await until(lambda: caplog.text.count("the worker's turn failed, retrying") > 1)
         assert len(at.created()) == 1
         await write_reason(job, None)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert "'nonsense' is not a valid Reason" in caplog.text
@@ -325,7 +325,7 @@ async def test_a_queued_job_waits_for_its_key_and_others_go_on(
         assert job.status is JobStatus.QUEUED
         assert "turn failed" not in caplog.text
     async with at.easel():
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.created()) == 2

@@ -99,7 +99,7 @@ async def test_between_two_streams_there_is_a_pause(
     task = asyncio.create_task(follow_events(made.services, "oxen"))
     await made.oxen.listening()
     made.oxen.drop_streams()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while (News.STREAM_ENDED, "oxen") not in heard:
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)

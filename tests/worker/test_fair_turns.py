@@ -40,7 +40,7 @@ async def attacked(
         for number in range(requests):
             where = places[number % len(places)]
             await at.command("imagine", where=where, prompt=f"fox {number}", model="oxen")
-        await refusals.reached(20, hits=requests)
+        await refusals.reached(hits=requests)
         refusals.remove()
         yield elsewhere
 
@@ -58,7 +58,7 @@ async def test_many_refusals_in_one_channel_do_not_delay_a_picture_in_another_se
     async with attacked(at, 80) as elsewhere:
         waited = await seconds_to_picture(at, elsewhere)
 
-    assert waited < 4.0  # twice the quiet time
+    assert waited < 10.0  # two on a quiet machine; those behind the limit wait for a minute
 
 
 async def test_deliveries_that_wait_for_rate_limits_leave_their_slots_to_others(
@@ -73,7 +73,7 @@ async def test_deliveries_that_wait_for_rate_limits_leave_their_slots_to_others(
                 await asyncio.sleep(0.02)
         waited = await seconds_to_picture(at, elsewhere)
 
-    assert waited < 4.0
+    assert waited < 10.0
 
 
 async def test_results_that_fall_back_to_a_channel_with_a_rate_limit_leave_their_slots_to_others(
@@ -95,14 +95,14 @@ async def test_results_that_fall_back_to_a_channel_with_a_rate_limit_leave_their
         for where in [*threads, *threads]:
             await at.command("imagine", where=where, prompt="a fox", model="oxen")
         for rule in rules:
-            await rule.reached(10)
+            await rule.reached()
         began = time.monotonic()
         await at.command("imagine", where=elsewhere, prompt="a hare", model="oxen")
         await at.discord.wait_for_message(lambda message: bool(message.pictures()), 40, elsewhere)
         waited = time.monotonic() - began
         assert sum(job.delivered_at is None for job in await at.jobs()) >= 4
 
-    assert waited < 6.0
+    assert waited < 12.0  # of 25
 
 
 async def test_members_take_turns_in_a_channel_with_a_rate_limit(at: Stage) -> None:
@@ -110,7 +110,7 @@ async def test_members_take_turns_in_a_channel_with_a_rate_limit(at: Stage) -> N
         waited = await seconds_to_picture(at, at.channel)
         assert sum(job.delivered_at is None for job in await at.jobs()) > 10
 
-    assert waited < 7.0  # the next time that Discord takes messages
+    assert waited < 12.0  # the next time that Discord takes messages, of 25 seconds
 
 
 async def test_a_member_does_not_take_the_last_slot_for_submits(at: Stage) -> None:
@@ -124,7 +124,7 @@ async def test_a_member_does_not_take_the_last_slot_for_submits(at: Stage) -> No
         (job,) = await at.jobs(at.ben)
         assert job.status is JobStatus.SUBMITTING
         held.remove()
-        await at.settled(6, timeout=20)
+        await at.settled(6)
 
 
 async def test_two_results_are_posted_at_once_in_a_channel_while_others_go_on(at: Stage) -> None:
@@ -146,7 +146,7 @@ async def test_two_results_are_posted_at_once_in_a_channel_while_others_go_on(at
 
 async def test_discord_need_not_refuse_a_message_to_hold_the_others_back(at: Stage) -> None:
     async with attacked(at, 12):
-        found = await at.settled(12, timeout=25)
+        found = await at.settled(12)
 
     assert {job.status for job in found} == {JobStatus.FAILED}
     assert {job.delivery_attempts for job in found} == {1}
@@ -167,13 +167,13 @@ async def test_many_running_jobs_of_one_member_do_not_delay_the_polls_of_another
     await running(at, 500)
     polls = at.skills.faults.add("GET", r"/api/v1/generation/fox.*", processing, times=None)
     async with at.easel(job_timeout=3600):
-        await polls.reached(hits=200, timeout=30)
+        await polls.reached(hits=200)
         await at.imagine("a hare", model="skills", by=at.ben)
         began = time.monotonic()
-        await at.result("a hare", timeout=20)
+        await at.result("a hare")
         waited = time.monotonic() - began
 
-    assert waited < 4.0  # twice the quiet time
+    assert waited < 10.0  # two on a quiet machine, and 25 behind the others
     assert polls.hits < 400
 
 
@@ -214,7 +214,7 @@ async def test_a_member_downloads_the_inputs_of_one_job_at_a_time(at: Stage) -> 
         await at.result("a hare")
         assert held.hits == 4 + 1
         held.remove()
-        await at.settled(4, timeout=20)
+        await at.settled(4)
 
 
 async def test_all_overdue_generations_are_polled_a_few_at_a_time(
@@ -227,16 +227,16 @@ async def test_all_overdue_generations_are_polled_a_few_at_a_time(
             await at.imagine(f"fox {number}", model="skills")
         await drawn(at)
         at.clock.move(seconds=31)
-        await at.settled(5, timeout=20)
+        await at.settled(5)
         at.skills.release_generations()
         at.clock.move(minutes=6)
         for number in range(5):
-            await at.result(f"fox {number}", timeout=20)
+            await at.result(f"fox {number}")
 
 
 async def drawn(at: Stage) -> None:
     """Wait until all of Ada's jobs are running."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while {job.status for job in await at.jobs()} != {JobStatus.RUNNING}:
             await asyncio.sleep(0.05)
 

@@ -25,7 +25,7 @@ async def test_on_a_file_nothing_is_taken_renewed_or_left(made: Served, elapsed:
     job = await one(made.database)
     with statements() as executed:
         assert await held.take([job]) == [job]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await held.run(lambda _: None)
         await held.leave()
     assert executed == []

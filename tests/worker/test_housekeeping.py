@@ -42,7 +42,7 @@ class Chores:
     async def turn(self) -> None:
         """Make a turn, and wait until the work that is due has ended."""
         await self.housekeeping.turn(self._tasks)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while self._tasks.busy:
                 await asyncio.sleep(0.001)
 

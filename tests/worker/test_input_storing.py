@@ -187,7 +187,7 @@ async def test_only_the_wait_for_a_turn_ends_when_a_job_is_settled(
     loading = asyncio.create_task(inputs.store(first))
     await held.reached()
     waiting = asyncio.create_task(inputs.store(second))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while second.id not in inputs._waiting:
             await asyncio.sleep(0.001)
     inputs.let_go([first, second])

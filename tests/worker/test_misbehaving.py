@@ -117,7 +117,7 @@ async def test_a_service_that_is_away_for_a_while_is_waited_for(at: Stage, model
         await at.said("Drawing")
         async with service.unreachable():
             await at.imagine("a hare", model=model)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while not any(job.submit_after for job in await at.jobs()):
                     await asyncio.sleep(0.05)
             for _ in range(6):  # a minute, in which it is polled again and again
@@ -128,7 +128,7 @@ async def test_a_service_that_is_away_for_a_while_is_waited_for(at: Stage, model
         for remote_id in list(service.generations):
             service.finish(remote_id)
         at.clock.move(seconds=60)  # the longest pause between questions whether it is there
-        found = await at.settled(2, timeout=30)
+        found = await at.settled(2)
 
     assert {job.status for job in found} == {JobStatus.SUCCEEDED}
     assert len(service.generations) == 2
@@ -143,7 +143,7 @@ async def test_an_answer_that_stalls_holds_nobody_up(at: Stage, model: str) -> N
         await at.imagine("a quick hare", model=model)
         await at.result("quick hare")
         held.release()
-        found = await at.settled(2, timeout=20)
+        found = await at.settled(2)
 
     assert {job.status for job in found} == {JobStatus.SUCCEEDED}
 
@@ -223,7 +223,7 @@ async def test_a_cost_that_skills_never_tells_is_estimated_by_the_price(at: Stag
     answers(at, "skills", Answer(200, {"status": "COMPLETED", **images}), times=None)
     async with at.easel():
         await at.imagine("a fox", model="skills")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.cost, job.estimated) == (JobStatus.SUCCEEDED, 20_000, True)
     assert await at.balance() == -20_000
@@ -259,7 +259,7 @@ async def test_an_address_that_has_expired_is_asked_for_anew(at: Stage, model: s
     expired.append(service.faults.add("GET", RESULTS, Truncate(100)))
     async with at.easel():
         await at.imagine("a fox", model=model)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert [rule.hits for rule in expired] == [1, 1, 1]
     assert job.status is JobStatus.SUCCEEDED
@@ -319,7 +319,7 @@ async def test_a_stream_that_is_cut_at_any_byte_of_an_event_loses_nothing(
         assert {job.status for job in await at.jobs()} == {JobStatus.RUNNING}
         await at.oxen.listening()
         await at.finish()
-        found = await at.settled(3, timeout=20)
+        found = await at.settled(3)
 
     assert {rule.hits for rule in cuts} == {1}
     assert {job.status for job in found} == {JobStatus.SUCCEEDED}

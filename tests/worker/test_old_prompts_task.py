@@ -104,7 +104,7 @@ async def test_others_write_between_two_slices(
     monkeypatch.setattr(old_prompts, "PAUSE", 1000.0)
     found = [await failed(made, KEPT + DAY, delivered=KEPT + each * MOMENT) for each in (3, 2, 1)]
     task = asyncio.create_task(_remove(removing))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await has_prompt(made, found[1]):
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)

@@ -56,7 +56,7 @@ async def queued(
     return asked.message
 
 
-async def shows(message: Message, text: str, *, timeout: float = 10.0) -> None:
+async def shows(message: Message, text: str, *, timeout: float = 30.0) -> None:
     async with asyncio.timeout(timeout):
         while text not in message.text():
             await asyncio.sleep(0.02)
@@ -184,7 +184,7 @@ async def test_while_discord_does_not_answer_few_edits_are_tried(at: Stage, slot
         rule.remove()
         at.clock.move(seconds=31)
         for place, message in enumerate(found, start=1):
-            await shows(message, f"Place {place} ", timeout=20)
+            await shows(message, f"Place {place} ")
 
 
 async def test_an_edit_that_discord_refuses_holds_no_other_back(at: Stage, slots: Submits) -> None:
@@ -217,7 +217,7 @@ async def test_where_a_result_waits_for_the_rate_limit_no_place_changes(
         await shows(there, SECOND)
         await asyncio.sleep(TURNS)
         assert "Place" not in here.text()
-        await shows(here, NEXT, timeout=30)
+        await shows(here, NEXT)
 
 
 @pytest.mark.long
@@ -235,7 +235,7 @@ async def test_while_the_service_is_down_no_place_is_shown(at: Stage) -> None:
         assert not [each for each in found if "Place" in each.text()]
         at.oxen.faults.clear()
         at.clock.move(minutes=2)
-        await at.result("fox 0", timeout=20)
+        await at.result("fox 0")
 
 
 @pytest.mark.parametrize("user_install_only", [False, True])
@@ -276,7 +276,7 @@ async def test_of_several_processes_one_shows_places(at: Stage, slots: Submits) 
     async with at.easel(), another(at) as worker:
         running = asyncio.create_task(worker.run())
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(20):
                 while worker.services.coordination.workers < 2:
                     await asyncio.sleep(0.05)
             found = [await queued(at, f"fox {number}") for number in range(4)]

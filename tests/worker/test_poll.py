@@ -58,7 +58,7 @@ async def test_an_end_before_the_job_is_stored_is_not_missed(at: Stage) -> None:
         await at.oxen.events.joined(1, 10)
         await at.imagine("a fox")
         await held.reached()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not at.oxen.charges:
                 await asyncio.sleep(0.01)
         held.release()
@@ -114,7 +114,7 @@ async def test_after_a_gap_of_the_stream_one_list_tells_which_jobs_have_ended(
         await at.oxen.settled(first)
         before = len(at.oxen.requests)
         closed.remove()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not any(job.status.settled for job in await at.jobs()):
                 await asyncio.sleep(0.01)
         later = [each.path for each in at.oxen.requests[before:] if each.method == "GET"]
@@ -148,7 +148,7 @@ async def test_what_is_finished_after_its_time_out_is_charged_and_shown(
         assert await at.balance() == 0
         at.skills.release_generations()
         at.clock.move(minutes=6)
-        late = await at.result("a fox", timeout=20)
+        late = await at.result("a fox")
         (after,) = await at.settled()
         shown = await at.command("show", job=job.id)
         polls = polls_of(at)
@@ -188,7 +188,7 @@ async def test_a_late_end_without_a_picture_is_not_charged(
         at.skills.release_generations()
         at.clock.move(minutes=6)
         await page.reached()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "without a picture" not in caplog.text:
                 await asyncio.sleep(0.02)
         at.clock.move(minutes=6)
@@ -390,7 +390,7 @@ async def test_one_failed_poll_is_no_failed_job(at: Stage) -> None:
     at.oxen.faults.add("GET", ROW, Reset(), times=1)
     async with at.easel():
         await at.imagine("a fox")
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
 

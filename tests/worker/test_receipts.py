@@ -110,6 +110,6 @@ async def test_a_delivery_does_not_wait_for_its_receipt(
     async with SQLiteDatabase(empty_file) as database:
         parts = parts_on(database, tmp_path)
         job = await ended(parts, await running(parts, 1), 1)
-        async with unreadable(database), asyncio.timeout(10):
+        async with unreadable(database), asyncio.timeout(20):
             assert await receipts(parts).of(job) == Receipt()
     assert "receipt without the rest of the credits" in caplog.text

@@ -27,7 +27,7 @@ async def test_running_jobs_are_watched_by_pages(
 
     with statements() as executed:
         async with at.easel() as app:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while b"easel_watched_jobs 6.0" not in app.services.metrics.text(None):
                     await asyncio.sleep(0.01)
     reads = [each for each in executed if each.startswith("SELECT generations.")]
@@ -45,7 +45,7 @@ async def test_all_pages_are_watched_at_once(
         await parts.begun(await one(database, new_job(each)), f"g{each}")
     async with database.transaction() as tx:
         await leases.clear(tx)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await parts.recovery.resume(set())
 
     assert len(parts.poller.watched) == number
@@ -93,7 +93,7 @@ async def test_a_running_job_without_the_key_of_its_service_is_logged_once(
         await at.imagine("a fox", model="skills")
         await at.said("Drawing")
     async with at.easel(skills_api_key=None):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "waits for the key of skills" not in caplog.text:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(2.5)  # another turn of the housekeeping

@@ -72,7 +72,7 @@ async def waits_for_a_lock(database: Database) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_locks WHERE relation = 'processes'::regclass AND NOT granted"
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             async with database.reading() as view:
                 if (await view.execute(waiting)).scalar_one():
@@ -91,7 +91,7 @@ async def test_a_job_whose_lease_ended_unnoticed_is_polled_by_the_next(at: Stage
         (taken,) = await app.worker._leases.take([job])
         assert taken.epoch == job.epoch + 1
         held.release()
-        await at.result("a fox", timeout=20)
+        await at.result("a fox")
 
 
 async def test_an_outcome_is_stored_although_the_database_was_away_for_long(
@@ -133,8 +133,8 @@ async def test_what_was_accepted_after_the_lease_was_lost_is_followed(
             await until(lambda: "request accepted as" in caplog.text)
             async with database.transaction() as tx:
                 await settlement.fail_unknown(tx, taken, now)
-            await at.said("Please try again", timeout=20)
-            async with asyncio.timeout(10):
+            await at.said("Please try again")
+            async with asyncio.timeout(20):
                 while not (known := await stored(database, job.id)):
                     await asyncio.sleep(0.05)
 

@@ -212,11 +212,11 @@ async def test_while_discord_does_not_answer_no_second_edit_is_tried(at: Stage) 
         assert len(marked) == 5
         rule.remove()
         at.clock.move(seconds=31)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while sum(SLOW in each.text() for each in found) != 3:
                 await asyncio.sleep(0.05)
         await at.finish()
-        await at.settled(8, timeout=30)
+        await at.settled(8)
 
 
 @pytest.mark.parametrize(

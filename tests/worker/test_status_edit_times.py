@@ -149,7 +149,7 @@ async def test_slow_work_is_shown_while_it_lasts_and_quick_work_later(
     assert parts.edits.next_due == NOW + after(0.02)
     parts.clock.now += after(0.02)
     assert parts.edits.take_due() == first
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await parts.edits.beside(second, slow())
     assert parts.edits.next_due == parts.clock.now + after(30)  # not answered
 

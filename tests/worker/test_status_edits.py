@@ -44,15 +44,16 @@ def test_the_edit_waits_for_two_seconds() -> None:
     assert timedelta(seconds=2) == QUIET
 
 
+@pytest.mark.long
 async def test_a_job_that_ends_soon_is_not_edited(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lasting(monkeypatch, 1.0)
+    lasting(monkeypatch, 5.0)
     async with at.easel():
         await at.imagine("a fox", model="oxen")
         await at.result("a fox")
         await at.settled()
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(5.2)
 
     assert edits(at) == 0
 
@@ -113,6 +114,7 @@ async def test_edits_do_not_pile_up_while_commands_are_answered(
         with app.services.precedence.command():
             # All are due after a second, and then each may begin after LONGEST.
             await asyncio.sleep(1.0 + 2 * status_edits.EDITS * precedence.LONGEST)
+        await until(lambda: edits(at) == status_edits.EDITS)
         await asyncio.sleep(0.2)
         assert edits(at) == status_edits.EDITS
         held.remove()

@@ -41,7 +41,7 @@ def polls(at: Stage) -> int:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not happened():
             await asyncio.sleep(0.01)
 
@@ -144,7 +144,7 @@ async def test_a_stream_that_is_lost_before_its_id_is_an_unknown_outcome(
         at.skills.faults.add("POST", STREAM, fault)
     async with at.easel():
         await at.imagine("a fox", model="skills")
-        await at.said("Please try again", timeout=20)
+        await at.said("Please try again")
         (job,) = await at.settled()
         await until(lambda: at.skills.open_streams == 0)
         assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
@@ -204,7 +204,7 @@ async def test_a_limit_before_the_stream_puts_the_job_back(at: Stage) -> None:
     at.skills.faults.add("POST", STREAM, Answer(429, {"error": "slow down"}))
     async with at.easel():
         await at.imagine("a fox", model="skills")
-        await at.result("a fox", timeout=20)
+        await at.result("a fox")
 
     assert creates(at) == [CREATE, CREATE]
     assert len(at.skills.generations) == 1

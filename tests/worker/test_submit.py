@@ -50,7 +50,7 @@ async def test_retry_after_is_obeyed(at: Stage) -> None:
     at.oxen.faults.add("POST", QUEUE, Answer(429, {}, {"Retry-After": "40"}))
     async with at.easel():
         await at.imagine("a fox")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not (found := await at.jobs()) or found[0].submit_after is None:
                 await asyncio.sleep(0.02)
         (job,) = found
@@ -96,7 +96,7 @@ async def test_a_request_that_nobody_can_find_fails_uncharged_and_is_not_sent_ag
     at.oxen.faults.add("POST", QUEUE, Reset())
     async with at.easel():
         await at.imagine("a fox")
-        await at.said("Please try again", timeout=15)
+        await at.said("Please try again")
         (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
@@ -146,7 +146,7 @@ async def test_what_is_still_being_asked_for_is_not_taken_by_another(at: Stage) 
         await reset.reached()
         await at.imagine("a fox", by=at.ben, count=1)
         await held.reached()
-        await at.said("Please try again", timeout=20)
+        await at.said("Please try again")
         held.release()
         lost, made = await both_settled(at)
 
@@ -326,7 +326,7 @@ async def test_an_unknown_outcome_is_given_up_after_ten_minutes_without_a_search
     at.oxen.faults.add("GET", QUEUE, OWN_503, times=None)
 
     async def searched(times: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while caplog.text.count("provider cannot be searched") < times:
                 await asyncio.sleep(0.05)
 
@@ -339,7 +339,7 @@ async def test_an_unknown_outcome_is_given_up_after_ten_minutes_without_a_search
         (job,) = await at.jobs()
         assert job.status is JobStatus.SUBMITTING  # after nine minutes
         at.clock.move(minutes=1)
-        (job,) = await at.settled(timeout=20)
+        (job,) = await at.settled()
 
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.DOUBTFUL)
     assert len(at.created()) == 1
@@ -353,7 +353,7 @@ async def test_a_request_that_is_never_answered_is_found_and_adopted(
     held = at.oxen.faults.add("POST", QUEUE, Hold())
     async with at.easel():
         await at.imagine("a fox")
-        await at.result("a fox", timeout=20)
+        await at.result("a fox")
         (job,) = await at.settled()
 
     assert held.hits == 1
@@ -380,7 +380,7 @@ async def test_where_there_is_no_list_a_lost_answer_is_told_to_member_and_operat
     lost = at.skills.faults.add("POST", "/api/v1/generation/.*", fault)
     async with at.easel():
         await at.imagine("a fox", model="skills")
-        await at.said("Please try again", timeout=20)
+        await at.said("Please try again")
         (job,) = await at.settled()
 
     assert lost.hits == 1
@@ -400,7 +400,7 @@ async def test_a_submit_that_a_stop_interrupted_is_adopted_at_once(at: Stage) ->
         await held.reached()
     held.release()
     async with at.easel():
-        await at.result("a fox", timeout=20)
+        await at.result("a fox")
         (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED

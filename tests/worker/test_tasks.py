@@ -55,7 +55,7 @@ async def owner(database: Database, tmp_path: Path) -> AsyncIterator[Owner]:
 
 async def soon(owner: Owner) -> None:
     """Let all tasks end."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while owner.tasks.busy:
             await asyncio.sleep(0.001)
 
@@ -100,7 +100,7 @@ async def test_of_two_methods_that_are_due_for_a_job_the_first_is_called(
 
     owner.tasks.start(busy, until(ends))
     await owner.tasks.start_all([(first, job), (first, busy), (second, job), (second, busy)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while owner.tasks.is_busy(job):
             await asyncio.sleep(0.001)
     assert called == ["first 1"]

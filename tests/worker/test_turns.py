@@ -44,13 +44,13 @@ async def test_a_job_whose_late_word_is_being_said_is_submitted_afterwards(at: S
         at.clock.move(seconds=30)  # while it is being said
         await asyncio.sleep(2.5)  # until the worker has looked
         word.release()
-        (job,) = await at.settled(timeout=15)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert len(at.oxen.generations) == 1
 
 
 async def _queued_again(at: Stage) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while (await at.jobs())[0].submit_after is None:
             await asyncio.sleep(0.02)

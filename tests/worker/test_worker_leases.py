@@ -58,7 +58,7 @@ async def renew(held: Leases, lost: list[str]) -> None:
 
 
 async def happens(happened: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not happened():
             await asyncio.sleep(0.001)
 
@@ -66,7 +66,7 @@ async def happens(happened: Callable[[], object]) -> None:
 async def is_renewed(database: Database, job: Job) -> None:
     """Wait for the next renewal of a lease."""
     begun = await lease_end(database, job)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await lease_end(database, job) == begun:
             await asyncio.sleep(0.01)
 

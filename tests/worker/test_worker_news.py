@@ -102,7 +102,7 @@ async def test_jobs_that_may_have_ended_unreported_are_looked_for(
         await polled(worker, f"g{number}", number)
     worker.services.coordination.announce(News.STREAM_LIVES, "oxen")
     await worker.turn()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while next_poll(worker):
             await asyncio.sleep(0.005)
     lists = [each for each in service.requests if each.path == "/api/ai/queue"]
@@ -172,7 +172,7 @@ async def test_a_job_is_polled_on_schedule_once_its_stream_is_over(worker: OpenW
     worker.follow_stream(job.id)
     assert next_poll(worker) > 5 * soon
     held.over.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not held.closed:
             await asyncio.sleep(0)
     assert next_poll(worker) < 5 * soon

@@ -151,7 +151,7 @@ async def test_the_pause_ends_with_news(services: Services) -> None:
         lambda: services.coordination.announce(News.STREAM_LIVES, "oxen"),
         lambda: services.coordination.announce(News.ROWS),
     ]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         for announce in news:
             worker.woken.clear()
             pausing = asyncio.create_task(worker.pause())
@@ -186,7 +186,7 @@ async def test_a_worker_that_is_woken_once_makes_one_turn(
     await asyncio.sleep(0.02)
     assert metrics.last_turn == last
     worker.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await running
 
 

@@ -242,7 +242,7 @@ async def test_a_stopped_worker_ends_with_its_tasks(services: Services, service:
     await asyncio.sleep(0.02)
     assert not running.done()
     held.release()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await running
     assert (await stored(services.database, job)).status is JobStatus.RUNNING
 
@@ -254,7 +254,7 @@ async def test_a_canceled_worker_ends_in_order(services: Services, service: Fake
     running = asyncio.create_task(worker.run())
     await held.reached()
     running.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await asyncio.wait({running})
 
     assert running.cancelled()

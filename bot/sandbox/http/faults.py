@@ -116,7 +116,7 @@ class Rule:
         self.hits += 1
         self._met.set()
 
-    async def reached(self, timeout: float = 10.0, *, hits: int = 1) -> None:
+    async def reached(self, timeout: float = 30.0, *, hits: int = 1) -> None:
         """Wait until the rule has `hits` hits. Raise TimeoutError."""
         async with asyncio.timeout(timeout):
             while self.hits < hits:
