@@ -62,13 +62,13 @@ async def test_the_whole_demonstration_succeeds(
 
 async def test_a_failed_step_prints_the_expectation_and_the_log(tmp_path: Path) -> None:
     async def fail(stage: Stage) -> None:
-        await stage.discord.connected(18)
+        await stage.discord.connected()
         raise Unmet("a cat", "a dog")
 
     async def never(stage: Stage) -> None:
         raise AssertionError("a step after one that failed")
 
-    code, output = await run(tmp_path, Step("Cats", fail, seconds=20), Step("Dogs", never))
+    code, output = await run(tmp_path, Step("Cats", fail, seconds=60), Step("Dogs", never))
 
     assert code == 1
     assert "✗ expected: a cat" in output

@@ -109,8 +109,8 @@ async def test_edits_do_not_pile_up_while_commands_are_answered(
 ) -> None:
     lasting(monkeypatch, 1.0)
     monkeypatch.setattr(status_edits, "GAP", timedelta(milliseconds=1))
+    held = at.discord.faults.add("PATCH", EDIT.pattern, HoldBefore(), times=None)
     async with running(at, 2 * status_edits.EDITS) as app:
-        held = at.discord.faults.add("PATCH", EDIT.pattern, HoldBefore(), times=None)
         with app.services.precedence.command():
             # All are due after a second, and then each may begin after LONGEST.
             await asyncio.sleep(1.0 + 2 * status_edits.EDITS * precedence.LONGEST)

@@ -120,5 +120,5 @@ RESULTS: Final = (
     Step("The button Remix: a form with the request", remix),
     Step("The button Edit: a form for a change of the picture", edit),
     Step("One of two pictures is edited, with a further picture", edit_one_of_two),
-    Step("A form that was open while the bot was killed", after_a_kill, seconds=20),
+    Step("A form that was open while the bot was killed", after_a_kill, seconds=60),
 )
