@@ -29,6 +29,6 @@ async def easel(folder: Path, *arguments: str, **settings: str) -> Ended:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         out, errors = await process.communicate()
     return Ended(process.returncode, out.decode(), errors.decode())
