@@ -19,7 +19,6 @@ GATEWAY_NAMES = [name for name in COMMANDS if name.startswith("gateway")]
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not server.is_available() and not server.REQUIRED, reason=server.ABSENT),
 ]
 

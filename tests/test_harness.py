@@ -13,7 +13,6 @@ pytestmark = pytest.mark.long
 KILLS = [*NAMED, RANDOM, RANDOM, RANDOM]
 
 
-@pytest.mark.timeout(300)  # a start takes its time on a machine with other work
 @pytest.mark.parametrize("part", range(3))
 async def test_nothing_is_lost_or_doubled_by_kills(tmp_path: Path, part: int) -> None:
     async with arena(tmp_path, seed=part) as made:

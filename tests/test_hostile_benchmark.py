@@ -6,7 +6,7 @@ import pytest
 
 from tests.benchmarks.hostile import run, table
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.long
 
 
 # One of each kind, since each takes seconds of both cores; `python -m tests.benchmarks --small

@@ -27,7 +27,6 @@ def files_in(folder: Path) -> set[str]:
     return {each.name for each in folder.iterdir()}
 
 
-@pytest.mark.timeout(180)  # beside other tests on a small machine
 async def test_the_whole_demonstration_succeeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,19 +43,28 @@ from tests.support.openapi import description
 TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 KEY = "oxen-key-of-the-tests"
 SKILLS_KEY = "skills-key-of-the-tests"
+EVENING = 22  # o'clock (UTC); most tests move the time by less than two hours
 
 
 class Clock:
-    """The time for Easel and the sandbox: real time plus the moves of a test."""
+    """The time for Easel and Discord: real time plus the moves of a test.
+
+    In the last hours of a day it begins on the next one: no day and no month ends during a test.
+    """
 
     def __init__(self) -> None:
-        self.moved = timedelta(0)
+        self._ahead = timedelta(hours=3 if datetime.now(UTC).hour >= EVENING else 0)
+        self.moved = self._ahead
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.moved
 
     def seconds(self) -> float:
         return self().timestamp()
+
+    def unmoved(self) -> float:
+        """Return the seconds of the image services, which no move of a test changes."""
+        return (datetime.now(UTC) + self._ahead).timestamp()
 
     def move(self, **by: float) -> None:
         self.moved += timedelta(**by)
@@ -314,8 +323,8 @@ async def stage(
     )
     async with (
         discord,
-        FakeOxen(key=KEY, generation_seconds=0.1) as oxen,
-        FakeSkills(key=SKILLS_KEY, generation_seconds=0.1) as skills,
+        FakeOxen(key=KEY, generation_seconds=0.1, clock=clock.unmoved) as oxen,
+        FakeSkills(key=SKILLS_KEY, generation_seconds=0.1, clock=clock.unmoved) as skills,
     ):
         made = Stage(discord, oxen, skills, folder, clock, settings, postgres_url=postgres_url)
         with unforeseen_errors() as unforeseen:

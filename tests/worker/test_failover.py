@@ -277,7 +277,7 @@ async def test_requests_of_one_member_that_break_the_service_close_it_for_nobody
             await at.imagine(f"fox {number}", model="oxen")
         await failed.reached(hits=6)
         await at.imagine("a hare", by=at.ben)
-        await at.result("a hare", timeout=5)
+        await at.result("a hare")
 
     (job,) = await at.jobs(at.ben)
     assert (job.provider, job.cost) == ("oxen", 7_500)
@@ -296,7 +296,7 @@ async def test_an_input_that_breaks_the_service_closes_it_for_nobody(
             await at.edit(Upload(f"{number}.png", content), by=member, model="oxen")
         await failed.reached(hits=3)
         await at.imagine("a hare", by=at.ben)
-        await at.result("a hare", timeout=5)
+        await at.result("a hare")
 
     assert "oxen is down" not in caplog.text
 

@@ -185,7 +185,7 @@ async def test_stalled_polls_of_one_member_leave_half_of_the_slots_to_others(at:
     async with at.easel(job_timeout=3600):
         await held.reached(hits=4)
         await at.imagine("a hare", model="skills", by=at.ben)
-        await at.result("a hare", timeout=8)  # before the first poll gives up
+        await at.result("a hare", timeout=15)  # before the first poll gives up
         assert held.hits == 4
         held.remove()
 

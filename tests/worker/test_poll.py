@@ -8,7 +8,7 @@ import pytest
 from bot.errors import Reason
 from bot.jobs import JobStatus
 from bot.sandbox.discord import Message
-from bot.sandbox.http.faults import Answer, Hold, HoldBefore, Reset, Stall
+from bot.sandbox.http.faults import Answer, Hold, HoldBefore, Reset
 from bot.store.audit import verify
 from bot.worker import events
 from tests.support import cluster
@@ -62,7 +62,7 @@ async def test_an_end_before_the_job_is_stored_is_not_missed(at: Stage) -> None:
             while not at.oxen.charges:
                 await asyncio.sleep(0.01)
         held.release()
-        (job,) = await at.settled(timeout=5)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert fetches(at) == 1
@@ -80,7 +80,7 @@ async def test_an_end_before_the_stream_is_followed_is_not_missed(at: Stage) -> 
         events_held.release()
         await at.oxen.events.joined(1, 10)
         create_held.release()
-        (job,) = await at.settled(timeout=5)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert fetches(at) == 1
@@ -92,7 +92,7 @@ async def test_an_end_in_the_creating_answer_is_read_at_once(at: Stage) -> None:
     at.oxen.faults.add("GET", "/api/events", Answer(500), times=None)
     async with at.easel():
         await at.imagine("a fox")
-        (job,) = await at.settled(timeout=3)
+        (job,) = await at.settled()
 
     assert job.status is JobStatus.SUCCEEDED
     assert fetches(at) == 1
@@ -419,12 +419,13 @@ async def test_an_id_that_stays_unknown_is_lost(at: Stage) -> None:
 @pytest.mark.long
 async def test_a_slow_answer_delays_no_other_job(at: Stage) -> None:
     async with at.easel():
-        slow = at.oxen.faults.add("GET", ROW, Stall(3))
+        slow = at.oxen.faults.add("GET", ROW, HoldBefore())
         await at.imagine("slow")
         await slow.reached()
         await at.imagine("quick")
-        await at.result("quick", timeout=2)
+        await at.result("quick")
         assert not any("slow" in m.text() and m.pictures() for m in messages(at))
+        slow.release()
         await at.result("slow")
 
 
