@@ -54,10 +54,10 @@ class Clock:
 
     def __init__(self) -> None:
         self._ahead = timedelta(hours=3 if datetime.now(UTC).hour >= EVENING else 0)
-        self.moved = self._ahead
+        self.moved = timedelta(0)
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.moved
+        return datetime.now(UTC) + self._ahead + self.moved
 
     def seconds(self) -> float:
         return self().timestamp()

@@ -56,7 +56,7 @@ async def restore(at: Stage, revision: str) -> dict[str, OldJob]:
     recorded = json.loads(text)
     changed = {str(recorded["user"]): str(at.ada.id), str(recorded["server"]): str(at.server.id)}
     moment = datetime.fromtimestamp(recorded["taken_at"], UTC)
-    at.clock.moved = moment - datetime.now(UTC)
+    at.clock.moved += moment - at.clock()
     pictures = {name: base64.b64decode(data) for name, data in recorded["pictures"].items()}
     changed |= await _restore_attachments(at, recorded["attachments"], pictures, text + sql)
     recorded = json.loads(_replaced(text, changed))
