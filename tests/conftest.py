@@ -80,16 +80,18 @@ def polls_every_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def end_heartbeats() -> Iterator[None]:
-    """End the threads of connections that discord.py was making when it was closed.
+    """End the connections, and their threads, that discord.py was making when it was closed.
 
-    They fail at their next heartbeat, in another test: while a thread formats a traceback, Python
-    3.11 cannot parse modules in another one.
+    The threads fail at their next heartbeat, in another test: while a thread formats a traceback,
+    Python 3.11 cannot parse modules in another one.
     """
     yield
     for thread in threading.enumerate():
         if isinstance(thread, KeepAliveHandler):
             thread.stop()
             thread.join(5)
+            if connection := thread.ws.socket._response.connection:
+                connection.close()
 
 
 @pytest.fixture(autouse=True)

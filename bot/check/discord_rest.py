@@ -13,7 +13,7 @@ from bot.errors import EaselError
 from bot.http_client import cause_of
 from bot.proxies import DIRECT, Proxies
 
-TIMEOUT = aiohttp.ClientTimeout(total=10.0, sock_connect=5.0)
+TIMEOUT = aiohttp.ClientTimeout(total=20.0, sock_connect=10.0)
 LONGEST_WAIT = 5.0  # seconds that a rate limit may delay a request
 USER_AGENT = f"DiscordBot (Easel, {package_version('easel')})"  # the form that Discord requires
 T = TypeVar("T")
