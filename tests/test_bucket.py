@@ -192,8 +192,8 @@ async def test_a_bucket_that_is_away_and_back_is_logged_once(
 async def test_a_bucket_that_does_not_answer_is_left_in_time(
     bucket: Bucket, store: BucketStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "REQUEST_SECONDS", 0.2)
     made = await store.store(picture())
+    monkeypatch.setattr(objects, "REQUEST_SECONDS", 0.2)
     released = threading.Event()
     bucket.server.before = lambda *_: released.wait(20)
     began = time.monotonic()
