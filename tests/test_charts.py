@@ -107,7 +107,7 @@ async def test_the_event_loop_goes_on_meanwhile() -> None:
         turns += 1
         await asyncio.sleep(0)
 
-    assert turns > 3  # one, while the loop would draw
+    assert turns > 3  # a loop that draws itself has one turn
 
 
 async def test_a_chart_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

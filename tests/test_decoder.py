@@ -284,7 +284,7 @@ async def test_stopping_ends_a_decode_at_once_and_the_next_start_repeats_it(
             await at.edit(CAT, prompt=f"wait {number}")
         began = time.monotonic()
         app.stop()
-    assert time.monotonic() - began < 8  # ten would take a second each
+    assert time.monotonic() - began < 8  # the ten that wait would take a second each
     assert {job.status for job in await at.jobs()} == {JobStatus.QUEUED}
     assert decoders() == []
 

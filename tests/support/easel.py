@@ -43,7 +43,7 @@ from tests.support.openapi import description
 TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 KEY = "oxen-key-of-the-tests"
 SKILLS_KEY = "skills-key-of-the-tests"
-EVENING = 22  # o'clock (UTC); most tests move the time by less than two hours
+EVENING = 22  # hour of the day (UTC); most tests move the time by less than two hours
 
 
 class Clock:

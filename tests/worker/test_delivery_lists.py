@@ -100,7 +100,9 @@ async def test_requests_for_cancels_are_read_when_a_member_sends_one(
     at: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The query reads all running jobs, and rows change several times for each job."""
-    monkeypatch.setattr(housekeeping, "INTERVAL", timedelta(minutes=1))  # it reads them as well
+    monkeypatch.setattr(
+        housekeeping, "INTERVAL", timedelta(minutes=1)
+    )  # a turn of the housekeeping reads the requests too
     async with at.easel(max_jobs=20):
         await drawing(at, 2)
         with statements() as executed:

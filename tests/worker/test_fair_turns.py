@@ -58,7 +58,7 @@ async def test_many_refusals_in_one_channel_do_not_delay_a_picture_in_another_se
     async with attacked(at, 80) as elsewhere:
         waited = await seconds_to_picture(at, elsewhere)
 
-    assert waited < 10.0  # two on a quiet machine; those behind the limit wait for a minute
+    assert waited < 10.0  # 2 s on a quiet machine; without turns, more than a minute
 
 
 async def test_deliveries_that_wait_for_rate_limits_leave_their_slots_to_others(
@@ -102,7 +102,7 @@ async def test_results_that_fall_back_to_a_channel_with_a_rate_limit_leave_their
         waited = time.monotonic() - began
         assert sum(job.delivered_at is None for job in await at.jobs()) >= 4
 
-    assert waited < 12.0  # of 25
+    assert waited < 12.0  # the limit's window has 25 seconds
 
 
 async def test_members_take_turns_in_a_channel_with_a_rate_limit(at: Stage) -> None:
@@ -110,7 +110,7 @@ async def test_members_take_turns_in_a_channel_with_a_rate_limit(at: Stage) -> N
         waited = await seconds_to_picture(at, at.channel)
         assert sum(job.delivered_at is None for job in await at.jobs()) > 10
 
-    assert waited < 12.0  # the next time that Discord takes messages, of 25 seconds
+    assert waited < 12.0  # the next window of the limit; without turns, 25 s
 
 
 async def test_a_member_does_not_take_the_last_slot_for_submits(at: Stage) -> None:
@@ -173,7 +173,7 @@ async def test_many_running_jobs_of_one_member_do_not_delay_the_polls_of_another
         await at.result("a hare")
         waited = time.monotonic() - began
 
-    assert waited < 10.0  # two on a quiet machine, and 25 behind the others
+    assert waited < 10.0  # 2 s on a quiet machine; without turns, 25 s
     assert polls.hits < 400
 
 
